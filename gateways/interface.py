@@ -1,0 +1,211 @@
+"""The one interface behind which every payment gateway lies: frozen dataclasses in and out.
+
+No models and no database here. Money is ``Decimal`` yuan with two places; moments are aware
+datetimes. Nothing that these classes carry in ``raw`` or ``prepared`` may contain a secret.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any, Protocol
+
+Json = Mapping[str, Any]
+
+
+class Scene(StrEnum):
+    """How the payer meets the gateway."""
+
+    NATIVE = "native"
+    JSAPI = "jsapi"
+    MINI_PROGRAM = "mini_program"
+    H5 = "h5"
+    APP = "app"
+    PAGE = "page"
+    WAP = "wap"
+    QR = "qr"
+
+
+class TradeState(StrEnum):
+    """What a gateway says about one payment attempt (one out_trade_no)."""
+
+    NOT_FOUND = "not_found"
+    UNPAID = "unpaid"
+    PAID = "paid"  # also when refunded since
+    CLOSED = "closed"  # ended without having been paid
+
+
+class CloseState(StrEnum):
+    CLOSED = "closed"  # can never be paid any more
+    ALREADY_PAID = "already_paid"
+    NOT_FOUND = "not_found"  # Alipay: no buyer has opened it yet; it may still be opened
+
+
+class RefundState(StrEnum):
+    NOT_FOUND = "not_found"
+    PROCESSING = "processing"
+    SUCCESS = "success"
+    CLOSED = "closed"  # did not happen; a further try needs a new gateway number
+    ABNORMAL = "abnormal"  # needs staff at the gateway's console
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentRequest:
+    out_trade_no: str
+    amount: Decimal
+    description: str
+    scene: Scene
+    created_at: datetime
+    expires_at: datetime
+    return_url: str = ""
+    openid: str = ""
+    client_ip: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentStart:
+    """What the client needs to let the payer pay; only the fields of the scene are filled."""
+
+    payment_url: str = ""
+    qr_code: str = ""
+    prepay_id: str = ""
+    prepay_data: Json | None = None
+    raw: Json = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class TradeReport:
+    """A verified statement of the gateway about a payment, from a query or a callback."""
+
+    out_trade_no: str
+    state: TradeState
+    transaction_id: str = ""
+    amount: Decimal | None = None
+    currency: str = "CNY"
+    paid_at: datetime | None = None
+    app_id: str = ""
+    merchant_id: str = ""
+    has_refunds: bool = False
+    is_refundable: bool = True
+    raw: Json = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class RefundRequest:
+    out_trade_no: str
+    transaction_id: str
+    out_refund_no: str
+    refund_amount: Decimal
+    total_amount: Decimal
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class RefundReport:
+    """A verified statement of the gateway about a refund.
+
+    ``merchant_id`` is empty where the message carries none (WeChat answers to our own call).
+    """
+
+    out_refund_no: str
+    state: RefundState
+    refund_id: str = ""
+    out_trade_no: str = ""
+    transaction_id: str = ""
+    amount: Decimal | None = None
+    completed_at: datetime | None = None
+    app_id: str = ""
+    merchant_id: str = ""
+    raw: Json = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class CallbackRequest:
+    """A callback as it came in: the raw body is what is signed."""
+
+    headers: Mapping[str, str]
+    body: bytes
+    content_type: str
+    received_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class CallbackNotice:
+    """A verified callback. Exactly one of ``trade`` and ``refund`` is set; neither: ignore it
+    politely (an event type that we don't know). ``notice_id`` is for the record, not for
+    deduplication: gateways re-use and change it."""
+
+    notice_id: str
+    event: str
+    trade: TradeReport | None = None
+    refund: RefundReport | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CallbackAnswer:
+    status: int
+    content_type: str
+    body: str
+
+
+class BillKind(StrEnum):
+    PAYMENT = "payment"
+    REFUND = "refund"
+
+
+@dataclass(frozen=True, slots=True)
+class BillLine:
+    """One line of a daily bill. ``amount`` is positive for payments and refunds alike."""
+
+    kind: BillKind
+    out_trade_no: str
+    transaction_id: str
+    out_refund_no: str
+    refund_id: str
+    amount: Decimal
+    fee: Decimal
+    happened_at: datetime
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class Bill:
+    """The gateway's bill of one business day (Asia/Shanghai); ``lines`` is read once."""
+
+    day: date
+    lines: Iterator[BillLine]
+
+
+class Gateway(Protocol):
+    """What every gateway can do.
+
+    Every call but ``prepare_payment``, ``parse_callback`` and ``answer_callback`` goes over the
+    network and raises GatewayRejected, GatewayUnknown or GatewayUntrusted.
+    """
+
+    method: str
+    is_mock: bool
+    scenes: tuple[Scene, ...]  # the first is the default
+
+    def prepare_payment(self, request: PaymentRequest) -> dict[str, Any]:
+        """The exact request to store before it is sent, so that a re-entry repeats it."""
+
+    def create_payment(self, prepared: Json) -> PaymentStart:
+        """Register the prepared attempt; the same ``prepared`` again gives a fresh credential."""
+
+    def query_payment(self, out_trade_no: str) -> TradeReport: ...
+
+    def close_payment(self, out_trade_no: str) -> CloseState: ...
+
+    def refund(self, request: RefundRequest) -> RefundReport:
+        """Ask for a refund; safe to repeat with the same request."""
+
+    def query_refund(self, request: RefundRequest) -> RefundReport: ...
+
+    def parse_callback(self, request: CallbackRequest) -> CallbackNotice:
+        """The verified notice; raises GatewayUntrusted, and makes no outbound call."""
+
+    def answer_callback(self, *, is_handled: bool, message: str = "") -> CallbackAnswer: ...
+
+    def download_bill(self, day: date) -> Bill: ...
