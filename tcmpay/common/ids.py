@@ -1,0 +1,39 @@
+"""Identifiers and the numbers that people read aloud."""
+
+import secrets
+import uuid
+from datetime import datetime
+
+import uuid6
+
+from tcmpay.common.clock import SHANGHAI
+
+ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+NUMBER_SUFFIX_LENGTH = 10  # 36^10 per second: a clash is as good as impossible, and UNIQUE anyway
+ATTEMPT_SUFFIX_LENGTH = 2
+
+
+def new_id() -> uuid.UUID:
+    """A time-ordered UUID (version 7): new rows go to the end of the index."""
+    return uuid.UUID(int=uuid6.uuid7().int)
+
+
+def new_number(prefix: str, moment: datetime) -> str:
+    """``ORD``, ``TXN`` or ``RFD`` + local time + a random suffix: 27 characters of [0-9A-Z]."""
+    local = moment.astimezone(SHANGHAI)
+    suffix = "".join(secrets.choice(ALPHABET) for _ in range(NUMBER_SUFFIX_LENGTH))
+    return f"{prefix}{local:%Y%m%d%H%M%S}{suffix}"
+
+
+def attempt_number(order_no: str, attempt: int) -> str:
+    """The out_trade_no of an order's ``attempt``-th attempt at one gateway (from 0).
+
+    The first is the order's own number; later ones add ``A`` and two characters.
+    Raises ValueError past 1,296 attempts.
+    """
+    if attempt == 0:
+        return order_no
+    high, low = divmod(attempt - 1, len(ALPHABET))
+    if high >= len(ALPHABET):
+        raise ValueError("too many attempts")
+    return f"{order_no}A{ALPHABET[high]}{ALPHABET[low]}"

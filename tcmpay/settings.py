@@ -1,0 +1,368 @@
+"""Django settings, all from the environment. The table of variables is in README.md."""
+
+import logging.config
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import structlog
+from django.core.exceptions import ImproperlyConfigured
+from django.urls import reverse_lazy
+from django.utils.translation import gettext_lazy as _
+
+from tcmpay.common.money import MoneyError, parse_money
+from tcmpay.environment import Secrets, load_env
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+env = load_env(BASE_DIR)
+
+DEBUG: bool = env.bool("DEBUG", default=False)
+secrets = Secrets(debug=DEBUG, development_file=BASE_DIR / ".dev-secrets.json")
+
+SECRET_KEY = secrets.require("SECRET_KEY")
+CONFIG_ENCRYPTION_KEYS: list[str] = [
+    key.strip()
+    for key in secrets.require("CONFIG_ENCRYPTION_KEYS", fernet=True).split(",")
+    if key.strip()
+]
+
+# --- who may call -----------------------------------------------------------------------------
+JWT_PUBLIC_KEY = secrets.optional("JWT_PUBLIC_KEY")
+JWT_ALGORITHM: str = env.str("JWT_ALGORITHM", default="" if JWT_PUBLIC_KEY else "HS256")
+JWT_SECRET = "" if JWT_PUBLIC_KEY else secrets.require("JWT_SECRET")
+if JWT_PUBLIC_KEY and secrets.optional("JWT_SECRET"):
+    secrets.complain("JWT_SECRET and JWT_PUBLIC_KEY are both set: one algorithm per key, unset one")
+if JWT_PUBLIC_KEY and JWT_ALGORITHM not in {"RS256", "ES256"}:
+    secrets.complain("JWT_PUBLIC_KEY needs JWT_ALGORITHM=RS256 or ES256")
+if not JWT_PUBLIC_KEY and JWT_ALGORITHM != "HS256":
+    secrets.complain("JWT_SECRET needs JWT_ALGORITHM=HS256")
+if JWT_SECRET and len(JWT_SECRET.encode()) < 32:
+    secrets.complain("JWT_SECRET must have at least 32 bytes")
+
+ALLOWED_HOSTS: list[str] = env.list("ALLOWED_HOSTS", default=["*"] if DEBUG else [])
+if not DEBUG and not ALLOWED_HOSTS:
+    secrets.complain("ALLOWED_HOSTS is empty: name the hosts that the service answers to")
+CSRF_TRUSTED_ORIGINS: list[str] = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+
+# --- the rules of the business ----------------------------------------------------------------
+ORDER_EXPIRE_MINUTES: int = env.int("ORDER_EXPIRE_MINUTES", default=120)
+if not 1 <= ORDER_EXPIRE_MINUTES <= 60 * 24 * 15:
+    secrets.complain("ORDER_EXPIRE_MINUTES must lie between 1 and 21600 (15 days)")
+ORDER_PRICE_POLICY: str = env.str("ORDER_PRICE_POLICY", default="open" if DEBUG else "priced")
+if ORDER_PRICE_POLICY not in {"open", "priced"}:
+    secrets.complain("ORDER_PRICE_POLICY must be open or priced")
+LATE_PAYMENT_POLICY: str = env.str("LATE_PAYMENT_POLICY", default="refund")
+if LATE_PAYMENT_POLICY not in {"refund", "hold"}:
+    secrets.complain("LATE_PAYMENT_POLICY must be refund or hold")
+REFUND_SECOND_APPROVAL_OVER: Decimal | None = None
+if _threshold := env.str("REFUND_SECOND_APPROVAL_OVER", default=""):
+    try:
+        REFUND_SECOND_APPROVAL_OVER = parse_money(_threshold)
+    except MoneyError:
+        secrets.complain("REFUND_SECOND_APPROVAL_OVER must be an amount such as 500.00")
+# Empty with DEBUG on: any https origin and localhost. Empty with DEBUG off: none.
+RETURN_URL_ORIGINS: list[str] = env.list("RETURN_URL_ORIGINS", default=[])
+RATE_LIMIT_PER_MINUTE: int = env.int("RATE_LIMIT_PER_MINUTE", default=1200)
+# How many proxies of ours stand in front and append to X-Forwarded-For.
+TRUSTED_PROXY_HOPS: int = env.int("TRUSTED_PROXY_HOPS", default=0)
+MOCK_CALLBACKS: bool = env.bool("MOCK_CALLBACKS", default=False)
+WECHATPAY_BASE_URL: str = env.str("WECHATPAY_BASE_URL", default="")
+ALIPAY_GATEWAY_URL: str = env.str("ALIPAY_GATEWAY_URL", default="")
+for _name, _is_on in (
+    ("MOCK_CALLBACKS", MOCK_CALLBACKS),
+    ("WECHATPAY_BASE_URL", WECHATPAY_BASE_URL),
+    ("ALIPAY_GATEWAY_URL", ALIPAY_GATEWAY_URL),
+):
+    if _is_on and not DEBUG:
+        secrets.complain(f"{_name} is for development and can't be set with DEBUG off")
+
+secrets.raise_problems()
+
+# --- Django -----------------------------------------------------------------------------------
+INSTALLED_APPS = [
+    "unfold",
+    "unfold.contrib.filters",
+    "tcmpay.accounts",
+    "tcmpay.backoffice_site",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "django_structlog",
+    "tcmpay.audit",
+    "tcmpay.guard",
+    "config",
+    "balances",
+    "payments",
+    "refunds",
+    "backoffice",
+]
+MIDDLEWARE = [
+    "tcmpay.audit.middleware.RequestIdMiddleware",
+    "tcmpay.common.api.middleware.ContractErrorMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_structlog.middlewares.RequestMiddleware",
+]
+ROOT_URLCONF = "tcmpay.urls"
+WSGI_APPLICATION = "tcmpay.wsgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "backoffice" / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+AUTH_USER_MODEL = "accounts.StaffUser"
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
+APPEND_SLASH = False
+# Larger bodies are refused by our own middleware with the contract's answer.
+DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
+API_BODY_MAX_BYTES = 64 * 1024
+
+# --- database ---------------------------------------------------------------------------------
+MYSQL_SESSION = (
+    "SET time_zone='+00:00', "
+    "sql_mode='STRICT_TRANS_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,"
+    "ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION', "
+    "innodb_lock_wait_timeout=10"
+)
+
+
+def database(options: dict[str, Any], *, snapshot: bool = False) -> dict[str, Any]:
+    """The database of DATABASE_URL, set up so that money is safe in it.
+
+    With ``snapshot`` the connection is for long consistent reads: REPEATABLE READ on
+    MariaDB/MySQL, a deferred read transaction on SQLite.
+    """
+    result = dict(options)
+    given = dict(result.get("OPTIONS") or {})
+    if result["ENGINE"].endswith("mysql"):
+        result["OPTIONS"] = {
+            "charset": "utf8mb4",
+            "isolation_level": "repeatable read" if snapshot else "read committed",
+            "init_command": MYSQL_SESSION,
+            "connect_timeout": 5,
+            **given,
+        }
+    elif result["ENGINE"].endswith("sqlite3"):
+        result["OPTIONS"] = {
+            # IMMEDIATE: a transaction that will write takes its lock at once, instead of failing
+            # with "database is locked" when it finds that another one wrote in between.
+            "transaction_mode": "DEFERRED" if snapshot else "IMMEDIATE",
+            "timeout": 20,
+            # FULL: a commit that was answered survives a power cut.
+            "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
+            **given,
+        }
+    else:
+        raise ImproperlyConfigured("DATABASE_URL must be sqlite, mysql or mariadb")
+    result["CONN_MAX_AGE"] = env.int("DATABASE_CONN_MAX_AGE_SECONDS", default=60)
+    result["CONN_HEALTH_CHECKS"] = True
+    result["ATOMIC_REQUESTS"] = False
+    if snapshot:
+        result["TEST"] = {"MIRROR": "default"}
+    return result
+
+
+_database_options = env.db_url("DATABASE_URL", default=f"sqlite:///{BASE_DIR / 'db.sqlite3'}")
+DATABASES = {
+    "default": database(_database_options),
+    "snapshot": database(_database_options, snapshot=True),
+}
+
+# --- cache and queue --------------------------------------------------------------------------
+CACHES = {"default": env.cache_url("CACHE_URL", default="locmemcache://tcmpay")}
+PRICE_CACHE_SECONDS = 30  # rows edited by SQL are seen within 60 seconds
+
+CELERY_BROKER_URL: str = env.str(
+    "CELERY_BROKER_URL", default="filesystem://" if DEBUG else "redis://127.0.0.1:6379/0"
+)
+CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any] = {
+    "visibility_timeout": 120,
+    "socket_timeout": 5,
+    "socket_connect_timeout": 2,
+}
+if urlsplit(CELERY_BROKER_URL).scheme == "filesystem":
+    _broker_dir = Path(env.str("CELERY_FILESYSTEM_DIR", default=str(BASE_DIR / ".demo" / "broker")))
+    for _folder in ("messages", "control"):
+        (_broker_dir / _folder).mkdir(parents=True, exist_ok=True)
+    CELERY_BROKER_TRANSPORT_OPTIONS = {
+        "data_folder_in": str(_broker_dir / "messages"),
+        "data_folder_out": str(_broker_dir / "messages"),
+        "control_folder": str(_broker_dir / "control"),
+    }
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_REJECT_ON_WORKER_LOST = True
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_TASK_SOFT_TIME_LIMIT = 90
+CELERY_TASK_TIME_LIMIT = 110
+# A broker that is away must not hold up a payment: sweeps of the database find the work again.
+CELERY_TASK_PUBLISH_RETRY = False
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_TIMEZONE = "Asia/Shanghai"
+CELERY_BEAT_SCHEDULE = {
+    "expire-orders": {"task": "payments.expire_orders", "schedule": 60.0},
+    "submit-refunds": {"task": "refunds.sweep", "schedule": 30.0},
+    "purge-guard": {"task": "guard.purge", "schedule": 3600.0},
+}
+
+# --- language and time ------------------------------------------------------------------------
+LANGUAGE_CODE = "zh-hans"
+LANGUAGES = [("zh-hans", "简体中文"), ("en", "English")]
+LOCALE_PATHS = [BASE_DIR / "locale"]
+USE_I18N = True
+USE_TZ = True
+TIME_ZONE = "Asia/Shanghai"
+
+# --- API --------------------------------------------------------------------------------------
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["tcmpay.accounts.authentication.PlatformTokens"],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_THROTTLE_CLASSES": ["tcmpay.guard.throttling.PerUserThrottle"],
+    "DEFAULT_PARSER_CLASSES": ["tcmpay.common.api.parsers.StrictJSONParser"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_SCHEMA_CLASS": "tcmpay.common.api.schema.ContractSchema",
+    "EXCEPTION_HANDLER": "tcmpay.common.api.exceptions.contract_exception_handler",
+    "UNAUTHENTICATED_USER": None,
+    "COERCE_DECIMAL_TO_STRING": True,
+    "DATETIME_FORMAT": "%Y-%m-%dT%H:%M:%S.%fZ",
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "tcmpay",
+    "VERSION": "1.0.0",
+    "DESCRIPTION": _("中医远程诊疗平台的支付接口：订单、支付、退款、余额、价格与配置。"),
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_AUTHENTICATION": [],
+    "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "COMPONENT_SPLIT_REQUEST": True,
+    "SCHEMA_PATH_PREFIX": "/api/v1/payment",
+    "ENUM_NAME_OVERRIDES": {},
+}
+
+# --- static files and security ----------------------------------------------------------------
+STATIC_URL = "static/"
+STATIC_ROOT = BASE_DIR / "staticfiles"
+STATICFILES_DIRS = [BASE_DIR / "backoffice" / "static"]
+WHITENOISE_USE_FINDERS = DEBUG
+if not DEBUG:
+    STORAGES = {
+        "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+        "staticfiles": {
+            "BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"
+        },
+    }
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TRUSTED_PROXY_HOPS else None
+SECURE_SSL_REDIRECT: bool = env.bool("SECURE_SSL_REDIRECT", default=not DEBUG)
+SECURE_REDIRECT_EXEMPT = [r"^health/"]
+SECURE_HSTS_SECONDS = 0 if DEBUG else 31_536_000
+SECURE_HSTS_INCLUDE_SUBDOMAINS = not DEBUG
+SECURE_HSTS_PRELOAD = not DEBUG
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "same-origin"
+SESSION_COOKIE_SECURE = not DEBUG
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_AGE = 8 * 3600
+CSRF_COOKIE_SECURE = not DEBUG
+X_FRAME_OPTIONS = "DENY"
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": ["'self'"],
+        # Unfold's Alpine evaluates expressions; nothing comes from another host.
+        "script-src": ["'self'", "'unsafe-eval'", "'unsafe-inline'"],
+        "style-src": ["'self'", "'unsafe-inline'"],
+        "img-src": ["'self'", "data:"],
+        "font-src": ["'self'", "data:"],
+        "connect-src": ["'self'"],
+        "frame-ancestors": ["'none'"],
+        "form-action": ["'self'"],
+        "base-uri": ["'none'"],
+        "object-src": ["'none'"],
+    }
+}
+
+LOGIN_URL = reverse_lazy("admin:login")
+
+# --- logs -------------------------------------------------------------------------------------
+LOG_LEVEL: str = env.str("LOG_LEVEL", default="INFO").upper()
+if LOG_LEVEL not in {"DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"}:
+    raise ImproperlyConfigured("LOG_LEVEL must be DEBUG, INFO, WARNING, ERROR or CRITICAL")
+
+# Imported late on purpose: the Alipay SDK reconfigures logging when it is imported, so logging
+# is configured by us, after everything else, and only once.
+LOGGING_CONFIG = None
+_shared_processors: list[Any] = [
+    structlog.contextvars.merge_contextvars,
+    structlog.stdlib.add_logger_name,
+    structlog.stdlib.add_log_level,
+    structlog.processors.TimeStamper(fmt="iso", utc=True),
+]
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {
+        "json": {
+            "()": structlog.stdlib.ProcessorFormatter,
+            "foreign_pre_chain": _shared_processors,
+            "processors": [
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.format_exc_info,
+                structlog.processors.JSONRenderer(ensure_ascii=False),
+            ],
+        },
+    },
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "json"}},
+    "root": {"handlers": ["console"], "level": "INFO" if LOG_LEVEL == "DEBUG" else LOG_LEVEL},
+    "loggers": {
+        **{
+            name: {"level": LOG_LEVEL}
+            for name in ("tcmpay", "payments", "balances", "refunds", "config", "gateways",
+                         "backoffice", "django_structlog")
+        },
+        "django.server": {"level": "WARNING"},
+    },
+}
+structlog.configure(
+    processors=[
+        *_shared_processors,
+        structlog.processors.StackInfoRenderer(),
+        structlog.stdlib.PositionalArgumentsFormatter(),
+        structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+    ],
+    logger_factory=structlog.stdlib.LoggerFactory(),
+    cache_logger_on_first_use=True,
+)
+logging.config.dictConfig(LOGGING)
