@@ -1,0 +1,139 @@
+"""What a user has with us, and the ledger that proves it."""
+
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+from tcmpay.common.fields import (
+    MoneyField,
+    UtcNow,
+    UUIDTextField,
+    id_field,
+    is_amount,
+    is_amount_or_zero,
+)
+from tcmpay.common.money import ZERO
+
+
+class EntryType(models.TextChoices):
+    """What an entry moves: (available, frozen) by (+a, 0), (−a, 0), (−a, +a), (+a, −a)."""
+
+    INCOME = "income", _("收入")
+    EXPENSE = "expense", _("支出")
+    FREEZE = "freeze", _("冻结")
+    UNFREEZE = "unfreeze", _("解冻")
+
+
+class RelatedType(models.TextChoices):
+    """The business fact that an entry belongs to."""
+
+    ORDER = "order", _("订单")
+    REFUND = "refund", _("退款")
+    TOPUP = "topup", _("充值")
+    ADJUSTMENT = "adjustment", _("调整")
+    OPENING = "opening", _("期初")
+
+
+class UserBalance(models.Model):
+    """A user's account. ``sequence`` is the number of its newest ledger entry (0: none).
+
+    Every column but id, user_id and balance has a database default: the setup guide inserts
+    accounts by SQL.
+    """
+
+    id = id_field()
+    user_id = UUIDTextField(_("用户"), unique=True)
+    balance = MoneyField(_("可用余额（元）"), default=ZERO, db_default=ZERO)
+    frozen_balance = MoneyField(_("冻结余额（元）"), default=ZERO, db_default=ZERO)
+    total_income = MoneyField(
+        _("累计收入（元）"), max_digits=16, default=ZERO, db_default=ZERO
+    )
+    total_expense = MoneyField(
+        _("累计支出（元）"), max_digits=16, default=ZERO, db_default=ZERO
+    )
+    sequence = models.PositiveIntegerField(_("序号"), default=0, db_default=0)
+    created_at = models.DateTimeField(_("创建时间"), db_default=UtcNow())
+    updated_at = models.DateTimeField(_("更新时间"), db_default=UtcNow())
+
+    class Meta:
+        db_table = "user_balances"
+        verbose_name = _("用户余额")
+        verbose_name_plural = _("用户余额")
+        constraints = (
+            models.CheckConstraint(
+                condition=is_amount_or_zero("balance"), name="balance_not_negative"
+            ),
+            models.CheckConstraint(
+                condition=is_amount_or_zero("frozen_balance"),
+                name="balance_frozen_not_negative",
+            ),
+            models.CheckConstraint(
+                condition=Q(total_income__gte=0) & Q(total_expense__gte=0),
+                name="balance_totals_not_negative",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.user_id} {self.balance}"
+
+
+class BalanceTransaction(models.Model):
+    """One ledger entry. Insert only; ``hash`` binds it to the user's entry before it."""
+
+    id = id_field()
+    user_id = UUIDTextField(_("用户"))
+    sequence = models.PositiveIntegerField(_("序号"))
+    transaction_type = models.CharField(_("类型"), max_length=16, choices=EntryType)
+    amount = MoneyField(_("金额（元）"))
+    balance_before = MoneyField(_("变动前（元）"))
+    balance_after = MoneyField(_("变动后（元）"))
+    frozen_before = MoneyField(_("冻结变动前（元）"), default=ZERO, db_default=ZERO)
+    frozen_after = MoneyField(_("冻结变动后（元）"), default=ZERO, db_default=ZERO)
+    related_type = models.CharField(_("关联类型"), max_length=16, choices=RelatedType)
+    related_id = UUIDTextField(_("关联编号"))
+    description = models.CharField(
+        _("说明"), max_length=500, blank=True, default="", db_default=""
+    )
+    actor_id = UUIDTextField(_("操作人"), null=True)
+    created_at = models.DateTimeField(_("时间"), db_default=UtcNow())
+    previous_hash = models.CharField(
+        max_length=64, blank=True, default="", db_default=""
+    )
+    hash = models.CharField(max_length=64)
+
+    class Meta:
+        db_table = "balance_transactions"
+        verbose_name = _("余额流水")
+        verbose_name_plural = _("余额流水")
+        constraints = (
+            models.UniqueConstraint(
+                fields=("user_id", "sequence"), name="balance_entry_sequence_unique"
+            ),
+            # One business fact, one entry: an order is debited once, a refund credited once.
+            models.UniqueConstraint(
+                fields=("related_id", "related_type", "transaction_type"),
+                name="balance_entry_fact_unique",
+            ),
+            models.CheckConstraint(
+                condition=is_amount("amount"), name="balance_entry_is_amount"
+            ),
+            models.CheckConstraint(
+                condition=is_amount_or_zero("balance_after")
+                & is_amount_or_zero("frozen_after"),
+                name="balance_entry_not_negative",
+            ),
+            models.CheckConstraint(
+                condition=Q(transaction_type__in=EntryType.values),
+                name="balance_entry_type_known",
+            ),
+            models.CheckConstraint(
+                condition=Q(related_type__in=RelatedType.values),
+                name="balance_entry_related_known",
+            ),
+        )
+        indexes = (
+            models.Index(fields=("created_at",), name="balance_entry_created_at"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.user_id} #{self.sequence} {self.transaction_type} {self.amount}"

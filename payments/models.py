@@ -1,0 +1,327 @@
+"""Orders, the attempts to pay them, and the callbacks received about them."""
+
+from django.db import models
+from django.db.models import F, Q
+from django.utils.translation import gettext_lazy as _
+
+from payments.states import (
+    Disposition,
+    OrderStatus,
+    OrderType,
+    PaymentMethod,
+    TransactionStatus,
+    TransactionType,
+    Verdict,
+)
+from tcmpay.common.fields import (
+    MoneyField,
+    ShanghaiToday,
+    UtcNow,
+    UUIDTextField,
+    id_field,
+    is_amount,
+)
+from tcmpay.common.money import CURRENCY, ZERO
+
+
+class PaymentOrder(models.Model):
+    """What a user is asked to pay. Amount, owner, number and expiry never change."""
+
+    id = id_field()
+    order_no = models.CharField(_("订单号"), max_length=28, unique=True)
+    user_id = UUIDTextField(_("用户"))
+    appointment_id = UUIDTextField(_("预约"), null=True, blank=True, db_index=True)
+    order_type = models.CharField(_("订单类型"), max_length=16, choices=OrderType)
+    amount = MoneyField(_("金额（元）"))
+    currency = models.CharField(
+        _("币种"), max_length=3, default=CURRENCY, db_default=CURRENCY
+    )
+    status = models.CharField(
+        _("状态"),
+        max_length=20,
+        choices=OrderStatus,
+        default=OrderStatus.PENDING,
+        db_default=OrderStatus.PENDING,
+    )
+    payment_method = models.CharField(
+        _("支付方式"), max_length=16, choices=PaymentMethod, null=True, blank=True
+    )
+    payment_time = models.DateTimeField(_("支付时间"), null=True, blank=True)
+    expire_time = models.DateTimeField(_("过期时间"))
+    description = models.CharField(
+        _("说明"), max_length=500, blank=True, default="", db_default=""
+    )
+    metadata = models.JSONField(_("附加信息"), null=True, blank=True)
+    created_at = models.DateTimeField(_("创建时间"), db_default=UtcNow())
+    updated_at = models.DateTimeField(_("更新时间"), db_default=UtcNow())
+
+    # Ours, beyond the documented columns.
+    service_type = models.CharField(
+        _("服务类型"), max_length=64, blank=True, default="", db_default=""
+    )
+    price_id = UUIDTextField(_("价格"), null=True, blank=True)
+    created_by = UUIDTextField(_("创建人"), null=True, blank=True)
+    created_on = models.DateField(_("创建日"), db_default=ShanghaiToday())
+    paid_on = models.DateField(_("支付日"), null=True, blank=True)
+    # appointment_id + order_type while the order is live: the database refuses a second one.
+    live_appointment_key = models.CharField(
+        max_length=64, null=True, blank=True, unique=True
+    )
+    idempotency_key_id = UUIDTextField(null=True, blank=True, unique=True)
+
+    class Meta:
+        db_table = "payment_orders"
+        verbose_name = _("订单")
+        verbose_name_plural = _("订单")
+        constraints = (
+            models.CheckConstraint(
+                condition=is_amount("amount"), name="order_is_amount"
+            ),
+            models.CheckConstraint(
+                condition=Q(status__in=OrderStatus.values), name="order_status_known"
+            ),
+            models.CheckConstraint(
+                condition=Q(order_type__in=OrderType.values), name="order_type_known"
+            ),
+            models.CheckConstraint(
+                condition=Q(currency=CURRENCY), name="order_currency_cny"
+            ),
+            models.CheckConstraint(
+                condition=Q(payment_method__isnull=True)
+                | Q(payment_method__in=PaymentMethod.values),
+                name="order_method_known",
+            ),
+            models.CheckConstraint(
+                condition=Q(
+                    status__in=("pending", "cancelled", "expired"), payment_time=None
+                )
+                | Q(
+                    status__in=("paid", "partial_refunded", "refunded"),
+                    payment_time__isnull=False,
+                    payment_method__isnull=False,
+                ),
+                name="order_paid_has_time_and_method",
+            ),
+        )
+        indexes = (
+            models.Index(
+                fields=("user_id", "created_at", "id"), name="order_user_created"
+            ),
+            models.Index(fields=("created_at", "id"), name="order_created"),
+            models.Index(fields=("status", "expire_time"), name="order_status_expire"),
+            models.Index(fields=("created_on", "status", "amount"), name="order_day"),
+            models.Index(
+                fields=("paid_on", "payment_method", "amount"), name="order_paid_day"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return self.order_no
+
+
+class PaymentTransaction(models.Model):
+    """An attempt to pay an order, or the giving back of one refund.
+
+    ``external_transaction_id`` is the gateway's number of this transaction, ``trade_no`` its
+    number of the trade that was paid: the same for a payment, different for a refund.
+    ``out_trade_no`` is the number that a gateway knows a payment attempt by.
+    """
+
+    id = id_field()
+    transaction_no = models.CharField(_("流水号"), max_length=28, unique=True)
+    order = models.ForeignKey(
+        PaymentOrder,
+        on_delete=models.PROTECT,
+        related_name="transactions",
+        verbose_name=_("订单"),
+    )
+    payment_method = models.CharField(
+        _("支付方式"), max_length=16, choices=PaymentMethod
+    )
+    transaction_type = models.CharField(
+        _("类型"),
+        max_length=16,
+        choices=TransactionType,
+        default=TransactionType.PAYMENT,
+        db_default=TransactionType.PAYMENT,
+    )
+    amount = MoneyField(_("金额（元）"))
+    status = models.CharField(
+        _("状态"),
+        max_length=16,
+        choices=TransactionStatus,
+        default=TransactionStatus.PENDING,
+        db_default=TransactionStatus.PENDING,
+    )
+    external_transaction_id = models.CharField(
+        _("网关流水号"), max_length=64, null=True, blank=True
+    )
+    prepay_id = models.CharField(_("预支付编号"), max_length=128, null=True, blank=True)
+    trade_no = models.CharField(
+        _("网关交易号"), max_length=64, null=True, blank=True, db_index=True
+    )
+    request_data = models.JSONField(_("请求"), null=True, blank=True)
+    response_data = models.JSONField(_("应答"), null=True, blank=True)
+    callback_data = models.JSONField(_("通知"), null=True, blank=True)
+    error_code = models.CharField(_("错误码"), max_length=64, null=True, blank=True)
+    error_message = models.CharField(
+        _("错误信息"), max_length=500, null=True, blank=True
+    )
+    initiated_at = models.DateTimeField(_("发起时间"), db_default=UtcNow())
+    completed_at = models.DateTimeField(_("完成时间"), null=True, blank=True)
+
+    # Ours, beyond the documented columns.
+    out_trade_no = models.CharField(
+        _("商户订单号"), max_length=32, null=True, blank=True
+    )
+    scene = models.CharField(
+        _("场景"), max_length=16, blank=True, default="", db_default=""
+    )
+    is_mock = models.BooleanField(_("模拟"), default=False, db_default=False)
+    config_version_id = UUIDTextField(_("配置版本"), null=True, blank=True)
+    disposition = models.CharField(
+        _("入账情况"),
+        max_length=16,
+        choices=Disposition,
+        blank=True,
+        default=Disposition.NONE,
+        db_default=Disposition.NONE,
+    )
+    # The order's id while this payment is the one applied to it: at most one per order.
+    applied_order_id = UUIDTextField(null=True, blank=True, unique=True)
+    # What refunds (pending, processing and done) hold of this payment.
+    refund_reserved = MoneyField(_("已占用退款额（元）"), default=ZERO, db_default=ZERO)
+    # The refund that a transaction of type refund carries out: one each.
+    refund_id = UUIDTextField(_("退款"), null=True, blank=True, unique=True)
+    gateway_expires_at = models.DateTimeField(_("网关截止时间"), null=True, blank=True)
+    next_check_at = models.DateTimeField(_("下次查询"), null=True, blank=True)
+    checks = models.PositiveIntegerField(_("查询次数"), default=0, db_default=0)
+    is_close_owed = models.BooleanField(_("待关闭"), default=False, db_default=False)
+    idempotency_key_id = UUIDTextField(null=True, blank=True, unique=True)
+
+    class Meta:
+        db_table = "payment_transactions"
+        verbose_name = _("支付流水")
+        verbose_name_plural = _("支付流水")
+        constraints = (
+            models.UniqueConstraint(
+                fields=("payment_method", "out_trade_no"),
+                name="transaction_out_trade_no_unique",
+            ),
+            models.UniqueConstraint(
+                fields=("payment_method", "external_transaction_id"),
+                name="transaction_external_unique",
+            ),
+            models.CheckConstraint(
+                condition=is_amount("amount"), name="transaction_is_amount"
+            ),
+            models.CheckConstraint(
+                condition=Q(status__in=TransactionStatus.values),
+                name="transaction_status_known",
+            ),
+            models.CheckConstraint(
+                condition=Q(payment_method__in=PaymentMethod.values),
+                name="transaction_method_known",
+            ),
+            models.CheckConstraint(
+                condition=Q(transaction_type="payment", refund_id__isnull=True)
+                | Q(transaction_type="refund", refund_id__isnull=False),
+                name="transaction_type_known",
+            ),
+            models.CheckConstraint(
+                condition=Q(applied_order_id__isnull=True)
+                | Q(
+                    applied_order_id=F("order"),
+                    transaction_type="payment",
+                    status="success",
+                    disposition="applied",
+                ),
+                name="transaction_applied_is_success",
+            ),
+            models.CheckConstraint(
+                condition=Q(refund_reserved__gte=0)
+                & Q(refund_reserved__lte=F("amount")),
+                name="transaction_refunds_within_amount",
+            ),
+            models.CheckConstraint(
+                condition=Q(refund_reserved=0)
+                | Q(transaction_type="payment", status="success"),
+                name="transaction_refunds_of_success",
+            ),
+        )
+        indexes = (
+            models.Index(fields=("order", "initiated_at"), name="transaction_order"),
+            models.Index(fields=("next_check_at",), name="transaction_next_check"),
+            models.Index(
+                fields=("disposition", "refund_reserved"), name="transaction_surplus"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return self.transaction_no
+
+
+class PaymentCallback(models.Model):
+    """A callback as it came in, and what was made of it. Insert only."""
+
+    id = id_field()
+    payment_method = models.CharField(_("支付方式"), max_length=16)
+    received_at = models.DateTimeField(_("收到时间"), db_default=UtcNow())
+    verdict = models.CharField(_("结论"), max_length=16, choices=Verdict)
+    reason = models.CharField(_("原因"), max_length=300, blank=True, default="")
+    is_mock = models.BooleanField(_("模拟"), default=False)
+    notice_id = models.CharField(_("通知编号"), max_length=128, blank=True, default="")
+    event = models.CharField(_("事件"), max_length=64, blank=True, default="")
+    out_trade_no = models.CharField(
+        _("商户订单号"), max_length=64, blank=True, default=""
+    )
+    external_transaction_id = models.CharField(
+        _("网关交易号"), max_length=64, blank=True, default=""
+    )
+    amount = MoneyField(_("金额（元）"), null=True)
+    transaction = models.ForeignKey(
+        PaymentTransaction,
+        on_delete=models.PROTECT,
+        null=True,
+        related_name="callbacks",
+        verbose_name=_("支付流水"),
+    )
+    remote_address = models.CharField(
+        _("来源地址"), max_length=64, blank=True, default=""
+    )
+    body_sha256 = models.CharField(max_length=64)
+    request_id = models.CharField(_("请求编号"), max_length=64, blank=True, default="")
+    # A verified refund notice waits here for refunds' task; NULL: nothing to pick up.
+    is_picked_up = models.BooleanField(null=True)
+
+    class Meta:
+        db_table = "payment_callbacks"
+        verbose_name = _("网关通知")
+        verbose_name_plural = _("网关通知")
+        indexes = (
+            models.Index(fields=("received_at",), name="callback_received"),
+            models.Index(fields=("out_trade_no",), name="callback_out_trade_no"),
+            models.Index(fields=("verdict", "received_at"), name="callback_verdict"),
+            models.Index(fields=("is_picked_up",), name="callback_picked_up"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.payment_method} {self.out_trade_no} {self.verdict}"
+
+
+class PaymentCallbackBody(models.Model):
+    """The raw message of a callback; retention may trim this table."""
+
+    callback = models.OneToOneField(
+        PaymentCallback, on_delete=models.CASCADE, primary_key=True, related_name="body"
+    )
+    headers = models.JSONField(default=dict)
+    body = models.TextField()
+
+    class Meta:
+        db_table = "payment_callback_bodies"
+        verbose_name = _("网关通知原文")
+        verbose_name_plural = _("网关通知原文")
+
+    def __str__(self) -> str:
+        return str(self.callback_id)

@@ -1,0 +1,40 @@
+"""The states of a refund, and which may follow which."""
+
+from collections.abc import Mapping
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+
+class RefundStatus(models.TextChoices):
+    PENDING = "pending", _("待审核")
+    PROCESSING = "processing", _("退款中")
+    SUCCESS = "success", _("已退款")
+    FAILED = "failed", _("退款失败")
+    CANCELLED = "cancelled", _("已取消")
+
+
+REFUND_TRANSITIONS: Mapping[str, frozenset[str]] = {
+    RefundStatus.PENDING: frozenset({RefundStatus.PROCESSING, RefundStatus.CANCELLED}),
+    RefundStatus.PROCESSING: frozenset({RefundStatus.SUCCESS, RefundStatus.FAILED}),
+    # Staff retry with the same number; success on verified gateway proof only.
+    RefundStatus.FAILED: frozenset({RefundStatus.PROCESSING, RefundStatus.SUCCESS}),
+    RefundStatus.SUCCESS: frozenset(),
+    RefundStatus.CANCELLED: frozenset(),
+}
+
+# Refunds that hold their amount of the payment. A failed one frees it and takes it again on retry.
+RESERVING_STATUSES = frozenset(
+    {RefundStatus.PENDING, RefundStatus.PROCESSING, RefundStatus.SUCCESS}
+)
+
+
+class RefundCause(models.TextChoices):
+    """Why money goes back."""
+
+    REQUESTED = "requested", _("用户或客服申请")
+    LATE_PAYMENT = "late_payment", _("订单结束后到账，自动退回")
+    SECOND_PAYMENT = "second_payment", _("重复支付，自动退回")
+
+
+AUTOMATIC_CAUSES = frozenset({RefundCause.LATE_PAYMENT, RefundCause.SECOND_PAYMENT})

@@ -1,0 +1,50 @@
+"""The audit trail: who did what to which object, when and why. Insert only."""
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from tcmpay.common.fields import UtcNow, UUIDTextField, id_field
+
+
+class AuditEvent(models.Model):
+    """One thing that happened to one object; ``hash`` binds it to the event before it.
+
+    The chain is per object: a global one would make every payment wait for every other.
+    """
+
+    id = id_field()
+    object_type = models.CharField(_("对象类型"), max_length=32)
+    object_id = models.CharField(_("对象编号"), max_length=64)
+    version = models.PositiveIntegerField(_("版本"))
+    action = models.CharField(_("动作"), max_length=64)
+    from_state = models.CharField(_("原状态"), max_length=32, blank=True, default="")
+    to_state = models.CharField(_("新状态"), max_length=32, blank=True, default="")
+    actor_id = UUIDTextField(_("操作人"), null=True)
+    actor_role = models.CharField(_("操作人角色"), max_length=16)
+    actor_name = models.CharField(
+        _("操作人名称"), max_length=150, blank=True, default=""
+    )
+    reason = models.CharField(_("原因"), max_length=500, blank=True, default="")
+    details = models.JSONField(_("详情"), default=dict)
+    request_id = models.CharField(_("请求编号"), max_length=64, blank=True, default="")
+    created_at = models.DateTimeField(_("时间"), db_default=UtcNow())
+    previous_hash = models.CharField(max_length=64, blank=True, default="")
+    hash = models.CharField(max_length=64)
+
+    class Meta:
+        db_table = "audit_events"
+        verbose_name = _("审计记录")
+        verbose_name_plural = _("审计记录")
+        constraints = (
+            models.UniqueConstraint(
+                fields=("object_type", "object_id", "version"),
+                name="audit_object_version_unique",
+            ),
+        )
+        indexes = (
+            models.Index(fields=("created_at",), name="audit_created_at"),
+            models.Index(fields=("actor_id", "created_at"), name="audit_actor"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.object_type} {self.object_id} v{self.version} {self.action}"

@@ -1,0 +1,88 @@
+"""Writing the audit trail, in the same transaction as what it tells of."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from datetime import UTC
+from typing import Any
+
+from django.db.transaction import get_connection
+
+from tcmpay.audit.models import AuditEvent
+from tcmpay.common import clock
+from tcmpay.common.actor import Actor
+from tcmpay.common.request_id import current_request_id
+
+
+class AuditOutsideTransaction(RuntimeError):
+    """An audit row was to be written apart from the change that it tells of."""
+
+
+def audit_record(
+    *,
+    object_type: str,
+    object_id: object,
+    action: str,
+    actor: Actor,
+    reason: str = "",
+    from_state: str = "",
+    to_state: str = "",
+    details: Mapping[str, Any] | None = None,
+) -> AuditEvent:
+    """Append what happened to an object that the caller has locked or just inserted.
+
+    ``details`` must be JSON of text, integers and booleans. Raises AuditOutsideTransaction
+    outside of a transaction.
+    """
+    if not get_connection().in_atomic_block:
+        raise AuditOutsideTransaction(action)
+    last = (
+        AuditEvent.objects.filter(object_type=object_type, object_id=str(object_id))
+        .order_by("-version")
+        .values("version", "hash")
+        .first()
+    )
+    event = AuditEvent(
+        object_type=object_type,
+        object_id=str(object_id),
+        version=last["version"] + 1 if last else 1,
+        action=action,
+        actor_id=actor.id,
+        actor_role=actor.role,
+        actor_name=actor.name[:150],
+        reason=reason[:500],
+        from_state=from_state,
+        to_state=to_state,
+        details=dict(details or {}),
+        request_id=current_request_id(),
+        created_at=clock.now(),
+        previous_hash=last["hash"] if last else "",
+    )
+    event.hash = event_hash(event)
+    event.save(force_insert=True)
+    return event
+
+
+def event_hash(event: AuditEvent) -> str:
+    """SHA-256 over the event's content and the hash of the event before it."""
+    content = [
+        event.previous_hash,
+        str(event.id),
+        event.object_type,
+        event.object_id,
+        event.version,
+        event.action,
+        event.from_state,
+        event.to_state,
+        str(event.actor_id or ""),
+        event.actor_role,
+        event.actor_name,
+        event.reason,
+        event.details,
+        event.request_id,
+        event.created_at.astimezone(UTC).isoformat(timespec="microseconds"),
+    ]
+    canonical = json.dumps(
+        content, ensure_ascii=False, sort_keys=True, separators=(",", ":")
+    )
+    return hashlib.sha256(canonical.encode()).hexdigest()

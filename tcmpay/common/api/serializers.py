@@ -1,0 +1,178 @@
+"""Input: what a client may send, checked strictly and refused kindly.
+
+An input serializer only reads; output is made by ``presenters`` from plain values.
+"""
+
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, Self
+
+from django.utils.dateparse import parse_date, parse_datetime
+from django.utils.translation import gettext_lazy as _
+from rest_framework import serializers
+from rest_framework.request import Request
+
+from tcmpay.common.api.parsers import LiteralFloat
+from tcmpay.common.clock import day_start
+from tcmpay.common.errors import InvalidInput
+from tcmpay.common.money import Money, MoneyError, format_money, parse_money
+
+PAGE_SIZE_DEFAULT = 20
+PAGE_SIZE_MAX = 100
+PAGE_MAX = 1_000_000
+
+
+class InputSerializer(serializers.Serializer):
+    """A command or a query; fields that it doesn't know are refused, not ignored."""
+
+    @classmethod
+    def parse(cls, request: Request) -> dict[str, Any]:
+        """The validated body. Raises InvalidInput."""
+        body = request.data
+        if not isinstance(body, dict):
+            raise InvalidInput({"body": [str(_("请求内容应为 JSON 对象"))]})
+        return cls._validated(body)
+
+    @classmethod
+    def parse_query(cls, request: Request) -> dict[str, Any]:
+        """The validated query string; a parameter may stand in it once. Raises InvalidInput."""
+        query: dict[str, Any] = {}
+        for name, values in request.query_params.lists():
+            if len(values) != 1:
+                raise InvalidInput({name: [str(_("参数重复"))]})
+            if "\x00" in values[0]:
+                raise InvalidInput({name: [str(_("参数含有不允许的字符"))]})
+            query[name] = values[0]
+        return cls._validated(query)
+
+    @classmethod
+    def _validated(cls, values: dict[str, Any]) -> dict[str, Any]:
+        serializer: Self = cls(data=values)
+        unknown = sorted(set(values) - set(serializer.fields))
+        if unknown:
+            raise InvalidInput({name: [str(_("不支持的字段"))] for name in unknown})
+        serializer.is_valid(raise_exception=True)
+        return dict(serializer.validated_data)
+
+
+class StrictCharField(serializers.CharField):
+    """Text only: a number or a boolean is not silently turned into text."""
+
+    def to_internal_value(self, data: Any) -> str:
+        if not isinstance(data, str):
+            self.fail("invalid")
+        return super().to_internal_value(data)
+
+
+class StrictBooleanField(serializers.BooleanField):
+    """``true`` or ``false``: a decision about money is not guessed from "yes" or 1."""
+
+    def to_internal_value(self, data: Any) -> bool:
+        if not isinstance(data, bool):
+            self.fail("invalid", input=data)
+        return data
+
+
+class QueryBooleanField(serializers.BooleanField):
+    """``true`` or ``false`` in a query string."""
+
+    def to_internal_value(self, data: Any) -> bool:
+        if data not in {"true", "false"}:
+            self.fail("invalid", input=data)
+        return bool(data == "true")
+
+
+class StrictUUIDField(serializers.UUIDField):
+    """A UUID in its usual form; integers and other spellings are refused."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        if not isinstance(data, str) or len(data) != 36 or not data.isascii():
+            self.fail("invalid", value=data)
+        return super().to_internal_value(data)
+
+
+class AmountField(serializers.Field):
+    """A positive amount in yuan: a JSON string, or an integer or decimal literal."""
+
+    default_error_messages = {
+        "invalid": _('金额应大于 0 且不超过 99999999.99，最多两位小数，例如 "30.00"'),
+    }
+
+    def to_internal_value(self, data: Any) -> Money:
+        try:
+            return parse_money(self._literal(data))
+        except MoneyError:
+            self.fail("invalid")
+
+    def to_representation(self, value: Money) -> str:
+        return format_money(value)
+
+    def _literal(self, data: Any) -> str:
+        if isinstance(data, str):
+            return data
+        if isinstance(data, LiteralFloat):
+            return data.literal
+        if isinstance(data, int) and not isinstance(data, bool):
+            return str(data)
+        self.fail("invalid")
+
+
+class MomentField(serializers.Field):
+    """A business day (``2026-11-24``, Asia/Shanghai) or a moment (ISO 8601 with offset).
+
+    Returns the moment in UTC at which the period begins or, with ``is_end``, the first moment
+    after it: a day given as the end belongs to the period.
+    """
+
+    default_error_messages = {
+        "invalid": _("日期应形如 2026-11-24，时间应形如 2026-11-24T10:00:00Z"),
+    }
+
+    def __init__(self, *, is_end: bool = False, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.is_end = is_end
+
+    def to_internal_value(self, data: Any) -> datetime:
+        try:
+            return self._moment(str(data))
+        except (ValueError, OverflowError):
+            self.fail("invalid")
+
+    def to_representation(self, value: datetime) -> str:
+        return value.isoformat()
+
+    def _moment(self, text: str) -> datetime:
+        if len(text) == 10 and (day := parse_date(text)):
+            return day_start(day + timedelta(days=1) if self.is_end else day)
+        moment = parse_datetime(text.replace(" ", "+"))
+        if moment is None or moment.tzinfo is None:
+            raise ValueError(text)
+        return moment.astimezone(UTC) + timedelta(microseconds=1 if self.is_end else 0)
+
+
+class DayField(serializers.DateField):
+    """A business day."""
+
+    def to_internal_value(self, value: Any) -> date:
+        if not isinstance(value, str) or len(value) != 10:
+            self.fail("invalid", format="YYYY-MM-DD")
+        return super().to_internal_value(value)
+
+
+class PageInput(InputSerializer):
+    page = serializers.IntegerField(min_value=1, max_value=PAGE_MAX, default=1)
+    page_size = serializers.IntegerField(
+        min_value=1, max_value=PAGE_SIZE_MAX, default=PAGE_SIZE_DEFAULT
+    )
+
+
+class PeriodInput(InputSerializer):
+    start_date = MomentField(required=False)
+    end_date = MomentField(required=False, is_end=True)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        start, end = attrs.get("start_date"), attrs.get("end_date")
+        if start and end and start >= end:
+            raise serializers.ValidationError(
+                {"end_date": _("结束日期不能早于开始日期")}
+            )
+        return attrs

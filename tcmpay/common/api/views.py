@@ -1,0 +1,85 @@
+"""The bases that the rooms' API views stand on."""
+
+import uuid
+from typing import Any, ClassVar, cast
+
+from rest_framework.permissions import BasePermission
+from rest_framework.request import Request
+from rest_framework.views import APIView
+from rest_framework.viewsets import ViewSet
+
+from tcmpay.common.actor import Actor, Role
+from tcmpay.common.api.exceptions import contract_exception_handler
+from tcmpay.common.errors import DomainError, Forbidden, ObjectNotFound
+
+
+class RolePermission(BasePermission):
+    """Lets through the roles that the view's ``roles`` name for the running action."""
+
+    def has_permission(self, request: Request, view: Any) -> bool:
+        if request.user is None or not request.user.is_authenticated:
+            return False
+        return actor_of(request).role in view.roles_for(view.action)
+
+
+class ContractViewSet(ViewSet):
+    """A door: parses, asks a service or selector, presents. ``roles`` is data: action → roles."""
+
+    permission_classes = (RolePermission,)
+    roles: ClassVar[dict[str, frozenset[Role]]] = {}
+
+    def roles_for(self, action: str | None) -> frozenset[Role]:
+        # ``action`` is None for a method that the route doesn't have: let DRF answer 405.
+        return self.roles[action] if action else frozenset(Role)
+
+    def get_exception_handler(self) -> Any:
+        return contract_exception_handler
+
+
+class PublicView(APIView):
+    """A view that needs no token and looks at none."""
+
+    authentication_classes = ()
+    permission_classes = ()
+
+
+def actor_of(request: Request) -> Actor:
+    return cast(Actor, request.user)
+
+
+def path_id(text: str, *, missing: type[DomainError] = ObjectNotFound) -> uuid.UUID:
+    """The UUID in a path; anything else is an object that does not exist."""
+    try:
+        if len(text) != 36:
+            raise ValueError(text)
+        return uuid.UUID(text)
+    except ValueError as error:
+        raise missing() from error
+
+
+def ensure_may_see(actor: Actor, user_id: object, *, readers: frozenset[Role]) -> None:
+    """Let the owner and the roles in ``readers`` through. Raises Forbidden."""
+    if actor.role not in readers and not actor.owns(user_id):
+        raise Forbidden()
+
+
+def owner_filter(
+    actor: Actor, asked: uuid.UUID | None, *, readers: frozenset[Role]
+) -> uuid.UUID | None:
+    """The user whose rows a list shows: None means everybody's. Raises Forbidden."""
+    if actor.role in readers:
+        return asked
+    if asked is not None and not actor.owns(asked):
+        raise Forbidden()
+    return actor.id
+
+
+__all__ = [
+    "ContractViewSet",
+    "PublicView",
+    "RolePermission",
+    "actor_of",
+    "ensure_may_see",
+    "owner_filter",
+    "path_id",
+]

@@ -1,0 +1,7 @@
+from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
+
+
+class GuardConfig(AppConfig):
+    name = "tcmpay.guard"
+    verbose_name = _("请求防护")

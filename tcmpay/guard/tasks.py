@@ -1,0 +1,8 @@
+from celery import shared_task
+
+from tcmpay.guard import services
+
+
+@shared_task(name="guard.purge")
+def purge() -> int:
+    return services.guard_purge()
