@@ -1,0 +1,71 @@
+"""The tests' environment, and the two facts that are needed to repeat a run.
+
+The database is the one DATABASE_URL names (SQLite in memory without it); nothing is read from a
+developer's .env. Processes that a test starts inherit all of it.
+"""
+
+import atexit
+import os
+import random
+import shutil
+import tempfile
+from urllib.parse import urlsplit
+
+import pytest
+
+SEED_VARIABLE = "TEST_SEED"
+
+for name, value in {
+    "DJANGO_SETTINGS_MODULE": "tcmpay.settings",
+    "TCMPAY_ENV_FILE": "",
+    "DEBUG": "on",
+    "SECRET_KEY": "tests-only-4f0c9d2e7b1a6f3c8e5d0a9b7c2f1e6d",
+    "CONFIG_ENCRYPTION_KEYS": "dGVzdHMtb25seS10ZXN0cy1vbmx5LXRlc3RzLW9ubHk=",
+    "JWT_SECRET": "tests-only-9a3e6c1f5b8d2e7a0c4f9b6d3e1a8c5f",
+    "JWT_ALGORITHM": "HS256",
+}.items():
+    os.environ.setdefault(name, value)
+if "CELERY_BROKER_URL" not in os.environ:
+    os.environ["CELERY_BROKER_URL"] = "filesystem://"
+    _broker_folder = tempfile.mkdtemp(prefix="tcm-broker-")
+    os.environ["CELERY_FILESYSTEM_DIR"] = _broker_folder
+    atexit.register(shutil.rmtree, _broker_folder, ignore_errors=True)
+
+# Workers of one run share a Redis, but not what lies in it: worker gwN caches in its database N+1.
+_worker = os.environ.get("PYTEST_XDIST_WORKER", "")
+_cache = os.environ.get("CACHE_URL", "")
+if _worker.startswith("gw") and _cache.startswith("redis://"):
+    _number = int(_worker[2:]) + 1
+    os.environ["CACHE_URL"] = urlsplit(_cache)._replace(path=f"/{_number}").geturl()
+
+# One seed for `random` and for Hypothesis. A run is repeated with TEST_SEED=<the seed it printed>.
+SEED = int(os.environ.setdefault(SEED_VARIABLE, str(random.SystemRandom().randrange(2**32))))
+
+
+def database_in_use() -> str:
+    from django.db import connection
+
+    if connection.vendor == "sqlite":
+        return "SQLite " + ".".join(str(part) for part in connection.Database.sqlite_version_info)
+    parts = urlsplit(os.environ["DATABASE_URL"])
+    return f"{parts.scheme} at {parts.hostname}:{parts.port}"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # Hypothesis reads its seed from this option; the one given by hand wins.
+    if getattr(config.option, "hypothesis_seed", None) is None:
+        config.option.hypothesis_seed = str(SEED)
+
+
+def pytest_report_header() -> list[str]:
+    cache = urlsplit(os.environ.get("CACHE_URL", "locmem://")).scheme
+    return [
+        f"database: {database_in_use()}, cache: {cache}",
+        f"seed: {SEED} (repeat with {SEED_VARIABLE}={SEED})",
+    ]
+
+
+@pytest.fixture(autouse=True)
+def _seeded_random(request: pytest.FixtureRequest) -> None:
+    # From the test's name too, so that a test alone sees the numbers it saw in the whole run.
+    random.seed(f"{SEED} {request.node.nodeid}")
