@@ -8,6 +8,7 @@ import atexit
 import os
 import random
 import shutil
+import sqlite3
 import tempfile
 from urllib.parse import urlsplit
 
@@ -46,7 +47,7 @@ def database_in_use() -> str:
     from django.db import connection
 
     if connection.vendor == "sqlite":
-        return "SQLite " + ".".join(str(part) for part in connection.Database.sqlite_version_info)
+        return "SQLite " + ".".join(str(part) for part in sqlite3.sqlite_version_info)
     parts = urlsplit(os.environ["DATABASE_URL"])
     return f"{parts.scheme} at {parts.hostname}:{parts.port}"
 

@@ -220,13 +220,14 @@ class MariaDB(Server):
         )
         if made.returncode:
             raise ServerFailed(f"mariadb-install-db failed:\n{made.stdout}")
+        user = f"'{self.user}'@'127.0.0.1'"
         # Run at every start, before the first connection is answered.
         (self.directory / "init.sql").write_text(
             f"CREATE DATABASE IF NOT EXISTS `{self.database}`;\n"
-            f"CREATE USER IF NOT EXISTS '{self.user}'@'127.0.0.1' IDENTIFIED BY '{self.password}';\n"
+            f"CREATE USER IF NOT EXISTS {user} IDENTIFIED BY '{self.password}';\n"
             # Everything: Django's tests make databases of their own, and fault tests look at
             # and kill connections. The server is private.
-            f"GRANT ALL PRIVILEGES ON *.* TO '{self.user}'@'127.0.0.1';\n"
+            f"GRANT ALL PRIVILEGES ON *.* TO {user};\n"
         )
 
     def command(self) -> list[str]:

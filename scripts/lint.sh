@@ -1,0 +1,53 @@
+#!/usr/bin/env bash
+# The gates that need no database server: all of them run, then it says which failed.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+# shellcheck source=scripts/environment.sh
+. scripts/environment.sh
+
+bin=.venv/bin
+failed=""
+
+gate() {
+    local name=$1 output started=$SECONDS
+    shift
+    if output=$("$@" 2>&1); then
+        echo "ok      $name ($((SECONDS - started)) s)"
+    else
+        echo "FAILED  $name"
+        echo "$output"
+        failed="$failed, $name"
+    fi
+}
+
+# A room that the import rules don't know would be free of them.
+rooms_are_known() {
+    $bin/python - <<'PYTHON'
+import pathlib, sys, tomllib
+known = tomllib.loads(pathlib.Path("pyproject.toml").read_text())["tool"]["importlinter"]["root_packages"]
+rooms = {path.parent.name for path in pathlib.Path().glob("*/__init__.py")} - {"tests"}
+if unknown := rooms - set(known):
+    sys.exit(f"add to root_packages in pyproject.toml: {', '.join(sorted(unknown))}")
+PYTHON
+}
+
+# What a deployment's environment looks like; nothing connects anywhere.
+deployment_check() {
+    env DEBUG=off ALLOWED_HOSTS=pay.tcm.test \
+        DATABASE_URL=mysql://tcm_user:none@127.0.0.1:3306/tcm_telemedicine \
+        CELERY_BROKER_URL=redis://127.0.0.1:6379/0 CACHE_URL=redis://127.0.0.1:6379/1 \
+        $bin/python manage.py check --deploy --fail-level WARNING
+}
+
+gate "ruff check" $bin/ruff check --output-format concise .
+gate "ruff format" $bin/ruff format --check --output-format concise .
+gate "mypy" $bin/mypy
+gate "import rules" $bin/lint-imports
+gate "every room has import rules" rooms_are_known
+gate "migrations match the models" $bin/python manage.py makemigrations --check --dry-run
+gate "deployment settings" deployment_check
+
+if [ -n "$failed" ]; then
+    echo "checks failed:${failed#,}"
+    exit 1
+fi
