@@ -1,0 +1,113 @@
+"""Prepare the folder for the demo: write ``.env`` once, and with RESET=1 start afresh.
+
+Standard library only. ``.env`` holds this folder's own random secrets and is never overwritten,
+so that tokens and encrypted configuration stay readable from one run to the next.
+"""
+
+import base64
+import fcntl
+import os
+import secrets
+import shutil
+import sys
+from pathlib import Path
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+ENV_FILE = BASE_DIR / ".env"
+DEMO_DIR = BASE_DIR / ".demo"
+LOCK_FILE = DEMO_DIR / "lock"
+DATABASE_FILES = [BASE_DIR / f"db.sqlite3{suffix}" for suffix in ("", "-wal", "-shm", "-journal")]
+# Relative, so that a copied or moved folder uses its own file.
+DATABASE_URL = "sqlite:///db.sqlite3"
+
+TEMPLATE = """\
+# Written by `make demo` for this folder; read by every `manage.py` call. Not under version control.
+# A variable that is set in the shell goes before the line here. README.md lists all of them.
+
+# Development: detailed errors, any host. Off in production.
+DEBUG=on
+
+# SQLite in this folder. MariaDB or MySQL: mysql://tcm_user:PASSWORD@127.0.0.1:3306/tcm_telemedicine
+DATABASE_URL={database_url}
+
+# The queue is a folder (.demo/broker), so that no Redis is needed. Production: redis://127.0.0.1:6379/0
+CELERY_BROKER_URL=filesystem://
+
+# The guide's unsigned "Mock External Payment" works. Refused with DEBUG off.
+MOCK_CALLBACKS=on
+
+# An order's amount may be any. `priced`: it must be a current price.
+ORDER_PRICE_POLICY=open
+
+# Sessions and forms of the admin.
+SECRET_KEY={secret_key}
+
+# Encrypts the gateway configuration in the database; several, separated by commas, while rotating.
+# Without this key, what it encrypted is lost.
+CONFIG_ENCRYPTION_KEYS={fernet_key}
+
+# The platform signs its users' bearer tokens with this (at least 32 bytes).
+JWT_SECRET={jwt_secret}
+JWT_ALGORITHM=HS256
+
+# DEBUG, INFO, WARNING, ERROR or CRITICAL.
+LOG_LEVEL=INFO
+"""
+
+
+def write_env() -> None:
+    if ENV_FILE.exists():
+        return
+    text = TEMPLATE.format(
+        database_url=DATABASE_URL,
+        secret_key=secrets.token_urlsafe(48),
+        fernet_key=base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
+        jwt_secret=secrets.token_urlsafe(48),
+    )
+    # Complete or absent, and never readable by others, not even for a moment.
+    unfinished = ENV_FILE.with_name(".env.new")
+    unfinished.unlink(missing_ok=True)
+    with os.fdopen(os.open(unfinished, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
+        file.write(text)
+    unfinished.rename(ENV_FILE)
+    print("已生成 .env（本目录专用的随机密钥） / Wrote .env with fresh secrets")
+
+
+def demo_is_running() -> bool:
+    if not LOCK_FILE.exists():
+        return False
+    with LOCK_FILE.open() as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
+def configured_database() -> str:
+    """What DATABASE_URL says now: the shell's value, else the one in ``.env``, else ""."""
+    value = os.environ.get("DATABASE_URL", "")
+    if not value and ENV_FILE.exists():
+        for line in ENV_FILE.read_text(encoding="utf-8").splitlines():
+            if line.startswith("DATABASE_URL="):
+                value = line.partition("=")[2].strip()
+    return value
+
+
+def reset() -> None:
+    if demo_is_running():
+        sys.exit("演示正在运行，请先停止 / The demo is running in this folder: stop it first")
+    for path in DATABASE_FILES:
+        path.unlink(missing_ok=True)
+    shutil.rmtree(DEMO_DIR, ignore_errors=True)
+    if configured_database() not in {"", DATABASE_URL}:
+        print(
+            "DATABASE_URL 指向别处，那里的数据保持不变 / DATABASE_URL points elsewhere: not touched"
+        )
+    print("已清除演示数据 / Removed the demo's data (.env is kept)")
+
+
+if __name__ == "__main__":
+    if os.environ.get("RESET", "").lower() in {"1", "yes", "on", "true"}:
+        reset()
+    write_env()
