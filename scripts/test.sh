@@ -1,0 +1,129 @@
+#!/usr/bin/env bash
+# Everything that `make test` does: install what is missing, run the checks, then all tests on
+# SQLite and on a private MariaDB and Redis. Arguments after "--" go to pytest.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+die() {
+    echo "$*" >&2
+    exit 1
+}
+
+pytest_arguments=()
+while [ $# -gt 0 ]; do
+    case $1 in
+        --) shift; pytest_arguments=("$@"); break ;;
+        *) die "usage: scripts/test.sh [-- PYTEST_ARGUMENT…]" ;;
+    esac
+done
+
+# --- what the machine must have -----------------------------------------------------------------
+PATH=$PATH:/usr/sbin:/usr/local/sbin:/opt/homebrew/bin:/opt/homebrew/opt/mariadb/bin
+export PATH
+
+has() { command -v "$1" >/dev/null 2>&1; }
+
+has_browser() {
+    has chromium || has chromium-browser || has google-chrome || has google-chrome-stable ||
+        [ -d "/Applications/Google Chrome.app" ] || [ -d "/Applications/Chromium.app" ]
+}
+
+has_chinese_font() {
+    [ "$(uname)" = Darwin ] || { has fc-list && [ -n "$(fc-list :lang=zh-cn 2>/dev/null | head -n 1)" ]; }
+}
+
+# The driver is compiled only once; with it in place no compiler is needed.
+has_driver() { [ -x .venv/bin/python ] && .venv/bin/python -c 'import MySQLdb' >/dev/null 2>&1; }
+
+has_driver_library() {
+    has pkg-config && { pkg-config --exists libmariadb || pkg-config --exists mariadb ||
+        pkg-config --exists mysqlclient || pkg-config --exists perconaserverclient; }
+}
+
+has_python_headers() {
+    local python
+    for python in ${PYTHON:-python3.13 python3.12 python3.11 python3}; do
+        "$python" - <<'PYTHON' 2>/dev/null && return
+import os, sys, sysconfig
+sys.exit(sys.version_info < (3, 11) or not os.path.exists(sysconfig.get_path("include") + "/Python.h"))
+PYTHON
+    done
+    return 1
+}
+
+missing_apt() {
+    has mariadbd && has mariadb-install-db || echo mariadb-server
+    has redis-server || echo redis-server
+    has_browser || echo chromium
+    has_chinese_font || echo fontconfig fonts-noto-cjk
+    if ! has_driver; then
+        has gcc || echo gcc libc6-dev
+        has_driver_library || echo libmariadb-dev pkg-config
+        has_python_headers || echo python3-dev
+    fi
+    if ! [ -x .venv/bin/python ]; then
+        python3 -c 'import ensurepip, venv' >/dev/null 2>&1 || echo python3-venv
+    fi
+}
+
+missing_brew() {
+    has mariadbd && has mariadb-install-db || echo mariadb
+    has redis-server || echo redis
+    has_browser || echo --cask chromium
+    has_driver || has_driver_library || echo pkg-config
+}
+
+install_missing() {
+    local packages as_root=""
+    if [ "$(uname)" = Darwin ]; then
+        packages=$(missing_brew | tr '\n' ' ')
+        [ -z "$packages" ] || die "缺少软件，请先安装 / Missing, install it first: brew install $packages"
+        return
+    fi
+    packages=$(missing_apt | tr '\n' ' ')
+    [ -n "$packages" ] || return 0
+    has apt-get || die "缺少软件，请先安装 / Missing; these are the names of the Debian packages: $packages"
+    if [ "$(id -u)" != 0 ]; then
+        sudo -n true 2>/dev/null ||
+            die "缺少软件，请先安装 / Missing, install it first: sudo apt-get install -y --no-install-recommends $packages"
+        as_root="sudo -n"
+    fi
+    echo "安装软件 / Installing: $packages"
+    # Services that a package starts by itself are neither used nor touched.
+    $as_root apt-get update -qq
+    # shellcheck disable=SC2086
+    $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $packages >/dev/null ||
+        die "安装失败，原因见上 / The installation failed, the reason is above"
+}
+
+install_missing
+scripts/bootstrap.sh requirements/dev.txt
+
+# --- checks, then the tests on both databases ---------------------------------------------------
+rm -rf test-artifacts
+mkdir -p test-artifacts
+started=$SECONDS
+gates=passed
+echo "== checks"
+scripts/lint.sh || gates=FAILED
+
+# What a developer's shell or .env says must not decide what is tested.
+unset DATABASE_URL CACHE_URL CELERY_BROKER_URL DEBUG SECRET_KEY CONFIG_ENCRYPTION_KEYS \
+    JWT_SECRET JWT_PUBLIC_KEY JWT_ALGORITHM MOCK_CALLBACKS ORDER_PRICE_POLICY ORDER_EXPIRE_MINUTES
+# One seed for both runs; conftest.py prints it.
+export TEST_SEED=${TEST_SEED:-$((RANDOM * 32768 + RANDOM))}
+
+sqlite=0
+mariadb=0
+run_pytest=(.venv/bin/python -m pytest -n 2 -q)
+echo "== tests on SQLite"
+"${run_pytest[@]}" --junit-xml=test-artifacts/sqlite.xml \
+    ${pytest_arguments[@]+"${pytest_arguments[@]}"} || sqlite=$?
+echo "== tests on MariaDB and Redis"
+.venv/bin/python -m tests.servers -- "${run_pytest[@]}" --junit-xml=test-artifacts/mariadb.xml \
+    ${pytest_arguments[@]+"${pytest_arguments[@]}"} || mariadb=$?
+
+echo
+echo "checks: $gates, $((SECONDS - started)) s in all"
+.venv/bin/python scripts/test_summary.py "$gates" \
+    "SQLite=$sqlite=test-artifacts/sqlite.xml" "MariaDB + Redis=$mariadb=test-artifacts/mariadb.xml"
