@@ -1,0 +1,37 @@
+# Every target is thin: what it does lies in scripts/ and in manage.py.
+PORT ?= 3000
+PY := .venv/bin/python
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format lock messages clean
+
+help: ## List the targets
+	@echo "make TARGET [VARIABLE=value]"
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1	\2/p' Makefile
+
+demo: ## Start the product with demo data on SQLite (PORT=3000; RESET=1 starts afresh)
+	@scripts/bootstrap.sh requirements/base.txt
+	@RESET=$(RESET) $(PY) scripts/demo_env.py
+	@exec $(PY) manage.py demo --port $(PORT)
+
+test: ## Install what is missing; run checks and all tests on SQLite and MariaDB + Redis (ARGS="-k name")
+	@exec scripts/test.sh -- $(ARGS)
+
+lint: ## Run the checks: ruff, mypy, import rules, migrations, deployment settings
+	@scripts/bootstrap.sh requirements/dev.txt
+	@exec scripts/lint.sh
+
+format: ## Format the code and fix what can be fixed by itself
+	@scripts/bootstrap.sh requirements/dev.txt
+	@$(PY) -m ruff check --fix-only --quiet .
+	@$(PY) -m ruff format .
+
+lock: ## Pin the dependencies again, with hashes (needs uv; UPGRADE=1 takes newer versions)
+	@exec scripts/lock.sh
+
+messages: ## Collect and compile the translations (needs gettext)
+	@exec scripts/messages.sh
+
+clean: ## Remove caches and test results; keeps .venv, .env and the demo's data
+	@rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis test-artifacts staticfiles
+	@find . -name __pycache__ -type d -not -path './.venv/*' -prune -exec rm -rf {} +
