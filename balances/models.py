@@ -45,13 +45,11 @@ class UserBalance(models.Model):
     user_id = UUIDTextField(_("用户"), unique=True)
     balance = MoneyField(_("可用余额（元）"), default=ZERO, db_default=ZERO)
     frozen_balance = MoneyField(_("冻结余额（元）"), default=ZERO, db_default=ZERO)
-    total_income = MoneyField(
-        _("累计收入（元）"), max_digits=16, default=ZERO, db_default=ZERO
-    )
-    total_expense = MoneyField(
-        _("累计支出（元）"), max_digits=16, default=ZERO, db_default=ZERO
-    )
+    total_income = MoneyField(_("累计收入（元）"), max_digits=16, default=ZERO, db_default=ZERO)
+    total_expense = MoneyField(_("累计支出（元）"), max_digits=16, default=ZERO, db_default=ZERO)
     sequence = models.PositiveIntegerField(_("序号"), default=0, db_default=0)
+    # When staff accepted a balance that was put in by SQL; stays empty where there was none.
+    opening_adopted_at = models.DateTimeField(_("期初确认时间"), null=True, blank=True)
     created_at = models.DateTimeField(_("创建时间"), db_default=UtcNow())
     updated_at = models.DateTimeField(_("更新时间"), db_default=UtcNow())
 
@@ -91,14 +89,10 @@ class BalanceTransaction(models.Model):
     frozen_after = MoneyField(_("冻结变动后（元）"), default=ZERO, db_default=ZERO)
     related_type = models.CharField(_("关联类型"), max_length=16, choices=RelatedType)
     related_id = UUIDTextField(_("关联编号"))
-    description = models.CharField(
-        _("说明"), max_length=500, blank=True, default="", db_default=""
-    )
+    description = models.CharField(_("说明"), max_length=500, blank=True, default="", db_default="")
     actor_id = UUIDTextField(_("操作人"), null=True)
     created_at = models.DateTimeField(_("时间"), db_default=UtcNow())
-    previous_hash = models.CharField(
-        max_length=64, blank=True, default="", db_default=""
-    )
+    previous_hash = models.CharField(max_length=64, blank=True, default="", db_default="")
     hash = models.CharField(max_length=64)
 
     class Meta:
@@ -114,12 +108,9 @@ class BalanceTransaction(models.Model):
                 fields=("related_id", "related_type", "transaction_type"),
                 name="balance_entry_fact_unique",
             ),
+            models.CheckConstraint(condition=is_amount("amount"), name="balance_entry_is_amount"),
             models.CheckConstraint(
-                condition=is_amount("amount"), name="balance_entry_is_amount"
-            ),
-            models.CheckConstraint(
-                condition=is_amount_or_zero("balance_after")
-                & is_amount_or_zero("frozen_after"),
+                condition=is_amount_or_zero("balance_after") & is_amount_or_zero("frozen_after"),
                 name="balance_entry_not_negative",
             ),
             models.CheckConstraint(
@@ -131,9 +122,7 @@ class BalanceTransaction(models.Model):
                 name="balance_entry_related_known",
             ),
         )
-        indexes = (
-            models.Index(fields=("created_at",), name="balance_entry_created_at"),
-        )
+        indexes = (models.Index(fields=("created_at",), name="balance_entry_created_at"),)
 
     def __str__(self) -> str:
         return f"{self.user_id} #{self.sequence} {self.transaction_type} {self.amount}"

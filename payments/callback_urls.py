@@ -1,1 +1,8 @@
-urlpatterns: list = []
+from django.urls import path
+
+from payments.callbacks import callback
+
+urlpatterns = [
+    path("callback", callback),
+    path("callback/<str:method>", callback),
+]

@@ -33,9 +33,7 @@ class PaymentOrder(models.Model):
     appointment_id = UUIDTextField(_("预约"), null=True, blank=True, db_index=True)
     order_type = models.CharField(_("订单类型"), max_length=16, choices=OrderType)
     amount = MoneyField(_("金额（元）"))
-    currency = models.CharField(
-        _("币种"), max_length=3, default=CURRENCY, db_default=CURRENCY
-    )
+    currency = models.CharField(_("币种"), max_length=3, default=CURRENCY, db_default=CURRENCY)
     status = models.CharField(
         _("状态"),
         max_length=20,
@@ -48,9 +46,7 @@ class PaymentOrder(models.Model):
     )
     payment_time = models.DateTimeField(_("支付时间"), null=True, blank=True)
     expire_time = models.DateTimeField(_("过期时间"))
-    description = models.CharField(
-        _("说明"), max_length=500, blank=True, default="", db_default=""
-    )
+    description = models.CharField(_("说明"), max_length=500, blank=True, default="", db_default="")
     metadata = models.JSONField(_("附加信息"), null=True, blank=True)
     created_at = models.DateTimeField(_("创建时间"), db_default=UtcNow())
     updated_at = models.DateTimeField(_("更新时间"), db_default=UtcNow())
@@ -64,9 +60,7 @@ class PaymentOrder(models.Model):
     created_on = models.DateField(_("创建日"), db_default=ShanghaiToday())
     paid_on = models.DateField(_("支付日"), null=True, blank=True)
     # appointment_id + order_type while the order is live: the database refuses a second one.
-    live_appointment_key = models.CharField(
-        max_length=64, null=True, blank=True, unique=True
-    )
+    live_appointment_key = models.CharField(max_length=64, null=True, blank=True, unique=True)
     idempotency_key_id = UUIDTextField(null=True, blank=True, unique=True)
 
     class Meta:
@@ -74,27 +68,21 @@ class PaymentOrder(models.Model):
         verbose_name = _("订单")
         verbose_name_plural = _("订单")
         constraints = (
-            models.CheckConstraint(
-                condition=is_amount("amount"), name="order_is_amount"
-            ),
+            models.CheckConstraint(condition=is_amount("amount"), name="order_is_amount"),
             models.CheckConstraint(
                 condition=Q(status__in=OrderStatus.values), name="order_status_known"
             ),
             models.CheckConstraint(
                 condition=Q(order_type__in=OrderType.values), name="order_type_known"
             ),
-            models.CheckConstraint(
-                condition=Q(currency=CURRENCY), name="order_currency_cny"
-            ),
+            models.CheckConstraint(condition=Q(currency=CURRENCY), name="order_currency_cny"),
             models.CheckConstraint(
                 condition=Q(payment_method__isnull=True)
                 | Q(payment_method__in=PaymentMethod.values),
                 name="order_method_known",
             ),
             models.CheckConstraint(
-                condition=Q(
-                    status__in=("pending", "cancelled", "expired"), payment_time=None
-                )
+                condition=Q(status__in=("pending", "cancelled", "expired"), payment_time=None)
                 | Q(
                     status__in=("paid", "partial_refunded", "refunded"),
                     payment_time__isnull=False,
@@ -104,15 +92,11 @@ class PaymentOrder(models.Model):
             ),
         )
         indexes = (
-            models.Index(
-                fields=("user_id", "created_at", "id"), name="order_user_created"
-            ),
+            models.Index(fields=("user_id", "created_at", "id"), name="order_user_created"),
             models.Index(fields=("created_at", "id"), name="order_created"),
             models.Index(fields=("status", "expire_time"), name="order_status_expire"),
             models.Index(fields=("created_on", "status", "amount"), name="order_day"),
-            models.Index(
-                fields=("paid_on", "payment_method", "amount"), name="order_paid_day"
-            ),
+            models.Index(fields=("paid_on", "payment_method", "amount"), name="order_paid_day"),
         )
 
     def __str__(self) -> str:
@@ -135,9 +119,7 @@ class PaymentTransaction(models.Model):
         related_name="transactions",
         verbose_name=_("订单"),
     )
-    payment_method = models.CharField(
-        _("支付方式"), max_length=16, choices=PaymentMethod
-    )
+    payment_method = models.CharField(_("支付方式"), max_length=16, choices=PaymentMethod)
     transaction_type = models.CharField(
         _("类型"),
         max_length=16,
@@ -164,19 +146,13 @@ class PaymentTransaction(models.Model):
     response_data = models.JSONField(_("应答"), null=True, blank=True)
     callback_data = models.JSONField(_("通知"), null=True, blank=True)
     error_code = models.CharField(_("错误码"), max_length=64, null=True, blank=True)
-    error_message = models.CharField(
-        _("错误信息"), max_length=500, null=True, blank=True
-    )
+    error_message = models.CharField(_("错误信息"), max_length=500, null=True, blank=True)
     initiated_at = models.DateTimeField(_("发起时间"), db_default=UtcNow())
     completed_at = models.DateTimeField(_("完成时间"), null=True, blank=True)
 
     # Ours, beyond the documented columns.
-    out_trade_no = models.CharField(
-        _("商户订单号"), max_length=32, null=True, blank=True
-    )
-    scene = models.CharField(
-        _("场景"), max_length=16, blank=True, default="", db_default=""
-    )
+    out_trade_no = models.CharField(_("商户订单号"), max_length=32, null=True, blank=True)
+    scene = models.CharField(_("场景"), max_length=16, blank=True, default="", db_default="")
     is_mock = models.BooleanField(_("模拟"), default=False, db_default=False)
     config_version_id = UUIDTextField(_("配置版本"), null=True, blank=True)
     disposition = models.CharField(
@@ -212,9 +188,7 @@ class PaymentTransaction(models.Model):
                 fields=("payment_method", "external_transaction_id"),
                 name="transaction_external_unique",
             ),
-            models.CheckConstraint(
-                condition=is_amount("amount"), name="transaction_is_amount"
-            ),
+            models.CheckConstraint(condition=is_amount("amount"), name="transaction_is_amount"),
             models.CheckConstraint(
                 condition=Q(status__in=TransactionStatus.values),
                 name="transaction_status_known",
@@ -239,22 +213,18 @@ class PaymentTransaction(models.Model):
                 name="transaction_applied_is_success",
             ),
             models.CheckConstraint(
-                condition=Q(refund_reserved__gte=0)
-                & Q(refund_reserved__lte=F("amount")),
+                condition=Q(refund_reserved__gte=0) & Q(refund_reserved__lte=F("amount")),
                 name="transaction_refunds_within_amount",
             ),
             models.CheckConstraint(
-                condition=Q(refund_reserved=0)
-                | Q(transaction_type="payment", status="success"),
+                condition=Q(refund_reserved=0) | Q(transaction_type="payment", status="success"),
                 name="transaction_refunds_of_success",
             ),
         )
         indexes = (
             models.Index(fields=("order", "initiated_at"), name="transaction_order"),
             models.Index(fields=("next_check_at",), name="transaction_next_check"),
-            models.Index(
-                fields=("disposition", "refund_reserved"), name="transaction_surplus"
-            ),
+            models.Index(fields=("disposition", "refund_reserved"), name="transaction_surplus"),
         )
 
     def __str__(self) -> str:
@@ -272,9 +242,7 @@ class PaymentCallback(models.Model):
     is_mock = models.BooleanField(_("模拟"), default=False)
     notice_id = models.CharField(_("通知编号"), max_length=128, blank=True, default="")
     event = models.CharField(_("事件"), max_length=64, blank=True, default="")
-    out_trade_no = models.CharField(
-        _("商户订单号"), max_length=64, blank=True, default=""
-    )
+    out_trade_no = models.CharField(_("商户订单号"), max_length=64, blank=True, default="")
     external_transaction_id = models.CharField(
         _("网关交易号"), max_length=64, blank=True, default=""
     )
@@ -286,9 +254,7 @@ class PaymentCallback(models.Model):
         related_name="callbacks",
         verbose_name=_("支付流水"),
     )
-    remote_address = models.CharField(
-        _("来源地址"), max_length=64, blank=True, default=""
-    )
+    remote_address = models.CharField(_("来源地址"), max_length=64, blank=True, default="")
     body_sha256 = models.CharField(max_length=64)
     request_id = models.CharField(_("请求编号"), max_length=64, blank=True, default="")
     # A verified refund notice waits here for refunds' task; NULL: nothing to pick up.

@@ -16,9 +16,7 @@ class OrderStatus(models.TextChoices):
 
 
 ORDER_TRANSITIONS: Mapping[str, frozenset[str]] = {
-    OrderStatus.PENDING: frozenset(
-        {OrderStatus.PAID, OrderStatus.CANCELLED, OrderStatus.EXPIRED}
-    ),
+    OrderStatus.PENDING: frozenset({OrderStatus.PAID, OrderStatus.CANCELLED, OrderStatus.EXPIRED}),
     OrderStatus.PAID: frozenset({OrderStatus.PARTIAL_REFUNDED, OrderStatus.REFUNDED}),
     OrderStatus.PARTIAL_REFUNDED: frozenset({OrderStatus.REFUNDED}),
     OrderStatus.REFUNDED: frozenset(),
@@ -27,13 +25,9 @@ ORDER_TRANSITIONS: Mapping[str, frozenset[str]] = {
 }
 
 # Orders to which a payment is applied.
-PAID_STATUSES = frozenset(
-    {OrderStatus.PAID, OrderStatus.PARTIAL_REFUNDED, OrderStatus.REFUNDED}
-)
+PAID_STATUSES = frozenset({OrderStatus.PAID, OrderStatus.PARTIAL_REFUNDED, OrderStatus.REFUNDED})
 # Orders that hold their appointment. A partly refunded one still does: its service was paid for.
-LIVE_STATUSES = frozenset(
-    {OrderStatus.PENDING, OrderStatus.PAID, OrderStatus.PARTIAL_REFUNDED}
-)
+LIVE_STATUSES = frozenset({OrderStatus.PENDING, OrderStatus.PAID, OrderStatus.PARTIAL_REFUNDED})
 REFUNDABLE_STATUSES = frozenset({OrderStatus.PAID, OrderStatus.PARTIAL_REFUNDED})
 
 
@@ -62,9 +56,7 @@ class TransactionStatus(models.TextChoices):
 
 
 TRANSACTION_TRANSITIONS: Mapping[str, frozenset[str]] = {
-    TransactionStatus.PENDING: frozenset(
-        {TransactionStatus.SUCCESS, TransactionStatus.FAILED}
-    ),
+    TransactionStatus.PENDING: frozenset({TransactionStatus.SUCCESS, TransactionStatus.FAILED}),
     # Verified gateway proof only.
     TransactionStatus.FAILED: frozenset({TransactionStatus.SUCCESS}),
     TransactionStatus.SUCCESS: frozenset(),
@@ -95,10 +87,11 @@ class Verdict(models.TextChoices):
     CLOSED = "closed", _("交易关闭")
     REFUND_NOTICE = "refund_notice", _("退款通知")
     WRONG_AMOUNT = "wrong_amount", _("金额不符")
+    MISMATCH = "mismatch", _("交易信息不符")
     UNKNOWN_ORDER = "unknown_order", _("订单不存在")
     IGNORED = "ignored", _("无关通知")
     UNTRUSTED = "untrusted", _("验证失败")
 
 
 # Verified, but staff have to look at them.
-HELD_VERDICTS = frozenset({Verdict.WRONG_AMOUNT, Verdict.UNKNOWN_ORDER})
+HELD_VERDICTS = frozenset({Verdict.WRONG_AMOUNT, Verdict.MISMATCH, Verdict.UNKNOWN_ORDER})

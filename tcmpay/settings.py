@@ -32,9 +32,7 @@ JWT_PUBLIC_KEY = secrets.optional("JWT_PUBLIC_KEY")
 JWT_ALGORITHM: str = env.str("JWT_ALGORITHM", default="" if JWT_PUBLIC_KEY else "HS256")
 JWT_SECRET = "" if JWT_PUBLIC_KEY else secrets.require("JWT_SECRET")
 if JWT_PUBLIC_KEY and secrets.optional("JWT_SECRET"):
-    secrets.complain(
-        "JWT_SECRET and JWT_PUBLIC_KEY are both set: one algorithm per key, unset one"
-    )
+    secrets.complain("JWT_SECRET and JWT_PUBLIC_KEY are both set: one algorithm per key, unset one")
 if JWT_PUBLIC_KEY and JWT_ALGORITHM not in {"RS256", "ES256"}:
     secrets.complain("JWT_PUBLIC_KEY needs JWT_ALGORITHM=RS256 or ES256")
 if not JWT_PUBLIC_KEY and JWT_ALGORITHM != "HS256":
@@ -44,18 +42,14 @@ if JWT_SECRET and len(JWT_SECRET.encode()) < 32:
 
 ALLOWED_HOSTS: list[str] = env.list("ALLOWED_HOSTS", default=["*"] if DEBUG else [])
 if not DEBUG and not ALLOWED_HOSTS:
-    secrets.complain(
-        "ALLOWED_HOSTS is empty: name the hosts that the service answers to"
-    )
+    secrets.complain("ALLOWED_HOSTS is empty: name the hosts that the service answers to")
 CSRF_TRUSTED_ORIGINS: list[str] = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 
 # --- the rules of the business ----------------------------------------------------------------
 ORDER_EXPIRE_MINUTES: int = env.int("ORDER_EXPIRE_MINUTES", default=120)
 if not 1 <= ORDER_EXPIRE_MINUTES <= 60 * 24 * 15:
     secrets.complain("ORDER_EXPIRE_MINUTES must lie between 1 and 21600 (15 days)")
-ORDER_PRICE_POLICY: str = env.str(
-    "ORDER_PRICE_POLICY", default="open" if DEBUG else "priced"
-)
+ORDER_PRICE_POLICY: str = env.str("ORDER_PRICE_POLICY", default="open" if DEBUG else "priced")
 if ORDER_PRICE_POLICY not in {"open", "priced"}:
     secrets.complain("ORDER_PRICE_POLICY must be open or priced")
 LATE_PAYMENT_POLICY: str = env.str("LATE_PAYMENT_POLICY", default="refund")
@@ -200,9 +194,7 @@ def database(options: dict[str, Any], *, snapshot: bool = False) -> dict[str, An
     return result
 
 
-_database_options = env.db_url(
-    "DATABASE_URL", default=f"sqlite:///{BASE_DIR / 'db.sqlite3'}"
-)
+_database_options = env.db_url("DATABASE_URL", default=f"sqlite:///{BASE_DIR / 'db.sqlite3'}")
 DATABASES = {
     "default": database(_database_options),
     "snapshot": database(_database_options, snapshot=True),
@@ -222,9 +214,7 @@ CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any] = {
     "socket_connect_timeout": 2,
 }
 if urlsplit(CELERY_BROKER_URL).scheme == "filesystem":
-    _broker_dir = Path(
-        env.str("CELERY_FILESYSTEM_DIR", default=str(BASE_DIR / ".demo" / "broker"))
-    )
+    _broker_dir = Path(env.str("CELERY_FILESYSTEM_DIR", default=str(BASE_DIR / ".demo" / "broker")))
     for _folder in ("messages", "control"):
         (_broker_dir / _folder).mkdir(parents=True, exist_ok=True)
     CELERY_BROKER_TRANSPORT_OPTIONS = {
@@ -245,6 +235,7 @@ CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_TIMEZONE = "Asia/Shanghai"
 CELERY_BEAT_SCHEDULE = {
     "expire-orders": {"task": "payments.expire_orders", "schedule": 60.0},
+    "sweep-attempts": {"task": "payments.sweep_attempts", "schedule": 30.0},
     "submit-refunds": {"task": "refunds.sweep", "schedule": 30.0},
     "purge-guard": {"task": "guard.purge", "schedule": 3600.0},
 }
@@ -273,9 +264,7 @@ REST_FRAMEWORK = {
 SPECTACULAR_SETTINGS = {
     "TITLE": "tcmpay",
     "VERSION": "1.0.0",
-    "DESCRIPTION": _(
-        "中医远程诊疗平台的支付接口：订单、支付、退款、余额、价格与配置。"
-    ),
+    "DESCRIPTION": _("中医远程诊疗平台的支付接口：订单、支付、退款、余额、价格与配置。"),
     "SERVE_INCLUDE_SCHEMA": False,
     "SERVE_AUTHENTICATION": [],
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
@@ -294,13 +283,9 @@ WHITENOISE_USE_FINDERS = DEBUG
 if not DEBUG:
     STORAGES = {
         "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
-        "staticfiles": {
-            "BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"
-        },
+        "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
     }
-SECURE_PROXY_SSL_HEADER = (
-    ("HTTP_X_FORWARDED_PROTO", "https") if TRUSTED_PROXY_HOPS else None
-)
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TRUSTED_PROXY_HOPS else None
 SECURE_SSL_REDIRECT: bool = env.bool("SECURE_SSL_REDIRECT", default=not DEBUG)
 SECURE_REDIRECT_EXEMPT = [r"^health/"]
 SECURE_HSTS_SECONDS = 0 if DEBUG else 31_536_000
@@ -334,9 +319,7 @@ LOGIN_URL = reverse_lazy("admin:login")
 # --- logs -------------------------------------------------------------------------------------
 LOG_LEVEL: str = env.str("LOG_LEVEL", default="INFO").upper()
 if LOG_LEVEL not in {"DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"}:
-    raise ImproperlyConfigured(
-        "LOG_LEVEL must be DEBUG, INFO, WARNING, ERROR or CRITICAL"
-    )
+    raise ImproperlyConfigured("LOG_LEVEL must be DEBUG, INFO, WARNING, ERROR or CRITICAL")
 
 # Imported late on purpose: the Alipay SDK reconfigures logging when it is imported, so logging
 # is configured by us, after everything else, and only once.

@@ -29,9 +29,7 @@ def is_retryable(error: OperationalError) -> bool:
     code = error.args[0] if error.args else None
     if isinstance(code, int):
         return code in RETRYABLE_MYSQL_ERRORS
-    return "database is locked" in str(error) or "database table is locked" in str(
-        error
-    )
+    return "database is locked" in str(error) or "database table is locked" in str(error)
 
 
 def money_unit(function: Callable[P, R]) -> Callable[P, R]:
@@ -51,12 +49,8 @@ def money_unit(function: Callable[P, R]) -> Callable[P, R]:
             except OperationalError as error:
                 if attempt == ATTEMPTS_MAX or not is_retryable(error):
                     raise
-                logger.warning(
-                    "unit_repeated", extra={"unit": function.__name__, "no": attempt}
-                )
-                time.sleep(
-                    random.uniform(0, min(BACKOFF_MAX_SECONDS, 0.02 * 2**attempt))
-                )
+                logger.warning("unit_repeated", extra={"unit": function.__name__, "no": attempt})
+                time.sleep(random.uniform(0, min(BACKOFF_MAX_SECONDS, 0.02 * 2**attempt)))
         raise AssertionError("unreachable")
 
     return unit

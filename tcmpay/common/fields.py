@@ -42,9 +42,7 @@ class UUIDTextField(models.Field):
                 _("“%(value)s” 不是有效的 UUID"), params={"value": value}
             ) from error
 
-    def from_db_value(
-        self, value: Any, expression: Any, connection: Any
-    ) -> uuid.UUID | str | None:
+    def from_db_value(self, value: Any, expression: Any, connection: Any) -> uuid.UUID | str | None:
         return as_uuid_or_text(value)
 
     def get_prep_value(self, value: Any) -> str | None:
@@ -69,9 +67,7 @@ def as_uuid_or_text(value: Any) -> uuid.UUID | str | None:
 
 def id_field() -> UUIDTextField:
     """The primary key of our tables: a time-ordered UUID."""
-    return UUIDTextField(
-        primary_key=True, default=new_id, editable=False, verbose_name=_("编号")
-    )
+    return UUIDTextField(primary_key=True, default=new_id, editable=False, verbose_name=_("编号"))
 
 
 class MoneyField(models.DecimalField):
@@ -100,9 +96,7 @@ class ShanghaiToday(models.Func):
         return self.as_sql(compiler, connection, template=template, **extra)
 
     def as_sqlite(self, compiler: Any, connection: Any, **extra: Any) -> Any:
-        return self.as_sql(
-            compiler, connection, template="DATE('NOW', '+8 hours')", **extra
-        )
+        return self.as_sql(compiler, connection, template="DATE('NOW', '+8 hours')", **extra)
 
 
 def is_amount(field: str) -> models.Q:

@@ -9,9 +9,7 @@ import uuid6
 from tcmpay.common.clock import SHANGHAI
 
 ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-NUMBER_SUFFIX_LENGTH = (
-    10  # 36^10 per second: a clash is as good as impossible, and UNIQUE anyway
-)
+NUMBER_SUFFIX_LENGTH = 10  # 36^10 per second: a clash is as good as impossible, and UNIQUE anyway
 ATTEMPT_SUFFIX_LENGTH = 2
 
 

@@ -9,12 +9,8 @@ from rest_framework.response import Response
 from tcmpay.common.request_id import current_request_id
 
 
-def success(
-    message: str | Promise, data: Any = None, *, http_status: int = 200
-) -> Response:
-    return Response(
-        {"success": True, "message": str(message), "data": data}, status=http_status
-    )
+def success(message: str | Promise, data: Any = None, *, http_status: int = 200) -> Response:
+    return Response({"success": True, "message": str(message), "data": data}, status=http_status)
 
 
 def created(message: str | Promise, data: Any) -> Response:

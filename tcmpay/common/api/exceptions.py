@@ -55,9 +55,7 @@ def contract_exception_handler(error: Exception, context: dict[str, Any]) -> Res
         if isinstance(error, kind):
             return _framework_answer(error, http_status, code, message)
     logger.error("unexpected_error", exc_info=error)
-    return Response(
-        failure_body(_("系统内部错误，请稍后重试"), "INTERNAL_ERROR"), status=500
-    )
+    return Response(failure_body(_("系统内部错误，请稍后重试"), "INTERNAL_ERROR"), status=500)
 
 
 def _refusal(error: DomainError) -> Response:
@@ -66,9 +64,7 @@ def _refusal(error: DomainError) -> Response:
     return Response(body, status=error.http_status)
 
 
-def _framework_answer(
-    error: Exception, http_status: int, code: str, message: Any
-) -> Response:
+def _framework_answer(error: Exception, http_status: int, code: str, message: Any) -> Response:
     headers: dict[str, str] = {}
     if http_status == 401:
         headers["WWW-Authenticate"] = "Bearer"

@@ -51,9 +51,7 @@ class ContractErrorMiddleware:
             return self._in_language_of(request, response.status_code)
         return response
 
-    def process_exception(
-        self, request: HttpRequest, error: Exception
-    ) -> HttpResponse | None:
+    def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
         if not request.path.startswith(API_PREFIXES):
             return None
         logger.error("unexpected_error", exc_info=error)

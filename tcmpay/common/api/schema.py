@@ -28,3 +28,8 @@ def enveloped(name: str, inner: Any) -> Any:
         "data": inner if inner is not None else serializers.JSONField(allow_null=True),
     }
     return type(f"{name}Envelope", (serializers.Serializer,), fields)
+
+
+def refusals(*statuses: int) -> dict[int, type[FailureSchema]]:
+    """The failure shape for each of ``statuses``, as ``extend_schema`` takes it."""
+    return dict.fromkeys(statuses, FailureSchema)

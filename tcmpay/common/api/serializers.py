@@ -172,7 +172,5 @@ class PeriodInput(InputSerializer):
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         start, end = attrs.get("start_date"), attrs.get("end_date")
         if start and end and start >= end:
-            raise serializers.ValidationError(
-                {"end_date": _("结束日期不能早于开始日期")}
-            )
+            raise serializers.ValidationError({"end_date": _("结束日期不能早于开始日期")})
         return attrs

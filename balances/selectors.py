@@ -1,0 +1,22 @@
+"""Reading accounts and ledgers."""
+
+from uuid import UUID
+
+from django.db.models import Exists, OuterRef, Q, QuerySet
+
+from balances.models import BalanceTransaction, RelatedType, UserBalance
+
+
+def entries_of(user_id: UUID) -> QuerySet[BalanceTransaction]:
+    """The user's ledger, newest first."""
+    return BalanceTransaction.objects.filter(user_id=user_id).order_by("-sequence")
+
+
+def unadopted_openings() -> QuerySet[UserBalance]:
+    """Accounts whose balance was put in by SQL and not accepted by staff yet."""
+    opening = BalanceTransaction.objects.filter(
+        user_id=OuterRef("user_id"), related_type=RelatedType.OPENING
+    )
+    return UserBalance.objects.filter(opening_adopted_at=None).filter(
+        Exists(opening) | (Q(sequence=0) & (Q(balance__gt=0) | Q(frozen_balance__gt=0)))
+    )

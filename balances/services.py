@@ -1,0 +1,283 @@
+"""The only code that moves money on an account: under its lock, with its ledger entry."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from django.utils.translation import gettext as _
+
+from balances.errors import (
+    BalanceLimit,
+    BalanceUnderReview,
+    InsufficientBalance,
+    InsufficientFrozenBalance,
+)
+from balances.ledger import Figures, entry_hash
+from balances.models import BalanceTransaction, EntryType, RelatedType, UserBalance
+from tcmpay.audit.services import audit_record
+from tcmpay.common import clock
+from tcmpay.common.actor import Actor
+from tcmpay.common.db import money_unit
+from tcmpay.common.ids import new_id
+from tcmpay.common.money import MONEY_MAX, ZERO, Money
+from tcmpay.common.transitions import ensure_one
+
+AUDIT_OBJECT = "balance"
+
+
+@dataclass(frozen=True, slots=True)
+class Related:
+    """The business fact that a movement belongs to; one fact moves money once."""
+
+    type: RelatedType
+    id: UUID
+
+
+def account_ensure(user_id: UUID) -> UserBalance:
+    """The user's account, created at first access."""
+    account, _created = UserBalance.objects.get_or_create(
+        user_id=user_id, defaults={"created_at": clock.now(), "updated_at": clock.now()}
+    )
+    return account
+
+
+def balance_debit(
+    *, user_id: UUID, amount: Money, related: Related, description: str, actor: Actor
+) -> BalanceTransaction:
+    """Take ``amount`` (yuan) from the user's available balance and write its ledger entry.
+
+    Must run inside the caller's transaction, which holds the order's lock: the balance is
+    always locked after the order, so that two payments can't wait for each other.
+
+    Raises:
+        InsufficientBalance: less than ``amount`` is available; nothing is written.
+        BalanceUnderReview: the ledger does not end at the balance (CONTRACT 7.1).
+    """
+    account = _lock_account(user_id)
+    if account.balance < amount:
+        raise InsufficientBalance(available=account.balance, needed=amount)
+    return _append(account, EntryType.EXPENSE, amount, related, description, actor)
+
+
+def balance_credit(
+    *, user_id: UUID, amount: Money, related: Related, description: str, actor: Actor
+) -> BalanceTransaction:
+    """Add ``amount`` (yuan) to the user's available balance and write its ledger entry.
+
+    Must run inside the caller's transaction.
+
+    Raises:
+        BalanceLimit: the balance would pass 99,999,999.99; nothing is written.
+        BalanceUnderReview: the ledger does not end at the balance.
+    """
+    account = _lock_account(user_id)
+    if account.balance + amount > MONEY_MAX:
+        raise BalanceLimit(balance=account.balance, amount=amount)
+    return _append(account, EntryType.INCOME, amount, related, description, actor)
+
+
+@money_unit
+def balance_freeze(
+    *, user_id: UUID, amount: Money, reason: str, actor: Actor
+) -> BalanceTransaction:
+    """Move ``amount`` (yuan) from available to frozen. Raises InsufficientBalance."""
+    account = _lock_account(user_id)
+    if account.balance < amount:
+        raise InsufficientBalance(available=account.balance, needed=amount)
+    return _append_adjustment(account, EntryType.FREEZE, amount, reason, actor)
+
+
+@money_unit
+def balance_unfreeze(
+    *, user_id: UUID, amount: Money, reason: str, actor: Actor
+) -> BalanceTransaction:
+    """Move ``amount`` (yuan) from frozen back to available.
+
+    Raises InsufficientFrozenBalance, BalanceLimit.
+    """
+    account = _lock_account(user_id)
+    if account.frozen_balance < amount:
+        raise InsufficientFrozenBalance(frozen=account.frozen_balance, needed=amount)
+    if account.balance + amount > MONEY_MAX:
+        raise BalanceLimit(balance=account.balance, amount=amount)
+    return _append_adjustment(account, EntryType.UNFREEZE, amount, reason, actor)
+
+
+@money_unit
+def balance_top_up(
+    *, user_id: UUID, amount: Money, reason: str, actor: Actor
+) -> BalanceTransaction:
+    """Credit ``amount`` (yuan) that came in outside of the gateways, with its reason."""
+    entry = balance_credit(
+        user_id=user_id,
+        amount=amount,
+        related=Related(RelatedType.TOPUP, new_id()),
+        description=reason,
+        actor=actor,
+    )
+    audit_record(
+        object_type=AUDIT_OBJECT,
+        object_id=user_id,
+        action="balance_topped_up",
+        actor=actor,
+        reason=reason,
+        details={"amount": str(amount), "entry": str(entry.id)},
+    )
+    return entry
+
+
+@money_unit
+def opening_adopt(*, user_id: UUID, reason: str, actor: Actor) -> bool:
+    """Accept, for the record, the balance that was put in by SQL.
+
+    Writes the opening entry if no movement did so yet. Returns False when there is nothing to
+    adopt (no such account, or adopted before).
+    """
+    account = UserBalance.objects.select_for_update().filter(user_id=user_id).first()
+    if account is None or account.opening_adopted_at is not None:
+        return False
+    _write_opening_if_due(account, actor)
+    if not _has_opening(user_id):
+        return False
+    adopted_at = clock.now()
+    UserBalance.objects.filter(id=account.id).update(
+        opening_adopted_at=adopted_at, updated_at=adopted_at
+    )
+    audit_record(
+        object_type=AUDIT_OBJECT,
+        object_id=user_id,
+        action="opening_adopted",
+        actor=actor,
+        reason=reason,
+        details={"balance": str(account.balance)},
+    )
+    return True
+
+
+def _lock_account(user_id: UUID) -> UserBalance:
+    """The locked account, proven sound: its ledger ends at its balance."""
+    account_ensure(user_id)
+    account = UserBalance.objects.select_for_update().get(user_id=user_id)
+    _write_opening_if_due(account, None)
+    last = _last_entry(user_id)
+    if last is None:
+        _ensure_sound(account, sequence=0, balance=ZERO, frozen=ZERO)
+    else:
+        _ensure_sound(
+            account,
+            sequence=last.sequence,
+            balance=last.balance_after,
+            frozen=last.frozen_after,
+        )
+    return account
+
+
+def _ensure_sound(account: UserBalance, *, sequence: int, balance: Money, frozen: Money) -> None:
+    ends = (account.sequence, account.balance, account.frozen_balance)
+    if ends != (sequence, balance, frozen) or _figures(account).gap != 0:
+        raise BalanceUnderReview(user_id=account.user_id, sequence=account.sequence)
+
+
+def _write_opening_if_due(account: UserBalance, actor: Actor | None) -> None:
+    """Write the opening entries of a balance that was inserted by SQL and never moved.
+
+    What its totals don't explain is booked to them first, so that L1 holds from here on.
+    """
+    held = account.balance + account.frozen_balance
+    if account.sequence != 0 or held == 0 or _last_entry(account.user_id) is not None:
+        return
+    figures = _figures(account)
+    # The opening entry itself counts ``held`` as income: the totals must end up explaining
+    # exactly what the account holds.
+    unexplained = figures.gap
+    income = figures.income + max(unexplained, ZERO) - held
+    expense = figures.expense + max(-unexplained, ZERO)
+    frozen = account.frozen_balance
+    account.balance = account.frozen_balance = ZERO
+    account.total_income, account.total_expense = income, expense
+    opening = Related(RelatedType.OPENING, account.id)
+    text = _("期初余额")
+    _append(account, EntryType.INCOME, held, opening, text, actor)
+    if frozen:
+        _append(account, EntryType.FREEZE, frozen, opening, text, actor)
+
+
+def _append_adjustment(
+    account: UserBalance, entry_type: EntryType, amount: Money, reason: str, actor: Actor
+) -> BalanceTransaction:
+    related = Related(RelatedType.ADJUSTMENT, new_id())
+    entry = _append(account, entry_type, amount, related, reason, actor)
+    audit_record(
+        object_type=AUDIT_OBJECT,
+        object_id=account.user_id,
+        action=f"balance_{entry_type}",
+        actor=actor,
+        reason=reason,
+        details={"amount": str(amount), "entry": str(entry.id)},
+    )
+    return entry
+
+
+def _append(
+    account: UserBalance,
+    entry_type: EntryType,
+    amount: Money,
+    related: Related,
+    description: str,
+    actor: Actor | None,
+) -> BalanceTransaction:
+    """Write the next entry and move the locked account to where it ends."""
+    before = _figures(account)
+    after = before.moved(entry_type, amount)
+    last = _last_entry(account.user_id)
+    now = clock.now()
+    entry = BalanceTransaction(
+        user_id=account.user_id,
+        sequence=account.sequence + 1,
+        transaction_type=entry_type,
+        amount=amount,
+        balance_before=before.balance,
+        balance_after=after.balance,
+        frozen_before=before.frozen,
+        frozen_after=after.frozen,
+        related_type=related.type,
+        related_id=related.id,
+        description=description[:500],
+        actor_id=actor.id if actor else None,
+        created_at=now,
+        previous_hash=last.hash if last else "",
+    )
+    entry.hash = entry_hash(entry)
+    entry.save(force_insert=True)
+    # Guarded by the sequence: had the account moved under us, no row would match.
+    updated = UserBalance.objects.filter(id=account.id, sequence=account.sequence).update(
+        balance=after.balance,
+        frozen_balance=after.frozen,
+        total_income=after.income,
+        total_expense=after.expense,
+        sequence=entry.sequence,
+        updated_at=now,
+    )
+    ensure_one(updated, f"balance {account.user_id}")
+    account.balance, account.frozen_balance = after.balance, after.frozen
+    account.total_income, account.total_expense = after.income, after.expense
+    account.sequence = entry.sequence
+    return entry
+
+
+def _figures(account: UserBalance) -> Figures:
+    return Figures(
+        balance=account.balance,
+        frozen=account.frozen_balance,
+        income=account.total_income,
+        expense=account.total_expense,
+    )
+
+
+def _last_entry(user_id: UUID) -> BalanceTransaction | None:
+    return BalanceTransaction.objects.filter(user_id=user_id).order_by("-sequence").first()
+
+
+def _has_opening(user_id: UUID) -> bool:
+    return BalanceTransaction.objects.filter(
+        user_id=user_id, related_type=RelatedType.OPENING
+    ).exists()

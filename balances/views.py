@@ -1,0 +1,65 @@
+"""Balances over the API."""
+
+from uuid import UUID
+
+from django.utils.translation import gettext_lazy as _
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from balances import selectors, services
+from balances.serializers import (
+    BALANCE_FIELDS,
+    ENTRY_FIELDS,
+    BalanceEntrySchema,
+    BalanceSchema,
+)
+from tcmpay.common.actor import Role
+from tcmpay.common.api.envelope import success
+from tcmpay.common.api.pages import page_headers, take_page
+from tcmpay.common.api.presenters import present_row
+from tcmpay.common.api.schema import enveloped, refusals
+from tcmpay.common.api.serializers import PageInput
+from tcmpay.common.api.views import ContractViewSet, actor_of, ensure_may_see, path_id
+
+READERS = frozenset({Role.ADMIN})
+CALLERS = frozenset({Role.PATIENT, Role.DOCTOR, Role.ADMIN})
+
+
+class BalanceViewSet(ContractViewSet):
+    """A user's account and its movements."""
+
+    api_tag = "balance"
+    roles = {"retrieve": CALLERS, "transactions": CALLERS}
+
+    @extend_schema(
+        summary="获取余额",
+        responses={200: enveloped("Balance", BalanceSchema()), **refusals(400, 401, 403, 404)},
+    )
+    def retrieve(self, request: Request, user_id: str) -> Response:
+        account = services.account_ensure(self._visible(request, user_id))
+        return success(_("获取余额成功"), present_row(account, BALANCE_FIELDS))
+
+    @extend_schema(
+        summary="获取余额变动记录",
+        parameters=[PageInput],
+        responses={
+            200: enveloped("BalanceEntries", BalanceEntrySchema(many=True)),
+            **refusals(400, 401, 403, 404),
+        },
+    )
+    def transactions(self, request: Request, user_id: str) -> Response:
+        owner = self._visible(request, user_id)
+        page = take_page(selectors.entries_of(owner), **PageInput.parse_query(request))
+        response = success(
+            _("获取余额变动记录成功"), [present_row(entry, ENTRY_FIELDS) for entry in page.rows]
+        )
+        for name, value in page_headers(request, page).items():
+            response.headers[name] = value
+        return response
+
+    @staticmethod
+    def _visible(request: Request, user_id: str) -> UUID:
+        owner = path_id(user_id)
+        ensure_may_see(actor_of(request), owner, readers=READERS)
+        return owner

@@ -1,0 +1,94 @@
+"""Where gateways call back. Not a DRF view: the raw body is what is signed.
+
+Verified and applied in one request. A callback that can't be verified changes nothing.
+"""
+
+import logging
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.views.decorators.csrf import csrf_exempt
+
+from gateways.errors import GatewayUntrusted
+from gateways.interface import CallbackAnswer, CallbackNotice, CallbackRequest, Gateway
+from gateways.mock import MockGateway
+from payments.channels import GATEWAY_METHODS, gateways_that_may_call
+from payments.services.callbacks import Incoming, callback_handle, untrusted_record
+from tcmpay.common import clock
+from tcmpay.common.api.middleware import refusal
+from tcmpay.guard.throttling import client_address
+
+logger = logging.getLogger(__name__)
+
+
+@csrf_exempt
+def callback(request: HttpRequest, method: str | None = None) -> HttpResponse:
+    """Receive one gateway message and answer in the gateway's own form."""
+    asked = [method] if method else request.GET.getlist("method")
+    if len(asked) != 1 or asked[0] not in GATEWAY_METHODS:
+        return refusal(404)
+    if request.method != "POST":
+        return refusal(405)
+    return _receive(request, str(asked[0]))
+
+
+def _receive(request: HttpRequest, method: str) -> HttpResponse:
+    incoming = Incoming(
+        method=method,
+        request=CallbackRequest(
+            headers=dict(request.headers),
+            body=request.body,
+            content_type=request.content_type or "",
+            received_at=clock.now(),
+        ),
+        remote_address=client_address(request.META),
+    )
+    gateways = _candidates(incoming)
+    try:
+        gateway, notice = _verified(gateways, incoming)
+    except GatewayUntrusted as error:
+        logger.warning("callback_untrusted", extra={"method": method, "reason": str(error)})
+        untrusted_record(incoming=incoming, reason=str(error))
+        return _http(_speaker(gateways, method).answer_callback(is_handled=False), failed_with=401)
+    try:
+        callback_handle(incoming=incoming, notice=notice, is_mock=gateway.is_mock)
+    except Exception:
+        # Whatever went wrong, nothing was committed: ask the gateway to send it again.
+        logger.exception("callback_failed")
+        return _http(gateway.answer_callback(is_handled=False), failed_with=500)
+    return _http(gateway.answer_callback(is_handled=True))
+
+
+def _candidates(incoming: Incoming) -> list[Gateway]:
+    """Who could have sent this. The guide's unsigned JSON is looked at only in the demo."""
+    gateways = gateways_that_may_call(incoming.method)
+    if settings.MOCK_CALLBACKS and _looks_unsigned(incoming):
+        return [MockGateway(incoming.method)]
+    return gateways
+
+
+def _looks_unsigned(incoming: Incoming) -> bool:
+    is_json = incoming.request.content_type == "application/json"
+    headers = {name.lower() for name in incoming.request.headers}
+    return is_json and "wechatpay-signature" not in headers
+
+
+def _verified(gateways: list[Gateway], incoming: Incoming) -> tuple[Gateway, CallbackNotice]:
+    """The first gateway whose keys verify the message. Raises GatewayUntrusted."""
+    refused = GatewayUntrusted("no configuration of this gateway")
+    for gateway in gateways:
+        try:
+            return gateway, gateway.parse_callback(incoming.request)
+        except GatewayUntrusted as error:
+            refused = error
+    raise refused
+
+
+def _speaker(gateways: list[Gateway], method: str) -> Gateway:
+    return gateways[0] if gateways else MockGateway(method)
+
+
+def _http(answer: CallbackAnswer, *, failed_with: int | None = None) -> HttpResponse:
+    return HttpResponse(
+        answer.body, status=failed_with or answer.status, content_type=answer.content_type
+    )

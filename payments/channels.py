@@ -1,0 +1,81 @@
+"""Which gateway carries an attempt: the configured one, or the mock of a demo without keys."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from uuid import UUID
+
+from django.conf import settings
+
+from config.selectors import (
+    gateway_config_current,
+    gateway_config_recent,
+    gateway_config_version,
+)
+from gateways.errors import GatewayMisconfigured
+from gateways.interface import Gateway
+from gateways.mock import MockGateway
+from gateways.registry import build_gateway
+from payments.errors import GatewayNotConfigured
+from payments.models import PaymentTransaction
+from payments.states import PaymentMethod
+
+GATEWAY_METHODS = frozenset({PaymentMethod.WECHAT, PaymentMethod.ALIPAY})
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """A gateway and the configuration version that it speaks with (None: the mock)."""
+
+    gateway: Gateway
+    config_version_id: UUID | None
+
+
+def channel_for_new_attempt(method: str) -> Channel:
+    """The gateway that a new attempt uses. Raises GatewayNotConfigured."""
+    version_id, values = gateway_config_current(method)
+    try:
+        return Channel(_gateway(method, version_id, values), version_id)
+    except GatewayMisconfigured as error:
+        if settings.MOCK_CALLBACKS:
+            return Channel(MockGateway(method), None)
+        raise GatewayNotConfigured(problems=error.problems) from error
+
+
+def channel_of(attempt: PaymentTransaction) -> Gateway:
+    """The gateway that ``attempt`` began with, in the version it began with."""
+    if attempt.config_version_id is None:
+        return MockGateway(attempt.payment_method)
+    values = gateway_config_version(attempt.config_version_id)
+    return _gateway(attempt.payment_method, attempt.config_version_id, values)
+
+
+def refund_channel_of(payment: PaymentTransaction) -> Gateway:
+    """The gateway that gives ``payment`` back: the mock's money goes back to the mock."""
+    return MockGateway(payment.payment_method) if payment.is_mock else channel_of(payment)
+
+
+def gateways_that_may_call(method: str) -> list[Gateway]:
+    """The gateways whose callbacks are believed: the running version and recent ones."""
+    gateways: list[Gateway] = []
+    for version_id, values in gateway_config_recent(method):
+        try:
+            gateways.append(_gateway(method, version_id, values))
+        except GatewayMisconfigured:
+            continue
+    return gateways
+
+
+def _gateway(method: str, version_id: UUID, values: Mapping[str, str]) -> Gateway:
+    return _built(method, version_id, tuple(sorted(values.items())))
+
+
+@lru_cache(maxsize=32)
+def _built(method: str, version_id: UUID, items: tuple[tuple[str, str], ...]) -> Gateway:
+    return build_gateway(
+        method,
+        dict(items),
+        allow_custom_base=settings.DEBUG,
+        wechat_base_url=settings.WECHATPAY_BASE_URL or None,
+        alipay_gateway_url=settings.ALIPAY_GATEWAY_URL or None,
+    )

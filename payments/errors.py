@@ -1,0 +1,74 @@
+from django.utils.translation import gettext_lazy as _
+
+from tcmpay.common.errors import DomainError, ObjectNotFound
+
+
+class OrderNotFound(ObjectNotFound):
+    message = _("订单不存在")
+
+
+class OrderNotPayable(DomainError):
+    code = "ORDER_NOT_PAYABLE"
+    message = _("订单状态不正确")
+
+
+class OrderExpired(DomainError):
+    code = "ORDER_EXPIRED"
+    message = _("订单已过期")
+
+
+class OrderNotCancellable(DomainError):
+    code = "ORDER_NOT_CANCELLABLE"
+    message = _("只能取消待支付的订单")
+
+
+class UnsupportedMethod(DomainError):
+    code = "UNSUPPORTED_METHOD"
+    message = _("不支持的支付方式")
+
+
+class PriceMismatch(DomainError):
+    code = "PRICE_MISMATCH"
+    message = _("金额与当前价格不一致，请刷新价格后重试")
+
+
+class PriceRequired(DomainError):
+    code = "PRICE_REQUIRED"
+    message = _("请提供服务类型（service_type），由系统定价")
+
+
+class PriceNotFound(DomainError):
+    """An order named a service that has no price in force today."""
+
+    code = "PRICE_NOT_FOUND"
+    message = _("该服务当前没有生效的价格")
+
+
+class AppointmentHasOrder(DomainError):
+    """``data`` is the live order's id."""
+
+    code = "APPOINTMENT_HAS_ORDER"
+    http_status = 409
+    message = _("该预约已有待支付或已支付的订单")
+
+
+class GatewayRefused(DomainError):
+    code = "GATEWAY_ERROR"
+    http_status = 502
+    message = _("支付渠道拒绝了请求，请更换支付方式或联系客服")
+
+
+class GatewayDown(DomainError):
+    code = "GATEWAY_UNAVAILABLE"
+    http_status = 503
+    message = _("支付渠道暂时不可用，请稍后重试")
+
+
+class GatewayNotConfigured(GatewayDown):
+    message = _("该支付方式尚未配置，请选择其他支付方式")
+
+
+class SyncTooOften(DomainError):
+    code = "RATE_LIMITED"
+    http_status = 429
+    message = _("请求过于频繁，请稍后重试")

@@ -1,0 +1,86 @@
+"""Reading orders and payments."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.db.models import F, QuerySet
+
+from payments.models import PaymentOrder, PaymentTransaction
+from payments.states import (
+    PAID_STATUSES,
+    SURPLUS_DISPOSITIONS,
+    TransactionStatus,
+    TransactionType,
+)
+from tcmpay.common.db import sum_money
+from tcmpay.common.money import Money
+
+
+def orders_list(
+    *,
+    user_id: UUID | None = None,
+    start_date: datetime | None = None,
+    end_date: datetime | None = None,
+    **equal: Any,
+) -> QuerySet[PaymentOrder]:
+    """Orders, newest first; ``start_date`` belongs to the period, ``end_date`` no longer does."""
+    orders = PaymentOrder.objects.order_by("-created_at", "-id").filter(**equal)
+    if user_id is not None:
+        orders = orders.filter(user_id=user_id)
+    return in_period(orders, "created_at", start_date, end_date)
+
+
+def in_period(
+    rows: QuerySet[Any], field: str, start: datetime | None, end: datetime | None
+) -> QuerySet[Any]:
+    if start is not None:
+        rows = rows.filter(**{f"{field}__gte": start})
+    if end is not None:
+        rows = rows.filter(**{f"{field}__lt": end})
+    return rows
+
+
+def applied_payment(order_id: UUID) -> PaymentTransaction | None:
+    """The one payment that is applied to the order."""
+    return PaymentTransaction.objects.filter(applied_order_id=order_id).first()
+
+
+def surplus_payments() -> QuerySet[PaymentTransaction]:
+    """Money that came late or twice and is not given back (or held for it) in full."""
+    return PaymentTransaction.objects.filter(
+        disposition__in=SURPLUS_DISPOSITIONS,
+        status=TransactionStatus.SUCCESS,
+        transaction_type=TransactionType.PAYMENT,
+        refund_reserved__lt=F("amount"),
+    ).order_by("initiated_at")
+
+
+@dataclass(frozen=True, slots=True)
+class OrderStatistics:
+    """Counts and sums (yuan) of one user's or everybody's orders in a period."""
+
+    total_orders: int
+    total_amount: Money
+    paid_orders: int
+    paid_amount: Money
+
+
+def order_statistics(
+    *, user_id: UUID | None, start_date: datetime | None, end_date: datetime | None
+) -> OrderStatistics:
+    """``total_*`` by created_at, ``paid_*`` by payment_time, also when refunded later."""
+    orders = PaymentOrder.objects.all()
+    if user_id is not None:
+        orders = orders.filter(user_id=user_id)
+    made = in_period(orders, "created_at", start_date, end_date)
+    paid = in_period(
+        orders.filter(status__in=PAID_STATUSES), "payment_time", start_date, end_date
+    )
+    return OrderStatistics(
+        total_orders=made.count(),
+        total_amount=sum_money(made, "amount"),
+        paid_orders=paid.count(),
+        paid_amount=sum_money(paid, "amount"),
+    )

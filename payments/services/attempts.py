@@ -1,0 +1,426 @@
+"""Attempts to pay: from the balance at once, at a gateway in three phases."""
+
+import logging
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID
+
+from django.db.models import QuerySet
+from django.utils.translation import gettext as _
+
+from balances.models import RelatedType
+from balances.services import Related, balance_debit
+from gateways.errors import GatewayError, GatewayRejected, GatewayUnknown, GatewayUntrusted, RejectReason
+from gateways.interface import CloseState, Gateway, PaymentRequest, PaymentStart, Scene, TradeState
+from payments.channels import GATEWAY_METHODS, Channel, channel_for_new_attempt, channel_of
+from payments.errors import (
+    GatewayDown,
+    GatewayRefused,
+    OrderExpired,
+    OrderNotFound,
+    OrderNotPayable,
+    UnsupportedMethod,
+)
+from payments.models import PaymentOrder, PaymentTransaction
+from payments.services.orders import order_lock
+from payments.services.settlement import (
+    attempt_fail,
+    mark_paid,
+    trade_report_apply,
+)
+from payments.states import (
+    Disposition,
+    OrderStatus,
+    PaymentMethod,
+    TransactionStatus,
+    TransactionType,
+)
+from tcmpay.audit.services import audit_record
+from tcmpay.common import clock
+from tcmpay.common.actor import Actor
+from tcmpay.common.db import money_unit
+from tcmpay.common.errors import Forbidden, InvalidInput
+from tcmpay.common.ids import attempt_number, new_number
+from tcmpay.common.transitions import ensure_one
+
+logger = logging.getLogger(__name__)
+
+AUDIT_OBJECT = "payment_transaction"
+FIRST_CHECK_AFTER = timedelta(seconds=60)
+STARTS_MAX = 4
+OWED_CLOSE_CHECK = timedelta(minutes=5)
+# Clocks differ: a code is taken for dead this long after its expiry.
+GATEWAY_EXPIRY_MARGIN = timedelta(minutes=2)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PayCommand:
+    order_id: UUID
+    payment_method: str
+    return_url: str = ""
+    scene: str = ""
+    openid: str = ""
+    client_ip: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PayResult:
+    order: PaymentOrder
+    payment_method: str
+    start: PaymentStart
+
+
+def pay(
+    *, actor: Actor, command: PayCommand, idempotency_key_id: UUID | None = None
+) -> PayResult:
+    """Pay an order from its owner's balance, or start paying it at a gateway.
+
+    Raises:
+        UnsupportedMethod, OrderNotFound, Forbidden, OrderNotPayable, OrderExpired.
+        InsufficientBalance, BalanceUnderReview: nothing is written.
+        GatewayDown, GatewayRefused: the attempt is recorded, the order stays payable.
+    """
+    if command.payment_method == PaymentMethod.BALANCE:
+        return _pay_from_balance(actor, command, idempotency_key_id)
+    if command.payment_method in GATEWAY_METHODS:
+        return _pay_at_gateway(actor, command)
+    raise UnsupportedMethod()
+
+
+def ensure_payable(order: PaymentOrder, actor: Actor) -> None:
+    """Only the owner, only while pending, only before its time is over."""
+    if not actor.owns(order.user_id):
+        raise Forbidden()
+    if order.status == OrderStatus.EXPIRED:
+        raise OrderExpired()
+    if order.status != OrderStatus.PENDING:
+        raise OrderNotPayable(status=order.status)
+    if order.expire_time <= clock.now():
+        raise OrderExpired()
+
+
+# --- from the balance -------------------------------------------------------------------------
+
+
+def _pay_from_balance(
+    actor: Actor, command: PayCommand, idempotency_key_id: UUID | None
+) -> PayResult:
+    ensure_payable(_read_order(command.order_id), actor)
+    close_open_attempts(command.order_id, is_required=False)
+    order = _debit_and_apply(actor, command.order_id, idempotency_key_id)
+    return PayResult(order, PaymentMethod.BALANCE, PaymentStart())
+
+
+@money_unit
+def _debit_and_apply(
+    actor: Actor, order_id: UUID, idempotency_key_id: UUID | None
+) -> PaymentOrder:
+    order = order_lock(order_id)
+    ensure_payable(order, actor)
+    now = clock.now()
+    payment = PaymentTransaction(
+        transaction_no=new_number("TXN", now),
+        order=order,
+        payment_method=PaymentMethod.BALANCE,
+        amount=order.amount,
+        status=TransactionStatus.SUCCESS,
+        disposition=Disposition.APPLIED,
+        applied_order_id=order.id,
+        initiated_at=now,
+        completed_at=now,
+        idempotency_key_id=idempotency_key_id,
+    )
+    payment.save(force_insert=True)
+    audit_record(
+        object_type=AUDIT_OBJECT,
+        object_id=payment.id,
+        action="payment_applied",
+        actor=actor,
+        to_state=payment.status,
+    )
+    mark_paid(order, payment)
+    balance_debit(
+        user_id=order.user_id,
+        amount=order.amount,
+        related=Related(RelatedType.ORDER, order.id),
+        description=order.description or order.order_no,
+        actor=actor,
+    )
+    return order
+
+
+# --- at a gateway -----------------------------------------------------------------------------
+
+
+def _pay_at_gateway(actor: Actor, command: PayCommand) -> PayResult:
+    ensure_payable(_read_order(command.order_id), actor)
+    channel = channel_for_new_attempt(command.payment_method)
+    scene = _scene(channel.gateway, command)
+    for _start in range(STARTS_MAX):
+        close_open_attempts(command.order_id, is_required=True, unless=(command, scene))
+        attempt = _open_attempt(actor, command, scene, channel)
+        if attempt is None:
+            continue  # another gateway's attempt was opened meanwhile: close that one first
+        try:
+            return _start_at_gateway(actor, command, attempt)
+        except _NumberBurnt:
+            continue  # the attempt is failed by now: the next round takes a new number
+    raise GatewayRefused()
+
+
+class _NumberBurnt(Exception):
+    """The gateway wants no more of this out_trade_no: the next attempt takes a new one."""
+
+
+def _scene(gateway: Gateway, command: PayCommand) -> Scene:
+    asked = command.scene or gateway.scenes[0]
+    if asked not in gateway.scenes:
+        raise InvalidInput({"scene": [_("该支付方式不支持此场景")]})
+    scene = Scene(asked)
+    if scene in {Scene.JSAPI, Scene.MINI_PROGRAM} and not command.openid:
+        raise InvalidInput({"openid": [_("此场景需要 openid")]})
+    return scene
+
+
+@money_unit
+def _open_attempt(
+    actor: Actor, command: PayCommand, scene: Scene, channel: Channel
+) -> PaymentTransaction | None:
+    """Phase one: the attempt that this command continues, or a new one with its number fixed.
+
+    None when an attempt that has to be closed first is still open.
+    """
+    order = order_lock(command.order_id)
+    ensure_payable(order, actor)
+    open_attempts = list(_open_attempts(order.id).select_for_update())
+    fitting = [attempt for attempt in open_attempts if _fits(attempt, command, scene)]
+    if len(fitting) != len(open_attempts):
+        return None
+    if fitting:
+        return fitting[0]
+    return _insert_attempt(actor, order, command, scene, channel)
+
+
+def _insert_attempt(
+    actor: Actor, order: PaymentOrder, command: PayCommand, scene: Scene, channel: Channel
+) -> PaymentTransaction:
+    now = clock.now()
+    earlier = PaymentTransaction.objects.filter(
+        order_id=order.id,
+        payment_method=command.payment_method,
+        transaction_type=TransactionType.PAYMENT,
+    ).count()
+    number = attempt_number(order.order_no, earlier)
+    prepared = channel.gateway.prepare_payment(
+        PaymentRequest(
+            out_trade_no=number,
+            amount=order.amount,
+            description=payment_subject(order),
+            scene=scene,
+            created_at=now,
+            expires_at=order.expire_time,
+            return_url=command.return_url,
+            openid=command.openid,
+            client_ip=command.client_ip,
+        )
+    )
+    attempt = PaymentTransaction(
+        transaction_no=new_number("TXN", now),
+        order=order,
+        payment_method=command.payment_method,
+        amount=order.amount,
+        out_trade_no=number,
+        scene=scene,
+        is_mock=channel.gateway.is_mock,
+        config_version_id=channel.config_version_id,
+        request_data={"prepared": prepared, "asked": _asked(command)},
+        initiated_at=now,
+        gateway_expires_at=order.expire_time,
+        next_check_at=now + FIRST_CHECK_AFTER,
+    )
+    attempt.save(force_insert=True)
+    audit_record(
+        object_type=AUDIT_OBJECT,
+        object_id=attempt.id,
+        action="payment_started",
+        actor=actor,
+        to_state=attempt.status,
+        details={"out_trade_no": number, "scene": str(scene)},
+    )
+    return attempt
+
+
+def payment_subject(order: PaymentOrder) -> str:
+    """What the payer sees at the gateway. Never the description: it may name an illness."""
+    return _("诊疗服务订单 %(number)s") % {"number": order.order_no}
+
+
+def _start_at_gateway(
+    actor: Actor, command: PayCommand, attempt: PaymentTransaction
+) -> PayResult:
+    """Phases two and three: register the attempt, keep the answer."""
+    gateway = channel_of(attempt)
+    try:
+        start = gateway.create_payment(attempt.request_data["prepared"])
+    except GatewayRejected as error:
+        _after_refusal(attempt, error)
+        raise GatewayRefused(code=error.code) from error
+    except (GatewayUnknown, GatewayUntrusted) as error:
+        # The attempt stays pending: the same command sends the same request again.
+        _note_start_error(attempt, error.code or "UNKNOWN", str(error))
+        raise GatewayDown() from error
+    order = _keep_start(attempt, start, actor)
+    return PayResult(order, attempt.payment_method, start)
+
+
+def _after_refusal(attempt: PaymentTransaction, error: GatewayRejected) -> None:
+    if error.reason == RejectReason.ALREADY_PAID:
+        attempt_check(attempt.id)
+        raise OrderNotPayable() from error
+    if error.reason == RejectReason.TOO_SOON:
+        _note_start_error(attempt, error.code, error.message)
+        raise GatewayDown() from error
+    _fail_attempt(attempt.id, error.code or "REJECTED", error.message)
+    if error.reason in {RejectReason.NUMBER_BURNT, RejectReason.CHANGED_REQUEST}:
+        raise _NumberBurnt from error
+
+
+@money_unit
+def _keep_start(
+    attempt: PaymentTransaction, start: PaymentStart, actor: Actor
+) -> PaymentOrder:
+    order = order_lock(attempt.order_id)
+    PaymentTransaction.objects.filter(id=attempt.id).update(
+        prepay_id=start.prepay_id or None,
+        response_data=dict(start.raw),
+        error_code=None,
+        error_message=None,
+    )
+    ensure_payable(order, actor)
+    return order
+
+
+@money_unit
+def _note_start_error(attempt: PaymentTransaction, code: str, message: str) -> None:
+    order_lock(attempt.order_id)
+    PaymentTransaction.objects.filter(
+        id=attempt.id, status=TransactionStatus.PENDING
+    ).update(error_code=code[:64], error_message=message[:500])
+
+
+@money_unit
+def _fail_attempt(attempt_id: UUID, code: str, message: str) -> None:
+    attempt = _lock_attempt(attempt_id)
+    if attempt.status == TransactionStatus.PENDING:
+        attempt_fail(attempt, code=code, message=message)
+
+
+# --- closing and asking -----------------------------------------------------------------------
+
+
+def close_open_attempts(
+    order_id: UUID,
+    *,
+    is_required: bool,
+    unless: tuple[PayCommand, Scene] | None = None,
+) -> None:
+    """Close the order's open attempts at their gateways; no transaction is open here.
+
+    Attempts that ``unless`` continues stay open. A payment that turns out to have happened is
+    applied. When a gateway can't be reached: GatewayDown if ``is_required``, else the close
+    stays owed by its row, for the sweeper.
+    """
+    for attempt in _open_attempts(order_id):
+        if unless and _fits(attempt, *unless):
+            continue
+        try:
+            attempt_close(attempt)
+        except GatewayError as error:
+            if is_required:
+                raise GatewayDown() from error
+            owe_close(attempt.id)
+
+
+def attempt_close(attempt: PaymentTransaction) -> None:
+    """Query, then close one attempt at its gateway, and record what became of it.
+
+    Alipay knows no trade before the buyer opens it: then nothing can be closed there. The close
+    stays owed until the shown code has died by its own expiry; money that comes all the same is
+    recorded and, where it is too late, given back.
+    Raises GatewayUnknown, GatewayUntrusted, GatewayRejected.
+    """
+    if attempt_check(attempt.id) in {TradeState.PAID, TradeState.CLOSED}:
+        return
+    closed = channel_of(attempt).close_payment(attempt.out_trade_no or "")
+    if closed is CloseState.ALREADY_PAID:
+        attempt_check(attempt.id)
+    elif closed is CloseState.NOT_FOUND and _may_still_be_opened(attempt):
+        owe_close(attempt.id, check_after=OWED_CLOSE_CHECK)
+    else:
+        _fail_attempt(attempt.id, "CLOSED", _("未支付，已在网关关闭"))
+
+
+def attempt_check(attempt_id: UUID) -> TradeState:
+    """Ask the gateway about one attempt now, and apply what it says.
+
+    Raises GatewayUnknown, GatewayUntrusted, GatewayRejected.
+    """
+    attempt = PaymentTransaction.objects.get(id=attempt_id)
+    report = channel_of(attempt).query_payment(attempt.out_trade_no or "")
+    if report.state in {TradeState.PAID, TradeState.CLOSED}:
+        trade_report_apply(method=attempt.payment_method, report=report, is_mock=attempt.is_mock)
+    return report.state
+
+
+def _may_still_be_opened(attempt: PaymentTransaction) -> bool:
+    ends_at = attempt.gateway_expires_at
+    return ends_at is not None and clock.now() < ends_at + GATEWAY_EXPIRY_MARGIN
+
+
+@money_unit
+def owe_close(attempt_id: UUID, *, check_after: timedelta = timedelta(0)) -> None:
+    """Note that the attempt has to be closed at its gateway; the sweeper pays that debt."""
+    attempt = _lock_attempt(attempt_id)
+    if attempt.status == TransactionStatus.PENDING:
+        updated = PaymentTransaction.objects.filter(
+            id=attempt_id, status=TransactionStatus.PENDING
+        ).update(is_close_owed=True, next_check_at=clock.now() + check_after)
+        ensure_one(updated, attempt.transaction_no)
+
+
+def _lock_attempt(attempt_id: UUID) -> PaymentTransaction:
+    order_id = PaymentTransaction.objects.values_list("order_id", flat=True).get(id=attempt_id)
+    order_lock(order_id)
+    return PaymentTransaction.objects.select_for_update().get(id=attempt_id)
+
+
+def _open_attempts(order_id: UUID) -> QuerySet[PaymentTransaction]:
+    """Attempts that may still be paid and are meant to be; those with an owed close are not."""
+    return PaymentTransaction.objects.filter(
+        order_id=order_id,
+        transaction_type=TransactionType.PAYMENT,
+        status=TransactionStatus.PENDING,
+        is_close_owed=False,
+    ).order_by("initiated_at")
+
+
+def _fits(attempt: PaymentTransaction, command: PayCommand, scene: Scene) -> bool:
+    """Whether ``command`` continues ``attempt``: same gateway, scene and data."""
+    return (
+        attempt.payment_method == command.payment_method
+        and attempt.scene == scene
+        and (attempt.request_data or {}).get("asked") == _asked(command)
+    )
+
+
+def _asked(command: PayCommand) -> dict[str, str]:
+    """What of a command goes into the gateway's request: a change of it needs a new attempt."""
+    return {"return_url": command.return_url, "openid": command.openid}
+
+
+def _read_order(order_id: UUID) -> PaymentOrder:
+    order = PaymentOrder.objects.filter(id=order_id).first()
+    if order is None:
+        raise OrderNotFound()
+    return order
+

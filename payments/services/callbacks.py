@@ -1,0 +1,109 @@
+"""Recording callbacks, each with its verdict, in the same commit as what it caused."""
+
+import hashlib
+import logging
+from dataclasses import dataclass
+
+from django.utils.translation import gettext as _
+
+from gateways.interface import CallbackNotice, CallbackRequest
+from payments.models import PaymentCallback, PaymentCallbackBody
+from payments.services.settlement import Settlement, settle
+from payments.states import Verdict
+from tcmpay.common import clock
+from tcmpay.common.db import money_unit
+from tcmpay.common.request_id import current_request_id
+from tcmpay.guard.services import hit_count
+
+logger = logging.getLogger(__name__)
+
+BODY_KEPT_MAX = 16_384
+HEADERS_KEPT = (
+    "Content-Type",
+    "Request-Id",
+    "Wechatpay-Serial",
+    "Wechatpay-Timestamp",
+    "Wechatpay-Nonce",
+    "Wechatpay-Signature",
+    "Wechatpay-Signature-Type",
+)
+# Forgeries leave a bounded number of rows, per minute and in all.
+UNTRUSTED_ROWS_PER_MINUTE = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """A callback as it came in, and where from."""
+
+    method: str
+    request: CallbackRequest
+    remote_address: str = ""
+
+
+@money_unit
+def callback_handle(
+    *, incoming: Incoming, notice: CallbackNotice, is_mock: bool
+) -> PaymentCallback:
+    """Apply a verified notice and record it with its verdict, in one commit."""
+    settlement = _settlement(incoming.method, notice, is_mock)
+    trade, refund = notice.trade, notice.refund
+    amount = trade.amount if trade else refund.amount if refund else None
+    callback = PaymentCallback(
+        verdict=settlement.verdict,
+        reason=settlement.reason[:300],
+        is_mock=is_mock,
+        notice_id=notice.notice_id[:128],
+        event=notice.event[:64],
+        out_trade_no=(trade.out_trade_no if trade else refund.out_trade_no if refund else "")[:64],
+        external_transaction_id=(
+            trade.transaction_id if trade else refund.transaction_id if refund else ""
+        )[:64],
+        amount=amount if amount is not None and 0 <= amount < 10**8 else None,
+        transaction=settlement.transaction,
+        is_picked_up=False if refund else None,
+        **_envelope(incoming),
+    )
+    callback.save(force_insert=True)
+    PaymentCallbackBody(
+        callback=callback,
+        headers=_kept_headers(incoming),
+        body=_kept_body(incoming),
+    ).save(force_insert=True)
+    return callback
+
+
+def _settlement(method: str, notice: CallbackNotice, is_mock: bool) -> Settlement:
+    if notice.trade is not None:
+        return settle(method=method, report=notice.trade, is_mock=is_mock)
+    if notice.refund is not None:
+        return Settlement(Verdict.REFUND_NOTICE)
+    return Settlement(Verdict.IGNORED, reason=_("不认识的事件类型"))
+
+
+def untrusted_record(*, incoming: Incoming, reason: str) -> None:
+    """One bounded security record of a message that could not be verified; no body is kept."""
+    hits = hit_count(scope="untrusted-callback", identity=incoming.method)
+    if hits.count > UNTRUSTED_ROWS_PER_MINUTE:
+        return
+    PaymentCallback(
+        verdict=Verdict.UNTRUSTED, reason=reason[:300], **_envelope(incoming)
+    ).save(force_insert=True)
+
+
+def _envelope(incoming: Incoming) -> dict[str, object]:
+    return {
+        "payment_method": incoming.method,
+        "received_at": clock.now(),
+        "remote_address": incoming.remote_address[:64],
+        "body_sha256": hashlib.sha256(incoming.request.body).hexdigest(),
+        "request_id": current_request_id(),
+    }
+
+
+def _kept_headers(incoming: Incoming) -> dict[str, str]:
+    headers = {name.lower(): value for name, value in incoming.request.headers.items()}
+    return {name: headers[name.lower()][:1024] for name in HEADERS_KEPT if name.lower() in headers}
+
+
+def _kept_body(incoming: Incoming) -> str:
+    return incoming.request.body[:BODY_KEPT_MAX].decode("utf-8", errors="replace")

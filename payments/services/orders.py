@@ -1,0 +1,228 @@
+"""Orders: creation, cancellation, and the one function that changes an order's state."""
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.db import IntegrityError
+from django.db.transaction import atomic
+
+from config.selectors import price_in_force
+from payments.errors import (
+    AppointmentHasOrder,
+    OrderNotCancellable,
+    OrderNotFound,
+    PriceMismatch,
+    PriceNotFound,
+    PriceRequired,
+)
+from payments.models import PaymentOrder
+from payments.states import LIVE_STATUSES, ORDER_TRANSITIONS, OrderStatus
+from tcmpay.audit.services import audit_record
+from tcmpay.common import clock
+from tcmpay.common.actor import Actor, Role
+from tcmpay.common.db import money_unit
+from tcmpay.common.errors import Forbidden
+from tcmpay.common.ids import new_number
+from tcmpay.common.money import Money
+from tcmpay.common.transitions import ensure_allowed, ensure_one
+
+AUDIT_OBJECT = "order"
+NUMBER_ATTEMPTS_MAX = 3
+# Who may order for somebody else.
+ORDERERS_FOR_OTHERS = frozenset({Role.ADMIN, Role.SERVICE})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderCommand:
+    """What a client asks for. ``amount`` (yuan) or ``service_type`` says what it costs."""
+
+    user_id: UUID
+    order_type: str
+    amount: Money | None = None
+    service_type: str = ""
+    appointment_id: UUID | None = None
+    description: str = ""
+    metadata: dict[str, Any] | None = field(default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    amount: Money
+    price_id: UUID | None
+    service_type: str
+
+
+def order_create(
+    *, actor: Actor, command: OrderCommand, idempotency_key_id: UUID | None = None
+) -> PaymentOrder:
+    """Create a pending order and return it.
+
+    Raises:
+        Forbidden: a patient or doctor orders for somebody else.
+        PriceRequired, PriceNotFound, PriceMismatch: see CONTRACT section 3, Prices.
+        AppointmentHasOrder: a live order exists; its id is the error's data.
+    """
+    if actor.role not in ORDERERS_FOR_OTHERS and not actor.owns(command.user_id):
+        raise Forbidden()
+    charge = _charge(actor, command)
+    for _attempt in range(NUMBER_ATTEMPTS_MAX):
+        order = _new_order(actor, command, charge, idempotency_key_id)
+        try:
+            return _insert(order, actor)
+        except IntegrityError:
+            if found := _order_with_key(idempotency_key_id):
+                return found
+            _refuse_if_appointment_is_taken(order.live_appointment_key)
+    raise RuntimeError("no free order number")
+
+
+@money_unit
+def _insert(order: PaymentOrder, actor: Actor) -> PaymentOrder:
+    order.save(force_insert=True)
+    audit_record(
+        object_type=AUDIT_OBJECT,
+        object_id=order.id,
+        action="order_created",
+        actor=actor,
+        to_state=order.status,
+        details={
+            "order_no": order.order_no,
+            "amount": str(order.amount),
+            "service_type": order.service_type,
+            "price": str(order.price_id or ""),
+        },
+    )
+    return order
+
+
+def _charge(actor: Actor, command: OrderCommand) -> Charge:
+    if command.service_type:
+        price = price_in_force(command.service_type, clock.today())
+        if price is None:
+            raise PriceNotFound()
+        if command.amount is not None and command.amount != price.amount:
+            raise PriceMismatch(asked=command.amount, price=price.amount)
+        return Charge(price.amount, price.id, command.service_type)
+    is_client = actor.role not in ORDERERS_FOR_OTHERS
+    if command.amount is None or (is_client and settings.ORDER_PRICE_POLICY == "priced"):
+        raise PriceRequired()
+    return Charge(command.amount, None, "")
+
+
+def _new_order(
+    actor: Actor, command: OrderCommand, charge: Charge, idempotency_key_id: UUID | None
+) -> PaymentOrder:
+    now = clock.now()
+    return PaymentOrder(
+        order_no=new_number("ORD", now),
+        user_id=command.user_id,
+        appointment_id=command.appointment_id,
+        order_type=command.order_type,
+        amount=charge.amount,
+        expire_time=now + timedelta(minutes=settings.ORDER_EXPIRE_MINUTES),
+        description=command.description,
+        metadata=command.metadata,
+        created_at=now,
+        updated_at=now,
+        created_on=clock.business_day(now),
+        service_type=charge.service_type,
+        price_id=charge.price_id,
+        created_by=actor.id,
+        live_appointment_key=appointment_key(command.appointment_id, command.order_type),
+        idempotency_key_id=idempotency_key_id,
+    )
+
+
+def appointment_key(appointment_id: UUID | None, order_type: str) -> str | None:
+    return f"{appointment_id}:{order_type}" if appointment_id else None
+
+
+def _order_with_key(idempotency_key_id: UUID | None) -> PaymentOrder | None:
+    if idempotency_key_id is None:
+        return None
+    return PaymentOrder.objects.filter(idempotency_key_id=idempotency_key_id).first()
+
+
+def _refuse_if_appointment_is_taken(key: str | None) -> None:
+    if key is None:
+        return
+    live = PaymentOrder.objects.filter(live_appointment_key=key).values_list("id", flat=True)
+    if live_id := live.first():
+        raise AppointmentHasOrder(data=str(live_id))
+
+
+def order_lock(order_id: UUID) -> PaymentOrder:
+    """The order, locked and freshly read. Always the first lock of a unit. Raises OrderNotFound."""
+    order = PaymentOrder.objects.select_for_update().filter(id=order_id).first()
+    if order is None:
+        raise OrderNotFound()
+    return order
+
+
+def order_transition(
+    order: PaymentOrder,
+    to_state: OrderStatus,
+    *,
+    actor: Actor,
+    action: str,
+    reason: str = "",
+    details: dict[str, Any] | None = None,
+    **changes: Any,
+) -> None:
+    """Move the locked order to ``to_state``: the only code that assigns an order's status.
+
+    Writes the changed columns, filtered on the old state, and the audit row.
+    Raises IllegalTransition.
+    """
+    from_state = order.status
+    ensure_allowed(ORDER_TRANSITIONS, from_state=from_state, to_state=to_state, what=order.order_no)
+    changes |= {"status": to_state, "updated_at": clock.now()}
+    if to_state not in LIVE_STATUSES:
+        changes["live_appointment_key"] = None
+    updated = PaymentOrder.objects.filter(id=order.id, status=from_state).update(**changes)
+    ensure_one(updated, order.order_no)
+    for name, value in changes.items():
+        setattr(order, name, value)
+    audit_record(
+        object_type=AUDIT_OBJECT,
+        object_id=order.id,
+        action=action,
+        actor=actor,
+        reason=reason,
+        from_state=from_state,
+        to_state=to_state,
+        details=details,
+    )
+
+
+def ensure_cancellable(order: PaymentOrder) -> None:
+    if order.status != OrderStatus.PENDING:
+        raise OrderNotCancellable(status=order.status)
+
+
+@atomic
+def order_refunds_changed(
+    order_id: UUID, *, refunded_total: Money, actor: Actor, reason: str
+) -> None:
+    """Let the order's state follow the refunds of its applied payment (invariant R2).
+
+    ``refunded_total`` (yuan) is what has really gone back of that payment. Runs inside the
+    caller's unit.
+    """
+    order = order_lock(order_id)
+    target = (
+        OrderStatus.REFUNDED if refunded_total == order.amount else OrderStatus.PARTIAL_REFUNDED
+    )
+    if refunded_total <= 0 or order.status == target:
+        return
+    order_transition(
+        order,
+        target,
+        actor=actor,
+        action="order_refunded",
+        reason=reason,
+        details={"refunded_total": str(refunded_total)},
+    )

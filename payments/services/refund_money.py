@@ -1,0 +1,125 @@
+"""The payments' side of refunds: what they hold of a payment, and their transactions."""
+
+from typing import Any
+from uuid import UUID
+
+from payments.models import PaymentTransaction
+from payments.services.settlement import transaction_transition
+from payments.states import PaymentMethod, TransactionStatus, TransactionType
+from tcmpay.audit.services import audit_record
+from tcmpay.common import clock
+from tcmpay.common.actor import Actor
+from tcmpay.common.ids import new_number
+from tcmpay.common.money import ZERO, Money
+from tcmpay.common.transitions import ensure_one
+
+
+class RefundExceedsPayment(Exception):
+    """More would be held for refunds than the payment brought. ``available`` is what is left."""
+
+    def __init__(self, available: Money) -> None:
+        super().__init__(str(available))
+        self.available = available
+
+
+def payment_lock(transaction_id: UUID) -> PaymentTransaction:
+    """The payment, locked and freshly read; its order is locked already."""
+    return PaymentTransaction.objects.select_for_update().get(id=transaction_id)
+
+
+def refund_reserve(payment: PaymentTransaction, amount: Money) -> None:
+    """Hold ``amount`` (yuan) of the locked payment for a refund. Raises RefundExceedsPayment."""
+    available = payment.amount - payment.refund_reserved
+    if amount > available:
+        raise RefundExceedsPayment(available)
+    _set_reserved(payment, payment.refund_reserved + amount)
+
+
+def refund_release(payment: PaymentTransaction, amount: Money) -> None:
+    """Give back what a cancelled or failed refund held of the locked payment."""
+    _set_reserved(payment, payment.refund_reserved - amount)
+
+
+def _set_reserved(payment: PaymentTransaction, reserved: Money) -> None:
+    if not ZERO <= reserved <= payment.amount:
+        raise ValueError(f"{payment.transaction_no}: reserved {reserved}")
+    updated = PaymentTransaction.objects.filter(
+        id=payment.id, refund_reserved=payment.refund_reserved, status=TransactionStatus.SUCCESS
+    ).update(refund_reserved=reserved)
+    ensure_one(updated, payment.transaction_no)
+    payment.refund_reserved = reserved
+
+
+def refund_transaction_begin(
+    *, payment: PaymentTransaction, refund_id: UUID, amount: Money, actor: Actor
+) -> PaymentTransaction:
+    """The transaction that carries out a refund: made once, found again on every retry."""
+    existing = (
+        PaymentTransaction.objects.select_for_update().filter(refund_id=refund_id).first()
+    )
+    if existing is not None:
+        return existing
+    now = clock.now()
+    money_back = PaymentTransaction(
+        transaction_no=new_number("TXN", now),
+        order_id=payment.order_id,
+        payment_method=payment.payment_method,
+        transaction_type=TransactionType.REFUND,
+        amount=amount,
+        refund_id=refund_id,
+        is_mock=payment.is_mock,
+        config_version_id=payment.config_version_id,
+        trade_no=payment.trade_no,
+        initiated_at=now,
+    )
+    money_back.save(force_insert=True)
+    audit_record(
+        object_type="payment_transaction",
+        object_id=money_back.id,
+        action="refund_started",
+        actor=actor,
+        to_state=money_back.status,
+    )
+    return money_back
+
+
+def refund_transaction_succeed(
+    *, refund_id: UUID, actor: Actor, external_id: str = "", response: Any = None
+) -> None:
+    """The refund's transaction brought the money back."""
+    money_back = PaymentTransaction.objects.select_for_update().get(refund_id=refund_id)
+    transaction_transition(
+        money_back,
+        TransactionStatus.SUCCESS,
+        actor=actor,
+        action="refund_succeeded",
+        external_transaction_id=_unique_external_id(money_back, external_id),
+        response_data=response,
+        error_code=None,
+        error_message=None,
+    )
+
+
+def _unique_external_id(money_back: PaymentTransaction, external_id: str) -> str | None:
+    """Alipay names no refund number of its own; an empty one is no number."""
+    if money_back.payment_method == PaymentMethod.BALANCE:
+        return None
+    return external_id or None
+
+
+def refund_transaction_fail(
+    *, refund_id: UUID, actor: Actor, code: str, message: str
+) -> None:
+    """The gateway refused the refund for good; a later success is still accepted on proof."""
+    money_back = PaymentTransaction.objects.select_for_update().get(refund_id=refund_id)
+    if money_back.status != TransactionStatus.PENDING:
+        return
+    transaction_transition(
+        money_back,
+        TransactionStatus.FAILED,
+        actor=actor,
+        action="refund_failed",
+        reason=message,
+        error_code=code[:64],
+        error_message=message[:500],
+    )

@@ -1,0 +1,218 @@
+"""Applying money: one function, whoever reports it (callback, query, sync, sweeper, balance)."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.utils.translation import gettext as _
+
+from gateways.interface import TradeReport, TradeState
+from payments.models import PaymentOrder, PaymentTransaction
+from payments.services.orders import order_lock, order_transition
+from payments.states import (
+    TRANSACTION_TRANSITIONS,
+    Disposition,
+    OrderStatus,
+    TransactionStatus,
+    TransactionType,
+    Verdict,
+)
+from tcmpay.audit.services import audit_record
+from tcmpay.common import clock
+from tcmpay.common.actor import Actor, gateway_actor
+from tcmpay.common.db import money_unit
+from tcmpay.common.money import CURRENCY
+from tcmpay.common.transitions import ensure_allowed, ensure_one
+
+AUDIT_OBJECT = "payment_transaction"
+
+VERDICT_OF_DISPOSITION = {
+    Disposition.APPLIED: Verdict.APPLIED,
+    Disposition.LATE: Verdict.LATE,
+    Disposition.SECOND: Verdict.SECOND,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """What became of a report."""
+
+    verdict: Verdict
+    transaction: PaymentTransaction | None = None
+    reason: str = ""
+
+
+def transaction_transition(
+    attempt: PaymentTransaction,
+    to_state: TransactionStatus,
+    *,
+    actor: Actor,
+    action: str,
+    reason: str = "",
+    **changes: Any,
+) -> None:
+    """Move an attempt of a locked order: the only code that assigns a transaction's status."""
+    from_state = attempt.status
+    ensure_allowed(
+        TRANSACTION_TRANSITIONS,
+        from_state=from_state,
+        to_state=to_state,
+        what=attempt.transaction_no,
+    )
+    changes |= {"status": to_state, "completed_at": clock.now(), "next_check_at": None}
+    updated = PaymentTransaction.objects.filter(id=attempt.id, status=from_state).update(**changes)
+    ensure_one(updated, attempt.transaction_no)
+    for name, value in changes.items():
+        setattr(attempt, name, value)
+    audit_record(
+        object_type=AUDIT_OBJECT,
+        object_id=attempt.id,
+        action=action,
+        actor=actor,
+        reason=reason,
+        from_state=from_state,
+        to_state=to_state,
+    )
+
+
+@money_unit
+def trade_report_apply(
+    *, method: str, report: TradeReport, is_mock: bool = False
+) -> Settlement:
+    """Apply a verified report in a unit of its own."""
+    return settle(method=method, report=report, is_mock=is_mock)
+
+
+def settle(*, method: str, report: TradeReport, is_mock: bool = False) -> Settlement:
+    """Apply a verified report about a payment; inside the caller's unit.
+
+    A payment is applied if and only if its order is pending. Money that came for an ended or a
+    paid order is recorded as success, not applied, and marked to be given back. Told twice,
+    nothing changes the second time.
+    """
+    attempt = PaymentTransaction.objects.filter(
+        payment_method=method,
+        out_trade_no=report.out_trade_no,
+        transaction_type=TransactionType.PAYMENT,
+    ).first()
+    if attempt is None:
+        return Settlement(Verdict.UNKNOWN_ORDER, reason=_("没有这个商户订单号"))
+    order = order_lock(attempt.order_id)
+    attempt = PaymentTransaction.objects.select_for_update().get(id=attempt.id)
+    if report.state is TradeState.PAID:
+        return _settle_paid(order, attempt, report, is_mock)
+    if report.state is TradeState.CLOSED:
+        return _settle_closed(attempt, report)
+    return Settlement(Verdict.NOT_PAID, attempt)
+
+
+def _settle_paid(
+    order: PaymentOrder, attempt: PaymentTransaction, report: TradeReport, is_mock: bool
+) -> Settlement:
+    external_id = _external_id(attempt, report, is_mock)
+    if attempt.status == TransactionStatus.SUCCESS:
+        if attempt.external_transaction_id != external_id and not attempt.is_mock:
+            return Settlement(Verdict.MISMATCH, attempt, _("网关交易号与已入账的不一致"))
+        return Settlement(Verdict.REPEAT, attempt)
+    if problem := _amount_problem(attempt, report):
+        return Settlement(Verdict.WRONG_AMOUNT, attempt, problem)
+    if _is_taken(attempt, external_id):
+        return Settlement(Verdict.MISMATCH, attempt, _("网关交易号已属于另一笔流水"))
+    disposition = _disposition(order)
+    is_applied = disposition is Disposition.APPLIED
+    transaction_transition(
+        attempt,
+        TransactionStatus.SUCCESS,
+        actor=gateway_actor(attempt.payment_method),
+        action=f"payment_{disposition}",
+        external_transaction_id=external_id,
+        trade_no=report.transaction_id,
+        callback_data=dict(report.raw),
+        disposition=disposition,
+        applied_order_id=order.id if is_applied else None,
+        is_mock=attempt.is_mock or is_mock,
+        is_close_owed=False,
+        error_code=None,
+        error_message=None,
+    )
+    if is_applied:
+        mark_paid(order, attempt)
+    return Settlement(VERDICT_OF_DISPOSITION[disposition], attempt)
+
+
+def mark_paid(order: PaymentOrder, attempt: PaymentTransaction) -> None:
+    """The order's side of an applied payment."""
+    now = clock.now()
+    order_transition(
+        order,
+        OrderStatus.PAID,
+        actor=gateway_actor(attempt.payment_method),
+        action="order_paid",
+        details={
+            "transaction_no": attempt.transaction_no,
+            "payment_method": attempt.payment_method,
+            "is_mock": attempt.is_mock,
+        },
+        payment_method=attempt.payment_method,
+        payment_time=now,
+        paid_on=clock.business_day(now),
+    )
+    # Other attempts of this order may still be payable at their gateways: closing them is owed.
+    PaymentTransaction.objects.filter(
+        order_id=order.id,
+        transaction_type=TransactionType.PAYMENT,
+        status=TransactionStatus.PENDING,
+    ).exclude(id=attempt.id).update(is_close_owed=True, next_check_at=now)
+
+
+def _settle_closed(attempt: PaymentTransaction, report: TradeReport) -> Settlement:
+    if attempt.status == TransactionStatus.PENDING:
+        attempt_fail(attempt, code="CLOSED", message=_("交易已在网关关闭，未支付"))
+    return Settlement(Verdict.CLOSED, attempt)
+
+
+def attempt_fail(attempt: PaymentTransaction, *, code: str, message: str) -> None:
+    """End a pending attempt that was not paid."""
+    transaction_transition(
+        attempt,
+        TransactionStatus.FAILED,
+        actor=gateway_actor(attempt.payment_method),
+        action="payment_failed",
+        reason=message,
+        error_code=code[:64],
+        error_message=message[:500],
+        is_close_owed=False,
+    )
+
+
+def _disposition(order: PaymentOrder) -> Disposition:
+    if order.status == OrderStatus.PENDING:
+        return Disposition.APPLIED
+    if order.status in {OrderStatus.CANCELLED, OrderStatus.EXPIRED}:
+        return Disposition.LATE
+    return Disposition.SECOND
+
+
+def _amount_problem(attempt: PaymentTransaction, report: TradeReport) -> str:
+    if report.currency != CURRENCY:
+        return _("币种不是人民币：%(currency)s") % {"currency": report.currency[:8]}
+    if report.amount != attempt.amount:
+        return _("应付 %(due)s 元，网关报告 %(paid)s 元") % {
+            "due": attempt.amount,
+            "paid": report.amount,
+        }
+    return ""
+
+
+def _external_id(attempt: PaymentTransaction, report: TradeReport, is_mock: bool) -> str:
+    """The gateway's number, unique per method; a mock's is ours, since people reuse theirs."""
+    return f"MOCK-{attempt.out_trade_no}" if is_mock else report.transaction_id
+
+
+def _is_taken(attempt: PaymentTransaction, external_id: str) -> bool:
+    return (
+        PaymentTransaction.objects.filter(
+            payment_method=attempt.payment_method, external_transaction_id=external_id
+        )
+        .exclude(id=attempt.id)
+        .exists()
+    )

@@ -1,0 +1,89 @@
+"""Asking about attempts whose callback never came, and paying owed closes."""
+
+import logging
+from datetime import timedelta
+from uuid import UUID
+
+from django.db.models import F
+
+from gateways.errors import GatewayError, GatewayRejected
+from gateways.interface import TradeState
+from payments.errors import OrderNotFound, SyncTooOften
+from payments.models import PaymentOrder, PaymentTransaction
+from payments.services.attempts import attempt_check, attempt_close
+from payments.states import TransactionStatus, TransactionType
+from tcmpay.common import clock
+from tcmpay.common.actor import Actor, Role
+from tcmpay.common.errors import Forbidden
+from tcmpay.guard.services import hit_count
+
+logger = logging.getLogger(__name__)
+
+SWEEP_BATCH = 200
+# Seconds until the next question, by how often we asked: quick at first, then patient.
+BACKOFF_SECONDS = (60, 60, 120, 300, 600, 900, 1800)
+SYNCS_PER_MINUTE = 6
+
+
+def attempts_sweep() -> int:
+    """Ask about every attempt whose time has come; returns how many were asked about."""
+    due = list(
+        PaymentTransaction.objects.filter(next_check_at__lte=clock.now())
+        .filter(transaction_type=TransactionType.PAYMENT, status=TransactionStatus.PENDING)
+        .order_by("next_check_at")[:SWEEP_BATCH]
+    )
+    return sum(_sweep_one(attempt) for attempt in due)
+
+
+def _sweep_one(attempt: PaymentTransaction) -> bool:
+    if not _claim_check(attempt):
+        return False
+    try:
+        if attempt.is_close_owed:
+            attempt_close(attempt)
+        else:
+            attempt_check(attempt.id)
+    except GatewayError as error:
+        # Our own trouble or the gateway's never ends an attempt: it is asked about again.
+        level = logging.ERROR if isinstance(error, GatewayRejected) else logging.WARNING
+        logger.log(level, "attempt_check_failed", extra={"error": str(error)})
+    return True
+
+
+def _claim_check(attempt: PaymentTransaction) -> bool:
+    """Move the next question into the future; False when another sweeper did so first."""
+    wait = BACKOFF_SECONDS[min(attempt.checks, len(BACKOFF_SECONDS) - 1)]
+    claimed = PaymentTransaction.objects.filter(
+        id=attempt.id, checks=attempt.checks, status=TransactionStatus.PENDING
+    ).update(checks=F("checks") + 1, next_check_at=clock.now() + timedelta(seconds=wait))
+    return claimed == 1
+
+
+def order_sync(*, actor: Actor, order_id: UUID) -> PaymentOrder:
+    """Ask the gateways about the order's open attempts now and return the order.
+
+    Bounded per order. Raises OrderNotFound, Forbidden, SyncTooOften. A gateway that doesn't
+    answer changes nothing: the order is returned as it stands.
+    """
+    order = PaymentOrder.objects.filter(id=order_id).first()
+    if order is None:
+        raise OrderNotFound()
+    if actor.role is not Role.ADMIN and not actor.owns(order.user_id):
+        raise Forbidden()
+    if hit_count(scope="sync", identity=str(order_id)).count > SYNCS_PER_MINUTE:
+        raise SyncTooOften()
+    for attempt in PaymentTransaction.objects.filter(
+        order_id=order_id,
+        transaction_type=TransactionType.PAYMENT,
+        status=TransactionStatus.PENDING,
+    ):
+        _ask_quietly(attempt.id)
+    return PaymentOrder.objects.get(id=order_id)
+
+
+def _ask_quietly(attempt_id: UUID) -> TradeState | None:
+    try:
+        return attempt_check(attempt_id)
+    except GatewayError as error:
+        logger.warning("sync_failed", extra={"error": str(error)})
+        return None

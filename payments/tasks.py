@@ -1,0 +1,13 @@
+from celery import shared_task
+
+from payments.services import endings, sweeping
+
+
+@shared_task(name="payments.expire_orders")
+def expire_orders() -> int:
+    return endings.orders_expire().expired
+
+
+@shared_task(name="payments.sweep_attempts")
+def sweep_attempts() -> int:
+    return sweeping.attempts_sweep()
