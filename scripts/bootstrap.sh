@@ -76,7 +76,8 @@ fi
 
 "$venv/bin/python" -m pip --version >/dev/null 2>&1 || "$venv/bin/python" -m ensurepip >/dev/null
 echo "安装依赖 / Installing $requirements (the first time takes a minute)"
+# One SDK comes as source only (plain Python); --use-pep517 builds it the same way on every Python.
 "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-input \
-    --require-hashes -r "$requirements" ||
+    --use-pep517 --require-hashes -r "$requirements" ||
     die "安装失败，原因见上 / Installing $requirements failed, the reason is above; run the command again to retry"
 echo "$wanted" >"$stamp"

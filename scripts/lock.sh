@@ -32,5 +32,6 @@ for block in re.split(r"^(?=[A-Za-z0-9])", full, flags=re.M):
     name = re.match(r"[A-Za-z0-9._-]+", block)
     if name and name.group() not in pinned:
         lines = [line for line in block.splitlines() if "-c requirements/" not in line]
-        print("\n".join(lines))
+        text = "\n".join(lines)
+        print(re.sub(r"# via\n +# +(\S+)$", r"# via \1", text))
 PYTHON
