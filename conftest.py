@@ -13,6 +13,7 @@ import tempfile
 from urllib.parse import urlsplit
 
 import pytest
+from django.conf import settings
 
 SEED_VARIABLE = "TEST_SEED"
 
@@ -38,6 +39,9 @@ _cache = os.environ.get("CACHE_URL", "")
 if _worker.startswith("gw") and _cache.startswith("redis://"):
     _number = int(_worker[2:]) + 1
     os.environ["CACHE_URL"] = urlsplit(_cache)._replace(path=f"/{_number}").geturl()
+    # A worker inherits the settings module, so its settings may have been read before this file.
+    if settings.configured:
+        settings.CACHES["default"]["LOCATION"] = os.environ["CACHE_URL"]
 
 # One seed for `random` and for Hypothesis. A run is repeated with TEST_SEED=<the seed it printed>.
 SEED = int(os.environ.setdefault(SEED_VARIABLE, str(random.SystemRandom().randrange(2**32))))
