@@ -15,7 +15,7 @@ gate() {
         echo "ok      $name ($((SECONDS - started)) s)"
     else
         echo "FAILED  $name"
-        echo "$output"
+        echo "$output" | tail -n 80
         failed="$failed, $name"
     fi
 }

@@ -33,5 +33,5 @@ for block in re.split(r"^(?=[A-Za-z0-9])", full, flags=re.M):
     if name and name.group() not in pinned:
         lines = [line for line in block.splitlines() if "-c requirements/" not in line]
         text = "\n".join(lines)
-        print(re.sub(r"# via\n +# +(\S+)$", r"# via \1", text))
+        print(re.sub(r"# via\n +# +(.+)$", r"# via \1", text))
 PYTHON
