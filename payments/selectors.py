@@ -75,9 +75,7 @@ def order_statistics(
     if user_id is not None:
         orders = orders.filter(user_id=user_id)
     made = in_period(orders, "created_at", start_date, end_date)
-    paid = in_period(
-        orders.filter(status__in=PAID_STATUSES), "payment_time", start_date, end_date
-    )
+    paid = in_period(orders.filter(status__in=PAID_STATUSES), "payment_time", start_date, end_date)
     return OrderStatistics(
         total_orders=made.count(),
         total_amount=sum_money(made, "amount"),

@@ -39,12 +39,8 @@ class Refund(models.Model):
     requested_by = UUIDTextField(_("申请人"), null=True, blank=True)
     reviewed_by = UUIDTextField(_("审核人"), null=True, blank=True)
     reviewed_at = models.DateTimeField(_("审核时间"), null=True, blank=True)
-    review_notes = models.CharField(
-        _("审核备注"), max_length=500, null=True, blank=True
-    )
-    external_refund_id = models.CharField(
-        _("网关退款号"), max_length=64, null=True, blank=True
-    )
+    review_notes = models.CharField(_("审核备注"), max_length=500, null=True, blank=True)
+    external_refund_id = models.CharField(_("网关退款号"), max_length=64, null=True, blank=True)
     refund_response = models.JSONField(_("网关应答"), null=True, blank=True)
     completed_at = models.DateTimeField(_("完成时间"), null=True, blank=True)
     created_at = models.DateTimeField(_("申请时间"), db_default=UtcNow())
@@ -58,20 +54,14 @@ class Refund(models.Model):
         default=RefundCause.REQUESTED,
         db_default=RefundCause.REQUESTED,
     )
-    approvals_needed = models.PositiveSmallIntegerField(
-        _("尚需审批"), default=1, db_default=1
-    )
+    approvals_needed = models.PositiveSmallIntegerField(_("尚需审批"), default=1, db_default=1)
     completed_on = models.DateField(_("完成日"), null=True, blank=True)
     # Set while the gateway owes us a result: when to ask next (E5: nothing is stuck).
     next_check_at = models.DateTimeField(_("下次处理"), null=True, blank=True)
     submissions = models.PositiveIntegerField(_("提交次数"), default=0, db_default=0)
     # Grows only after the gateway's definite CLOSED; the gateway's number then gains R2, R3, …
-    number_generation = models.PositiveSmallIntegerField(
-        _("编号代次"), default=1, db_default=1
-    )
-    error_code = models.CharField(
-        _("错误码"), max_length=64, blank=True, default="", db_default=""
-    )
+    number_generation = models.PositiveSmallIntegerField(_("编号代次"), default=1, db_default=1)
+    error_code = models.CharField(_("错误码"), max_length=64, blank=True, default="", db_default="")
     error_message = models.CharField(
         _("错误信息"), max_length=500, blank=True, default="", db_default=""
     )
@@ -83,9 +73,7 @@ class Refund(models.Model):
         verbose_name_plural = _("退款")
         permissions = (("review_refund", _("可以审核退款")),)
         constraints = (
-            models.CheckConstraint(
-                condition=is_amount("refund_amount"), name="refund_is_amount"
-            ),
+            models.CheckConstraint(condition=is_amount("refund_amount"), name="refund_is_amount"),
             models.CheckConstraint(
                 condition=Q(status__in=RefundStatus.values), name="refund_status_known"
             ),
@@ -93,15 +81,12 @@ class Refund(models.Model):
                 condition=Q(cause__in=RefundCause.values), name="refund_cause_known"
             ),
             models.CheckConstraint(
-                condition=Q(status="success", completed_at__isnull=False)
-                | ~Q(status="success"),
+                condition=Q(status="success", completed_at__isnull=False) | ~Q(status="success"),
                 name="refund_success_has_time",
             ),
         )
         indexes = (
-            models.Index(
-                fields=("user_id", "created_at", "id"), name="refund_user_created"
-            ),
+            models.Index(fields=("user_id", "created_at", "id"), name="refund_user_created"),
             models.Index(fields=("created_at", "id"), name="refund_created"),
             models.Index(fields=("status", "created_at"), name="refund_status_created"),
             models.Index(fields=("next_check_at",), name="refund_next_check"),

@@ -87,19 +87,13 @@ class Secrets:
     def _check_strength(self, name: str, value: str) -> None:
         if len(value.encode()) < SECRET_MIN_BYTES:
             self._problems.append(f"{name} is shorter than {SECRET_MIN_BYTES} bytes")
-        if len(set(value)) < 8 or any(
-            part in value.lower() for part in WEAK_SECRET_PARTS
-        ):
-            self._problems.append(
-                f"{name} looks like a placeholder: generate a random one"
-            )
+        if len(set(value)) < 8 or any(part in value.lower() for part in WEAK_SECRET_PARTS):
+            self._problems.append(f"{name} looks like a placeholder: generate a random one")
 
     def _development_value(self, name: str, *, fernet: bool) -> str:
         stored = json.loads(self._file.read_text()) if self._file.exists() else {}
         if name not in stored:
-            stored[name] = (
-                Fernet.generate_key().decode() if fernet else secrets.token_urlsafe(48)
-            )
+            stored[name] = Fernet.generate_key().decode() if fernet else secrets.token_urlsafe(48)
             self._file.touch(mode=0o600, exist_ok=True)
             self._file.write_text(json.dumps(stored, indent=2))
         return str(stored[name])

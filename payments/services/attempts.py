@@ -10,7 +10,13 @@ from django.utils.translation import gettext as _
 
 from balances.models import RelatedType
 from balances.services import Related, balance_debit
-from gateways.errors import GatewayError, GatewayRejected, GatewayUnknown, GatewayUntrusted, RejectReason
+from gateways.errors import (
+    GatewayError,
+    GatewayRejected,
+    GatewayUnknown,
+    GatewayUntrusted,
+    RejectReason,
+)
 from gateways.interface import CloseState, Gateway, PaymentRequest, PaymentStart, Scene, TradeState
 from payments.channels import GATEWAY_METHODS, Channel, channel_for_new_attempt, channel_of
 from payments.errors import (
@@ -70,9 +76,7 @@ class PayResult:
     start: PaymentStart
 
 
-def pay(
-    *, actor: Actor, command: PayCommand, idempotency_key_id: UUID | None = None
-) -> PayResult:
+def pay(*, actor: Actor, command: PayCommand, idempotency_key_id: UUID | None = None) -> PayResult:
     """Pay an order from its owner's balance, or start paying it at a gateway.
 
     Raises:
@@ -112,9 +116,7 @@ def _pay_from_balance(
 
 
 @money_unit
-def _debit_and_apply(
-    actor: Actor, order_id: UUID, idempotency_key_id: UUID | None
-) -> PaymentOrder:
+def _debit_and_apply(actor: Actor, order_id: UUID, idempotency_key_id: UUID | None) -> PaymentOrder:
     order = order_lock(order_id)
     ensure_payable(order, actor)
     now = clock.now()
@@ -255,9 +257,7 @@ def payment_subject(order: PaymentOrder) -> str:
     return _("诊疗服务订单 %(number)s") % {"number": order.order_no}
 
 
-def _start_at_gateway(
-    actor: Actor, command: PayCommand, attempt: PaymentTransaction
-) -> PayResult:
+def _start_at_gateway(actor: Actor, command: PayCommand, attempt: PaymentTransaction) -> PayResult:
     """Phases two and three: register the attempt, keep the answer."""
     gateway = channel_of(attempt)
     try:
@@ -286,9 +286,7 @@ def _after_refusal(attempt: PaymentTransaction, error: GatewayRejected) -> None:
 
 
 @money_unit
-def _keep_start(
-    attempt: PaymentTransaction, start: PaymentStart, actor: Actor
-) -> PaymentOrder:
+def _keep_start(attempt: PaymentTransaction, start: PaymentStart, actor: Actor) -> PaymentOrder:
     order = order_lock(attempt.order_id)
     PaymentTransaction.objects.filter(id=attempt.id).update(
         prepay_id=start.prepay_id or None,
@@ -303,9 +301,9 @@ def _keep_start(
 @money_unit
 def _note_start_error(attempt: PaymentTransaction, code: str, message: str) -> None:
     order_lock(attempt.order_id)
-    PaymentTransaction.objects.filter(
-        id=attempt.id, status=TransactionStatus.PENDING
-    ).update(error_code=code[:64], error_message=message[:500])
+    PaymentTransaction.objects.filter(id=attempt.id, status=TransactionStatus.PENDING).update(
+        error_code=code[:64], error_message=message[:500]
+    )
 
 
 @money_unit
@@ -423,4 +421,3 @@ def _read_order(order_id: UUID) -> PaymentOrder:
     if order is None:
         raise OrderNotFound()
     return order
-

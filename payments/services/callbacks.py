@@ -85,9 +85,9 @@ def untrusted_record(*, incoming: Incoming, reason: str) -> None:
     hits = hit_count(scope="untrusted-callback", identity=incoming.method)
     if hits.count > UNTRUSTED_ROWS_PER_MINUTE:
         return
-    PaymentCallback(
-        verdict=Verdict.UNTRUSTED, reason=reason[:300], **_envelope(incoming)
-    ).save(force_insert=True)
+    PaymentCallback(verdict=Verdict.UNTRUSTED, reason=reason[:300], **_envelope(incoming)).save(
+        force_insert=True
+    )
 
 
 def _envelope(incoming: Incoming) -> dict[str, object]:

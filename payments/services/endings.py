@@ -82,9 +82,9 @@ def orders_expire() -> ExpiryReport:
         if count < EXPIRE_BATCH:
             break
     report = ExpiryReport(expired=expired)
-    for order_id in _due_orders(horizon).filter(_has_open_attempt()).values_list("id", flat=True)[
-        :EXPIRE_BATCH
-    ]:
+    for order_id in (
+        _due_orders(horizon).filter(_has_open_attempt()).values_list("id", flat=True)[:EXPIRE_BATCH]
+    ):
         report = _added(report, order_expire(order_id))
     return report
 
@@ -93,7 +93,9 @@ def orders_expire() -> ExpiryReport:
 def _expire_batch() -> int:
     due = _due_orders(clock.now()).exclude(_has_open_attempt())
     # Two sweepers share the work instead of waiting for each other.
-    locked = due.select_for_update(skip_locked=connection.features.has_select_for_update_skip_locked)
+    locked = due.select_for_update(
+        skip_locked=connection.features.has_select_for_update_skip_locked
+    )
     orders = list(locked.order_by("expire_time")[:EXPIRE_BATCH])
     for order in orders:
         _expire(order)

@@ -54,9 +54,7 @@ def refund_transaction_begin(
     *, payment: PaymentTransaction, refund_id: UUID, amount: Money, actor: Actor
 ) -> PaymentTransaction:
     """The transaction that carries out a refund: made once, found again on every retry."""
-    existing = (
-        PaymentTransaction.objects.select_for_update().filter(refund_id=refund_id).first()
-    )
+    existing = PaymentTransaction.objects.select_for_update().filter(refund_id=refund_id).first()
     if existing is not None:
         return existing
     now = clock.now()
@@ -107,9 +105,7 @@ def _unique_external_id(money_back: PaymentTransaction, external_id: str) -> str
     return external_id or None
 
 
-def refund_transaction_fail(
-    *, refund_id: UUID, actor: Actor, code: str, message: str
-) -> None:
+def refund_transaction_fail(*, refund_id: UUID, actor: Actor, code: str, message: str) -> None:
     """The gateway refused the refund for good; a later success is still accepted on proof."""
     money_back = PaymentTransaction.objects.select_for_update().get(refund_id=refund_id)
     if money_back.status != TransactionStatus.PENDING:

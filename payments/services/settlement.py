@@ -75,9 +75,7 @@ def transaction_transition(
 
 
 @money_unit
-def trade_report_apply(
-    *, method: str, report: TradeReport, is_mock: bool = False
-) -> Settlement:
+def trade_report_apply(*, method: str, report: TradeReport, is_mock: bool = False) -> Settlement:
     """Apply a verified report in a unit of its own."""
     return settle(method=method, report=report, is_mock=is_mock)
 

@@ -22,6 +22,4 @@ class StaffUser(AbstractUser):
         verbose_name_plural = _("员工")
 
     def as_actor(self) -> Actor:
-        return Actor(
-            id=self.id, role=Role.STAFF, name=self.get_full_name() or self.username
-        )
+        return Actor(id=self.id, role=Role.STAFF, name=self.get_full_name() or self.username)

@@ -21,9 +21,7 @@ class AuditEvent(models.Model):
     to_state = models.CharField(_("新状态"), max_length=32, blank=True, default="")
     actor_id = UUIDTextField(_("操作人"), null=True)
     actor_role = models.CharField(_("操作人角色"), max_length=16)
-    actor_name = models.CharField(
-        _("操作人名称"), max_length=150, blank=True, default=""
-    )
+    actor_name = models.CharField(_("操作人名称"), max_length=150, blank=True, default="")
     reason = models.CharField(_("原因"), max_length=500, blank=True, default="")
     details = models.JSONField(_("详情"), default=dict)
     request_id = models.CharField(_("请求编号"), max_length=64, blank=True, default="")

@@ -82,7 +82,5 @@ def event_hash(event: AuditEvent) -> str:
         event.request_id,
         event.created_at.astimezone(UTC).isoformat(timespec="microseconds"),
     ]
-    canonical = json.dumps(
-        content, ensure_ascii=False, sort_keys=True, separators=(",", ":")
-    )
+    canonical = json.dumps(content, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()

@@ -91,9 +91,7 @@ def _caller_id(request: Request) -> UUID:
 
 def _fingerprint(request: Request) -> str:
     content = [request.method, request.path, request.data]
-    canonical = json.dumps(
-        content, ensure_ascii=True, sort_keys=True, separators=(",", ":")
-    )
+    canonical = json.dumps(content, ensure_ascii=True, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
@@ -101,9 +99,7 @@ def _keep(claim: Claim, response: Response) -> None:
     if response.status_code >= 500 or response.status_code == 429:
         key_release(claim)
         return
-    key_complete(
-        claim, response_status=response.status_code, response_body=response.data
-    )
+    key_complete(claim, response_status=response.status_code, response_body=response.data)
 
 
 def _replayed(response: Response) -> Response:

@@ -61,9 +61,7 @@ def key_claim(*, caller_id: uuid.UUID, key: str, fingerprint: str) -> Claim:
 
 
 def _claim_existing(caller_id: uuid.UUID, key_hash: str, fingerprint: str) -> Claim:
-    record = IdempotencyKey.objects.filter(
-        caller_id=caller_id, key_hash=key_hash
-    ).first()
+    record = IdempotencyKey.objects.filter(caller_id=caller_id, key_hash=key_hash).first()
     if record is None:
         # Freed between our insert and our look: the client may simply ask again.
         raise IdempotencyInProgress
@@ -108,9 +106,7 @@ def key_claim_again(old: IdempotencyKey, fingerprint: str) -> Claim:
 
 def key_complete(claim: Claim, *, response_status: int, response_body: Any) -> None:
     """Keep the answer, unless another holder took the key over meanwhile."""
-    IdempotencyKey.objects.filter(
-        id=claim.key_id, lease=claim.lease, completed_at=None
-    ).update(
+    IdempotencyKey.objects.filter(id=claim.key_id, lease=claim.lease, completed_at=None).update(
         completed_at=clock.now(),
         response_status=response_status,
         response_body=response_body,
@@ -119,9 +115,7 @@ def key_complete(claim: Claim, *, response_status: int, response_body: Any) -> N
 
 def key_release(claim: Claim) -> None:
     """Free the key: the request was not decided (5xx, 429)."""
-    IdempotencyKey.objects.filter(
-        id=claim.key_id, lease=claim.lease, completed_at=None
-    ).delete()
+    IdempotencyKey.objects.filter(id=claim.key_id, lease=claim.lease, completed_at=None).delete()
 
 
 def guard_purge() -> int:

@@ -17,9 +17,7 @@ def client_address(meta: dict[str, Any]) -> str:
     """
     remote = str(meta.get("REMOTE_ADDR", ""))
     hops = settings.TRUSTED_PROXY_HOPS
-    forwarded = [
-        part.strip() for part in str(meta.get("HTTP_X_FORWARDED_FOR", "")).split(",")
-    ]
+    forwarded = [part.strip() for part in str(meta.get("HTTP_X_FORWARDED_FOR", "")).split(",")]
     if hops and len(forwarded) >= hops and forwarded[-hops]:
         return forwarded[-hops]
     return remote
@@ -43,6 +41,4 @@ class PerUserThrottle(BaseThrottle):
     @staticmethod
     def _identity(request: Request) -> str:
         actor = request.user
-        return (
-            f"user:{actor.id}" if actor else f"address:{client_address(request.META)}"
-        )
+        return f"user:{actor.id}" if actor else f"address:{client_address(request.META)}"

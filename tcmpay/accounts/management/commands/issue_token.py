@@ -41,17 +41,13 @@ class Command(BaseCommand):
         try:
             return uuid.UUID(text)
         except ValueError as error:
-            raise CommandError(
-                f"--user 不是有效的 UUID / not a UUID: {text}"
-            ) from error
+            raise CommandError(f"--user 不是有效的 UUID / not a UUID: {text}") from error
 
     def _ttl(self, given: int | None) -> int:
         if given is None and settings.DEBUG:
             return DEVELOPMENT_TTL_SECONDS
         if given is None:
-            raise CommandError(
-                "DEBUG 关闭时必须指定 --ttl-seconds / required with DEBUG off"
-            )
+            raise CommandError("DEBUG 关闭时必须指定 --ttl-seconds / required with DEBUG off")
         if not 1 <= given <= TTL_MAX_SECONDS:
             raise CommandError(f"--ttl-seconds: 1 … {TTL_MAX_SECONDS}")
         return given

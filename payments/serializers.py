@@ -1,0 +1,155 @@
+"""What clients send about orders and payments, and how the answers look."""
+
+import json
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.utils.translation import gettext_lazy as _
+from rest_framework import serializers
+
+from payments.states import OrderStatus, OrderType
+from tcmpay.common.api.serializers import (
+    AmountField,
+    InputSerializer,
+    PageInput,
+    PeriodInput,
+    StrictCharField,
+    StrictUUIDField,
+)
+
+METADATA_BYTES_MAX = 4096
+LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
+
+ORDER_FIELDS = (
+    "id",
+    "order_no",
+    "user_id",
+    "appointment_id",
+    "order_type",
+    "amount",
+    "currency",
+    "status",
+    "payment_method",
+    "payment_time",
+    "expire_time",
+    "description",
+    "metadata",
+    "service_type",
+    "created_at",
+    "updated_at",
+)
+
+
+class MetadataField(serializers.Field):
+    """A JSON object of at most 4 KB."""
+
+    default_error_messages = {
+        "invalid": _("附加信息应为 JSON 对象"),
+        "too_large": _("附加信息不能超过 4 KB"),
+    }
+
+    def to_internal_value(self, data: Any) -> dict[str, Any]:
+        if not isinstance(data, dict):
+            self.fail("invalid")
+        if len(json.dumps(data, ensure_ascii=False).encode()) > METADATA_BYTES_MAX:
+            self.fail("too_large")
+        return data
+
+    def to_representation(self, value: dict[str, Any]) -> dict[str, Any]:
+        return value
+
+
+class OrderCreateInput(InputSerializer):
+    user_id = StrictUUIDField()
+    order_type = serializers.ChoiceField(choices=OrderType.choices)
+    amount = AmountField(required=False)
+    service_type = StrictCharField(required=False, max_length=64)
+    appointment_id = StrictUUIDField(required=False, allow_null=True)
+    description = StrictCharField(required=False, allow_blank=True, allow_null=True, max_length=500)
+    metadata = MetadataField(required=False, allow_null=True)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if "amount" not in attrs and "service_type" not in attrs:
+            raise serializers.ValidationError({"amount": _("请提供金额或服务类型")})
+        attrs["description"] = attrs.get("description") or ""
+        return attrs
+
+
+class OrderListInput(PageInput, PeriodInput):
+    user_id = StrictUUIDField(required=False)
+    status = serializers.ChoiceField(choices=OrderStatus.choices, required=False)
+    order_type = serializers.ChoiceField(choices=OrderType.choices, required=False)
+    appointment_id = StrictUUIDField(required=False)
+
+
+class PayInput(InputSerializer):
+    order_id = StrictUUIDField()
+    payment_method = StrictCharField(max_length=32)
+    return_url = StrictCharField(required=False, allow_blank=True, max_length=512)
+    scene = StrictCharField(required=False, max_length=16)
+    openid = StrictCharField(required=False, max_length=128)
+
+    def validate_return_url(self, value: str) -> str:
+        if value and not is_allowed_return_url(value):
+            raise serializers.ValidationError(_("返回地址不在允许的范围内"))
+        return value
+
+
+class StatisticsInput(PeriodInput):
+    user_id = StrictUUIDField(required=False)
+
+
+def is_allowed_return_url(url: str) -> bool:
+    """An http(s) address whose origin is in RETURN_URL_ORIGINS.
+
+    With DEBUG on and no list, any https origin and localhost will do.
+    """
+    if not url.isascii() or not url.isprintable() or " " in url or "\\" in url:
+        return False
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return False
+    if parts.scheme not in {"http", "https"} or not parts.hostname or "@" in parts.netloc:
+        return False
+    origin = f"{parts.scheme}://{parts.hostname}" + (f":{port}" if port else "")
+    if settings.RETURN_URL_ORIGINS:
+        return origin in settings.RETURN_URL_ORIGINS
+    return settings.DEBUG and (parts.scheme == "https" or parts.hostname in LOCAL_HOSTS)
+
+
+class OrderSchema(serializers.Serializer):
+    id = serializers.UUIDField()
+    order_no = serializers.CharField()
+    user_id = serializers.UUIDField()
+    appointment_id = serializers.UUIDField(allow_null=True)
+    order_type = serializers.ChoiceField(choices=OrderType.choices)
+    amount = serializers.CharField()
+    currency = serializers.CharField()
+    status = serializers.ChoiceField(choices=OrderStatus.choices)
+    payment_method = serializers.CharField(allow_null=True)
+    payment_time = serializers.DateTimeField(allow_null=True)
+    expire_time = serializers.DateTimeField()
+    description = serializers.CharField()
+    metadata = serializers.JSONField(allow_null=True)
+    service_type = serializers.CharField()
+    created_at = serializers.DateTimeField()
+    updated_at = serializers.DateTimeField()
+
+
+class OrderPageSchema(serializers.Serializer):
+    orders = OrderSchema(many=True)
+    total = serializers.IntegerField()
+    page = serializers.IntegerField()
+    page_size = serializers.IntegerField()
+
+
+class PaySchema(serializers.Serializer):
+    order_id = serializers.UUIDField()
+    order_no = serializers.CharField()
+    payment_method = serializers.CharField()
+    payment_url = serializers.CharField(allow_null=True)
+    qr_code = serializers.CharField(allow_null=True)
+    prepay_data = serializers.JSONField(allow_null=True)

@@ -1,0 +1,229 @@
+"""Orders and payments over the API."""
+
+from typing import Any
+from uuid import UUID
+
+from django.utils.translation import gettext_lazy as _
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from payments import selectors
+from payments.errors import OrderNotFound
+from payments.models import PaymentOrder, PaymentTransaction
+from payments.serializers import (
+    ORDER_FIELDS,
+    OrderCreateInput,
+    OrderListInput,
+    OrderPageSchema,
+    OrderSchema,
+    PayInput,
+    PaySchema,
+)
+from payments.services import attempts, endings, orders, sweeping
+from tcmpay.common.actor import Role
+from tcmpay.common.api.envelope import created, success
+from tcmpay.common.api.pages import take_page
+from tcmpay.common.api.presenters import present_row
+from tcmpay.common.api.schema import enveloped, refusals
+from tcmpay.common.api.views import (
+    ContractViewSet,
+    actor_of,
+    ensure_may_see,
+    owner_filter,
+    path_id,
+)
+from tcmpay.guard.idempotency import idempotent
+from tcmpay.guard.throttling import client_address
+
+READERS = frozenset({Role.ADMIN, Role.SERVICE})
+EVERYONE = frozenset({Role.PATIENT, Role.DOCTOR, Role.ADMIN, Role.SERVICE})
+OWNERS_AND_ADMIN = frozenset({Role.PATIENT, Role.DOCTOR, Role.ADMIN})
+IDEMPOTENCY_KEY = OpenApiParameter(
+    "Idempotency-Key",
+    str,
+    OpenApiParameter.HEADER,
+    description="1–255 printable ASCII characters; the same key and body give the first answer",
+)
+
+
+def order_detail(order: PaymentOrder) -> dict[str, Any]:
+    return present_row(order, ORDER_FIELDS)
+
+
+def order_created(order: PaymentOrder) -> Response:
+    return created(_("订单创建成功"), order_detail(order))
+
+
+def recover_order(key_id: UUID) -> Response | None:
+    order = PaymentOrder.objects.filter(idempotency_key_id=key_id).first()
+    return order_created(order) if order else None
+
+
+class OrderViewSet(ContractViewSet):
+    """Orders of the caller; admins and the platform's back end see everybody's."""
+
+    api_tag = "orders"
+    roles = {
+        "create": EVERYONE,
+        "list": EVERYONE,
+        "retrieve": EVERYONE,
+        "cancel": OWNERS_AND_ADMIN,
+        "sync": OWNERS_AND_ADMIN,
+    }
+
+    @extend_schema(
+        summary="创建订单",
+        parameters=[IDEMPOTENCY_KEY],
+        request=OrderCreateInput,
+        responses={
+            201: enveloped("Order", OrderSchema()),
+            **refusals(400, 401, 403, 409, 415, 422, 429),
+        },
+        examples=[
+            OpenApiExample(
+                "图文咨询",
+                request_only=True,
+                value={
+                    "user_id": "0192f0c1-2345-7abc-8def-0123456789ab",
+                    "order_type": "consultation",
+                    "amount": "30.00",
+                    "description": "图文咨询服务",
+                },
+            )
+        ],
+    )
+    @idempotent(recover_order)
+    def create(self, request: Request) -> Response:
+        command = orders.OrderCommand(**OrderCreateInput.parse(request))
+        order = orders.order_create(
+            actor=actor_of(request),
+            command=command,
+            idempotency_key_id=request.idempotency_key_id,  # type: ignore[attr-defined]
+        )
+        return order_created(order)
+
+    @extend_schema(
+        summary="获取订单列表",
+        parameters=[OrderListInput],
+        responses={
+            200: enveloped("OrderPage", OrderPageSchema()),
+            **refusals(400, 401, 403, 429),
+        },
+    )
+    def list(self, request: Request) -> Response:
+        query = OrderListInput.parse_query(request)
+        page_number, page_size = query.pop("page"), query.pop("page_size")
+        query["user_id"] = owner_filter(actor_of(request), query.get("user_id"), readers=READERS)
+        page = take_page(selectors.orders_list(**query), page=page_number, page_size=page_size)
+        return success(
+            _("获取订单列表成功"),
+            {
+                "orders": [order_detail(order) for order in page.rows],
+                "total": page.total,
+                "page": page.page,
+                "page_size": page.page_size,
+            },
+        )
+
+    @extend_schema(
+        summary="获取订单",
+        responses={200: enveloped("Order", OrderSchema()), **refusals(401, 403, 404, 429)},
+    )
+    def retrieve(self, request: Request, order_id: str) -> Response:
+        order_key = path_id(order_id, missing=OrderNotFound)
+        order = PaymentOrder.objects.filter(id=order_key).first()
+        if order is None:
+            raise OrderNotFound()
+        ensure_may_see(actor_of(request), order.user_id, readers=READERS)
+        return success(_("获取订单成功"), order_detail(order))
+
+    @extend_schema(
+        summary="取消订单",
+        request=None,
+        responses={
+            200: enveloped("OrderCancelled", None),
+            **refusals(400, 401, 403, 404, 429, 503),
+        },
+    )
+    def cancel(self, request: Request, order_id: str) -> Response:
+        endings.order_cancel(
+            actor=actor_of(request), order_id=path_id(order_id, missing=OrderNotFound)
+        )
+        return success(_("订单取消成功"))
+
+    @extend_schema(
+        summary="同步订单支付状态",
+        request=None,
+        responses={200: enveloped("Order", OrderSchema()), **refusals(401, 403, 404, 429)},
+    )
+    def sync(self, request: Request, order_id: str) -> Response:
+        order = sweeping.order_sync(
+            actor=actor_of(request), order_id=path_id(order_id, missing=OrderNotFound)
+        )
+        return success(_("订单状态已同步"), order_detail(order))
+
+
+def pay_answer(result: attempts.PayResult) -> Response:
+    start = result.start
+    return success(
+        _("支付发起成功"),
+        {
+            "order_id": str(result.order.id),
+            "order_no": result.order.order_no,
+            "payment_method": str(result.payment_method),
+            "payment_url": start.payment_url or None,
+            "qr_code": start.qr_code or None,
+            "prepay_data": dict(start.prepay_data) if start.prepay_data else None,
+        },
+    )
+
+
+def recover_payment(key_id: UUID) -> Response | None:
+    """A balance payment leaves its row; a gateway attempt is simply continued."""
+    payment = (
+        PaymentTransaction.objects.filter(idempotency_key_id=key_id).select_related("order").first()
+    )
+    if payment is None:
+        return None
+    return pay_answer(
+        attempts.PayResult(payment.order, payment.payment_method, attempts.PaymentStart())
+    )
+
+
+class PayViewSet(ContractViewSet):
+    """Paying an order: from the balance at once, or starting a payment at a gateway."""
+
+    api_tag = "pay"
+    roles = {"pay": EVERYONE}
+
+    @extend_schema(
+        summary="发起支付",
+        parameters=[IDEMPOTENCY_KEY],
+        request=PayInput,
+        responses={
+            200: enveloped("Pay", PaySchema()),
+            **refusals(400, 401, 403, 404, 409, 415, 422, 429, 502, 503),
+        },
+        examples=[
+            OpenApiExample(
+                "余额支付",
+                request_only=True,
+                value={
+                    "order_id": "0192f0c1-2345-7abc-8def-0123456789ab",
+                    "payment_method": "balance",
+                },
+            )
+        ],
+    )
+    @idempotent(recover_payment)
+    def pay(self, request: Request) -> Response:
+        command = attempts.PayCommand(
+            **PayInput.parse(request), client_ip=client_address(request.META)
+        )
+        result = attempts.pay(
+            actor=actor_of(request),
+            command=command,
+            idempotency_key_id=request.idempotency_key_id,  # type: ignore[attr-defined]
+        )
+        return pay_answer(result)

@@ -1,0 +1,42 @@
+from django.utils.translation import gettext_lazy as _
+
+from tcmpay.common.errors import DomainError, ObjectNotFound
+
+
+class RefundNotFound(ObjectNotFound):
+    message = _("退款记录不存在")
+
+
+class OrderNotRefundable(DomainError):
+    code = "ORDER_NOT_REFUNDABLE"
+    message = _("只能退款已支付的订单")
+
+
+class RefundExceedsPaid(DomainError):
+    code = "REFUND_EXCEEDS_PAID"
+    message = _("退款金额不能大于可退金额")
+
+
+class RefundAlreadyReviewed(DomainError):
+    code = "REFUND_ALREADY_REVIEWED"
+    message = _("退款申请已处理")
+
+
+class ApprovedByYouAlready(RefundAlreadyReviewed):
+    message = _("您已批准过该退款，需由另一位审核人批准")
+
+
+class SelfReview(DomainError):
+    code = "SELF_REVIEW"
+    http_status = 403
+    message = _("不能审核自己申请或退给自己的退款")
+
+
+class RefundNotWithdrawable(DomainError):
+    code = "REFUND_NOT_WITHDRAWABLE"
+    message = _("只能撤回待审核的退款申请")
+
+
+class RefundNotRetryable(DomainError):
+    code = "REFUND_NOT_RETRYABLE"
+    message = _("只能重试失败的退款")

@@ -1,0 +1,87 @@
+"""What clients send about refunds, and how the answers look."""
+
+from rest_framework import serializers
+
+from refunds.states import RefundStatus
+from tcmpay.common.api.serializers import (
+    AmountField,
+    InputSerializer,
+    PageInput,
+    PeriodInput,
+    StrictBooleanField,
+    StrictCharField,
+    StrictUUIDField,
+)
+
+REFUND_FIELDS = (
+    "id",
+    "refund_no",
+    "order_id",
+    "transaction_id",
+    "user_id",
+    "refund_amount",
+    "refund_reason",
+    "status",
+    "requested_by",
+    "reviewed_by",
+    "reviewed_at",
+    "review_notes",
+    "approvals_needed",
+    "completed_at",
+    "created_at",
+    "updated_at",
+)
+
+
+class RefundCreateInput(InputSerializer):
+    order_id = StrictUUIDField()
+    refund_amount = AmountField()
+    refund_reason = StrictCharField(min_length=1, max_length=500)
+
+
+class RefundReviewInput(InputSerializer):
+    approved = StrictBooleanField()
+    review_notes = StrictCharField(
+        required=False, allow_blank=True, allow_null=True, max_length=500
+    )
+
+
+class RefundListInput(PageInput, PeriodInput):
+    user_id = StrictUUIDField(required=False)
+    order_id = StrictUUIDField(required=False)
+    status = serializers.ChoiceField(choices=RefundStatus.choices, required=False)
+
+
+class RefundSchema(serializers.Serializer):
+    id = serializers.UUIDField()
+    refund_no = serializers.CharField()
+    order_id = serializers.UUIDField()
+    transaction_id = serializers.UUIDField()
+    user_id = serializers.UUIDField()
+    refund_amount = serializers.CharField()
+    refund_reason = serializers.CharField()
+    status = serializers.ChoiceField(choices=RefundStatus.choices)
+    requested_by = serializers.UUIDField(allow_null=True)
+    reviewed_by = serializers.UUIDField(allow_null=True)
+    reviewed_at = serializers.DateTimeField(allow_null=True)
+    review_notes = serializers.CharField(allow_null=True)
+    approvals_needed = serializers.IntegerField()
+    completed_at = serializers.DateTimeField(allow_null=True)
+    created_at = serializers.DateTimeField()
+    updated_at = serializers.DateTimeField()
+
+
+class RefundPageSchema(serializers.Serializer):
+    refunds = RefundSchema(many=True)
+    total = serializers.IntegerField()
+    page = serializers.IntegerField()
+    page_size = serializers.IntegerField()
+
+
+class StatisticsSchema(serializers.Serializer):
+    total_orders = serializers.IntegerField()
+    total_amount = serializers.CharField()
+    paid_orders = serializers.IntegerField()
+    paid_amount = serializers.CharField()
+    refunded_orders = serializers.IntegerField()
+    refunded_amount = serializers.CharField()

@@ -1,0 +1,253 @@
+"""Asking for a refund, withdrawing it, reviewing it."""
+
+from uuid import UUID
+
+from django.conf import settings
+from django.db import IntegrityError
+
+from payments.models import PaymentOrder, PaymentTransaction
+from payments.selectors import applied_payment
+from payments.services.orders import order_lock
+from payments.services.refund_money import (
+    RefundExceedsPayment,
+    payment_lock,
+    refund_release,
+    refund_reserve,
+)
+from payments.states import REFUNDABLE_STATUSES, PaymentMethod
+from refunds.errors import (
+    ApprovedByYouAlready,
+    OrderNotRefundable,
+    RefundAlreadyReviewed,
+    RefundExceedsPaid,
+    RefundNotWithdrawable,
+    SelfReview,
+)
+from refunds.models import Refund, RefundApproval
+from refunds.services.states import AUDIT_OBJECT, refund_lock, refund_transition
+from refunds.services.submission import balance_refund_complete, refund_send_to_gateway
+from refunds.states import RefundCause, RefundStatus
+from tcmpay.audit.services import audit_record
+from tcmpay.common import clock
+from tcmpay.common.actor import Actor, Role
+from tcmpay.common.db import money_unit
+from tcmpay.common.errors import Forbidden
+from tcmpay.common.ids import new_number
+from tcmpay.common.money import Money
+
+NUMBER_ATTEMPTS_MAX = 3
+REVIEWERS = frozenset({Role.ADMIN, Role.STAFF})
+
+
+def refund_request(
+    *,
+    actor: Actor,
+    order_id: UUID,
+    amount: Money,
+    reason: str,
+    idempotency_key_id: UUID | None = None,
+) -> Refund:
+    """Ask for ``amount`` (yuan) of an order's payment to go back to the order's owner.
+
+    Pending requests count: together with what is done they never exceed what was paid.
+
+    Raises:
+        OrderNotFound, Forbidden: patients and doctors ask only for their own orders.
+        OrderNotRefundable: no payment is applied to it, or all of it went back.
+        RefundExceedsPaid: more than is left.
+    """
+    for _attempt in range(NUMBER_ATTEMPTS_MAX):
+        try:
+            return _request(actor, order_id, amount, reason, idempotency_key_id)
+        except IntegrityError:
+            found = Refund.objects.filter(idempotency_key_id=idempotency_key_id).first()
+            if idempotency_key_id is not None and found is not None:
+                return found
+    raise RuntimeError("no free refund number")
+
+
+@money_unit
+def _request(
+    actor: Actor, order_id: UUID, amount: Money, reason: str, idempotency_key_id: UUID | None
+) -> Refund:
+    order = order_lock(order_id)
+    if actor.role not in REVIEWERS and not actor.owns(order.user_id):
+        raise Forbidden()
+    payment = _refundable_payment(order)
+    try:
+        refund_reserve(payment, amount)
+    except RefundExceedsPayment as error:
+        raise RefundExceedsPaid(available=error.available) from error
+    return refund_insert(
+        order=order,
+        payment=payment,
+        amount=amount,
+        reason=reason,
+        cause=RefundCause.REQUESTED,
+        actor=actor,
+        idempotency_key_id=idempotency_key_id,
+    )
+
+
+def _refundable_payment(order: PaymentOrder) -> PaymentTransaction:
+    payment = applied_payment(order.id) if order.status in REFUNDABLE_STATUSES else None
+    if payment is None:
+        raise OrderNotRefundable(status=order.status)
+    return payment_lock(payment.id)
+
+
+def refund_insert(
+    *,
+    order: PaymentOrder,
+    payment: PaymentTransaction,
+    amount: Money,
+    reason: str,
+    cause: RefundCause,
+    actor: Actor,
+    idempotency_key_id: UUID | None = None,
+) -> Refund:
+    """Insert a pending refund whose amount is reserved already; inside the caller's unit."""
+    now = clock.now()
+    refund = Refund(
+        refund_no=new_number("RFD", now),
+        order=order,
+        transaction=payment,
+        user_id=order.user_id,
+        refund_amount=amount,
+        refund_reason=reason,
+        cause=cause,
+        requested_by=actor.id,
+        approvals_needed=approvals_needed(amount),
+        created_at=now,
+        updated_at=now,
+        idempotency_key_id=idempotency_key_id,
+    )
+    refund.save(force_insert=True)
+    audit_record(
+        object_type=AUDIT_OBJECT,
+        object_id=refund.id,
+        action="refund_requested",
+        actor=actor,
+        reason=reason,
+        to_state=refund.status,
+        details={"amount": str(amount), "order": order.order_no, "cause": str(cause)},
+    )
+    return refund
+
+
+def approvals_needed(amount: Money) -> int:
+    """How many people have to approve a refund of ``amount`` (yuan)."""
+    threshold = settings.REFUND_SECOND_APPROVAL_OVER
+    return 2 if threshold is not None and amount > threshold else 1
+
+
+@money_unit
+def refund_withdraw(*, actor: Actor, refund_id: UUID) -> Refund:
+    """Take back a pending request; only whoever asked for it may.
+
+    Raises RefundNotFound, Forbidden, RefundNotWithdrawable.
+    """
+    _order, payment, refund = refund_lock(refund_id)
+    if actor.id is None or refund.requested_by != actor.id:
+        raise Forbidden()
+    if refund.status != RefundStatus.PENDING:
+        raise RefundNotWithdrawable(status=refund.status)
+    refund_release(payment, refund.refund_amount)
+    refund_transition(refund, RefundStatus.CANCELLED, actor=actor, action="refund_withdrawn")
+    return refund
+
+
+def refund_review(*, actor: Actor, refund_id: UUID, is_approved: bool, notes: str) -> Refund:
+    """Approve or reject a pending refund, and return it as it stands then.
+
+    A balance refund is done when this returns. One that goes through a gateway is processing;
+    the worker is rung, and a sweep finds it if the bell is lost. Above the threshold the first
+    approval leaves it pending.
+
+    Raises:
+        RefundNotFound.
+        SelfReview: one's own request, or money to oneself.
+        RefundAlreadyReviewed: decided before, or approved by the same person before.
+        BalanceLimit, BalanceUnderReview: the payer's account can't take the money; pending.
+    """
+    refund = _decide(actor, refund_id, is_approved, notes)
+    if refund.status == RefundStatus.PROCESSING:
+        refund_send_to_gateway(refund.id)
+    return refund
+
+
+@money_unit
+def _decide(actor: Actor, refund_id: UUID, is_approved: bool, notes: str) -> Refund:
+    if actor.role not in REVIEWERS:
+        raise Forbidden()
+    order, payment, refund = refund_lock(refund_id)
+    if refund.status != RefundStatus.PENDING:
+        raise RefundAlreadyReviewed(status=refund.status)
+    if actor.id in {refund.requested_by, refund.user_id}:
+        raise SelfReview()
+    if not is_approved:
+        _reject(actor, payment, refund, notes)
+    elif _is_final_approval(actor, refund, notes):
+        _approve(actor, order, payment, refund, notes)
+    return refund
+
+
+def _reject(actor: Actor, payment: PaymentTransaction, refund: Refund, notes: str) -> None:
+    refund_release(payment, refund.refund_amount)
+    refund_transition(
+        refund,
+        RefundStatus.CANCELLED,
+        actor=actor,
+        action="refund_rejected",
+        reason=notes,
+        reviewed_by=actor.id,
+        reviewed_at=clock.now(),
+        review_notes=notes,
+    )
+
+
+def _is_final_approval(actor: Actor, refund: Refund, notes: str) -> bool:
+    """Count this person's yes; whether it was the last one needed."""
+    if RefundApproval.objects.filter(refund=refund, reviewer_id=actor.id).exists():
+        raise ApprovedByYouAlready()
+    approval = RefundApproval(
+        refund=refund, reviewer_id=actor.id, notes=notes, created_at=clock.now()
+    )
+    approval.save(force_insert=True)
+    left = refund.approvals_needed - 1
+    updated = Refund.objects.filter(id=refund.id, status=RefundStatus.PENDING).update(
+        approvals_needed=left, updated_at=clock.now()
+    )
+    if updated != 1:
+        raise RefundAlreadyReviewed()
+    refund.approvals_needed = left
+    if left > 0:
+        audit_record(
+            object_type=AUDIT_OBJECT,
+            object_id=refund.id,
+            action="refund_first_approval",
+            actor=actor,
+            reason=notes,
+            from_state=refund.status,
+            to_state=refund.status,
+        )
+    return left <= 0
+
+
+def _approve(
+    actor: Actor, order: PaymentOrder, payment: PaymentTransaction, refund: Refund, notes: str
+) -> None:
+    now = clock.now()
+    refund_transition(
+        refund,
+        RefundStatus.PROCESSING,
+        actor=actor,
+        action="refund_approved",
+        reason=notes,
+        reviewed_by=actor.id,
+        reviewed_at=now,
+        review_notes=notes,
+        next_check_at=now,
+    )
+    if payment.payment_method == PaymentMethod.BALANCE:
+        balance_refund_complete(actor, order, payment, refund)

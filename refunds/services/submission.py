@@ -1,0 +1,304 @@
+"""Giving the money back: to the balance at once, through a gateway in three phases."""
+
+import logging
+from datetime import timedelta
+from uuid import UUID
+
+from django.utils.translation import gettext as _
+
+from balances.models import RelatedType
+from balances.services import Related, balance_credit
+from gateways.errors import GatewayRejected, GatewayUnknown, GatewayUntrusted, RejectReason
+from gateways.interface import RefundReport, RefundRequest, RefundState
+from payments.channels import refund_channel_of
+from payments.models import PaymentOrder, PaymentTransaction
+from payments.services.orders import order_refunds_changed
+from payments.services.refund_money import (
+    RefundExceedsPayment,
+    refund_release,
+    refund_reserve,
+    refund_transaction_begin,
+    refund_transaction_fail,
+    refund_transaction_succeed,
+)
+from payments.states import Disposition
+from refunds.errors import RefundExceedsPaid, RefundNotRetryable
+from refunds.models import Refund
+from refunds.selectors import refunded_total
+from refunds.services.states import refund_lock, refund_transition
+from refunds.states import RefundStatus
+from tcmpay.common import clock
+from tcmpay.common.actor import SYSTEM, Actor, gateway_actor
+from tcmpay.common.bell import ring
+from tcmpay.common.db import money_unit
+
+logger = logging.getLogger(__name__)
+
+SUBMIT_TASK = "refunds.submit"
+SWEEP_BATCH = 100
+# Seconds until we ask again, by how often we did: WeChat asks for once a minute at first.
+BACKOFF_SECONDS = (15, 60, 60, 60, 120, 300, 600, 1200, 1800)
+ABNORMAL = "ABNORMAL"
+
+
+def balance_refund_complete(
+    actor: Actor, order: PaymentOrder, payment: PaymentTransaction, refund: Refund
+) -> None:
+    """Credit the order's owner and finish the refund, inside the reviewer's unit."""
+    refund_transaction_begin(
+        payment=payment, refund_id=refund.id, amount=refund.refund_amount, actor=actor
+    )
+    _finish(refund, payment, actor=actor, external_id="", response=None)
+    balance_credit(
+        user_id=order.user_id,
+        amount=refund.refund_amount,
+        related=Related(RelatedType.REFUND, refund.id),
+        description=_("退款 %(number)s") % {"number": refund.refund_no},
+        actor=actor,
+    )
+
+
+def refund_send_to_gateway(refund_id: UUID) -> None:
+    """Ring the worker. The refund's row is the queue: a lost bell costs half a minute."""
+    ring(SUBMIT_TASK, str(refund_id))
+
+
+def refund_submit(*, refund_id: UUID) -> None:
+    """Ask the gateway for a processing refund, or how it stands; safe to call again any time."""
+    request = _begin_submission(refund_id)
+    if request is None:
+        return
+    refund, payment = request
+    ask = RefundRequest(
+        out_trade_no=payment.out_trade_no or "",
+        transaction_id=payment.trade_no or "",
+        out_refund_no=gateway_refund_no(refund),
+        refund_amount=refund.refund_amount,
+        total_amount=payment.amount,
+        reason=_("诊疗服务退款"),
+    )
+    gateway = refund_channel_of(payment)
+    try:
+        report = gateway.refund(ask) if _is_unsent(refund) else gateway.query_refund(ask)
+        if report.state is RefundState.NOT_FOUND:
+            report = gateway.refund(ask)
+    except GatewayRejected as error:
+        _after_refusal(refund_id, error)
+    except (GatewayUnknown, GatewayUntrusted) as error:
+        # Money may have moved. The sweeper asks again with the same number.
+        _keep_in_doubt(refund_id, error.code or "UNKNOWN", str(error))
+    else:
+        refund_report_apply(refund_id=refund_id, report=report)
+
+
+def gateway_refund_no(refund: Refund) -> str:
+    """The number that the gateway knows the refund by (invariant R4)."""
+    if refund.number_generation == 1:
+        return refund.refund_no
+    return f"{refund.refund_no}R{refund.number_generation}"
+
+
+def _is_unsent(refund: Refund) -> bool:
+    return refund.submissions <= 1
+
+
+@money_unit
+def _begin_submission(
+    refund_id: UUID,
+) -> tuple[Refund, PaymentTransaction] | None:
+    """Phase one: count the submission and set when to ask again, whatever happens to us."""
+    order, payment, refund = refund_lock(refund_id)
+    if refund.status != RefundStatus.PROCESSING:
+        return None
+    now = clock.now()
+    if refund.next_check_at is not None and refund.next_check_at > now:
+        return None
+    refund_transaction_begin(
+        payment=payment, refund_id=refund.id, amount=refund.refund_amount, actor=SYSTEM
+    )
+    wait = BACKOFF_SECONDS[min(refund.submissions, len(BACKOFF_SECONDS) - 1)]
+    refund.submissions += 1
+    refund.next_check_at = now + timedelta(seconds=wait)
+    refund.save(update_fields=["submissions", "next_check_at"])
+    return refund, payment
+
+
+@money_unit
+def refund_report_apply(*, refund_id: UUID, report: RefundReport) -> None:
+    """Apply what the gateway says about a refund; success wins over whatever came before."""
+    _order, payment, refund = refund_lock(refund_id)
+    if refund.status == RefundStatus.SUCCESS:
+        return
+    actor = gateway_actor(payment.payment_method)
+    if report.state is RefundState.SUCCESS:
+        _succeed(refund, payment, report, actor)
+    elif report.state is RefundState.CLOSED and refund.status == RefundStatus.PROCESSING:
+        _fail(refund, payment, actor, code="CLOSED", message=_("网关已关闭该退款，可重试"))
+        Refund.objects.filter(id=refund.id).update(number_generation=refund.number_generation + 1)
+    elif report.state is RefundState.ABNORMAL:
+        _note(refund, ABNORMAL, _("退款异常：请在商户平台处理，处理后系统会自动更新"), report)
+    elif report.state is RefundState.PROCESSING:
+        _note(refund, "", "", report)
+
+
+def _succeed(
+    refund: Refund, payment: PaymentTransaction, report: RefundReport, actor: Actor
+) -> None:
+    if report.amount is not None and report.amount != refund.refund_amount:
+        _note(refund, "AMOUNT", _("网关报告的退款金额与申请不一致，请人工核对"), report)
+        return
+    if refund.status == RefundStatus.FAILED:
+        # A failed refund freed its amount; proof that it happened takes it again.
+        refund_reserve(payment, refund.refund_amount)
+    _finish(
+        refund,
+        payment,
+        actor=actor,
+        external_id=report.refund_id,
+        response=dict(report.raw),
+    )
+
+
+def _finish(
+    refund: Refund,
+    payment: PaymentTransaction,
+    *,
+    actor: Actor,
+    external_id: str,
+    response: dict[str, object] | None,
+) -> None:
+    """The money is back: the refund, its transaction and the order's state, in one unit."""
+    now = clock.now()
+    refund_transaction_succeed(
+        refund_id=refund.id, actor=actor, external_id=external_id, response=response
+    )
+    refund_transition(
+        refund,
+        RefundStatus.SUCCESS,
+        actor=actor,
+        action="refund_succeeded",
+        completed_at=now,
+        completed_on=clock.business_day(now),
+        external_refund_id=external_id or None,
+        refund_response=response,
+        next_check_at=None,
+        error_code="",
+        error_message="",
+    )
+    if payment.disposition == Disposition.APPLIED:
+        order_refunds_changed(
+            refund.order_id,
+            refunded_total=refunded_total(payment.id),
+            actor=actor,
+            reason=refund.refund_no,
+        )
+
+
+@money_unit
+def _after_refusal(refund_id: UUID, error: GatewayRejected) -> None:
+    _order, payment, refund = refund_lock(refund_id)
+    if refund.status != RefundStatus.PROCESSING:
+        return
+    if error.reason in {RejectReason.TOO_SOON, RejectReason.NOT_FOUND}:
+        # Nothing happened there yet; the same number goes again later.
+        _note(refund, error.code, error.message, None)
+        return
+    _fail(
+        refund,
+        payment,
+        gateway_actor(payment.payment_method),
+        code=error.code or "REJECTED",
+        message=_refusal_text(error),
+    )
+
+
+def _refusal_text(error: GatewayRejected) -> str:
+    if error.reason == RejectReason.SHORT_OF_FUNDS:
+        return _("商户账户余额不足：请充值后重试")
+    return error.message
+
+
+def _fail(
+    refund: Refund, payment: PaymentTransaction, actor: Actor, *, code: str, message: str
+) -> None:
+    refund_transaction_fail(refund_id=refund.id, actor=actor, code=code, message=message)
+    refund_release(payment, refund.refund_amount)
+    refund_transition(
+        refund,
+        RefundStatus.FAILED,
+        actor=actor,
+        action="refund_failed",
+        reason=message,
+        next_check_at=None,
+        error_code=code[:64],
+        error_message=message[:500],
+    )
+
+
+def _note(refund: Refund, code: str, message: str, report: RefundReport | None) -> None:
+    """Keep what the gateway said; the state stays."""
+    changes: dict[str, object] = {
+        "error_code": code[:64],
+        "error_message": message[:500],
+        "updated_at": clock.now(),
+    }
+    if report is not None and report.refund_id:
+        changes |= {"external_refund_id": report.refund_id, "refund_response": dict(report.raw)}
+    Refund.objects.filter(id=refund.id, status=refund.status).update(**changes)
+
+
+@money_unit
+def _keep_in_doubt(refund_id: UUID, code: str, message: str) -> None:
+    _order, _payment, refund = refund_lock(refund_id)
+    if refund.status == RefundStatus.PROCESSING:
+        _note(refund, code, message, None)
+
+
+def refund_retry(*, actor: Actor, refund_id: UUID, reason: str) -> Refund:
+    """Send a failed refund again with the same number (a suffix only after CLOSED).
+
+    Raises RefundNotFound, RefundNotRetryable, RefundExceedsPaid.
+    """
+    refund = _back_to_processing(actor, refund_id, reason)
+    refund_send_to_gateway(refund_id)
+    return refund
+
+
+@money_unit
+def _back_to_processing(actor: Actor, refund_id: UUID, reason: str) -> Refund:
+    _order, payment, refund = refund_lock(refund_id)
+    if refund.status != RefundStatus.FAILED:
+        raise RefundNotRetryable(status=refund.status)
+    try:
+        refund_reserve(payment, refund.refund_amount)
+    except RefundExceedsPayment as error:
+        raise RefundExceedsPaid(available=error.available) from error
+    refund_transition(
+        refund,
+        RefundStatus.PROCESSING,
+        actor=actor,
+        action="refund_retried",
+        reason=reason,
+        next_check_at=clock.now(),
+        submissions=0,
+        error_code="",
+        error_message="",
+    )
+    return refund
+
+
+def refunds_sweep() -> int:
+    """Submit or ask about every processing refund whose time has come; returns how many."""
+    due = (
+        Refund.objects.filter(status=RefundStatus.PROCESSING, next_check_at__lte=clock.now())
+        .order_by("next_check_at")
+        .values_list("id", flat=True)[:SWEEP_BATCH]
+    )
+    ids = list(due)
+    for refund_id in ids:
+        try:
+            refund_submit(refund_id=refund_id)
+        except Exception:
+            # One broken refund must not hold up the others; its row stays due.
+            logger.exception("refund_sweep_failed", extra={"refund": str(refund_id)})
+    return len(ids)

@@ -1,0 +1,15 @@
+from uuid import UUID
+
+from celery import shared_task
+
+from refunds.services import submission, surplus
+
+
+@shared_task(name="refunds.submit")
+def submit(refund_id: str) -> None:
+    submission.refund_submit(refund_id=UUID(refund_id))
+
+
+@shared_task(name="refunds.sweep")
+def sweep() -> int:
+    return surplus.surplus_sweep() + submission.refunds_sweep()

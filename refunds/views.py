@@ -1,0 +1,202 @@
+"""Refunds over the API, and the statistics that need orders and refunds together."""
+
+from dataclasses import asdict
+from typing import Any
+from uuid import UUID
+
+from django.utils.translation import gettext_lazy as _
+from drf_spectacular.utils import OpenApiExample, extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from payments.selectors import order_statistics
+from payments.serializers import StatisticsInput
+from payments.views import IDEMPOTENCY_KEY
+from refunds import selectors
+from refunds.errors import RefundNotFound
+from refunds.models import Refund
+from refunds.serializers import (
+    REFUND_FIELDS,
+    RefundCreateInput,
+    RefundListInput,
+    RefundPageSchema,
+    RefundReviewInput,
+    RefundSchema,
+    StatisticsSchema,
+)
+from refunds.services import requests
+from tcmpay.common.actor import Role
+from tcmpay.common.api.envelope import created, success
+from tcmpay.common.api.pages import take_page
+from tcmpay.common.api.presenters import present, present_row
+from tcmpay.common.api.schema import enveloped, refusals
+from tcmpay.common.api.views import (
+    ContractViewSet,
+    actor_of,
+    ensure_may_see,
+    owner_filter,
+    path_id,
+)
+from tcmpay.guard.idempotency import idempotent
+
+READERS = frozenset({Role.ADMIN, Role.SERVICE})
+EVERYONE = frozenset({Role.PATIENT, Role.DOCTOR, Role.ADMIN, Role.SERVICE})
+OWNERS_AND_ADMIN = frozenset({Role.PATIENT, Role.DOCTOR, Role.ADMIN})
+ADMIN = frozenset({Role.ADMIN})
+
+
+def refund_detail(refund: Refund) -> dict[str, Any]:
+    return present_row(refund, REFUND_FIELDS)
+
+
+def refund_created(refund: Refund) -> Response:
+    return created(_("退款申请创建成功"), refund_detail(refund))
+
+
+def recover_refund(key_id: UUID) -> Response | None:
+    refund = Refund.objects.filter(idempotency_key_id=key_id).first()
+    return refund_created(refund) if refund else None
+
+
+class RefundViewSet(ContractViewSet):
+    """Refunds of the caller's orders; admins and the platform's back end see everybody's."""
+
+    api_tag = "refunds"
+    roles = {
+        "create": OWNERS_AND_ADMIN,
+        "list": EVERYONE,
+        "retrieve": EVERYONE,
+        "withdraw": OWNERS_AND_ADMIN,
+        "review": ADMIN,
+    }
+
+    @extend_schema(
+        summary="申请退款",
+        parameters=[IDEMPOTENCY_KEY],
+        request=RefundCreateInput,
+        responses={
+            201: enveloped("Refund", RefundSchema()),
+            **refusals(400, 401, 403, 404, 409, 415, 422, 429),
+        },
+        examples=[
+            OpenApiExample(
+                "全额退款",
+                request_only=True,
+                value={
+                    "order_id": "0192f0c1-2345-7abc-8def-0123456789ab",
+                    "refund_amount": "30.00",
+                    "refund_reason": "服务未提供",
+                },
+            )
+        ],
+    )
+    @idempotent(recover_refund)
+    def create(self, request: Request) -> Response:
+        command = RefundCreateInput.parse(request)
+        refund = requests.refund_request(
+            actor=actor_of(request),
+            order_id=command["order_id"],
+            amount=command["refund_amount"],
+            reason=command["refund_reason"],
+            idempotency_key_id=request.idempotency_key_id,  # type: ignore[attr-defined]
+        )
+        return refund_created(refund)
+
+    @extend_schema(
+        summary="获取退款列表",
+        parameters=[RefundListInput],
+        responses={
+            200: enveloped("RefundPage", RefundPageSchema()),
+            **refusals(400, 401, 403, 429),
+        },
+    )
+    def list(self, request: Request) -> Response:
+        query = RefundListInput.parse_query(request)
+        page_number, page_size = query.pop("page"), query.pop("page_size")
+        query["user_id"] = owner_filter(actor_of(request), query.get("user_id"), readers=READERS)
+        page = take_page(selectors.refunds_list(**query), page=page_number, page_size=page_size)
+        return success(
+            _("获取退款列表成功"),
+            {
+                "refunds": [refund_detail(refund) for refund in page.rows],
+                "total": page.total,
+                "page": page.page,
+                "page_size": page.page_size,
+            },
+        )
+
+    @extend_schema(
+        summary="获取退款记录",
+        responses={200: enveloped("Refund", RefundSchema()), **refusals(401, 403, 404, 429)},
+    )
+    def retrieve(self, request: Request, refund_id: str) -> Response:
+        refund_key = path_id(refund_id, missing=RefundNotFound)
+        refund = Refund.objects.filter(id=refund_key).first()
+        if refund is None:
+            raise RefundNotFound()
+        ensure_may_see(actor_of(request), refund.user_id, readers=READERS)
+        return success(_("获取退款记录成功"), refund_detail(refund))
+
+    @extend_schema(
+        summary="撤回退款申请",
+        request=None,
+        responses={200: enveloped("Refund", RefundSchema()), **refusals(400, 401, 403, 404)},
+    )
+    def withdraw(self, request: Request, refund_id: str) -> Response:
+        refund = requests.refund_withdraw(
+            actor=actor_of(request), refund_id=path_id(refund_id, missing=RefundNotFound)
+        )
+        return success(_("退款申请已撤回"), refund_detail(refund))
+
+    @extend_schema(
+        summary="审核退款",
+        request=RefundReviewInput,
+        responses={
+            200: enveloped("RefundReviewed", None),
+            **refusals(400, 401, 403, 404, 409),
+        },
+        examples=[
+            OpenApiExample(
+                "同意",
+                request_only=True,
+                value={"approved": True, "review_notes": "同意退款"},
+            )
+        ],
+    )
+    def review(self, request: Request, refund_id: str) -> Response:
+        refund_key = path_id(refund_id, missing=RefundNotFound)
+        decision = RefundReviewInput.parse(request)
+        requests.refund_review(
+            actor=actor_of(request),
+            refund_id=refund_key,
+            is_approved=decision["approved"],
+            notes=decision.get("review_notes") or "",
+        )
+        return success(_("退款审核完成"))
+
+
+class StatisticsViewSet(ContractViewSet):
+    """Counts and sums of a period."""
+
+    api_tag = "statistics"
+    roles = {"list": OWNERS_AND_ADMIN}
+
+    @extend_schema(
+        summary="获取支付统计",
+        parameters=[StatisticsInput],
+        responses={
+            200: enveloped("Statistics", StatisticsSchema()),
+            **refusals(400, 401, 403, 429),
+        },
+    )
+    def list(self, request: Request) -> Response:
+        query = StatisticsInput.parse_query(request)
+        period = {
+            "user_id": owner_filter(actor_of(request), query.get("user_id"), readers=ADMIN),
+            "start_date": query.get("start_date"),
+            "end_date": query.get("end_date"),
+        }
+        figures = asdict(order_statistics(**period)) | asdict(selectors.refund_statistics(**period))
+        return success(
+            _("获取支付统计成功"), {name: present(value) for name, value in figures.items()}
+        )
