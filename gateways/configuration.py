@@ -8,6 +8,7 @@ from typing import Self, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
+from cryptography.x509 import Certificate
 from django.utils.translation import gettext_lazy as _
 
 from gateways import keys
@@ -230,7 +231,7 @@ def _merchant_serial(reader: _Reader) -> str:
     return keys.certificate_serial(certificate) if certificate else ""
 
 
-def read_certificate_file(path: str) -> keys.x509.Certificate:
+def read_certificate_file(path: str) -> Certificate:
     try:
         text = Path(path).read_text(encoding="ascii")
     except (OSError, ValueError) as error:

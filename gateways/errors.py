@@ -4,7 +4,6 @@ Rejected is a definite no. Unknown means that money may have moved: ask again la
 same number. Untrusted means that the sender could not be proved: change nothing.
 """
 
-
 from collections.abc import Mapping
 
 from gateways.texts import Text

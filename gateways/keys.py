@@ -149,7 +149,8 @@ def alipay_certificate_sn(certificate: x509.Certificate) -> str:
     Source: alipay-sdk-nodejs-all src/antcertutil.ts (issuer parts in reversed order).
     """
     issuer = ",".join(
-        f"{part.rfc4514_attribute_name}={part.value!s}" for part in reversed(list(certificate.issuer))
+        f"{part.rfc4514_attribute_name}={part.value!s}"
+        for part in reversed(list(certificate.issuer))
     )
     text = f"{issuer}{certificate.serial_number}"
     return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
