@@ -69,7 +69,7 @@ def _unpack(packed: IO[bytes], file: IO[bytes]) -> str:
     is_packed = packed.read(len(_GZIP_MAGIC)) == _GZIP_MAGIC
     packed.seek(0)
     digest = hashlib.sha1(usedforsecurity=False)
-    source = gzip.GzipFile(fileobj=packed) if is_packed else packed
+    source = gzip.GzipFile(fileobj=packed, mode="rb") if is_packed else packed
     try:
         copy_bounded(source, file, digest.update)  # type: ignore[arg-type]
     except (OSError, EOFError, zlib.error) as error:

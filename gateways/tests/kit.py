@@ -238,6 +238,7 @@ class StandIn:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True
 
             def do_GET(self):
                 length = int(self.headers.get("Content-Length") or 0)
@@ -323,10 +324,14 @@ def wechat_trade(**changes) -> dict:
 
 
 def wechat_notification(
-    resource: dict | bytes, event: str = "TRANSACTION.SUCCESS", **changes
+    plain_resource: dict | bytes, /, event: str = "TRANSACTION.SUCCESS", **changes
 ) -> bytes:
     """An encrypted notification; ``changes`` replace parts of envelope or resource by name."""
-    plain = resource if isinstance(resource, bytes) else json.dumps(resource).encode()
+    plain = (
+        plain_resource
+        if isinstance(plain_resource, bytes)
+        else json.dumps(plain_resource).encode()
+    )
     aad, nonce = changes.pop("aad", "transaction"), "0123456789ab"
     key = changes.pop("api_v3_key", API_V3_KEY)
     ciphertext = AESGCM(key.encode()).encrypt(nonce.encode(), plain, aad.encode())
