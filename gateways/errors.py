@@ -4,6 +4,10 @@ Rejected is a definite no. Unknown means that money may have moved: ask again la
 same number. Untrusted means that the sender could not be proved: change nothing.
 """
 
+from collections.abc import Mapping
+
+from gateways.texts import Text
+
 
 class GatewayError(Exception):
     """Base of everything a gateway raises; ``code`` is the gateway's own code, if it gave one."""
@@ -29,6 +33,7 @@ class RejectReason:
     """Values of ``GatewayRejected.reason``."""
 
     OTHER = "other"
+    INVALID = "invalid"  # the request itself is wrong (a missing openid): fix it, new number
     ALREADY_PAID = "already_paid"  # query now: the attempt was paid
     NUMBER_BURNT = "number_burnt"  # closed or used: make a new out_trade_no
     CHANGED_REQUEST = "changed_request"  # same number, other data: make a new out_trade_no
@@ -43,16 +48,19 @@ class GatewayUnknown(GatewayError):
 
 
 class GatewayUnavailable(GatewayUnknown):
-    """The call was never sent (circuit open, no free slot): nothing happened at the gateway."""
+    """The call was never sent (circuit open, no free slot, no connection): nothing happened at
+    the gateway."""
 
 
 class GatewayUntrusted(GatewayError):
-    """A message whose sender, freshness or integrity could not be proved."""
+    """A callback whose sender, freshness or integrity could not be proved, or that is meant for
+    another merchant (``code`` FOREIGN). An unverifiable *answer* is GatewayUnknown: by then the
+    request has been sent, and the deed may have happened."""
 
 
 class GatewayMisconfigured(GatewayError):
     """The configuration can't make a client; ``problems`` names each key and what is wrong."""
 
-    def __init__(self, problems: dict[str, str]) -> None:
+    def __init__(self, problems: Mapping[str, Text]) -> None:
         super().__init__("; ".join(f"{key}: {why}" for key, why in problems.items()))
-        self.problems = problems
+        self.problems = dict(problems)

@@ -76,7 +76,11 @@ class PaymentStart:
 
 @dataclass(frozen=True, slots=True)
 class TradeReport:
-    """A verified statement of the gateway about a payment, from a query or a callback."""
+    """A verified statement of the gateway about a payment, from a query or a callback.
+
+    ``app_id`` and ``merchant_id`` are empty where the message carries none (Alipay's answers);
+    where it does, the gateway has compared them with its configuration already.
+    """
 
     out_trade_no: str
     state: TradeState
@@ -105,7 +109,9 @@ class RefundRequest:
 class RefundReport:
     """A verified statement of the gateway about a refund.
 
-    ``merchant_id`` is empty where the message carries none (WeChat answers to our own call).
+    ``merchant_id`` is empty where the message carries none (WeChat answers to our own call), and
+    ``amount`` is None where the message names only the trade's refunded total (Alipay's refund
+    answers and notices).
     """
 
     out_refund_no: str
@@ -122,7 +128,7 @@ class RefundReport:
 
 @dataclass(frozen=True, slots=True)
 class CallbackRequest:
-    """A callback as it came in: the raw body is what is signed."""
+    """A callback as it came in: the raw body is what is signed. Header names in any case."""
 
     headers: Mapping[str, str]
     body: bytes
@@ -171,7 +177,12 @@ class BillLine:
 
 @dataclass(frozen=True, slots=True)
 class Bill:
-    """The gateway's bill of one business day (Asia/Shanghai); ``lines`` is read once."""
+    """The gateway's bill of one business day (Asia/Shanghai); ``lines`` is read once.
+
+    The file was checked as a whole (hash or totals) before the first line is handed out. A day
+    without any movement is a bill without lines; a bill that is not ready yet is GatewayRejected
+    with the reason TOO_SOON.
+    """
 
     day: date
     lines: Iterator[BillLine]
@@ -181,7 +192,9 @@ class Gateway(Protocol):
     """What every gateway can do.
 
     Every call but ``prepare_payment``, ``parse_callback`` and ``answer_callback`` goes over the
-    network and raises GatewayRejected, GatewayUnknown or GatewayUntrusted.
+    network and raises GatewayRejected or GatewayUnknown (Alipay's page, wap and app payments are
+    only signed, not sent). ``prepare_payment`` raises GatewayRejected with the reason INVALID for
+    what the gateway would refuse anyway; only ``parse_callback`` raises GatewayUntrusted.
     """
 
     method: str
@@ -206,6 +219,10 @@ class Gateway(Protocol):
     def parse_callback(self, request: CallbackRequest) -> CallbackNotice:
         """The verified notice; raises GatewayUntrusted, and makes no outbound call."""
 
-    def answer_callback(self, *, is_handled: bool, message: str = "") -> CallbackAnswer: ...
+    def answer_callback(
+        self, *, is_handled: bool, message: str = "", status: int | None = None
+    ) -> CallbackAnswer:
+        """The answer in the gateway's form; ``status`` is for what was not handled: 401 for an
+        untrusted sender, 500 (the default) for a fault of ours, which asks for another try."""
 
     def download_bill(self, day: date) -> Bill: ...

@@ -1,0 +1,74 @@
+"""What the daily bills of both gateways share: temporary files, bounds, cells, two readings."""
+
+import re
+import tempfile
+from collections.abc import Callable, Iterator
+from datetime import date, datetime
+from decimal import Decimal
+from typing import IO
+
+from gateways.interface import Bill, BillLine
+from gateways.texts import SHANGHAI, Malformed
+from gateways.transport import BILL_BYTES_MAX
+
+IN_MEMORY_BYTES_MAX = 8 << 20
+_CHUNK_BYTES = 1 << 20
+_SIGNED_AMOUNT = re.compile(r"-?[0-9]{1,12}(\.[0-9]{1,6})?", re.ASCII)
+
+Parse = Callable[[IO[bytes]], Iterator[BillLine]]
+
+
+def temporary_file() -> IO[bytes]:
+    return tempfile.SpooledTemporaryFile(max_size=IN_MEMORY_BYTES_MAX)
+
+
+def copy_bounded(
+    source: IO[bytes], target: IO[bytes], watch: Callable[[bytes], object] | None = None
+) -> None:
+    """Unpack without letting a small archive fill the disk."""
+    copied_bytes = 0
+    while chunk := source.read(_CHUNK_BYTES):
+        copied_bytes += len(chunk)
+        if copied_bytes > BILL_BYTES_MAX:
+            raise Malformed("bill too long")
+        if watch:
+            watch(chunk)
+        target.write(chunk)
+
+
+def checked_bill(day: date, file: IO[bytes], parse: Parse) -> Bill:
+    """Read the file once for its faults and totals, then hand its lines out one by one, so that
+    nobody acts on half of a bill that turns out to be broken."""
+    try:
+        for _line in _from_start(file, parse):
+            pass
+    except KeyError as error:
+        raise Malformed(f"no column {error}") from error
+    return Bill(day, _closing(file, parse))
+
+
+def _from_start(file: IO[bytes], parse: Parse) -> Iterator[BillLine]:
+    file.seek(0)
+    return parse(file)
+
+
+def _closing(file: IO[bytes], parse: Parse) -> Iterator[BillLine]:
+    with file:
+        yield from _from_start(file, parse)
+
+
+def read_amount(cell: str) -> Decimal:
+    """Yuan with up to six places (fees), possibly negative; an empty cell is zero."""
+    text = cell.strip()
+    if not text:
+        return Decimal("0.00")
+    if not _SIGNED_AMOUNT.fullmatch(text):
+        raise Malformed(f"amount {text[:40]!r}")
+    return Decimal(text)
+
+
+def read_wall_clock(cell: str) -> datetime:
+    try:
+        return datetime.strptime(cell.strip(), "%Y-%m-%d %H:%M:%S").replace(tzinfo=SHANGHAI)
+    except ValueError as error:
+        raise Malformed(f"time {cell[:40]!r}") from error

@@ -1,0 +1,371 @@
+"""Examines a gateway configuration as a doctor would: what is wrong, where, and what to do."""
+
+import ipaddress
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, Protocol, TypeVar
+from urllib.parse import urlsplit
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
+from django.utils.text import format_lazy
+from django.utils.translation import gettext_lazy as _
+
+from gateways import keys
+from gateways.configuration import (
+    API_V3_KEY_BYTES,
+    AlipayConfig,
+    WechatConfig,
+    is_alipay_certificate_mode,
+    notify_url_in_path_form,
+    read_certificate_file,
+)
+from gateways.errors import (
+    GatewayError,
+    GatewayMisconfigured,
+    GatewayRejected,
+    GatewayUnavailable,
+    GatewayUnknown,
+    RejectReason,
+)
+from gateways.interface import TradeReport, TradeState
+from gateways.keys import KeyUnreadable
+from gateways.texts import Text
+
+Level = Literal["error", "warning", "ok"]
+Loaded = TypeVar("Loaded")
+
+KEY_BITS_MIN = 2048
+EXPIRY_WARNING_DAYS = 30
+SKEW_WARNING_SECONDS = 60
+SKEW_ERROR_SECONDS = 300
+_PROBE_NUMBER = "DOCTOR0PROBE0NO0SUCH0ORDER"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    level: Level
+    key: str
+    message: Text
+    fix: Text = ""
+
+
+Values = Mapping[str, str]
+Check = Callable[[Values, datetime], Iterator[Finding]]
+
+
+def examine(method: str, values: Values, *, now: datetime) -> list[Finding]:
+    """Everything that can be told without asking the gateway, errors first."""
+    given = {key: (value or "").strip() for key, value in values.items()}
+    findings = list(_misconfigured(method, given))
+    faulty = {finding.key for finding in findings}
+    for check in _CHECKS[method]:
+        # One finding per fault: what could not be read is not also reported as not matching.
+        findings += [found for found in check(given, now) if _is_new(found, faulty)]
+    if not any(finding.level == "error" for finding in findings):
+        findings.append(Finding("ok", "", _("配置完整，可以建立客户端")))
+    return sorted(findings, key=lambda finding: _ORDER[finding.level])
+
+
+_ORDER: Mapping[Level, int] = {"error": 0, "warning": 1, "ok": 2}
+
+
+def _is_new(finding: Finding, faulty: set[str]) -> bool:
+    return finding.level != "error" or finding.key not in faulty
+
+
+def _misconfigured(method: str, values: Values) -> Iterator[Finding]:
+    """The faults without which no client can be made: the same code that makes it says so."""
+    readers: Mapping[str, Callable[[Values], object]] = {
+        "wechat": WechatConfig.from_values,
+        "alipay": AlipayConfig.from_values,
+    }
+    try:
+        readers[method](values)
+    except GatewayMisconfigured as error:
+        for key, problem in error.problems.items():
+            yield Finding("error", key, problem, _FIXES.get((method, key), ""))
+
+
+_FIXES: Mapping[tuple[str, str], Text] = {
+    ("wechat", "app_id"): _("在公众平台或开放平台复制 AppID（以 wx 开头）"),
+    ("wechat", "mch_id"): _("在微信支付商户平台「账户中心 - 商户信息」复制商户号"),
+    ("wechat", "api_key"): _("在商户平台「API 安全」设置 APIv3 密钥，并填入 api_v3_key"),
+    ("wechat", "api_v3_key"): _("在商户平台「API 安全」设置 APIv3 密钥（32 个字符）"),
+    ("wechat", "private_key"): _("填入商户 API 证书压缩包里 apiclient_key.pem 的全部内容"),
+    ("wechat", "cert_serial_no"): _("在「API 安全 - 商户 API 证书」复制证书序列号"),
+    ("wechat", "cert_path"): _("填写服务器上 apiclient_cert.pem 的绝对路径，并允许本服务读取"),
+    ("wechat", "public_key"): _("在「API 安全 - 微信支付公钥」下载 pub_key.pem 并填入全部内容"),
+    ("wechat", "public_key_id"): _("复制「微信支付公钥」旁的公钥 ID（以 PUB_KEY_ID_ 开头）"),
+    ("wechat", "platform_cert"): _("填入微信支付平台证书的 PEM 内容，或改用微信支付公钥"),
+    ("wechat", "notify_url"): _("填写公网 https 地址，以 /payment/callback/wechat 结尾"),
+    ("alipay", "app_id"): _("在支付宝开放平台「控制台 - 应用」复制 APPID（16 位数字）"),
+    ("alipay", "private_key"): _("填入密钥工具生成的应用私钥"),
+    ("alipay", "public_key"): _("在「接口加签方式」里复制支付宝公钥，而不是应用公钥"),
+    ("alipay", "notify_url"): _("填写公网 https 地址，以 /payment/callback/alipay 结尾"),
+    ("alipay", "app_cert"): _("填入 appCertPublicKey_….crt 的内容"),
+    ("alipay", "alipay_cert"): _("填入 alipayCertPublicKey_RSA2.crt 的内容"),
+    ("alipay", "root_cert"): _("填入 alipayRootCert.crt 的全部内容"),
+}
+
+
+# -- checks of single values -----------------------------------------------------------------------
+
+
+def _form_check(method: str, key: str, pattern: str, message: Text) -> Check:
+    compiled = re.compile(pattern, re.ASCII)
+
+    def check(values: Values, now: datetime) -> Iterator[Finding]:
+        value = values.get(key, "")
+        if value and not compiled.fullmatch(value):
+            yield Finding("warning", key, message, _FIXES.get((method, key), ""))
+
+    return check
+
+
+def _notify_url_check(method: str) -> Check:
+    def check(values: Values, now: datetime) -> Iterator[Finding]:
+        url = values.get("notify_url", "")
+        parts = urlsplit(notify_url_in_path_form(url)) if url else None
+        if parts is None or not parts.hostname:
+            return
+        fix = _FIXES[method, "notify_url"]
+        if parts.scheme != "https":
+            yield Finding("warning", "notify_url", _("通知地址不是 https"), fix)
+        if not _is_public(parts.hostname):
+            yield Finding("warning", "notify_url", _("通知地址不在公网，支付平台无法访问"), fix)
+        if not parts.path.endswith(f"/payment/callback/{method}"):
+            yield Finding("warning", "notify_url", _("通知地址的路径不是本系统的回调路径"), fix)
+
+    return check
+
+
+def _is_public(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_global
+    except ValueError:
+        return "." in host and not host.endswith((".local", ".internal", ".localhost", ".test"))
+
+
+# -- checks of keys and certificates ---------------------------------------------------------------
+
+
+def _loaded(values: Values, key: str, load: Callable[[str], Loaded]) -> Loaded | None:
+    """None for what is empty or unreadable: that has been reported as misconfigured."""
+    try:
+        return load(values[key]) if values.get(key) else None
+    except KeyUnreadable:
+        return None
+
+
+def _key_size_check(key: str, load: Callable[[str], RSAPrivateKey | RSAPublicKey]) -> Check:
+    def check(values: Values, now: datetime) -> Iterator[Finding]:
+        loaded = _loaded(values, key, load)
+        if loaded and loaded.key_size < KEY_BITS_MIN:
+            yield Finding("error", key, _("密钥短于 2048 位"), _("重新生成 2048 位的密钥"))
+
+    return check
+
+
+def _expiry_check(key: str, load: Callable[[str], list[x509.Certificate]]) -> Check:
+    def check(values: Values, now: datetime) -> Iterator[Finding]:
+        for certificate in _loaded(values, key, load) or []:
+            yield _validity(key, certificate, now)
+
+    return check
+
+
+def _validity(key: str, certificate: x509.Certificate, now: datetime) -> Finding:
+    days_left = (certificate.not_valid_after_utc - now).days
+    if certificate.not_valid_before_utc > now:
+        return Finding("error", key, _("证书尚未生效"), _("检查服务器时间，或换用已生效的证书"))
+    if days_left < 0:
+        return Finding("error", key, _("证书已过期"), _("在商户平台更换证书并更新配置"))
+    message = format_lazy(_("证书有效期还剩 {days} 天"), days=days_left)
+    if days_left < EXPIRY_WARNING_DAYS:
+        return Finding("warning", key, message, _("请尽快在商户平台更换证书"))
+    return Finding("ok", key, message)
+
+
+def _wechat_key_source(values: Values, now: datetime) -> Iterator[Finding]:
+    is_borrowed = not values.get("api_v3_key")
+    if is_borrowed and len(values.get("api_key", "").encode()) == API_V3_KEY_BYTES:
+        yield Finding(
+            "warning",
+            "api_v3_key",
+            _("正在用 api_key 充当 APIv3 密钥"),
+            _("如果 api_key 是旧版 APIv2 密钥，请另填 api_v3_key"),
+        )
+
+
+def _wechat_cert_file(values: Values, now: datetime) -> Iterator[Finding]:
+    """cert_path is only required without cert_serial_no; given, it tells about mistakes."""
+    if not values.get("cert_path"):
+        return
+    fix = _FIXES["wechat", "cert_path"]
+    try:
+        certificate = read_certificate_file(values["cert_path"])
+    except KeyUnreadable as error:
+        yield Finding("warning", "cert_path", error.text, fix)
+        return
+    yield _validity("cert_path", certificate, now)
+    serial = values.get("cert_serial_no", "")
+    if serial and keys.serial_normalised(serial) != keys.certificate_serial(certificate):
+        yield Finding(
+            "error",
+            "cert_serial_no",
+            _("证书序列号与 cert_path 的证书不一致"),
+            _FIXES["wechat", "cert_serial_no"],
+        )
+    yield from _pair(values, certificate, "cert_path")
+
+
+def _pair(values: Values, certificate: x509.Certificate, key: str) -> Iterator[Finding]:
+    """Whether the private key belongs to the certificate."""
+    private_key = _loaded(values, "private_key", keys.load_private_key)
+    try:
+        certified = keys.certificate_public_key(certificate)
+    except KeyUnreadable as error:
+        yield Finding("error", key, error.text)
+        return
+    if private_key and not keys.is_same_public_key(private_key.public_key(), certified):
+        yield Finding(
+            "error",
+            "private_key",
+            format_lazy(_("私钥与 {key} 的证书不是一对"), key=key),
+            _("填入同一次申请得到的私钥和证书"),
+        )
+
+
+def _alipay_pair(values: Values, now: datetime) -> Iterator[Finding]:
+    certificate = _loaded(values, "app_cert", keys.load_certificate)
+    if certificate:
+        yield from _pair(values, certificate, "app_cert")
+
+
+def _own_public_key_check(method: str) -> Check:
+    """The classic mistake: one's own public key where the gateway's belongs (fzlee#21, #36)."""
+
+    def check(values: Values, now: datetime) -> Iterator[Finding]:
+        private_key = _loaded(values, "private_key", keys.load_private_key)
+        public_key = _loaded(values, "public_key", keys.load_public_key)
+        is_read = private_key and public_key and not _is_unused_public_key(method, values)
+        if (
+            is_read
+            and private_key
+            and public_key
+            and keys.is_same_public_key(private_key.public_key(), public_key)
+        ):
+            yield Finding(
+                "error",
+                "public_key",
+                _("填入的是自己的公钥，应填支付平台的公钥"),
+                _FIXES[method, "public_key"],
+            )
+
+    return check
+
+
+def _is_unused_public_key(method: str, values: Values) -> bool:
+    return method == "alipay" and is_alipay_certificate_mode(values)
+
+
+def _alipay_seller(values: Values, now: datetime) -> Iterator[Finding]:
+    if not values.get("seller_id"):
+        yield Finding(
+            "warning",
+            "seller_id",
+            _("未填写卖家 PID，通知里的卖家不会被核对"),
+            _("填写 2088 开头的 16 位 PID"),
+        )
+
+
+def _unused_keys(values: Values, now: datetime) -> Iterator[Finding]:
+    if is_alipay_certificate_mode(values) and values.get("public_key"):
+        yield Finding("warning", "public_key", _("证书模式下不使用支付宝公钥"))
+
+
+_CHECKS: Mapping[str, tuple[Check, ...]] = {
+    "wechat": (
+        _form_check("wechat", "app_id", r"wx[0-9a-f]{16}", _("AppID 的形式不对")),
+        _form_check("wechat", "mch_id", r"[0-9]{8,10}", _("商户号应为 8 到 10 位数字")),
+        _form_check("wechat", "cert_serial_no", r"[0-9A-Fa-f]{16,40}", _("证书序列号应为十六进制")),
+        _form_check(
+            "wechat", "public_key_id", r"PUB_KEY_ID_[0-9A-Z]+", _("公钥 ID 应以 PUB_KEY_ID_ 开头")
+        ),
+        _notify_url_check("wechat"),
+        _key_size_check("private_key", keys.load_private_key),
+        _key_size_check("public_key", keys.load_public_key),
+        _expiry_check("platform_cert", keys.load_certificates),
+        _own_public_key_check("wechat"),
+        _wechat_key_source,
+        _wechat_cert_file,
+    ),
+    "alipay": (
+        _form_check("alipay", "app_id", r"[0-9]{16}", _("APPID 应为 16 位数字")),
+        _form_check("alipay", "seller_id", r"2088[0-9]{12}", _("PID 应为 2088 开头的 16 位数字")),
+        _notify_url_check("alipay"),
+        _key_size_check("private_key", keys.load_private_key),
+        _key_size_check("public_key", keys.load_public_key),
+        _expiry_check("app_cert", lambda text: [keys.load_certificate(text)]),
+        _expiry_check("alipay_cert", lambda text: [keys.load_certificate(text)]),
+        _own_public_key_check("alipay"),
+        _alipay_pair,
+        _alipay_seller,
+        _unused_keys,
+    ),
+}
+
+
+# -- asking the gateway ----------------------------------------------------------------------------
+
+
+class _Clocked(Protocol):
+    clock_skew_seconds: float | None
+
+
+class Probed(Protocol):
+    """A gateway that can be probed: WechatGateway and AlipayGateway are."""
+
+    @property
+    def transport(self) -> _Clocked: ...
+
+    def query_payment(self, out_trade_no: str) -> TradeReport: ...
+
+
+def probe(gateway: Probed) -> list[Finding]:
+    """One harmless signed query for a number that does not exist."""
+    try:
+        report = gateway.query_payment(_PROBE_NUMBER)
+    except GatewayError as error:
+        return [_refused(error), *_skew(gateway)]
+    if report.state is not TradeState.NOT_FOUND:
+        return [Finding("warning", "", _("网关返回了意外的结果")), *_skew(gateway)]
+    return [Finding("ok", "", _("签名查询成功，网关认可本配置")), *_skew(gateway)]
+
+
+def _refused(error: GatewayError) -> Finding:
+    is_configuration = (
+        isinstance(error, GatewayRejected) and error.reason == RejectReason.CONFIGURATION
+    )
+    if is_configuration:
+        message, fix = _("网关拒绝了配置：{code}"), _("核对密钥、序列号、应用和权限")
+    elif isinstance(error, GatewayUnavailable):
+        message, fix = _("无法连接网关：{code}"), _("检查服务器能否访问外网")
+    elif isinstance(error, GatewayUnknown):
+        message, fix = _("网关的应答无法确认：{code}"), _("核对支付平台的公钥或证书，稍后再试")
+    else:
+        message, fix = _("网关拒绝了查询：{code}"), _("按错误码查阅支付平台的文档")
+    return Finding("error", "", format_lazy(message, code=error.code), fix)
+
+
+def _skew(gateway: Probed) -> Iterator[Finding]:
+    """Beyond five minutes WeChat refuses every request, and we refuse every answer."""
+    skew_seconds = gateway.transport.clock_skew_seconds
+    if skew_seconds is None or abs(skew_seconds) < SKEW_WARNING_SECONDS:
+        return
+    level: Level = "error" if abs(skew_seconds) >= SKEW_ERROR_SECONDS else "warning"
+    message = format_lazy(_("服务器时钟与网关相差 {seconds} 秒"), seconds=round(abs(skew_seconds)))
+    yield Finding(level, "", message, _("为服务器启用时间同步（NTP）"))

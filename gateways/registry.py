@@ -1,0 +1,55 @@
+"""From a payment method and its configured values to a gateway."""
+
+from collections.abc import Callable, Mapping
+
+from gateways.alipay import AlipayGateway
+from gateways.breaker import Guard
+from gateways.configuration import AlipayConfig, WechatConfig
+from gateways.interface import Gateway
+from gateways.mock import MockGateway
+from gateways.wechat import WechatGateway
+
+METHODS = ("wechat", "alipay")
+
+# The only state that outlives a configuration: the circuit of a method stays open whatever
+# version of the configuration a call is made with.
+_GUARDS: Mapping[str, Guard] = {method: Guard() for method in METHODS}
+
+
+def build_gateway(
+    method: str,
+    values: Mapping[str, str],
+    *,
+    allow_custom_base: bool = False,
+    wechat_base_url: str | None = None,
+    alipay_gateway_url: str | None = None,
+    guard: Guard | None = None,
+) -> Gateway:
+    """A client for this configuration; immutable, makes no call.
+
+    The address is, in this order: the argument; the configured ``base_url`` or ``gateway_url``,
+    where ``allow_custom_base`` says so; the real one.
+
+    Raises:
+        GatewayMisconfigured: a problem for each key that is wrong.
+    """
+    shared = guard or _GUARDS[method]
+    builders: Mapping[str, Callable[[], Gateway]] = {
+        "wechat": lambda: WechatGateway(
+            WechatConfig.from_values(
+                values, allow_custom_base=allow_custom_base, base_url=wechat_base_url
+            ),
+            guard=shared,
+        ),
+        "alipay": lambda: AlipayGateway(
+            AlipayConfig.from_values(
+                values, allow_custom_base=allow_custom_base, gateway_url=alipay_gateway_url
+            ),
+            guard=shared,
+        ),
+    }
+    return builders[method]()
+
+
+def build_mock_gateway(method: str) -> Gateway:
+    return MockGateway(method)

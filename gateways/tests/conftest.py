@@ -1,0 +1,16 @@
+import os
+
+import pytest
+from django.conf import settings
+
+from gateways.tests.kit import StandIn
+
+# The texts for staff are lazy translations; without the product's settings any will do.
+if not settings.configured and "DJANGO_SETTINGS_MODULE" not in os.environ:
+    settings.configure(USE_I18N=False)
+
+
+@pytest.fixture
+def stand_in():
+    with StandIn() as server:
+        yield server

@@ -1,0 +1,146 @@
+"""HTTP to the gateways: explicit timeouts, bounded answers, no redirects, no retries.
+
+The SDKs use ``requests`` and ``urlopen``, which follow the proxies of the environment and
+redirects, wait without a total bound and open a new connection per call. urllib3's pool (which
+requests itself stands on) does none of these when told so, and is safe to share by threads.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import IO
+
+import certifi
+import urllib3
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    HTTPError,
+    LocationParseError,
+    LocationValueError,
+    NewConnectionError,
+)
+
+from gateways.errors import GatewayUnavailable, GatewayUnknown
+
+CONNECT_SECONDS = 3.0
+READ_SECONDS = 10.0
+ANSWER_BYTES_MAX = 1 << 20
+BILL_BYTES_MAX = 512 << 20
+BILL_SECONDS_MAX = 300.0
+_CHUNK_BYTES = 1 << 16
+
+# Raised before a byte of the request left: nothing can have happened at the gateway.
+_NEVER_SENT = (NewConnectionError, ConnectTimeoutError, LocationParseError, LocationValueError)
+
+
+@dataclass(frozen=True, slots=True)
+class HttpAnswer:
+    status: int
+    headers: Mapping[str, str]  # names in lower case
+    body: bytes
+
+    @property
+    def is_success(self) -> bool:
+        return 200 <= self.status < 300
+
+
+class Transport:
+    """A pool of connections for one gateway. ``clock_skew_seconds`` is for the doctor's eyes:
+    how far the last answer's Date was from our clock."""
+
+    def __init__(
+        self,
+        *,
+        connect_seconds: float = CONNECT_SECONDS,
+        read_seconds: float = READ_SECONDS,
+        connections_max: int = 8,
+    ) -> None:
+        # A peer that drips one byte per second never hits the read timeout: bound the whole.
+        self._total_seconds = connect_seconds + 2 * read_seconds
+        self._pool = urllib3.PoolManager(
+            num_pools=4,
+            maxsize=connections_max,
+            retries=False,
+            ca_certs=certifi.where(),
+            timeout=urllib3.Timeout(connect=connect_seconds, read=read_seconds),
+        )
+        self.clock_skew_seconds: float | None = None
+
+    def send(
+        self, verb: str, url: str, *, headers: Mapping[str, str], body: bytes = b""
+    ) -> HttpAnswer:
+        """One request, its whole answer in memory. Raises GatewayUnknown, GatewayUnavailable."""
+        chunks: list[bytes] = []
+        status, answer_headers = self._exchange(
+            verb, url, headers, body, chunks.append, ANSWER_BYTES_MAX, self._total_seconds
+        )
+        return HttpAnswer(status, answer_headers, b"".join(chunks))
+
+    def download(
+        self, url: str, sink: IO[bytes], *, headers: Mapping[str, str] | None = None
+    ) -> int:
+        """GET a file into ``sink``; the HTTP status."""
+        status, _headers = self._exchange(
+            "GET", url, headers or {}, b"", sink.write, BILL_BYTES_MAX, BILL_SECONDS_MAX
+        )
+        return status
+
+    def _exchange(
+        self,
+        verb: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes,
+        write: Callable[[bytes], object],
+        bytes_max: int,
+        seconds_max: float,
+    ) -> tuple[int, dict[str, str]]:
+        deadline = time.monotonic() + seconds_max
+        try:
+            response = self._pool.request(
+                verb,
+                url,
+                body=body or None,
+                headers={"Accept-Encoding": "identity", **headers},
+                redirect=False,
+                preload_content=False,
+            )
+        except _NEVER_SENT as error:
+            raise GatewayUnavailable(type(error).__name__, code="NOT_CONNECTED") from error
+        except (HTTPError, OSError, ValueError) as error:
+            raise GatewayUnknown(type(error).__name__, code="TRANSPORT") from error
+        try:
+            _pour(response, write, bytes_max, deadline)
+        except (HTTPError, OSError, ValueError) as error:
+            raise GatewayUnknown(type(error).__name__, code="TRANSPORT") from error
+        finally:
+            # An unread rest must not be taken for the next answer on this connection.
+            response.close()
+        answer_headers = {name.lower(): value for name, value in response.headers.items()}
+        self.clock_skew_seconds = _skew_seconds(answer_headers.get("date", ""))
+        return response.status, answer_headers
+
+
+def _pour(
+    response: urllib3.BaseHTTPResponse,
+    write: Callable[[bytes], object],
+    bytes_max: int,
+    deadline: float,
+) -> None:
+    received_bytes = 0
+    for chunk in response.stream(_CHUNK_BYTES):
+        received_bytes += len(chunk)
+        if received_bytes > bytes_max:
+            raise GatewayUnknown("answer too long", code="ANSWER_TOO_LONG")
+        if time.monotonic() > deadline:
+            raise GatewayUnknown("answer too slow", code="ANSWER_TOO_SLOW")
+        write(chunk)
+
+
+def _skew_seconds(date: str) -> float | None:
+    try:
+        return (parsedate_to_datetime(date) - datetime.now(UTC)).total_seconds()
+    except (TypeError, ValueError):
+        return None

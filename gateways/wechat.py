@@ -1,0 +1,463 @@
+"""WeChat Pay APIv3 as a Gateway. Protocol facts: gateways/wechatpay-v3 fact sheet, by section."""
+
+import ipaddress
+import json
+import re
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from datetime import date
+from decimal import Decimal
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+from wechatpayv3.type import RequestType
+
+from gateways import wechat_bills
+from gateways.breaker import Guard
+from gateways.configuration import WechatConfig
+from gateways.errors import (
+    GatewayRejected,
+    GatewayUnknown,
+    GatewayUntrusted,
+    RejectReason,
+)
+from gateways.interface import (
+    Bill,
+    CallbackAnswer,
+    CallbackNotice,
+    CallbackRequest,
+    CloseState,
+    Json,
+    PaymentRequest,
+    PaymentStart,
+    RefundReport,
+    RefundRequest,
+    RefundState,
+    Scene,
+    TradeReport,
+    TradeState,
+)
+from gateways.texts import (
+    Malformed,
+    plain_text,
+    read_json_object,
+    read_moment,
+    read_text,
+    shanghai_rfc3339,
+)
+from gateways.transport import Transport
+from gateways.wechat_wire import (
+    WechatClient,
+    WechatCore,
+    code_normalised,
+    decrypt_resource,
+    verify_message,
+)
+from tcmpay.common.money import fen_to_yuan, yuan_to_fen
+
+Result = TypeVar("Result")
+
+DESCRIPTION_CHARACTERS_MAX = 127
+REASON_BYTES_MAX = 80  # bytes in one reading of the page, characters in another: take the smaller
+_OUT_TRADE_NO = re.compile(r"[0-9A-Za-z_-]{6,32}", re.ASCII)
+_OUT_REFUND_NO = re.compile(r"[0-9A-Za-z_-]{1,64}", re.ASCII)
+
+_PREPAY_PATHS: Mapping[Scene, str] = {
+    Scene.NATIVE: "/v3/pay/transactions/native",
+    Scene.JSAPI: "/v3/pay/transactions/jsapi",
+    Scene.MINI_PROGRAM: "/v3/pay/transactions/jsapi",
+    Scene.H5: "/v3/pay/transactions/h5",
+    Scene.APP: "/v3/pay/transactions/app",
+}
+# REFUND says that a refund was asked for once: the trade was paid (section 5).
+_TRADE_STATES: Mapping[str, TradeState] = {
+    "SUCCESS": TradeState.PAID,
+    "REFUND": TradeState.PAID,
+    "NOTPAY": TradeState.UNPAID,
+    "USERPAYING": TradeState.UNPAID,
+    "PAYERROR": TradeState.UNPAID,
+    "CLOSED": TradeState.CLOSED,
+    "REVOKED": TradeState.CLOSED,
+}
+_REFUND_STATES: Mapping[str, RefundState] = {
+    "PROCESSING": RefundState.PROCESSING,
+    "SUCCESS": RefundState.SUCCESS,
+    "CLOSED": RefundState.CLOSED,
+    "ABNORMAL": RefundState.ABNORMAL,
+}
+_CLOSE_REFUSALS: Mapping[str, CloseState] = {
+    RejectReason.ALREADY_PAID: CloseState.ALREADY_PAID,
+    RejectReason.NOT_FOUND: CloseState.NOT_FOUND,
+}
+_AMOUNT_MAX_FEN = 10**13  # far above any order; keeps absurd numbers away from Decimal's limits
+_ENCRYPTED = ("encrypt-resource", "AEAD_AES_256_GCM")
+
+
+class WechatGateway:
+    method = "wechat"
+    is_mock = False
+    scenes: tuple[Scene, ...] = (Scene.NATIVE, Scene.JSAPI, Scene.MINI_PROGRAM, Scene.H5, Scene.APP)
+
+    def __init__(
+        self,
+        config: WechatConfig,
+        *,
+        guard: Guard | None = None,
+        transport: Transport | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._config = config
+        self._guard = guard or Guard()
+        self.transport = transport or Transport()
+        self._clock = clock
+        self._core = WechatCore(config, self.transport, clock=clock)
+        self._client = WechatClient(config, self._core)
+
+    # -- payments ------------------------------------------------------------------------------
+
+    def prepare_payment(self, request: PaymentRequest) -> dict[str, Any]:
+        """The prepay request (section 3). WeChat compares a repetition with the first request, so
+        what is stored here is sent again unchanged, expiry and notify_url included."""
+        _require_number(_OUT_TRADE_NO, request.out_trade_no)
+        if request.scene not in _PREPAY_PATHS:
+            raise _invalid("scene not supported")
+        body = {
+            "appid": self._config.app_id,
+            "mchid": self._config.mch_id,
+            "description": _description(request),
+            "out_trade_no": request.out_trade_no,
+            "time_expire": shanghai_rfc3339(request.expires_at),
+            "notify_url": self._config.notify_url,
+            "amount": {"total": yuan_to_fen(request.amount), "currency": "CNY"},
+            **_scene_fields(request),
+        }
+        return {"scene": str(request.scene), "return_url": request.return_url, "body": body}
+
+    def create_payment(self, prepared: Json) -> PaymentStart:
+        scene = Scene(prepared["scene"])
+        answer = self._call(
+            lambda: self._core.request(_PREPAY_PATHS[scene], RequestType.POST, prepared["body"])
+        )
+        return self._understood(lambda: self._payment_start(scene, prepared, answer))
+
+    def query_payment(self, out_trade_no: str) -> TradeReport:
+        _require_number(_OUT_TRADE_NO, out_trade_no)
+        try:
+            answer = self._call(lambda: self._client.query(out_trade_no=out_trade_no))
+        except GatewayRejected as error:
+            if error.reason != RejectReason.NOT_FOUND:
+                raise
+            return TradeReport(out_trade_no, TradeState.NOT_FOUND, raw={"code": error.code})
+        report = self._understood(lambda: _trade_report(answer))
+        self._require_own(report, out_trade_no)
+        return report
+
+    def close_payment(self, out_trade_no: str) -> CloseState:
+        """Section 5. A 204 is also reported for numbers that WeChat does not know."""
+        _require_number(_OUT_TRADE_NO, out_trade_no)
+        try:
+            self._call(lambda: self._client.close(out_trade_no=out_trade_no))
+        except GatewayRejected as error:
+            if code_normalised(error.code) == "ORDERCLOSED":
+                return CloseState.CLOSED
+            if error.reason not in _CLOSE_REFUSALS:
+                raise
+            return _CLOSE_REFUSALS[error.reason]
+        return CloseState.CLOSED
+
+    # -- refunds -------------------------------------------------------------------------------
+
+    def refund(self, request: RefundRequest) -> RefundReport:
+        """Section 6: idempotent by out_refund_no, as long as nothing else changes."""
+        _require_number(_OUT_REFUND_NO, request.out_refund_no)
+        try:
+            answer = self._call(lambda: self._client.refund(**_refund_fields(request)))
+        except GatewayRejected as error:
+            raise _refund_refusal(error) from error
+        return self._own_refund(answer, request)
+
+    def query_refund(self, request: RefundRequest) -> RefundReport:
+        _require_number(_OUT_REFUND_NO, request.out_refund_no)
+        try:
+            answer = self._call(lambda: self._client.query_refund(request.out_refund_no))
+        except GatewayRejected as error:
+            if error.reason != RejectReason.NOT_FOUND:
+                raise
+            return RefundReport(request.out_refund_no, RefundState.NOT_FOUND)
+        return self._own_refund(answer, request)
+
+    # -- callbacks -----------------------------------------------------------------------------
+
+    def parse_callback(self, request: CallbackRequest) -> CallbackNotice:
+        try:
+            return self._notice(request)
+        except GatewayUntrusted:
+            raise
+        except Exception as error:
+            # Whatever bytes come in, the sender gets a refusal and never a fault of ours.
+            raise GatewayUntrusted(f"unreadable: {error}", code="MALFORMED") from error
+
+    def answer_callback(
+        self, *, is_handled: bool, message: str = "", status: int | None = None
+    ) -> CallbackAnswer:
+        code, text = ("SUCCESS", "成功") if is_handled else ("FAIL", message or "失败")
+        body = json.dumps({"code": code, "message": text}, ensure_ascii=False)
+        return CallbackAnswer(200 if is_handled else status or 500, "application/json", body)
+
+    # -- bills ---------------------------------------------------------------------------------
+
+    def download_bill(self, day: date) -> Bill:
+        try:
+            answer = self._call(lambda: self._client.trade_bill(day.isoformat()))
+        except GatewayRejected as error:
+            if code_normalised(error.code) == "NOSTATEMENTEXIST":
+                return Bill(day, iter(()))
+            raise
+        return self._understood(
+            lambda: wechat_bills.read_bill(
+                day,
+                answer,
+                lambda url, sink: self._guard.run(lambda: self._core.download(url, sink)),
+            )
+        )
+
+    # -- inside --------------------------------------------------------------------------------
+
+    def _call(self, call: Callable[[], tuple[int, str]]) -> dict[str, Any]:
+        """One guarded call; its verified body as an object (empty for a 204)."""
+        _status, text = self._guard.run(call)
+        return self._understood(lambda: read_json_object(text)) if text else {}
+
+    def _understood(self, read: Callable[[], Result]) -> Result:
+        """The deed is done; an answer that can't be read leaves it unknown, not failed."""
+        try:
+            return read()
+        except Malformed as error:
+            raise GatewayUnknown(f"answer not understood: {error}", code="UNREADABLE") from error
+
+    def _payment_start(
+        self, scene: Scene, prepared: Json, answer: Mapping[str, Any]
+    ) -> PaymentStart:
+        if scene is Scene.NATIVE:
+            return PaymentStart(qr_code=read_text(answer, "code_url", is_required=True), raw=answer)
+        if scene is Scene.H5:
+            address = read_text(answer, "h5_url", is_required=True)
+            return PaymentStart(
+                payment_url=_with_redirect(address, prepared["return_url"]), raw=answer
+            )
+        prepay_id = read_text(answer, "prepay_id", is_required=True)
+        return PaymentStart(
+            prepay_id=prepay_id, prepay_data=self._client_fields(scene, prepay_id), raw=answer
+        )
+
+    def _client_fields(self, scene: Scene, prepay_id: str) -> dict[str, str]:
+        """What the payer's app hands to WeChat, signed by us (section 4)."""
+        app_id, timestamp = self._config.app_id, str(int(self._clock()))
+        nonce = secrets.token_hex(16)
+        if scene is Scene.APP:
+            return {
+                "appid": app_id,
+                "partnerid": self._config.mch_id,
+                "prepayid": prepay_id,
+                "package": "Sign=WXPay",
+                "noncestr": nonce,
+                "timestamp": timestamp,
+                "sign": self.client_signature(app_id, timestamp, nonce, prepay_id),
+            }
+        package = f"prepay_id={prepay_id}"
+        fields = {
+            "appId": app_id,
+            "timeStamp": timestamp,
+            "nonceStr": nonce,
+            "package": package,
+            "signType": "RSA",
+            "paySign": self.client_signature(app_id, timestamp, nonce, package),
+        }
+        if scene is Scene.MINI_PROGRAM:
+            del fields["appId"]  # signed, but wx.requestPayment takes it from the mini program
+        return fields
+
+    def client_signature(self, *lines: str) -> str:
+        return str(self._client.sign(list(lines)))
+
+    def _own_refund(self, answer: Mapping[str, Any], request: RefundRequest) -> RefundReport:
+        report = self._understood(lambda: _refund_report(answer, "status"))
+        if report.out_refund_no != request.out_refund_no:
+            raise GatewayUnknown("answer about another refund", code="OTHER_SUBJECT")
+        return report
+
+    def _require_own(self, report: TradeReport, out_trade_no: str) -> None:
+        """Answers are signed without the question: a replayed one could be about another trade."""
+        is_ours = (report.merchant_id, report.app_id) == (self._config.mch_id, self._config.app_id)
+        if not is_ours or report.out_trade_no != out_trade_no:
+            raise GatewayUnknown("answer about another trade", code="OTHER_SUBJECT")
+
+    def _notice(self, request: CallbackRequest) -> CallbackNotice:
+        """Section 8: signature over the raw body, freshness, then decryption, then whose it is."""
+        verify_message(
+            self._config.verifiers,
+            request.headers,
+            request.body,
+            now=request.received_at.timestamp(),
+        )
+        envelope = read_json_object(request.body)
+        event = read_text(envelope, "event_type", is_required=True)
+        resource = self._opened(envelope)
+        self._require_addressed_to_us(resource)
+        is_payment = event == "TRANSACTION.SUCCESS"
+        is_refund = event.startswith("REFUND.")
+        if is_payment and not resource.get("appid"):
+            raise Malformed("appid")
+        return CallbackNotice(
+            notice_id=read_text(envelope, "id"),
+            event=event,
+            trade=_trade_report(resource) if is_payment else None,
+            refund=_refund_report(resource, "refund_status") if is_refund else None,
+        )
+
+    def _opened(self, envelope: Mapping[str, Any]) -> dict[str, Any]:
+        resource = envelope.get("resource")
+        if not isinstance(resource, dict):
+            raise Malformed("resource")
+        if (envelope.get("resource_type"), resource.get("algorithm")) != _ENCRYPTED:
+            raise Malformed("resource_type")
+        return read_json_object(decrypt_resource(resource, self._config.api_v3_key))
+
+    def _require_addressed_to_us(self, resource: Mapping[str, Any]) -> None:
+        if resource.get("mchid") != self._config.mch_id:
+            raise GatewayUntrusted("another merchant", code="FOREIGN")
+        # Refund notices carry no appid.
+        if resource.get("appid", self._config.app_id) != self._config.app_id:
+            raise GatewayUntrusted("another application", code="FOREIGN")
+
+
+def _require_number(pattern: re.Pattern[str], number: str) -> None:
+    """The SDK puts numbers into paths unescaped; only these characters survive the signature."""
+    if not pattern.fullmatch(number):
+        raise _invalid("number not acceptable to the gateway")
+
+
+def _invalid(message: str) -> GatewayRejected:
+    return GatewayRejected(message, code="NOT_SENT", reason=RejectReason.INVALID)
+
+
+def _description(request: PaymentRequest) -> str:
+    text = plain_text(request.description, characters_max=DESCRIPTION_CHARACTERS_MAX)
+    return text or request.out_trade_no  # required, and never an error of the payer's
+
+
+def _scene_fields(request: PaymentRequest) -> dict[str, Any]:
+    if request.scene in (Scene.JSAPI, Scene.MINI_PROGRAM):
+        if not request.openid:
+            raise _invalid("openid is required")
+        return {"payer": {"openid": request.openid}}
+    if request.scene is Scene.H5:
+        return {
+            "scene_info": {
+                "payer_client_ip": _client_address(request.client_ip),
+                "h5_info": {"type": "Wap"},
+            }
+        }
+    return {}
+
+
+def _client_address(text: str) -> str:
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError as error:
+        raise _invalid("client address is required") from error
+
+
+def _with_redirect(address: str, return_url: str) -> str:
+    if not return_url:
+        return address
+    return f"{address}{'&' if '?' in address else '?'}redirect_url={quote(return_url, safe='')}"
+
+
+def _refund_fields(request: RefundRequest) -> dict[str, Any]:
+    fields: dict[str, Any] = {
+        "out_refund_no": request.out_refund_no,
+        "amount": {
+            "refund": yuan_to_fen(request.refund_amount),
+            "total": yuan_to_fen(request.total_amount),
+            "currency": "CNY",
+        },
+        "reason": plain_text(
+            request.reason, characters_max=REASON_BYTES_MAX, bytes_max=REASON_BYTES_MAX
+        ),
+    }
+    # By transaction_id where we know it: by number alone, fresh orders may not be found yet.
+    if request.transaction_id:
+        return {**fields, "transaction_id": request.transaction_id}
+    return {**fields, "out_trade_no": request.out_trade_no}
+
+
+def _refund_refusal(error: GatewayRejected) -> GatewayRejected:
+    """A trade that we know to be paid and that WeChat does not find yet: later, same number."""
+    if error.reason != RejectReason.NOT_FOUND:
+        return error
+    return GatewayRejected(error.message, code=error.code, reason=RejectReason.TOO_SOON)
+
+
+def _trade_report(trade: Mapping[str, Any]) -> TradeReport:
+    """A query's answer or an opened payment notice: they have the same shape (section 8)."""
+    state_name = read_text(trade, "trade_state", is_required=True)
+    state = _known(_TRADE_STATES, state_name)
+    is_paid = state is TradeState.PAID
+    return TradeReport(
+        out_trade_no=read_text(trade, "out_trade_no", is_required=True),
+        state=state,
+        transaction_id=read_text(trade, "transaction_id", is_required=is_paid),
+        amount=_yuan(trade, "total", is_required=is_paid),
+        currency=_currency(trade),
+        paid_at=read_moment(trade.get("success_time")),
+        app_id=read_text(trade, "appid"),
+        merchant_id=read_text(trade, "mchid"),
+        has_refunds=state_name == "REFUND",
+        raw=trade,
+    )
+
+
+def _refund_report(refund: Mapping[str, Any], state_field: str) -> RefundReport:
+    """Answers call the state ``status``, notices ``refund_status``."""
+    return RefundReport(
+        out_refund_no=read_text(refund, "out_refund_no", is_required=True),
+        state=_known(_REFUND_STATES, read_text(refund, state_field, is_required=True)),
+        refund_id=read_text(refund, "refund_id"),
+        out_trade_no=read_text(refund, "out_trade_no"),
+        transaction_id=read_text(refund, "transaction_id"),
+        amount=_yuan(refund, "refund", is_required=True),
+        completed_at=read_moment(refund.get("success_time")),
+        app_id=read_text(refund, "appid"),
+        merchant_id=read_text(refund, "mchid"),
+        raw=refund,
+    )
+
+
+def _known(states: Mapping[str, Result], name: str) -> Result:
+    if name not in states:
+        raise Malformed(f"unknown state {name!r}")
+    return states[name]
+
+
+def _amount(message: Mapping[str, Any]) -> Mapping[str, Any]:
+    amount = message.get("amount", {})
+    if not isinstance(amount, dict):
+        raise Malformed("amount")
+    return amount
+
+
+def _yuan(message: Mapping[str, Any], name: str, *, is_required: bool) -> Decimal | None:
+    amount_fen = _amount(message).get(name)
+    if amount_fen is None and not is_required:
+        return None
+    if isinstance(amount_fen, bool) or not isinstance(amount_fen, int):
+        raise Malformed("amount")
+    if not 0 <= amount_fen <= _AMOUNT_MAX_FEN:
+        raise Malformed("amount")
+    return fen_to_yuan(amount_fen)
+
+
+def _currency(message: Mapping[str, Any]) -> str:
+    return read_text(_amount(message), "currency") or "CNY"
