@@ -51,10 +51,15 @@ PYTHON
     return 1
 }
 
+# Ubuntu has it under another name.
+browser_package() {
+    if grep -q '^ID=ubuntu' /etc/os-release 2>/dev/null; then echo chromium-browser; else echo chromium; fi
+}
+
 missing_apt() {
     has mariadbd && has mariadb-install-db || echo mariadb-server
     has redis-server || echo redis-server
-    has_browser || echo chromium
+    has_browser || browser_package
     has_chinese_font || echo fontconfig fonts-noto-cjk
     if ! has_driver; then
         has gcc || echo gcc libc6-dev
@@ -69,7 +74,7 @@ missing_apt() {
 missing_brew() {
     has mariadbd && has mariadb-install-db || echo mariadb
     has redis-server || echo redis
-    has_browser || echo --cask chromium
+    has_browser || echo google-chrome
     has_driver || has_driver_library || echo pkg-config
 }
 
