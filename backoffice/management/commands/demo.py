@@ -207,9 +207,13 @@ class Command(BaseCommand):
             call_command("migrate", verbosity=0, interactive=False)
             call_command("seed_demo", stdout=self.stdout)
             connections.close_all()
-            self._run(demo_processes(host=host, port=port, folder=folder), host, port, lock)
+            if not self._stopping:
+                self._run(demo_processes(host=host, port=port, folder=folder), host, port, lock)
 
     def _run(self, processes: list[Process], host: str, port: int, lock: IO[str]) -> None:
+        for process in processes:
+            if process.log:
+                process.log.unlink(missing_ok=True)  # a log tells of one run
         children = [Supervised(process) for process in processes]
         web = children[0]
         try:
@@ -258,8 +262,7 @@ class Command(BaseCommand):
             child.kill()
 
     def _interrupt(self, _number: int, _frame: FrameType | None) -> None:
-        if not self._stopping:
-            self._stopping = True
+        self._stopping = True
 
     def _say(self, text: str) -> None:
         self.stdout.write(text)
@@ -281,10 +284,20 @@ def take_lock(lock: IO[str]) -> None:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         lock.seek(0)
-        pids = lock.read().strip()
+        pids = " ".join(pid for pid in lock.read().split() if process_exists(int(pid)))
         raise CommandError(
             f"本目录已有演示在运行 / A demo already runs in this folder: kill {pids}"
         ) from None
+
+
+def process_exists(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def note_pids(lock: IO[str], children: Sequence[Supervised]) -> None:
