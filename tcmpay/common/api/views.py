@@ -1,6 +1,7 @@
 """The bases that the rooms' API views stand on."""
 
 import uuid
+from collections.abc import Sequence
 from typing import Any, ClassVar, cast
 
 from rest_framework.permissions import BasePermission
@@ -25,12 +26,14 @@ class RolePermission(BasePermission):
 class ContractViewSet(ViewSet):
     """A door: parses, asks a service or selector, presents. ``roles`` is data: action → roles."""
 
-    permission_classes = (RolePermission,)
+    permission_classes: Sequence[Any] = (RolePermission,)
+    # Without OPTIONS: DRF would answer it in a shape of its own.
+    http_method_names = ["get", "post", "put", "patch", "delete", "head"]
     roles: ClassVar[dict[str, frozenset[Role]]] = {}
 
     def roles_for(self, action: str | None) -> frozenset[Role]:
-        # ``action`` is None for a method that the route doesn't have: let DRF answer 405.
-        return self.roles[action] if action else frozenset(Role)
+        # None for a method that the route doesn't have, "metadata" for OPTIONS: let DRF answer 405.
+        return self.roles[action] if action not in (None, "metadata") else frozenset(Role)
 
     def get_exception_handler(self) -> Any:
         return contract_exception_handler
