@@ -1,0 +1,69 @@
+"""What the configuration's endpoints take, and how their answers are described."""
+
+from typing import Any
+
+from django.utils.translation import gettext_lazy as _
+from rest_framework import serializers
+
+from config.keys import VALUE_BYTES_MAX
+from tcmpay.common.api.serializers import (
+    AmountField,
+    DayField,
+    InputSerializer,
+    PageInput,
+    QueryBooleanField,
+    StrictBooleanField,
+    StrictCharField,
+)
+
+
+class PriceFilterInput(PageInput):
+    is_active = QueryBooleanField(required=False, help_text=_("true 或 false；不填为全部"))
+
+
+class PriceInput(InputSerializer):
+    price = AmountField()
+    service_name = StrictCharField(max_length=100, required=False)
+    discount_price = AmountField(required=False, allow_null=True)
+    is_active = StrictBooleanField(required=False)
+    effective_date = DayField(required=False)
+    expiry_date = DayField(required=False, allow_null=True)
+    description = StrictCharField(max_length=500, required=False, allow_blank=True)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        discount = attrs.get("discount_price")
+        if discount is not None and discount > attrs["price"]:
+            raise serializers.ValidationError({"discount_price": _("优惠价不能高于价格")})
+        return attrs
+
+
+class GatewayConfigInput(InputSerializer):
+    config_key = StrictCharField(max_length=64)
+    config_value = StrictCharField(max_length=VALUE_BYTES_MAX)
+    is_encrypted = StrictBooleanField(required=False)
+
+
+class PriceSchema(serializers.Serializer):
+    """价格。"""
+
+    id = serializers.UUIDField()
+    service_type = serializers.CharField()
+    service_name = serializers.CharField()
+    price = serializers.CharField(help_text=_("元，两位小数"))
+    discount_price = serializers.CharField(allow_null=True, help_text=_("设置后按此价收取"))
+    is_active = serializers.BooleanField()
+    effective_date = serializers.DateField()
+    expiry_date = serializers.DateField(allow_null=True, help_text=_("含当日"))
+    description = serializers.CharField()
+    created_at = serializers.DateTimeField()
+    updated_at = serializers.DateTimeField()
+
+
+class GatewayConfigSchema(serializers.Serializer):
+    """一个配置项；机密只显示掩码。"""
+
+    config_key = serializers.CharField()
+    config_value = serializers.CharField()
+    is_encrypted = serializers.BooleanField()
+    description = serializers.CharField()
+    updated_at = serializers.DateTimeField()

@@ -1,0 +1,147 @@
+"""Doors to prices and gateway configuration."""
+
+from typing import Any
+
+from django.utils.translation import gettext_lazy as _
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from config import api_schema, selectors, services
+from config.keys import keys_of
+from config.serializers import (
+    GatewayConfigInput,
+    GatewayConfigSchema,
+    PriceFilterInput,
+    PriceInput,
+    PriceSchema,
+)
+from tcmpay.common.actor import Role
+from tcmpay.common.api.envelope import success
+from tcmpay.common.api.schema import enveloped
+from tcmpay.common.api.views import ContractViewSet, actor_of
+
+ADMINS = frozenset({Role.ADMIN})
+METHOD_PARAMETER = OpenApiParameter("method", str, OpenApiParameter.PATH, enum=["wechat", "alipay"])
+
+
+class PriceViewSet(ContractViewSet):
+    """Prices are public: a token is neither needed nor looked at."""
+
+    authentication_classes = ()
+    permission_classes = ()
+    api_tag = "价格"
+
+    @extend_schema(
+        operation_id="prices_list",
+        summary=_("价格列表"),
+        parameters=[PriceFilterInput],
+        responses={
+            200: enveloped("PriceList", PriceSchema(many=True)),
+            **api_schema.refusals(400, 429),
+        },
+        examples=[api_schema.success_example("获取价格配置列表成功", [api_schema.PRICE_EXAMPLE])],
+        auth=[],
+    )
+    def list(self, request: Request) -> Response:
+        query = PriceFilterInput.parse_query(request)
+        rows = selectors.prices_list(query.get("is_active"))
+        first = (query["page"] - 1) * query["page_size"]
+        answer = success(_("获取价格配置列表成功"), rows[first : first + query["page_size"]])
+        answer.headers["X-Total-Count"] = str(len(rows))
+        return answer
+
+    @extend_schema(
+        operation_id="prices_retrieve",
+        summary=_("今日生效的价格"),
+        responses={
+            200: enveloped("Price", PriceSchema()),
+            **api_schema.refusals(404, 429, s404="价格配置不存在"),
+        },
+        examples=[api_schema.success_example("获取价格配置成功", api_schema.PRICE_EXAMPLE)],
+        auth=[],
+    )
+    def retrieve(self, request: Request, service_type: str) -> Response:
+        return success(_("获取价格配置成功"), selectors.price_today(service_type))
+
+
+class PriceAdminViewSet(ContractViewSet):
+    roles = {"update": ADMINS}
+    api_tag = "价格"
+
+    @extend_schema(
+        operation_id="admin_prices_update",
+        summary=_("更新价格"),
+        description=_(
+            "不填 effective_date 时修改当前价格；填写更晚的 effective_date 时开始新的价格，"
+            "原价格在前一日结束。"
+        ),
+        request=PriceInput,
+        responses={
+            200: enveloped("Price", PriceSchema()),
+            **api_schema.refusals(400, 401, 403, 415, 429),
+        },
+        examples=[
+            api_schema.request_example("修改当前价格", {"price": "25.00"}),
+            api_schema.request_example(
+                "从某日起改价", {"price": "28.00", "effective_date": "2027-01-01"}
+            ),
+            api_schema.success_example("价格配置更新成功", api_schema.PRICE_EXAMPLE),
+        ],
+    )
+    def update(self, request: Request, service_type: str) -> Response:
+        change: dict[str, Any] = PriceInput.parse(request)
+        price = services.price_set(actor=actor_of(request), service_type=service_type, **change)
+        return success(_("价格配置更新成功"), selectors.price_row(price))
+
+
+class GatewayConfigViewSet(ContractViewSet):
+    roles = {"retrieve": ADMINS, "update": ADMINS}
+    api_tag = "支付配置"
+
+    @extend_schema(
+        operation_id="admin_config_retrieve",
+        summary=_("查看支付配置（机密只显示掩码）"),
+        parameters=[METHOD_PARAMETER],
+        responses={
+            200: enveloped("GatewayConfig", GatewayConfigSchema(many=True)),
+            **api_schema.refusals(401, 403, 404, 429, s404="支付方式不存在"),
+        },
+        examples=[api_schema.success_example("获取支付配置成功", api_schema.CONFIG_EXAMPLE)],
+    )
+    def retrieve(self, request: Request, method: str) -> Response:
+        return success(_("获取支付配置成功"), selectors.gateway_config_masked(method))
+
+    @extend_schema(
+        operation_id="admin_config_update",
+        summary=_("更新一个支付配置项"),
+        description=_("机密一律加密保存；自下一笔支付起生效。"),
+        parameters=[METHOD_PARAMETER],
+        request=GatewayConfigInput,
+        responses={
+            200: enveloped("GatewayConfigUpdated", None),
+            **api_schema.refusals(400, 401, 403, 404, 415, 429, s404="支付方式不存在"),
+        },
+        examples=[
+            api_schema.request_example(
+                "API 密钥",
+                {
+                    "config_key": "api_key",
+                    "config_value": "your-api-key-here",
+                    "is_encrypted": True,
+                },
+            ),
+            api_schema.success_example("支付配置更新成功", None),
+        ],
+    )
+    def update(self, request: Request, method: str) -> Response:
+        keys_of(method)  # an unknown method is 404 whatever the body says
+        wanted = GatewayConfigInput.parse(request)
+        services.gateway_config_set(
+            actor=actor_of(request),
+            method=method,
+            key=wanted["config_key"],
+            value=wanted["config_value"],
+            is_encrypted=wanted.get("is_encrypted"),
+        )
+        return success(_("支付配置更新成功"))
