@@ -1,0 +1,58 @@
+import json
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandParser
+from django.utils import translation
+from django.utils.translation import gettext as _
+
+from config.doctor import examine
+from config.keys import KNOWN_KEYS
+from config.models import GatewayMethod
+
+
+class Command(BaseCommand):
+    help = (
+        "检查支付配置：缺少、无法读取或格式错误的配置项及修复方法；有错误时退出码为 1。"
+        "Check the gateway configuration; exit 1 when something is wrong."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--method", choices=sorted(KNOWN_KEYS), help="one gateway only")
+        parser.add_argument("--json", action="store_true", help="machine-readable output")
+        parser.add_argument("--language", choices=["zh-hans", "en"], help="language of the texts")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        methods = [options["method"]] if options["method"] else list(KNOWN_KEYS)
+        with translation.override(options["language"] or translation.get_language()):
+            found = {method: examine(method) for method in methods}
+            if options["json"]:
+                self._print_json(found)
+            else:
+                self._print_text(found)
+        if any(finding.level == "error" for findings in found.values() for finding in findings):
+            raise SystemExit(1)
+
+    def _print_json(self, found: dict[str, list[Any]]) -> None:
+        report = {
+            method: [
+                {
+                    "level": finding.level,
+                    "key": finding.key,
+                    "message": str(finding.message),
+                    "fix": str(finding.fix),
+                }
+                for finding in findings
+            ]
+            for method, findings in found.items()
+        }
+        self.stdout.write(json.dumps(report, ensure_ascii=False, indent=2))
+
+    def _print_text(self, found: dict[str, list[Any]]) -> None:
+        marks = {"error": _("错误"), "warning": _("提醒")}
+        for method, findings in found.items():
+            self.stdout.write(f"{GatewayMethod(method).label} ({method})")
+            if not findings:
+                self.stdout.write("  " + _("配置完整"))
+            for finding in findings:
+                line = f"  [{marks[finding.level]}] {finding.key}: {finding.message}"
+                self.stdout.write(f"{line} → {finding.fix}" if finding.fix else line)
