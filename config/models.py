@@ -23,15 +23,11 @@ class PaymentConfig(models.Model):
     """One value of one gateway's configuration. Secrets are stored encrypted, always."""
 
     id = id_field()
-    payment_method = models.CharField(
-        _("支付方式"), max_length=16, choices=GatewayMethod
-    )
+    payment_method = models.CharField(_("支付方式"), max_length=16, choices=GatewayMethod)
     config_key = models.CharField(_("配置项"), max_length=64)
     config_value = models.TextField(_("配置值"), blank=True, default="", db_default="")
     is_encrypted = models.BooleanField(_("加密"), default=False, db_default=False)
-    description = models.CharField(
-        _("说明"), max_length=255, blank=True, default="", db_default=""
-    )
+    description = models.CharField(_("说明"), max_length=255, blank=True, default="", db_default="")
     created_at = models.DateTimeField(_("创建时间"), db_default=UtcNow())
     updated_at = models.DateTimeField(_("更新时间"), db_default=UtcNow())
 
@@ -62,9 +58,7 @@ class PaymentConfigVersion(models.Model):
     """
 
     id = id_field()
-    payment_method = models.CharField(
-        _("支付方式"), max_length=16, choices=GatewayMethod
-    )
+    payment_method = models.CharField(_("支付方式"), max_length=16, choices=GatewayMethod)
     number = models.PositiveIntegerField(_("版本"))
     encrypted_values = models.TextField()
     digest = models.CharField(max_length=64)
@@ -98,9 +92,7 @@ class PriceConfig(models.Model):
     is_active = models.BooleanField(_("启用"), default=True, db_default=True)
     effective_date = models.DateField(_("生效日期"), db_default=ShanghaiToday())
     expiry_date = models.DateField(_("失效日期"), null=True, blank=True)
-    description = models.CharField(
-        _("说明"), max_length=500, blank=True, default="", db_default=""
-    )
+    description = models.CharField(_("说明"), max_length=500, blank=True, default="", db_default="")
     created_at = models.DateTimeField(_("创建时间"), db_default=UtcNow())
     updated_at = models.DateTimeField(_("更新时间"), db_default=UtcNow())
 
@@ -113,16 +105,13 @@ class PriceConfig(models.Model):
                 fields=("service_type", "effective_date"),
                 name="price_service_start_unique",
             ),
-            models.CheckConstraint(
-                condition=is_amount("price"), name="price_is_amount"
-            ),
+            models.CheckConstraint(condition=is_amount("price"), name="price_is_amount"),
             models.CheckConstraint(
                 condition=Q(discount_price__isnull=True) | is_amount("discount_price"),
                 name="price_discount_is_amount",
             ),
             models.CheckConstraint(
-                condition=Q(discount_price__isnull=True)
-                | Q(discount_price__lte=models.F("price")),
+                condition=Q(discount_price__isnull=True) | Q(discount_price__lte=models.F("price")),
                 name="price_discount_not_above_price",
             ),
             models.CheckConstraint(
