@@ -68,7 +68,10 @@ class OrderStatistics:
 
 
 def order_statistics(
-    *, user_id: UUID | None, start_date: datetime | None, end_date: datetime | None
+    *,
+    user_id: UUID | None = None,
+    start_date: datetime | None = None,
+    end_date: datetime | None = None,
 ) -> OrderStatistics:
     """``total_*`` by created_at, ``paid_*`` by payment_time, also when refunded later."""
     orders = PaymentOrder.objects.all()

@@ -8,6 +8,7 @@ from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schem
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from gateways.interface import PaymentStart
 from payments import selectors
 from payments.errors import OrderNotFound
 from payments.models import PaymentOrder, PaymentTransaction
@@ -186,9 +187,7 @@ def recover_payment(key_id: UUID) -> Response | None:
     )
     if payment is None:
         return None
-    return pay_answer(
-        attempts.PayResult(payment.order, payment.payment_method, attempts.PaymentStart())
-    )
+    return pay_answer(attempts.PayResult(payment.order, payment.payment_method, PaymentStart()))
 
 
 class PayViewSet(ContractViewSet):

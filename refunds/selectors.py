@@ -46,7 +46,10 @@ class RefundStatistics:
 
 
 def refund_statistics(
-    *, user_id: UUID | None, start_date: datetime | None, end_date: datetime | None
+    *,
+    user_id: UUID | None = None,
+    start_date: datetime | None = None,
+    end_date: datetime | None = None,
 ) -> RefundStatistics:
     """By completed_at. Money that came late or twice and went back counts in none."""
     done = Refund.objects.filter(

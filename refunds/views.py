@@ -191,12 +191,10 @@ class StatisticsViewSet(ContractViewSet):
     )
     def list(self, request: Request) -> Response:
         query = StatisticsInput.parse_query(request)
-        period = {
-            "user_id": owner_filter(actor_of(request), query.get("user_id"), readers=ADMIN),
-            "start_date": query.get("start_date"),
-            "end_date": query.get("end_date"),
-        }
-        figures = asdict(order_statistics(**period)) | asdict(selectors.refund_statistics(**period))
+        query["user_id"] = owner_filter(actor_of(request), query.get("user_id"), readers=ADMIN)
+        orders = order_statistics(**query)
+        refunds = selectors.refund_statistics(**query)
+        figures = asdict(orders) | asdict(refunds)
         return success(
             _("获取支付统计成功"), {name: present(value) for name, value in figures.items()}
         )

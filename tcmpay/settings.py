@@ -175,6 +175,9 @@ def database(options: dict[str, Any], *, snapshot: bool = False) -> dict[str, An
             **given,
         }
     elif result["ENGINE"].endswith("sqlite3"):
+        if result["NAME"] and result["NAME"] != ":memory:":
+            # A relative name lies in the project's folder, wherever the command was started.
+            result["NAME"] = str(BASE_DIR / result["NAME"])
         result["OPTIONS"] = {
             # IMMEDIATE: a transaction that will write takes its lock at once, instead of failing
             # with "database is locked" when it finds that another one wrote in between.
@@ -194,7 +197,7 @@ def database(options: dict[str, Any], *, snapshot: bool = False) -> dict[str, An
     return result
 
 
-_database_options = env.db_url("DATABASE_URL", default=f"sqlite:///{BASE_DIR / 'db.sqlite3'}")
+_database_options = env.db_url("DATABASE_URL", default="sqlite:///db.sqlite3")
 DATABASES = {
     "default": database(_database_options),
     "snapshot": database(_database_options, snapshot=True),
@@ -272,7 +275,15 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "COMPONENT_SPLIT_REQUEST": True,
     "SCHEMA_PATH_PREFIX": "/api/v1/payment",
-    "ENUM_NAME_OVERRIDES": {},
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "payments.api_schema.describe_callbacks",
+    ],
+    "ENUM_NAME_OVERRIDES": {
+        "OrderStatusEnum": "payments.states.OrderStatus",
+        "OrderTypeEnum": "payments.states.OrderType",
+        "RefundStatusEnum": "refunds.states.RefundStatus",
+    },
 }
 
 # --- static files and security ----------------------------------------------------------------

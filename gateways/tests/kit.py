@@ -50,9 +50,7 @@ def public_pem(name: str) -> str:
     return (
         private_key(name)
         .public_key()
-        .public_bytes(
-            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-        )
+        .public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
         .decode()
     )
 
@@ -328,9 +326,7 @@ def wechat_notification(
 ) -> bytes:
     """An encrypted notification; ``changes`` replace parts of envelope or resource by name."""
     plain = (
-        plain_resource
-        if isinstance(plain_resource, bytes)
-        else json.dumps(plain_resource).encode()
+        plain_resource if isinstance(plain_resource, bytes) else json.dumps(plain_resource).encode()
     )
     aad, nonce = changes.pop("aad", "transaction"), "0123456789ab"
     key = changes.pop("api_v3_key", API_V3_KEY)

@@ -261,7 +261,7 @@ def _start_at_gateway(actor: Actor, command: PayCommand, attempt: PaymentTransac
     """Phases two and three: register the attempt, keep the answer."""
     gateway = channel_of(attempt)
     try:
-        start = gateway.create_payment(attempt.request_data["prepared"])
+        start = gateway.create_payment((attempt.request_data or {})["prepared"])
     except GatewayRejected as error:
         _after_refusal(attempt, error)
         raise GatewayRefused(code=error.code) from error

@@ -107,7 +107,7 @@ def _begin_submission(
     refund_id: UUID,
 ) -> tuple[Refund, PaymentTransaction] | None:
     """Phase one: count the submission and set when to ask again, whatever happens to us."""
-    order, payment, refund = refund_lock(refund_id)
+    _order, payment, refund = refund_lock(refund_id)
     if refund.status != RefundStatus.PROCESSING:
         return None
     now = clock.now()

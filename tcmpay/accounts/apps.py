@@ -6,3 +6,7 @@ class AccountsConfig(AppConfig):
     name = "tcmpay.accounts"
     label = "accounts"
     verbose_name = _("人员")
+
+    def ready(self) -> None:
+        # Registers itself with the API description by being imported.
+        from tcmpay.accounts import schema  # noqa: F401

@@ -68,8 +68,9 @@ def _framework_answer(error: Exception, http_status: int, code: str, message: An
     headers: dict[str, str] = {}
     if http_status == 401:
         headers["WWW-Authenticate"] = "Bearer"
-    if isinstance(error, drf.Throttled) and error.wait is not None:
-        headers["Retry-After"] = str(max(1, int(error.wait)))
+    if isinstance(error, drf.Throttled):
+        # DRF sets ``wait`` (seconds) in its constructor; its stubs don't know it.
+        headers["Retry-After"] = str(max(1, int(getattr(error, "wait", None) or 1)))
     if isinstance(error, DatabaseError):
         logger.error("database_unavailable", exc_info=error)
         headers["Retry-After"] = "5"

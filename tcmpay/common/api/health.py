@@ -12,6 +12,7 @@ class LiveView(PublicView):
     """The process answers."""
 
     throttle_classes = ()
+    schema = None
 
     def get(self, request: Request) -> Response:
         return success("ok", {"status": "live"})
@@ -21,6 +22,7 @@ class ReadyView(PublicView):
     """The database answers. A broken one is 503 by the exception handler."""
 
     throttle_classes = ()
+    schema = None
 
     def get(self, request: Request) -> Response:
         with connection.cursor() as cursor:

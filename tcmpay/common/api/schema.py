@@ -16,12 +16,23 @@ class FailureSchema(serializers.Serializer):
     success = serializers.BooleanField(default=False)
     message = serializers.CharField()
     code = serializers.CharField()
-    errors = serializers.DictField(required=False)
     request_id = serializers.CharField()
 
 
+_envelopes: dict[str, Any] = {}
+
+
 def enveloped(name: str, inner: Any) -> Any:
-    """The success envelope around ``inner`` (a serializer, a list of them, or None)."""
+    """The success envelope around ``inner`` (a serializer, a list of them, or None).
+
+    One class per ``name``: the description names its components by their class.
+    """
+    if name not in _envelopes:
+        _envelopes[name] = _envelope_class(name, inner)
+    return _envelopes[name]
+
+
+def _envelope_class(name: str, inner: Any) -> Any:
     fields: dict[str, Any] = {
         "success": serializers.BooleanField(default=True),
         "message": serializers.CharField(),
@@ -33,3 +44,7 @@ def enveloped(name: str, inner: Any) -> Any:
 def refusals(*statuses: int) -> dict[int, type[FailureSchema]]:
     """The failure shape for each of ``statuses``, as ``extend_schema`` takes it."""
     return dict.fromkeys(statuses, FailureSchema)
+
+
+# ``errors`` is a property of every serializer class, so the field is added by hand.
+FailureSchema._declared_fields["errors"] = serializers.DictField(required=False)

@@ -4,10 +4,11 @@ An input serializer only reads; output is made by ``presenters`` from plain valu
 """
 
 from datetime import UTC, date, datetime, timedelta
-from typing import Any, Self
+from typing import Any
 
 from django.utils.dateparse import parse_date, parse_datetime
 from django.utils.translation import gettext_lazy as _
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.request import Request
 
@@ -16,6 +17,7 @@ from tcmpay.common.clock import day_start
 from tcmpay.common.errors import InvalidInput
 from tcmpay.common.money import Money, MoneyError, format_money, parse_money
 
+AMOUNT_PATTERN = r"^(0|[1-9][0-9]{0,7})(\.[0-9]{1,2})?$"
 PAGE_SIZE_DEFAULT = 20
 PAGE_SIZE_MAX = 100
 PAGE_MAX = 1_000_000
@@ -46,7 +48,7 @@ class InputSerializer(serializers.Serializer):
 
     @classmethod
     def _validated(cls, values: dict[str, Any]) -> dict[str, Any]:
-        serializer: Self = cls(data=values)
+        serializer = cls(data=values)
         unknown = sorted(set(values) - set(serializer.fields))
         if unknown:
             raise InvalidInput({name: [str(_("不支持的字段"))] for name in unknown})
@@ -90,6 +92,7 @@ class StrictUUIDField(serializers.UUIDField):
         return super().to_internal_value(data)
 
 
+@extend_schema_field({"type": "string", "pattern": AMOUNT_PATTERN, "example": "30.00"})
 class AmountField(serializers.Field):
     """A positive amount in yuan: a JSON string, or an integer or decimal literal."""
 
@@ -116,6 +119,7 @@ class AmountField(serializers.Field):
         self.fail("invalid")
 
 
+@extend_schema_field({"type": "string", "example": "2026-11-24"})
 class MomentField(serializers.Field):
     """A business day (``2026-11-24``, Asia/Shanghai) or a moment (ISO 8601 with offset).
 
