@@ -375,6 +375,8 @@ LOGGING = {
             )
         },
         "django.server": {"level": "WARNING"},
+        # The filesystem broker has no host name, and kombu remarks upon it each time.
+        "kombu.connection": {"level": "ERROR"},
     },
 }
 structlog.configure(
