@@ -29,6 +29,7 @@ Download = Callable[[str, IO[bytes]], int]
 
 # A superset of GBK: a rare character in a name must not lose the day.
 _ENCODING = "gb18030"
+_ZIP_FAULTS = (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, UnicodeError)
 _SUMMARY_FILE = "汇总"
 # Bills are made from 9 to 10 on the next day; until noon "no bill" may still mean "not yet".
 _CERTAIN_AT = time(12)
@@ -75,7 +76,7 @@ def _unpack(packed: IO[bytes], file: IO[bytes]) -> None:
                 raise Malformed("files of the bill")
             with archive.open(details[0]) as source:
                 copy_bounded(source, file)
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, ValueError) as error:
+    except _ZIP_FAULTS as error:
         raise Malformed("ZIP") from error
 
 

@@ -10,7 +10,12 @@ if not settings.configured and "DJANGO_SETTINGS_MODULE" not in os.environ:
     settings.configure(USE_I18N=False)
 
 
-@pytest.fixture
-def stand_in():
+@pytest.fixture(scope="session")
+def _server():
     with StandIn() as server:
         yield server
+
+
+@pytest.fixture
+def stand_in(_server):
+    return _server.begin()

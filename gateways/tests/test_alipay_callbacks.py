@@ -123,9 +123,7 @@ WRONGS = {
     ),
     "downgraded sign_type": (
         alipay_callback(
-            alipay_body(
-                alipay_fields(sign_type="RSA"), alipay_signature(GOOD, digest=hashes.SHA1)
-            )
+            alipay_body(alipay_fields(sign_type="RSA"), alipay_signature(GOOD, digest=hashes.SHA1))
         ),
         "SIGNATURE_TYPE",
     ),

@@ -121,9 +121,7 @@ def test_a_repetition_sends_the_same_bytes_whatever_order_the_database_gave(gate
         ),
     ],
 )
-def test_it_signs_for_the_payers_app(
-    gateway, stand_in, scene, path, last_line, signature, names
-):
+def test_it_signs_for_the_payers_app(gateway, stand_in, scene, path, last_line, signature, names):
     stand_in.always(wechat_reply({"prepay_id": "wx24abc"}))
     start = gateway.create_payment(gateway.prepare_payment(payment_request(scene)))
     fields = start.prepay_data
@@ -233,9 +231,7 @@ def test_it_reads_the_state_of_a_trade(gateway, stand_in, name, state, has_refun
 
 
 def test_an_unpaid_trade_has_no_transaction_yet(gateway, stand_in):
-    trade = wechat_trade(
-        trade_state="NOTPAY", transaction_id=None, success_time=None, amount=None
-    )
+    trade = wechat_trade(trade_state="NOTPAY", transaction_id=None, success_time=None, amount=None)
     stand_in.always(wechat_reply(trade))
     report = gateway.query_payment(NUMBER)
     assert (report.state, report.amount, report.paid_at) == (TradeState.UNPAID, None, None)
