@@ -17,7 +17,7 @@ from gateways.texts import shanghai_wall_clock
 _dict_config = logging.config.dictConfig
 logging.config.dictConfig = lambda config: None
 try:
-    from alipay import AliPay  # type: ignore[import-untyped]
+    from alipay import AliPay
 finally:
     logging.config.dictConfig = _dict_config
 

@@ -201,6 +201,10 @@ class Gateway(Protocol):
     is_mock: bool
     scenes: tuple[Scene, ...]  # the first is the default
 
+    @property
+    def clock_skew_seconds(self) -> float | None:
+        """How far the gateway's clock was ahead of ours in its last answer; None before one."""
+
     def prepare_payment(self, request: PaymentRequest) -> dict[str, Any]:
         """The exact request to store before it is sent, so that a re-entry repeats it."""
 

@@ -240,7 +240,7 @@ class StandIn:
         """As new, at the same address, for the next test."""
         self._over.set()
         self._over = threading.Event()
-        self.seen = []
+        self.seen: list[Seen] = []
         self.always(Reply(404))
         return self
 
