@@ -22,7 +22,7 @@ finally:
     logging.config.dictConfig = _dict_config
 
 
-class AlipayClient(AliPay):  # type: ignore[misc]
+class AlipayClient(AliPay):
     """Signs requests, in key mode and in certificate mode; sends nothing itself."""
 
     def __init__(self, config: AlipayConfig, *, clock: Callable[[], float] = time.time) -> None:

@@ -64,7 +64,7 @@ _MESSAGE_HINTS: Mapping[str, str] = {
 _DEFINITE_AT_5XX = frozenset({"OPENIDMISMATCH"})
 
 
-class WechatClient(WeChatPay):  # type: ignore[misc]
+class WechatClient(WeChatPay):
     """The SDK's client around our core; its constructor could call out, so it is not used."""
 
     def __init__(self, config: WechatConfig, core: "WechatCore") -> None:
@@ -75,7 +75,7 @@ class WechatClient(WeChatPay):  # type: ignore[misc]
         self._core = core
 
 
-class WechatCore(Core):  # type: ignore[misc]
+class WechatCore(Core):
     """The SDK's core with our transport and verification; no state changes after construction."""
 
     def __init__(
