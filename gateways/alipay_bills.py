@@ -18,6 +18,7 @@ from gateways.bill_files import (
     checked_bill,
     copy_bounded,
     read_amount,
+    read_fee,
     read_wall_clock,
     temporary_file,
 )
@@ -155,14 +156,15 @@ def _cells(header: list[str], row: str) -> dict[str, str]:
 
 
 def _line(cells: Mapping[str, str]) -> BillLine:
+    kind = _KINDS[cells["业务类型"]]
     return BillLine(
-        kind=_KINDS[cells["业务类型"]],
+        kind=kind,
         out_trade_no=cells["商户订单号"],
         transaction_id=cells["支付宝交易号"],
         out_refund_no=cells["退款批次号/请求号"],
         refund_id="",  # Alipay gives refunds no number of its own
         amount=abs(read_amount(cells["订单金额（元）"])),
-        fee=read_amount(cells["服务费（元）"]),
+        fee=read_fee(kind, cells["服务费（元）"]),
         happened_at=read_wall_clock(cells["完成时间"] or cells["创建时间"]),
         state=cells["业务类型"],
     )

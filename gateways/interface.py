@@ -162,7 +162,8 @@ class BillKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class BillLine:
-    """One line of a daily bill. ``amount`` is positive for payments and refunds alike."""
+    """One line of a daily bill. ``amount`` is positive for payments and refunds alike; ``fee`` is
+    positive where it cost us, negative where a refund gave it back."""
 
     kind: BillKind
     out_trade_no: str

@@ -91,11 +91,12 @@ def test_it_reads_a_bill(gateway, stand_in):
     serve(stand_in, packed(named(GOOD)))
     payment, refund = gateway.download_bill(DAY).lines
     assert (payment.kind, refund.kind) == (BillKind.PAYMENT, BillKind.REFUND)
-    assert (payment.amount, payment.fee) == (Decimal("30.00"), Decimal("-0.18"))
+    assert (payment.amount, payment.fee) == (Decimal("30.00"), Decimal("0.18"))
     assert (payment.out_trade_no, payment.transaction_id) == ("ORD1", "2026112222001")
     assert payment.out_refund_no == ""
     assert payment.happened_at == datetime(2026, 11, 22, 15, 59, 59, tzinfo=UTC)
     assert (refund.amount, refund.out_refund_no) == (Decimal("10.01"), "RFD1")
+    assert refund.fee == Decimal("-0.06")
     assert b"2026-11-22" in stand_in.seen[0].body
 
 
