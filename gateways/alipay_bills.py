@@ -18,6 +18,7 @@ from gateways.bill_files import (
     checked_bill,
     copy_bounded,
     read_amount,
+    read_fee,
     read_wall_clock,
     temporary_file,
 )
@@ -29,6 +30,7 @@ Download = Callable[[str, IO[bytes]], int]
 
 # A superset of GBK: a rare character in a name must not lose the day.
 _ENCODING = "gb18030"
+_ZIP_FAULTS = (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, UnicodeError)
 _SUMMARY_FILE = "汇总"
 # Bills are made from 9 to 10 on the next day; until noon "no bill" may still mean "not yet".
 _CERTAIN_AT = time(12)
@@ -75,7 +77,7 @@ def _unpack(packed: IO[bytes], file: IO[bytes]) -> None:
                 raise Malformed("files of the bill")
             with archive.open(details[0]) as source:
                 copy_bounded(source, file)
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, ValueError) as error:
+    except _ZIP_FAULTS as error:
         raise Malformed("ZIP") from error
 
 
@@ -154,14 +156,15 @@ def _cells(header: list[str], row: str) -> dict[str, str]:
 
 
 def _line(cells: Mapping[str, str]) -> BillLine:
+    kind = _KINDS[cells["业务类型"]]
     return BillLine(
-        kind=_KINDS[cells["业务类型"]],
+        kind=kind,
         out_trade_no=cells["商户订单号"],
         transaction_id=cells["支付宝交易号"],
         out_refund_no=cells["退款批次号/请求号"],
         refund_id="",  # Alipay gives refunds no number of its own
         amount=abs(read_amount(cells["订单金额（元）"])),
-        fee=read_amount(cells["服务费（元）"]),
+        fee=read_fee(kind, cells["服务费（元）"]),
         happened_at=read_wall_clock(cells["完成时间"] or cells["创建时间"]),
         state=cells["业务类型"],
     )

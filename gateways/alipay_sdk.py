@@ -17,12 +17,12 @@ from gateways.texts import shanghai_wall_clock
 _dict_config = logging.config.dictConfig
 logging.config.dictConfig = lambda config: None
 try:
-    from alipay import AliPay  # type: ignore[import-untyped]
+    from alipay import AliPay
 finally:
     logging.config.dictConfig = _dict_config
 
 
-class AlipayClient(AliPay):  # type: ignore[misc]
+class AlipayClient(AliPay):
     """Signs requests, in key mode and in certificate mode; sends nothing itself."""
 
     def __init__(self, config: AlipayConfig, *, clock: Callable[[], float] = time.time) -> None:

@@ -48,7 +48,9 @@ _SUB_CODE_REASONS: Mapping[str, str] = {
     "isv.call-limited": RejectReason.TOO_SOON,
 }
 # Under 40004 too these leave the outcome open (section 5).
-_UNKNOWN_SUB_CODE = re.compile(r"(ACQ\.(SYSTEM_ERROR|UNKNOWN)|[ai]op\.|isp\.unknow)", re.IGNORECASE)
+_UNKNOWN_SUB_CODE = re.compile(
+    r"(aop\.)?ACQ\.(SYSTEM_ERROR|UNKNOWN)|(aop|isp)\.unknow", re.IGNORECASE
+)
 # Refused before anything was looked at; these answers may come without a signature (section 3).
 _UNSIGNED_CODES = frozenset(_CODE_REASONS) - {"40004"}
 

@@ -7,7 +7,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import IO
 
-from gateways.interface import Bill, BillLine
+from gateways.interface import Bill, BillKind, BillLine
 from gateways.texts import SHANGHAI, Malformed
 from gateways.transport import BILL_BYTES_MAX
 
@@ -65,6 +65,15 @@ def read_amount(cell: str) -> Decimal:
     if not _SIGNED_AMOUNT.fullmatch(text):
         raise Malformed(f"amount {text[:40]!r}")
     return Decimal(text)
+
+
+def read_fee(kind: BillKind, cell: str) -> Decimal:
+    """Positive what a payment cost us, negative what a refund gave back of it.
+
+    WeChat Pay writes costs as positive, Alipay as negative amounts.
+    """
+    fee = abs(read_amount(cell))
+    return -fee if kind is BillKind.REFUND else fee
 
 
 def read_wall_clock(cell: str) -> datetime:

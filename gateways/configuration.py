@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self, TypeVar
+from typing import Self, TypeVar, cast
 from urllib.parse import urlsplit, urlunsplit
 
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
@@ -95,7 +95,6 @@ class WechatConfig:
         serial = _merchant_serial(reader)
         notify_url = _notify_url(reader, "wechat")
         reader.finish()
-        assert private_key is not None  # for the type checker: finish() has raised otherwise
         return cls(
             app_id=app_id,
             mch_id=mch_id,
@@ -104,7 +103,7 @@ class WechatConfig:
             base_url=_address(reader, "base_url", base_url, WECHAT_BASE_URL, allow_custom_base),
             public_key_id=reader.text("public_key_id"),
             api_v3_key=api_v3_key,
-            private_key=private_key,
+            private_key=cast(RSAPrivateKey, private_key),  # finish() has raised otherwise
             verifiers=verifiers,
         )
 
@@ -139,7 +138,6 @@ class AlipayConfig:
         names, public_key = _alipay_verifier(reader)
         notify_url = _notify_url(reader, "alipay")
         reader.finish()
-        assert private_key is not None and public_key is not None  # as above
         return cls(
             app_id=app_id,
             seller_id=reader.text("seller_id"),
@@ -151,8 +149,8 @@ class AlipayConfig:
             app_cert_sn=names.get("app_cert", ""),
             root_cert_sn=names.get("root_cert", ""),
             alipay_cert_sn=names.get("alipay_cert", ""),
-            private_key=private_key,
-            alipay_public_key=public_key,
+            private_key=cast(RSAPrivateKey, private_key),  # finish() has raised otherwise
+            alipay_public_key=cast(RSAPublicKey, public_key),
         )
 
 

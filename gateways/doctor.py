@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, Protocol, TypeVar
+from typing import Literal, TypeVar
 from urllib.parse import urlsplit
 
 from cryptography import x509
@@ -30,7 +30,7 @@ from gateways.errors import (
     GatewayUnknown,
     RejectReason,
 )
-from gateways.interface import TradeReport, TradeState
+from gateways.interface import Gateway, TradeState
 from gateways.keys import KeyUnreadable
 from gateways.texts import Text
 
@@ -322,20 +322,7 @@ _CHECKS: Mapping[str, tuple[Check, ...]] = {
 # -- asking the gateway ----------------------------------------------------------------------------
 
 
-class _Clocked(Protocol):
-    clock_skew_seconds: float | None
-
-
-class Probed(Protocol):
-    """A gateway that can be probed: WechatGateway and AlipayGateway are."""
-
-    @property
-    def transport(self) -> _Clocked: ...
-
-    def query_payment(self, out_trade_no: str) -> TradeReport: ...
-
-
-def probe(gateway: Probed) -> list[Finding]:
+def probe(gateway: Gateway) -> list[Finding]:
     """One harmless signed query for a number that does not exist."""
     try:
         report = gateway.query_payment(_PROBE_NUMBER)
@@ -361,9 +348,9 @@ def _refused(error: GatewayError) -> Finding:
     return Finding("error", "", format_lazy(message, code=error.code), fix)
 
 
-def _skew(gateway: Probed) -> Iterator[Finding]:
+def _skew(gateway: Gateway) -> Iterator[Finding]:
     """Beyond five minutes WeChat refuses every request, and we refuse every answer."""
-    skew_seconds = gateway.transport.clock_skew_seconds
+    skew_seconds = gateway.clock_skew_seconds
     if skew_seconds is None or abs(skew_seconds) < SKEW_WARNING_SECONDS:
         return
     level: Level = "error" if abs(skew_seconds) >= SKEW_ERROR_SECONDS else "warning"

@@ -162,7 +162,8 @@ class BillKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class BillLine:
-    """One line of a daily bill. ``amount`` is positive for payments and refunds alike."""
+    """One line of a daily bill. ``amount`` is positive for payments and refunds alike; ``fee`` is
+    positive where it cost us, negative where a refund gave it back."""
 
     kind: BillKind
     out_trade_no: str
@@ -200,6 +201,10 @@ class Gateway(Protocol):
     method: str
     is_mock: bool
     scenes: tuple[Scene, ...]  # the first is the default
+
+    @property
+    def clock_skew_seconds(self) -> float | None:
+        """How far the gateway's clock was ahead of ours in its last answer; None before one."""
 
     def prepare_payment(self, request: PaymentRequest) -> dict[str, Any]:
         """The exact request to store before it is sent, so that a re-entry repeats it."""

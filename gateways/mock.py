@@ -56,6 +56,7 @@ _TRADE_NO = re.compile(r"[0-9A-Za-z_.:-]{1,64}", re.ASCII)
 
 class MockGateway:
     is_mock = True
+    clock_skew_seconds: float | None = None  # there is no other clock
 
     def __init__(self, method: str) -> None:
         self.method = method
@@ -82,7 +83,7 @@ class MockGateway:
         if scene is Scene.NATIVE:
             return PaymentStart(qr_code=f"weixin://wxpay/bizpayurl?pr=MOCK{number}", raw=raw)
         if scene is Scene.QR:
-            return PaymentStart(qr_code=f"https://qr.alipay.com/mock{number}", raw=raw)
+            return PaymentStart(qr_code=address, raw=raw)
         if scene in (Scene.H5, Scene.PAGE, Scene.WAP):
             return PaymentStart(payment_url=address, raw=raw)
         if self.method == "alipay":

@@ -109,10 +109,14 @@ class WechatGateway:
     ) -> None:
         self._config = config
         self._guard = guard or Guard()
-        self.transport = transport or Transport()
+        self._transport = transport or Transport()
         self._clock = clock
-        self._core = WechatCore(config, self.transport, clock=clock)
+        self._core = WechatCore(config, self._transport, clock=clock)
         self._client = WechatClient(config, self._core)
+
+    @property
+    def clock_skew_seconds(self) -> float | None:
+        return self._transport.clock_skew_seconds
 
     # -- payments ------------------------------------------------------------------------------
 
@@ -208,6 +212,8 @@ class WechatGateway:
     # -- bills ---------------------------------------------------------------------------------
 
     def download_bill(self, day: date) -> Bill:
+        """Section 7. The file itself comes outside the guard: a long or failing download must
+        neither hold a slot nor open the circuit that payments stand behind."""
         try:
             answer = self._call(lambda: self._client.trade_bill(day.isoformat()))
         except GatewayRejected as error:
@@ -218,7 +224,7 @@ class WechatGateway:
             lambda: wechat_bills.read_bill(
                 day,
                 answer,
-                lambda url, sink: self._guard.run(lambda: self._core.download(url, sink)),
+                self._core.download,
             )
         )
 

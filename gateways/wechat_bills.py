@@ -18,6 +18,7 @@ from gateways.bill_files import (
     checked_bill,
     copy_bounded,
     read_amount,
+    read_fee,
     read_wall_clock,
     temporary_file,
 )
@@ -102,14 +103,15 @@ def _require_count(summary: str, lines_count: int) -> None:
 
 def _line(cells: Mapping[str, str]) -> BillLine:
     is_refund = cells["交易状态"] in _REFUNDED_STATES
+    kind = BillKind.REFUND if is_refund else BillKind.PAYMENT
     return BillLine(
-        kind=BillKind.REFUND if is_refund else BillKind.PAYMENT,
+        kind=kind,
         out_trade_no=cells["商户订单号"],
         transaction_id=cells["微信订单号"],
         out_refund_no=cells["商户退款单号"] if is_refund else "",
         refund_id=cells["微信退款单号"] if is_refund else "",
         amount=_first_amount(cells, _REFUND_AMOUNTS if is_refund else _PAYMENT_AMOUNTS),
-        fee=read_amount(cells["手续费"]),
+        fee=read_fee(kind, cells["手续费"]),
         happened_at=read_wall_clock(cells["交易时间"]),
         state=cells["退款状态"] if is_refund else cells["交易状态"],
     )

@@ -20,7 +20,7 @@ from wechatpayv3.utils import aes_decrypt, build_authorization
 from gateways import keys
 from gateways.configuration import WechatConfig
 from gateways.errors import GatewayRejected, GatewayUnknown, GatewayUntrusted, RejectReason
-from gateways.texts import Malformed, canonical_json, read_json_object
+from gateways.texts import Malformed, canonical_json, read_json_object, read_text
 from gateways.transport import HttpAnswer, Transport
 
 FRESH_SECONDS = 300  # the bound of the official SDKs, for answers and notifications alike
@@ -64,7 +64,7 @@ _MESSAGE_HINTS: Mapping[str, str] = {
 _DEFINITE_AT_5XX = frozenset({"OPENIDMISMATCH"})
 
 
-class WechatClient(WeChatPay):  # type: ignore[misc]
+class WechatClient(WeChatPay):
     """The SDK's client around our core; its constructor could call out, so it is not used."""
 
     def __init__(self, config: WechatConfig, core: "WechatCore") -> None:
@@ -75,7 +75,7 @@ class WechatClient(WeChatPay):  # type: ignore[misc]
         self._core = core
 
 
-class WechatCore(Core):  # type: ignore[misc]
+class WechatCore(Core):
     """The SDK's core with our transport and verification; no state changes after construction."""
 
     def __init__(
@@ -230,20 +230,26 @@ def error_of(answer: HttpAnswer) -> GatewayRejected | GatewayUnknown:
     code, message = _error_fields(answer)
     name = code_normalised(code)
     is_definite = 400 <= answer.status < 500 and bool(name)
+    told = _with_request_id(answer, message)
     if not is_definite and name not in _DEFINITE_AT_5XX and answer.status != _TOO_MANY_REQUESTS:
-        return GatewayUnknown(message or f"HTTP {answer.status}", code=code or str(answer.status))
-    return GatewayRejected(
-        message, code=code or str(answer.status), reason=_reason(answer, name, message)
-    )
+        return GatewayUnknown(told, code=code or str(answer.status))
+    reason = _reason(answer, name, message)
+    return GatewayRejected(told, code=code or str(answer.status), reason=reason)
+
+
+def _with_request_id(answer: HttpAnswer, message: str) -> str:
+    """WeChat's support asks for the Request-ID of a failed call before anything else."""
+    request_id = answer.headers.get("request-id", "")
+    text = message or f"HTTP {answer.status}"
+    return f"{text} (Request-ID: {request_id})" if request_id else text
 
 
 def _error_fields(answer: HttpAnswer) -> tuple[str, str]:
     try:
         fields = read_json_object(answer.body)
+        return read_text(fields, "code"), read_text(fields, "message")
     except Malformed:
         return "", ""
-    code, message = fields.get("code", ""), fields.get("message", "")
-    return (code if isinstance(code, str) else "", message if isinstance(message, str) else "")
 
 
 def _reason(answer: HttpAnswer, name: str, message: str) -> str:

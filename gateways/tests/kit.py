@@ -133,15 +133,24 @@ def quick_transport() -> Transport:
     return Transport(connect_seconds=0.3, read_seconds=0.3)
 
 
+# Reading an RSA key checks it, which takes longer than most tests.
+@cache
+def _wechat_config(base_url: str, changes: tuple[tuple[str, str], ...]) -> WechatConfig:
+    return WechatConfig.from_values(wechat_values(**dict(changes)), base_url=base_url)
+
+
+@cache
+def _alipay_config(gateway_url: str, changes: tuple[tuple[str, str], ...]) -> AlipayConfig:
+    return AlipayConfig.from_values(alipay_values(**dict(changes)), gateway_url=gateway_url)
+
+
 def wechat_gateway(base_url: str = "http://127.0.0.1:9", **changes: str) -> WechatGateway:
-    config = WechatConfig.from_values(wechat_values(**changes), base_url=base_url)
+    config = _wechat_config(base_url, tuple(changes.items()))
     return WechatGateway(config, guard=Guard(), transport=quick_transport(), clock=now_seconds)
 
 
 def alipay_gateway(base_url: str = "http://127.0.0.1:9", **changes: str) -> AlipayGateway:
-    config = AlipayConfig.from_values(
-        alipay_values(**changes), gateway_url=f"{base_url}/gateway.do"
-    )
+    config = _alipay_config(f"{base_url}/gateway.do", tuple(changes.items()))
     return AlipayGateway(config, guard=Guard(), transport=quick_transport(), clock=now_seconds)
 
 
@@ -208,9 +217,8 @@ class StandIn:
     """Answers every request with what ``answer`` says; keeps what it saw."""
 
     def __init__(self) -> None:
-        self.seen: list[Seen] = []
-        self.answer = lambda seen: Reply(404)
         self._over = threading.Event()
+        self.begin()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self._server.server_port}"
@@ -227,6 +235,14 @@ class StandIn:
         self._server.shutdown()
         self._thread.join()
         self._server.socket.close()
+
+    def begin(self) -> "StandIn":
+        """As new, at the same address, for the next test."""
+        self._over.set()
+        self._over = threading.Event()
+        self.seen: list[Seen] = []
+        self.always(Reply(404))
+        return self
 
     def always(self, reply: Reply) -> None:
         self.answer = lambda seen: reply

@@ -342,7 +342,7 @@ def test_a_refund_that_alipay_does_not_know(gateway, stand_in, reply):
         ("40004", "ACQ.TRADE_NOT_EXIST", RejectReason.NOT_FOUND),
         ("40004", "ACQ.SELLER_BALANCE_NOT_ENOUGH", RejectReason.SHORT_OF_FUNDS),
         ("40004", "ACQ.REASON_TRADE_REFUND_FEE_ERR", RejectReason.OTHER),
-        ("20001", "aop.invalid-auth-token", None),
+        ("20001", "aop.invalid-auth-token", RejectReason.CONFIGURATION),
         ("40001", "isv.missing-method", RejectReason.CONFIGURATION),
         ("40002", "isv.invalid-app-id", RejectReason.CONFIGURATION),
         ("40005", "isv.call-limited", RejectReason.TOO_SOON),

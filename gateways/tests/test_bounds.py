@@ -1,0 +1,115 @@
+"""Slots and the circuit breaker."""
+
+import threading
+
+import pytest
+
+from gateways.breaker import Breaker, Guard
+from gateways.errors import GatewayRejected, GatewayUnavailable, GatewayUnknown
+
+
+def unknown():
+    raise GatewayUnknown("timeout")
+
+
+def rejected():
+    raise GatewayRejected("no")
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def guard(clock):
+    return Guard(breaker=Breaker(failures_max=3, open_seconds=10, clock=clock))
+
+
+def fail(guard, times: int) -> None:
+    for _ in range(times):
+        with pytest.raises(GatewayUnknown):
+            guard.run(unknown)
+
+
+def is_open(guard) -> bool:
+    try:
+        return guard.run(lambda: False)
+    except GatewayUnavailable:
+        return True
+
+
+def test_it_opens_after_unknown_outcomes_in_a_row(guard):
+    fail(guard, 3)
+    assert is_open(guard)
+
+
+def test_an_answer_between_them_keeps_it_closed(guard):
+    fail(guard, 2)
+    guard.run(lambda: "answer")
+    fail(guard, 2)
+    assert not is_open(guard)
+
+
+def test_a_definite_no_is_an_answer(guard):
+    fail(guard, 2)
+    with pytest.raises(GatewayRejected):
+        guard.run(rejected)
+    fail(guard, 2)
+    assert not is_open(guard)
+
+
+def test_it_is_open_until_its_time_and_not_longer(guard, clock):
+    fail(guard, 3)
+    clock.now = 9.9
+    assert is_open(guard)
+    clock.now = 10.0
+    assert not is_open(guard)
+
+
+def test_a_failed_trial_opens_it_again(guard, clock):
+    fail(guard, 3)
+    clock.now = 10.0
+    fail(guard, 1)
+    assert is_open(guard)
+    clock.now = 20.0
+    assert not is_open(guard)
+
+
+def test_one_trial_at_a_time(guard, clock):
+    fail(guard, 3)
+    clock.now = 10.0
+    assert guard.run(lambda: is_open(guard)) is True
+
+
+def test_a_trial_that_ends_in_a_fault_of_ours_does_not_block_the_next(guard, clock):
+    fail(guard, 3)
+    clock.now = 10.0
+    with pytest.raises(ZeroDivisionError):
+        guard.run(lambda: 1 / 0)
+    assert not is_open(guard)
+
+
+def test_no_more_calls_than_slots(clock):
+    guard = Guard(calls_max=1, wait_seconds=0.01, breaker=Breaker(clock=clock))
+    entered, leave = threading.Event(), threading.Event()
+
+    def occupy():
+        entered.set()
+        leave.wait(5)
+
+    thread = threading.Thread(target=guard.run, args=(occupy,))
+    thread.start()
+    entered.wait(5)
+    with pytest.raises(GatewayUnavailable):
+        guard.run(lambda: None)
+    leave.set()
+    thread.join()
+    assert guard.run(lambda: "free") == "free"
