@@ -12,7 +12,8 @@ class RequestIdMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        request_id = choose_request_id(request.headers.get(HEADER, ""))
+        # Not request.headers: it is computed once, and would keep what the client sent.
+        request_id = choose_request_id(request.META.get("HTTP_X_REQUEST_ID", ""))
         # What reads the header after us (the request log) sees the sane one.
         request.META["HTTP_X_REQUEST_ID"] = request_id
         set_request_id(request_id)
