@@ -332,6 +332,9 @@ LOG_LEVEL: str = env.str("LOG_LEVEL", default="INFO").upper()
 if LOG_LEVEL not in {"DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"}:
     raise ImproperlyConfigured("LOG_LEVEL must be DEBUG, INFO, WARNING, ERROR or CRITICAL")
 
+# By now the header carries our middleware's own or checked id: the log names a request by it.
+DJANGO_STRUCTLOG_TRUST_UPSTREAM_REQUEST_ID = True
+
 # Imported late on purpose: the Alipay SDK reconfigures logging when it is imported, so logging
 # is configured by us, after everything else, and only once.
 LOGGING_CONFIG = None
