@@ -1,5 +1,6 @@
 """Identifiers and the numbers that people read aloud."""
 
+import re
 import secrets
 import uuid
 from datetime import datetime
@@ -11,6 +12,18 @@ from tcmpay.common.clock import SHANGHAI
 ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 NUMBER_SUFFIX_LENGTH = 10  # 36^10 per second: a clash is as good as impossible, and UNIQUE anyway
 ATTEMPT_SUFFIX_LENGTH = 2
+
+_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
+
+
+def parse_id(text: str) -> uuid.UUID:
+    """The UUID that ``text`` writes in its usual form; raises ValueError for anything else.
+
+    ``UUID`` itself also takes braces, hyphens anywhere, signs, underscores and other digits.
+    """
+    if not _ID.fullmatch(text):
+        raise ValueError(text)
+    return uuid.UUID(text)
 
 
 def new_id() -> uuid.UUID:

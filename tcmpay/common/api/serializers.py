@@ -3,6 +3,7 @@
 An input serializer only reads; output is made by ``presenters`` from plain values.
 """
 
+import re
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -15,12 +16,16 @@ from rest_framework.request import Request
 from tcmpay.common.api.parsers import LiteralFloat
 from tcmpay.common.clock import day_start
 from tcmpay.common.errors import InvalidInput
+from tcmpay.common.ids import parse_id
 from tcmpay.common.money import Money, MoneyError, format_money, parse_money
 
 AMOUNT_PATTERN = r"^(0|[1-9][0-9]{0,7})(\.[0-9]{1,2})?$"
 PAGE_SIZE_DEFAULT = 20
 PAGE_SIZE_MAX = 100
 PAGE_MAX = 1_000_000
+# ISO 8601 knows weeks too (2026-W48-2); we don't.
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
+_DIGITS = re.compile(r"-?[0-9]{1,18}", re.ASCII)
 
 
 class InputSerializer(serializers.Serializer):
@@ -87,9 +92,19 @@ class StrictUUIDField(serializers.UUIDField):
     """A UUID in its usual form; integers and other spellings are refused."""
 
     def to_internal_value(self, data: Any) -> Any:
-        if not isinstance(data, str) or len(data) != 36 or not data.isascii():
+        try:
+            return parse_id(data)
+        except (TypeError, ValueError):
             self.fail("invalid", value=data)
-        return super().to_internal_value(data)
+
+
+class StrictIntegerField(serializers.IntegerField):
+    """ASCII digits only: ``1_0``, ``1.0`` and the digits of other scripts are refused."""
+
+    def to_internal_value(self, data: Any) -> int:
+        if not _DIGITS.fullmatch(str(data)):
+            self.fail("invalid")
+        return int(data)
 
 
 @extend_schema_field({"type": "string", "pattern": AMOUNT_PATTERN, "example": "30.00"})
@@ -145,7 +160,7 @@ class MomentField(serializers.Field):
         return value.isoformat()
 
     def _moment(self, text: str) -> datetime:
-        if len(text) == 10 and (day := parse_date(text)):
+        if _DAY.fullmatch(text) and (day := parse_date(text)):
             return day_start(day + timedelta(days=1) if self.is_end else day)
         moment = parse_datetime(text.replace(" ", "+"))
         if moment is None or moment.tzinfo is None:
@@ -157,16 +172,14 @@ class DayField(serializers.DateField):
     """A business day."""
 
     def to_internal_value(self, value: Any) -> date:
-        if not isinstance(value, str) or len(value) != 10:
+        if not isinstance(value, str) or not _DAY.fullmatch(value):
             self.fail("invalid", format="YYYY-MM-DD")
         return super().to_internal_value(value)
 
 
 class PageInput(InputSerializer):
-    page = serializers.IntegerField(min_value=1, max_value=PAGE_MAX, default=1)
-    page_size = serializers.IntegerField(
-        min_value=1, max_value=PAGE_SIZE_MAX, default=PAGE_SIZE_DEFAULT
-    )
+    page = StrictIntegerField(min_value=1, max_value=PAGE_MAX, default=1)
+    page_size = StrictIntegerField(min_value=1, max_value=PAGE_SIZE_MAX, default=PAGE_SIZE_DEFAULT)
 
 
 class PeriodInput(InputSerializer):
