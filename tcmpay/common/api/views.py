@@ -12,6 +12,7 @@ from rest_framework.viewsets import ViewSet
 from tcmpay.common.actor import Actor, Role
 from tcmpay.common.api.exceptions import contract_exception_handler
 from tcmpay.common.errors import DomainError, Forbidden, ObjectNotFound
+from tcmpay.common.ids import parse_id
 
 
 class RolePermission(BasePermission):
@@ -44,6 +45,7 @@ class PublicView(APIView):
 
     authentication_classes = ()
     permission_classes = ()
+    http_method_names = ContractViewSet.http_method_names
 
 
 def actor_of(request: Request) -> Actor:
@@ -53,9 +55,7 @@ def actor_of(request: Request) -> Actor:
 def path_id(text: str, *, missing: type[DomainError] = ObjectNotFound) -> uuid.UUID:
     """The UUID in a path; anything else is an object that does not exist."""
     try:
-        if len(text) != 36:
-            raise ValueError(text)
-        return uuid.UUID(text)
+        return parse_id(text)
     except ValueError as error:
         raise missing() from error
 
