@@ -9,13 +9,15 @@ from typing import Any
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from config.doctor import (
-    KeyMalformed,
-    examine_values,
+from gateways.doctor import examine
+from gateways.keys import (
+    KeyUnreadable,
+    certificate_serial,
     load_certificate,
     load_private_key,
     load_public_key,
 )
+from tcmpay.common import clock
 
 FILE_BYTES_MAX = 64 * 1024
 SIGN_MODES = ("pubkey", "cert")
@@ -63,11 +65,14 @@ class _Section:
         path = self.folder / name
         try:
             if path.stat().st_size > FILE_BYTES_MAX:
-                raise KeyMalformed
+                raise ValueError("size")
             text = path.read_text(encoding="ascii").strip()
             load(text)
         except OSError as error:
             self.problems[f"{self.name}.{key}"] = f"{path}: {error.strerror}"
+            return ""
+        except KeyUnreadable as error:
+            self.problems[f"{self.name}.{key}"] = error.text
             return ""
         except ValueError:
             self.problems[f"{self.name}.{key}"] = _("文件内容不是应有的密钥或证书")
@@ -147,8 +152,8 @@ def _alipay(section: _Section) -> dict[str, str]:
 def _check_serial(section: _Section, certificate: str) -> None:
     given = section.text("platform_serial_no", is_required=False)
     if certificate and given:
-        serial = load_certificate(certificate).serial_number
-        if f"{serial:X}" != given.upper().lstrip("0"):
+        serial = certificate_serial(load_certificate(certificate))
+        if serial.lstrip("0") != given.upper().lstrip("0"):
             section.problems["wechat.platform_serial_no"] = _("与平台证书的序列号不一致")
 
 
@@ -157,6 +162,6 @@ def _doctor_problems(configs: Mapping[str, Mapping[str, str]]) -> dict[str, str 
     return {
         f"{method}.{finding.key}": finding.message
         for method, values in configs.items()
-        for finding in examine_values(method, values)
+        for finding in examine(method, values, now=clock.now())
         if finding.level == "error" and finding.key != "notify_url"
     }

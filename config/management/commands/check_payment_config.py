@@ -5,9 +5,10 @@ from django.core.management.base import BaseCommand, CommandParser
 from django.utils import translation
 from django.utils.translation import gettext as _
 
-from config.doctor import examine
+from config.doctor import examine_current
 from config.keys import KNOWN_KEYS
 from config.models import GatewayMethod
+from gateways.doctor import Finding
 
 
 class Command(BaseCommand):
@@ -24,7 +25,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         methods = [options["method"]] if options["method"] else list(KNOWN_KEYS)
         with translation.override(options["language"] or translation.get_language()):
-            found = {method: examine(method) for method in methods}
+            found = {method: examine_current(method) for method in methods}
             if options["json"]:
                 self._print_json(found)
             else:
@@ -32,7 +33,7 @@ class Command(BaseCommand):
         if any(finding.level == "error" for findings in found.values() for finding in findings):
             raise SystemExit(1)
 
-    def _print_json(self, found: dict[str, list[Any]]) -> None:
+    def _print_json(self, found: dict[str, list[Finding]]) -> None:
         report = {
             method: [
                 {
@@ -47,12 +48,11 @@ class Command(BaseCommand):
         }
         self.stdout.write(json.dumps(report, ensure_ascii=False, indent=2))
 
-    def _print_text(self, found: dict[str, list[Any]]) -> None:
-        marks = {"error": _("错误"), "warning": _("提醒")}
+    def _print_text(self, found: dict[str, list[Finding]]) -> None:
+        marks = {"error": _("错误"), "warning": _("提醒"), "ok": _("正常")}
         for method, findings in found.items():
             self.stdout.write(f"{GatewayMethod(method).label} ({method})")
-            if not findings:
-                self.stdout.write("  " + _("配置完整"))
             for finding in findings:
-                line = f"  [{marks[finding.level]}] {finding.key}: {finding.message}"
+                about = f"{finding.key}: " if finding.key else ""
+                line = f"  [{marks[finding.level]}] {about}{finding.message}"
                 self.stdout.write(f"{line} → {finding.fix}" if finding.fix else line)
