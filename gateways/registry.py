@@ -11,9 +11,11 @@ from gateways.wechat import WechatGateway
 
 METHODS = ("wechat", "alipay")
 
+# With both gateways hanging at once, a web process of eight threads still has two to serve with.
+CALLS_MAX = 3
 # The only state that outlives a configuration: the circuit of a method stays open whatever
 # version of the configuration a call is made with.
-_GUARDS: Mapping[str, Guard] = {method: Guard() for method in METHODS}
+_GUARDS: Mapping[str, Guard] = {method: Guard(calls_max=CALLS_MAX) for method in METHODS}
 
 
 def build_gateway(

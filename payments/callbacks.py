@@ -49,13 +49,13 @@ def _receive(request: HttpRequest, method: str) -> HttpResponse:
     except GatewayUntrusted as error:
         logger.warning("callback_untrusted", extra={"method": method, "reason": str(error)})
         untrusted_record(incoming=incoming, reason=str(error))
-        return _http(_speaker(gateways, method).answer_callback(is_handled=False), failed_with=401)
+        return _http(_speaker(gateways, method).answer_callback(is_handled=False, status=401))
     try:
         callback_handle(incoming=incoming, notice=notice, is_mock=gateway.is_mock)
     except Exception:
         # Whatever went wrong, nothing was committed: ask the gateway to send it again.
         logger.exception("callback_failed")
-        return _http(gateway.answer_callback(is_handled=False), failed_with=500)
+        return _http(gateway.answer_callback(is_handled=False, status=500))
     return _http(gateway.answer_callback(is_handled=True))
 
 
@@ -88,7 +88,5 @@ def _speaker(gateways: list[Gateway], method: str) -> Gateway:
     return gateways[0] if gateways else MockGateway(method)
 
 
-def _http(answer: CallbackAnswer, *, failed_with: int | None = None) -> HttpResponse:
-    return HttpResponse(
-        answer.body, status=failed_with or answer.status, content_type=answer.content_type
-    )
+def _http(answer: CallbackAnswer) -> HttpResponse:
+    return HttpResponse(answer.body, status=answer.status, content_type=answer.content_type)

@@ -7,6 +7,10 @@ class OrderNotFound(ObjectNotFound):
     message = _("订单不存在")
 
 
+class NoCodeToShow(ObjectNotFound):
+    message = _("该订单没有可展示的支付二维码，请先发起支付")
+
+
 class OrderNotPayable(DomainError):
     code = "ORDER_NOT_PAYABLE"
     message = _("订单状态不正确")
@@ -72,3 +76,12 @@ class SyncTooOften(DomainError):
     code = "RATE_LIMITED"
     http_status = 429
     message = _("请求过于频繁，请稍后重试")
+
+
+class ExceptionNotFound(ObjectNotFound):
+    message = _("差错记录不存在")
+
+
+class ExceptionClosed(DomainError):
+    code = "EXCEPTION_CLOSED"
+    message = _("该差错已处理")

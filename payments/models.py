@@ -6,6 +6,7 @@ from django.utils.translation import gettext_lazy as _
 
 from payments.states import (
     Disposition,
+    ExceptionKind,
     OrderStatus,
     OrderType,
     PaymentMethod,
@@ -259,6 +260,8 @@ class PaymentCallback(models.Model):
     request_id = models.CharField(_("请求编号"), max_length=64, blank=True, default="")
     # A verified refund notice waits here for refunds' task; NULL: nothing to pick up.
     is_picked_up = models.BooleanField(null=True)
+    # What a verified refund notice says, as refunds' task needs it.
+    refund_notice = models.JSONField(null=True)
 
     class Meta:
         db_table = "payment_callbacks"
@@ -273,6 +276,55 @@ class PaymentCallback(models.Model):
 
     def __str__(self) -> str:
         return f"{self.payment_method} {self.out_trade_no} {self.verdict}"
+
+
+class PaymentException(models.Model):
+    """A money anomaly that a person has to look at: what, why, and what was done about it."""
+
+    id = id_field()
+    kind = models.CharField(_("类型"), max_length=32, choices=ExceptionKind)
+    # The fact behind it: told twice, it is still one case.
+    fact_key = models.CharField(max_length=120, unique=True)
+    payment_method = models.CharField(_("支付方式"), max_length=16, choices=PaymentMethod)
+    order = models.ForeignKey(
+        PaymentOrder,
+        on_delete=models.PROTECT,
+        null=True,
+        related_name="exceptions",
+        verbose_name=_("订单"),
+    )
+    transaction = models.ForeignKey(
+        PaymentTransaction,
+        on_delete=models.PROTECT,
+        null=True,
+        related_name="exceptions",
+        verbose_name=_("支付流水"),
+    )
+    out_trade_no = models.CharField(_("商户订单号"), max_length=64, blank=True, default="")
+    external_transaction_id = models.CharField(
+        _("网关交易号"), max_length=64, blank=True, default=""
+    )
+    amount = MoneyField(_("金额（元）"), null=True)
+    reason = models.CharField(_("说明"), max_length=500, blank=True, default="")
+    opened_at = models.DateTimeField(_("发现时间"), db_default=UtcNow())
+    closed_at = models.DateTimeField(_("处理时间"), null=True, blank=True)
+    closed_by = UUIDTextField(_("处理人"), null=True, blank=True)
+    resolution = models.CharField(_("处理说明"), max_length=500, blank=True, default="")
+
+    class Meta:
+        db_table = "payment_exceptions"
+        verbose_name = _("差错")
+        verbose_name_plural = _("差错")
+        permissions = (("close_exception", _("可以处理差错")),)
+        constraints = (
+            models.CheckConstraint(
+                condition=Q(kind__in=ExceptionKind.values), name="exception_kind_known"
+            ),
+        )
+        indexes = (models.Index(fields=("closed_at", "opened_at"), name="exception_open"),)
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.out_trade_no}"
 
 
 class PaymentCallbackBody(models.Model):

@@ -47,6 +47,21 @@ def applied_payment(order_id: UUID) -> PaymentTransaction | None:
     return PaymentTransaction.objects.filter(applied_order_id=order_id).first()
 
 
+def shown_code(order_id: UUID) -> str:
+    """The QR text of the order's newest open attempt; "" when it shows none."""
+    attempt = (
+        PaymentTransaction.objects.filter(
+            order_id=order_id,
+            transaction_type=TransactionType.PAYMENT,
+            status=TransactionStatus.PENDING,
+            is_close_owed=False,
+        )
+        .order_by("-initiated_at")
+        .first()
+    )
+    return str(((attempt.response_data if attempt else None) or {}).get("qr_code") or "")
+
+
 def surplus_payments() -> QuerySet[PaymentTransaction]:
     """Money that came late or twice and is not given back (or held for it) in full."""
     return PaymentTransaction.objects.filter(

@@ -1,6 +1,7 @@
 """The states of orders and attempts, and which may follow which: data, not branches."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from django.db import models
 from django.utils.translation import gettext_lazy as _
@@ -92,6 +93,33 @@ class Verdict(models.TextChoices):
     IGNORED = "ignored", _("无关通知")
     UNTRUSTED = "untrusted", _("验证失败")
 
+
+class ExceptionKind(models.TextChoices):
+    """Why a person has to look at money."""
+
+    WRONG_AMOUNT = "wrong_amount", _("金额不符")
+    MISMATCH = "mismatch", _("交易信息不符")
+    UNKNOWN_ORDER = "unknown_order", _("订单不存在")
+    LATE_PAYMENT = "late_payment", _("订单结束后到账")
+    SECOND_PAYMENT = "second_payment", _("重复支付")
+    REFUND_ABNORMAL = "refund_abnormal", _("退款异常")
+    REFUND_REFUSED = "refund_refused", _("退款被网关拒绝")
+    OUTSIDE_REFUND = "outside_refund", _("商户平台直接退款")
+
+
+# What staff should do about each, in the words of the exceptions list.
+EXCEPTION_ADVICE: Mapping[str, Any] = {
+    ExceptionKind.WRONG_AMOUNT: _("在商户平台核对该笔交易；如确已收款，请在商户平台原路退回并注明"),
+    ExceptionKind.MISMATCH: _("核对两个网关交易号；多收的一笔请在商户平台原路退回"),
+    ExceptionKind.UNKNOWN_ORDER: _("确认是否为其他系统的订单；如误收款，请在商户平台原路退回"),
+    ExceptionKind.LATE_PAYMENT: _("款项会自动原路退回；若策略为人工处理，请联系付款人后退款"),
+    ExceptionKind.SECOND_PAYMENT: _("款项会自动原路退回；若策略为人工处理，请退回多付的一笔"),
+    ExceptionKind.REFUND_ABNORMAL: _(
+        "在商户平台处理异常退款（如更换收款账户），系统会自动更新结果"
+    ),
+    ExceptionKind.REFUND_REFUSED: _("查看拒绝原因，处理后在退款页面点击重试"),
+    ExceptionKind.OUTSIDE_REFUND: _("核对商户平台的退款操作；金额已计入该支付的退款"),
+}
 
 # Verified, but staff have to look at them.
 HELD_VERDICTS = frozenset({Verdict.WRONG_AMOUNT, Verdict.MISMATCH, Verdict.UNKNOWN_ORDER})

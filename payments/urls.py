@@ -5,6 +5,7 @@ from payments.views import OrderViewSet, PayViewSet
 urlpatterns = [
     path("orders", OrderViewSet.as_view({"post": "create", "get": "list"})),
     path("orders/<str:order_id>", OrderViewSet.as_view({"get": "retrieve"})),
+    path("orders/<str:order_id>/qr.svg", OrderViewSet.as_view({"get": "qr"})),
     path("orders/<str:order_id>/cancel", OrderViewSet.as_view({"put": "cancel"})),
     path("orders/<str:order_id>/sync", OrderViewSet.as_view({"post": "sync"})),
     path("pay", PayViewSet.as_view({"post": "pay"})),

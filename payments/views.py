@@ -3,14 +3,17 @@
 from typing import Any
 from uuid import UUID
 
+import segno
+from django.http import HttpResponse
 from django.utils.translation import gettext_lazy as _
+from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from gateways.interface import PaymentStart
 from payments import selectors
-from payments.errors import OrderNotFound
+from payments.errors import NoCodeToShow, OrderNotFound
 from payments.models import PaymentOrder, PaymentTransaction
 from payments.serializers import (
     ORDER_FIELDS,
@@ -69,6 +72,7 @@ class OrderViewSet(ContractViewSet):
         "create": EVERYONE,
         "list": EVERYONE,
         "retrieve": EVERYONE,
+        "qr": OWNERS_AND_ADMIN,
         "cancel": OWNERS_AND_ADMIN,
         "sync": OWNERS_AND_ADMIN,
     }
@@ -132,12 +136,22 @@ class OrderViewSet(ContractViewSet):
         responses={200: enveloped("Order", OrderSchema()), **refusals(401, 403, 404, 429)},
     )
     def retrieve(self, request: Request, order_id: str) -> Response:
-        order_key = path_id(order_id, missing=OrderNotFound)
-        order = PaymentOrder.objects.filter(id=order_key).first()
-        if order is None:
-            raise OrderNotFound()
-        ensure_may_see(actor_of(request), order.user_id, readers=READERS)
-        return success(_("获取订单成功"), order_detail(order))
+        return success(_("获取订单成功"), order_detail(self._visible(request, order_id)))
+
+    @extend_schema(
+        summary="支付二维码（SVG）",
+        responses={
+            (200, "image/svg+xml"): OpenApiTypes.STR,
+            **refusals(401, 403, 404, 429),
+        },
+    )
+    def qr(self, request: Request, order_id: str) -> HttpResponse:
+        order = self._visible(request, order_id)
+        code = selectors.shown_code(order.id)
+        if not code:
+            raise NoCodeToShow()
+        drawing = segno.make(code, error="m").svg_inline(scale=6, border=4, svgns=True)
+        return HttpResponse(drawing, content_type="image/svg+xml")
 
     @extend_schema(
         summary="取消订单",
@@ -163,6 +177,15 @@ class OrderViewSet(ContractViewSet):
             actor=actor_of(request), order_id=path_id(order_id, missing=OrderNotFound)
         )
         return success(_("订单状态已同步"), order_detail(order))
+
+    @staticmethod
+    def _visible(request: Request, order_id: str) -> PaymentOrder:
+        order_key = path_id(order_id, missing=OrderNotFound)
+        order = PaymentOrder.objects.filter(id=order_key).first()
+        if order is None:
+            raise OrderNotFound()
+        ensure_may_see(actor_of(request), order.user_id, readers=READERS)
+        return order
 
 
 def pay_answer(result: attempts.PayResult) -> Response:

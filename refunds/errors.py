@@ -17,6 +17,11 @@ class RefundExceedsPaid(DomainError):
     message = _("退款金额不能大于可退金额")
 
 
+class TooManyRefunds(DomainError):
+    code = "REFUND_LIMIT"
+    message = _("该支付的退款次数已达支付渠道上限，请联系客服")
+
+
 class RefundAlreadyReviewed(DomainError):
     code = "REFUND_ALREADY_REVIEWED"
     message = _("退款申请已处理")

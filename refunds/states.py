@@ -35,6 +35,9 @@ class RefundCause(models.TextChoices):
     REQUESTED = "requested", _("用户或客服申请")
     LATE_PAYMENT = "late_payment", _("订单结束后到账，自动退回")
     SECOND_PAYMENT = "second_payment", _("重复支付，自动退回")
+    OUTSIDE = "outside", _("商户平台直接退款")
 
 
-AUTOMATIC_CAUSES = frozenset({RefundCause.LATE_PAYMENT, RefundCause.SECOND_PAYMENT})
+SURPLUS_CAUSES = frozenset({RefundCause.LATE_PAYMENT, RefundCause.SECOND_PAYMENT})
+# Refunds that nobody reviews here: surplus money was never ours, an outside one is done already.
+AUTOMATIC_CAUSES = SURPLUS_CAUSES | {RefundCause.OUTSIDE}

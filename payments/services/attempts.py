@@ -280,7 +280,7 @@ def _after_refusal(attempt: PaymentTransaction, error: GatewayRejected) -> None:
     if error.reason == RejectReason.TOO_SOON:
         _note_start_error(attempt, error.code, error.message)
         raise GatewayDown() from error
-    _fail_attempt(attempt.id, error.code or "REJECTED", error.message)
+    attempt_give_up(attempt.id, error.code or "REJECTED", error.message)
     if error.reason in {RejectReason.NUMBER_BURNT, RejectReason.CHANGED_REQUEST}:
         raise _NumberBurnt from error
 
@@ -290,7 +290,11 @@ def _keep_start(attempt: PaymentTransaction, start: PaymentStart, actor: Actor) 
     order = order_lock(attempt.order_id)
     PaymentTransaction.objects.filter(id=attempt.id).update(
         prepay_id=start.prepay_id or None,
-        response_data=dict(start.raw),
+        response_data={
+            "payment_url": start.payment_url,
+            "qr_code": start.qr_code,
+            "answer": dict(start.raw),
+        },
         error_code=None,
         error_message=None,
     )
@@ -307,7 +311,8 @@ def _note_start_error(attempt: PaymentTransaction, code: str, message: str) -> N
 
 
 @money_unit
-def _fail_attempt(attempt_id: UUID, code: str, message: str) -> None:
+def attempt_give_up(attempt_id: UUID, code: str, message: str) -> None:
+    """Fail an attempt that is pending still; proof of payment may make it a success later."""
     attempt = _lock_attempt(attempt_id)
     if attempt.status == TransactionStatus.PENDING:
         attempt_fail(attempt, code=code, message=message)
@@ -355,7 +360,7 @@ def attempt_close(attempt: PaymentTransaction) -> None:
     elif closed is CloseState.NOT_FOUND and _may_still_be_opened(attempt):
         owe_close(attempt.id, check_after=OWED_CLOSE_CHECK)
     else:
-        _fail_attempt(attempt.id, "CLOSED", _("未支付，已在网关关闭"))
+        attempt_give_up(attempt.id, "CLOSED", _("未支付，已在网关关闭"))
 
 
 def attempt_check(attempt_id: UUID) -> TradeState:

@@ -3,19 +3,25 @@
 import hashlib
 import logging
 from dataclasses import dataclass
+from uuid import UUID
 
+from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
-from gateways.interface import CallbackNotice, CallbackRequest
+from gateways.interface import CallbackNotice, CallbackRequest, RefundReport
 from payments.models import PaymentCallback, PaymentCallbackBody
 from payments.services.settlement import Settlement, settle
 from payments.states import Verdict
 from tcmpay.common import clock
+from tcmpay.common.bell import ring
 from tcmpay.common.db import money_unit
 from tcmpay.common.request_id import current_request_id
 from tcmpay.guard.services import hit_count
 
 logger = logging.getLogger(__name__)
+
+# The upper room's task, rung by its name: the callback's row is the queue.
+REFUND_NOTICES_TASK = "refunds.take_notices"
 
 BODY_KEPT_MAX = 16_384
 HEADERS_KEPT = (
@@ -61,6 +67,7 @@ def callback_handle(
         amount=amount if amount is not None and 0 <= amount < 10**8 else None,
         transaction=settlement.transaction,
         is_picked_up=False if refund else None,
+        refund_notice=_refund_notice(refund) if refund else None,
         **_envelope(incoming),
     )
     callback.save(force_insert=True)
@@ -69,6 +76,8 @@ def callback_handle(
         headers=_kept_headers(incoming),
         body=_kept_body(incoming),
     ).save(force_insert=True)
+    if refund:
+        ring(REFUND_NOTICES_TASK)
     return callback
 
 
@@ -78,6 +87,28 @@ def _settlement(method: str, notice: CallbackNotice, is_mock: bool) -> Settlemen
     if notice.refund is not None:
         return Settlement(Verdict.REFUND_NOTICE)
     return Settlement(Verdict.IGNORED, reason=_("不认识的事件类型"))
+
+
+def _refund_notice(refund: RefundReport) -> dict[str, str | None]:
+    return {
+        "out_refund_no": refund.out_refund_no,
+        "state": str(refund.state),
+        "refund_id": refund.refund_id,
+        "out_trade_no": refund.out_trade_no,
+        "transaction_id": refund.transaction_id,
+        "amount": str(refund.amount) if refund.amount is not None else None,
+        "completed_at": refund.completed_at.isoformat() if refund.completed_at else None,
+    }
+
+
+def refund_notices_waiting() -> QuerySet[PaymentCallback]:
+    """Verified refund notices that refunds' task has not taken yet, oldest first."""
+    return PaymentCallback.objects.filter(is_picked_up=False).order_by("received_at")
+
+
+def refund_notice_taken(callback_id: UUID) -> None:
+    """Refunds' task has dealt with the notice; inside the caller's unit or after it."""
+    PaymentCallback.objects.filter(id=callback_id, is_picked_up=False).update(is_picked_up=True)
 
 
 def untrusted_record(*, incoming: Incoming, reason: str) -> None:

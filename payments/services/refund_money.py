@@ -1,7 +1,10 @@
 """The payments' side of refunds: what they hold of a payment, and their transactions."""
 
+from datetime import datetime
 from typing import Any
 from uuid import UUID
+
+from django.db.models import Max
 
 from payments.models import PaymentTransaction
 from payments.services.settlement import transaction_transition
@@ -48,6 +51,19 @@ def _set_reserved(payment: PaymentTransaction, reserved: Money) -> None:
     ).update(refund_reserved=reserved)
     ensure_one(updated, payment.transaction_no)
     payment.refund_reserved = reserved
+
+
+def last_refund_started_at(payment: PaymentTransaction, *, other_than: UUID) -> datetime | None:
+    """When the newest other refund of this order at this gateway was first sent."""
+    return (
+        PaymentTransaction.objects.filter(
+            order_id=payment.order_id,
+            payment_method=payment.payment_method,
+            transaction_type=TransactionType.REFUND,
+        )
+        .exclude(refund_id=other_than)
+        .aggregate(newest=Max("initiated_at"))["newest"]
+    )
 
 
 def refund_transaction_begin(

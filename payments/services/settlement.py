@@ -7,10 +7,12 @@ from django.utils.translation import gettext as _
 
 from gateways.interface import TradeReport, TradeState
 from payments.models import PaymentOrder, PaymentTransaction
+from payments.services.exceptions import exception_open
 from payments.services.orders import order_lock, order_transition
 from payments.states import (
     TRANSACTION_TRANSITIONS,
     Disposition,
+    ExceptionKind,
     OrderStatus,
     TransactionStatus,
     TransactionType,
@@ -93,7 +95,7 @@ def settle(*, method: str, report: TradeReport, is_mock: bool = False) -> Settle
         transaction_type=TransactionType.PAYMENT,
     ).first()
     if attempt is None:
-        return Settlement(Verdict.UNKNOWN_ORDER, reason=_("没有这个商户订单号"))
+        return _settle_unknown(method, report)
     order = order_lock(attempt.order_id)
     attempt = PaymentTransaction.objects.select_for_update().get(id=attempt.id)
     if report.state is TradeState.PAID:
@@ -103,18 +105,50 @@ def settle(*, method: str, report: TradeReport, is_mock: bool = False) -> Settle
     return Settlement(Verdict.NOT_PAID, attempt)
 
 
+def _settle_unknown(method: str, report: TradeReport) -> Settlement:
+    reason = _("没有这个商户订单号")
+    if report.state is TradeState.PAID:
+        exception_open(
+            ExceptionKind.UNKNOWN_ORDER,
+            method=method,
+            fact=f"{report.out_trade_no}:{report.transaction_id}",
+            out_trade_no=report.out_trade_no,
+            external_transaction_id=report.transaction_id,
+            amount=report.amount,
+            reason=reason,
+        )
+    return Settlement(Verdict.UNKNOWN_ORDER, reason=reason)
+
+
+def _hold(
+    kind: ExceptionKind, attempt: PaymentTransaction, report: TradeReport, reason: str
+) -> Settlement:
+    """Money that a gateway reports but that can't be ours as it stands: staff decide."""
+    exception_open(
+        kind,
+        method=attempt.payment_method,
+        fact=f"{attempt.out_trade_no}:{report.transaction_id}:{report.amount}",
+        attempt=attempt,
+        out_trade_no=report.out_trade_no,
+        external_transaction_id=report.transaction_id,
+        amount=report.amount,
+        reason=reason,
+    )
+    return Settlement(Verdict(kind), attempt, reason)
+
+
 def _settle_paid(
     order: PaymentOrder, attempt: PaymentTransaction, report: TradeReport, is_mock: bool
 ) -> Settlement:
     external_id = _external_id(attempt, report, is_mock)
     if attempt.status == TransactionStatus.SUCCESS:
         if attempt.external_transaction_id != external_id and not attempt.is_mock:
-            return Settlement(Verdict.MISMATCH, attempt, _("网关交易号与已入账的不一致"))
+            return _hold(ExceptionKind.MISMATCH, attempt, report, _("网关交易号与已入账的不一致"))
         return Settlement(Verdict.REPEAT, attempt)
     if problem := _amount_problem(attempt, report):
-        return Settlement(Verdict.WRONG_AMOUNT, attempt, problem)
+        return _hold(ExceptionKind.WRONG_AMOUNT, attempt, report, problem)
     if _is_taken(attempt, external_id):
-        return Settlement(Verdict.MISMATCH, attempt, _("网关交易号已属于另一笔流水"))
+        return _hold(ExceptionKind.MISMATCH, attempt, report, _("网关交易号已属于另一笔流水"))
     disposition = _disposition(order)
     is_applied = disposition is Disposition.APPLIED
     transaction_transition(
@@ -134,7 +168,29 @@ def _settle_paid(
     )
     if is_applied:
         mark_paid(order, attempt)
+    else:
+        _report_surplus(attempt, report)
     return Settlement(VERDICT_OF_DISPOSITION[disposition], attempt)
+
+
+SURPLUS_KINDS = {
+    Disposition.LATE: ExceptionKind.LATE_PAYMENT,
+    Disposition.SECOND: ExceptionKind.SECOND_PAYMENT,
+}
+
+
+def _report_surplus(attempt: PaymentTransaction, report: TradeReport) -> None:
+    kind = SURPLUS_KINDS[Disposition(attempt.disposition)]
+    exception_open(
+        kind,
+        method=attempt.payment_method,
+        fact=str(attempt.id),
+        attempt=attempt,
+        out_trade_no=report.out_trade_no,
+        external_transaction_id=report.transaction_id,
+        amount=attempt.amount,
+        reason=str(kind.label),
+    )
 
 
 def mark_paid(order: PaymentOrder, attempt: PaymentTransaction) -> None:

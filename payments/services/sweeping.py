@@ -5,13 +5,14 @@ from datetime import timedelta
 from uuid import UUID
 
 from django.db.models import F
+from django.utils.translation import gettext as _
 
 from gateways.errors import GatewayError, GatewayRejected
 from gateways.interface import TradeState
 from payments.errors import OrderNotFound, SyncTooOften
 from payments.models import PaymentOrder, PaymentTransaction
-from payments.services.attempts import attempt_check, attempt_close
-from payments.states import TransactionStatus, TransactionType
+from payments.services.attempts import attempt_check, attempt_close, attempt_give_up
+from payments.states import PaymentMethod, TransactionStatus, TransactionType
 from tcmpay.common import clock
 from tcmpay.common.actor import Actor, Role
 from tcmpay.common.errors import Forbidden
@@ -23,6 +24,7 @@ SWEEP_BATCH = 200
 # Seconds until the next question, by how often we asked: quick at first, then patient.
 BACKOFF_SECONDS = (60, 60, 120, 300, 600, 900, 1800)
 SYNCS_PER_MINUTE = 6
+NEVER_ARRIVED_AFTER = timedelta(minutes=5)
 
 
 def attempts_sweep() -> int:
@@ -42,12 +44,23 @@ def _sweep_one(attempt: PaymentTransaction) -> bool:
         if attempt.is_close_owed:
             attempt_close(attempt)
         else:
-            attempt_check(attempt.id)
+            _fail_if_never_arrived(attempt, attempt_check(attempt.id))
     except GatewayError as error:
         # Our own trouble or the gateway's never ends an attempt: it is asked about again.
         level = logging.ERROR if isinstance(error, GatewayRejected) else logging.WARNING
         logger.log(level, "attempt_check_failed", extra={"error": str(error)})
     return True
+
+
+def _fail_if_never_arrived(attempt: PaymentTransaction, state: TradeState) -> None:
+    """WeChat knows every number it was asked for: one that it doesn't know never arrived.
+
+    Alipay knows a trade only once its buyer opened it, so there NOT_FOUND means "not yet".
+    """
+    is_old = clock.now() >= attempt.initiated_at + NEVER_ARRIVED_AFTER
+    is_wechat = attempt.payment_method == PaymentMethod.WECHAT
+    if state is TradeState.NOT_FOUND and is_wechat and is_old:
+        attempt_give_up(attempt.id, "NOT_FOUND", _("请求未到达网关，请重新发起支付"))
 
 
 def _claim_check(attempt: PaymentTransaction) -> bool:

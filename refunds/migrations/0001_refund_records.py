@@ -34,7 +34,7 @@ class Migration(migrations.Migration):
                 ('completed_at', models.DateTimeField(blank=True, null=True, verbose_name='完成时间')),
                 ('created_at', models.DateTimeField(db_default=tcmpay.common.fields.UtcNow(), verbose_name='申请时间')),
                 ('updated_at', models.DateTimeField(db_default=tcmpay.common.fields.UtcNow(), verbose_name='更新时间')),
-                ('cause', models.CharField(choices=[('requested', '用户或客服申请'), ('late_payment', '订单结束后到账，自动退回'), ('second_payment', '重复支付，自动退回')], db_default='requested', default='requested', max_length=20, verbose_name='缘由')),
+                ('cause', models.CharField(choices=[('requested', '用户或客服申请'), ('late_payment', '订单结束后到账，自动退回'), ('second_payment', '重复支付，自动退回'), ('outside', '商户平台直接退款')], db_default='requested', default='requested', max_length=20, verbose_name='缘由')),
                 ('approvals_needed', models.PositiveSmallIntegerField(db_default=1, default=1, verbose_name='尚需审批')),
                 ('completed_on', models.DateField(blank=True, null=True, verbose_name='完成日')),
                 ('next_check_at', models.DateTimeField(blank=True, null=True, verbose_name='下次处理')),
@@ -50,7 +50,7 @@ class Migration(migrations.Migration):
                 'db_table': 'refund_records',
                 'permissions': (('review_refund', '可以审核退款'),),
                 'indexes': [models.Index(fields=['user_id', 'created_at', 'id'], name='refund_user_created'), models.Index(fields=['created_at', 'id'], name='refund_created'), models.Index(fields=['status', 'created_at'], name='refund_status_created'), models.Index(fields=['next_check_at'], name='refund_next_check'), models.Index(fields=['completed_on', 'refund_amount'], name='refund_day')],
-                'constraints': [models.CheckConstraint(condition=models.Q(('refund_amount__gt', 0), ('refund_amount__lte', Decimal('99999999.99'))), name='refund_is_amount'), models.CheckConstraint(condition=models.Q(('status__in', ['pending', 'processing', 'success', 'failed', 'cancelled'])), name='refund_status_known'), models.CheckConstraint(condition=models.Q(('cause__in', ['requested', 'late_payment', 'second_payment'])), name='refund_cause_known'), models.CheckConstraint(condition=models.Q(models.Q(('completed_at__isnull', False), ('status', 'success')), models.Q(('status', 'success'), _negated=True), _connector='OR'), name='refund_success_has_time')],
+                'constraints': [models.CheckConstraint(condition=models.Q(('refund_amount__gt', 0), ('refund_amount__lte', Decimal('99999999.99'))), name='refund_is_amount'), models.CheckConstraint(condition=models.Q(('status__in', ['pending', 'processing', 'success', 'failed', 'cancelled'])), name='refund_status_known'), models.CheckConstraint(condition=models.Q(('cause__in', ['requested', 'late_payment', 'second_payment', 'outside'])), name='refund_cause_known'), models.CheckConstraint(condition=models.Q(models.Q(('completed_at__isnull', False), ('status', 'success')), models.Q(('status', 'success'), _negated=True), _connector='OR'), name='refund_success_has_time')],
             },
         ),
     ]

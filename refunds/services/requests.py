@@ -22,11 +22,13 @@ from refunds.errors import (
     RefundExceedsPaid,
     RefundNotWithdrawable,
     SelfReview,
+    TooManyRefunds,
 )
+from refunds.limits import LIMITS
 from refunds.models import Refund, RefundApproval
 from refunds.services.states import AUDIT_OBJECT, refund_lock, refund_transition
 from refunds.services.submission import balance_refund_complete, refund_send_to_gateway
-from refunds.states import RefundCause, RefundStatus
+from refunds.states import RESERVING_STATUSES, RefundCause, RefundStatus
 from tcmpay.audit.services import audit_record
 from tcmpay.common import clock
 from tcmpay.common.actor import Actor, Role
@@ -74,6 +76,7 @@ def _request(
     if actor.role not in REVIEWERS and not actor.owns(order.user_id):
         raise Forbidden()
     payment = _refundable_payment(order)
+    _ensure_within_count(payment)
     try:
         refund_reserve(payment, amount)
     except RefundExceedsPayment as error:
@@ -94,6 +97,13 @@ def _refundable_payment(order: PaymentOrder) -> PaymentTransaction:
     if payment is None:
         raise OrderNotRefundable(status=order.status)
     return payment_lock(payment.id)
+
+
+def _ensure_within_count(payment: PaymentTransaction) -> None:
+    limit = LIMITS[payment.payment_method].refunds_max
+    held = Refund.objects.filter(transaction=payment, status__in=RESERVING_STATUSES).count()
+    if limit is not None and held >= limit:
+        raise TooManyRefunds(count=held)
 
 
 def refund_insert(

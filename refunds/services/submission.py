@@ -1,7 +1,7 @@
 """Giving the money back: to the balance at once, through a gateway in three phases."""
 
 import logging
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.utils.translation import gettext as _
@@ -12,17 +12,20 @@ from gateways.errors import GatewayRejected, GatewayUnknown, GatewayUntrusted, R
 from gateways.interface import RefundReport, RefundRequest, RefundState
 from payments.channels import refund_channel_of
 from payments.models import PaymentOrder, PaymentTransaction
+from payments.services.exceptions import exception_open, exception_settle
 from payments.services.orders import order_refunds_changed
 from payments.services.refund_money import (
     RefundExceedsPayment,
+    last_refund_started_at,
     refund_release,
     refund_reserve,
     refund_transaction_begin,
     refund_transaction_fail,
     refund_transaction_succeed,
 )
-from payments.states import Disposition
+from payments.states import Disposition, ExceptionKind
 from refunds.errors import RefundExceedsPaid, RefundNotRetryable
+from refunds.limits import LIMITS
 from refunds.models import Refund
 from refunds.selectors import refunded_total
 from refunds.services.states import refund_lock, refund_transition
@@ -48,7 +51,7 @@ def balance_refund_complete(
     refund_transaction_begin(
         payment=payment, refund_id=refund.id, amount=refund.refund_amount, actor=actor
     )
-    _finish(refund, payment, actor=actor, external_id="", response=None)
+    refund_finish(refund, payment, actor=actor, external_id="", response=None)
     balance_credit(
         user_id=order.user_id,
         amount=refund.refund_amount,
@@ -113,6 +116,9 @@ def _begin_submission(
     now = clock.now()
     if refund.next_check_at is not None and refund.next_check_at > now:
         return None
+    if wait_until := _too_soon(refund, payment):
+        Refund.objects.filter(id=refund.id).update(next_check_at=wait_until)
+        return None
     refund_transaction_begin(
         payment=payment, refund_id=refund.id, amount=refund.refund_amount, actor=SYSTEM
     )
@@ -121,6 +127,15 @@ def _begin_submission(
     refund.next_check_at = now + timedelta(seconds=wait)
     refund.save(update_fields=["submissions", "next_check_at"])
     return refund, payment
+
+
+def _too_soon(refund: Refund, payment: PaymentTransaction) -> datetime | None:
+    """Until when this gateway wants no further refund of the same order, if it is too soon."""
+    if payment.is_mock or refund.submissions > 0:
+        return None
+    newest = last_refund_started_at(payment, other_than=refund.id)
+    allowed_at = newest + LIMITS[payment.payment_method].spacing if newest else None
+    return allowed_at if allowed_at and allowed_at > clock.now() else None
 
 
 @money_unit
@@ -136,7 +151,9 @@ def refund_report_apply(*, refund_id: UUID, report: RefundReport) -> None:
         _fail(refund, payment, actor, code="CLOSED", message=_("网关已关闭该退款，可重试"))
         Refund.objects.filter(id=refund.id).update(number_generation=refund.number_generation + 1)
     elif report.state is RefundState.ABNORMAL:
-        _note(refund, ABNORMAL, _("退款异常：请在商户平台处理，处理后系统会自动更新"), report)
+        message = _("退款异常：请在商户平台处理，处理后系统会自动更新")
+        _note(refund, ABNORMAL, message, report)
+        _open_case(ExceptionKind.REFUND_ABNORMAL, refund, payment, message)
     elif report.state is RefundState.PROCESSING:
         _note(refund, "", "", report)
 
@@ -150,7 +167,7 @@ def _succeed(
     if refund.status == RefundStatus.FAILED:
         # A failed refund freed its amount; proof that it happened takes it again.
         refund_reserve(payment, refund.refund_amount)
-    _finish(
+    refund_finish(
         refund,
         payment,
         actor=actor,
@@ -159,7 +176,7 @@ def _succeed(
     )
 
 
-def _finish(
+def refund_finish(
     refund: Refund,
     payment: PaymentTransaction,
     *,
@@ -185,12 +202,46 @@ def _finish(
         error_code="",
         error_message="",
     )
+    _settle_cases(refund, payment, actor)
     if payment.disposition == Disposition.APPLIED:
         order_refunds_changed(
             refund.order_id,
             refunded_total=refunded_total(payment.id),
             actor=actor,
             reason=refund.refund_no,
+        )
+
+
+def _open_case(
+    kind: ExceptionKind, refund: Refund, payment: PaymentTransaction, reason: str
+) -> None:
+    exception_open(
+        kind,
+        method=payment.payment_method,
+        fact=str(refund.id),
+        attempt=payment,
+        out_trade_no=payment.out_trade_no or "",
+        external_transaction_id=payment.trade_no or "",
+        amount=refund.refund_amount,
+        reason=f"{refund.refund_no}: {reason}",
+    )
+
+
+def _settle_cases(refund: Refund, payment: PaymentTransaction, actor: Actor) -> None:
+    """Cases that this success answers close themselves."""
+    facts = {
+        ExceptionKind.REFUND_ABNORMAL: refund.id,
+        ExceptionKind.REFUND_REFUSED: refund.id,
+        ExceptionKind.LATE_PAYMENT: payment.id,
+        ExceptionKind.SECOND_PAYMENT: payment.id,
+    }
+    for kind, fact in facts.items():
+        exception_settle(
+            kind,
+            method=payment.payment_method,
+            fact=str(fact),
+            resolution=_("已原路退回 %(number)s") % {"number": refund.refund_no},
+            actor=actor,
         )
 
 
@@ -233,6 +284,7 @@ def _fail(
         error_code=code[:64],
         error_message=message[:500],
     )
+    _open_case(ExceptionKind.REFUND_REFUSED, refund, payment, message)
 
 
 def _note(refund: Refund, code: str, message: str, report: RefundReport | None) -> None:

@@ -15,7 +15,7 @@ from refunds.models import Refund
 from refunds.services.requests import refund_insert
 from refunds.services.states import refund_transition
 from refunds.services.submission import refund_send_to_gateway
-from refunds.states import RefundCause, RefundStatus
+from refunds.states import SURPLUS_CAUSES, RefundCause, RefundStatus
 from tcmpay.common import clock
 from tcmpay.common.actor import SYSTEM
 from tcmpay.common.db import money_unit
@@ -76,4 +76,4 @@ def surplus_refund_begin(transaction_id: UUID, order_id: UUID) -> Refund | None:
 
 
 def _was_tried(payment: PaymentTransaction) -> bool:
-    return Refund.objects.filter(transaction=payment, cause__in=CAUSES.values()).exists()
+    return Refund.objects.filter(transaction=payment, cause__in=SURPLUS_CAUSES).exists()
