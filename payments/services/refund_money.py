@@ -4,8 +4,6 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Max
-
 from payments.models import PaymentTransaction
 from payments.services.settlement import transaction_transition
 from payments.states import PaymentMethod, TransactionStatus, TransactionType
@@ -55,15 +53,12 @@ def _set_reserved(payment: PaymentTransaction, reserved: Money) -> None:
 
 def last_refund_started_at(payment: PaymentTransaction, *, other_than: UUID) -> datetime | None:
     """When the newest other refund of this order at this gateway was first sent."""
-    return (
-        PaymentTransaction.objects.filter(
-            order_id=payment.order_id,
-            payment_method=payment.payment_method,
-            transaction_type=TransactionType.REFUND,
-        )
-        .exclude(refund_id=other_than)
-        .aggregate(newest=Max("initiated_at"))["newest"]
-    )
+    others = PaymentTransaction.objects.filter(
+        order_id=payment.order_id,
+        payment_method=payment.payment_method,
+        transaction_type=TransactionType.REFUND,
+    ).exclude(refund_id=other_than)
+    return others.order_by("-initiated_at").values_list("initiated_at", flat=True).first()
 
 
 def refund_transaction_begin(
