@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
 FEE_RATE_PER_MILLE = 6
 
-HEAD = "交易时间 公众账号ID 商户号 特约商户号 设备号 微信订单号 商户订单号 用户标识 交易类型 交易状态 付款银行 货币种类 应结订单金额 代金券金额"
+HEAD = (
+    "交易时间 公众账号ID 商户号 特约商户号 设备号 微信订单号 商户订单号 "
+    "用户标识 交易类型 交易状态 付款银行 货币种类 应结订单金额 代金券金额"
+)
 REFUND_TIMES = "退款申请时间 退款成功时间"
 REFUND_PART = "微信退款单号 商户退款单号 退款金额 充值券退款金额 退款类型 退款状态"
 TAIL = "商品名称 商户数据包 手续费 费率 订单金额"
@@ -60,8 +63,17 @@ REFUND_STATES = {
     RefundStatus.ABNORMAL: "CHANGE",
 }
 
-ALIPAY_COLUMNS = "支付宝交易号,商户订单号,业务类型,商品名称,创建时间,完成时间,门店编号,门店名称,操作员,终端号,对方账户,订单金额（元）,商家实收（元）,支付宝红包（元）,集分宝（元）,支付宝优惠（元）,商家优惠（元）,券核销金额（元）,券名称,商家红包消费金额（元）,卡消费金额（元）,退款批次号/请求号,服务费（元）,分润（元）,备注"
-ALIPAY_ACCOUNT_COLUMNS = "账务流水号,业务流水号,商户订单号,商品名称,发生时间,对方账号,收入金额（+元）,支出金额（-元）,账户余额（元）,交易渠道,业务类型,备注"
+ALIPAY_COLUMNS = (
+    "支付宝交易号,商户订单号,业务类型,商品名称,创建时间,完成时间,门店编号,"
+    "门店名称,操作员,终端号,对方账户,订单金额（元）,商家实收（元）,"
+    "支付宝红包（元）,集分宝（元）,支付宝优惠（元）,商家优惠（元）,"
+    "券核销金额（元）,券名称,商家红包消费金额（元）,卡消费金额（元）,"
+    "退款批次号/请求号,服务费（元）,分润（元）,备注"
+)
+ALIPAY_ACCOUNT_COLUMNS = (
+    "账务流水号,业务流水号,商户订单号,商品名称,发生时间,对方账号,"
+    "收入金额（+元）,支出金额（-元）,账户余额（元）,交易渠道,业务类型,备注"
+)
 
 
 def day_trades(machine: Machine, channel: str, start: float, end: float) -> list[Trade]:
@@ -70,7 +82,10 @@ def day_trades(machine: Machine, channel: str, start: float, end: float) -> list
 
 
 def day_refunds(machine: Machine, channel: str, start: float, end: float) -> list[Refund]:
-    where = "channel = ? AND created_at >= ? AND created_at < ? AND status <> 'CLOSED' ORDER BY created_at, id"
+    where = (
+        "channel = ? AND created_at >= ? AND created_at < ? AND status <> 'CLOSED' "
+        "ORDER BY created_at, id"
+    )
     return machine.store.find(Refund, where, channel, start, end)
 
 
@@ -288,7 +303,8 @@ def frame(machine: Machine, kind: str, start: float, end: float, inner: list[str
     return [
         f"#支付宝{kind}查询",
         f"#账号：[{machine.keys.alipay['seller_id']}0156]",
-        f"#起始日期：[{clock.beijing(start):%Y年%m月%d日} 00:00:00]   终止日期：[{last:%Y年%m月%d日} 24:00:00]",
+        f"#起始日期：[{clock.beijing(start):%Y年%m月%d日} 00:00:00]   "
+        f"终止日期：[{last:%Y年%m月%d日} 24:00:00]",
         f"#-----------------------------------------{kind}列表----------------------------------------",
         *inner,
         f"#-----------------------------------------{kind}列表结束------------------------------------",
