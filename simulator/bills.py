@@ -108,7 +108,8 @@ def wechat_file(lines: list[str]) -> bytes:
 
 
 def one_line(text: str) -> str:
-    return text.replace("\r", "\\r").replace("\n", "\\n")
+    """No line ends, and no backticks: they begin the next cell."""
+    return text.replace("\r", "\\r").replace("\n", "\\n").replace("`", "'")
 
 
 def wechat_trade_bill(machine: Machine, day: date, bill_type: str) -> bytes | None:

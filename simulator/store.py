@@ -213,14 +213,14 @@ class Store:
             raise LookupError(f"no {TABLES[kind]} {row_id}")
         return found
 
-    def insert(self, kind: type[T], **columns: Any) -> T:
+    def insert(self, kind: type[T], /, **columns: Any) -> T:
         marks = ", ".join("?" * len(columns))
         sql = f"INSERT INTO {TABLES[kind]} ({', '.join(columns)}) VALUES ({marks})"
         with self.deed():
             row_id = self._db.execute(sql, tuple(columns.values())).lastrowid
             return self.get(kind, row_id or 0)
 
-    def update(self, row: R, **columns: Any) -> R:
+    def update(self, row: R, /, **columns: Any) -> R:
         changes = ", ".join(f"{name} = ?" for name in columns)
         sql = f"UPDATE {TABLES[type(row)]} SET {changes} WHERE id = ?"
         with self.deed():
