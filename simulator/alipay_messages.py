@@ -1,0 +1,154 @@
+"""What Alipay says about payments, and its three signature rules (alipay.md sections 3 and 9)."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+from simulator import clock, keys
+from simulator.money import yuan
+from simulator.store import WAS_PAID, Notice, Trade, TradeState
+
+if TYPE_CHECKING:
+    from simulator.machine import Machine
+
+TWISTS = (
+    "wrong_merchant",
+    "wrong_app",
+    "wrong_amount",
+    "unknown_order",
+    "tampered",
+    "old_key",
+    "wrong_key",
+    "no_signature",
+    "with_sign_type",
+)
+BUYER_LOGON_ID = "138****0000"
+
+
+def request_text(parameters: Mapping[str, str]) -> bytes:
+    """Rule 1: all but sign, empty values dropped, sorted; sign_type stays in."""
+    return joined({k: v for k, v in parameters.items() if k != "sign" and v != ""})
+
+
+def notice_text(parameters: Mapping[str, str]) -> bytes:
+    """Rule 3, notifications and return_url: neither sign nor sign_type."""
+    return joined({k: v for k, v in parameters.items() if k not in ("sign", "sign_type")})
+
+
+def joined(parameters: Mapping[str, str]) -> bytes:
+    return "&".join(f"{name}={parameters[name]}" for name in sorted(parameters)).encode()
+
+
+def node_text(node: dict[str, Any]) -> str:
+    """Rule 2 signs this very text: compact, slashes escaped, Chinese as it is."""
+    return json.dumps(node, ensure_ascii=False, separators=(",", ":")).replace("/", "\\/")
+
+
+def trade_status(trade: Trade, refunded_fen: int) -> str:
+    """TRADE_SUCCESS stays after partial refunds; a full one closes the trade [section 7]."""
+    if trade.state in WAS_PAID and refunded_fen >= trade.amount_fen:
+        return "TRADE_CLOSED"
+    return {
+        TradeState.PAID: "TRADE_SUCCESS",
+        TradeState.FINISHED: "TRADE_FINISHED",
+        TradeState.CLOSED: "TRADE_CLOSED",
+    }.get(trade.state, "WAIT_BUYER_PAY")
+
+
+def fund_bill_list(trade: Trade) -> list[dict[str, str]]:
+    return [{"amount": yuan(trade.amount_fen), "fundChannel": "ALIPAYACCOUNT"}]
+
+
+def trade_notice(machine: Machine, trade: Trade, status: str) -> dict[str, str]:
+    """The parameters that every trade notification carries; times of sending come later."""
+    config = machine.keys.alipay
+    parameters = {
+        "notify_type": "trade_status_sync",
+        "app_id": config["app_id"],
+        "auth_app_id": config["app_id"],
+        "charset": "utf-8",
+        "version": "1.0",
+        "sign_type": "RSA2",
+        "trade_no": trade.gateway_no,
+        "out_trade_no": trade.out_trade_no,
+        "buyer_id": trade.buyer,
+        "buyer_logon_id": BUYER_LOGON_ID,
+        "seller_id": config["seller_id"],
+        "seller_email": "merchant@simulator.invalid",
+        "trade_status": status,
+        "total_amount": yuan(trade.amount_fen),
+        "subject": trade.subject,
+        "gmt_create": clock.wall(trade.opened_at or trade.created_at),
+    }
+    if trade.attach:
+        parameters["passback_params"] = trade.attach
+    if trade.closed_at is not None:
+        parameters["gmt_close"] = clock.wall(trade.closed_at)
+    if trade.paid_at is None:
+        return parameters
+    return parameters | {
+        "gmt_payment": clock.wall(trade.paid_at),
+        "receipt_amount": yuan(trade.amount_fen),
+        "invoice_amount": yuan(trade.amount_fen),
+        "buyer_pay_amount": yuan(trade.amount_fen),
+        "point_amount": "0.00",
+        "fund_bill_list": json.dumps(fund_bill_list(trade), separators=(",", ":")),
+    }
+
+
+def notice_request(
+    machine: Machine, notice: Notice, twists: frozenset[str] = frozenset()
+) -> tuple[dict[str, str], bytes]:
+    """Headers and form of one delivery; re-sends keep notify_id and carry a new notify_time."""
+    parameters = twisted(notice.message, twists) | {
+        "notify_id": notice.notify_id,
+        "notify_time": clock.wall(clock.now()),
+    }
+    retired = twists & {"old_key", "wrong_key"}
+    key = machine.keys.private["alipay_retired" if retired else "alipay"]
+    text = request_text(parameters) if "with_sign_type" in twists else notice_text(parameters)
+    parameters["sign"] = keys.sign(key, text)
+    if "no_signature" in twists:
+        del parameters["sign"]
+    if "tampered" in twists:
+        parameters["subject"] += "!"
+    headers = {"Content-Type": "application/x-www-form-urlencoded; charset=utf-8"}
+    return headers, urlencode(parameters).encode()
+
+
+def twisted(parameters: dict[str, str], twists: frozenset[str]) -> dict[str, str]:
+    parameters = dict(parameters)
+    if "wrong_merchant" in twists:
+        parameters |= {"seller_id": "2088999999999999", "seller_email": "x@simulator.invalid"}
+    if "wrong_app" in twists:
+        parameters |= {"app_id": "2021999999999999", "auth_app_id": "2021999999999999"}
+    if "wrong_amount" in twists:
+        whole, fen = parameters["total_amount"].split(".")
+        parameters["total_amount"] = yuan(int(whole + fen) + 1)
+    if "unknown_order" in twists:
+        parameters["out_trade_no"] = "UNKNOWN" + secrets.token_hex(8)
+    return parameters
+
+
+def return_parameters(machine: Machine, trade: Trade, method: str) -> dict[str, str]:
+    """What the buyer's browser brings back to return_url: signed by rule 3, proof of nothing."""
+    config = machine.keys.alipay
+    parameters = {
+        "app_id": config["app_id"],
+        "auth_app_id": config["app_id"],
+        "charset": "utf-8",
+        "method": f"{method}.return",
+        "out_trade_no": trade.out_trade_no,
+        "seller_id": config["seller_id"],
+        "sign_type": "RSA2",
+        "timestamp": clock.wall(clock.now()),
+        "total_amount": yuan(trade.amount_fen),
+        "trade_no": trade.gateway_no,
+        "version": "1.0",
+    }
+    parameters["sign"] = keys.sign(machine.keys.private["alipay"], notice_text(parameters))
+    return parameters

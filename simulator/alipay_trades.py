@@ -1,0 +1,356 @@
+"""Alipay's trade methods (alipay.md sections 6 to 8, 10 and 13)."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from datetime import date, timedelta
+from typing import Any
+
+from simulator import bills, books, clock
+from simulator.alipay import BusinessError, Call, Handler, invalid, wrong_parameter
+from simulator.alipay_messages import BUYER_LOGON_ID, fund_bill_list, trade_status
+from simulator.money import fen_of, yuan
+from simulator.store import UNPAID, WAS_PAID, Refund, RefundStatus, Trade, TradeState
+from simulator.wechat_schema import wrong_notify_url
+
+OUT_TRADE_NO = re.compile(r"[0-9A-Za-z_]{1,64}", re.ASCII)
+TIMEOUT = re.compile(r"([1-9][0-9]{0,4})([mhd])|1c", re.ASCII)
+TIMEOUT_SECONDS = {"m": 60, "h": 3_600, "d": clock.DAY_SECONDS}
+TIMEOUT_MOST_SECONDS = 15 * clock.DAY_SECONDS
+REFUND_SPACING_SECONDS = 3
+BILL_URL_SECONDS = 30
+QR_SECONDS = 7_200
+
+# Method, scene, and the product codes that it takes ("" where none is needed).
+PAGE_METHODS = {
+    "alipay.trade.page.pay": ("page", ("FAST_INSTANT_TRADE_PAY",)),
+    "alipay.trade.wap.pay": ("wap", ("QUICK_WAP_WAY",)),
+    "alipay.trade.app.pay": ("app", ("QUICK_MSECURITY_PAY",)),
+}
+PRECREATE_PRODUCTS = ("", "FACE_TO_FACE_PAYMENT", "QR_CODE_OFFLINE")
+CREATE_PRODUCTS = ("", "JSAPI_PAY", "FACE_TO_FACE", "FACE_TO_FACE_PAYMENT")
+FACE_TO_FACE = ("qr", "create")
+
+
+def trade_not_exist() -> BusinessError:
+    return BusinessError("ACQ.TRADE_NOT_EXIST", "交易不存在")
+
+
+def request_trade(call: Call, scene: str, products: tuple[str, ...]) -> Trade:
+    """Note a payment request: a new trade, or the same one continued.
+
+    Nothing exists for query and close until a buyer opens the cashier.
+    """
+    number = call.text("out_trade_no", 64, required=True)
+    if not OUT_TRADE_NO.fullmatch(number):
+        raise invalid("out_trade_no 只能包含字母、数字、下划线")
+    if call.text("product_code", 64) not in products:
+        raise invalid(f"product_code 应为 {' 或 '.join(filter(None, products))}")
+    amount_fen = fen_of(call.text("total_amount", 16, required=True))
+    if amount_fen is None:
+        raise invalid("total_amount 应为 0.01 至 100000000 的两位小数")
+    subject = call.text("subject", 256, required=True)
+    call.text("body", 400)
+    if call.text("seller_id", 28) not in ("", call.machine.keys.alipay["seller_id"]):
+        raise invalid("seller_id 与应用不符")
+    check_notify_url(call)
+    with call.machine.store.deed():
+        known = books.find_trade(call.machine, "alipay", number)
+        if known is not None:
+            return continued(call, known, scene, amount_fen, subject)
+        return call.machine.store.insert(
+            Trade,
+            channel="alipay",
+            out_trade_no=number,
+            scene=scene,
+            amount_fen=amount_fen,
+            subject=subject,
+            attach=call.text("passback_params", 512),
+            notify_url=call.parameters.get("notify_url", ""),
+            return_url=call.parameters.get("return_url", ""),
+            state=TradeState.UNOPENED,
+            request=call.parameters["biz_content"],
+            created_at=clock.now(),
+            deadline=deadline(call),
+        )
+
+
+def check_notify_url(call: Call) -> None:
+    url = call.parameters.get("notify_url")
+    if url and wrong_notify_url(url):
+        raise invalid("notify_url 不正确（绝对地址，不带参数）")
+
+
+def continued(call: Call, known: Trade, scene: str, amount_fen: int, subject: str) -> Trade:
+    """The same unpaid trade again; the newest addresses count while nobody has opened it."""
+    if known.state in WAS_PAID:
+        raise BusinessError("ACQ.TRADE_HAS_SUCCESS", "交易已被支付")
+    if known.state == TradeState.CLOSED:
+        raise BusinessError("ACQ.TRADE_HAS_CLOSE", "交易已经关闭")
+    if (known.amount_fen, known.subject) != (amount_fen, subject):
+        raise BusinessError("ACQ.CONTEXT_INCONSISTENT", "交易信息被篡改")
+    if known.state == TradeState.UNOPENED:
+        return call.machine.store.update(
+            known,
+            scene=scene,
+            notify_url=call.parameters.get("notify_url", known.notify_url),
+            return_url=call.parameters.get("return_url", known.return_url),
+            deadline=deadline(call),
+        )
+    return known
+
+
+def deadline(call: Call) -> float:
+    """time_expire wins over timeout_express; without either, fifteen days."""
+    absolute = call.text("time_expire", 32)
+    relative = call.text("timeout_express", 6)
+    if absolute:
+        try:
+            return clock.from_wall(absolute)
+        except ValueError as error:
+            raise invalid("time_expire 格式应为 yyyy-MM-dd HH:mm:ss") from error
+    if not relative:
+        return clock.now() + TIMEOUT_MOST_SECONDS
+    match = TIMEOUT.fullmatch(relative)
+    if not match:
+        raise invalid("timeout_express 应为 1m～15d 或 1c")
+    if relative == "1c":
+        return clock.day_bounds(clock.today())[1]
+    seconds = int(match[1]) * TIMEOUT_SECONDS[match[2]]
+    if seconds > TIMEOUT_MOST_SECONDS:
+        raise invalid("timeout_express 应为 1m～15d 或 1c")
+    return clock.now() + seconds
+
+
+def precreate(call: Call) -> dict[str, Any]:
+    trade = request_trade(call, "qr", PRECREATE_PRODUCTS)
+    qr_code = f"https://qr.alipay.com/bax{secrets.token_hex(10)}"
+    call.machine.store.update(trade, credential=qr_code, credential_at=clock.now())
+    return {"out_trade_no": trade.out_trade_no, "qr_code": qr_code}
+
+
+def create(call: Call) -> dict[str, Any]:
+    """The one kind of trade that exists at once."""
+    buyer = call.text("buyer_id", 28) or call.text("buyer_open_id", 128)
+    if not buyer:
+        raise invalid("buyer_id 和 buyer_open_id 不能同时为空")
+    with call.machine.store.deed():
+        trade = request_trade(call, "create", CREATE_PRODUCTS)
+        if trade.state == TradeState.UNOPENED:
+            trade = call.machine.store.update(trade, buyer=buyer)
+            trade = books.open_cashier(call.machine, trade)
+    return {"out_trade_no": trade.out_trade_no, "trade_no": trade.gateway_no}
+
+
+def find(call: Call) -> Trade | None:
+    """By trade_no, which wins, or out_trade_no; as it is now."""
+    trade_no, number = call.text("trade_no", 64), call.text("out_trade_no", 64)
+    if not trade_no and not number:
+        raise wrong_parameter("isv.invalid-parameter", "out_trade_no 和 trade_no 不能同时为空")
+    store = call.machine.store
+    trade = (
+        store.trade_by_gateway_no("alipay", trade_no) if trade_no else store.trade("alipay", number)
+    )
+    return books.expire_if_due(call.machine, trade) if trade else None
+
+
+def existing(call: Call) -> Trade:
+    """A trade that a buyer has opened."""
+    trade = find(call)
+    if trade is None or not trade.gateway_no:
+        raise trade_not_exist()
+    return trade
+
+
+def query(call: Call) -> dict[str, Any]:
+    trade = existing(call)
+    answer = {
+        "trade_no": trade.gateway_no,
+        "out_trade_no": trade.out_trade_no,
+        "buyer_logon_id": BUYER_LOGON_ID,
+        "buyer_user_id": trade.buyer,
+        "trade_status": trade_status(trade, books.refunded_fen(call.machine, trade)),
+        "total_amount": yuan(trade.amount_fen),
+        "subject": trade.subject,
+    }
+    if trade.paid_at is None:
+        return answer
+    amount = yuan(trade.amount_fen)
+    return answer | {
+        "receipt_amount": amount,
+        "buyer_pay_amount": amount,
+        "invoice_amount": amount,
+        "point_amount": "0.00",
+        "send_pay_date": clock.wall(trade.paid_at),
+        "fund_bill_list": [
+            {"fund_channel": bill["fundChannel"], "amount": bill["amount"]}
+            for bill in fund_bill_list(trade)
+        ],
+    }
+
+
+def close(call: Call) -> dict[str, Any]:
+    """Only a trade that waits for its buyer can be closed."""
+    trade = existing(call)
+    if trade.state != TradeState.OPEN:
+        raise BusinessError("ACQ.TRADE_STATUS_ERROR", "交易状态不合法")
+    try:
+        books.close(call.machine, trade, by="merchant")
+    except books.Refused as refused:
+        raise BusinessError("ACQ.TRADE_STATUS_ERROR", "交易状态不合法") from refused
+    return {"out_trade_no": trade.out_trade_no, "trade_no": trade.gateway_no}
+
+
+def cancel(call: Call) -> dict[str, Any]:
+    """Face to face only: closes what is unpaid, refunds what is paid, and never minds the rest."""
+    trade = find(call)
+    answer = {"out_trade_no": call.text("out_trade_no", 64), "retry_flag": "N"}
+    if trade is None:
+        return answer
+    answer |= {"out_trade_no": trade.out_trade_no, "trade_no": trade.gateway_no}
+    if trade.scene not in FACE_TO_FACE:
+        raise invalid("该产品不支持撤销，请使用 alipay.trade.close")
+    with call.machine.store.deed():
+        trade = call.machine.store.get(Trade, trade.id)
+        if trade.state in UNPAID:
+            books.close(call.machine, trade, by="merchant")
+            return answer | {"action": "close"}
+        left = trade.amount_fen - books.occupied_fen(call.machine, trade)
+        if trade.state != TradeState.PAID or left <= 0:
+            return answer
+        number = f"cancel{trade.id}"
+        refund = books.refund_begin(call.machine, trade, out_refund_no=number, amount_fen=left)
+        books.refund_settle(call.machine, refund, RefundStatus.SUCCESS)
+        return answer | {"action": "refund"}
+
+
+def refund(call: Call) -> dict[str, Any]:
+    """fund_change is Y only for the call that moved the money; refund_fee is the trade's total."""
+    trade = existing(call)
+    amount_fen = fen_of(call.text("refund_amount", 16, required=True))
+    if amount_fen is None:
+        raise invalid("refund_amount 应为大于 0 的两位小数")
+    number = call.text("out_request_no", 64)
+    reason = call.text("refund_reason", 256)
+    with call.machine.store.deed():
+        trade = call.machine.store.get(Trade, trade.id)
+        known = known_refund(call, trade, number or trade.out_trade_no)
+        if known is not None and known.status != RefundStatus.CLOSED:
+            if known.amount_fen != amount_fen:
+                raise BusinessError("ACQ.DISCORDANT_REPEAT_REQUEST", "同一退款请求号金额不一致")
+            return refund_answer(call, trade, "N")
+        check_refund(call, trade, amount_fen, number)
+        if known is not None:  # refused by the bank before: the same number may try again
+            call.machine.store.update(known, out_refund_no=f"{known.out_refund_no}#{known.id}")
+        begun = books.refund_begin(
+            call.machine,
+            trade,
+            out_refund_no=number or trade.out_trade_no,
+            amount_fen=amount_fen,
+            reason=reason,
+        )
+        if call.machine.settings.alipay_refund_async:
+            return refund_answer(call, trade, "N")
+        books.refund_settle(call.machine, begun, RefundStatus.SUCCESS)
+        return refund_answer(call, trade, "Y")
+
+
+def known_refund(call: Call, trade: Trade, number: str) -> Refund | None:
+    return call.machine.store.first(Refund, "trade_id = ? AND out_refund_no = ?", trade.id, number)
+
+
+def check_refund(call: Call, trade: Trade, amount_fen: int, number: str) -> None:
+    others = call.machine.store.refunds_of(trade)
+    spacing = REFUND_SPACING_SECONDS * call.machine.settings.spacing_factor
+    if trade.state == TradeState.FINISHED:
+        raise BusinessError("ACQ.TRADE_HAS_FINISHED", "交易已完结，不可退款")
+    if trade.state != TradeState.PAID:
+        raise BusinessError("ACQ.TRADE_STATUS_ERROR", "交易状态不合法")
+    if not number and amount_fen != trade.amount_fen:
+        raise BusinessError("ACQ.REFUND_AMT_NOT_EQUAL_TOTAL", "部分退款必须传入 out_request_no")
+    if amount_fen > trade.amount_fen - books.occupied_fen(call.machine, trade):
+        raise BusinessError("ACQ.REASON_TRADE_REFUND_FEE_ERR", "退款金额超过可退金额")
+    if others and clock.now() - others[-1].created_at < spacing:
+        raise BusinessError("ACQ.SYSTEM_ERROR", "同一交易两次退款间隔过短，请稍后用原请求号重试")
+    if call.machine.settings.merchant_short:
+        raise BusinessError("ACQ.SELLER_BALANCE_NOT_ENOUGH", "卖家余额不足")
+
+
+def refund_answer(call: Call, trade: Trade, fund_change: str) -> dict[str, Any]:
+    answer = {
+        "trade_no": trade.gateway_no,
+        "out_trade_no": trade.out_trade_no,
+        "buyer_logon_id": BUYER_LOGON_ID,
+        "buyer_user_id": trade.buyer,
+        "fund_change": fund_change,
+        "refund_fee": yuan(books.refunded_fen(call.machine, trade)),
+        "gmt_refund_pay": clock.wall(clock.now()),
+    }
+    return answer
+
+
+def query_refund(call: Call) -> dict[str, Any]:
+    """Without refund_status: never received, or failed; that is no error [section 8]."""
+    trade = existing(call)
+    number = call.text("out_request_no", 64, required=True)
+    known = known_refund(call, trade, number)
+    if known is None or known.status == RefundStatus.CLOSED:
+        return {}
+    answer: dict[str, Any] = {
+        "trade_no": trade.gateway_no,
+        "out_trade_no": trade.out_trade_no,
+        "out_request_no": known.out_refund_no,
+        "refund_reason": known.reason,
+        "total_amount": yuan(trade.amount_fen),
+        "refund_amount": yuan(known.amount_fen),
+    }
+    if known.status != RefundStatus.SUCCESS:
+        return answer
+    wanted = call.content.get("query_options", [])
+    if isinstance(wanted, list) and "gmt_refund_pay" in wanted:
+        answer["gmt_refund_pay"] = clock.wall(known.settled_at or 0)
+    if isinstance(wanted, list) and "refund_detail_item_list" in wanted:
+        item = {"fund_channel": "ALIPAYACCOUNT", "amount": yuan(known.amount_fen)}
+        answer["refund_detail_item_list"] = [item]
+    return answer | {"refund_status": "REFUND_SUCCESS"}
+
+
+def bill_address(call: Call) -> dict[str, Any]:
+    """A day or a month; the running day is served too, which the real gateway does not do."""
+    bill_type = call.text("bill_type", 32, required=True)
+    if bill_type not in ("trade", "signcustomer"):
+        raise invalid("bill_type 应为 trade 或 signcustomer")
+    start, end = bill_period(call.text("bill_date", 10, required=True))
+    content = bills.alipay_zip(call.machine, bill_type, start, end)
+    if content is None or call.machine.settings.statement_creating:
+        raise BusinessError("isp.bill_not_exist", "账单不存在")
+    token = call.machine.bill_tokens.issue(content, seconds=BILL_URL_SECONDS)
+    address = f"{call.machine.base_url}/dwbillcenter/downloadBillFile.resource?token={token}"
+    return {"bill_download_url": address}
+
+
+def bill_period(text: str) -> tuple[float, float]:
+    try:
+        if len(text) == 7:
+            first = date.fromisoformat(f"{text}-01")
+            following = (first + timedelta(days=32)).replace(day=1)
+            return clock.day_bounds(first)[0], clock.day_bounds(following)[0]
+        day = date.fromisoformat(text)
+    except ValueError as error:
+        raise invalid("bill_date 格式应为 yyyy-MM-dd 或 yyyy-MM") from error
+    if len(text) != 10 or day > clock.today():
+        raise invalid("bill_date 不能晚于今天")
+    return clock.day_bounds(day)
+
+
+METHODS: dict[str, Handler] = {
+    "alipay.trade.precreate": precreate,
+    "alipay.trade.create": create,
+    "alipay.trade.query": query,
+    "alipay.trade.close": close,
+    "alipay.trade.cancel": cancel,
+    "alipay.trade.refund": refund,
+    "alipay.trade.fastpay.refund.query": query_refund,
+    "alipay.data.dataservice.bill.downloadurl.query": bill_address,
+}

@@ -1,0 +1,360 @@
+"""What may happen to a payment or a refund, whoever wants it: a buyer, the merchant, or a tester.
+
+The protocols (wechat*.py, alipay*.py) decide what they answer; the deeds themselves are here.
+"""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING, Any
+
+from simulator import clock, notices
+from simulator.money import yuan
+from simulator.store import UNPAID, WAS_PAID, Refund, RefundStatus, Trade, TradeState
+
+if TYPE_CHECKING:
+    from simulator.machine import Machine
+
+CHANNELS = ("wechat", "alipay")
+ALIPAY_DEFAULT_SECONDS = 15 * clock.DAY_SECONDS
+SETTLED = (RefundStatus.SUCCESS, RefundStatus.ABNORMAL, RefundStatus.CLOSED)
+
+
+class Refused(Exception):
+    """The gateway can't do this now; ``status`` is for the control API."""
+
+    def __init__(self, message: str, status: int = 409) -> None:
+        super().__init__(message)
+        self.message = message
+        self.status = status
+
+
+def digits(count: int) -> str:
+    return "".join(secrets.choice("0123456789") for _ in range(count))
+
+
+def new_gateway_no(trade: Trade) -> str:
+    """28 digits like the real ones; the row's id keeps them unique."""
+    day = clock.beijing(clock.now()).strftime("%Y%m%d")
+    if trade.channel == "wechat":
+        return f"42000{digits(5)}{day}{trade.id:010d}"
+    return f"{day}22001{digits(5)}{trade.id:010d}"
+
+
+def new_refund_id(channel: str) -> str:
+    day = clock.beijing(clock.now()).strftime("%Y%m%d")
+    return f"{'503' if channel == 'wechat' else '208'}{day}{digits(17)}"
+
+
+def find_trade(machine: Machine, channel: str, out_trade_no: str) -> Trade | None:
+    """The trade as it is now: an Alipay trade whose time is over closes by itself."""
+    trade = machine.store.trade(channel, out_trade_no)
+    return expire_if_due(machine, trade) if trade else None
+
+
+def expire_if_due(machine: Machine, trade: Trade) -> Trade:
+    """Alipay closes unpaid trades at their time; WeChat's time_expire closes nothing."""
+    is_due = trade.deadline is not None and trade.deadline <= clock.now()
+    if trade.channel != "alipay" or trade.state != TradeState.OPEN or not is_due:
+        return trade
+    return close(machine, trade, by="timeout")
+
+
+def open_cashier(machine: Machine, trade: Trade) -> Trade:
+    """A buyer opens Alipay's cashier: from now on the trade exists [alipay.md section 6].
+
+    Raises:
+        Refused: the payment request is too old.
+    """
+    with machine.store.deed():
+        trade = expire_if_due(machine, machine.store.get(Trade, trade.id))
+        if trade.state != TradeState.UNOPENED:
+            return trade
+        if trade.deadline is not None and trade.deadline <= clock.now():
+            raise Refused("交易已超过支付时间")
+        trade = machine.store.update(
+            trade,
+            state=TradeState.OPEN,
+            gateway_no=new_gateway_no(trade),
+            opened_at=clock.now(),
+            buyer=trade.buyer or "2088" + digits(12),
+        )
+        machine.store.remember(trade.channel, trade.out_trade_no, "买家打开收银台，交易创建")
+        return trade
+
+
+def pay(machine: Machine, trade: Trade, *, is_late: bool = False) -> Trade:
+    """The buyer pays; the notification follows.
+
+    Raises:
+        Refused: paid, closed, or past its last moment and not ``is_late``.
+    """
+    with machine.store.deed():
+        trade = machine.store.get(Trade, trade.id)
+        if not is_late:
+            trade = expire_if_due(machine, trade)
+        if trade.state in WAS_PAID:
+            raise Refused("订单已支付")
+        if trade.state == TradeState.CLOSED:
+            raise Refused("订单已关闭，网关不会再收款")
+        if not is_late and trade.deadline is not None and trade.deadline <= clock.now():
+            raise Refused("已超过 time_expire，买家不能再支付（可用 pay_late）")
+        moment = clock.now()
+        trade = machine.store.update(
+            trade,
+            state=TradeState.PAID,
+            gateway_no=trade.gateway_no or new_gateway_no(trade),
+            opened_at=trade.opened_at or moment,
+            buyer=trade.buyer or new_buyer(trade.channel),
+            paid_at=moment,
+        )
+        machine.store.remember(
+            trade.channel,
+            trade.out_trade_no,
+            f"{'迟到' if is_late else ''}付款 {yuan(trade.amount_fen)}",
+        )
+        notices.trade_paid(machine, trade)
+        return trade
+
+
+def new_buyer(channel: str) -> str:
+    return "o" + secrets.token_urlsafe(21)[:27] if channel == "wechat" else "2088" + digits(12)
+
+
+def fail(machine: Machine, trade: Trade, *, reason: str, is_payerror: bool = False) -> Trade:
+    """The buyer's try fails. The trade stays payable, as at the real gateways.
+
+    ``is_payerror`` makes a WeChat query answer PAYERROR, which only payment codes do in reality.
+
+    Raises:
+        Refused: the trade can't be paid any more.
+    """
+    with machine.store.deed():
+        trade = find_trade(machine, trade.channel, trade.out_trade_no) or trade
+        if trade.state not in UNPAID:
+            raise Refused("订单已支付或已关闭")
+        machine.store.remember(trade.channel, trade.out_trade_no, f"付款失败：{reason}")
+        return machine.store.update(trade, failure="PAYERROR" if is_payerror else reason[:100])
+
+
+def close(machine: Machine, trade: Trade, *, by: str) -> Trade:
+    """End an unpaid trade; ``by`` is merchant, timeout or gateway.
+
+    Raises:
+        Refused: it was paid.
+    """
+    with machine.store.deed():
+        trade = machine.store.get(Trade, trade.id)
+        if trade.state in WAS_PAID:
+            raise Refused("订单已支付，不能关闭")
+        if trade.state == TradeState.CLOSED:
+            return trade
+        existed = trade.state == TradeState.OPEN
+        trade = machine.store.update(
+            trade, state=TradeState.CLOSED, closed_at=clock.now(), closed_by=by
+        )
+        machine.store.remember(trade.channel, trade.out_trade_no, f"关闭（{by}）")
+        if existed:
+            notices.trade_closed(machine, trade)
+        return trade
+
+
+def finish(machine: Machine, trade: Trade) -> Trade:
+    """Alipay: the refund window is over, TRADE_SUCCESS becomes TRADE_FINISHED.
+
+    Raises:
+        Refused: not a paid Alipay trade.
+    """
+    with machine.store.deed():
+        trade = machine.store.get(Trade, trade.id)
+        if trade.channel != "alipay" or trade.state != TradeState.PAID:
+            raise Refused("只有已支付的支付宝交易可以结束")
+        trade = machine.store.update(trade, state=TradeState.FINISHED)
+        machine.store.remember(trade.channel, trade.out_trade_no, "交易结束 TRADE_FINISHED")
+        notices.trade_finished(machine, trade)
+        return trade
+
+
+def refunded_fen(machine: Machine, trade: Trade, *statuses: str) -> int:
+    """The sum of a trade's refunds in these states."""
+    wanted = statuses or (RefundStatus.SUCCESS,)
+    return sum(r.amount_fen for r in machine.store.refunds_of(trade) if r.status in wanted)
+
+
+def occupied_fen(machine: Machine, trade: Trade) -> int:
+    """What can't be refunded again: everything but CLOSED refunds."""
+    return refunded_fen(
+        machine, trade, RefundStatus.PROCESSING, RefundStatus.SUCCESS, RefundStatus.ABNORMAL
+    )
+
+
+def refund_begin(
+    machine: Machine,
+    trade: Trade,
+    *,
+    out_refund_no: str,
+    amount_fen: int,
+    reason: str = "",
+    notify_url: str = "",
+    request: str = "",
+    is_outside: bool = False,
+) -> Refund:
+    """Accept a refund that the protocol has checked; it settles later by itself."""
+    delay = machine.settings.refund_delay_seconds
+    with machine.store.deed():
+        refund = machine.store.insert(
+            Refund,
+            trade_id=trade.id,
+            channel=trade.channel,
+            out_refund_no=out_refund_no,
+            refund_id=new_refund_id(trade.channel),
+            amount_fen=amount_fen,
+            status=RefundStatus.PROCESSING,
+            reason=reason,
+            notify_url=notify_url,
+            request=request,
+            outside=int(is_outside),
+            created_at=clock.now(),
+            settle_at=clock.now() + delay,
+            settle_as=machine.settings.refund_outcome,
+            account="支付用户零钱",
+        )
+        where = "商户后台退款" if is_outside else "申请退款"
+        machine.store.remember(
+            trade.channel, trade.out_trade_no, f"{where} {out_refund_no} {yuan(amount_fen)}"
+        )
+    machine.notifier.settle_later(refund)
+    return refund
+
+
+def refund_settle(machine: Machine, refund: Refund, status: str) -> Refund:
+    """The money has arrived, came back, or the refund was given up; the notice follows.
+
+    Raises:
+        Refused: the refund has already ended, or the money would not suffice.
+    """
+    if status not in SETTLED:
+        raise Refused(f"status must be one of {', '.join(SETTLED)}", 400)
+    with machine.store.deed():
+        refund = machine.store.get(Refund, refund.id)
+        if refund.status not in (RefundStatus.PROCESSING, RefundStatus.ABNORMAL):
+            raise Refused(f"退款已是 {refund.status}")
+        if refund.status == status:
+            return refund
+        moment = clock.now()
+        refund = machine.store.update(refund, status=status, settled_at=moment, settle_at=None)
+        machine.store.remember(refund.channel, refund.out_refund_no, f"退款 {status}")
+        notices.refund_settled(machine, refund)
+        return refund
+
+
+def refund_outside(machine: Machine, trade: Trade, amount_fen: int, reason: str) -> Refund:
+    """A refund made in the merchant console: the merchant's programs never asked for it.
+
+    Raises:
+        Refused: not paid, or more than is left.
+    """
+    with machine.store.deed():
+        trade = machine.store.get(Trade, trade.id)
+        if trade.state != TradeState.PAID:
+            raise Refused("订单未支付，不能退款")
+        if not 1 <= amount_fen <= trade.amount_fen - occupied_fen(machine, trade):
+            raise Refused("退款金额超过可退金额")
+        refund = refund_begin(
+            machine,
+            trade,
+            out_refund_no=f"CONSOLE{digits(14)}",
+            amount_fen=amount_fen,
+            reason=reason,
+            notify_url=machine.settings.console_refund_notify_url,
+            is_outside=True,
+        )
+        if trade.channel == "alipay" and not machine.settings.alipay_refund_async:
+            refund = refund_settle(machine, refund, RefundStatus.SUCCESS)
+        return refund
+
+
+def other_attempt(machine: Machine, trade: Trade) -> Trade | None:
+    """An unpaid trade that looks like another attempt at the same order, newest first.
+
+    Merchants number attempts alike; the stand-in knows no more than the numbers, so it takes the
+    longest common beginning, and no less than all but the last three characters of the shorter.
+    """
+    unpaid = machine.store.find(
+        Trade, "state IN (?, ?) AND id <> ? ORDER BY id DESC LIMIT 500", *UNPAID, trade.id
+    )
+
+    def likeness(other: Trade) -> int:
+        common = common_length(trade.out_trade_no, other.out_trade_no)
+        shorter = min(len(trade.out_trade_no), len(other.out_trade_no))
+        return common if common >= max(6, shorter - 3) else 0
+
+    best = max(unpaid, key=likeness, default=None)
+    return best if best and likeness(best) else None
+
+
+def common_length(one: str, other: str) -> int:
+    """How many characters two numbers begin with alike."""
+    pairs = zip(one, other, strict=False)
+    return next((place for place, (a, b) in enumerate(pairs) if a != b), min(len(one), len(other)))
+
+
+def trade_shown(machine: Machine, trade: Trade) -> dict[str, Any]:
+    """A payment as the control API lists it."""
+    return {
+        "channel": trade.channel,
+        "out_trade_no": trade.out_trade_no,
+        "gateway_no": trade.gateway_no,
+        "scene": trade.scene,
+        "subject": trade.subject,
+        "amount_fen": trade.amount_fen,
+        "state": trade.state,
+        "closed_by": trade.closed_by,
+        "refunded_fen": refunded_fen(machine, trade),
+        "refunding_fen": refunded_fen(
+            machine, trade, RefundStatus.PROCESSING, RefundStatus.ABNORMAL
+        ),
+        "notify_url": trade.notify_url,
+        "credential": trade.credential,
+        "created_at": trade.created_at,
+        "deadline": trade.deadline,
+        "paid_at": trade.paid_at,
+        "closed_at": trade.closed_at,
+    }
+
+
+def refund_shown(machine: Machine, refund: Refund) -> dict[str, Any]:
+    trade = machine.store.get(Trade, refund.trade_id)
+    return {
+        "channel": refund.channel,
+        "out_trade_no": trade.out_trade_no,
+        "out_refund_no": refund.out_refund_no,
+        "refund_id": refund.refund_id,
+        "amount_fen": refund.amount_fen,
+        "status": refund.status,
+        "reason": refund.reason,
+        "outside": bool(refund.outside),
+        "created_at": refund.created_at,
+        "settled_at": refund.settled_at,
+    }
+
+
+def everything(machine: Machine) -> dict[str, Any]:
+    """All payments and refunds with their totals in fen, to be compared with a merchant's books."""
+    trades = machine.store.find(Trade, "1 ORDER BY id")
+    refunds = machine.store.find(Refund, "1 ORDER BY id")
+    totals = {}
+    for channel in CHANNELS:
+        paid = [t for t in trades if t.channel == channel and t.state in WAS_PAID]
+        back = [r for r in refunds if r.channel == channel and r.status == RefundStatus.SUCCESS]
+        totals[channel] = {
+            "paid_count": len(paid),
+            "paid_fen": sum(t.amount_fen for t in paid),
+            "refunded_count": len(back),
+            "refunded_fen": sum(r.amount_fen for r in back),
+        }
+    return {
+        "totals": totals,
+        "payments": [trade_shown(machine, trade) for trade in trades],
+        "refunds": [refund_shown(machine, refund) for refund in refunds],
+    }

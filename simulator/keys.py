@@ -1,0 +1,307 @@
+"""The keys of both sides, their files in DIR, and what is done with them: sign, verify, seal."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import os
+import secrets
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.x509.oid import NameOID
+
+CONFIG_FILE = "config.json"
+CERTIFICATE_DAYS = 5 * 365
+
+# One private key for each name; the files that a client needs are derived from them.
+PRIVATE_KEYS = (
+    "wechat_merchant",
+    "wechat_public",  # signs in public-key mode
+    "wechat_platform",  # signs in certificate mode
+    "wechat_retired",  # signs nothing that a client should still believe
+    "alipay_app",
+    "alipay",
+    "alipay_retired",
+    "alipay_root",
+)
+# Certificate, its key, its issuer's key (None: its own), common name.
+CERTIFICATES = (
+    ("wechat_merchant", "wechat_merchant", None, "Simulated Merchant"),
+    ("wechat_platform", "wechat_platform", None, "Tenpay.com sign"),
+    ("wechat_retired", "wechat_retired", None, "Tenpay.com sign retired"),
+    ("alipay_root", "alipay_root", None, "Simulated Alipay Root"),
+    ("alipay", "alipay", "alipay_root", "Simulated Alipay"),
+    ("alipay_app", "alipay_app", "alipay_root", "Simulated App"),
+)
+PUBLIC_KEYS = ("wechat_public", "alipay")
+
+
+def private_key_file(name: str) -> str:
+    return f"{name}_private_key.pem"
+
+
+def public_key_file(name: str) -> str:
+    return f"{name}_public_key.pem"
+
+
+def certificate_file(name: str) -> str:
+    return f"{name}_cert.pem"
+
+
+def sign(key: rsa.RSAPrivateKey, text: bytes) -> str:
+    """RSASSA-PKCS1-v1_5 with SHA-256, base64: the one algorithm of both gateways."""
+    return base64.b64encode(key.sign(text, padding.PKCS1v15(), hashes.SHA256())).decode()
+
+
+def verify(key: rsa.RSAPublicKey, text: bytes, signature: str) -> bool:
+    try:
+        key.verify(
+            base64.b64decode(signature, validate=True), text, padding.PKCS1v15(), hashes.SHA256()
+        )
+    except (InvalidSignature, ValueError):
+        return False
+    return True
+
+
+def seal(apiv3_key: str, plaintext: bytes, associated_data: str) -> dict[str, str]:
+    """AEAD_AES_256_GCM as in notifications and certificate lists [wechatpay-v3.md section 8]."""
+    nonce = secrets.token_hex(6)
+    sealed = AESGCM(apiv3_key.encode()).encrypt(nonce.encode(), plaintext, associated_data.encode())
+    return {
+        "algorithm": "AEAD_AES_256_GCM",
+        "ciphertext": base64.b64encode(sealed).decode(),
+        "associated_data": associated_data,
+        "nonce": nonce,
+    }
+
+
+def unseal_field(key: rsa.RSAPrivateKey, text: str) -> bytes | None:
+    """A sensitive request field: RSA-OAEP with SHA-1 [wechatpay-v3.md section 9]."""
+    oaep = padding.OAEP(padding.MGF1(hashes.SHA1()), hashes.SHA1(), None)
+    try:
+        return key.decrypt(base64.b64decode(text, validate=True), oaep)
+    except ValueError:
+        return None
+
+
+def serial_of(certificate: x509.Certificate) -> str:
+    return f"{certificate.serial_number:040X}"
+
+
+def alipay_sn(certificate: x509.Certificate) -> str:
+    """md5 of the issuer's names in reversed order and the decimal serial [alipay.md section 4]."""
+    names = [
+        f"{part.rfc4514_attribute_name}={part.value!s}"
+        for part in reversed(list(certificate.issuer))
+    ]
+    text = ",".join(names) + str(certificate.serial_number)
+    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
+
+
+@dataclass(frozen=True)
+class WechatSigner:
+    """A key that signs answers and notifications, under the name a client knows it by."""
+
+    serial: str
+    key: rsa.RSAPrivateKey
+
+
+@dataclass(frozen=True)
+class KeyRing:
+    directory: Path
+    config: dict[str, Any]
+    private: dict[str, rsa.RSAPrivateKey]
+    certificates: dict[str, x509.Certificate]
+
+    @property
+    def wechat(self) -> dict[str, str]:
+        return self.config["wechat"]
+
+    @property
+    def alipay(self) -> dict[str, str]:
+        return self.config["alipay"]
+
+    def public(self, name: str) -> rsa.RSAPublicKey:
+        return self.private[name].public_key()
+
+    @property
+    def by_public_key(self) -> WechatSigner:
+        return WechatSigner(self.wechat["public_key_id"], self.private["wechat_public"])
+
+    @property
+    def by_certificate(self) -> WechatSigner:
+        return WechatSigner(self.wechat["platform_serial_no"], self.private["wechat_platform"])
+
+    @property
+    def by_retired_key(self) -> WechatSigner:
+        """A signer whose serial is on no list that a client was given."""
+        return WechatSigner(
+            serial_of(self.certificates["wechat_retired"]), self.private["wechat_retired"]
+        )
+
+    def certificate_pem(self, name: str) -> bytes:
+        return self.certificates[name].public_bytes(serialization.Encoding.PEM)
+
+
+def open_keys(directory: Path, *, base_url: str, sign_mode: str) -> KeyRing:
+    """Load the complete set of keys in ``directory``, or make a fresh one, and write config.json.
+
+    The numbers of the merchant stay with the keys; addresses and mode follow this run.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    if not is_complete(directory):
+        make_keys(directory)
+    private = {name: load_private_key(directory / private_key_file(name)) for name in PRIVATE_KEYS}
+    certificates = {
+        name: x509.load_pem_x509_certificate((directory / certificate_file(name)).read_bytes())
+        for name, *_ in CERTIFICATES
+    }
+    known = json.loads((directory / CONFIG_FILE).read_text())
+    config = {
+        "wechat": wechat_config(known["wechat"], certificates, base_url, sign_mode),
+        "alipay": alipay_config(known["alipay"], base_url),
+    }
+    write_file(directory / CONFIG_FILE, json.dumps(config, indent=2).encode() + b"\n")
+    return KeyRing(directory, config, private, certificates)
+
+
+def wechat_config(
+    known: dict[str, str], certificates: dict[str, x509.Certificate], base_url: str, sign_mode: str
+) -> dict[str, str]:
+    return {
+        "mchid": known["mchid"],
+        "appid": known["appid"],
+        "apiv3_key": known["apiv3_key"],
+        "merchant_serial_no": serial_of(certificates["wechat_merchant"]),
+        "merchant_private_key_file": private_key_file("wechat_merchant"),
+        "public_key_id": known["public_key_id"],
+        "platform_public_key_file": public_key_file("wechat_public"),
+        "platform_serial_no": serial_of(certificates["wechat_platform"]),
+        "platform_cert_file": certificate_file("wechat_platform"),
+        "base_url": base_url,
+        "sign_mode": "cert" if sign_mode == "cert" else "pubkey",
+    }
+
+
+def alipay_config(known: dict[str, str], base_url: str) -> dict[str, str]:
+    return {
+        "app_id": known["app_id"],
+        "seller_id": known["seller_id"],
+        "sign_type": "RSA2",
+        "charset": "utf-8",
+        "app_private_key_file": private_key_file("alipay_app"),
+        "alipay_public_key_file": public_key_file("alipay"),
+        "gateway_url": f"{base_url}/gateway.do",
+    }
+
+
+def is_complete(directory: Path) -> bool:
+    files = [CONFIG_FILE]
+    files += [private_key_file(name) for name in PRIVATE_KEYS]
+    files += [public_key_file(name) for name in PUBLIC_KEYS]
+    files += [certificate_file(name) for name, *_ in CERTIFICATES]
+    return all((directory / file).is_file() for file in files)
+
+
+def make_keys(directory: Path) -> None:
+    private = {name: rsa.generate_private_key(65537, 2048) for name in PRIVATE_KEYS}
+    for name, key in private.items():
+        write_file(directory / private_key_file(name), private_pem(key))
+    for name in PUBLIC_KEYS:
+        write_file(directory / public_key_file(name), public_pem(private[name].public_key()))
+    made: dict[str, x509.Certificate] = {}
+    for name, key_name, issuer, common_name in CERTIFICATES:
+        made[name] = make_certificate(
+            private[key_name],
+            common_name,
+            issuer_key=private[issuer or key_name],
+            issuer=made[issuer] if issuer else None,
+        )
+        write_file(
+            directory / certificate_file(name), made[name].public_bytes(serialization.Encoding.PEM)
+        )
+    write_file(directory / CONFIG_FILE, json.dumps(make_identity()).encode())
+
+
+def make_identity() -> dict[str, dict[str, str]]:
+    digits = "".join(secrets.choice("0123456789") for _ in range(32))
+    return {
+        "wechat": {
+            "mchid": "19" + digits[:8],
+            "appid": "wx" + secrets.token_hex(8),
+            "apiv3_key": secrets.token_hex(16),
+            "public_key_id": "PUB_KEY_ID_" + digits,
+        },
+        "alipay": {"app_id": "2021" + digits[:12], "seller_id": "2088" + digits[12:24]},
+    }
+
+
+def make_certificate(
+    key: rsa.RSAPrivateKey,
+    common_name: str,
+    *,
+    issuer_key: rsa.RSAPrivateKey,
+    issuer: x509.Certificate | None,
+) -> x509.Certificate:
+    subject = x509.Name(
+        [
+            x509.NameAttribute(NameOID.COUNTRY_NAME, "CN"),
+            x509.NameAttribute(NameOID.ORGANIZATION_NAME, "Simulator"),
+            x509.NameAttribute(NameOID.COMMON_NAME, common_name),
+        ]
+    )
+    begin = datetime.now(UTC) - timedelta(days=1)
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer.subject if issuer else subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number() | 1 << 156)  # always 40 hex digits
+        .not_valid_before(begin)
+        .not_valid_after(begin + timedelta(days=CERTIFICATE_DAYS))
+        .add_extension(x509.BasicConstraints(ca=issuer is None, path_length=None), critical=True)
+    )
+    return builder.sign(issuer_key, hashes.SHA256())
+
+
+def private_pem(key: rsa.RSAPrivateKey) -> bytes:
+    """PKCS#8 with LF, the one form that every client library loads [sdk-notes.md 2.1]."""
+    return key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+
+
+def public_pem(key: rsa.RSAPublicKey) -> bytes:
+    return key.public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+
+
+def load_private_key(path: Path) -> rsa.RSAPrivateKey:
+    # Our own files: checking that the primes are prime would cost a second at each start.
+    key = serialization.load_pem_private_key(
+        path.read_bytes(), None, unsafe_skip_rsa_key_validation=True
+    )
+    if not isinstance(key, rsa.RSAPrivateKey):
+        raise ValueError(f"{path} is not an RSA key")
+    return key
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """Appear complete or not at all: others wait for config.json and read it at once."""
+    part = path.with_name(path.name + ".part")
+    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+    part.replace(path)

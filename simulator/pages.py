@@ -1,0 +1,224 @@
+"""The human pages: plain HTML, no outside asset, everything shown is escaped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from html import escape
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from simulator import books, clock
+from simulator.faults import KINDS, NOTICE_KINDS
+from simulator.money import yuan
+from simulator.store import UNPAID, WAS_PAID, Notice, Refund, RefundStatus, Trade
+
+if TYPE_CHECKING:
+    from simulator.machine import Machine
+
+SHOWN_MAX = 50
+CHANNEL_NAMES = {"wechat": "微信支付", "alipay": "支付宝"}
+STATE_NAMES = {
+    "UNOPENED": "待买家打开",
+    "OPEN": "待付款",
+    "PAID": "已付款",
+    "FINISHED": "已完结",
+    "CLOSED": "已关闭",
+    "PROCESSING": "退款中",
+    "SUCCESS": "退款成功",
+    "ABNORMAL": "退款异常",
+}
+SCENE_NAMES = {
+    "native": "扫码", "jsapi": "公众号／小程序", "h5": "H5", "app": "App",
+    "page": "电脑网站", "wap": "手机网站", "qr": "当面付扫码", "create": "小程序",
+}  # fmt: skip
+FAULT_NAMES = {
+    "lost_after": "做完后断线", "error_after": "做完后报错", "error_before": "未做就报错",
+    "slow": "迟缓", "garbage": "返回网页", "bad_signature": "签名错误",
+    "rate_limited": "限流", "not_found": "暂时 404（退款）",
+    "notice_lost": "通知丢失", "notice_twice": "通知重复", "notice_late": "通知迟到",
+}  # fmt: skip
+
+STYLE = """
+*{box-sizing:border-box}body{margin:0;background:#f4f5f7;color:#1d2129;
+font:15px/1.6 system-ui,"PingFang SC","Microsoft YaHei",sans-serif}
+main{max-width:900px;margin:0 auto;padding:16px}h1{font-size:21px;margin:4px 0}
+h2{font-size:17px;margin:22px 0 8px}.card{background:#fff;border:1px solid #e3e5e8;
+border-radius:8px;padding:12px 14px;margin:0 0 10px}.row{display:flex;gap:8px 14px;flex-wrap:wrap;
+align-items:baseline}.amount{font-size:19px;font-weight:600}.tag{font-size:13px;padding:0 7px;
+border-radius:4px;background:#eef0f3}.wechat{background:#dff5e3;color:#0b6b2b}
+.alipay{background:#e0ecff;color:#0b469c}.soft{color:#5b6470;font-size:13px;
+overflow-wrap:anywhere}code{font-size:13px;overflow-wrap:anywhere}
+form{display:flex;gap:6px;flex-wrap:wrap;margin:8px 0 0}
+button{font:inherit;font-size:14px;min-height:36px;padding:3px 12px;border:1px solid #b9bfc7;
+border-radius:6px;background:#fff;cursor:pointer}button.primary{background:#1664c0;color:#fff;
+border-color:#1664c0}button:focus-visible,input:focus-visible{outline:3px solid #f0a020}
+input{font:inherit;min-height:36px;padding:3px 8px;border:1px solid #b9bfc7;border-radius:6px;
+max-width:100%}label{display:flex;flex-direction:column;font-size:13px}input.number{width:92px}
+.wide{flex:1 1 220px}.said{background:#fff8e1;border-color:#f0d890}
+"""
+
+
+def page(title: str, inner: str) -> str:
+    return (
+        '<!doctype html><html lang="zh-CN"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width,initial-scale=1">'
+        f"<title>{escape(title)}</title><style>{STYLE}</style></head>"
+        f"<body><main>{inner}</main></body></html>"
+    )
+
+
+def message_page(title: str, message: str) -> str:
+    return page(title, f'<h1>{escape(title)}</h1><p class="card">{escape(message)}</p>')
+
+
+def form(action: str, hidden: Mapping[str, str], buttons: Iterable[tuple[str, str, str]]) -> str:
+    """A form of buttons: the pressed one's name is ``action``."""
+    fields = "".join(
+        f'<input type="hidden" name="{escape(name)}" value="{escape(value)}">'
+        for name, value in hidden.items()
+    )
+    pressed = "".join(
+        f'<button name="action" value="{escape(value)}" class="{escape(kind)}">'
+        f"{escape(text)}</button>"
+        for value, text, kind in buttons
+    )
+    return f'<form method="post" action="{escape(action)}">{fields}{pressed}</form>'
+
+
+def cashier(trade: Trade, message: str, buttons: str) -> str:
+    name = CHANNEL_NAMES[trade.channel]
+    said = f'<p class="card said" role="status">{message}</p>' if message else ""
+    inner = (
+        f"<h1>{name}（模拟）收银台</h1>{said}"
+        f'<div class="card"><div class="amount">¥ {yuan(trade.amount_fen)}</div>'
+        f"<div>{escape(trade.subject)}</div>"
+        f'<div class="soft">商户订单号 {escape(trade.out_trade_no)}</div>{buttons}</div>'
+    )
+    return page(f"{name}收银台", inner)
+
+
+def home(machine: Machine, said: str = "") -> str:
+    store = machine.store
+    open_trades = store.find(Trade, f"state IN (?, ?) ORDER BY id DESC LIMIT {SHOWN_MAX}", *UNPAID)
+    ended = store.find(Trade, f"state NOT IN (?, ?) ORDER BY id DESC LIMIT {SHOWN_MAX}", *UNPAID)
+    refunds = store.find(Refund, f"1 ORDER BY id DESC LIMIT {SHOWN_MAX}")
+    note = f'<p class="card said" role="status">{escape(said)}</p>' if said else ""
+    nothing = '<p class="soft">（无）</p>'
+    inner = [
+        "<h1>模拟支付网关</h1>",
+        '<p class="soft">微信支付与支付宝的替身，只在本机使用，不涉及真实资金。</p>',
+        note,
+        '<form method="get" action="/pay" class="card"><label class="wide">'
+        "打开二维码内容、支付链接或订单串"
+        '<input name="code" required maxlength="8000"></label>'
+        '<button class="primary">打开</button></form>',
+        f"<h2>待付款（{len(open_trades)}）</h2>",
+        "".join(trade_card(machine, trade) for trade in open_trades) or nothing,
+        f"<h2>最近的退款（{len(refunds)}）</h2>",
+        "".join(refund_card(machine, refund) for refund in refunds) or nothing,
+        f"<h2>已付款、已关闭（{len(ended)}）</h2>",
+        "".join(trade_card(machine, trade) for trade in ended) or nothing,
+        "<h2>故障开关</h2>",
+        fault_form(machine),
+        "<h2>最近发生</h2>",
+        history(machine) or nothing,
+    ]
+    return page("模拟支付网关", "".join(inner))
+
+
+def trade_card(machine: Machine, trade: Trade) -> str:
+    hidden = {"channel": trade.channel, "out_trade_no": trade.out_trade_no}
+    if trade.state in UNPAID:
+        buttons = [
+            ("pay", "付款", "primary"), ("fail", "失败", ""), ("pay_late", "迟到付款", ""),
+            ("pay_twice", "重复付款", ""), ("close", "关闭", ""),
+        ]  # fmt: skip
+    else:
+        buttons = [("notify", "再次通知", "")]
+        if trade.state in WAS_PAID:
+            buttons += [("pay_twice", "重复付款", ""), ("refund", "退款（商户后台）", "")]
+    return (
+        f'<div class="card"><div class="row">{channel_tag(trade.channel)}'
+        f'<span class="amount">¥ {yuan(trade.amount_fen)}</span>'
+        f'<span>{escape(trade.subject)}</span><span class="tag">'
+        f"{STATE_NAMES[trade.state]}</span></div>"
+        f'<div class="soft">{SCENE_NAMES.get(trade.scene, "")} · 商户订单号 '
+        f"{escape(trade.out_trade_no)}{refunded_text(machine, trade)}"
+        f"{notice_text(machine, trade)}</div>"
+        f"{code_line(trade)}{form('/do', hidden, buttons)}</div>"
+    )
+
+
+def channel_tag(channel: str) -> str:
+    return f'<span class="tag {channel}">{CHANNEL_NAMES[channel]}</span>'
+
+
+def refunded_text(machine: Machine, trade: Trade) -> str:
+    fen = books.refunded_fen(machine, trade)
+    return f" · 已退 ¥{yuan(fen)}" if fen else ""
+
+
+def notice_text(machine: Machine, trade: Trade) -> str:
+    notice = machine.store.first(Notice, "trade_id = ? ORDER BY id DESC", trade.id)
+    if notice is None:
+        return ""
+    answer = escape(notice.last_answer[:60])
+    return f" · 通知 {escape(notice.state)}（{notice.attempts} 次）{answer}"
+
+
+def code_line(trade: Trade) -> str:
+    """What a QR code would hold; the link stands in for scanning it."""
+    if trade.state not in UNPAID or not trade.credential:
+        return ""
+    text = f"<div><code>{escape(trade.credential)}</code>"
+    if trade.scene in ("native", "qr", "h5"):
+        text += f' <a href="/pay?code={quote(trade.credential, safe="")}">扫码</a>'
+    return text + "</div>"
+
+
+def refund_card(machine: Machine, refund: Refund) -> str:
+    trade = machine.store.get(Trade, refund.trade_id)
+    state = STATE_NAMES[refund.status] if refund.status != "CLOSED" else "退款关闭"
+    hidden = {
+        "channel": refund.channel,
+        "out_trade_no": trade.out_trade_no,
+        "out_refund_no": refund.out_refund_no,
+    }
+    buttons = [("notify", "再次通知", "")]
+    if refund.status in (RefundStatus.PROCESSING, RefundStatus.ABNORMAL):
+        buttons += [
+            ("settle_SUCCESS", "到账", "primary"), ("settle_ABNORMAL", "异常", ""),
+            ("settle_CLOSED", "关闭", ""),
+        ]  # fmt: skip
+    outside = " · 商户后台发起" if refund.outside else ""
+    return (
+        f'<div class="card"><div class="row">{channel_tag(refund.channel)}'
+        f'<span class="amount">¥ {yuan(refund.amount_fen)}</span>'
+        f'<span>{escape(refund.reason)}</span><span class="tag">{state}</span></div>'
+        f'<div class="soft">退款单号 {escape(refund.out_refund_no)} · 订单 '
+        f"{escape(trade.out_trade_no)}{outside}</div>{form('/do', hidden, buttons)}</div>"
+    )
+
+
+def fault_form(machine: Machine) -> str:
+    shown = machine.faults.shown()
+    fields = "".join(
+        f'<label>{FAULT_NAMES[kind]} %<input class="number" name="{kind}" type="number" min="0" '
+        f'max="100" step="any" value="{shown["percent"][kind]:g}"></label>'
+        for kind in KINDS + NOTICE_KINDS
+    )
+    return (
+        f'<form method="post" action="/faults" class="card">{fields}'
+        f'<label>迟缓秒数<input class="number" name="slow_seconds" type="number" min="0" max="600" '
+        f'step="any" value="{shown["slow_seconds"]:g}"></label>'
+        '<button class="primary">保存</button></form>'
+    )
+
+
+def history(machine: Machine) -> str:
+    lines = "".join(
+        f'<div class="soft">{clock.wall(line["at"])} {CHANNEL_NAMES.get(line["channel"], "")} '
+        f"{escape(line['number'])} {escape(line['what'])}</div>"
+        for line in machine.store.history(20)
+    )
+    return f'<div class="card">{lines}</div>' if lines else ""

@@ -1,0 +1,119 @@
+"""The stand-in as its own process: starts, remembers, stops; and keeps to itself."""
+
+import ast
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from simulator.tests.clients import Config, WechatClient, send
+from simulator.tests.conftest import free_port, running
+
+ROOM = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture
+def directory(made_keys, tmp_path):
+    import shutil
+
+    return shutil.copytree(made_keys, tmp_path / "gateway")
+
+
+def test_it_says_one_line_and_stops_on_sigterm(directory):
+    port = free_port()
+    command = [sys.executable, "-m", "simulator", "--port", str(port), "--dir", str(directory)]
+    process = subprocess.Popen(command, cwd=ROOM.parent, stdout=subprocess.PIPE, text=True)
+    try:
+        line = process.stdout.readline()
+        assert f"http://127.0.0.1:{port}/" in line
+        assert send(f"http://127.0.0.1:{port}", "GET", "/_control/books").status == 200
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 0
+        assert process.stdout.read() == ""
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_a_restart_remembers_keys_payments_and_refunds(directory, listener):
+    with running(directory, refund_delay_seconds=0.6, notify_factor=0.01) as first:
+        wechat = WechatClient(first.config)
+        url = listener.address((500, b""), (200, b""))
+        order = wechat.order(notify_url=url)
+        wechat.prepay(order)
+        first.control("pay", channel="wechat", out_trade_no=order["out_trade_no"])
+        listener.next(url)
+        refund = wechat.refund_body(order, 1000)
+        wechat.refund(refund)
+        before = first.shown("books")
+        config = json.loads((directory / "config.json").read_text())
+    with running(directory, refund_delay_seconds=0.6, notify_factor=0.01) as second:
+        wechat = WechatClient(second.config)
+        assert second.shown("books")["payments"][0]["out_trade_no"] == order["out_trade_no"]
+        assert second.shown("books")["totals"]["wechat"]["paid_fen"] == 3000
+        assert before["totals"]["wechat"]["paid_fen"] == 3000
+        now = json.loads((directory / "config.json").read_text())
+        for config_ in (config, now):
+            config_["wechat"].pop("base_url")
+            config_["alipay"].pop("gateway_url")
+        assert now == config
+        listener.next(url)  # the notification that was still owed
+        end = time.time() + 3
+        number = refund["out_refund_no"]
+        while wechat.query_refund(number).json["status"] != "SUCCESS" and time.time() < end:
+            time.sleep(0.02)
+        assert wechat.query_refund(number).json["status"] == "SUCCESS"
+
+
+def test_a_missing_file_makes_a_fresh_set(directory):
+    before = Config(directory).wechat["merchant_serial_no"]
+    (directory / "wechat_platform_cert.pem").unlink()
+    with running(directory) as stand_in:
+        assert stand_in.config.wechat["merchant_serial_no"] != before
+
+
+def test_config_has_the_shape_of_the_contract(stand_in):
+    config = stand_in.config
+    assert set(config.wechat) == {
+        "mchid", "appid", "apiv3_key", "merchant_serial_no", "merchant_private_key_file",
+        "public_key_id", "platform_public_key_file", "platform_serial_no", "platform_cert_file",
+        "base_url", "sign_mode",
+    }  # fmt: skip
+    assert set(config.alipay) == {
+        "app_id", "seller_id", "sign_type", "charset", "app_private_key_file",
+        "alipay_public_key_file", "gateway_url",
+    }  # fmt: skip
+    assert len(config.wechat["apiv3_key"]) == 32
+    assert config.wechat["sign_mode"] == "pubkey"
+
+
+def test_it_listens_on_loopback_only(stand_in):
+    assert stand_in.server.server_address[0] == "127.0.0.1"
+
+
+def imports(file):
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.module or ""
+
+
+def test_it_imports_the_standard_library_cryptography_and_itself_only():
+    allowed = set(sys.stdlib_module_names) | {"cryptography", "simulator"}
+    django_may = {ROOM / "apps.py", ROOM / "management/commands/gateway_simulator.py"}
+    for file in ROOM.rglob("*.py"):
+        if "tests" in file.parts:
+            continue
+        extra = {"django"} if file in django_may else set()
+        found = {name.partition(".")[0] for name in imports(file)}
+        assert found <= allowed | extra, file
+
+
+def test_modules_stay_short():
+    for file in ROOM.rglob("*.py"):
+        assert len(file.read_text().splitlines()) < 600, file

@@ -1,0 +1,211 @@
+"""WeChat Pay APIv3: who may call, what is called, and signed answers.
+
+Protocol facts: wechatpay-v3.md sections 1, 2, 9 and 10.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote
+
+from simulator import clock, keys, wechat_schema
+from simulator.faults import answer_with_fault
+from simulator.machine import Machine
+from simulator.web import Request, Response, json_response
+from simulator.wechat_messages import SIGNATURE_TYPE, signed_headers
+
+CLOCK_TOLERANCE_SECONDS = 300
+CLOCK_DETAIL = 268443699
+BODY_MAX = 128 * 1024
+
+AUTHORIZATION_NAMES = {"mchid", "nonce_str", "timestamp", "serial_no", "signature"}
+AUTHORIZATION_PART = re.compile(r'\s*([a-z_]+)="([^"]*)"\s*')
+
+
+class Refusal(Exception):
+    """An error answer: HTTP status, code, message, and the number that ends the Request-ID."""
+
+    def __init__(self, status: int, code: str, message: str, detail: int = 0) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.message = message
+        self.detail = detail
+        self.place: dict[str, str] = {}
+
+
+@dataclass(frozen=True)
+class Call:
+    """A verified call, as handlers see it."""
+
+    machine: Machine
+    request: Request
+    parts: dict[str, str]  # named parts of the path
+    body: dict[str, Any]
+
+    @property
+    def config(self) -> dict[str, str]:
+        return self.machine.keys.wechat
+
+
+@dataclass(frozen=True)
+class Route:
+    method: str
+    pattern: str
+    operation: str  # the name that one-shot faults use
+    handler: Callable[[Call], Response]
+    body: dict[str, Any] | Any = None  # the schema of the body, None: there is none
+    is_signed: bool = True
+
+
+def handle(machine: Machine, request: Request, routes: tuple[Route, ...]) -> Response:
+    """Answer one call of the API; errors are told in WeChat's own form."""
+    signer = None
+    try:
+        route, parts = find_route(routes, request)
+        signer = machine.wechat_signer(request.headers.get("Wechatpay-Serial", ""))
+        authenticate(machine, request)
+        if signer is None:
+            raise Refusal(400, "PARAM_ERROR", "Wechatpay-Serial 不是可用的平台公钥或证书")
+        check_headers(request)
+        call = Call(machine, request, parts, parsed_body(route, request))
+    except Refusal as refusal:
+        # Those who are not known get no signature; nor do they need one [section 2].
+        return error_answer(refusal, None if refusal.status == 401 else signer)
+    known_signer = signer
+
+    def deed() -> Response:
+        try:
+            answer = route.handler(call)
+        except Refusal as refusal:
+            return error_answer(refusal, known_signer)
+        return signed(answer, known_signer) if route.is_signed else answer
+
+    def refusing(refusal: Refusal) -> Callable[[], Response]:
+        return lambda: error_answer(refusal, known_signer)
+
+    system_error = Refusal(500, "SYSTEM_ERROR", "系统异常，请用相同参数重新调用", 268435462)
+    return answer_with_fault(
+        machine.faults.draw(route.operation),
+        deed,
+        refusals={
+            "error_before": refusing(system_error),
+            "error_after": refusing(system_error),
+            "rate_limited": refusing(Refusal(429, "FREQUENCY_LIMITED", "频率超限")),
+            "not_found": refusing(Refusal(404, "RESOURCE_NOT_EXISTS", "订单不存在")),
+        },
+        spoil=spoil,
+        pause=machine.stopping.wait,
+    )
+
+
+def find_route(routes: tuple[Route, ...], request: Request) -> tuple[Route, dict[str, str]]:
+    for route in routes:
+        match = re.fullmatch(route.pattern, request.path)
+        if match and route.method == request.method:
+            return route, {name: unquote(part) for name, part in match.groupdict().items()}
+    raise Refusal(404, "NOT_FOUND", "接口不存在")
+
+
+def authenticate(machine: Machine, request: Request) -> None:
+    """The signature covers method, path with query, time stamp, nonce and raw body.
+
+    Raises:
+        Refusal: 401 SIGN_ERROR, as strictly as the real gateway.
+    """
+    given = parse_authorization(request.headers.get("Authorization", ""))
+    config = machine.keys.wechat
+    if given["mchid"] != config["mchid"]:
+        raise Refusal(401, "SIGN_ERROR", "商户号与签名不匹配")
+    if given["serial_no"] != config["merchant_serial_no"]:
+        raise Refusal(401, "SIGN_ERROR", "商户证书序列号有误")
+    if not given["timestamp"].isascii() or not given["timestamp"].isdigit():
+        raise Refusal(401, "SIGN_ERROR", "时间戳有误")
+    if abs(clock.now() - int(given["timestamp"][:12])) >= CLOCK_TOLERANCE_SECONDS:
+        raise Refusal(
+            401,
+            "SIGN_ERROR",
+            "Http头Authorization中的timestamp与发起请求的时间不得超过5分钟",
+            CLOCK_DETAIL,
+        )
+    if not re.fullmatch(r"[\x21-\x7e]{1,32}", given["nonce_str"]):
+        raise Refusal(401, "SIGN_ERROR", "nonce_str 有误")
+    head = f"{request.method}\n{request.target}\n{given['timestamp']}\n{given['nonce_str']}\n"
+    text = head.encode() + request.body + b"\n"
+    if not keys.verify(machine.keys.public("wechat_merchant"), text, given["signature"]):
+        raise Refusal(401, "SIGN_ERROR", "签名错误，请检查后再试")
+    if not machine.nonces.use(given["nonce_str"]):
+        raise Refusal(401, "SIGN_ERROR", "nonce_str 重复")
+
+
+def parse_authorization(text: str) -> dict[str, str]:
+    """The five parts, each exactly once, in any order."""
+    scheme, _, rest = text.partition(" ")
+    parts = [AUTHORIZATION_PART.fullmatch(part) for part in rest.split(",")]
+    found = [(part[1], part[2]) for part in parts if part]
+    names = dict(found)
+    is_complete = len(found) == len(parts) == len(names) and set(names) == AUTHORIZATION_NAMES
+    if scheme != SIGNATURE_TYPE or not is_complete:
+        raise Refusal(401, "SIGN_ERROR", "Http头Authorization不符合格式")
+    return names
+
+
+def check_headers(request: Request) -> None:
+    """Accept and User-Agent are required, and the body says that it is JSON."""
+    accepted = request.headers.get("Accept", "")
+    if not request.headers.get("User-Agent") or not accepted:
+        raise Refusal(400, "PARAM_ERROR", "Http头缺少Accept或User-Agent")
+    if request.method == "POST":
+        kind = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+        if kind != "application/json":
+            raise Refusal(400, "PARAM_ERROR", "Http头Content-Type应为application/json")
+
+
+def parsed_body(route: Route, request: Request) -> dict[str, Any]:
+    if route.body is None:
+        return {}
+    if len(request.body) > BODY_MAX:
+        raise Refusal(400, "PARAM_ERROR", "请求体过大")
+    try:
+        body = wechat_schema.parse(request.body)
+        wechat_schema.check(route.body, body)
+    except wechat_schema.Invalid as invalid:
+        refusal = Refusal(
+            400, "PARAM_ERROR", f"{invalid.where} {invalid.issue}".strip(), invalid.detail
+        )
+        refusal.place = {"location": "body", "field": invalid.where, "issue": invalid.issue}
+        raise refusal from invalid
+    return body
+
+
+def request_id(detail: int) -> str:
+    """It ends in the detailed error code [section 2]."""
+    return f"{secrets.token_hex(12).upper()}-{detail}"
+
+
+def signed(answer: Response, signer: keys.WechatSigner) -> Response:
+    answer.headers |= signed_headers(signer, answer.body)
+    answer.headers.setdefault("Request-ID", request_id(0))
+    return answer
+
+
+def error_answer(refusal: Refusal, signer: keys.WechatSigner | None) -> Response:
+    body: dict[str, Any] = {"code": refusal.code, "message": refusal.message}
+    if refusal.place:
+        body["detail"] = refusal.place
+    answer = json_response(body, refusal.status)
+    answer.headers["Request-ID"] = request_id(refusal.detail)
+    return signed(answer, signer) if signer else answer
+
+
+def spoil(answer: Response) -> Response:
+    """A signature of the right form that proves nothing."""
+    signature = answer.headers.get("Wechatpay-Signature")
+    if signature:
+        flipped = "B" if signature[0] == "A" else "A"
+        answer.headers["Wechatpay-Signature"] = flipped + signature[1:]
+    return answer

@@ -1,0 +1,235 @@
+"""What WeChat Pay says about payments and refunds, in answers and in notifications.
+
+Protocol facts: wechatpay-v3.md sections 5, 6 and 8.
+"""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING, Any
+
+from simulator import clock, keys
+from simulator.store import (
+    WAS_PAID,
+    Notice,
+    Refund,
+    RefundStatus,
+    Trade,
+    TradeState,
+)
+from simulator.web import json_bytes
+
+if TYPE_CHECKING:
+    from simulator.machine import Machine
+
+SIGNATURE_TYPE = "WECHATPAY2-SHA256-RSA2048"
+TRADE_TYPES = {"native": "NATIVE", "jsapi": "JSAPI", "h5": "MWEB", "app": "APP"}
+STATE_TEXTS = {
+    "SUCCESS": "支付成功",
+    "REFUND": "转入退款",
+    "NOTPAY": "订单未支付",
+    "CLOSED": "订单已关闭",
+    "PAYERROR": "支付失败",
+}
+STALE_SECONDS = 600
+
+# Wrongs that can be put into a notification on demand, and where they act.
+RESOURCE_TWISTS = ("wrong_merchant", "wrong_app", "wrong_amount", "wrong_currency", "unknown_order")
+TRANSPORT_TWISTS = (
+    "stale",
+    "future",
+    "tampered",
+    "tampered_ciphertext",
+    "old_key",
+    "wrong_key",
+    "signtest",
+    "no_signature",
+    "by_certificate",
+    "by_public_key",
+)
+TWISTS = RESOURCE_TWISTS + TRANSPORT_TWISTS
+
+
+def trade_state(trade: Trade, has_refunds: bool) -> str:
+    """REFUND means that a refund was ever applied for, even a partial one."""
+    if trade.state in WAS_PAID:
+        return "REFUND" if has_refunds else "SUCCESS"
+    if trade.state == TradeState.CLOSED:
+        return "CLOSED"
+    return "PAYERROR" if trade.failure == "PAYERROR" else "NOTPAY"
+
+
+def trade_body(config: dict[str, str], trade: Trade, *, has_refunds: bool) -> dict[str, Any]:
+    state = trade_state(trade, has_refunds)
+    body: dict[str, Any] = {
+        "appid": config["appid"],
+        "mchid": config["mchid"],
+        "out_trade_no": trade.out_trade_no,
+        "trade_state": state,
+        "trade_state_desc": STATE_TEXTS[state],
+        "amount": {"total": trade.amount_fen, "currency": "CNY"},
+        "promotion_detail": [],
+    }
+    if trade.attach:
+        body["attach"] = trade.attach
+    if trade.paid_at is None:
+        return body
+    return body | {
+        "transaction_id": trade.gateway_no,
+        "trade_type": TRADE_TYPES[trade.scene],
+        "bank_type": "OTHERS",
+        "success_time": clock.rfc3339(trade.paid_at),
+        "payer": {"openid": trade.buyer},
+        "amount": {
+            "total": trade.amount_fen,
+            "payer_total": trade.amount_fen,
+            "currency": "CNY",
+            "payer_currency": "CNY",
+        },
+    }
+
+
+def refund_body(trade: Trade, refund: Refund) -> dict[str, Any]:
+    body = {
+        "refund_id": refund.refund_id,
+        "out_refund_no": refund.out_refund_no,
+        "transaction_id": trade.gateway_no,
+        "out_trade_no": trade.out_trade_no,
+        "channel": "ORIGINAL",
+        "user_received_account": refund.account,
+        "create_time": clock.rfc3339(refund.created_at),
+        "status": refund.status,
+        "funds_account": "AVAILABLE",
+        "amount": {
+            "total": trade.amount_fen,
+            "refund": refund.amount_fen,
+            "payer_total": trade.amount_fen,
+            "payer_refund": refund.amount_fen,
+            "settlement_refund": refund.amount_fen,
+            "settlement_total": trade.amount_fen,
+            "discount_refund": 0,
+            "currency": "CNY",
+            "refund_fee": 0,
+        },
+        "promotion_detail": [],
+    }
+    if refund.status == RefundStatus.SUCCESS and refund.settled_at is not None:
+        body["success_time"] = clock.rfc3339(refund.settled_at)
+    return body
+
+
+def payment_notice(machine: Machine, trade: Trade) -> dict[str, Any]:
+    return {
+        "event_type": "TRANSACTION.SUCCESS",
+        "summary": "支付成功",
+        "original_type": "transaction",
+        "resource": trade_body(machine.keys.wechat, trade, has_refunds=False),
+    }
+
+
+def refund_notice(machine: Machine, trade: Trade, refund: Refund) -> dict[str, Any]:
+    """Its state is named refund_status, and there is no appid."""
+    resource = {
+        "mchid": machine.keys.wechat["mchid"],
+        "out_trade_no": trade.out_trade_no,
+        "transaction_id": trade.gateway_no,
+        "out_refund_no": refund.out_refund_no,
+        "refund_id": refund.refund_id,
+        "refund_status": refund.status,
+        "user_received_account": refund.account,
+        "amount": {
+            "total": trade.amount_fen,
+            "refund": refund.amount_fen,
+            "payer_total": trade.amount_fen,
+            "payer_refund": refund.amount_fen,
+        },
+    }
+    if refund.status == RefundStatus.SUCCESS and refund.settled_at is not None:
+        resource["success_time"] = clock.rfc3339(refund.settled_at)
+    return {
+        "event_type": f"REFUND.{refund.status}",
+        "summary": {"SUCCESS": "退款成功", "ABNORMAL": "退款异常"}.get(refund.status, "退款关闭"),
+        "original_type": "refund",
+        "resource": resource,
+    }
+
+
+def notice_request(
+    machine: Machine, notice: Notice, twists: frozenset[str] = frozenset()
+) -> tuple[dict[str, str], bytes]:
+    """Headers and body of one delivery: always freshly sealed and signed, under the same id."""
+    message = notice.message
+    resource = twisted_resource(message["resource"], twists)
+    sealed = keys.seal(
+        machine.keys.wechat["apiv3_key"], json_bytes(resource), message["original_type"]
+    )
+    if "tampered_ciphertext" in twists:
+        first = sealed["ciphertext"][0]
+        sealed["ciphertext"] = ("B" if first == "A" else "A") + sealed["ciphertext"][1:]
+    body = json_bytes(
+        {
+            "id": notice.notify_id,
+            "create_time": clock.rfc3339(notice.created_at),
+            "resource_type": "encrypt-resource",
+            "event_type": message["event_type"],
+            "summary": message["summary"],
+            "resource": {"original_type": message["original_type"]} | sealed,
+        }
+    )
+    headers = notice_headers(machine, body, twists)
+    if "tampered" in twists:
+        body = body.replace(b'"summary":"', b'"summary":"!', 1)
+    return headers, body
+
+
+def notice_headers(machine: Machine, body: bytes, twists: frozenset[str]) -> dict[str, str]:
+    signer = machine.wechat_notice_signer()
+    if "by_certificate" in twists:
+        signer = machine.keys.by_certificate
+    if "by_public_key" in twists:
+        signer = machine.keys.by_public_key
+    if "old_key" in twists:
+        signer = machine.keys.by_retired_key
+    if "wrong_key" in twists:
+        signer = keys.WechatSigner(signer.serial, machine.keys.by_retired_key.key)
+    shift = STALE_SECONDS * (("future" in twists) - ("stale" in twists))
+    headers = signed_headers(signer, body, at=clock.now() + shift)
+    if "signtest" in twists:
+        probe = "WECHATPAY/SIGNTEST/" + headers["Wechatpay-Signature"]
+        headers["Wechatpay-Signature"] = probe
+    if "no_signature" in twists:
+        del headers["Wechatpay-Signature"]
+    return headers | {"Content-Type": "application/json"}
+
+
+def twisted_resource(resource: dict[str, Any], twists: frozenset[str]) -> dict[str, Any]:
+    resource = resource | {"amount": dict(resource["amount"])}
+    if "wrong_merchant" in twists:
+        resource["mchid"] = "1999999999"
+    if "wrong_app" in twists:
+        resource["appid"] = "wx0000000000000000"
+    if "wrong_amount" in twists:
+        resource["amount"]["total"] += 1
+        part = "refund" if "refund" in resource["amount"] else "payer_total"
+        resource["amount"][part] += 1
+    if "wrong_currency" in twists:
+        resource["amount"] |= {"currency": "USD", "payer_currency": "USD"}
+    if "unknown_order" in twists:
+        resource["out_trade_no"] = "UNKNOWN" + secrets.token_hex(8)
+    return resource
+
+
+def signed_headers(
+    signer: keys.WechatSigner, body: bytes, *, at: float | None = None
+) -> dict[str, str]:
+    """Headers of an answer or notification; a 204 signs the empty body [section 2]."""
+    moment = str(int(clock.now() if at is None else at))
+    nonce = secrets.token_hex(16)
+    text = b"\n".join([moment.encode(), nonce.encode(), body, b""])
+    return {
+        "Wechatpay-Timestamp": moment,
+        "Wechatpay-Nonce": nonce,
+        "Wechatpay-Signature": keys.sign(signer.key, text),
+        "Wechatpay-Serial": signer.serial,
+        "Wechatpay-Signature-Type": SIGNATURE_TYPE,
+    }

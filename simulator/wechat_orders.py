@@ -1,0 +1,155 @@
+"""WeChat Pay: prepay, query, close (wechatpay-v3.md sections 3 and 5)."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from datetime import datetime
+from typing import Any
+from urllib.parse import quote
+
+from simulator import books, clock
+from simulator.money import yuan
+from simulator.store import WAS_PAID, Trade, TradeState
+from simulator.web import Response, json_response
+from simulator.wechat import Call, Refusal
+from simulator.wechat_messages import trade_body
+
+CREDENTIAL_SECONDS = {"native": 7_200, "jsapi": 7_200, "app": 7_200, "h5": 300}
+TIME_EXPIRE_LEAST_SECONDS = 60
+TIME_EXPIRE_MOST_SECONDS = 90 * clock.DAY_SECONDS
+DEFAULT_PAYABLE_SECONDS = 7 * clock.DAY_SECONDS
+
+DIFFERENT_REQUEST = 268498688
+ALREADY_PAID = 268449538
+ORDER_UNKNOWN = 268512771
+
+
+def prepay(call: Call, scene: str) -> Response:
+    """A new order, or a fresh credential for the identical request."""
+    check_merchant(call)
+    with call.machine.store.deed():
+        trade = call.machine.store.trade("wechat", call.body["out_trade_no"])
+        if trade is None:
+            trade = create(call, scene)
+        else:
+            check_reentry(call, scene, trade)
+        trade = issue_credential(call, trade)
+    return json_response(credential_body(trade))
+
+
+def check_merchant(call: Call) -> None:
+    if call.body["mchid"] != call.config["mchid"]:
+        raise Refusal(400, "PARAM_ERROR", "mchid 与签名的商户号不一致")
+    if call.body["appid"] != call.config["appid"]:
+        raise Refusal(400, "APPID_MCHID_NOT_MATCH", "appid 和 mch_id 不匹配")
+
+
+def canonical(scene: str, body: dict[str, Any]) -> str:
+    """Key order means nothing; anything else does."""
+    return json.dumps([scene, body], sort_keys=True, ensure_ascii=False)
+
+
+def create(call: Call, scene: str) -> Trade:
+    body = call.body
+    moment = clock.now()
+    trade = call.machine.store.insert(
+        Trade,
+        channel="wechat",
+        out_trade_no=body["out_trade_no"],
+        scene=scene,
+        amount_fen=body["amount"]["total"],
+        subject=body["description"],
+        attach=body.get("attach", ""),
+        notify_url=body["notify_url"],
+        buyer=body.get("payer", {}).get("openid", ""),
+        state=TradeState.OPEN,
+        request=canonical(scene, body),
+        created_at=moment,
+        opened_at=moment,
+        deadline=last_moment(body.get("time_expire"), moment),
+    )
+    call.machine.store.remember(
+        "wechat", trade.out_trade_no, f"下单 {scene} {yuan(trade.amount_fen)}"
+    )
+    return trade
+
+
+def last_moment(time_expire: str | None, moment: float) -> float:
+    """Too early is raised to a minute from now, too late lowered to 90 days."""
+    if time_expire is None:
+        return moment + DEFAULT_PAYABLE_SECONDS
+    wanted = datetime.fromisoformat(time_expire).timestamp()
+    wanted = max(wanted, moment + TIME_EXPIRE_LEAST_SECONDS)
+    return min(wanted, moment + TIME_EXPIRE_MOST_SECONDS)
+
+
+def check_reentry(call: Call, scene: str, trade: Trade) -> None:
+    """Paid, closed and expired numbers are used up; open ones take the identical request only."""
+    if trade.state in WAS_PAID:
+        raise Refusal(400, "ORDERPAID", "该订单已支付", ALREADY_PAID)
+    if trade.state == TradeState.CLOSED:
+        raise Refusal(400, "ORDER_CLOSED", "该订单已关闭，请更换商户订单号后重新下单")
+    if trade.request != canonical(scene, call.body):
+        message = "请求重入时，参数与首次请求时不一致"
+        raise Refusal(400, "INVALID_REQUEST", message, DIFFERENT_REQUEST)
+    if trade.deadline is not None and trade.deadline <= clock.now():
+        raise Refusal(400, "INVALID_REQUEST", "201 商户订单号重复")
+
+
+def issue_credential(call: Call, trade: Trade) -> Trade:
+    """A fresh one each time; the one before it is dead from now on."""
+    stamp = clock.beijing(clock.now()).strftime("%d%H%M%S")
+    prepay_id = f"wx{stamp}{secrets.token_hex(13)}"[:36]
+    credential = {
+        "native": f"weixin://wxpay/bizpayurl?pr={secrets.token_urlsafe(9)}",
+        "h5": f"{call.machine.base_url}/cgi-bin/mmpayweb-bin/checkmweb"
+        f"?prepay_id={prepay_id}&package={secrets.randbelow(10**10)}",
+    }.get(trade.scene, prepay_id)
+    return call.machine.store.update(trade, credential=credential, credential_at=clock.now())
+
+
+def credential_body(trade: Trade) -> dict[str, str]:
+    name = {"native": "code_url", "h5": "h5_url"}.get(trade.scene, "prepay_id")
+    return {name: trade.credential}
+
+
+def is_credential_alive(trade: Trade) -> bool:
+    """Codes live two hours, h5 addresses five minutes, whatever time_expire says."""
+    return clock.now() < trade.credential_at + CREDENTIAL_SECONDS[trade.scene]
+
+
+def query_by_number(call: Call) -> Response:
+    return query(call, call.machine.store.trade("wechat", call.parts["out_trade_no"]))
+
+
+def query_by_transaction(call: Call) -> Response:
+    trade = call.machine.store.trade_by_gateway_no("wechat", call.parts["transaction_id"])
+    return query(call, trade)
+
+
+def query(call: Call, trade: Trade | None) -> Response:
+    if call.request.query.get("mchid") != call.config["mchid"]:
+        raise Refusal(400, "PARAM_ERROR", "缺少 mchid 或与签名的商户号不一致")
+    if trade is None:
+        raise Refusal(404, "ORDER_NOT_EXIST", "订单不存在", ORDER_UNKNOWN)
+    has_refunds = bool(call.machine.store.refunds_of(trade))
+    return json_response(trade_body(call.config, trade, has_refunds=has_refunds))
+
+
+def close(call: Call) -> Response:
+    """204 for open, closed and even unknown numbers; ORDERPAID for paid ones."""
+    if call.body["mchid"] != call.config["mchid"]:
+        raise Refusal(400, "PARAM_ERROR", "mchid 与签名的商户号不一致")
+    trade = call.machine.store.trade("wechat", call.parts["out_trade_no"])
+    if trade is not None:
+        try:
+            books.close(call.machine, trade, by="merchant")
+        except books.Refused as refused:
+            raise Refusal(400, "ORDERPAID", "该订单已支付", ALREADY_PAID) from refused
+    return Response(204)
+
+
+def h5_return_address(address: str, redirect_url: str) -> str:
+    """As the client appends it: &redirect_url=<urlencoded> [section 4]."""
+    return f"{address}&redirect_url={quote(redirect_url, safe='')}"
