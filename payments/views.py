@@ -217,7 +217,7 @@ class PayViewSet(ContractViewSet):
     """Paying an order: from the balance at once, or starting a payment at a gateway."""
 
     api_tag = "pay"
-    roles = {"pay": EVERYONE}
+    roles = {"pay": OWNERS_AND_ADMIN}
 
     @extend_schema(
         summary="发起支付",
