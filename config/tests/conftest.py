@@ -1,3 +1,5 @@
+"""Loaded before Django is set up when this folder is named: no models at the top."""
+
 import json
 import uuid
 from collections.abc import Iterator
@@ -7,10 +9,10 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
+from django.contrib.auth import get_user_model
 from django.core.cache import cache
 from rest_framework.test import APIClient
 
-from tcmpay.accounts.models import StaffUser
 from tcmpay.accounts.services import token_issue
 from tcmpay.common import clock
 from tcmpay.common.actor import Actor, Role
@@ -62,8 +64,8 @@ def anonymous_api() -> Api:
 
 
 @pytest.fixture
-def staff(db: None) -> StaffUser:
-    return StaffUser.objects.create_superuser("root", "root@clinic.test", "pass")
+def staff(db: None) -> Any:
+    return get_user_model().objects.create_superuser("root", "root@clinic.test", "pass")
 
 
 @pytest.fixture(scope="session")

@@ -42,7 +42,7 @@ def folder(tmp_path: Path, settings, private_pem: str, platform_pem: str) -> Pat
 
 
 def write(folder: Path, **changes: object) -> None:
-    whole = {
+    whole: dict[str, dict[str, object]] = {
         "wechat": {
             "mchid": "1900000001",
             "appid": "wx1234567890abcdef",

@@ -169,8 +169,6 @@ def test_rotation_seals_rows_and_versions_with_the_first_key_alone(settings, key
     version = gateway_config_current("wechat").version_id
     settings.CONFIG_ENCRYPTION_KEYS = [new, old]
     result = config_keys_rotate(actor=SYSTEM)
-    # Four versions: the empty one before the first change, then one for each change... and the
-    # empty one of the other gateway.
     assert (result.rows, result.newly_sealed) == (1, 0)
     settings.CONFIG_ENCRYPTION_KEYS = [new]
     _opened.cache_clear()

@@ -33,7 +33,7 @@ def test_a_price_has_the_documented_fields(anonymous_api):
     assert body["data"]["created_at"].endswith("Z")
 
 
-def test_messages_are_english_when_asked_for(anonymous_api):
+def test_a_code_is_the_same_in_every_language(anonymous_api):
     status, body = anonymous_api("get", "prices/nope", **{"Accept-Language": "en"})
     assert (status, body["code"]) == (404, "NOT_FOUND")
     status, body = anonymous_api("get", "prices/nope")
