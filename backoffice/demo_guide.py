@@ -19,6 +19,7 @@ tcmpay 演示已启动 / the demo is serving
 
   管理后台 Admin     {base}/admin/      {logins} / {DEMO_PASSWORD}
   接口文档 API docs  {base}/api/docs/
+  模拟网关 gateways  http://localhost:{port + 1}/   (微信、支付宝的替身：在此付款 / pay here)
 
   患者 patient  {PATIENT_LI}
   export PATIENT={patient}

@@ -101,6 +101,7 @@ INSTALLED_APPS = [
     "payments",
     "refunds",
     "backoffice",
+    "simulator",
 ]
 MIDDLEWARE = [
     "tcmpay.audit.middleware.RequestIdMiddleware",

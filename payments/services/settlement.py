@@ -142,7 +142,7 @@ def _settle_paid(
 ) -> Settlement:
     external_id = _external_id(attempt, report, is_mock)
     if attempt.status == TransactionStatus.SUCCESS:
-        if attempt.external_transaction_id != external_id and not attempt.is_mock:
+        if attempt.external_transaction_id != external_id and not is_mock:
             return _hold(ExceptionKind.MISMATCH, attempt, report, _("网关交易号与已入账的不一致"))
         return Settlement(Verdict.REPEAT, attempt)
     if problem := _amount_problem(attempt, report):

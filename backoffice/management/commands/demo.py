@@ -9,6 +9,7 @@ import errno
 import fcntl
 import importlib
 import importlib.util
+import io
 import os
 import signal
 import socket
@@ -92,7 +93,24 @@ def demo_processes(*, host: str, port: int, folder: Path) -> list[Process]:
             ],
             log=folder / "logs" / "beat.log",
         ),
+        Process(
+            "gateways",
+            [
+                *(python, "manage.py", "gateway_simulator"),
+                *("--port", str(stand_in_port(port)), "--dir", str(stand_in_folder(folder))),
+            ],
+            log=folder / "logs" / "gateways.log",
+        ),
     ]
+
+
+def stand_in_port(port: int) -> int:
+    """The stand-in gateways listen beside the web server."""
+    return port + 1 if port < PORT_MAX else port - 1
+
+
+def stand_in_folder(folder: Path) -> Path:
+    return folder / "gateways"
 
 
 class Supervised:
@@ -203,6 +221,7 @@ class Command(BaseCommand):
         with (folder / "lock").open("a+") as lock:
             take_lock(lock)
             check_port(host, port)
+            check_port("127.0.0.1", stand_in_port(port))
             self._say("准备数据库 / Preparing the database…")
             call_command("migrate", verbosity=0, interactive=False)
             call_command("seed_demo", stdout=self.stdout)
@@ -222,6 +241,7 @@ class Command(BaseCommand):
             note_pids(lock, children)
             self._wait_for_web(children, web, host, port, lock)
             if not self._stopping:
+                self._use_stand_ins(stand_in_folder(Path(settings.BASE_DIR) / ".demo"), port)
                 self._say(guide(host, port))
             while not self._stopping:
                 self._check(children, lock)
@@ -240,6 +260,23 @@ class Command(BaseCommand):
                     "网站未能启动，原因见上 / The web server did not start: see its messages above"
                 )
             time.sleep(TICK_SECONDS)
+
+    def _use_stand_ins(self, folder: Path, port: int) -> None:
+        """Point both gateways' configuration at the stand-ins, with the keys they just made."""
+        deadline = time.monotonic() + START_SECONDS_MAX
+        while not is_listening(stand_in_port(port)) and not self._stopping:
+            if time.monotonic() > deadline:
+                raise CommandError(
+                    "模拟网关未能启动 / The stand-in gateways did not start: .demo/logs/gateways.log"
+                )
+            time.sleep(TICK_SECONDS)
+        call_command(
+            "load_gateway_config",
+            str(folder / "config.json"),
+            notify_base=f"http://127.0.0.1:{port}",
+            stdout=io.StringIO(),
+        )
+        connections.close_all()
 
     def _check(self, children: list[Supervised], lock: IO[str]) -> None:
         before = [child.pid for child in children]
@@ -336,6 +373,14 @@ def check_port(host: str, port: int) -> None:
 def local_address(host: str) -> str:
     """Where to reach from this machine what listens on ``host``."""
     return "127.0.0.1" if host in {"0.0.0.0", "::", ""} else host
+
+
+def is_listening(port: int) -> bool:
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=1):
+            return True
+    except OSError:
+        return False
 
 
 def is_alive(host: str, port: int) -> bool:
