@@ -7,13 +7,22 @@ from django.db import connections
 from django.db.transaction import atomic
 
 import balances.checks
+import config.checks
 import payments.checks
 import refunds.checks
 import tcmpay.audit.checks
 from tcmpay.common.invariants import Check, Scope, Violation
 
 SNAPSHOT = "snapshot"
+
+
+def check_configuration(scope: Scope) -> Iterator[Violation]:
+    """Prices and gateway configuration; small tables, looked at whole."""
+    yield from config.checks.invariants(using=scope.using)
+
+
 CHECKS: tuple[Check, ...] = (
+    check_configuration,
     *balances.checks.CHECKS,
     *payments.checks.CHECKS,
     *refunds.checks.CHECKS,

@@ -1,10 +1,13 @@
 """What is wrong with the gateway configuration in force, where, and what to do about it."""
 
+from django.conf import settings
 from django.utils.translation import gettext_lazy as _
 
 from config.crypto import ConfigSecretUnreadable
 from config.selectors import gateway_config_current
-from gateways.doctor import Finding, examine
+from gateways.doctor import Finding, examine, probe
+from gateways.errors import GatewayMisconfigured
+from gateways.registry import build_gateway
 from tcmpay.common import clock
 
 
@@ -19,3 +22,22 @@ def examine_current(method: str) -> list[Finding]:
         )
         return [Finding("error", name.partition(".")[2], _("无法解密"), fix) for name in error.keys]
     return examine(method, values, now=clock.now())
+
+
+def probe_current(method: str) -> list[Finding]:
+    """One harmless signed query with the configuration in force; what came of it.
+
+    Nothing is asked of a gateway whose configuration has errors: examine_current tells them.
+    """
+    try:
+        values = gateway_config_current(method).values
+        gateway = build_gateway(
+            method,
+            values,
+            allow_custom_base=settings.DEBUG,
+            wechat_base_url=settings.WECHATPAY_BASE_URL or None,
+            alipay_gateway_url=settings.ALIPAY_GATEWAY_URL or None,
+        )
+    except (ConfigSecretUnreadable, GatewayMisconfigured):
+        return []
+    return probe(gateway)

@@ -1,5 +1,6 @@
 """Which gateway carries an attempt: the configured one, or the mock of a demo without keys."""
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -7,18 +8,21 @@ from uuid import UUID
 
 from django.conf import settings
 
+from config.crypto import ConfigSecretUnreadable
 from config.selectors import (
     gateway_config_current,
     gateway_config_recent,
     gateway_config_version,
 )
-from gateways.errors import GatewayMisconfigured
+from gateways.errors import GatewayMisconfigured, GatewayUnavailable
 from gateways.interface import Gateway
 from gateways.mock import MockGateway
 from gateways.registry import build_gateway
 from payments.errors import GatewayNotConfigured
 from payments.models import PaymentTransaction
 from payments.states import PaymentMethod
+
+logger = logging.getLogger(__name__)
 
 GATEWAY_METHODS = frozenset({PaymentMethod.WECHAT, PaymentMethod.ALIPAY})
 
@@ -33,7 +37,10 @@ class Channel:
 
 def channel_for_new_attempt(method: str) -> Channel:
     """The gateway that a new attempt uses. Raises GatewayNotConfigured."""
-    version_id, values = gateway_config_current(method)
+    try:
+        version_id, values = gateway_config_current(method)
+    except ConfigSecretUnreadable as error:
+        raise GatewayNotConfigured(keys=error.keys) from error
     try:
         return Channel(_gateway(method, version_id, values), version_id)
     except GatewayMisconfigured as error:
@@ -45,11 +52,18 @@ def channel_for_new_attempt(method: str) -> Channel:
 
 
 def channel_of(attempt: PaymentTransaction) -> Gateway:
-    """The gateway that ``attempt`` began with, in the version it began with."""
+    """The gateway that ``attempt`` began with, in the version it began with.
+
+    Raises GatewayUnavailable when that version can't be read any more.
+    """
     if attempt.config_version_id is None:
         return MockGateway(attempt.payment_method)
-    values = gateway_config_version(attempt.config_version_id)
-    return _gateway(attempt.payment_method, attempt.config_version_id, values)
+    try:
+        values = gateway_config_version(attempt.config_version_id)
+        return _gateway(attempt.payment_method, attempt.config_version_id, values)
+    except (ConfigSecretUnreadable, GatewayMisconfigured) as error:
+        # Nothing is sent; whoever asked asks again once the keys are readable.
+        raise GatewayUnavailable("configuration unreadable", code="CONFIGURATION") from error
 
 
 def refund_channel_of(payment: PaymentTransaction) -> Gateway:
@@ -60,7 +74,12 @@ def refund_channel_of(payment: PaymentTransaction) -> Gateway:
 def gateways_that_may_call(method: str) -> list[Gateway]:
     """The gateways whose callbacks are believed: the running version and recent ones."""
     gateways: list[Gateway] = []
-    for version_id, values in gateway_config_recent(method):
+    try:
+        versions = gateway_config_recent(method)
+    except ConfigSecretUnreadable:
+        logger.exception("gateway_configuration_unreadable")
+        return []
+    for version_id, values in versions:
         try:
             gateways.append(_gateway(method, version_id, values))
         except GatewayMisconfigured:

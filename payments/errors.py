@@ -77,6 +77,10 @@ class SyncTooOften(DomainError):
     http_status = 429
     message = _("请求过于频繁，请稍后重试")
 
+    def __init__(self, *, retry_after_seconds: int) -> None:
+        super().__init__()
+        self.retry_after_seconds = retry_after_seconds
+
 
 class ExceptionNotFound(ObjectNotFound):
     message = _("差错记录不存在")

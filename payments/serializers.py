@@ -72,7 +72,9 @@ class OrderCreateInput(InputSerializer):
     metadata = MetadataField(required=False, allow_null=True)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        if "amount" not in attrs and "service_type" not in attrs:
+        # Under the priced policy an amount alone would not do either: the service says so.
+        is_open = settings.ORDER_PRICE_POLICY == "open"
+        if is_open and "amount" not in attrs and "service_type" not in attrs:
             raise serializers.ValidationError({"amount": _("请提供金额或服务类型")})
         attrs["description"] = attrs.get("description") or ""
         return attrs

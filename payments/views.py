@@ -1,5 +1,6 @@
 """Orders and payments over the API."""
 
+import io
 from typing import Any
 from uuid import UUID
 
@@ -150,8 +151,9 @@ class OrderViewSet(ContractViewSet):
         code = selectors.shown_code(order.id)
         if not code:
             raise NoCodeToShow()
-        drawing = segno.make(code, error="m").svg_inline(scale=6, border=4, svgns=True)
-        return HttpResponse(drawing, content_type="image/svg+xml")
+        drawing = io.BytesIO()
+        segno.make(code, error="m").save(drawing, kind="svg", scale=6, border=4)
+        return HttpResponse(drawing.getvalue(), content_type="image/svg+xml")
 
     @extend_schema(
         summary="取消订单",

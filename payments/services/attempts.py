@@ -259,9 +259,8 @@ def payment_subject(order: PaymentOrder) -> str:
 
 def _start_at_gateway(actor: Actor, command: PayCommand, attempt: PaymentTransaction) -> PayResult:
     """Phases two and three: register the attempt, keep the answer."""
-    gateway = channel_of(attempt)
     try:
-        start = gateway.create_payment((attempt.request_data or {})["prepared"])
+        start = channel_of(attempt).create_payment((attempt.request_data or {})["prepared"])
     except GatewayRejected as error:
         _after_refusal(attempt, error)
         raise GatewayRefused(code=error.code) from error

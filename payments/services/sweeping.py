@@ -83,8 +83,9 @@ def order_sync(*, actor: Actor, order_id: UUID) -> PaymentOrder:
         raise OrderNotFound()
     if actor.role is not Role.ADMIN and not actor.owns(order.user_id):
         raise Forbidden()
-    if hit_count(scope="sync", identity=str(order_id)).count > SYNCS_PER_MINUTE:
-        raise SyncTooOften()
+    hit = hit_count(scope="sync", identity=str(order_id))
+    if hit.count > SYNCS_PER_MINUTE:
+        raise SyncTooOften(retry_after_seconds=hit.window_ends_in_seconds)
     for attempt in PaymentTransaction.objects.filter(
         order_id=order_id,
         transaction_type=TransactionType.PAYMENT,

@@ -80,8 +80,8 @@ def refund_submit(*, refund_id: UUID) -> None:
         total_amount=payment.amount,
         reason=_("诊疗服务退款"),
     )
-    gateway = refund_channel_of(payment)
     try:
+        gateway = refund_channel_of(payment)
         report = gateway.refund(ask) if _is_unsent(refund) else gateway.query_refund(ask)
         if report.state is RefundState.NOT_FOUND:
             report = gateway.refund(ask)

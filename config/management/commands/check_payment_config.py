@@ -5,7 +5,7 @@ from django.core.management.base import BaseCommand, CommandParser
 from django.utils import translation
 from django.utils.translation import gettext as _
 
-from config.doctor import examine_current
+from config.doctor import examine_current, probe_current
 from config.keys import KNOWN_KEYS
 from config.models import GatewayMethod
 from gateways.doctor import Finding
@@ -19,19 +19,26 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--method", choices=sorted(KNOWN_KEYS), help="one gateway only")
+        parser.add_argument(
+            "--live", action="store_true", help="also ask each gateway one harmless signed query"
+        )
         parser.add_argument("--json", action="store_true", help="machine-readable output")
         parser.add_argument("--language", choices=["zh-hans", "en"], help="language of the texts")
 
     def handle(self, *args: Any, **options: Any) -> None:
         methods = [options["method"]] if options["method"] else list(KNOWN_KEYS)
         with translation.override(options["language"] or translation.get_language()):
-            found = {method: examine_current(method) for method in methods}
+            found = {method: self._findings(method, options["live"]) for method in methods}
             if options["json"]:
                 self._print_json(found)
             else:
                 self._print_text(found)
         if any(finding.level == "error" for findings in found.values() for finding in findings):
             raise SystemExit(1)
+
+    @staticmethod
+    def _findings(method: str, is_live: bool) -> list[Finding]:
+        return examine_current(method) + (probe_current(method) if is_live else [])
 
     def _print_json(self, found: dict[str, list[Finding]]) -> None:
         report = {
