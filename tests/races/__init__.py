@@ -1,0 +1,9 @@
+"""Races: several real processes against one scratch database, judged by the serial orders.
+
+``scenarios`` is the table of what races; ``worlds`` builds what it races about, ``actions`` are
+the moves, ``gateway`` the stand-in gateway that all processes share, ``verdict`` what is looked at
+afterwards. ``worker`` is a process that acts, ``harness`` starts them and compares.
+
+    RACE_RUNS=200 pytest tests/races              # many interleavings of each scenario
+    RACE_SEED=7 pytest tests/races -k expiry      # the same delays again
+"""

@@ -1,0 +1,330 @@
+"""What a race is about, built anew for every run: users of its own, and what they have.
+
+A world is a dictionary of plain values, so that it can be sent to another process. ``users`` says
+whose rows belong to it; ``born`` is its zero of time: an action at 60 happens 60 seconds later.
+"""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from django.db.transaction import atomic
+
+from balances.models import UserBalance
+from balances.services import balance_top_up
+from config.models import PaymentConfig
+from config.services import gateway_config_set, price_set
+from payments.models import PaymentOrder, PaymentTransaction
+from payments.services.attempts import PayCommand, owe_close, pay
+from payments.services.endings import order_cancel
+from payments.services.orders import OrderCommand, order_create
+from payments.services.refund_money import refund_transaction_begin
+from payments.services.settlement import trade_report_apply
+from refunds.models import Refund
+from refunds.services.requests import refund_request, refund_review
+from tcmpay.common import clock
+from tcmpay.common.actor import SYSTEM, Actor, Role
+from tcmpay.common.ids import new_id
+from tests.races.gateway import SharedGateway
+
+World = dict[str, Any]
+PRICE = Decimal("30.00")
+MONEY = Decimal("100.00")
+
+BUILDERS: dict[str, Callable[[], World]] = {}
+
+
+def world(builder: Callable[[], World]) -> Callable[[], World]:
+    BUILDERS[builder.__name__] = builder
+    return builder
+
+
+def build(name: str) -> World:
+    born = datetime.now(UTC)
+    with clock.frozen(born):
+        return {"born": born} | BUILDERS[name]()
+
+
+def patient(user_id: UUID) -> Actor:
+    return Actor(id=user_id, role=Role.PATIENT, name="patient")
+
+
+def admin(user_id: UUID) -> Actor:
+    return Actor(id=user_id, role=Role.ADMIN, name="admin")
+
+
+# --- bricks -----------------------------------------------------------------------------------
+
+
+def _user(money: Decimal = Decimal(0)) -> UUID:
+    user_id = new_id()
+    if money:
+        balance_top_up(user_id=user_id, amount=money, reason="race", actor=SYSTEM)
+    return user_id
+
+
+def _order(user_id: UUID, amount: Decimal = PRICE) -> UUID:
+    command = OrderCommand(user_id=user_id, order_type="consultation", amount=amount)
+    return order_create(actor=patient(user_id), command=command).id
+
+
+def _start(user_id: UUID, order_id: UUID, method: str) -> PaymentTransaction:
+    command = PayCommand(order_id=order_id, payment_method=method)
+    pay(actor=patient(user_id), command=command)
+    return PaymentTransaction.objects.get(
+        order_id=order_id, payment_method=method, status="pending"
+    )
+
+
+def _told(attempt: PaymentTransaction) -> None:
+    report = SharedGateway(attempt.payment_method).query_payment(attempt.out_trade_no or "")
+    trade_report_apply(method=attempt.payment_method, report=report, is_mock=True)
+
+
+def _world(user_id: UUID, **things: Any) -> World:
+    """With three people who may review."""
+    return {"users": [user_id], "user": user_id, "admins": [new_id() for _ in range(3)]} | things
+
+
+# --- orders to be paid ------------------------------------------------------------------------
+
+
+@world
+def order_and_money() -> World:
+    user_id = _user(MONEY)
+    return _world(user_id, order=_order(user_id))
+
+
+@world
+def order_and_money_by_sql() -> World:
+    user_id = new_id()
+    UserBalance.objects.create(user_id=user_id, balance=MONEY)
+    return _world(user_id, order=_order(user_id))
+
+
+@world
+def order_without_account() -> World:
+    user_id = new_id()
+    return _world(user_id, order=_order(user_id))
+
+
+@world
+def two_orders_and_money_for_one() -> World:
+    user_id = _user(PRICE)
+    return _world(user_id, order=_order(user_id), other=_order(user_id))
+
+
+@world
+def twelve_orders_and_money_for_five() -> World:
+    user_id = _user(PRICE * 5)
+    return _world(user_id, **{f"order{number}": _order(user_id) for number in range(12)})
+
+
+@world
+def three_orders() -> World:
+    user_id = _user()
+    return _world(user_id, **{f"order{number}": _order(user_id) for number in range(3)})
+
+
+@world
+def order_for_appointment() -> World:
+    user_id, appointment_id = _user(MONEY), new_id()
+    command = OrderCommand(
+        user_id=user_id, order_type="appointment", amount=PRICE, appointment_id=appointment_id
+    )
+    order = order_create(actor=patient(user_id), command=command)
+    return _world(user_id, order=order.id, appointment=appointment_id)
+
+
+@world
+def nobody() -> World:
+    return _world(new_id(), appointment=new_id())
+
+
+# --- orders with an attempt at a gateway ------------------------------------------------------
+
+
+@world
+def order_at_gateway() -> World:
+    user_id = _user(MONEY)
+    order_id = _order(user_id)
+    attempt = _start(user_id, order_id, "wechat")
+    return _world(user_id, order=order_id, number=attempt.out_trade_no)
+
+
+@world
+def order_paid_at_gateway() -> World:
+    """The buyer has paid; nobody has told us yet."""
+    things = order_at_gateway()
+    SharedGateway("wechat").buyer_pays(things["number"])
+    return things
+
+
+@world
+def order_paid_at_silent_gateway() -> World:
+    """The buyer has paid, and the gateway answers no question; it still calls back."""
+    things = order_paid_at_gateway()
+    SharedGateway("wechat").go_silent(things["number"])
+    return things
+
+
+@world
+def order_paid_unclosed() -> World:
+    """Paid at the gateway after a close that it did not hear: nobody will ask before ending."""
+    things = order_at_gateway()
+    owe_close(PaymentTransaction.objects.get(out_trade_no=things["number"]).id)
+    SharedGateway("wechat").buyer_pays(things["number"])
+    return things
+
+
+@world
+def order_paid_at_two_gateways() -> World:
+    user_id = _user()
+    order_id = _order(user_id)
+    first = _start(user_id, order_id, "wechat")
+    # As if WeChat had been out of reach when the payer changed to Alipay.
+    owe_close(first.id)
+    second = _start(user_id, order_id, "alipay")
+    for attempt in (first, second):
+        SharedGateway(attempt.payment_method).buyer_pays(attempt.out_trade_no or "")
+    return _world(
+        user_id, order=order_id, number=first.out_trade_no, other_number=second.out_trade_no
+    )
+
+
+@world
+def money_after_the_end() -> World:
+    """Paid after the order was cancelled, and told: money to be given back."""
+    user_id = _user()
+    order_id = _order(user_id)
+    attempt = _start(user_id, order_id, "wechat")
+    # As if the close had not been heard there.
+    owe_close(attempt.id)
+    order_cancel(actor=patient(user_id), order_id=order_id)
+    SharedGateway("wechat").buyer_pays(attempt.out_trade_no or "")
+    _told(attempt)
+    return _world(user_id, order=order_id)
+
+
+# --- refunds ----------------------------------------------------------------------------------
+
+
+@world
+def order_paid_from_balance() -> World:
+    things = order_and_money()
+    command = PayCommand(order_id=things["order"], payment_method="balance")
+    pay(actor=patient(things["user"]), command=command)
+    return things | {"other": _order(things["user"])}
+
+
+@world
+def refund_waiting() -> World:
+    things = order_paid_from_balance()
+    refund = refund_request(
+        actor=patient(things["user"]),
+        order_id=things["order"],
+        amount=Decimal("10.00"),
+        reason="race",
+    )
+    return things | {"refund": refund.id}
+
+
+@world
+def two_refunds_waiting() -> World:
+    things = refund_waiting()
+    refund = refund_request(
+        actor=patient(things["user"]),
+        order_id=things["order"],
+        amount=Decimal("20.00"),
+        reason="race",
+    )
+    return things | {"other_refund": refund.id}
+
+
+@world
+def refund_waiting_for_two_people() -> World:
+    things = refund_waiting()
+    Refund.objects.filter(id=things["refund"]).update(approvals_needed=2)
+    return things
+
+
+@world
+def order_paid_by_gateway() -> World:
+    things = order_paid_at_gateway()
+    _told(PaymentTransaction.objects.get(out_trade_no=things["number"]))
+    return things
+
+
+@world
+def gateway_refund_waiting() -> World:
+    things = order_paid_by_gateway()
+    refund = refund_request(
+        actor=patient(things["user"]), order_id=things["order"], amount=PRICE, reason="race"
+    )
+    return things | {"refund": refund.id}
+
+
+@world
+def gateway_refund_approved() -> World:
+    things = gateway_refund_waiting()
+    refund_review(
+        actor=admin(things["admins"][0]), refund_id=things["refund"], is_approved=True, notes=""
+    )
+    return things
+
+
+@world
+def gateway_refund_sent() -> World:
+    """Sent once, without an answer that says how it ended."""
+    things = gateway_refund_approved()
+    Refund.objects.filter(id=things["refund"]).update(submissions=1)
+    refund = Refund.objects.select_related("transaction").get(id=things["refund"])
+    with atomic():
+        refund_transaction_begin(
+            payment=refund.transaction,
+            refund_id=refund.id,
+            amount=refund.refund_amount,
+            actor=SYSTEM,
+        )
+    return things
+
+
+# --- prices and configuration -----------------------------------------------------------------
+
+
+@world
+def priced_service() -> World:
+    service_type = f"race_{new_id().hex}"
+    price_set(actor=SYSTEM, service_type=service_type, service_name="race", price=PRICE)
+    return _world(new_id(), service_type=service_type)
+
+
+@world
+def order_and_configuration() -> World:
+    things = order_and_money()
+    old, new = f"wx{new_id().hex}", f"wx{new_id().hex}"
+    gateway_config_set(actor=SYSTEM, method="wechat", key="app_id", value=old)
+    return things | {"old": old, "new": new}
+
+
+@world
+def order_paid_at_gateway_and_configuration() -> World:
+    things = order_and_configuration()
+    attempt = _start(things["user"], things["order"], "wechat")
+    SharedGateway("wechat").buyer_pays(attempt.out_trade_no or "")
+    return things | {"number": attempt.out_trade_no}
+
+
+@world
+def order_and_configuration_by_sql() -> World:
+    things = order_and_configuration()
+    PaymentConfig.objects.filter(payment_method="wechat", config_key="app_id").update(
+        config_value=things["new"]
+    )
+    return things
+
+
+def orders_of(things: World) -> list[PaymentOrder]:
+    return list(PaymentOrder.objects.filter(user_id__in=things["users"]).order_by("created_at"))
