@@ -15,6 +15,8 @@ class DomainError(Exception):
     code: ClassVar[str] = "DOMAIN_ERROR"
     http_status: ClassVar[int] = 400
     message: ClassVar[str | Promise] = _("请求被拒绝")
+    # Where waiting helps: sent as Retry-After.
+    retry_after_seconds: int | None = None
 
     def __init__(
         self, message: str | Promise | None = None, *, data: Any = None, **facts: Any

@@ -61,7 +61,9 @@ def contract_exception_handler(error: Exception, context: dict[str, Any]) -> Res
 def _refusal(error: DomainError) -> Response:
     errors = error.errors if isinstance(error, InvalidInput) else None
     body = failure_body(error.text, error.code, errors=errors, data=error.data)
-    return Response(body, status=error.http_status)
+    seconds = error.retry_after_seconds
+    headers = {} if seconds is None else {"Retry-After": str(seconds)}
+    return Response(body, status=error.http_status, headers=headers)
 
 
 def _framework_answer(error: Exception, http_status: int, code: str, message: Any) -> Response:
