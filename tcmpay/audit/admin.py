@@ -1,0 +1,209 @@
+"""The audit trail for reading: as a list of its own, and under every object that it tells of."""
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest
+from django.utils.html import format_html
+from django.utils.translation import gettext_lazy as _
+from unfold.contrib.filters.admin import DropdownFilter
+
+from tcmpay.audit.models import AuditEvent
+from tcmpay.common.actor import Role
+from tcmpay.common.admin import (
+    PANEL_ROWS_MAX,
+    DayRangeFilter,
+    Panel,
+    ReadOnlyAdmin,
+    admin_link,
+    moment,
+)
+from tcmpay.common.display import EMPTY, code_text, time_text
+
+# The words of each room; the rooms above add theirs when their admin is loaded.
+ACTION_NAMES: dict[str, Any] = {}
+OBJECT_NAMES: dict[str, Any] = {}
+OBJECT_PAGES: dict[str, str] = {}
+STATE_NAMES: dict[str, Mapping[str, Any]] = {}
+
+ROLE_NAMES: dict[str, Any] = {
+    Role.PATIENT: _("患者"),
+    Role.DOCTOR: _("医生"),
+    Role.ADMIN: _("平台管理员"),
+    Role.SERVICE: _("平台服务"),
+    Role.STAFF: _("员工"),
+    Role.GATEWAY: _("支付网关"),
+    Role.SYSTEM: _("系统"),
+}
+GATEWAY_NAMES = {"wechat": _("微信支付"), "alipay": _("支付宝"), "balance": _("余额支付")}
+
+
+def audited(
+    object_type: str,
+    name: Any,
+    *,
+    actions: Mapping[str, Any],
+    page: str = "",
+    states: Iterable[tuple[str, Any]] = (),
+) -> None:
+    """Give an audited kind of object its words, and its page in the admin."""
+    OBJECT_NAMES[object_type] = name
+    ACTION_NAMES.update(actions)
+    STATE_NAMES[object_type] = dict(states)
+    if page:
+        OBJECT_PAGES[object_type] = page
+
+
+def action_name(event: AuditEvent) -> Any:
+    return ACTION_NAMES.get(event.action, event.action)
+
+
+def change_text(event: AuditEvent) -> str:
+    """The change of state in words, e.g. 待审核 → 退款中."""
+    names = STATE_NAMES.get(event.object_type, {})
+    before, after = (names.get(code, code) for code in (event.from_state, event.to_state))
+    if before and after and before != after:
+        return f"{before} → {after}"
+    return str(after or before or EMPTY)
+
+
+def actor_text(event: AuditEvent) -> str:
+    """Who did it: the name, where one is known, and what they are."""
+    role = str(ROLE_NAMES.get(event.actor_role, event.actor_role))
+    if event.actor_role == Role.SYSTEM:
+        return role
+    if event.actor_role == Role.GATEWAY:
+        return str(GATEWAY_NAMES.get(event.actor_name, event.actor_name or role))
+    name = event.actor_name or event.actor_id or ""
+    return format_html('{} <span class="tcm-muted">{}</span>', name, role) if name else role
+
+
+def details_text(event: AuditEvent) -> str:
+    if not event.details:
+        return EMPTY
+    text = json.dumps(event.details, ensure_ascii=False, indent=2, default=str)
+    return format_html('<pre class="tcm-json">{}</pre>', text)
+
+
+def history_panel(*objects: tuple[str, object], title: Any = "") -> Panel:
+    """What happened to these objects, by whom and why, oldest first."""
+    wanted = Q()
+    for object_type, object_id in objects:
+        wanted |= Q(object_type=object_type, object_id=str(object_id))
+    events = list(AuditEvent.objects.filter(wanted)[:PANEL_ROWS_MAX]) if objects else []
+    events.sort(key=lambda event: (event.created_at, event.version))
+    rows = [
+        (
+            time_text(event.created_at),
+            OBJECT_NAMES.get(event.object_type, event.object_type),
+            action_name(event),
+            change_text(event),
+            actor_text(event),
+            event.reason or EMPTY,
+        )
+        for event in events
+    ]
+    headers = (_("时间"), _("对象"), _("动作"), _("状态"), _("操作人"), _("原因"))
+    return Panel(
+        title=title or _("操作记录"), headers=headers, rows=rows, empty=_("还没有操作记录。")
+    )
+
+
+class ObjectTypeFilter(DropdownFilter):
+    title = _("对象类型")
+    parameter_name = "object_type"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return list(OBJECT_NAMES.items())
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
+        return queryset.filter(object_type=self.value()) if self.value() else queryset
+
+
+class ActionFilter(DropdownFilter):
+    title = _("动作")
+    parameter_name = "action"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return list(ACTION_NAMES.items())
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
+        return queryset.filter(action=self.value()) if self.value() else queryset
+
+
+class RoleFilter(DropdownFilter):
+    title = _("操作人角色")
+    parameter_name = "actor_role"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return [(str(role), name) for role, name in ROLE_NAMES.items()]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
+        return queryset.filter(actor_role=self.value()) if self.value() else queryset
+
+
+@admin.register(AuditEvent)
+class AuditEventAdmin(ReadOnlyAdmin):
+    """Who did what to which object, when and why."""
+
+    search_help_text = _("对象编号、操作人编号或请求编号")
+    list_display = ("time", "object_shown", "action_shown", "change", "actor", "reason")
+    list_display_links = ("time",)
+    list_filter = (
+        ("created_at", DayRangeFilter),
+        ObjectTypeFilter,
+        ActionFilter,
+        RoleFilter,
+    )
+    ordering = ("-created_at", "-id")
+    fieldsets = (
+        (
+            None,
+            {
+                "fields": (
+                    ("time", "actor"),
+                    ("object_shown", "action_shown"),
+                    ("change", "reason"),
+                    "details_shown",
+                )
+            },
+        ),
+        (_("凭证"), {"fields": (("version", "request_id"), "previous_hash", "hash")}),
+    )
+
+    time = moment("created_at", _("时间"))
+
+    def search_lookups(self, term: str) -> Iterable[Q]:
+        kinds = list(OBJECT_NAMES)
+        return (
+            Q(pk=term),
+            Q(object_type__in=kinds, object_id=term.lower()),
+            Q(actor_id=term),
+        )
+
+    @admin.display(description=_("对象"))
+    def object_shown(self, event: AuditEvent) -> str:
+        name = OBJECT_NAMES.get(event.object_type, event.object_type)
+        page = OBJECT_PAGES.get(event.object_type)
+        if page:
+            return format_html("{} {}", name, admin_link(page, event.object_id, event.object_id))
+        return format_html("{} {}", name, code_text(event.object_id))
+
+    @admin.display(description=_("动作"))
+    def action_shown(self, event: AuditEvent) -> str:
+        return str(action_name(event))
+
+    @admin.display(description=_("状态"))
+    def change(self, event: AuditEvent) -> str:
+        return change_text(event)
+
+    @admin.display(description=_("操作人"))
+    def actor(self, event: AuditEvent) -> str:
+        return actor_text(event)
+
+    @admin.display(description=_("详情"))
+    def details_shown(self, event: AuditEvent) -> str:
+        return details_text(event)
