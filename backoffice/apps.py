@@ -1,7 +1,27 @@
-from django.apps import AppConfig
+from typing import Any
+
+from django.apps import AppConfig, apps
+from django.db.models.signals import post_migrate
 from django.utils.translation import gettext_lazy as _
 
 
 class BackofficeConfig(AppConfig):
     name = "backoffice"
     verbose_name = _("后台")
+
+    def ready(self) -> None:
+        post_migrate.connect(give_roles_their_permissions, dispatch_uid="backoffice.roles")
+
+
+def give_roles_their_permissions(sender: Any, using: str = "default", **kwargs: Any) -> None:
+    """After the last app's permissions exist, hand out what the table of roles says.
+
+    The signal comes once per app with models, in the order of INSTALLED_APPS; Django's own
+    handler, connected before this one, has created the sender's permissions by then.
+    """
+    last = [config for config in apps.get_app_configs() if config.models_module][-1]
+    if sender.label != last.label or using != "default":
+        return
+    from tcmpay.accounts.roles import roles_apply  # models are not loaded when this file is
+
+    roles_apply()
