@@ -1,0 +1,259 @@
+"""Staff accounts and roles. Every change of an account is told by the audit trail."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
+from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
+from django.contrib.auth.models import Group
+from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
+from django.db.transaction import atomic
+from django.forms import ModelForm
+from django.http import HttpRequest, HttpResponse
+from django.utils.html import format_html_join
+from django.utils.translation import gettext_lazy as _
+from unfold.admin import ModelAdmin
+from unfold.decorators import display
+from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
+
+from tcmpay.accounts.models import StaffUser
+from tcmpay.accounts.roles import ROLE_NAMES, ROLE_TEXTS, role_names
+from tcmpay.audit.admin import audited, history_panel
+from tcmpay.audit.services import audit_record
+from tcmpay.common.admin import ReadOnlyAdmin
+from tcmpay.common.display import EMPTY, time_text
+
+AUDIT_OBJECT = "staff_user"
+# What of an account the audit trail keeps; the password's hash is never among it.
+KEPT = ("username", "last_name", "first_name", "email", "is_active", "is_staff", "is_superuser")
+
+audited(
+    AUDIT_OBJECT,
+    _("员工"),
+    page="accounts_staffuser",
+    actions={
+        "staff_created": _("新建员工"),
+        "staff_changed": _("修改员工"),
+        "staff_password_set": _("重设密码"),
+    },
+)
+
+admin.site.unregister(Group)
+
+
+def account_state(person: StaffUser) -> dict[str, Any]:
+    """What an account is, for comparing before and after."""
+    return {
+        **{name: getattr(person, name) for name in KEPT},
+        "roles": sorted(person.groups.values_list("name", flat=True)),
+    }
+
+
+@admin.register(StaffUser)
+class StaffUserAdmin(DjangoUserAdmin, ModelAdmin):
+    """People who sign in here. Accounts are switched off, never deleted: history names them."""
+
+    form = UserChangeForm
+    add_form = UserCreationForm
+    change_password_form = AdminPasswordChangeForm
+    actions = None
+    show_facets = admin.ShowFacets.NEVER
+    change_form_outer_after_template = "admin/panels.html"
+    list_display = ("username", "name", "roles", "is_active", "is_superuser", "signed_in")
+    list_filter = ("is_active", "groups")
+    list_filter_submit = True
+    list_fullwidth = True
+    search_fields = ("username", "first_name", "last_name", "email")
+    search_help_text = _("用户名、姓名或邮箱")
+    ordering = ("username",)
+    filter_horizontal = ()
+    empty_value_display = EMPTY
+    fieldsets = (
+        (None, {"fields": ("username", "password")}),
+        (_("资料"), {"fields": (("last_name", "first_name"), "email")}),
+        (_("权限"), {"fields": ("is_active", "is_staff", "is_superuser", "groups")}),
+        (_("登录"), {"fields": (("signed_in", "joined"), "id_shown")}),
+    )
+    readonly_fields = ("signed_in", "joined", "id_shown")
+    add_fieldsets = (
+        (
+            None,
+            {
+                "classes": ("wide",),
+                "fields": ("username", "password1", "password2"),
+            },
+        ),
+        (_("资料"), {"fields": (("last_name", "first_name"), "email")}),
+        (_("权限"), {"fields": ("is_staff", "groups")}),
+    )
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet:
+        return super().get_queryset(request).prefetch_related("groups")
+
+    @display(description=_("姓名"))
+    def name(self, person: StaffUser) -> str:
+        return person.get_full_name() or EMPTY
+
+    @display(description=_("角色"))
+    def roles(self, person: StaffUser) -> str:
+        return role_names(person.groups.all()) or EMPTY
+
+    @display(description=_("上次登录"))
+    def signed_in(self, person: StaffUser) -> str:
+        return time_text(person.last_login)
+
+    @display(description=_("创建时间"))
+    def joined(self, person: StaffUser) -> str:
+        return time_text(person.date_joined)
+
+    @display(description=_("编号"))
+    def id_shown(self, person: StaffUser) -> str:
+        return str(person.pk)
+
+    # --- who may change whom ------------------------------------------------------------------
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Nobody but a superuser changes a superuser's account."""
+        if obj is not None and obj.is_superuser and not request.user.is_superuser:
+            return False
+        return super().has_change_permission(request, obj)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Sequence[str]:
+        fields = tuple(super().get_readonly_fields(request, obj))
+        if not request.user.is_superuser:
+            fields += ("is_superuser",)
+        if obj is not None and obj.pk == request.user.pk:
+            # Nobody locks themself out, or gives themself another role.
+            fields += ("is_active", "is_staff", "groups")
+        return tuple(dict.fromkeys(fields))
+
+    def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        field = super().formfield_for_manytomany(db_field, request, **kwargs)
+        if db_field.name == "groups" and field is not None:
+            field.label = _("角色")
+            field.label_from_instance = lambda group: str(ROLE_NAMES.get(group.name, group.name))
+            field.help_text = _("一名员工可以有多个角色；按住 Ctrl（Mac 为 Command）可多选。")
+        return field
+
+    # --- the audit trail ----------------------------------------------------------------------
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: Any = None) -> Any:
+        person = super().get_object(request, object_id, from_field)
+        if person is not None:
+            person.state_before = account_state(person)
+        return person
+
+    def save_related(
+        self, request: HttpRequest, form: ModelForm, formsets: Any, change: bool
+    ) -> None:
+        """After the roles are written, in the form's own transaction."""
+        super().save_related(request, form, formsets, change)
+        person = form.instance
+        before = getattr(person, "state_before", {}) if change else {}
+        after = account_state(person)
+        changed = {
+            name: {"from": before.get(name), "to": value}
+            for name, value in after.items()
+            if before.get(name) != value
+        }
+        if changed:
+            audit_record(
+                object_type=AUDIT_OBJECT,
+                object_id=person.pk,
+                action="staff_changed" if change else "staff_created",
+                actor=request.user.as_actor(),
+                details={"changes": changed},
+            )
+
+    def user_change_password(
+        self, request: HttpRequest, id: str, form_url: str = ""
+    ) -> HttpResponse:
+        person = self.get_object(request, id)
+        if person is not None and not self.has_change_permission(request, person):
+            raise PermissionDenied
+        with atomic():
+            response = super().user_change_password(request, id, form_url)
+            self._record_new_password(request, person)
+        return response
+
+    def _record_new_password(self, request: HttpRequest, person: StaffUser | None) -> None:
+        if person is None or request.method != "POST":
+            return
+        now = StaffUser.objects.values_list("password", flat=True).get(pk=person.pk)
+        if now != person.password:
+            audit_record(
+                object_type=AUDIT_OBJECT,
+                object_id=person.pk,
+                action="staff_password_set",
+                actor=request.user.as_actor(),
+            )
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> Any:
+        context = {**(extra_context or {}), "show_history": False}
+        return super().changeform_view(request, object_id, form_url, context)
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        person = kwargs.get("obj")
+        if person is not None and request.user.has_perm("audit.view_auditevent"):
+            context["panels"] = [history_panel((AUDIT_OBJECT, person.pk))]
+        return super().render_change_form(request, context, *args, **kwargs)
+
+
+@admin.register(Group)
+class RoleAdmin(ReadOnlyAdmin, DjangoGroupAdmin):
+    """The roles, what they may do and who has them. The table in the code is the truth."""
+
+    change_form_outer_after_template = None
+    search_fields = ()
+    list_filter = ()
+    list_display = ("role", "text", "people")
+    ordering = ("id",)
+    filter_horizontal = ()
+    fieldsets = ((None, {"fields": ("role", "text", "people", "may")}),)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet:
+        return super().get_queryset(request).prefetch_related("user_set")
+
+    @display(description=_("角色"))
+    def role(self, group: Group) -> str:
+        return str(ROLE_NAMES.get(group.name, group.name))
+
+    @display(description=_("说明"))
+    def text(self, group: Group) -> str:
+        return str(ROLE_TEXTS.get(group.name, EMPTY))
+
+    @display(description=_("员工"))
+    def people(self, group: Group) -> str:
+        people = [person for person in group.user_set.all() if person.is_active]
+        return "、".join(person.get_full_name() or person.username for person in people) or EMPTY
+
+    @display(description=_("权限"))
+    def may(self, group: Group) -> str:
+        permissions = group.permissions.select_related("content_type").order_by(
+            "content_type__app_label", "codename"
+        )
+        return format_html_join("", "<div>{}</div>", ((_permission(one),) for one in permissions))
+
+
+VERBS = {"view": _("查看"), "add": _("新增"), "change": _("修改"), "delete": _("删除")}
+
+
+def _permission(permission: Any) -> str:
+    verb, _separator, _model = permission.codename.partition("_")
+    model = permission.content_type.model_class()
+    if verb in VERBS and model is not None:
+        return f"{VERBS[verb]}{model._meta.verbose_name}"
+    return str(permission.name)

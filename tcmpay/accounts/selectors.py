@@ -1,0 +1,23 @@
+"""Reading staff."""
+
+from collections.abc import Iterable
+
+from django.contrib.auth import get_user_model
+from django.utils.translation import gettext as _
+
+
+def people_names(ids: Iterable[object]) -> dict[object, str]:
+    """How staff are called, by id. People of the platform are not here: we know only their ids."""
+    wanted = {one for one in ids if one is not None}
+    if not wanted:
+        return {}
+    people = get_user_model().objects.filter(pk__in=wanted)
+    return {person.pk: person.get_full_name() or person.get_username() for person in people}
+
+
+def person_text(person_id: object, *, names: dict[object, str] | None = None) -> str:
+    """One person for reading: a staff user's name, else the platform's id, else the system."""
+    if person_id is None:
+        return _("系统")
+    known = people_names([person_id]) if names is None else names
+    return known.get(person_id) or str(person_id)
