@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy as _
 
 from tcmpay.common.money import MoneyError, parse_money
 from tcmpay.environment import Secrets, load_env
+from tcmpay.unfold import UNFOLD  # noqa: F401
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = load_env(BASE_DIR)
@@ -193,6 +194,8 @@ def database(options: dict[str, Any], *, snapshot: bool = False) -> dict[str, An
     result["CONN_MAX_AGE"] = env.int("DATABASE_CONN_MAX_AGE_SECONDS", default=60)
     result["CONN_HEALTH_CHECKS"] = True
     result["ATOMIC_REQUESTS"] = False
+    is_mysql = result["ENGINE"].endswith("mysql")
+    result["TEST"] = {"CHARSET": "utf8mb4"} if is_mysql else {}
     if snapshot:
         result["TEST"] = {"MIRROR": "default"}
     return result
@@ -327,6 +330,7 @@ CONTENT_SECURITY_POLICY = {
 }
 
 LOGIN_URL = reverse_lazy("admin:login")
+LOGIN_REDIRECT_URL = reverse_lazy("admin:index")
 
 # --- logs -------------------------------------------------------------------------------------
 LOG_LEVEL: str = env.str("LOG_LEVEL", default="INFO").upper()

@@ -1,0 +1,15 @@
+"""How the back office's own templates write money."""
+
+from decimal import Decimal
+
+from django import template
+
+from tcmpay.common.display import money_text
+
+register = template.Library()
+
+
+@register.filter
+def money(amount: Decimal | None) -> str:
+    """``amount`` (yuan) as on every other page: ``1,234.50``."""
+    return money_text(amount)
