@@ -12,6 +12,7 @@ import sqlite3
 import tempfile
 from urllib.parse import urlsplit
 
+import django
 import pytest
 from django.conf import settings
 
@@ -42,6 +43,9 @@ if _worker.startswith("gw") and _cache.startswith("redis://"):
     # A worker inherits the settings module, so its settings may have been read before this file.
     if settings.configured:
         settings.CACHES["default"]["LOCATION"] = os.environ["CACHE_URL"]
+
+# Here and not later: conftests of single rooms import models as they are read.
+django.setup()
 
 # One seed for `random` and for Hypothesis. A run is repeated with TEST_SEED=<the seed it printed>.
 SEED = int(os.environ.setdefault(SEED_VARIABLE, str(random.SystemRandom().randrange(2**32))))

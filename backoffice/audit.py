@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from django.db import connections
+from django.conf import settings
 from django.db.transaction import atomic
 
 import balances.checks
@@ -12,8 +12,6 @@ import payments.checks
 import refunds.checks
 import tcmpay.audit.checks
 from tcmpay.common.invariants import Check, Scope, Violation
-
-SNAPSHOT = "snapshot"
 
 
 def check_configuration(scope: Scope) -> Iterator[Violation]:
@@ -36,9 +34,8 @@ def consistent_reads() -> Iterator[None]:
 
     REPEATABLE READ on MariaDB and MySQL, a deferred read transaction on SQLite.
     """
-    with atomic(using=SNAPSHOT):
+    with atomic(using=settings.SNAPSHOT_DATABASE):
         yield
-    connections[SNAPSHOT].close_if_unusable_or_obsolete()
 
 
 def audit(scope: Scope) -> Iterator[tuple[Check, list[Violation]]]:

@@ -3,10 +3,11 @@ from argparse import ArgumentParser
 from datetime import date, datetime
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.utils.translation import gettext as _
 
-from backoffice.audit import SNAPSHOT, audit, consistent_reads
+from backoffice.audit import audit, consistent_reads
 from tcmpay.common.clock import day_start
 from tcmpay.common.invariants import Scope, Violation
 
@@ -27,7 +28,7 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        scope = Scope(using=SNAPSHOT, since=self._since(options["since"]))
+        scope = Scope(using=settings.SNAPSHOT_DATABASE, since=self._since(options["since"]))
         findings: list[Violation] = []
         with consistent_reads():
             for check, found in audit(scope):

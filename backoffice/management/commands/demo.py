@@ -267,7 +267,8 @@ class Command(BaseCommand):
         while not is_listening(stand_in_port(port)) and not self._stopping:
             if time.monotonic() > deadline:
                 raise CommandError(
-                    "模拟网关未能启动 / The stand-in gateways did not start: .demo/logs/gateways.log"
+                    "模拟网关未能启动，见 .demo/logs/gateways.log / "
+                    "The stand-in gateways did not start: see that log"
                 )
             time.sleep(TICK_SECONDS)
         call_command(

@@ -1,0 +1,400 @@
+"""audit_money finds each broken invariant: broken here by SQL, one at a time, and named."""
+
+import json
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from decimal import Decimal
+from io import StringIO
+
+import pytest
+from django.core.management import call_command
+from django.db import IntegrityError, OperationalError, connection
+from django.db.transaction import atomic
+
+from balances.models import BalanceTransaction, UserBalance
+from balances.services import balance_freeze, balance_top_up
+from gateways.interface import TradeReport, TradeState
+from payments.models import PaymentOrder, PaymentTransaction
+from payments.services.attempts import PayCommand, pay
+from payments.services.orders import OrderCommand, order_create
+from payments.services.settlement import trade_report_apply
+from refunds.models import Refund
+from refunds.services.requests import refund_request, refund_review
+from tcmpay.audit.models import AuditEvent
+from tcmpay.common import clock
+from tcmpay.common.actor import SYSTEM, Actor, Role
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def _one_connection(settings) -> None:
+    """Inside a test's transaction only its own connection sees the rows."""
+    settings.SNAPSHOT_DATABASE = "default"
+
+
+@dataclass(frozen=True)
+class World:
+    """One user's sound books: topped up, paid by balance, partly refunded, paid by WeChat."""
+
+    user_id: uuid.UUID
+    by_balance: PaymentOrder
+    by_wechat: PaymentOrder
+    refund: Refund
+    open_refund: Refund
+
+
+@pytest.fixture
+def world(settings) -> World:
+    settings.MOCK_CALLBACKS = True
+    user_id = uuid.uuid4()
+    owner = Actor(user_id, Role.PATIENT)
+    admin = Actor(uuid.uuid4(), Role.ADMIN)
+    balance_top_up(user_id=user_id, amount=Decimal("100.00"), reason="开户", actor=SYSTEM)
+    balance_freeze(user_id=user_id, amount=Decimal("7.00"), reason="核对", actor=SYSTEM)
+    by_balance = _paid_order(owner, "balance")
+    by_wechat = _paid_order(owner, "wechat")
+    refund = refund_request(
+        actor=owner, order_id=by_balance.id, amount=Decimal("10.00"), reason="部分退款"
+    )
+    refund_review(actor=admin, refund_id=refund.id, is_approved=True, notes="同意")
+    open_refund = refund_request(
+        actor=owner, order_id=by_wechat.id, amount=Decimal("5.00"), reason="待审核"
+    )
+    return World(user_id, by_balance, by_wechat, refund, open_refund)
+
+
+def _paid_order(owner: Actor, method: str) -> PaymentOrder:
+    order = order_create(
+        actor=owner,
+        command=OrderCommand(user_id=owner.id, order_type="consultation", amount=Decimal("30.00")),
+    )
+    pay(actor=owner, command=PayCommand(order_id=order.id, payment_method=method))
+    if method != "balance":
+        attempt = PaymentTransaction.objects.get(order=order)
+        report = TradeReport(
+            attempt.out_trade_no, TradeState.PAID, "T1", Decimal("30.00"), paid_at=clock.now()
+        )
+        trade_report_apply(method=method, report=report, is_mock=True)
+    return order
+
+
+@contextmanager
+def unchecked() -> Iterator[None]:
+    """As an intruder with the database's root would write: without its CHECKs."""
+    off, on = {
+        "sqlite": ("PRAGMA ignore_check_constraints = ON", "PRAGMA ignore_check_constraints = OFF"),
+        "mysql": ("SET check_constraint_checks = 0", "SET check_constraint_checks = 1"),
+    }[connection.vendor]
+    with connection.cursor() as cursor:
+        cursor.execute(off)
+        try:
+            yield
+        finally:
+            cursor.execute(on)
+
+
+def sql(statement: str, *values: object) -> None:
+    with unchecked(), connection.cursor() as cursor:
+        cursor.execute(statement, [str(value) for value in values])
+        assert cursor.rowcount >= 1, "the break must break something"
+
+
+def audit(*options: str) -> tuple[int, list[dict[str, str]]]:
+    output, code = StringIO(), 0
+    try:
+        call_command("audit_money", "--json", *options, stdout=output)
+    except SystemExit as stop:
+        code = int(stop.code or 0)
+    return code, json.loads(output.getvalue())["findings"]
+
+
+def test_it_is_silent_about_sound_books(world):
+    code, findings = audit("--strict")
+    assert (code, findings) == (0, [])
+
+
+BREAKS = {
+    "the balance is higher than its ledger": (
+        "L1",
+        "UPDATE user_balances SET balance = balance + 1, total_income = total_income + 1"
+        " WHERE user_id = %s",
+        "user_id",
+    ),
+    "the totals don't explain what is held": (
+        "L1",
+        "UPDATE user_balances SET total_income = total_income + 1 WHERE user_id = %s",
+        "user_id",
+    ),
+    "the frozen balance differs from its ledger": (
+        "L1",
+        "UPDATE user_balances SET frozen_balance = 6, total_expense = total_expense + 1"
+        " WHERE user_id = %s",
+        "user_id",
+    ),
+    "a balance is negative": (
+        "L2",
+        "UPDATE user_balances SET balance = -1 WHERE user_id = %s",
+        "user_id",
+    ),
+    "an entry is missing": (
+        "L3",
+        "DELETE FROM balance_transactions WHERE user_id = %s AND sequence = 2",
+        "user_id",
+    ),
+    "the newest entry is missing": (
+        "L3",
+        "DELETE FROM balance_transactions WHERE user_id = %s AND sequence = 4",
+        "user_id",
+    ),
+    "an account without its ledger": (
+        "L3",
+        "DELETE FROM balance_transactions WHERE user_id = %s",
+        "user_id",
+    ),
+    "a ledger without its account": (
+        "L3",
+        "DELETE FROM user_balances WHERE user_id = %s",
+        "user_id",
+    ),
+    "an entry begins elsewhere": (
+        "L3",
+        "UPDATE balance_transactions SET balance_before = 1 WHERE user_id = %s AND sequence = 3",
+        "user_id",
+    ),
+    "an entry's amount was changed": (
+        "L1",
+        "UPDATE balance_transactions SET amount = 31 WHERE user_id = %s AND sequence = 3",
+        "user_id",
+    ),
+    "an entry's description was changed": (
+        "L5",
+        "UPDATE balance_transactions SET description = 'x' WHERE user_id = %s AND sequence = 3",
+        "user_id",
+    ),
+    "an entry's related fact was changed": (
+        "L5",
+        "UPDATE balance_transactions SET related_type = 'topup' WHERE user_id = %s"
+        " AND sequence = 3",
+        "user_id",
+    ),
+    "a paid order without applied payment": (
+        "O1",
+        "UPDATE payment_transactions SET applied_order_id = NULL WHERE applied_order_id = %s",
+        "by_balance",
+    ),
+    "an unpaid order with applied payment": (
+        "O1",
+        "UPDATE payment_orders SET status = 'pending' WHERE id = %s",
+        "by_wechat",
+    ),
+    "the applied amount is not the order's": (
+        "O2",
+        "UPDATE payment_transactions SET amount = 31 WHERE applied_order_id = %s",
+        "by_wechat",
+    ),
+    "the order names another method": (
+        "O2",
+        "UPDATE payment_orders SET payment_method = 'alipay' WHERE id = %s",
+        "by_wechat",
+    ),
+    "an order's amount was changed": (
+        "O3",
+        "UPDATE payment_orders SET amount = 29 WHERE id = %s",
+        "by_wechat",
+    ),
+    "an order's number was changed": (
+        "O3",
+        "UPDATE payment_orders SET order_no = 'ORD1' WHERE id = %s",
+        "by_wechat",
+    ),
+    "refunds hold more than the payment says": (
+        "R1",
+        "UPDATE payment_transactions SET refund_reserved = 0 WHERE applied_order_id = %s",
+        "by_wechat",
+    ),
+    "refunds exceed the payment": (
+        "R1",
+        "UPDATE refund_records SET refund_amount = 31 WHERE id = %s",
+        "open_refund",
+    ),
+    "the order's state ignores its refunds": (
+        "R2",
+        "UPDATE payment_orders SET status = 'paid' WHERE id = %s",
+        "by_balance",
+    ),
+    "a finished refund without its transaction": (
+        "R3",
+        "DELETE FROM payment_transactions WHERE refund_id = %s",
+        "refund",
+    ),
+    "a finished refund whose transaction failed": (
+        "R3",
+        "UPDATE payment_transactions SET status = 'failed' WHERE refund_id = %s",
+        "refund",
+    ),
+    "a refund to somebody else": (
+        "R3",
+        "UPDATE refund_records SET user_id = '0192f0c1-0000-7000-8000-000000000999' WHERE id = %s",
+        "open_refund",
+    ),
+    "a refund's amount was changed": (
+        "R4",
+        "UPDATE refund_records SET refund_amount = 4 WHERE id = %s",
+        "open_refund",
+    ),
+    "a refund that nobody approved": (
+        "R5",
+        "DELETE FROM refund_approvals WHERE refund_id = %s",
+        "refund",
+    ),
+    "a refund approved by its payee": (
+        "R5",
+        "UPDATE refund_approvals SET reviewer_id ="
+        " (SELECT user_id FROM refund_records WHERE id = refund_id) WHERE refund_id = %s",
+        "refund",
+    ),
+    "a payment that became of nothing": (
+        "E1",
+        "UPDATE payment_transactions SET disposition = '' WHERE applied_order_id = %s",
+        "by_wechat",
+    ),
+    "an order's state that the trail doesn't know": (
+        "E2",
+        "UPDATE payment_orders SET status = 'partial_refunded' WHERE id = %s",
+        "by_wechat",
+    ),
+    "a refund's state that the trail doesn't know": (
+        "E2",
+        "UPDATE refund_records SET status = 'processing' WHERE id = %s",
+        "open_refund",
+    ),
+    "an order without a trail": (
+        "E2",
+        "DELETE FROM audit_events WHERE object_type = 'order' AND object_id = %s",
+        "by_wechat",
+    ),
+    "a gap in an object's trail": (
+        "E2",
+        "DELETE FROM audit_events WHERE object_type = 'order' AND version = 1 AND object_id = %s",
+        "by_wechat",
+    ),
+    "an audit row was changed": (
+        "E2",
+        "UPDATE audit_events SET actor_name = 'x' WHERE object_type = 'order' AND version = 2"
+        " AND object_id = %s",
+        "by_wechat",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BREAKS)
+def test_it_names_each_break(world, name):
+    code, statement, target = BREAKS[name]
+    row = getattr(world, target)
+    with unchecked(), connection.constraint_checks_disabled():
+        sql(statement, getattr(row, "id", row))
+        exit_code, findings = audit()
+    assert exit_code == 1
+    assert code in {finding["code"] for finding in findings if finding["kind"] == "violation"}
+
+
+UNFINISHED = {
+    "an order left pending past its time": (
+        "UPDATE payment_orders SET status = 'pending', payment_method = NULL,"
+        " payment_time = NULL WHERE id = %s",
+        "by_wechat",
+    ),
+    "a refund processing without a next time": (
+        "UPDATE refund_records SET status = 'processing', next_check_at = NULL WHERE id = %s",
+        "open_refund",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", UNFINISHED)
+def test_strictly_it_names_unfinished_work(world, name):
+    statement, target = UNFINISHED[name]
+    sql(statement, getattr(world, target).id)
+    with clock.frozen(clock.now() + timedelta(hours=3)):
+        _code, findings = audit("--strict")
+    assert ("E5", "unfinished") in {(found["code"], found["kind"]) for found in findings}
+
+
+def test_unfinished_work_alone_fails_only_a_strict_audit(settings):
+    owner = Actor(uuid.uuid4(), Role.PATIENT)
+    order_create(
+        actor=owner,
+        command=OrderCommand(user_id=owner.id, order_type="other", amount=Decimal("1.00")),
+    )
+    with clock.frozen(clock.now() + timedelta(hours=3)):
+        assert audit()[0] == 0
+        assert audit("--strict")[0] == 1
+
+
+def test_an_unadopted_opening_is_a_notice_until_staff_adopt_it():
+    user_id = uuid.uuid4()
+    UserBalance.objects.create(user_id=user_id, balance=Decimal("100.00"))
+    code, findings = audit("--strict")
+    assert code == 0
+    assert [(found["code"], found["kind"]) for found in findings] == [("L6", "notice")]
+    call_command("adopt_opening_balances", "--reason", "对账无误", stdout=StringIO())
+    assert audit("--strict") == (0, [])
+    entry = BalanceTransaction.objects.get(user_id=user_id)
+    assert (entry.related_type, entry.amount) == ("opening", Decimal("100.00"))
+    adopted = AuditEvent.objects.get(object_type="balance", object_id=str(user_id))
+    assert adopted.reason == "对账无误"
+
+
+def test_a_row_whose_user_is_no_uuid_is_a_notice():
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO user_balances (id, user_id, balance)"
+            " VALUES (%s, 'test-user-uuid', 100.00)",
+            [str(uuid.uuid4())],
+        )
+    code, findings = audit("--strict")
+    assert code == 0
+    assert {found["object_id"] for found in findings} == {"test-user-uuid"}
+
+
+def test_since_leaves_out_what_did_not_change(world):
+    sql("UPDATE payment_orders SET amount = 29 WHERE id = %s", world.by_wechat.id)
+    tomorrow = clock.today() + timedelta(days=1)
+    assert audit()[0] == 1
+    assert audit("--since", tomorrow.isoformat())[0] == 0
+    assert audit("--since", clock.today().isoformat())[0] == 1
+
+
+REFUSED = {
+    "a negative balance": "UPDATE user_balances SET balance = -0.01 WHERE user_id = '{user}'",
+    "an amount of zero": "UPDATE payment_orders SET amount = 0 WHERE user_id = '{user}'",
+    "an unknown order state": "UPDATE payment_orders SET status = 'x' WHERE user_id = '{user}'",
+    "an unknown refund state": "UPDATE refund_records SET status = 'x' WHERE user_id = '{user}'",
+    "refunds beyond a payment": (
+        "UPDATE payment_transactions SET refund_reserved = amount + 1"
+        " WHERE transaction_type = 'payment'"
+    ),
+    "two entries of one fact": (
+        "UPDATE balance_transactions SET related_type = 'order', transaction_type = 'expense',"
+        " related_id = 'ffffffff-0000-7000-8000-000000000000' WHERE user_id = '{user}'"
+    ),
+    "two applied payments of one order": (
+        "UPDATE payment_transactions SET applied_order_id = '{order}', status = 'success',"
+        " disposition = 'applied'"
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_the_database_itself_refuses(world, name):
+    statement = REFUSED[name].format(user=world.user_id, order=world.by_balance.id)
+    with (
+        pytest.raises((IntegrityError, OperationalError)),
+        atomic(),
+        connection.cursor() as cursor,
+    ):
+        cursor.execute(statement)
