@@ -102,11 +102,14 @@ def answer(machine: Machine, request: Request) -> Response:
 
 
 def is_local(request: Request) -> bool:
-    """A web page from elsewhere must not steer the stand-in through somebody's browser."""
+    """A web page from elsewhere must not steer the stand-in through somebody's browser.
+
+    Its name may not be one that a foreign DNS made up, and a form's origin must be ours.
+    """
     host = request.headers.get("Host", "").rpartition(":")[0] or request.headers.get("Host", "")
     origin = request.headers.get("Origin", "")
-    origin_host = urlsplit(origin).hostname or "" if origin not in ("", "null") else ""
-    is_foreign = bool(origin_host) and origin_host not in LOOPBACK_NAMES
+    is_form = request.method == "POST" and origin != ""
+    is_foreign = is_form and urlsplit(origin).hostname not in LOOPBACK_NAMES
     return host in LOOPBACK_NAMES and not is_foreign
 
 
