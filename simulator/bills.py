@@ -230,14 +230,14 @@ def wechat_fundflow_bill(machine: Machine, day: date) -> bytes | None:
     moves.sort(key=lambda move: move[0])
     lines = [",".join(FLOW_COLUMNS)]
     balance = 0
-    for number, (at, trade, name, kind, voucher, fen) in enumerate(moves, 1):
+    for place, (at, trade, name, kind, voucher, fen) in enumerate(moves, 1):
         balance += fen
         lines.append(
             backticked(
                 [
                     clock.wall(at),
                     trade.gateway_no,
-                    f"{day:%Y%m%d}{number:010d}",
+                    f"{day:%Y%m%d}{place:010d}",
                     name,
                     kind,
                     "收入" if fen > 0 else "支出",

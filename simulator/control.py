@@ -8,7 +8,17 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from simulator import alipay_messages, books, cashier, clock, notify, wechat_messages
+from simulator import (
+    alipay,
+    alipay_messages,
+    alipay_trades,
+    books,
+    cashier,
+    clock,
+    notify,
+    wechat_messages,
+    wechat_routes,
+)
 from simulator.machine import Machine
 from simulator.store import LIST_MAX, Notice, NoticeState, Refund, Trade
 from simulator.web import Request, Response, json_response
@@ -237,7 +247,15 @@ def faults(command: Command) -> dict[str, Any]:
         command.machine.faults.change(command.body)
     except (ValueError, TypeError) as error:
         raise books.Refused(str(error), 400) from error
-    return command.machine.faults.shown()
+    return show_faults(command)
+
+
+def show_faults(command: Command) -> dict[str, Any]:
+    """Chances, one-shots still to come, what was drawn, and the names that one-shots may use."""
+    operations = {route.operation for route in wechat_routes.ROUTES}
+    operations |= {alipay.operation_of(method) for method in alipay_trades.METHODS}
+    operations |= {f"{channel}.notice" for channel in books.CHANNELS}
+    return command.machine.faults.shown() | {"operations": sorted(operations)}
 
 
 def show_books(command: Command) -> dict[str, Any]:
@@ -270,7 +288,7 @@ Handler = Callable[[Command], dict[str, Any]]
 GET: dict[str, Handler] = {
     "books": show_books,
     "state": show_state,
-    "faults": lambda command: command.machine.faults.shown(),
+    "faults": show_faults,
     "settings": lambda command: asdict(command.machine.settings),
 }
 POST: dict[str, Handler] = {

@@ -256,6 +256,8 @@ def make_certificate(
         [
             x509.NameAttribute(NameOID.COUNTRY_NAME, "CN"),
             x509.NameAttribute(NameOID.ORGANIZATION_NAME, "Simulator"),
+            # Client libraries count on all four names when they make a serial number.
+            x509.NameAttribute(NameOID.ORGANIZATIONAL_UNIT_NAME, "Stand-in"),
             x509.NameAttribute(NameOID.COMMON_NAME, common_name),
         ]
     )

@@ -7,6 +7,7 @@ import secrets
 from typing import TYPE_CHECKING, Any
 
 from simulator import alipay_messages, clock, wechat_messages
+from simulator.money import yuan
 from simulator.store import Notice, NoticeState, Refund, RefundStatus, Trade
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def alipay_refund_notice(machine: Machine, trade: Trade, refund: Refund) -> dict
     refunded_fen = sum(r.amount_fen for r in done)
     status = alipay_messages.trade_status(trade, refunded_fen)
     message = alipay_messages.trade_notice(machine, trade, status) | {
-        "refund_fee": alipay_messages.yuan(refunded_fen),
+        "refund_fee": yuan(refunded_fen),
         "gmt_refund": clock.wall(refund.settled_at or clock.now()),
         "out_biz_no": refund.out_refund_no,
     }

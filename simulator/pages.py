@@ -27,6 +27,14 @@ STATE_NAMES = {
     "SUCCESS": "退款成功",
     "ABNORMAL": "退款异常",
 }
+NOTICE_NAMES = {
+    "waiting": "待重发",
+    "held": "已扣住",
+    "delivered": "已送达",
+    "given_up": "已放弃",
+    "refused": "拒绝发送（非本机地址）",
+    "lost": "按要求丢失",
+}
 SCENE_NAMES = {
     "native": "扫码", "jsapi": "公众号／小程序", "h5": "H5", "app": "App",
     "page": "电脑网站", "wap": "手机网站", "qr": "当面付扫码", "create": "小程序",
@@ -48,7 +56,7 @@ align-items:baseline}.amount{font-size:19px;font-weight:600}.tag{font-size:13px;
 border-radius:4px;background:#eef0f3}.wechat{background:#dff5e3;color:#0b6b2b}
 .alipay{background:#e0ecff;color:#0b469c}.soft{color:#5b6470;font-size:13px;
 overflow-wrap:anywhere}code{font-size:13px;overflow-wrap:anywhere}
-form{display:flex;gap:6px;flex-wrap:wrap;margin:8px 0 0}
+form{display:flex;gap:6px;flex-wrap:wrap;align-items:flex-end;margin:8px 0 0}
 button{font:inherit;font-size:14px;min-height:36px;padding:3px 12px;border:1px solid #b9bfc7;
 border-radius:6px;background:#fff;cursor:pointer}button.primary{background:#1664c0;color:#fff;
 border-color:#1664c0}button:focus-visible,input:focus-visible{outline:3px solid #f0a020}
@@ -163,7 +171,7 @@ def notice_text(machine: Machine, trade: Trade) -> str:
     if notice is None:
         return ""
     answer = escape(notice.last_answer[:60])
-    return f" · 通知 {escape(notice.state)}（{notice.attempts} 次）{answer}"
+    return f" · 通知{NOTICE_NAMES[notice.state]}（已发 {notice.attempts} 次）{answer}"
 
 
 def code_line(trade: Trade) -> str:

@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 from urllib.parse import quote, urlsplit
 
 from simulator import (
@@ -33,6 +34,7 @@ log = logging.getLogger("simulator.server")
 HOST = "127.0.0.1"
 BODY_MAX = 1024 * 1024
 IDLE_SECONDS = 65
+CONNECTIONS_MAX = 512
 LOOPBACK_NAMES = {"127.0.0.1", "localhost", "[::1]", "::1"}
 DATABASE_FILE = "simulator.sqlite3"
 
@@ -102,11 +104,14 @@ def answer(machine: Machine, request: Request) -> Response:
 
 
 def is_local(request: Request) -> bool:
-    """A web page from elsewhere must not steer the stand-in through somebody's browser."""
+    """A web page from elsewhere must not steer the stand-in through somebody's browser.
+
+    Its name may not be one that a foreign DNS made up, and a form's origin must be ours.
+    """
     host = request.headers.get("Host", "").rpartition(":")[0] or request.headers.get("Host", "")
     origin = request.headers.get("Origin", "")
-    origin_host = urlsplit(origin).hostname or "" if origin not in ("", "null") else ""
-    is_foreign = bool(origin_host) and origin_host not in LOOPBACK_NAMES
+    is_form = request.method == "POST" and origin != ""
+    is_foreign = is_form and urlsplit(origin).hostname not in LOOPBACK_NAMES
     return host in LOOPBACK_NAMES and not is_foreign
 
 
@@ -173,13 +178,30 @@ class Server(ThreadingHTTPServer):
     request_queue_size = 256
     machine: Machine
 
+    def __init__(self, port: int) -> None:
+        super().__init__((HOST, port), Handling)
+        self._slots = threading.Semaphore(CONNECTIONS_MAX)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """One thread for each connection, up to a bound; beyond it callers are turned away."""
+        if self._slots.acquire(blocking=False):
+            super().process_request(request, client_address)
+        else:
+            self.shutdown_request(request)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._slots.release()
+
     def handle_error(self, request: object, client_address: object) -> None:
         log.debug("a client went away: %s", sys.exc_info()[1])
 
 
 def open_server(options: Options) -> Server:
     """Bind, make or load keys and books, and write config.json; nothing is served yet."""
-    server = Server((HOST, options.port), Handling)
+    server = Server(options.port)
     base_url = f"http://{HOST}:{server.server_address[1]}"
     ring = keys.open_keys(options.directory, base_url=base_url, sign_mode=options.sign_mode)
     store = Store(options.directory / DATABASE_FILE)
@@ -196,7 +218,12 @@ def close_server(server: Server) -> None:
 
 def serve(options: Options) -> None:
     """Serve until SIGTERM or SIGINT."""
-    server = open_server(options)
+    try:
+        server = open_server(options)
+    except OSError as error:
+        raise SystemExit(
+            f"gateway simulator: can't serve on port {options.port}: {error}"
+        ) from error
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import parse_qsl, urlsplit
+
+
+class Headers(Protocol):
+    """What is asked of headers: email.message.Message and plain mappings both have it."""
+
+    def get(self, name: str, default: str, /) -> str: ...
 
 
 @dataclass(frozen=True)
 class Request:
     method: str
     target: str  # path and query exactly as they came: WeChat's signature covers these bytes
-    headers: Mapping[str, str]  # looked up without regard to case
+    headers: Headers  # looked up without regard to case
     body: bytes = b""
 
     @property

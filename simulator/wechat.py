@@ -157,7 +157,7 @@ def parse_authorization(text: str) -> dict[str, str]:
 def check_headers(request: Request) -> None:
     """Accept and User-Agent are required, and the body says that it is JSON."""
     accepted = request.headers.get("Accept", "")
-    if not request.headers.get("User-Agent") or not accepted:
+    if not request.headers.get("User-Agent", "") or not accepted:
         raise Refusal(400, "PARAM_ERROR", "Http头缺少Accept或User-Agent")
     if request.method == "POST":
         kind = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()

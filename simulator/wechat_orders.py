@@ -6,7 +6,6 @@ import json
 import secrets
 from datetime import datetime
 from typing import Any
-from urllib.parse import quote
 
 from simulator import books, clock
 from simulator.money import yuan
@@ -148,8 +147,3 @@ def close(call: Call) -> Response:
         except books.Refused as refused:
             raise Refusal(400, "ORDERPAID", "该订单已支付", ALREADY_PAID) from refused
     return Response(204)
-
-
-def h5_return_address(address: str, redirect_url: str) -> str:
-    """As the client appends it: &redirect_url=<urlencoded> [section 4]."""
-    return f"{address}&redirect_url={quote(redirect_url, safe='')}"

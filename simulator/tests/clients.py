@@ -272,7 +272,7 @@ class Listener:
 
     def __init__(self):
         self.queues = {}
-        self.answers = {}
+        self.answers: dict[str, list[tuple[int, bytes]]] = {}
         listener = self
 
         class Handling(BaseHTTPRequestHandler):

@@ -141,7 +141,8 @@ def test_it_refuses_settings_that_do_not_exist(stand_in, body):
 
 
 @pytest.mark.parametrize(
-    "headers", [{"Host": "pay.example.com"}, {"Origin": "https://evil.example"}]
+    "headers",
+    [{"Host": "pay.example.com"}, {"Origin": "https://evil.example"}, {"Origin": "null"}],
 )
 def test_pages_from_elsewhere_cannot_steer(stand_in, headers):
     assert post(stand_in, "/_control/pay", b"{}", headers).status == 403

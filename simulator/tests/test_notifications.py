@@ -4,6 +4,7 @@ import json
 import time
 
 import pytest
+from cryptography.exceptions import InvalidTag
 
 from simulator.notify import WECHAT_WAITS
 from simulator.tests.clients import WechatClient, verifies_wechat
@@ -208,7 +209,7 @@ def test_a_tampered_ciphertext_is_signed_rightly_and_does_not_open(
     again(stand_in, "wechat", order, twists=["tampered_ciphertext"])
     notice = listener.next(url)
     assert verifies_wechat(wechat.keys, notice.headers, notice.body)
-    with pytest.raises(Exception):  # noqa: B017, PT011 (cryptography's InvalidTag)
+    with pytest.raises(InvalidTag):
         wechat.opened(notice)
 
 

@@ -3,8 +3,10 @@
 import ast
 import json
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -37,6 +39,23 @@ def test_it_says_one_line_and_stops_on_sigterm(directory):
     finally:
         process.kill()
         process.wait()
+
+
+def test_it_says_so_when_the_port_is_taken(stand_in, directory):
+    port = stand_in.server.server_address[1]
+    command = [sys.executable, "-m", "simulator", "--port", str(port), "--dir", str(directory)]
+    done = subprocess.run(command, cwd=ROOM.parent, capture_output=True, text=True, timeout=20)
+    assert done.returncode != 0
+    assert "Traceback" not in done.stderr
+
+
+def test_connections_beyond_the_bound_are_turned_away(stand_in, monkeypatch):
+    monkeypatch.setattr(stand_in.server, "_slots", threading.Semaphore(1))
+    with socket.create_connection(stand_in.server.server_address) as first:
+        first.sendall(b"GET /_control/faults HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+        assert first.recv(12).startswith(b"HTTP/1.1 200")
+        with socket.create_connection(stand_in.server.server_address) as second:
+            assert second.recv(1) == b""
 
 
 def test_a_restart_remembers_keys_payments_and_refunds(directory, listener):

@@ -45,7 +45,7 @@ def wechat_client(stand_in, monkeypatch, mode="pubkey"):
         return client
     core = importlib.import_module("wechatpayv3.core")
 
-    class Redirected(core.Core):
+    class Redirected(core.Core):  # type: ignore[name-defined]
         def _init_certificates(self):
             self._gate_way = config.wechat["base_url"]
             super()._init_certificates()

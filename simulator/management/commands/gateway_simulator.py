@@ -12,7 +12,7 @@ from simulator.server import serve
 
 class Command(BaseCommand):
     help = "Serve the WeChat Pay and Alipay stand-ins on 127.0.0.1 until stopped."
-    requires_system_checks: list[str] = []
+    requires_system_checks = ()
 
     def add_arguments(self, parser: CommandParser) -> None:
         add_arguments(parser)
