@@ -29,7 +29,12 @@ def callback(request: HttpRequest, method: str | None = None) -> HttpResponse:
         return refusal(404)
     if request.method != "POST":
         return refusal(405)
-    return _receive(request, str(asked[0]))
+    try:
+        return _receive(request, str(asked[0]))
+    except Exception:
+        # Whatever went wrong, nothing was committed: ask the gateway to send it again.
+        logger.exception("callback_failed")
+        return _http(_speaker([], str(asked[0])).answer_callback(is_handled=False, status=500))
 
 
 def _receive(request: HttpRequest, method: str) -> HttpResponse:
@@ -50,12 +55,7 @@ def _receive(request: HttpRequest, method: str) -> HttpResponse:
         logger.warning("callback_untrusted", extra={"method": method, "reason": str(error)})
         untrusted_record(incoming=incoming, reason=str(error))
         return _http(_speaker(gateways, method).answer_callback(is_handled=False, status=401))
-    try:
-        callback_handle(incoming=incoming, notice=notice, is_mock=gateway.is_mock)
-    except Exception:
-        # Whatever went wrong, nothing was committed: ask the gateway to send it again.
-        logger.exception("callback_failed")
-        return _http(gateway.answer_callback(is_handled=False, status=500))
+    callback_handle(incoming=incoming, notice=notice, is_mock=gateway.is_mock)
     return _http(gateway.answer_callback(is_handled=True))
 
 
