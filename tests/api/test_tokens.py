@@ -1,0 +1,290 @@
+"""Which tokens speak for somebody (CONTRACT section 2): one algorithm, one key, all claims."""
+
+import base64
+import hashlib
+import hmac
+import json
+import time
+import uuid
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from django.conf import settings as django_settings
+
+from tests.api.kit import nothing_moves
+
+USER = "0192f0c1-2345-7abc-8def-0123456789ab"
+
+
+def claims(**changes) -> dict:
+    now = int(time.time())
+    everything = {"sub": USER, "role": "admin", "iat": now, "exp": now + 600} | changes
+    return {name: value for name, value in everything.items() if value is not ...}
+
+
+def signed(payload=None, *, key=None, algorithm="HS256", headers=None) -> str:
+    """A token put together by hand, so that nothing stops us from signing nonsense."""
+    head = {"alg": algorithm, "typ": "JWT"} | (headers or {})
+    body = payload if isinstance(payload, bytes) else json.dumps(payload or claims()).encode()
+    content = f"{b64(json.dumps(head).encode())}.{b64(body)}"
+    secret = (key or django_settings.JWT_SECRET).encode()
+    digest = {"HS256": hashlib.sha256, "HS384": hashlib.sha384, "HS512": hashlib.sha512}
+    mac = hmac.new(secret, content.encode(), digest.get(algorithm, hashlib.sha256)).digest()
+    return f"{content}.{b64(mac)}"
+
+
+def b64(content: bytes) -> str:
+    return base64.urlsafe_b64encode(content).rstrip(b"=").decode()
+
+
+def pem_pair(private) -> tuple[str, str]:
+    return (
+        private.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        ).decode(),
+        private.public_key()
+        .public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+        .decode(),
+    )
+
+
+@pytest.fixture(scope="module")
+def rsa_pair() -> tuple[str, str]:
+    return pem_pair(rsa.generate_private_key(public_exponent=65537, key_size=2048))
+
+
+@pytest.fixture(scope="module")
+def ec_pair() -> tuple[str, str]:
+    return pem_pair(ec.generate_private_key(ec.SECP256R1()))
+
+
+def ask(api, authorization: str):
+    with nothing_moves():
+        return api.get("orders", headers={"Authorization": authorization})
+
+
+def refuses(api, token: str) -> None:
+    answer = ask(api, f"Bearer {token}").refused(401, "UNAUTHENTICATED")
+    assert answer.message == "未授权"
+
+
+def test_a_token_signed_by_hand_is_taken(api):
+    ask(api, f"Bearer {signed()}").accepted()
+
+
+@pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
+def test_the_scheme_is_written_in_any_case(api, scheme):
+    ask(api, f"{scheme} {signed()}").accepted()
+
+
+@pytest.mark.parametrize(
+    "authorization",
+    [
+        "",
+        "Bearer",
+        "Bearer ",
+        "Basic YTpi",
+        "Token x",
+        "{token}",
+        "Bearer: {token}",
+        "Bearer,{token}",
+    ],
+)
+def test_another_scheme_is_401(api, authorization):
+    ask(api, authorization.format(token=signed())).refused(401, "UNAUTHENTICATED")
+
+
+def test_no_header_is_401(api):
+    api.get("orders").refused(401, "UNAUTHENTICATED")
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        "x",
+        "a.b",
+        "a.b.c",
+        "..",
+        "a.b.c.d",
+        "null",
+        "\u4ee4\u724c",
+        "%00",
+        "e30.e30.",
+        "eyJhbGciOiJIUzI1NiJ9.bm90IGpzb24.AAAA",
+        "x" * 5000,
+        "." * 4000,
+        "x" * 1_048_576,
+    ],
+    ids=lambda token: token[:12],
+)
+def test_garbage_is_401(api, token):
+    refuses(api, token)
+
+
+def test_a_megabyte_of_well_signed_token_is_401(api):
+    refuses(api, signed(claims(padding="x" * 1_048_576)))
+
+
+@pytest.mark.parametrize("algorithm", ["none", "None", "NONE", "nOnE", "", None, 1, ["HS256"]])
+def test_no_algorithm_is_401_signed_or_not(api, algorithm):
+    token = signed(headers={"alg": algorithm})
+    refuses(api, token)
+    refuses(api, token.rpartition(".")[0] + ".")
+
+
+@pytest.mark.parametrize("algorithm", ["HS384", "HS512"])
+def test_another_algorithm_of_the_same_key_is_401(api, algorithm):
+    refuses(api, signed(algorithm=algorithm))
+
+
+def test_another_key_is_401(api):
+    refuses(api, signed(key="another key of more than thirty-two bytes"))
+    refuses(api, signed(key="\x00"))
+
+
+def test_a_changed_token_is_401(api):
+    head, body, mac = signed(claims(role="patient")).split(".")
+    refuses(api, f"{head}.{b64(json.dumps(claims(role='admin')).encode())}.{mac}")
+    refuses(api, f"{head}.{body}.{'A' if mac[0] != 'A' else 'B'}{mac[1:]}")
+    refuses(api, f"{head}.{body}.")
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        pytest.param(claims(sub=...), id="no sub"),
+        pytest.param(claims(role=...), id="no role"),
+        pytest.param(claims(exp=...), id="no exp"),
+        pytest.param(claims(iat=...), id="no iat"),
+        pytest.param(claims(sub=None), id="sub null"),
+        pytest.param(claims(sub=7), id="sub a number"),
+        pytest.param(claims(sub=[USER]), id="sub a list"),
+        pytest.param(claims(sub=""), id="sub empty"),
+        pytest.param(claims(sub="admin"), id="sub no UUID"),
+        pytest.param(claims(sub=USER.replace("-", "")), id="sub without hyphens"),
+        pytest.param(claims(sub=USER.replace("-", "_")), id="sub with underscores"),
+        pytest.param(claims(sub=f"{{{USER[:-2]}}}"), id="sub in braces"),
+        pytest.param(claims(sub=f"+{USER[1:]}"), id="sub with a sign"),
+        pytest.param(claims(role=None), id="role null"),
+        pytest.param(claims(role=""), id="role empty"),
+        pytest.param(claims(role=["admin"]), id="role a list"),
+        pytest.param(claims(role={"admin": True}), id="role an object"),
+        pytest.param(claims(role=True), id="role a boolean"),
+        pytest.param(claims(role="Admin"), id="role in capitals"),
+        pytest.param(claims(role="admin "), id="role with a space"),
+        pytest.param(claims(role="root"), id="role unknown"),
+        # Ours, and not the platform's to give:
+        pytest.param(claims(role="staff"), id="role staff"),
+        pytest.param(claims(role="system"), id="role system"),
+        pytest.param(claims(role="gateway"), id="role gateway"),
+        pytest.param(claims(exp=int(time.time()) - 60), id="expired"),
+        pytest.param(claims(exp=0), id="expired in 1970"),
+        pytest.param(claims(exp=-1), id="exp negative"),
+        pytest.param(claims(exp=None), id="exp null"),
+        pytest.param(claims(exp="never"), id="exp text"),
+        pytest.param(claims(exp=[2**40]), id="exp a list"),
+        pytest.param(claims(exp=float("inf")), id="exp infinite"),
+        pytest.param(claims(exp=float("nan")), id="exp not a number"),
+        pytest.param(claims(exp=True), id="exp a boolean"),
+        pytest.param(claims(iat=int(time.time()) + 600), id="issued in the future"),
+        pytest.param(claims(iat="now"), id="iat text"),
+        pytest.param(claims(nbf=int(time.time()) + 600), id="not valid yet"),
+        pytest.param(b"[]", id="a list"),
+        pytest.param(b"null", id="null"),
+        pytest.param(b'"text"', id="text"),
+        pytest.param(b"", id="nothing"),
+        pytest.param(b"\xff", id="no UTF-8"),
+        pytest.param(b"[" * 2500, id="a depth bomb"),
+    ],
+)
+def test_wrong_claims_are_401_though_well_signed(api, payload):
+    refuses(api, signed(payload))
+
+
+def test_a_role_is_what_the_token_says_and_no_more(api):
+    body = {"config_key": "app_id", "config_value": "wx1"}
+    for role in ("patient", "doctor", "service"):
+        token = signed(claims(role=role, is_admin=True, roles=["admin"], scope="admin"))
+        headers = {"Authorization": f"Bearer {token}"}
+        api.put("admin/config/wechat", body, by=None, headers=headers).refused(403, "FORBIDDEN")
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"kid": "../../../../dev/null"},
+        {"kid": "' UNION SELECT 'key"},
+        {"jku": "https://evil.test/keys.json"},
+        {"x5u": "https://evil.test/cert.pem"},
+    ],
+    ids=lambda headers: next(iter(headers)),
+)
+def test_a_key_that_the_token_itself_names_is_never_used(api, headers):
+    """Neither instead of our key, nor in addition to it; and nothing is fetched."""
+    for stolen in ("", "key", "\x00"):
+        refuses(api, signed(key=stolen or "evil" * 10, headers=headers))
+
+
+def test_a_key_that_the_token_itself_brings_is_never_used(api, rsa_pair):
+    private, public = rsa_pair
+    jwk = json.loads(
+        jwt.algorithms.RSAAlgorithm.to_jwk(serialization.load_pem_public_key(public.encode()))
+    )
+    refuses(api, jwt.encode(claims(), private, algorithm="RS256", headers={"jwk": jwk}))
+    octets = {"kty": "oct", "k": b64(b"evil" * 10)}
+    refuses(api, signed(key="evil" * 10, headers={"jwk": octets}))
+
+
+# --- with the platform's public key -----------------------------------------------------------
+
+
+@pytest.fixture(params=["RS256", "ES256"])
+def key_pair(request, settings, rsa_pair, ec_pair):
+    """(private, public, algorithm) of a deployment that knows only the public key."""
+    private, public = rsa_pair if request.param == "RS256" else ec_pair
+    settings.JWT_PUBLIC_KEY, settings.JWT_ALGORITHM = public, request.param
+    settings.JWT_SECRET = ""
+    return private, public, request.param
+
+
+def test_a_token_of_the_platforms_private_key_is_taken(api, key_pair):
+    private, _public, algorithm = key_pair
+    token = jwt.encode(claims(sub=str(uuid.uuid4())), private, algorithm=algorithm)
+    ask(api, f"Bearer {token}").accepted()
+
+
+def test_the_public_key_is_no_shared_secret(api, key_pair):
+    """HS/RS confusion: the public key, which everybody has, used as an HMAC secret."""
+    _private, public, _algorithm = key_pair
+    for secret in (public, public.strip(), public + "\n"):
+        refuses(api, signed(key=secret))
+
+
+def test_the_other_public_key_algorithm_is_401(api, key_pair, rsa_pair, ec_pair):
+    _private, _public, algorithm = key_pair
+    private, other = (ec_pair[0], "ES256") if algorithm == "RS256" else (rsa_pair[0], "RS256")
+    refuses(api, jwt.encode(claims(), private, algorithm=other))
+
+
+def test_a_stranger_with_the_same_algorithm_is_401(api, key_pair):
+    _private, _public, algorithm = key_pair
+    stranger = (
+        rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        if algorithm == "RS256"
+        else ec.generate_private_key(ec.SECP256R1())
+    )
+    refuses(api, jwt.encode(claims(), stranger, algorithm=algorithm))
+
+
+def test_wrong_claims_are_401_with_a_public_key_too(api, key_pair):
+    private, _public, algorithm = key_pair
+    for wrong in (claims(exp=...), claims(role="root"), claims(exp=1), claims(sub="x")):
+        refuses(api, jwt.encode(wrong, private, algorithm=algorithm))
+
+
+def test_no_algorithm_is_401_with_a_public_key_too(api, key_pair):
+    refuses(api, jwt.encode(claims(), None, algorithm="none"))
