@@ -10,10 +10,13 @@ from django.http import HttpRequest
 from balances.admin import entries_panel
 from balances.models import BalanceTransaction, RelatedType
 from payments.admin import OrderAdmin, callbacks_panel, transactions_panel
+from payments.admin_exceptions import ExceptionAdmin
 from payments.models import PaymentOrder
 from refunds.admin import refunds_panel
 from tcmpay.audit.admin import history_panel
 from tcmpay.common.admin import PANEL_ROWS_MAX, Panel
+
+__all__ = ["ExceptionAdmin", "OrderDeskAdmin"]
 
 admin.site.unregister(PaymentOrder)
 

@@ -170,6 +170,7 @@ def _tasks(request: HttpRequest, found: Waiting, held_since: date) -> list[Task]
         ("refunds.view_refund", lambda: _refund_task(found)),
         ("refunds.view_refund", lambda: _processing_task(found)),
         ("refunds.view_refund", lambda: _failed_task(found)),
+        ("payments.view_paymentexception", lambda: _cases_task(found)),
         ("payments.view_paymentcallback", lambda: _held_task(found, held_since)),
         ("payments.view_paymenttransaction", lambda: _surplus_task(found)),
         ("balances.view_userbalance", lambda: _openings_task(found)),
@@ -208,14 +209,23 @@ def _failed_task(found: Waiting) -> Task:
     )
 
 
+def _cases_task(found: Waiting) -> Task:
+    return Task(
+        title=_("待处理的差错"),
+        count=found.cases,
+        url=_list("payments_paymentexception", {"case": "open"}),
+        note=_("核对后写明处理结果"),
+        is_urgent=found.cases > 0,
+    )
+
+
 def _held_task(found: Waiting, since: date) -> Task:
     filters = {"held": "yes", "received_at_from": since}
     return Task(
         title=_("待核对的网关通知"),
         count=found.callbacks_held,
         url=_list("payments_paymentcallback", filters),
-        note=_("近 %(number)d 天：金额不符、信息不符、订单不存在") % {"number": CHART_DAYS},
-        is_urgent=found.callbacks_held > 0,
+        note=_("近 %(number)d 天：金额不符、订单不存在等") % {"number": CHART_DAYS},
     )
 
 

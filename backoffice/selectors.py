@@ -11,7 +11,12 @@ from django.db.models.functions import Cast, Round
 
 from balances.models import UserBalance
 from balances.selectors import unadopted_openings
-from payments.models import PaymentCallback, PaymentOrder, PaymentTransaction
+from payments.models import (
+    PaymentCallback,
+    PaymentException,
+    PaymentOrder,
+    PaymentTransaction,
+)
 from payments.selectors import surplus_payments
 from payments.states import (
     HELD_VERDICTS,
@@ -94,6 +99,7 @@ class Waiting:
     oldest_refund: datetime | None
     refunds_processing: int
     refunds_failed: int
+    cases: int
     callbacks_held: int
     surplus_held: int
     openings: int
@@ -109,6 +115,7 @@ def waiting(held_since: date) -> Waiting:
         oldest_refund=oldest,
         refunds_processing=bounded_count(Refund.objects.filter(status=RefundStatus.PROCESSING)),
         refunds_failed=bounded_count(Refund.objects.filter(status=RefundStatus.FAILED)),
+        cases=bounded_count(PaymentException.objects.filter(closed_at=None)),
         callbacks_held=bounded_count(callbacks_held(held_since)),
         surplus_held=bounded_count(surplus_held()),
         openings=bounded_count(openings()),

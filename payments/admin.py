@@ -15,6 +15,7 @@ from unfold.contrib.filters.admin import (
     DropdownFilter,
 )
 
+from config.models import PriceConfig
 from payments.models import PaymentCallback, PaymentOrder, PaymentTransaction
 from payments.selectors import surplus_payments
 from payments.states import (
@@ -257,7 +258,8 @@ class OrderAdmin(ReadOnlyAdmin):
 
     @admin.display(description=_("服务"))
     def service_shown(self, order: PaymentOrder) -> str:
-        return order.service_type or EMPTY
+        name = PriceConfig.objects.filter(pk=order.price_id).values_list("service_name", flat=True)
+        return (name.first() if order.price_id else None) or order.service_type or EMPTY
 
     @admin.display(description=_("用户"))
     def user(self, order: PaymentOrder) -> str:

@@ -232,6 +232,11 @@ class RefundAdmin(ReadOnlyAdmin):
             Q(external_refund_id=term),
         )
 
+    def get_list_display(self, request: HttpRequest) -> list[Any]:
+        """The button of the queue is for those who may decide."""
+        may = request.user.has_perm(REVIEW_PERMISSION)
+        return [name for name in super().get_list_display(request) if may or name != "todo"]
+
     # --- columns ------------------------------------------------------------------------------
 
     @admin.display(description=_("支付方式"))
@@ -310,21 +315,9 @@ class RefundAdmin(ReadOnlyAdmin):
     def panels(self, request: HttpRequest, row: Refund) -> list[Panel]:
         return [approvals_panel(row), history_panel(("refund", row.pk))]
 
-    def changeform_view(
-        self,
-        request: HttpRequest,
-        object_id: str | None = None,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
-    ) -> Any:
-        steps = self._steps(request, object_id)
-        return super().changeform_view(
-            request, object_id, form_url, {**(extra_context or {}), "steps": steps}
-        )
-
-    def _steps(self, request: HttpRequest, object_id: str | None) -> list[dict[str, Any]]:
-        """The buttons above the page: what this person may do with this refund now."""
-        if object_id is None or not request.user.has_perm(REVIEW_PERMISSION):
+    def steps(self, request: HttpRequest, object_id: str) -> list[dict[str, Any]]:
+        """Deciding about what waits, and sending again what failed."""
+        if not request.user.has_perm(REVIEW_PERMISSION):
             return []
         refund = self.get_object(request, unquote(object_id))
         status = getattr(refund, "status", None)

@@ -206,6 +206,8 @@ DATABASES = {
     "default": database(_database_options),
     "snapshot": database(_database_options, snapshot=True),
 }
+# The alias that audits and reports read through.
+SNAPSHOT_DATABASE = "snapshot"
 
 # --- cache and queue --------------------------------------------------------------------------
 CACHES = {"default": env.cache_url("CACHE_URL", default="locmemcache://tcmpay")}

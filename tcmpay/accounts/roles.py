@@ -24,8 +24,8 @@ ROLE_NAMES: Mapping[str, Any] = {
 }
 ROLE_TEXTS: Mapping[str, Any] = {
     FINANCE: _("查看全部订单、支付、退款、余额、价格与审计记录，不能更改。"),
-    REVIEWER: _("财务的全部查看权限，并可审核与重试退款。"),
-    ADMINISTRATOR: _("全部权限：审核退款，维护价格与支付配置，管理员工。"),
+    REVIEWER: _("财务的全部查看权限，并可审核与重试退款、处理差错。"),
+    ADMINISTRATOR: _("全部权限：审核退款与差错，维护价格与支付配置，管理员工。"),
 }
 
 SEE_MONEY = frozenset(
@@ -33,6 +33,7 @@ SEE_MONEY = frozenset(
         "payments.view_paymentorder",
         "payments.view_paymenttransaction",
         "payments.view_paymentcallback",
+        "payments.view_paymentexception",
         "refunds.view_refund",
         "balances.view_userbalance",
         "balances.view_balancetransaction",
@@ -40,7 +41,7 @@ SEE_MONEY = frozenset(
         "audit.view_auditevent",
     }
 )
-REVIEW = frozenset({"refunds.review_refund"})
+REVIEW = frozenset({"refunds.review_refund", "payments.close_exception"})
 ADMINISTER = frozenset(
     {
         "config.add_priceconfig",

@@ -166,6 +166,11 @@ class Panel:
     empty: Any = ""
 
     @property
+    def labelled_rows(self) -> list[list[tuple[Any, Any]]]:
+        """Each cell with its header, for narrow screens."""
+        return [list(zip(self.headers, row, strict=True)) for row in self.rows]
+
+    @property
     def is_cut(self) -> bool:
         return len(self.rows) >= PANEL_ROWS_MAX
 
@@ -186,6 +191,7 @@ class ReadOnlyAdmin(ModelAdmin):
     sortable_by = ()
     empty_value_display = EMPTY
     search_fields = ("pk",)
+    change_form_template = "admin/stepped_change_form.html"
     change_form_outer_after_template = "admin/panels.html"
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
@@ -236,6 +242,10 @@ class ReadOnlyAdmin(ModelAdmin):
         """What the page shows under the object itself."""
         return []
 
+    def steps(self, request: HttpRequest, object_id: str) -> list[dict[str, Any]]:
+        """What the reader may do with the object now: buttons that lead to pages of their own."""
+        return []
+
     def changeform_view(
         self,
         request: HttpRequest,
@@ -243,7 +253,8 @@ class ReadOnlyAdmin(ModelAdmin):
         form_url: str = "",
         extra_context: dict[str, Any] | None = None,
     ) -> Any:
-        context = {**(extra_context or {}), "show_history": False}
+        steps = self.steps(request, object_id) if object_id is not None else []
+        context = {**(extra_context or {}), "show_history": False, "steps": steps}
         return super().changeform_view(request, object_id, form_url, context)
 
     def render_change_form(
