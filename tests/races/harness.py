@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from tests.races.scenarios import Move, Scenario
+from tests.races.scenarios import SWEEPS, Move, Scenario
 from tests.races.worker import Trace
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -69,7 +69,7 @@ class Harness:
         self._gate = gate
         self.database = database
         self.seed = seed_asked()
-        self.runs_done = 0
+        self._is_broken = False
 
     # --- what tests call ------------------------------------------------------------------------
 
@@ -114,7 +114,6 @@ class Harness:
             self._asked_again(things, move, result[0], scenario)
             for move, result in zip(moves, results, strict=True)
         ]
-        self.runs_done += 1
         traces = tuple(result[1] for result in results)
         return self._judged(scenario, things, moves, answers, traces)
 
@@ -139,6 +138,9 @@ class Harness:
         answers: list[str],
         traces: tuple[Trace, ...],
     ) -> Outcome:
+        for move in dict.fromkeys(moves):
+            if move.action in SWEEPS:
+                self._tell(0, "act", things, move.as_tuple())
         summary, violations = self._tell(0, "judge", things)
         if scenario.is_naive:
             violations = []
@@ -147,17 +149,19 @@ class Harness:
         return Outcome(tuple(told), summary, tuple(violations), traces)
 
     def _tell(self, worker: int, name: str, *arguments: Any) -> Any:
+        if self._is_broken:
+            # Answers of before may still be on their way: nothing that comes can be trusted.
+            raise WorkerFailed("a worker failed before; see the first failure")
         self._workers[worker].send((name, arguments))
         return self._answer(worker)
 
     def _answer(self, worker: int) -> Any:
-        if not self._workers[worker].poll(ANSWER_SECONDS_MAX):
-            raise WorkerFailed(f"worker {worker} is silent")
-        try:
-            is_done, value = self._workers[worker].recv()
-        except EOFError:
-            raise WorkerFailed(f"worker {worker} died") from None
+        is_done, value = False, f"worker {worker} is silent or dead"
+        with contextlib.suppress(EOFError):
+            if self._workers[worker].poll(ANSWER_SECONDS_MAX):
+                is_done, value = self._workers[worker].recv()
         if not is_done:
+            self._is_broken = True
             raise WorkerFailed(value)
         return value
 

@@ -12,6 +12,10 @@ DUE = 2 * 3600 + 1
 # Past the grace that an unreachable gateway is given.
 OVERDUE = DUE + 4 * 60
 
+# Run again and again by the beat. What another process holds is left to the next turn, so that
+# turn belongs to what a sweep does.
+SWEEPS = frozenset({"expire"})
+
 
 @dataclass(frozen=True)
 class Move:
