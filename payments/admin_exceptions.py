@@ -11,7 +11,7 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
-from django.utils.translation import gettext as _t
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, DropdownFilter
@@ -209,14 +209,14 @@ def close_view(request: HttpRequest, object_id: str, model_admin: Any) -> HttpRe
         raise PermissionDenied
     case = PaymentException.objects.filter(pk=as_uuid_or_text(object_id)).first()
     if case is None:
-        messages.warning(request, _t("差错记录不存在"))
+        messages.warning(request, gettext("差错记录不存在"))
         return HttpResponseRedirect(reverse(f"admin:{EXCEPTION_PAGE}_changelist"))
     form = CloseForm(request.POST if request.method == "POST" else None)
     if request.method == "POST" and form.is_valid():
         return _close(request, case, form.cleaned_data["resolution"])
     context = {
         **model_admin.admin_site.each_context(request),
-        "title": _t("处理差错"),
+        "title": gettext("处理差错"),
         "opts": model_admin.opts,
         "original": case,
         "form": form,
@@ -238,7 +238,7 @@ def _close(request: HttpRequest, case: PaymentException, resolution: str) -> Htt
         now = PaymentException.objects.get(pk=case.pk)
         messages.error(
             request,
-            _t("%(reason)s（%(person)s：%(resolution)s）")
+            gettext("%(reason)s（%(person)s：%(resolution)s）")
             % {
                 "reason": error.text,
                 "person": person_text(now.closed_by),
@@ -246,5 +246,5 @@ def _close(request: HttpRequest, case: PaymentException, resolution: str) -> Htt
             },
         )
     else:
-        messages.success(request, _t("已记录处理结果。"))
+        messages.success(request, gettext("已记录处理结果。"))
     return HttpResponseRedirect(admin_url(f"{EXCEPTION_PAGE}_change", case.pk))

@@ -146,9 +146,12 @@ UNREADABLE = [
     b"{}",
     b'{"out_trade_no": "x"}',
     b'{"out_trade_no": "x", "trade_no": "y", "trade_status": "PAID", "total_amount": "1.00"}',
-    b'{"out_trade_no": "x", "trade_no": "y", "trade_status": "TRADE_SUCCESS", "total_amount": "-1"}',
-    b'{"out_trade_no": "x", "trade_no": "y", "trade_status": "TRADE_SUCCESS", "total_amount": "1e3"}',
-    b'{"out_trade_no": ["x"], "trade_no": "y", "trade_status": "TRADE_SUCCESS", "total_amount": "1"}',
+    b'{"out_trade_no": "x", "trade_no": "y",'
+    b' "trade_status": "TRADE_SUCCESS", "total_amount": "-1"}',
+    b'{"out_trade_no": "x", "trade_no": "y",'
+    b' "trade_status": "TRADE_SUCCESS", "total_amount": "1e3"}',
+    b'{"out_trade_no": ["x"], "trade_no": "y",'
+    b' "trade_status": "TRADE_SUCCESS", "total_amount": "1"}',
     b'{"out_trade_no": "x\\u0000", "trade_no": "y", "trade_status": "TRADE_SUCCESS",'
     b' "total_amount": "1.00"}',
     '{"out_trade_no": "x", "trade_no": "y", "trade_status": "TRADE_SUCCESS",'

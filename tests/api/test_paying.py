@@ -279,6 +279,7 @@ def test_an_attempt_dies_with_its_order_at_the_latest(story, patient):
     order = story.order(patient)
     story.pay(order, patient, "wechat")
     [attempt] = attempts_of(order)
+    assert attempt.gateway_expires_at is not None
     assert attempt.gateway_expires_at <= PaymentOrder.objects.get(id=order["id"]).expire_time
 
 
