@@ -264,13 +264,15 @@ class Command(BaseCommand):
     def _use_stand_ins(self, folder: Path, port: int) -> None:
         """Point both gateways' configuration at the stand-ins, with the keys they just made."""
         deadline = time.monotonic() + START_SECONDS_MAX
-        while not is_listening(stand_in_port(port)) and not self._stopping:
+        while not stand_ins_are_ready(folder, port) and not self._stopping:
             if time.monotonic() > deadline:
                 raise CommandError(
                     "模拟网关未能启动，见 .demo/logs/gateways.log / "
                     "The stand-in gateways did not start: see that log"
                 )
             time.sleep(TICK_SECONDS)
+        if self._stopping:
+            return
         call_command(
             "load_gateway_config",
             str(folder / "config.json"),
@@ -374,6 +376,16 @@ def check_port(host: str, port: int) -> None:
 def local_address(host: str) -> str:
     """Where to reach from this machine what listens on ``host``."""
     return "127.0.0.1" if host in {"0.0.0.0", "::", ""} else host
+
+
+def stand_ins_are_ready(folder: Path, port: int) -> bool:
+    """They listen before their keys are made, and an earlier run's file may name another port."""
+    stand_in = stand_in_port(port)
+    try:
+        config = (folder / "config.json").read_text(encoding="utf-8")
+    except OSError:
+        return False
+    return f":{stand_in}" in config and is_listening(stand_in)
 
 
 def is_listening(port: int) -> bool:
