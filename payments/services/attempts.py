@@ -140,7 +140,7 @@ def _debit_and_apply(actor: Actor, order_id: UUID, idempotency_key_id: UUID | No
         actor=actor,
         to_state=payment.status,
     )
-    mark_paid(order, payment)
+    mark_paid(order, payment, actor=actor)
     balance_debit(
         user_id=order.user_id,
         amount=order.amount,

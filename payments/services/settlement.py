@@ -167,7 +167,7 @@ def _settle_paid(
         error_message=None,
     )
     if is_applied:
-        mark_paid(order, attempt)
+        mark_paid(order, attempt, actor=gateway_actor(attempt.payment_method))
     else:
         _report_surplus(attempt, report)
     return Settlement(VERDICT_OF_DISPOSITION[disposition], attempt)
@@ -193,13 +193,13 @@ def _report_surplus(attempt: PaymentTransaction, report: TradeReport) -> None:
     )
 
 
-def mark_paid(order: PaymentOrder, attempt: PaymentTransaction) -> None:
+def mark_paid(order: PaymentOrder, attempt: PaymentTransaction, *, actor: Actor) -> None:
     """The order's side of an applied payment."""
     now = clock.now()
     order_transition(
         order,
         OrderStatus.PAID,
-        actor=gateway_actor(attempt.payment_method),
+        actor=actor,
         action="order_paid",
         details={
             "transaction_no": attempt.transaction_no,
