@@ -14,6 +14,8 @@ from cryptography.fernet import Fernet
 from django.core.exceptions import ImproperlyConfigured
 
 SECRET_MIN_BYTES = 32
+# Addresses that carry a password, and so may come from a file too.
+ADDRESSES_WITH_PASSWORDS = ("DATABASE_URL", "CACHE_URL", "CELERY_BROKER_URL")
 # Values that stand in documents; whoever copied one has no secret.
 WEAK_SECRET_PARTS = (
     "changeme",
@@ -31,7 +33,15 @@ def load_env(base_dir: Path) -> environ.Env:
     env_file = os.environ.get("TCMPAY_ENV_FILE", str(base_dir / ".env"))
     if env_file and Path(env_file).is_file():
         environ.Env.read_env(env_file, overwrite=False)
+    for name in ADDRESSES_WITH_PASSWORDS:
+        if value := read_secret(name):
+            os.environ[name] = _in_known_scheme(value)
     return env
+
+
+def _in_known_scheme(address: str) -> str:
+    """MariaDB speaks MySQL's protocol and has the same Django backend."""
+    return address.replace("mariadb://", "mysql://", 1)
 
 
 def read_secret(name: str) -> str:

@@ -84,6 +84,14 @@ def pay(*, actor: Actor, command: PayCommand, idempotency_key_id: UUID | None = 
         InsufficientBalance, BalanceUnderReview: nothing is written.
         GatewayDown, GatewayRefused: the attempt is recorded, the order stays payable.
     """
+    logger.debug(
+        "payment_requested",
+        extra={
+            "order_id": str(command.order_id),
+            "payment_method": command.payment_method,
+            "scene": command.scene,
+        },
+    )
     if command.payment_method == PaymentMethod.BALANCE:
         return _pay_from_balance(actor, command, idempotency_key_id)
     if command.payment_method in GATEWAY_METHODS:

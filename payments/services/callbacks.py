@@ -76,6 +76,16 @@ def callback_handle(
         headers=_kept_headers(incoming),
         body=_kept_body(incoming),
     ).save(force_insert=True)
+    logger.debug(
+        "callback_recorded",
+        extra={
+            "payment_method": incoming.method,
+            "verdict": str(callback.verdict),
+            "reason": callback.reason,
+            "out_trade_no": callback.out_trade_no,
+            "external_transaction_id": callback.external_transaction_id,
+        },
+    )
     if refund:
         ring(REFUND_NOTICES_TASK)
     return callback

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 from collections.abc import Mapping
 from datetime import UTC
 from typing import Any
@@ -12,6 +13,8 @@ from tcmpay.audit.models import AuditEvent
 from tcmpay.common import clock
 from tcmpay.common.actor import Actor
 from tcmpay.common.request_id import current_request_id
+
+logger = logging.getLogger(__name__)
 
 
 class AuditOutsideTransaction(RuntimeError):
@@ -60,7 +63,23 @@ def audit_record(
     )
     event.hash = event_hash(event)
     event.save(force_insert=True)
+    _log(event)
     return event
+
+
+def _log(event: AuditEvent) -> None:
+    """Every transaction of money is in the log too; its details only where debugging is on."""
+    facts: dict[str, Any] = {
+        "object_type": event.object_type,
+        "object_id": event.object_id,
+        "from_state": event.from_state,
+        "to_state": str(event.to_state),
+        "actor_id": str(event.actor_id or ""),
+        "actor_role": str(event.actor_role),
+    }
+    if logger.isEnabledFor(logging.DEBUG):
+        facts |= {"reason": event.reason, "details": event.details, "version": event.version}
+    logger.info(event.action, extra=facts)
 
 
 def event_hash(event: AuditEvent) -> str:

@@ -66,7 +66,8 @@ def demo_processes(*, host: str, port: int, folder: Path) -> list[Process]:
                 *("--log-level", "warning"),
                 "--no-control-socket",
             ],
-            environment={"LOG_LEVEL": "WARNING"},
+            # Quiet in the terminal, unless somebody looks for something.
+            environment={} if settings.LOG_LEVEL == "DEBUG" else {"LOG_LEVEL": "WARNING"},
         ),
         Process(
             "worker",
