@@ -8,6 +8,8 @@ from django.apps import apps
 from django.conf import settings
 from django.core.management import find_commands, get_commands, load_command_class
 
+from tcmpay.environment import ADDRESSES_WITH_PASSWORDS
+
 ROOT = Path(settings.BASE_DIR)
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 SECRETS = {"SECRET_KEY", "CONFIG_ENCRYPTION_KEYS", "JWT_SECRET", "JWT_PUBLIC_KEY"}
@@ -60,7 +62,7 @@ def test_every_secret_is_named_with_its_file_form():
     read = set(re.findall(r"\bsecrets\.(?:require|optional)\(\s*\"([A-Z_]+)\"", source))
     assert read == SECRETS
     named = set(re.findall(r"`([A-Z_]+)_FILE`", section("Configuration"))) - {"TCMPAY_ENV"}
-    assert named == SECRETS
+    assert named == SECRETS | set(ADDRESSES_WITH_PASSWORDS)
 
 
 def test_every_command_is_listed_and_every_listed_one_exists():
