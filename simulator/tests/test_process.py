@@ -49,13 +49,15 @@ def test_it_says_so_when_the_port_is_taken(stand_in, directory):
     assert "Traceback" not in done.stderr
 
 
-def test_connections_beyond_the_bound_are_turned_away(stand_in, monkeypatch):
-    monkeypatch.setattr(stand_in.server, "_slots", threading.Semaphore(1))
-    with socket.create_connection(stand_in.server.server_address) as first:
-        first.sendall(b"GET /_control/faults HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
-        assert first.recv(12).startswith(b"HTTP/1.1 200")
-        with socket.create_connection(stand_in.server.server_address) as second:
-            assert second.recv(1) == b""
+def test_connections_beyond_the_bound_are_turned_away(directory):
+    # A stand-in of its own: with one slot, whoever comes next would be turned away, too.
+    with running(directory) as narrow:
+        narrow.server._slots = threading.Semaphore(1)
+        with socket.create_connection(narrow.server.server_address) as first:
+            first.sendall(b"GET /_control/faults HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+            assert first.recv(12).startswith(b"HTTP/1.1 200")
+            with socket.create_connection(narrow.server.server_address) as second:
+                assert second.recv(1) == b""
 
 
 def test_a_restart_remembers_keys_payments_and_refunds(directory, listener):
