@@ -2,6 +2,7 @@
 
 import uuid
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.db import OperationalError, connection
@@ -15,7 +16,7 @@ from tests.api.kit import nothing_moves, someone
 from tests.api.test_envelope import DatabaseThat
 
 REPLAYED = "Idempotency-Replayed"
-COUNTED = {"orders": PaymentOrder, "pay": PaymentTransaction, "refunds": Refund}
+COUNTED: dict[str, Any] = {"orders": PaymentOrder, "pay": PaymentTransaction, "refunds": Refund}
 PATHS = list(COUNTED)
 
 

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from decimal import Decimal
+from typing import NoReturn
 
 import pytest
 
@@ -26,19 +27,27 @@ def started(story, patient) -> dict:
     return order
 
 
-@pytest.fixture
-def unreachable(monkeypatch):
-    """The gateway does not answer, from the call of this on until ``undo``."""
+class Line:
+    """The way to the gateway, cut and mended by hand."""
 
-    def answer(*arguments):
+    def __init__(self, monkeypatch) -> None:
+        self._monkeypatch = monkeypatch
+
+    def cut(self) -> None:
+        for call in ("query_payment", "close_payment"):
+            self._monkeypatch.setattr(MockGateway, call, self._no_answer)
+
+    def mend(self) -> None:
+        self._monkeypatch.undo()
+
+    @staticmethod
+    def _no_answer(*arguments) -> NoReturn:
         raise GatewayUnknown("timeout")
 
-    def begin() -> None:
-        monkeypatch.setattr(MockGateway, "query_payment", answer)
-        monkeypatch.setattr(MockGateway, "close_payment", answer)
 
-    begin.undo = monkeypatch.undo
-    return begin
+@pytest.fixture
+def line(monkeypatch) -> Line:
+    return Line(monkeypatch)
 
 
 # --- without an attempt -----------------------------------------------------------------------
@@ -136,9 +145,9 @@ def test_paid_wins(monkeypatch, story, clock, patient, started, told_by):
 
 
 def test_a_gateway_that_does_not_answer_holds_the_expiry_up_for_three_minutes(
-    story, clock, patient, started, unreachable
+    story, clock, patient, started, line
 ):
-    unreachable()
+    line.cut()
     clock.advance(hours=2)
     with nothing_moves():
         assert orders_expire() == ExpiryReport(waiting=1)
@@ -150,10 +159,10 @@ def test_a_gateway_that_does_not_answer_holds_the_expiry_up_for_three_minutes(
     assert story.status(started, patient) == "expired"
 
 
-def test_the_close_stays_owed_and_the_sweeper_pays_it(story, clock, started, unreachable):
+def test_the_close_stays_owed_and_the_sweeper_pays_it(story, clock, started, line):
     from payments.services.sweeping import attempts_sweep
 
-    unreachable()
+    line.cut()
     clock.advance(hours=2, minutes=3)
     orders_expire()
     attempt = attempt_of(started)
@@ -161,16 +170,16 @@ def test_the_close_stays_owed_and_the_sweeper_pays_it(story, clock, started, unr
     assert attempt.next_check_at == clock.now
     assert attempts_sweep() == 1
     assert attempt_of(started).status == "pending"
-    unreachable.undo()
+    line.mend()
     clock.advance(minutes=30)
     assert attempts_sweep() == 1
     attempt = attempt_of(started)
     assert (attempt.status, attempt.is_close_owed) == ("failed", False)
 
 
-def test_one_gateways_silence_holds_up_no_other_order(story, clock, patient, started, unreachable):
+def test_one_gateways_silence_holds_up_no_other_order(story, clock, patient, started, line):
     plain = story.order(patient)
-    unreachable()
+    line.cut()
     clock.advance(hours=2)
     assert orders_expire() == ExpiryReport(expired=1, waiting=1)
     assert story.status(plain, patient) == "expired"
@@ -180,13 +189,13 @@ def test_one_gateways_silence_holds_up_no_other_order(story, clock, patient, sta
 
 
 def test_a_cancel_that_the_gateway_can_not_confirm_is_503_and_changes_nothing(
-    api, story, patient, started, unreachable
+    api, story, patient, started, line
 ):
-    unreachable()
+    line.cut()
     with nothing_moves():
         answer = api.put(f"orders/{started['id']}/cancel", by=patient)
     answer.refused(503, "GATEWAY_UNAVAILABLE")
-    unreachable.undo()
+    line.mend()
     story.cancel(started, patient)
 
 
