@@ -11,6 +11,10 @@ class ContractSchema(AutoSchema):
         tag = getattr(self.view, "api_tag", None)
         return [tag] if tag else super().get_tags()
 
+    def _is_list_view(self, serializer: Any = None) -> bool:
+        # A list comes inside its envelope; the answer itself is never a bare array.
+        return False
+
 
 class FailureSchema(serializers.Serializer):
     success = serializers.BooleanField(default=False)
