@@ -1,0 +1,171 @@
+"""Requests made from our own API description, right and wrong ones: never a 5xx, never a row.
+
+`HOSTILE_REQUESTS` says how many: a few thousand in `make test`, 100,000 in `make test-long`. Half
+follow the description, half break it; each comes from somebody else, and half of those that name
+an object name one that exists.
+"""
+
+import logging
+import os
+import random
+import time
+from collections import Counter
+from contextlib import suppress
+from typing import Any
+
+import pytest
+import schemathesis
+from django.conf import settings as current
+from hypothesis import HealthCheck, Phase, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis.errors import Unsatisfiable
+from schemathesis.generation import GenerationMode
+from schemathesis.specs.openapi import checks as conformance
+
+from tcmpay.common.actor import Role
+from tcmpay.wsgi import application
+from tests.api.kit import Person, someone
+from tests.api.story import Story
+from tests.hostile.watch import Watch, money_hash
+
+REQUESTS = int(os.environ.get("HOSTILE_REQUESTS", "1500"))
+SECONDS_MAX = float(os.environ.get("HOSTILE_SECONDS", "25" if REQUESTS < 10_000 else "86400"))
+REPORTED_MAX = 20
+# Not "is a 5xx": those are counted apart, whatever the description says of them.
+CHECKS = [
+    conformance.status_code_conformance,
+    conformance.content_type_conformance,
+    conformance.response_schema_conformance,
+]
+# Answers that any request may get, whatever its operation says: a URL can be no URL of ours.
+ANYWHERE = {400, 401, 403, 404, 405, 406, 413, 415, 422, 429}
+
+
+# Our own: Hypothesis begins the common one anew with each example.
+chance = random.Random(os.environ.get("TEST_SEED"))
+
+
+class Crowd:
+    """Who sends, and what there is to be named."""
+
+    def __init__(self, story: Story) -> None:
+        owner = someone(Role.PATIENT)
+        story.fund(owner, "500.00")
+        pending, paid = story.order(owner), story.paid_from_balance(owner)
+        started = story.order(owner)
+        story.pay(started, owner, "wechat")
+        refund = story.refund(paid, owner, "1.00")
+        self.owner = owner
+        self.people: list[Person | None] = [
+            None,
+            owner,
+            someone(Role.PATIENT),
+            someone(Role.DOCTOR),
+            someone(Role.ADMIN),
+            someone(Role.SERVICE),
+        ]
+        self.forger = Person(owner.id, Role.ADMIN, owner.token[:-4] + "AAAA")
+        self.people.append(self.forger)
+        self.known = {
+            "order_id": [pending["id"], paid["id"], started["id"]],
+            "refund_id": [refund["id"]],
+            "user_id": [owner.name, owner.name.upper()],
+            "service_type": ["consultation"],
+            "method": ["wechat", "alipay"],
+        }
+
+    def is_known(self, person: Person | None) -> bool:
+        """Whether this is somebody who may do something rightly."""
+
+    def name_what_exists(self, case: Any) -> None:
+        """Half of the time."""
+        for part in (case.path_parameters, case.query, case.body):
+            if not isinstance(part, dict):
+                continue
+            for name, values in self.known.items():
+                if name in part and chance.random() < 0.5:
+                    part[name] = chance.choice(values)
+
+
+class Findings:
+    def __init__(self) -> None:
+        self.counts: Counter[str] = Counter()
+        self.examples: list[str] = []
+
+    def add(self, kind: str, case: Any, what: object) -> None:
+        self.counts[kind] += 1
+        if self.counts[kind] <= REPORTED_MAX:
+            request = f"{case.method} {case.formatted_path} query={case.query!r}"
+            self.examples.append(f"{kind}: {request} body={case.body!r:.400}\n    {what!s:.600}")
+
+
+@pytest.fixture
+def crowd(story) -> Crowd:
+    return Crowd(story)
+
+
+@pytest.mark.parametrize("mock_callbacks", [True, False], ids=["demo", "production"])
+@pytest.mark.parametrize("mode", list(GenerationMode), ids=lambda mode: mode.value)
+def test_generated_requests_break_nothing(crowd, settings, mode, mock_callbacks, capsys, request):
+    settings.MOCK_CALLBACKS = mock_callbacks
+    # Two lines for each of 100,000 requests would be kept by pytest until the end.
+    logging.disable(logging.CRITICAL)
+    request.addfinalizer(lambda: logging.disable(logging.NOTSET))
+    description = schemathesis.openapi.from_wsgi("/api/schema/?format=json", application)
+    operations = [found.ok() for found in description.get_all_operations()]
+    assert len(operations) > 20
+    share = max(3, REQUESTS // 4 // len(operations))
+    watch, findings, started = Watch(), Findings(), time.monotonic()
+    with watch.watching():
+        for operation in operations:
+            if time.monotonic() - started < SECONDS_MAX / 4:
+                run(operation, mode, share, crowd, watch, findings)
+    sent = sum(watch.answers.values())
+    with capsys.disabled():
+        print(
+            f"\n{mode.value}, mock callbacks {mock_callbacks}: {sent} requests to "
+            f"{len(operations)} operations in {time.monotonic() - started:.0f} s; "
+            f"answers {dict(sorted(watch.answers.items()))}; "
+            f"accepted writes (undone) {watch.accepted_writes}; findings {dict(findings.counts)}"
+        )
+    assert not findings.counts, "\n".join(findings.examples)
+    assert money_hash() == watch.begun
+    assert sent > REQUESTS // 16
+
+
+def run(
+    operation: Any, mode: GenerationMode, share: int, crowd: Crowd, watch: Watch, found: Findings
+) -> None:
+    @hypothesis_settings(
+        max_examples=share,
+        database=None,
+        deadline=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(case=operation.as_strategy(generation_mode=mode))
+    def one(case: Any) -> None:
+        crowd.name_what_exists(case)
+        person = chance.choice(crowd.people)
+        token = {"Authorization": f"Bearer {person.token}"} if person else {}
+        is_mock = case.path.startswith("/payment/") and current.MOCK_CALLBACKS
+        answer, is_wrong = watch.send(
+            lambda: case.call(headers=token), may_write=crowd.is_known(person) or is_mock
+        )
+        if is_wrong:
+            found.add("changed rows", case, answer.text)
+        if answer.status_code >= 500:
+            found.add("5xx", case, answer.text)
+        for check in CHECKS:
+            if check is conformance.status_code_conformance and answer.status_code in ANYWHERE:
+                continue
+            try:
+                case.validate_response(answer, checks=[check])
+            except AssertionError as error:
+                found.add(check.__name__, case, error)
+            except BaseExceptionGroup as error:
+                found.add(check.__name__, case, error.exceptions)
+
+    # An operation that takes nothing can't be asked wrongly.
+    with suppress(Unsatisfiable):
+        one()
