@@ -14,7 +14,6 @@ from payments.states import (
     SURPLUS_DISPOSITIONS,
     OrderStatus,
     TransactionStatus,
-    TransactionType,
 )
 from refunds.models import Refund
 from refunds.states import RefundStatus
@@ -41,7 +40,7 @@ def situation(story: Story) -> Situation:
 
 
 def _why_pending(story: Story) -> str:
-    attempts = _payments(story)
+    attempts = story.payments
     if not attempts:
         return _("订单已创建，用户还没有发起支付。")
     opened = [attempt for attempt in attempts if attempt.status == TransactionStatus.PENDING]
@@ -104,7 +103,7 @@ WHY: Mapping[OrderStatus, Callable[[Story], str]] = {
 def _next_steps(story: Story) -> Iterator[str]:
     if story.order.status == OrderStatus.PENDING:
         yield _("到 %(time)s 未支付会自动过期。") % {"time": _local(story.order.expire_time)}
-    for attempt in _payments(story):
+    for attempt in story.payments:
         yield from _next_of_attempt(attempt)
     for refund in story.refunds:
         if sentence := REFUND_NEXT.get(RefundStatus(refund.status)):
@@ -157,12 +156,6 @@ REFUND_NEXT: Mapping[RefundStatus, Callable[[Refund], str]] = {
     RefundStatus.PROCESSING: _next_processing,
     RefundStatus.FAILED: _next_failed,
 }
-
-
-def _payments(story: Story) -> list[PaymentTransaction]:
-    return [
-        attempt for attempt in story.attempts if attempt.transaction_type == TransactionType.PAYMENT
-    ]
 
 
 def _applied(story: Story) -> set[object]:

@@ -18,7 +18,7 @@ from balances.models import BalanceTransaction, RelatedType
 from gateways.interface import CloseState, RefundState, TradeState
 from payments.admin import CALLBACK_PAGE, VERDICT_TONES, method_text
 from payments.models import GatewayExchange, PaymentCallback, PaymentOrder, PaymentTransaction
-from payments.states import ExchangeOutcome
+from payments.states import ExchangeOutcome, TransactionType
 from refunds.models import Refund
 from tcmpay.audit.admin import action_name, actor_text, change_text
 from tcmpay.audit.models import AuditEvent
@@ -33,7 +33,7 @@ class Moment:
     """One thing that happened: when (UTC), who, what in plain words, and more if there is more."""
 
     at: datetime
-    rank: int  # among things of the same moment: a deed comes before what it caused
+    key: str  # the row's id, which grows with time: it orders things of one moment
     who: str
     what: str
     more: str = ""
@@ -58,6 +58,15 @@ class Story:
         )
 
     @property
+    def payments(self) -> list[PaymentTransaction]:
+        """The attempts to pay. What gives money back is told by its refund."""
+        return [
+            attempt
+            for attempt in self.attempts
+            if attempt.transaction_type == TransactionType.PAYMENT
+        ]
+
+    @property
     def cases(self) -> Iterable[Any]:
         return self.order.exceptions.order_by("opened_at")[:SOURCE_ROWS_MAX]
 
@@ -70,7 +79,7 @@ class Story:
         words: dict[tuple[str, str], Mapping[str, Any]] = {
             ("order", str(self.order.pk)): {"amount": self.order.amount}
         }
-        for attempt in self.attempts:
+        for attempt in self.payments:
             words["payment_transaction", str(attempt.pk)] = {
                 "amount": attempt.amount,
                 "method": method_text(attempt.payment_method),
@@ -88,7 +97,7 @@ def timeline(story: Story) -> list[Moment]:
     """Everything that happened to the order, oldest first."""
     sources = (_events, _callbacks, _exchanges, _entries)
     moments = [moment for source in sources for moment in source(story)]
-    return sorted(moments, key=lambda moment: (moment.at, moment.rank))
+    return sorted(moments, key=lambda moment: (moment.at, moment.key))
 
 
 def ledger_entries(story: Story) -> QuerySet[BalanceTransaction]:
@@ -113,7 +122,6 @@ SENTENCES: Mapping[str, Any] = {
     "payment_late": gettext_lazy("订单已结束，%(method)s 仍到账 %(amount)s 元：不入账，需退回"),
     "payment_second": gettext_lazy("订单已支付，%(method)s 又到账 %(amount)s 元：不入账，需退回"),
     "payment_failed": gettext_lazy("这次%(method)s未成功，商户订单号 %(number)s"),
-    "refund_started": gettext_lazy("开始原路退回 %(amount)s 元（%(method)s）"),
     "refund_requested": gettext_lazy("申请退款 %(amount)s 元，退款单号 %(number)s"),
     "refund_withdrawn": gettext_lazy("撤回退款申请 %(number)s"),
     "refund_first_approval": gettext_lazy("第一次批准退款 %(amount)s 元，等待另一人复核"),
@@ -143,7 +151,7 @@ EVENT_TONES: Mapping[str, str] = {
 def _events(story: Story) -> Iterator[Moment]:
     wanted = Q(object_type="order", object_id=str(story.order.pk))
     for kind, rows in (
-        ("payment_transaction", story.attempts),
+        ("payment_transaction", story.payments),
         ("refund", story.refunds),
         ("payment_exception", story.cases),
     ):
@@ -153,7 +161,7 @@ def _events(story: Story) -> Iterator[Moment]:
     for event in AuditEvent.objects.filter(wanted)[:SOURCE_ROWS_MAX]:
         yield Moment(
             at=event.created_at,
-            rank=event.version,
+            key=str(event.pk),
             who=actor_text(event),
             what=_sentence(story, event),
             more=event.reason,
@@ -182,7 +190,7 @@ def _callbacks(story: Story) -> Iterator[Moment]:
     for callback in callbacks:
         yield Moment(
             at=callback.received_at,
-            rank=-1,
+            key=str(callback.pk),
             who=method_text(callback.payment_method),
             what=format_html(
                 _("收到{}：{}"),
@@ -230,7 +238,7 @@ def _exchanges(story: Story) -> Iterator[Moment]:
     for exchange in exchanges:
         yield Moment(
             at=exchange.asked_at,
-            rank=-2,
+            key=str(exchange.pk),
             who=str(_("系统")),
             what=_("向%(method)s%(asked)s：%(answer)s")
             % {
@@ -259,7 +267,7 @@ def _entries(story: Story) -> Iterator[Moment]:
     for entry in ledger_entries(story):
         yield Moment(
             at=entry.created_at,
-            rank=99,
+            key=str(entry.pk),
             who=str(_("余额账户")),
             what=_("%(kind)s %(amount)s 元，余额 %(before)s → %(after)s 元")
             % {
