@@ -10,10 +10,16 @@ from django.utils.translation import gettext_lazy as _
 from unfold.contrib.filters.admin import (
     BooleanRadioFilter,
     ChoicesDropdownFilter,
-    DropdownFilter,
 )
 
 from config.models import PriceConfig
+from payments.admin_filters import (
+    CallbackMethodFilter,
+    HeldFilter,
+    RecentFilter,
+    ServiceFilter,
+    SurplusFilter,
+)
 from payments.admin_messages import body_fields, message_text
 from payments.models import (
     PaymentCallback,
@@ -21,10 +27,7 @@ from payments.models import (
     PaymentOrder,
     PaymentTransaction,
 )
-from payments.selectors import surplus_payments
 from payments.states import (
-    HELD_VERDICTS,
-    SURPLUS_DISPOSITIONS,
     Disposition,
     OrderStatus,
     OrderType,
@@ -125,36 +128,6 @@ def method_text(code: str | None) -> str:
     return str(dict(PaymentMethod.choices).get(code or "", code or EMPTY))
 
 
-class SurplusFilter(DropdownFilter):
-    """Payments whose money is not ours: late or second; all, or those not given back yet."""
-
-    title = _("多收款项")
-    parameter_name = "surplus"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
-        return [("open", _("尚未退回")), ("all", _("全部"))]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
-        if self.value() == "open":
-            return queryset.filter(pk__in=surplus_payments().order_by().values("pk"))
-        if self.value() == "all":
-            return queryset.filter(disposition__in=SURPLUS_DISPOSITIONS)
-        return queryset
-
-
-class HeldFilter(DropdownFilter):
-    """Verified callbacks that staff have to look at."""
-
-    title = _("待人工核对")
-    parameter_name = "held"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
-        return [("yes", _("金额不符、信息不符或订单不存在"))]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
-        return queryset.filter(verdict__in=HELD_VERDICTS) if self.value() == "yes" else queryset
-
-
 @admin.register(PaymentOrder)
 class OrderAdmin(ReadOnlyAdmin):
     """Orders and everything that belongs to them within this room."""
@@ -174,6 +147,7 @@ class OrderAdmin(ReadOnlyAdmin):
         ("status", ChoicesDropdownFilter),
         ("payment_method", ChoicesDropdownFilter),
         ("order_type", ChoicesDropdownFilter),
+        ServiceFilter,
         ("created_on", DayRangeFilter),
         ("paid_on", DayRangeFilter),
     )
@@ -353,6 +327,7 @@ class TransactionAdmin(ReadOnlyAdmin):
         ("payment_method", ChoicesDropdownFilter),
         ("disposition", ChoicesDropdownFilter),
         SurplusFilter,
+        RecentFilter,
         ("is_mock", BooleanRadioFilter),
         ("initiated_at", DayRangeFilter),
     )
@@ -481,6 +456,8 @@ class CallbackAdmin(ReadOnlyAdmin):
     list_filter = (
         ("verdict", ChoicesDropdownFilter),
         HeldFilter,
+        RecentFilter,
+        CallbackMethodFilter,
         ("received_at", DayRangeFilter),
         ("is_mock", BooleanRadioFilter),
     )

@@ -99,7 +99,10 @@ class PaymentOrder(models.Model):
             models.Index(fields=("created_at", "id"), name="order_created"),
             models.Index(fields=("status", "expire_time"), name="order_status_expire"),
             models.Index(fields=("created_on", "status", "amount"), name="order_day"),
-            models.Index(fields=("paid_on", "payment_method", "amount"), name="order_paid_day"),
+            models.Index(
+                fields=("paid_on", "payment_method", "order_type", "service_type", "amount"),
+                name="order_paid_day_service",
+            ),
         )
 
     def __str__(self) -> str:

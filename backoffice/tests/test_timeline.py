@@ -22,7 +22,7 @@ from refunds.services.requests import refund_request, refund_review
 from tcmpay.common import clock
 from tcmpay.common.actor import SYSTEM, Actor, Role
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
@@ -143,4 +143,5 @@ def test_things_of_one_moment_stay_in_their_order(owner):
         start(owner, order)
         order_cancel(actor=owner, order_id=order.id)
     story = told(order)
-    assert story[0].startswith("创建订单") and story[-1] == "取消订单"
+    assert story[0].startswith("创建订单")
+    assert story[-1] == "取消订单"
