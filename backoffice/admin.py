@@ -7,6 +7,7 @@ from django.contrib import admin
 from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 
+from backoffice.admin_exports import ExportAdmin
 from backoffice.situation import situation
 from backoffice.timeline import SOURCE_ROWS_MAX, Story, ledger_entries, timeline
 from balances.admin import entries_panel
@@ -16,7 +17,7 @@ from payments.models import PaymentOrder
 from refunds.admin import refunds_panel
 from tcmpay.common.admin import PANEL_ROWS_MAX, Panel
 
-__all__ = ["ExceptionAdmin", "OrderDeskAdmin"]
+__all__ = ["ExceptionAdmin", "ExportAdmin", "OrderDeskAdmin"]
 
 admin.site.unregister(PaymentOrder)
 

@@ -246,6 +246,7 @@ CELERY_BEAT_SCHEDULE = {
     "expire-orders": {"task": "payments.expire_orders", "schedule": 60.0},
     "sweep-attempts": {"task": "payments.sweep_attempts", "schedule": 30.0},
     "submit-refunds": {"task": "refunds.sweep", "schedule": 30.0},
+    "run-exports": {"task": "backoffice.run_exports", "schedule": 60.0},
     "keep-day-totals": {"task": "backoffice.keep_day_totals", "schedule": 600.0},
     "purge-guard": {"task": "guard.purge", "schedule": 3600.0},
 }
@@ -294,6 +295,10 @@ SPECTACULAR_SETTINGS = {
 }
 
 # --- static files and security ----------------------------------------------------------------
+# Lists that staff export; the web and the worker must both reach it. Nobody else may.
+EXPORT_DIR: str = env.str("EXPORT_DIR", default=str(BASE_DIR / ".demo" / "exports"))
+# What receipts and the back office are headed with.
+CLINIC_NAME: str = env.str("CLINIC_NAME", default="中医远程诊疗平台")
 STATIC_URL = "static/"
 STATIC_ROOT = BASE_DIR / "staticfiles"
 STATICFILES_DIRS = [BASE_DIR / "backoffice" / "static"]

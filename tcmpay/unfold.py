@@ -99,6 +99,12 @@ SIDEBAR = [
             _item(_("员工"), "badge", "accounts.staffuser"),
             _item(_("角色"), "shield_person", "auth.group"),
             _item(_("审计记录"), "history", "audit.auditevent"),
+            _item(
+                _("导出"),
+                "download",
+                "backoffice.exportjob",
+                permission=_may("backoffice.export_rows"),
+            ),
         ],
     },
 ]
@@ -122,7 +128,7 @@ UNFOLD: dict[str, Any] = {
     "STYLES": [lambda request: static("backoffice/admin.css")],
     "DASHBOARD_CALLBACK": "backoffice.dashboard.today",
     "SIDEBAR": {
-        "show_search": False,
+        "show_search": True,
         "show_all_applications": False,
         "navigation": SIDEBAR,
     },

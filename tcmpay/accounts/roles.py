@@ -39,6 +39,7 @@ SEE_MONEY = frozenset(
         "balances.view_balancetransaction",
         "config.view_priceconfig",
         "audit.view_auditevent",
+        "backoffice.export_rows",
     }
 )
 REVIEW = frozenset({"refunds.review_refund", "payments.close_exception"})
