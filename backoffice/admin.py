@@ -4,8 +4,11 @@ from collections.abc import Iterable
 from typing import Any
 
 from django.contrib import admin
+from django.contrib.admin.utils import unquote
 from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
+from django.utils.translation import gettext_lazy as _
 
 from backoffice.admin_exports import ExportAdmin
 from backoffice.situation import situation
@@ -14,6 +17,7 @@ from balances.admin import entries_panel
 from payments.admin import OrderAdmin, callbacks_panel, transactions_panel
 from payments.admin_exceptions import ExceptionAdmin
 from payments.models import PaymentOrder
+from payments.states import PAID_STATUSES
 from refunds.admin import refunds_panel
 from tcmpay.common.admin import PANEL_ROWS_MAX, Panel
 
@@ -39,6 +43,13 @@ class OrderDeskAdmin(OrderAdmin):
             entries_panel(ledger_entries(story)[:PANEL_ROWS_MAX]),
             callbacks_panel(row),
         ]
+
+    def steps(self, request: HttpRequest, object_id: str) -> list[dict[str, Any]]:
+        order = self.get_object(request, unquote(object_id))
+        if getattr(order, "status", None) not in PAID_STATUSES:
+            return []
+        url = reverse("admin-order-receipt", args=[order.pk])
+        return [{"title": _("打印收据"), "url": url, "icon": "print"}]
 
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
