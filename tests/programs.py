@@ -126,6 +126,21 @@ def stand_in_program(
     return Program("stand-in", [*command, *options], folder=logs or folder, environment={})
 
 
+@contextlib.contextmanager
+def stand_in_running(
+    folder: Path, *, port: int, logs: Path | None = None, options: Sequence[str] = ()
+) -> Iterator[Program]:
+    """Running stand-ins with their keys made: they listen before they have written them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with running(stand_in_program(folder, port=port, logs=logs, options=options), port) as program:
+        deadline = time.monotonic() + START_SECONDS_MAX
+        while not (folder / "config.json").exists():
+            if time.monotonic() > deadline:
+                raise ProgramFailed(f"no keys:\n{program.log_tail()}")
+            time.sleep(POLL_SECONDS)
+        yield program
+
+
 def web_program(folder: Path, *, port: int, environment: Mapping[str, str]) -> Program:
     """The product's web server as the demo runs it: one process, eight threads."""
     command = [

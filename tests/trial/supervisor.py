@@ -22,7 +22,7 @@ from tests.programs import (
     manage_now,
     running,
     scratch_database,
-    stand_in_program,
+    stand_in_running,
     web_program,
 )
 from tests.servers import free_port
@@ -60,10 +60,14 @@ def _open(stage: Stage, stack: contextlib.ExitStack) -> None:
     folder, environment = stage.folder, {"DATABASE_URL": stage.database_url}
     base = f"http://127.0.0.1:{stage.web_port}"
     manage_now(folder, environment, "migrate", "-v0")
-    stand_in = stand_in_program(
-        folder / "gateways", logs=folder, port=stage.stand_in_port, options=_schedule(stage.plan)
+    stack.enter_context(
+        stand_in_running(
+            folder / "gateways",
+            logs=folder,
+            port=stage.stand_in_port,
+            options=_schedule(stage.plan),
+        )
     )
-    stack.enter_context(running(stand_in, stage.stand_in_port))
     config = str(folder / "gateways" / "config.json")
     manage_now(folder, environment, "load_gateway_config", config, "--notify-base", base)
     web = web_program(folder, port=stage.web_port, environment=environment)
