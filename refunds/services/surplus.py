@@ -41,7 +41,12 @@ def surplus_sweep() -> int:
         return 0
     begun = 0
     for payment in surplus_payments()[:SWEEP_BATCH]:
-        refund = surplus_refund_begin(payment.id, payment.order_id)
+        try:
+            refund = surplus_refund_begin(payment.id, payment.order_id)
+        except Exception:
+            # One broken payment must not hold up the others; its row stays found.
+            logger.exception("surplus_refund_failed", extra={"payment": str(payment.id)})
+            continue
         if refund is not None:
             refund_send_to_gateway(refund.id)
             begun += 1

@@ -33,7 +33,6 @@ from tcmpay.common.invariants import Scope  # noqa: E402
 MONEY_TABLES = (
     "payment_orders",
     "payment_transactions",
-    "payment_exceptions",
     "refund_records",
     "refund_approvals",
     "user_balances",

@@ -157,3 +157,31 @@ def test_the_books_are_clean_after_all_of_this(stage):
     """Unfinished attempts of other tests aside, which have no worker."""
     wrong = [text for text in stage.hand.do("violations") if "逾期" not in text]
     assert wrong == []
+
+
+def test_a_console_refund_of_what_a_request_holds_waits_for_that_request(stage, paid, method):
+    """All is held by a request of ours while the console gives a fen back: ours is refused, and
+    then the console's is recorded, or the books would differ by that fen for ever."""
+    purchase = paid(method)
+    refund = purchase.ask_refund()
+    stage.stand_in.ask("refund", **purchase.trade(method) | {"url": ""}, amount_fen=1)
+
+    def both_are_known():
+        stage.hand.do("refunds", after=MINUTES)
+        return sorted(row["status"] for row in purchase.refunds()) == ["failed", "success"]
+
+    wait_until(both_are_known, lambda: str(purchase.refunds()))
+    [outside] = [row for row in purchase.refunds() if row["status"] == "success"]
+    assert outside["refund_amount"] == "0.01"
+    assert purchase.status == "partial_refunded"
+    [[reserved]] = stage.hand.rows(
+        "SELECT refund_reserved FROM payment_transactions WHERE id = %s", refund["transaction_id"]
+    )
+    assert float(reserved) == 0.01
+    # Told again, nothing more is recorded.
+    theirs = purchase.their_refunds(method)
+    [console] = [row for row in theirs if row["outside"]]
+    named = purchase.trade(method) | {"url": "", "out_refund_no": console["out_refund_no"]}
+    assert stage.stand_in.ask("notify", **named)["answers"][0]["received"]
+    stage.hand.do("refunds", after=MINUTES)
+    assert len(purchase.refunds()) == 2
