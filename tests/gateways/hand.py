@@ -10,6 +10,7 @@ import traceback
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -21,13 +22,14 @@ from django.core.management import call_command  # noqa: E402
 from django.db import connection  # noqa: E402
 
 from backoffice.audit import audit  # noqa: E402
+from balances.services import balance_top_up  # noqa: E402
 from payments.services.endings import orders_expire  # noqa: E402
 from payments.services.sweeping import attempts_sweep  # noqa: E402
 from refunds.services.notices import notices_take  # noqa: E402
 from refunds.services.submission import refund_retry, refunds_sweep  # noqa: E402
 from refunds.services.surplus import surplus_sweep  # noqa: E402
 from tcmpay.common import clock  # noqa: E402
-from tcmpay.common.actor import Actor, Role  # noqa: E402
+from tcmpay.common.actor import SYSTEM, Actor, Role  # noqa: E402
 from tcmpay.common.invariants import Scope  # noqa: E402
 
 MONEY_TABLES = (
@@ -50,6 +52,10 @@ def load(file: str, notify_base: str) -> None:
     call_command(
         "load_gateway_config", file, notify_base=notify_base, verbosity=0, stdout=sys.stderr
     )
+
+
+def fund(user_id: str, amount: str) -> None:
+    balance_top_up(user_id=UUID(user_id), amount=Decimal(amount), reason="测试", actor=SYSTEM)
 
 
 def refunds() -> None:
@@ -94,6 +100,7 @@ def violations() -> list[str]:
 DEEDS: Mapping[str, Callable[..., Any]] = {
     "migrate": migrate,
     "load": load,
+    "fund": fund,
     "sweep": attempts_sweep,
     "expire": lambda: orders_expire() and None,
     "refunds": refunds,

@@ -7,6 +7,7 @@ payers and operators do.
 import http.client
 import json
 import sys
+import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -101,6 +102,7 @@ class Stage:
         self.stand_in = StandInControl(stand_in_port)
         self.config = folder / "gateways" / "config.json"
         self.admin = someone(Role.ADMIN)
+        self._lock = threading.Lock()
 
     def configure(self, config: Path | None = None) -> None:
         """From now on new attempts go to the stand-in that ``config`` leads to."""
@@ -134,6 +136,10 @@ class Stage:
         status, answer = self.call(verb, path, by, **body)
         assert status < 300, answer
         return answer["data"]
+
+    def fund(self, person: Person, amount: str) -> None:
+        with self._lock:
+            self.hand.do("fund", user_id=str(person.id), amount=amount)
 
     def buy(self, method: str, scene: str = "", amount: str = "30.00") -> "Purchase":
         """A new person orders and starts to pay."""
