@@ -271,6 +271,9 @@ CELERY_BEAT_SCHEDULE = {
     "expire-orders": {"task": "payments.expire_orders", "schedule": 60.0},
     "sweep-attempts": {"task": "payments.sweep_attempts", "schedule": 30.0},
     "submit-refunds": {"task": "refunds.sweep", "schedule": 30.0},
+    # A day is sealed once, soon after it is over; asked hourly, so that no outage skips one.
+    "seal-trail": {"task": "audit.seal_trail", "schedule": 3600.0},
+    "seal-ledger": {"task": "balances.seal_ledger", "schedule": 3600.0},
     "purge-guard": {"task": "guard.purge", "schedule": 3600.0},
 }
 
