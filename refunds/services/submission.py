@@ -43,6 +43,7 @@ SWEEP_BATCH = 100
 # Seconds until we ask again, by how often we did: WeChat asks for once a minute at first.
 BACKOFF_SECONDS = (15, 60, 60, 60, 120, 300, 600, 1200, 1800)
 ABNORMAL = "ABNORMAL"
+CLOSED = "CLOSED"
 
 
 def balance_refund_complete(
@@ -163,7 +164,7 @@ def refund_report_apply(*, refund_id: UUID, report: RefundReport) -> None:
     if report.state is RefundState.SUCCESS:
         _succeed(refund, payment, report, actor)
     elif report.state is RefundState.CLOSED and refund.status == RefundStatus.PROCESSING:
-        _fail(refund, payment, actor, code="CLOSED", message=_("网关已关闭该退款，可重试"))
+        _fail(refund, payment, actor, code=CLOSED, message=_("网关已关闭该退款，可重试"))
         Refund.objects.filter(id=refund.id).update(number_generation=refund.number_generation + 1)
     elif report.state is RefundState.ABNORMAL:
         message = _("退款异常：请在商户平台处理，处理后系统会自动更新")
@@ -295,6 +296,7 @@ def _fail(
         actor=actor,
         action="refund_failed",
         reason=message,
+        details={"code": code},
         next_check_at=None,
         error_code=code[:64],
         error_message=message[:500],
