@@ -1,7 +1,9 @@
 """Three Galera nodes on loopback with one address to write to, which follows a living node."""
 
 import contextlib
+import os
 import re
+import shutil
 import subprocess
 import threading
 import time
@@ -17,10 +19,11 @@ from tests.faults.stage import Stage, stage_on
 from tests.servers import MariaDB, ServerFailed, find_program, free_port
 
 NODES = 3
+SERVICE_USER = "mysql"  # Debian's package makes it
 PROVIDERS = ("/usr/lib/galera/libgalera_smm.so", "/usr/lib64/galera/libgalera_smm.so")
 WATCH_SECONDS = 0.2
 SYNCED_SECONDS_MAX = 120.0
-RECOVERED_POSITION = re.compile(r"Recovered position: ?\S+?:(-?\d+)")
+RECOVERED_POSITION = re.compile(r"Recovered position: ?([0-9a-f-]{36}):(-?\d+)")
 
 
 class Node(MariaDB):
@@ -29,6 +32,10 @@ class Node(MariaDB):
     def __init__(self, directory: Path, number: int, provider: str) -> None:
         directory.mkdir()
         super().__init__(directory, database="faults")
+        if os.geteuid() == 0:
+            # rsync, started by root, would receive as nobody: the nodes run as their own user.
+            self._user_options = [f"--user={SERVICE_USER}"]
+            shutil.chown(directory, SERVICE_USER)
         self.name = f"node-{number}"
         self.number = number
         self.port = free_port()
@@ -36,6 +43,13 @@ class Node(MariaDB):
         self._provider = provider
         self.peers: list[Node] = []
         self.is_bootstrapping = False
+        self._start_position = ""
+
+    def initialise(self) -> None:
+        super().initialise()
+        if os.geteuid() == 0:
+            for file in (self.directory, *self.directory.rglob("*")):
+                shutil.chown(file, SERVICE_USER)
 
     def command(self) -> list[str]:
         addresses = ",".join(f"127.0.0.1:{node.group_port}" for node in self.peers)
@@ -45,7 +59,8 @@ class Node(MariaDB):
                 f"ist.recv_addr=127.0.0.1:{self.ist_port}",
                 "gcache.size=64M",
                 # A node that says nothing for so long is out; the default takes five seconds more.
-                "evs.suspect_timeout=PT2S;evs.inactive_timeout=PT4S;evs.inactive_check_period=PT0.5S",
+                "evs.suspect_timeout=PT2S;evs.inactive_timeout=PT4S",
+                "evs.keepalive_period=PT0.5S;evs.inactive_check_period=PT0.5S",
             ]
         )
         return [
@@ -63,6 +78,7 @@ class Node(MariaDB):
             "--wsrep-sst-method=rsync",
             f"--wsrep-sst-receive-address=127.0.0.1:{self.sst_port}",
             *(["--wsrep-new-cluster"] if self.is_bootstrapping else []),
+            *([self._start_position] if self._start_position else []),
         ]
 
     def bootstrap(self) -> None:
@@ -76,9 +92,20 @@ class Node(MariaDB):
             self.start()
         finally:
             self.is_bootstrapping = False
+            self._start_position = ""
+
+    def rejoin(self) -> None:
+        """Start after a kill: what is missing comes from the others, not everything."""
+        if (self.datadir / "grastate.dat").exists():
+            self.recovered_position()
+        try:
+            self.start()
+        finally:
+            self._start_position = ""
 
     def recovered_position(self) -> int:
         """The number of the last write in this killed node's data (``--wsrep-recover``)."""
+        self._start_position = ""
         done = subprocess.run(
             [*self.command(), "--wsrep-recover", f"--log-error={self.directory / 'recover.log'}"],
             cwd=self.directory,
@@ -90,7 +117,9 @@ class Node(MariaDB):
         found = RECOVERED_POSITION.findall(log)
         if not found:
             raise StageBroken(f"{self.name}: no position ({done.returncode}):\n{log[-3000:]}")
-        return int(found[-1])
+        group, number = found[-1]
+        self._start_position = f"--wsrep-start-position={group}:{number}"
+        return int(number)
 
     def is_synced(self) -> bool:
         """Whether it belongs to the primary component and takes writes."""
@@ -184,7 +213,7 @@ class Cluster:
 
     def _join(self, node: Node) -> None:
         try:
-            node.start()
+            node.rejoin()
         except ServerFailed as error:
             raise StageBroken(str(error)) from error
         self._wait_until_synced(node)
@@ -214,13 +243,14 @@ def galera_stage(folder: Path) -> Iterator[Stage]:
     provider = next((path for path in PROVIDERS if Path(path).exists()), None)
     if provider is None:
         raise Skipped("Galera is not installed: apt-get install galera-4 rsync")
-    for program in ("rsync",):
-        try:
-            find_program(program)
-        except ServerFailed as error:
-            raise Skipped(f"{program} is not installed") from error
+    try:
+        find_program("rsync")
+    except ServerFailed as error:
+        raise Skipped("rsync is not installed: apt-get install rsync") from error
     home = folder / "nodes"
     home.mkdir()
+    for passage in (folder.parent, folder, home):
+        passage.chmod(0o711)
     cluster = Cluster(home, provider)
     try:
         cluster.start()

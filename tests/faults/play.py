@@ -19,6 +19,7 @@ USERS = 5
 WARM_ACKS, RECOVERED_ACKS = 20, 15
 RECOVERY_SECONDS_MAX = 120.0
 REST_SECONDS_MAX = 150.0
+REST_LOOK_SECONDS = 0.7
 LOAD_END_SECONDS_MAX = 180.0
 
 
@@ -206,10 +207,16 @@ def judge(stage: Stage, load: Load, result: Result) -> None:
 def at_rest(stage: Stage) -> Comparison:
     """Wait until nothing moves any more."""
     waited = Comparison()
+
+    def is_at_rest() -> bool:
+        """Twice: something may have been on its way at the first look."""
+        if books.unsettled(stage):
+            return False
+        time.sleep(REST_LOOK_SECONDS)
+        return not books.unsettled(stage)
+
     try:
-        stage.wait_for(
-            lambda: not books.unsettled(stage), "all has come to rest", seconds=REST_SECONDS_MAX
-        )
+        stage.wait_for(is_at_rest, "all has come to rest", seconds=REST_SECONDS_MAX)
     except StageBroken as error:
         waited.others.append(str(error))
     return waited
