@@ -174,6 +174,10 @@ def database(options: dict[str, Any], *, snapshot: bool = False) -> dict[str, An
             "isolation_level": "repeatable read" if snapshot else "read committed",
             "init_command": MYSQL_SESSION,
             "connect_timeout": 5,
+            # A silent server or line must not hold a thread for ever. Longer than any lock wait;
+            # reports read longer, and so may a migration: DATABASE_URL=…?read_timeout=3600.
+            "read_timeout": 3600 if snapshot else 30,
+            "write_timeout": 30,
             **given,
         }
     elif result["ENGINE"].endswith("sqlite3"):
@@ -211,6 +215,8 @@ SNAPSHOT_DATABASE = "snapshot"
 
 # --- cache and queue --------------------------------------------------------------------------
 CACHES = {"default": env.cache_url("CACHE_URL", default="locmemcache://tcmpay")}
+if CACHES["default"]["BACKEND"].endswith("RedisCache"):
+    CACHES["default"]["BACKEND"] = "tcmpay.common.redis_cache.ImpatientRedisCache"
 PRICE_CACHE_SECONDS = 30  # rows edited by SQL are seen within 60 seconds
 
 CELERY_BROKER_URL: str = env.str(
@@ -219,7 +225,8 @@ CELERY_BROKER_URL: str = env.str(
 )
 CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any] = {
     "visibility_timeout": 120,
-    "socket_timeout": 5,
+    # Longer than a worker's own waiting for the next task (one second).
+    "socket_timeout": 3,
     "socket_connect_timeout": 2,
 }
 if urlsplit(CELERY_BROKER_URL).scheme == "filesystem":
