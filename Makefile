@@ -3,11 +3,11 @@ PORT ?= 3000
 PY := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format lock messages clean
+.PHONY: help demo test test-faults lint format lock messages clean
 
 help: ## List the targets
 	@echo "make TARGET [VARIABLE=value]"
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1	\2/p' Makefile
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1	\2/p' Makefile
 
 demo: ## Start the product with demo data on SQLite (PORT=3000; RESET=1 starts afresh)
 	@scripts/bootstrap.sh requirements/base.txt
@@ -16,6 +16,9 @@ demo: ## Start the product with demo data on SQLite (PORT=3000; RESET=1 starts a
 
 test: ## Install what is missing; run checks and all tests on SQLite and MariaDB + Redis (ARGS="-k name")
 	@exec scripts/test.sh -- $(ARGS)
+
+test-faults: ## Break the product under load in every way and compare, half an hour (ARGS="--only redis --short")
+	@exec scripts/test_faults.sh $(ARGS)
 
 lint: ## Run the checks: ruff, mypy, import rules, migrations, deployment settings
 	@scripts/bootstrap.sh requirements/dev.txt

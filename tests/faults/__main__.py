@@ -44,7 +44,9 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--list", action="store_true", help="the scenarios")
     parser.add_argument("--only", default="", help="names that contain this, or several: a,b")
     parser.add_argument("--seed", type=int)
-    parser.add_argument("--short", action="store_true", help="faults of seconds, not of half minutes")
+    parser.add_argument(
+        "--short", action="store_true", help="faults of seconds, not of half minutes"
+    )
     parser.add_argument("--kills", action="store_true", help="the kills only")
     parser.add_argument("--times", type=int, default=3, help="how often each kill is repeated (3)")
     parser.add_argument("--no-kills", action="store_true", help="without the repeated kills")

@@ -197,7 +197,9 @@ def unsettled(stage: Stage) -> list[str]:
     paid = set(
         stage.ask_stand_in("SELECT channel, out_trade_no FROM trade WHERE paid_at IS NOT NULL")
     )
-    found = [f"paid at the gateway only: {trade}" for trade in sorted(paid - _booked_payments(stage))]
+    found = [
+        f"paid at the gateway only: {trade}" for trade in sorted(paid - _booked_payments(stage))
+    ]
     moving = stage.ask_stand_in("SELECT out_refund_no FROM refund WHERE status = 'PROCESSING'")
     found += [f"refund {row[0]} moves at the gateway" for row in moving]
     for row in stage.query("SELECT refund_no FROM refund_records WHERE status = 'processing'"):

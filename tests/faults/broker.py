@@ -85,6 +85,4 @@ TABLE: tuple[tuple[str, str, Callable[[Act], None]], ...] = (
     ("redis-memory", "memory full: writes refused", memory_full),
 )
 QUICK = {"redis-kill"}
-SCENARIOS = tuple(
-    Scenario(name, what, run, is_quick=name in QUICK) for name, what, run in TABLE
-)
+SCENARIOS = tuple(Scenario(name, what, run, is_quick=name in QUICK) for name, what, run in TABLE)

@@ -54,7 +54,8 @@ def cut_line(act: Act) -> None:
     time.sleep(act.lasts(5, short=1.5))
     expect(get_status(act.stage.web_port, "/health/live") == 200, "not live without a database")
     expect(
-        get_status(act.stage.web_port, "/health/ready") == 503, "without a database not 503 but ready"
+        get_status(act.stage.web_port, "/health/ready") == 503,
+        "without a database not 503 but ready",
     )
     act.note(f"{cut} connections cut")
 
@@ -110,9 +111,7 @@ def lock_waits(act: Act) -> None:
     act.note(f"{counted} times rows were held for 11 s")
 
 
-def _disturb(
-    act: Act, deed: Callable[[Act], int], *, seconds: float, threads: int = 2
-) -> int:
+def _disturb(act: Act, deed: Callable[[Act], int], *, seconds: float, threads: int = 2) -> int:
     ends = time.monotonic() + seconds
     counted: list[int] = []
 
@@ -138,9 +137,7 @@ def _lock_crosswise(act: Act) -> int:
             act.chance.shuffle(tables)
             for table in tables:
                 newest = "updated_at" if table == "user_balances" else "created_at"
-                cursor.execute(
-                    f"SELECT id FROM {table} ORDER BY {newest} DESC LIMIT 4 FOR UPDATE"
-                )
+                cursor.execute(f"SELECT id FROM {table} ORDER BY {newest} DESC LIMIT 4 FOR UPDATE")
                 time.sleep(act.chance.uniform(0.01, 0.1))
             connection.rollback()
     except MySQLdb.Error as error:
@@ -155,7 +152,9 @@ def _hold_rows(act: Act) -> int:
     try:
         with connection.cursor() as cursor:
             cursor.execute("START TRANSACTION")
-            cursor.execute("SELECT id FROM user_balances ORDER BY updated_at DESC LIMIT 3 FOR UPDATE")
+            cursor.execute(
+                "SELECT id FROM user_balances ORDER BY updated_at DESC LIMIT 3 FOR UPDATE"
+            )
             time.sleep(11)
             connection.rollback()
     except MySQLdb.Error:
@@ -185,7 +184,9 @@ def _variable(connection: MySQLdb.Connection, name: str) -> int:
 
 
 SCENARIOS = (
-    Scenario("database-kill", "kill -9 of mariadbd under load, restart", kill_mariadb, is_quick=True),
+    Scenario(
+        "database-kill", "kill -9 of mariadbd under load, restart", kill_mariadb, is_quick=True
+    ),
     Scenario("database-freeze", "SIGSTOP of mariadbd for 20 s", freeze_mariadb),
     Scenario("database-slow-line", "30 ms on every packet", slow_line),
     Scenario("database-slow-queries", "statements wait for seconds", slow_queries),

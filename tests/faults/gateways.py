@@ -65,7 +65,9 @@ KINDS = (
 SCENARIOS = (
     *(
         Scenario(
-            f"gateway-{kind.replace('_', '-')}", what, partial(misbehave, kind=kind),
+            f"gateway-{kind.replace('_', '-')}",
+            what,
+            partial(misbehave, kind=kind),
             plan=GATEWAY_LOAD,
         )
         for kind, what in KINDS
@@ -83,7 +85,6 @@ SCENARIOS = (
         "gateway-unanswered",
         "the line is cut after the request went through",
         cut_after_deed,
-        is_quick=True,
         plan=GATEWAY_LOAD,
     ),
     Scenario("gateway-silent", "the line goes silent", silence, plan=GATEWAY_LOAD),

@@ -41,8 +41,8 @@ COMMIT = "commit"  # around every COMMIT of a transaction
 SHORTER: tuple[tuple[str, str, Any], ...] = (
     ("tcmpay.guard.services", "LEASE", timedelta(seconds=6)),
     ("payments.services.attempts", "FIRST_CHECK_AFTER", timedelta(seconds=3)),
-    ("payments.services.sweeping", "BACKOFF_SECONDS", (2, 2, 3, 5)),
-    ("refunds.services.submission", "BACKOFF_SECONDS", (2, 2, 3, 5)),
+    ("payments.services.sweeping", "BACKOFF_SECONDS", (2, 2, 3, 5, 10, 20, 40, 300)),
+    ("refunds.services.submission", "BACKOFF_SECONDS", (2, 2, 3, 5, 10, 20, 40)),
 )
 SWEEPS_SECONDS = {"expire-orders": 3.0, "sweep-attempts": 2.0, "submit-refunds": 2.0}
 
@@ -60,7 +60,9 @@ def install() -> None:
         for module_name, attribute, value in SHORTER:
             module = importlib.import_module(module_name)
             if not hasattr(module, attribute):
-                raise AttributeError(f"{module_name}.{attribute} is gone: see tests/faults/hooks.py")
+                raise AttributeError(
+                    f"{module_name}.{attribute} is gone: see tests/faults/hooks.py"
+                )
             setattr(module, attribute, value)
 
 

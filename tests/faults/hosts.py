@@ -79,7 +79,9 @@ def callbacks_a_day_late(act: Act) -> None:
             " WHERE received_at > UTC_TIMESTAMP() - INTERVAL 1 MINUTE GROUP BY 1"
         )
     )
-    expect(verdicts.get("wechat untrusted"), f"WeChat's stale callbacks were not refused: {verdicts}")
+    expect(
+        verdicts.get("wechat untrusted"), f"WeChat's stale callbacks were not refused: {verdicts}"
+    )
     expect(verdicts.get("alipay applied"), f"Alipay's late callbacks were not applied: {verdicts}")
     act.note(f"{verdicts}")
     stage.stand_in.kill()
@@ -154,7 +156,9 @@ def full_database_disk(act: Act) -> None:
     fill(disk)
     # Free pages inside the tables' files are used up first.
     with stage.connected() as connection, connection.cursor() as cursor:
-        cursor.execute("CREATE TABLE IF NOT EXISTS ballast (id INT AUTO_INCREMENT PRIMARY KEY, t LONGTEXT)")
+        cursor.execute(
+            "CREATE TABLE IF NOT EXISTS ballast (id INT AUTO_INCREMENT PRIMARY KEY, t LONGTEXT)"
+        )
         with contextlib.suppress(Exception):
             for _row in range(200):
                 cursor.execute("INSERT INTO ballast (t) VALUES (REPEAT('x', 500000))")
@@ -231,7 +235,9 @@ def wrong_key(act: Act) -> None:
 def backup(act: Act) -> None:
     """mariadb-dump under load, restored elsewhere: all that was told before is in it."""
     stage = act.stage
-    ids = [line["id"] for line in act.load.lines() if (line["what"], line["op"]) == ("yes", "order")]
+    ids = [
+        line["id"] for line in act.load.lines() if (line["what"], line["op"]) == ("yes", "order")
+    ]
     dump = stage.folder / "dump.sql"
     _client(stage.database, find_program("mariadb-dump", "mysqldump"),
             "--single-transaction", "--routines", output=dump)  # fmt: skip
@@ -243,7 +249,9 @@ def backup(act: Act) -> None:
         code, text = stage.try_manage("audit_money", environment=environment)
         expect(not code, f"the restored books don't add up: {text}")
         found = _ids_in(elsewhere, ids)
-    expect(found == len(set(ids)), f"{len(set(ids)) - found} acknowledged orders are not in the backup")
+    expect(
+        found == len(set(ids)), f"{len(set(ids)) - found} acknowledged orders are not in the backup"
+    )
     act.note(f"{dump.stat().st_size // 1024} KiB, {found} orders restored, audit clean")
 
 

@@ -187,7 +187,9 @@ class Person:
             return
         order = answer.data
         self._journal.write("yes", "order", name=name, id=order["id"], amount=order["amount"])
-        is_paid = self._from_balance(order, name) if method == "balance" else self._at(method, order)
+        is_paid = (
+            self._from_balance(order, name) if method == "balance" else self._at(method, order)
+        )
         if is_paid and self._chance.random() < self._plan.refund_chance:
             self._give_back(order, name)
 
@@ -208,9 +210,7 @@ class Person:
         self._journal.write("yes", "start", id=order["id"])
         url = answer.data.get("payment_url") if method == "alipay" else None
         try:
-            self._control.ask(
-                "pay", channel=method, out_trade_no=order["order_no"], url=url or ""
-            )
+            self._control.ask("pay", channel=method, out_trade_no=order["order_no"], url=url or "")
         except (ControlRefused, OSError, ValueError) as error:
             self._journal.write("no", f"buyer-{method}", id=order["id"], code=str(error)[:100])
             return False

@@ -3,7 +3,7 @@
 import random
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -192,6 +192,21 @@ def _play(
     load.stop()
     result.stall = load.stall(since=fault_at - 1)
     judge(stage, load, result)
+
+
+def play_together(stage: Stage, scenarios: Sequence[Scenario], seed: int) -> Result:
+    """Several short faults one after the other under one load, compared once at the end."""
+    result = Result(", ".join(scenario.name for scenario in scenarios))
+    with loaded(stage, f"{seed} together") as load:
+        for scenario in scenarios:
+            load.wait_for_more(WARM_ACKS)
+            chance = random.Random(f"{seed} {scenario.name}")
+            scenario.run(Act(stage, load, chance, True, result.notes))
+            stage.repair()
+        load.wait_for_more(RECOVERED_ACKS)
+        load.stop()
+        judge(stage, load, result)
+    return result
 
 
 def judge(stage: Stage, load: Load, result: Result) -> None:

@@ -122,12 +122,12 @@ class Line:
             self._server = socket.create_connection(
                 ("127.0.0.1", self._proxy.target), timeout=CONNECT_SECONDS
             )
-        except OSError:
+            self._server.settimeout(None)
+            for end in (self._client, self._server):
+                end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        except OSError:  # nobody there, or cut meanwhile
             self.reset()
             return
-        self._server.settimeout(None)
-        for end in (self._client, self._server):
-            end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         back = threading.Thread(target=self._pass, args=(self._server, self._client), daemon=True)
         back.start()
         self._pass(self._client, self._server)
