@@ -1,7 +1,7 @@
 """Django's Redis cache, for which nobody waits: what it holds can be done without.
 
 A Redis that is silent (a frozen host, a line cut in the middle) would hold up every request for
-as long as a socket may wait. Here it may hold up one request in ``QUIET_SECONDS`` for half a second.
+as long as a socket may wait. Here it may hold up one request in five seconds, for half a second.
 """
 
 from typing import Any
@@ -25,7 +25,7 @@ class ImpatientRedis(redis.Redis):
         if patience.is_exhausted():
             raise redis.ConnectionError("away a moment ago: not asked")
         try:
-            return super().execute_command(*args, **options)
+            return super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
         except AWAY:
             patience.lose()
             raise
@@ -33,7 +33,7 @@ class ImpatientRedis(redis.Redis):
 
 class ImpatientClient(RedisCacheClient):
     def __init__(self, servers: Any, **options: Any) -> None:
-        bounds = {
+        bounds: dict[str, Any] = {
             "socket_timeout": ANSWER_SECONDS_MAX,
             "socket_connect_timeout": ANSWER_SECONDS_MAX,
             "retry": Retry(NoBackoff(), 0),

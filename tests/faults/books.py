@@ -4,6 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,7 @@ def acknowledgements(lines: Lines) -> Lines:
 def longest_gap(lines: Lines, *, since: float = 0.0, until: float = float("inf")) -> float:
     """The longest time (seconds) in which no client was told yes."""
     moments = [line["at"] for line in acknowledgements(lines) if since <= line["at"] <= until]
-    return max((b - a for a, b in zip(moments, moments[1:], strict=False)), default=0.0)
+    return max((b - a for a, b in pairwise(moments)), default=0.0)
 
 
 class Truth:
@@ -219,12 +220,12 @@ def compare_gateways(stage: Stage) -> Comparison:
     """Both books, to the fen and in both directions. Nothing moves any more."""
     result = Comparison()
     result.others += unsettled(stage)
-    theirs = dict(
-        ((channel, number), fen)
+    theirs = {
+        (channel, number): fen
         for channel, number, fen in stage.ask_stand_in(
             "SELECT channel, out_refund_no, amount_fen FROM refund WHERE status = 'SUCCESS'"
         )
-    )
+    }
     ours = {
         (method, no if generation == 1 else f"{no}R{generation}"): int(amount * 100)
         for method, no, generation, amount in stage.query(

@@ -70,7 +70,7 @@ def _watch_commit(folder: Path) -> None:
     from django.db.backends.mysql.base import DatabaseWrapper
 
     wrapped = _watched(COMMIT, DatabaseWrapper._commit, folder)
-    DatabaseWrapper._commit = wrapped  # type: ignore[method-assign]
+    DatabaseWrapper._commit = wrapped
 
 
 def _watched(name: str, function: Callable[..., Any], folder: Path) -> Callable[..., Any]:

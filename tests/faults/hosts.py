@@ -73,7 +73,7 @@ def callbacks_a_day_late(act: Act) -> None:
     stage.stand_in.kill()
     stage.stand_in.start(**environment)
     act.load.wait_for_more(60, seconds=90)
-    verdicts = dict(
+    verdicts: dict[str, int] = dict(
         stage.query(
             "SELECT CONCAT(payment_method, ' ', verdict), COUNT(*) FROM payment_callbacks"
             " WHERE received_at > UTC_TIMESTAMP() - INTERVAL 1 MINUTE GROUP BY 1"

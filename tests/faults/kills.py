@@ -29,11 +29,12 @@ def repeat(stage: Stage, kill: Kill, seed: int, times: int) -> Result:
     begun = time.monotonic()
     chance = random.Random(f"{seed} {kill.name}")
     stalls: list[float] = []
-    checked = rounds = 0
+    checked = done = 0
     try:
         stage.repair()
         with loaded(stage, f"{seed} {kill.name}") as load:
-            for rounds in range(1, times + 1):
+            while done < times:
+                done += 1
                 load.wait_for_more(WARM_ACKS)
                 time.sleep(chance.uniform(0.0, 0.7))
                 struck_at = time.time()
@@ -47,10 +48,10 @@ def repeat(stage: Stage, kill: Kill, seed: int, times: int) -> Result:
             load.stop()
             judge(stage, load, result)
     except StageBroken as error:
-        result.problems.append(f"round {rounds}: {error}")
+        result.problems.append(f"round {done}: {error}")
     result.stall = max(stalls, default=0.0)
     result.notes.append(
-        f"{rounds} times; {checked} acknowledgements looked up right after the kills;"
+        f"{done} times; {checked} acknowledgements looked up right after the kills;"
         f" stall median {median(stalls):.1f} s, longest {result.stall:.1f} s"
     )
     result.seconds = time.monotonic() - begun
@@ -77,15 +78,15 @@ def _kill(name: str) -> Callable[[Stage, random.Random], None]:
 
 def _kill_one_node(stage: Stage, chance: random.Random) -> None:
     """Mostly the one that is written to: that is the worst one."""
-    stage.database.kill_one(is_primary=chance.random() < 0.75)  # type: ignore[attr-defined]
+    stage.database.kill_one(is_primary=chance.random() < 0.75)
 
 
 def _kill_all_nodes(stage: Stage, _chance: random.Random) -> None:
-    stage.database.kill_all()  # type: ignore[attr-defined]
+    stage.database.kill_all()
 
 
 def _rejoin(stage: Stage) -> None:
-    stage.database.recover()  # type: ignore[attr-defined]
+    stage.database.recover()
 
 
 SINGLE = (

@@ -84,10 +84,8 @@ class Program:
         self._signal(signal.SIGCONT)
         if self._process.poll() is None:
             self._process.terminate()
-        try:
+        with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(STOP_SECONDS_MAX)
-        except subprocess.TimeoutExpired:
-            pass
         self.kill()
 
     def kill(self) -> None:

@@ -57,7 +57,7 @@ class Proxy:
         return len(lines)
 
     def swallow_answers(self, to: Filter, *, times: int) -> None:
-        """Pass on the next ``times`` chunks that ``to`` picks, wait for the answer, keep it, cut."""
+        """Pass on the next ``times`` chunks that ``to`` picks; keep what is answered, and cut."""
         with self._lock:
             self._swallow, self._swallow_left = to, times
 
