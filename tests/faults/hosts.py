@@ -35,6 +35,7 @@ def faketime(offset: str) -> dict[str, str]:
     return {
         "LD_PRELOAD": library,
         "FAKETIME": offset,
+        "PYTHONPATH": str(Path(__file__).parent / "wrongclock"),
         "FAKETIME_DONT_FAKE_MONOTONIC": "1",
         "DONT_FAKE_MONOTONIC": "1",
         "NO_FAKE_STAT": "1",
