@@ -65,8 +65,21 @@ if _threshold := env.str("REFUND_SECOND_APPROVAL_OVER", default=""):
 # Empty with DEBUG on: any https origin and localhost. Empty with DEBUG off: none.
 RETURN_URL_ORIGINS: list[str] = env.list("RETURN_URL_ORIGINS", default=[])
 RATE_LIMIT_PER_MINUTE: int = env.int("RATE_LIMIT_PER_MINUTE", default=1200)
+# Lower limits for one class of endpoints each; 0: only the common one.
+RATE_LIMIT_READS_PER_MINUTE: int = env.int("RATE_LIMIT_READS_PER_MINUTE", default=0)
+RATE_LIMIT_MONEY_PER_MINUTE: int = env.int("RATE_LIMIT_MONEY_PER_MINUTE", default=0)
+RATE_LIMIT_SYNC_PER_MINUTE: int = env.int("RATE_LIMIT_SYNC_PER_MINUTE", default=0)
+RATE_LIMIT_PUBLIC_PER_MINUTE: int = env.int("RATE_LIMIT_PUBLIC_PER_MINUTE", default=0)
+# Callbacks whose signature does not verify, per address; those that verify are never limited.
+RATE_LIMIT_FORGED_PER_MINUTE: int = env.int("RATE_LIMIT_FORGED_PER_MINUTE", default=300)
 # How many proxies of ours stand in front and append to X-Forwarded-For.
 TRUSTED_PROXY_HOPS: int = env.int("TRUSTED_PROXY_HOPS", default=0)
+if not 0 <= TRUSTED_PROXY_HOPS <= 10:
+    secrets.complain("TRUSTED_PROXY_HOPS must lie between 0 and 10")
+# Who may read /metrics. Without it only this machine, and only directly.
+METRICS_TOKEN = secrets.optional("METRICS_TOKEN")
+if METRICS_TOKEN and len(METRICS_TOKEN.encode()) < 16:
+    secrets.complain("METRICS_TOKEN must have at least 16 bytes")
 MOCK_CALLBACKS: bool = env.bool("MOCK_CALLBACKS", default=False)
 WECHATPAY_BASE_URL: str = env.str("WECHATPAY_BASE_URL", default="")
 ALIPAY_GATEWAY_URL: str = env.str("ALIPAY_GATEWAY_URL", default="")
@@ -105,7 +118,9 @@ INSTALLED_APPS = [
     "simulator",
 ]
 MIDDLEWARE = [
+    "tcmpay.common.api.metrics.RequestMetricsMiddleware",
     "tcmpay.audit.middleware.RequestIdMiddleware",
+    "tcmpay.guard.middleware.RateLimitHeadersMiddleware",
     "tcmpay.common.api.middleware.ContractErrorMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -216,6 +231,7 @@ SNAPSHOT_DATABASE = "snapshot"
 # --- cache and queue --------------------------------------------------------------------------
 CACHES = {"default": env.cache_url("CACHE_URL", default="locmemcache://tcmpay")}
 if CACHES["default"]["BACKEND"].endswith("RedisCache"):
+    # A cache that is away costs a moment, once: what it holds is in the database too.
     CACHES["default"]["BACKEND"] = "tcmpay.common.redis_cache.ImpatientRedisCache"
 PRICE_CACHE_SECONDS = 30  # rows edited by SQL are seen within 60 seconds
 
@@ -269,7 +285,7 @@ TIME_ZONE = "Asia/Shanghai"
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["tcmpay.accounts.authentication.PlatformTokens"],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
-    "DEFAULT_THROTTLE_CLASSES": ["tcmpay.guard.throttling.PerUserThrottle"],
+    "DEFAULT_THROTTLE_CLASSES": ["tcmpay.guard.throttling.RequestThrottle"],
     "DEFAULT_PARSER_CLASSES": ["tcmpay.common.api.parsers.StrictJSONParser"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_SCHEMA_CLASS": "tcmpay.common.api.schema.ContractSchema",
@@ -312,7 +328,7 @@ if not DEBUG:
     }
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TRUSTED_PROXY_HOPS else None
 SECURE_SSL_REDIRECT: bool = env.bool("SECURE_SSL_REDIRECT", default=not DEBUG)
-SECURE_REDIRECT_EXEMPT = [r"^health/"]
+SECURE_REDIRECT_EXEMPT = [r"^health/", r"^metrics$"]
 SECURE_HSTS_SECONDS = 0 if DEBUG else 31_536_000
 SECURE_HSTS_INCLUDE_SUBDOMAINS = not DEBUG
 SECURE_HSTS_PRELOAD = not DEBUG

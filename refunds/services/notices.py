@@ -51,6 +51,10 @@ def notices_take() -> int:
             # Stays waiting: the next sweep asks again.
             logger.warning("refund_notice_waits", extra={"error": str(error)})
             continue
+        except Exception:
+            # One broken notice must not hold up the others; it stays waiting, as the audit tells.
+            logger.exception("refund_notice_failed", extra={"callback": str(callback.id)})
+            continue
         refund_notice_taken(callback.id)
         taken += 1
     return taken

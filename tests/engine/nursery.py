@@ -40,7 +40,7 @@ def around_commit(number: int, *, is_before: bool) -> Callable[[], None]:
             if seen[0] == number:
                 die()
 
-        connection._commit = commit_or_die  # type: ignore[method-assign]
+        connection._commit = commit_or_die
 
     return install
 

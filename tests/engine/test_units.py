@@ -90,7 +90,7 @@ def test_a_deadlock_repeats_the_loser_as_a_whole():
     add_row("a")
     add_row("b")
     both_hold_one = threading.Barrier(2, timeout=WAIT_SECONDS)
-    meetings = []
+    meetings: list[str] = []
 
     @money_unit
     def in_opposite_orders(first: str, second: str) -> None:
@@ -270,7 +270,7 @@ def test_a_commit_that_nobody_answered_is_never_redone(error, is_done):
         in_doubt()
     assert len(runs) == 1
     assert RateCounter.objects.filter(bucket="a").exists() == is_done
-    assert REGISTRY.get_sample_value("money_unit_commit_unknown_total", {"unit": "in_doubt"}) >= 1
+    assert REGISTRY.get_sample_value("money_unit_commit_unknown_total", {"unit": "in_doubt"})
 
 
 @on_mariadb
@@ -367,7 +367,12 @@ def test_it_gives_up_when_its_time_is_over(monkeypatch):
 def test_it_waits_a_random_while_within_growing_bounds(monkeypatch):
     monkeypatch.setattr(db, "BACKOFF_MAX_SECONDS", 1.0)
     bounds: list[tuple[float, float]] = []
-    monkeypatch.setattr(db.random, "uniform", lambda low, high: bounds.append((low, high)) or 0.0)
+
+    def no_wait(low: float, high: float) -> float:
+        bounds.append((low, high))
+        return 0.0
+
+    monkeypatch.setattr(db.random, "uniform", no_wait)
     unit, _runs = always(OperationalError(1213, "x"))
     with pytest.raises(OperationalError):
         unit()

@@ -3,6 +3,7 @@
 import argparse
 import os
 import random
+import signal
 import sys
 import tempfile
 import time
@@ -20,6 +21,9 @@ ALL_KILLS = (*kills.SINGLE, *kills.CLUSTER)
 
 def main(arguments: Sequence[str]) -> int:
     options = _options(arguments)
+    # However it is stopped, everything that was started is stopped too.
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, _interrupted)
     if options.list:
         for scenario in SCENARIOS:
             say(f"{scenario.name:28} {scenario.what}")
@@ -37,6 +41,10 @@ def main(arguments: Sequence[str]) -> int:
     summary(results)
     say("nothing lost, nothing doubled" if is_clean else "SEE ABOVE")
     return 0 if is_clean else 1
+
+
+def _interrupted(number: int, _frame: object) -> None:
+    raise SystemExit(128 + number)
 
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
