@@ -104,7 +104,7 @@ def _kill_all(
 ) -> list[Result]:
     results = []
     if single:
-        with stage(_subfolder(folder, "kills")) as common:
+        with stage(_subfolder(folder, "kills"), processes=1) as common:
             results += [shown(kills.repeat(common, kill, seed, times)) for kill in single]
     if cluster:
         try:

@@ -254,7 +254,7 @@ def galera_stage(folder: Path) -> Iterator[Stage]:
     cluster = Cluster(home, provider)
     try:
         cluster.start()
-        with stage_on(folder, cluster) as stage:
+        with stage_on(folder, cluster, processes=1) as stage:
             yield stage
     finally:
         cluster.stop()

@@ -19,7 +19,7 @@ from tests.faults.programs import Program, StageBroken
 from tests.faults.proxy import Proxy
 from tests.servers import free_port, mariadb, redis_server
 
-WEB_WORKERS, WEB_THREADS, WORKER_PROCESSES = 2, 8, 2
+WEB_THREADS = 8
 COMMAND_SECONDS_MAX = 90.0
 RULES = {
     "DJANGO_SETTINGS_MODULE": "tcmpay.settings",
@@ -53,11 +53,12 @@ class Stage:
     """All processes; ``database_line`` etc. are the proxies that faults sit on."""
 
     def __init__(
-        self, folder: Path, database: DatabaseServer, redis: Any, *, options: Sequence[str] = ()
+        self, folder: Path, database: DatabaseServer, redis: Any, *, processes: int = 2
     ) -> None:
         self.folder = folder
         self.database = database
         self.redis = redis
+        self.processes = processes  # of gunicorn, and of Celery's pool
         self.armed = folder / "armed"
         self.armed.mkdir()
         self.stand_in_folder = folder / "gateways"
@@ -74,9 +75,9 @@ class Stage:
             ARMED_VARIABLE: str(self.armed),
             HASTE_VARIABLE: "yes",
         }
-        self.stand_in = self._stand_in(options)
+        self.stand_in = self._stand_in()
         self.web = self.web_program("web", self.web_port)
-        self.worker = self._celery("worker", "worker", "--concurrency", str(WORKER_PROCESSES))
+        self.worker = self._celery("worker", "worker", "--concurrency", str(processes))
         self.beat = self._celery("beat", *_beat_arguments(folder / "beat-schedule"))
         self.second_beat = self._celery("beat-2", *_beat_arguments(folder / "beat-2-schedule"))
         self.programs = [self.stand_in, self.web, self.worker, self.beat]
@@ -127,7 +128,7 @@ class Stage:
                 *prefix,
                 *(sys.executable, "-m", "gunicorn", "tests.faults.served:application"),
                 *("--bind", f"127.0.0.1:{port}", "--worker-class", "gthread"),
-                *("--workers", str(WEB_WORKERS), "--threads", str(WEB_THREADS)),
+                *("--workers", str(self.processes), "--threads", str(WEB_THREADS)),
                 *("--graceful-timeout", "3", "--log-level", "warning", "--no-control-socket"),
             ],
             folder=self.folder,
@@ -135,17 +136,14 @@ class Stage:
             ready_port=port,
         )
 
-    def stand_in_command(self, options: Sequence[str] = ()) -> list[str]:
-        return [
-            *(sys.executable, "-m", "simulator", "--port", str(self.stand_in_port)),
-            *("--dir", str(self.stand_in_folder), "--refund-delay", "0.5"),
-            *("--notify-factor", "0.05", "--spacing-factor", "0.001", *options),
-        ]
-
-    def _stand_in(self, options: Sequence[str]) -> Program:
+    def _stand_in(self) -> Program:
         return Program(
             "stand-in",
-            self.stand_in_command(options),
+            [
+                *(sys.executable, "-m", "simulator", "--port", str(self.stand_in_port)),
+                *("--dir", str(self.stand_in_folder), "--refund-delay", "0.5"),
+                *("--notify-factor", "0.05", "--spacing-factor", "0.001"),
+            ],
             folder=self.folder,
             environment={},
             ready_port=self.stand_in_port,
@@ -258,22 +256,17 @@ class Stage:
 
 
 @contextlib.contextmanager
-def stage(
-    folder: Path, *, options: Sequence[str] = (), database_options: Sequence[str] = ()
-) -> Iterator[Stage]:
+def stage(folder: Path, *, processes: int = 2) -> Iterator[Stage]:
     """A running stage on one private MariaDB."""
-    with (
-        mariadb(database="faults", options=database_options) as database,
-        redis_server() as redis,
-    ):
-        yield from _played(Stage(folder, database, redis, options=options))
+    with mariadb(database="faults") as database, redis_server() as redis:
+        yield from _played(Stage(folder, database, redis, processes=processes))
 
 
 @contextlib.contextmanager
-def stage_on(folder: Path, database: DatabaseServer) -> Iterator[Stage]:
+def stage_on(folder: Path, database: DatabaseServer, *, processes: int = 2) -> Iterator[Stage]:
     """A running stage on a database that is there already."""
     with redis_server() as redis:
-        yield from _played(Stage(folder, database, redis))
+        yield from _played(Stage(folder, database, redis, processes=processes))
 
 
 def _played(stage: Stage) -> Iterator[Stage]:
