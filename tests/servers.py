@@ -212,6 +212,8 @@ class MariaDB(Server):
                 *self._user_options,
             ],
             cwd=self.directory,
+            # Its own: a server that starts removes what it finds in the common one.
+            env={**os.environ, "TMPDIR": str(self.directory)},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -235,6 +237,7 @@ class MariaDB(Server):
             find_program("mariadbd", "mysqld"),
             "--no-defaults",
             f"--datadir={self.datadir}",
+            f"--tmpdir={self.directory}",
             f"--socket={self.socket}",
             f"--pid-file={self.directory / 'pid'}",
             f"--init-file={self.directory / 'init.sql'}",

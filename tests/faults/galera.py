@@ -19,6 +19,7 @@ from tests.faults.stage import Stage, stage_on
 from tests.servers import MariaDB, ServerFailed, find_program, free_port
 
 NODES = 3
+INIT_FILE = "init.sql"
 SERVICE_USER = "mysql"  # Debian's package makes it
 PROVIDERS = ("/usr/lib/galera/libgalera_smm.so", "/usr/lib64/galera/libgalera_smm.so")
 WATCH_SECONDS = 0.2
@@ -46,7 +47,12 @@ class Node(MariaDB):
         self._start_position = ""
 
     def initialise(self) -> None:
-        super().initialise()
+        """The first node's tables are made; the others get theirs from it."""
+        if self.number == 0:
+            super().initialise()
+        else:
+            self.datadir.mkdir(mode=0o700)
+            shutil.copy(self.peers[0].directory / INIT_FILE, self.directory)
         if os.geteuid() == 0:
             for file in (self.directory, *self.directory.rglob("*")):
                 shutil.chown(file, SERVICE_USER)

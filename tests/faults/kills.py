@@ -26,7 +26,7 @@ class Kill:
 
 
 def repeat(stage: Stage, kill: Kill, seed: int, times: int) -> Result:
-    """Strike ``times`` times under one load; compare after each, audit now and then and at the end."""
+    """Strike ``times`` times under one load; compare after each, audit every few times."""
     result = Result(kill.name)
     begun = time.monotonic()
     chance = random.Random(f"{seed} {kill.name}")
