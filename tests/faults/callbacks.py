@@ -3,6 +3,7 @@
 import time
 from typing import Any
 
+from tests.faults import books
 from tests.faults.play import Act, Scenario, expect
 
 CALLBACK_LOAD = {"weights": (0, 50, 50), "refund_chance": 0.2}
@@ -110,8 +111,6 @@ def _money(act: Act) -> list[Any]:
 
 
 def _rest(act: Act) -> None:
-    from tests.faults import books
-
     act.stage.wait_for(lambda: not books.unsettled(act.stage), "all is at rest", seconds=90)
     # Attempts that nobody paid are asked about now and then.
     act.stage.beat.stop()

@@ -4,6 +4,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable
+from urllib.parse import unquote, urlsplit
 
 import MySQLdb
 
@@ -165,8 +166,6 @@ def _hold_rows(act: Act) -> int:
 
 
 def _plain_connection(act: Act) -> MySQLdb.Connection:
-    from urllib.parse import unquote, urlsplit
-
     parts = urlsplit(act.stage.database.url)
     return MySQLdb.connect(
         host="127.0.0.1",

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
+import MySQLdb
 from cryptography.fernet import Fernet
 
 from tests.faults.control import get_status
@@ -274,8 +275,6 @@ def _client(
 
 
 def _ids_in(server: MariaDB, ids: list[str]) -> int:
-    import MySQLdb
-
     connection = MySQLdb.connect(
         host="127.0.0.1", port=server.port, user=server.user, password=server.password,
         database=server.database,

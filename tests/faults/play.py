@@ -2,6 +2,7 @@
 
 import random
 import statistics
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -141,8 +142,6 @@ class Load:
 
 
 def load_program(stage: Stage, folder: Path, run: str, plan_file: Path) -> Program:
-    import sys
-
     return Program(
         f"load-{run}",
         [sys.executable, "-m", "tests.faults.load", str(plan_file)],

@@ -9,11 +9,11 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 import MySQLdb
 
-from tests.faults.control import StandInControl
+from tests.faults.control import StandInControl, get_status
 from tests.faults.hooks import ARMED_VARIABLE, HASTE_VARIABLE
 from tests.faults.programs import Program, StageBroken
 from tests.faults.proxy import Proxy
@@ -88,7 +88,7 @@ class Stage:
     def start(self) -> None:
         self.manage("migrate", "-v0")
         self.stand_in.start()
-        self._configure_gateways()
+        self.configure_gateways()
         for program in (self.web, self.worker, self.beat):
             program.start(is_waited_for=False)
         self.web.wait_until_ready()
@@ -117,8 +117,6 @@ class Stage:
         self.wait_for(self.is_served, "the product serves again", seconds=90)
 
     def is_served(self) -> bool:
-        from tests.faults.control import get_status
-
         return get_status(self.web_port, "/health/ready") == 200
 
     def web_program(self, name: str, port: int, prefix: Sequence[str] = ()) -> Program:
@@ -158,21 +156,21 @@ class Stage:
             environment=self.environment,
         )
 
-    def _configure_gateways(self, **changes: str) -> None:
+    def configure_gateways(self) -> None:
         """The product reaches the stand-ins through the proxy; they call it back directly."""
-        config = self.stand_in_folder / "config.json"
-        # The stand-in listens first and makes its keys then.
-        self.wait_for(config.exists, "the stand-in has its keys", seconds=30)
-        source = json.loads(config.read_text())
+        # The stand-in listens first, makes its keys, and answers then.
+        self.wait_for(
+            lambda: get_status(self.stand_in_port, "/_control/settings") == 200,
+            "the stand-in answers",
+            seconds=60,
+        )
+        source = json.loads((self.stand_in_folder / "config.json").read_text())
         for part, name in (("wechat", "base_url"), ("alipay", "gateway_url")):
             source[part][name] = _through(source[part][name], self.gateway_line.port)
         file = self.stand_in_folder / "through-proxy.json"
         file.write_text(json.dumps(source))
         base = f"http://127.0.0.1:{self.web_port}"
         self.manage("load_gateway_config", str(file), "--notify-base", base)
-
-    def configure_gateways(self) -> None:
-        self._configure_gateways()
 
     # --- commands and questions -------------------------------------------------------------------
 
@@ -289,6 +287,4 @@ def _through(url: str, port: int) -> str:
 
 
 def _unquoted(text: str | None) -> str:
-    from urllib.parse import unquote
-
     return unquote(text or "")
