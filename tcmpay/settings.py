@@ -10,8 +10,6 @@ import structlog
 from django.core.exceptions import ImproperlyConfigured
 from django.urls import reverse_lazy
 from django.utils.translation import gettext_lazy as _
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
 from tcmpay.common.money import MoneyError, parse_money
 from tcmpay.environment import Secrets, load_env
@@ -191,6 +189,10 @@ def database(options: dict[str, Any], *, snapshot: bool = False) -> dict[str, An
             "isolation_level": "repeatable read" if snapshot else "read committed",
             "init_command": MYSQL_SESSION,
             "connect_timeout": 5,
+            # A silent server or line must not hold a thread for ever. Longer than any lock wait;
+            # reports read longer, and so may a migration: DATABASE_URL=…?read_timeout=3600.
+            "read_timeout": 3600 if snapshot else 30,
+            "write_timeout": 30,
             **given,
         }
     elif result["ENGINE"].endswith("sqlite3"):
@@ -230,12 +232,7 @@ SNAPSHOT_DATABASE = "snapshot"
 CACHES = {"default": env.cache_url("CACHE_URL", default="locmemcache://tcmpay")}
 if CACHES["default"]["BACKEND"].endswith("RedisCache"):
     # A cache that is away costs a moment, once: what it holds is in the database too.
-    CACHES["default"]["OPTIONS"] = {
-        "socket_connect_timeout": 0.5,
-        "socket_timeout": 0.5,
-        "retry": Retry(NoBackoff(), 0),
-        **CACHES["default"].get("OPTIONS", {}),
-    }
+    CACHES["default"]["BACKEND"] = "tcmpay.common.redis_cache.ImpatientRedisCache"
 PRICE_CACHE_SECONDS = 30  # rows edited by SQL are seen within 60 seconds
 
 CELERY_BROKER_URL: str = env.str(
@@ -244,7 +241,8 @@ CELERY_BROKER_URL: str = env.str(
 )
 CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any] = {
     "visibility_timeout": 120,
-    "socket_timeout": 5,
+    # Longer than a worker's own waiting for the next task (one second).
+    "socket_timeout": 3,
     "socket_connect_timeout": 2,
 }
 if urlsplit(CELERY_BROKER_URL).scheme == "filesystem":
