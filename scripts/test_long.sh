@@ -10,7 +10,9 @@ unset DATABASE_URL CACHE_URL CELERY_BROKER_URL DEBUG SECRET_KEY CONFIG_ENCRYPTIO
     JWT_SECRET JWT_PUBLIC_KEY JWT_ALGORITHM MOCK_CALLBACKS ORDER_PRICE_POLICY ORDER_EXPIRE_MINUTES
 export TEST_SEED=${TEST_SEED:-$((RANDOM * 32768 + RANDOM))}
 export RACE_RUNS=${RACE_RUNS:-200}
+export STATEFUL_EXAMPLES=${STATEFUL_EXAMPLES:-400}
 
+on_sqlite() { .venv/bin/python -m pytest -q "$@"; }
 on_mariadb() { .venv/bin/python -m tests.servers -- .venv/bin/python -m pytest -q "$@"; }
 
 # --- the steps: one function each ---------------------------------------------------------------
@@ -20,6 +22,7 @@ long_gateways() {
 }
 long_hanging() { .venv/bin/python -m tests.gateways.responsiveness; }
 long_races() { on_mariadb tests/races -n 2; }
+long_stateful() { on_sqlite tests/stateful -n 2 && on_mariadb tests/stateful -n 2; }
 
 # --- run them -----------------------------------------------------------------------------------
 steps=$(declare -F | sed -n 's/^declare -f long_//p')

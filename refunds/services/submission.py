@@ -180,9 +180,8 @@ def _succeed(
     if report.amount is not None and report.amount != refund.refund_amount:
         _note(refund, "AMOUNT", _("网关报告的退款金额与申请不一致，请人工核对"), report)
         return
-    if refund.status == RefundStatus.FAILED:
-        # A failed refund freed its amount; proof that it happened takes it again.
-        refund_reserve(payment, refund.refund_amount)
+    if refund.status == RefundStatus.FAILED and not _takes_amount_again(refund, payment, report):
+        return
     refund_finish(
         refund,
         payment,
@@ -190,6 +189,22 @@ def _succeed(
         external_id=report.refund_id,
         response=dict(report.raw),
     )
+
+
+def _takes_amount_again(refund: Refund, payment: PaymentTransaction, report: RefundReport) -> bool:
+    """A failed refund freed its amount; proof that it happened takes it again.
+
+    False when another refund holds it by now: then more went back, or is about to, than was
+    paid. Staff reject the other one and retry this one, which sends the same number.
+    """
+    try:
+        refund_reserve(payment, refund.refund_amount)
+    except RefundExceedsPayment:
+        message = _("网关已退款，但可退金额已被其他退款占用：请拒绝其他退款后重试本退款")
+        _note(refund, ABNORMAL, message, report)
+        _open_case(ExceptionKind.REFUND_ABNORMAL, refund, payment, message)
+        return False
+    return True
 
 
 def refund_finish(
