@@ -15,6 +15,7 @@ from rest_framework.response import Response
 from tcmpay.common.api.exceptions import contract_exception_handler
 from tcmpay.common.api.views import actor_of
 from tcmpay.common.errors import InvalidInput
+from tcmpay.guard.errors import IdempotencyInProgress, IdempotencyKeyReused
 from tcmpay.guard.services import Claim, key_claim, key_complete, key_release
 
 HEADER = "Idempotency-Key"
@@ -43,6 +44,8 @@ def idempotent(recover: Recover) -> Callable[[Action], Action]:
                 return action(view, request, *args, **kwargs)
             return _run_with_key(key, recover, action, view, request, *args, **kwargs)
 
+        # For the API description.
+        wrapper.refusals = (IdempotencyKeyReused, IdempotencyInProgress)  # type: ignore[attr-defined]
         return wrapper
 
     return decorate

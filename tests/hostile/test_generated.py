@@ -75,7 +75,8 @@ class Crowd:
         }
 
     def is_known(self, person: Person | None) -> bool:
-        """Whether this is somebody who may do something rightly."""
+        """Whether this is somebody whose token is real, so that a write may be rightful."""
+        return person is not None and person is not self.forger
 
     def name_what_exists(self, case: Any) -> None:
         """Half of the time."""
