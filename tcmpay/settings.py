@@ -1,6 +1,7 @@
 """Django settings, all from the environment. The table of variables is in README.md."""
 
 import logging.config
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -65,6 +66,16 @@ if _threshold := env.str("REFUND_SECOND_APPROVAL_OVER", default=""):
 # Empty with DEBUG on: any https origin and localhost. Empty with DEBUG off: none.
 RETURN_URL_ORIGINS: list[str] = env.list("RETURN_URL_ORIGINS", default=[])
 RATE_LIMIT_PER_MINUTE: int = env.int("RATE_LIMIT_PER_MINUTE", default=1200)
+# A second factor for every staff account; without it who wants one may have one.
+STAFF_TOTP_REQUIRED: bool = env.bool("STAFF_TOTP_REQUIRED", default=not DEBUG)
+STAFF_IDLE_MINUTES: int = env.int("STAFF_IDLE_MINUTES", default=30)
+STAFF_SESSION_HOURS: int = env.int("STAFF_SESSION_HOURS", default=8)
+if not 1 <= STAFF_IDLE_MINUTES <= 24 * 60:
+    secrets.complain("STAFF_IDLE_MINUTES must lie between 1 and 1440")
+if not 1 <= STAFF_SESSION_HOURS <= 24:
+    secrets.complain("STAFF_SESSION_HOURS must lie between 1 and 24")
+if not DEBUG and not STAFF_TOTP_REQUIRED:
+    secrets.complain("STAFF_TOTP_REQUIRED can't be turned off with DEBUG off")
 # How many proxies of ours stand in front and append to X-Forwarded-For.
 TRUSTED_PROXY_HOPS: int = env.int("TRUSTED_PROXY_HOPS", default=0)
 MOCK_CALLBACKS: bool = env.bool("MOCK_CALLBACKS", default=False)
@@ -95,6 +106,8 @@ INSTALLED_APPS = [
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "django_structlog",
+    "django_otp",
+    "axes",
     "tcmpay.audit",
     "tcmpay.guard",
     "config",
@@ -115,9 +128,12 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django_otp.middleware.OTPMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
+    "tcmpay.accounts.middleware.StaffSessionMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_structlog.middlewares.RequestMiddleware",
+    "axes.middleware.AxesMiddleware",
 ]
 ROOT_URLCONF = "tcmpay.urls"
 WSGI_APPLICATION = "tcmpay.wsgi.application"
@@ -137,15 +153,30 @@ TEMPLATES = [
 ]
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 AUTH_USER_MODEL = "accounts.StaffUser"
-AUTH_PASSWORD_VALIDATORS = [
-    {"NAME": f"django.contrib.auth.password_validation.{name}"}
-    for name in (
-        "UserAttributeSimilarityValidator",
-        "MinimumLengthValidator",
-        "CommonPasswordValidator",
-        "NumericPasswordValidator",
-    )
+AUTHENTICATION_BACKENDS = [
+    "axes.backends.AxesStandaloneBackend",
+    "django.contrib.auth.backends.ModelBackend",
 ]
+_validators = "django.contrib.auth.password_validation"
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"{_validators}.UserAttributeSimilarityValidator"},
+    {"NAME": f"{_validators}.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
+    {"NAME": f"{_validators}.CommonPasswordValidator"},
+    {"NAME": f"{_validators}.NumericPasswordValidator"},
+]
+# Wrong so often, from one address, and the account is locked for that address for so long.
+AXES_FAILURE_LIMIT = 5
+AXES_COOLOFF_TIME = timedelta(minutes=15)
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_RESET_ON_SUCCESS = True
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
+AXES_CLIENT_IP_CALLABLE = "tcmpay.accounts.lockout.address_of"
+AXES_LOCKOUT_CALLABLE = "tcmpay.accounts.lockout.locked_answer"
+AXES_SENSITIVE_PARAMETERS = ["username", "password", "code", "csrfmiddlewaretoken"]
+# The log of sign-ins is our own: staff_sign_ins.
+AXES_DISABLE_ACCESS_LOG = True
+AXES_ENABLE_ADMIN = False
+AXES_VERBOSE = False
 APPEND_SLASH = False
 # Larger bodies are refused by our own middleware with the contract's answer.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
@@ -247,6 +278,7 @@ CELERY_BEAT_SCHEDULE = {
     "sweep-attempts": {"task": "payments.sweep_attempts", "schedule": 30.0},
     "submit-refunds": {"task": "refunds.sweep", "schedule": 30.0},
     "purge-guard": {"task": "guard.purge", "schedule": 3600.0},
+    "purge-sign-ins": {"task": "accounts.purge_sign_ins", "schedule": 86_400.0},
 }
 
 # --- language and time ------------------------------------------------------------------------
@@ -312,8 +344,19 @@ SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
 SESSION_COOKIE_SECURE = not DEBUG
 SESSION_COOKIE_HTTPONLY = True
-SESSION_COOKIE_AGE = 8 * 3600
+SESSION_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_AGE = STAFF_SESSION_HOURS * 3600
 CSRF_COOKIE_SECURE = not DEBUG
+CSRF_COOKIE_HTTPONLY = True
+CSRF_COOKIE_SAMESITE = "Lax"
+if not DEBUG:
+    # Browsers keep such a cookie only when it is secure, for this host alone and for all paths.
+    SESSION_COOKIE_NAME = "__Host-session"
+    CSRF_COOKIE_NAME = "__Host-csrf"
+LANGUAGE_COOKIE_SECURE = not DEBUG
+LANGUAGE_COOKIE_HTTPONLY = True
+LANGUAGE_COOKIE_SAMESITE = "Lax"
+MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
 X_FRAME_OPTIONS = "DENY"
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
