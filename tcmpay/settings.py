@@ -8,11 +8,13 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import structlog
+from csp.constants import NONCE
 from django.core.exceptions import ImproperlyConfigured
 from django.urls import reverse_lazy
 from django.utils.translation import gettext_lazy as _
 
 from tcmpay.common.money import MoneyError, parse_money
+from tcmpay.common.redaction import RedactingFilter, redact_event
 from tcmpay.environment import Secrets, load_env
 from tcmpay.unfold import UNFOLD  # noqa: F401
 
@@ -41,6 +43,9 @@ if not JWT_PUBLIC_KEY and JWT_ALGORITHM != "HS256":
     secrets.complain("JWT_SECRET needs JWT_ALGORITHM=HS256")
 if JWT_SECRET and len(JWT_SECRET.encode()) < 32:
     secrets.complain("JWT_SECRET must have at least 32 bytes")
+if JWT_PUBLIC_KEY:
+    secrets.check_public_key("JWT_PUBLIC_KEY", JWT_PUBLIC_KEY, JWT_ALGORITHM)
+secrets.check_apart("SECRET_KEY", "JWT_SECRET", "CONFIG_ENCRYPTION_KEYS")
 
 ALLOWED_HOSTS: list[str] = env.list("ALLOWED_HOSTS", default=["*"] if DEBUG else [])
 if not DEBUG and not ALLOWED_HOSTS:
@@ -78,6 +83,7 @@ if not DEBUG and not STAFF_TOTP_REQUIRED:
     secrets.complain("STAFF_TOTP_REQUIRED can't be turned off with DEBUG off")
 # How many proxies of ours stand in front and append to X-Forwarded-For.
 TRUSTED_PROXY_HOPS: int = env.int("TRUSTED_PROXY_HOPS", default=0)
+secrets.check_addresses()
 MOCK_CALLBACKS: bool = env.bool("MOCK_CALLBACKS", default=False)
 WECHATPAY_BASE_URL: str = env.str("WECHATPAY_BASE_URL", default="")
 ALIPAY_GATEWAY_URL: str = env.str("ALIPAY_GATEWAY_URL", default="")
@@ -118,6 +124,7 @@ INSTALLED_APPS = [
     "simulator",
 ]
 MIDDLEWARE = [
+    "tcmpay.common.headers.SecurityHeadersMiddleware",
     "tcmpay.audit.middleware.RequestIdMiddleware",
     "tcmpay.common.api.middleware.ContractErrorMiddleware",
     "django.middleware.security.SecurityMiddleware",
@@ -362,7 +369,7 @@ CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
         "default-src": ["'self'"],
         # Unfold's Alpine evaluates expressions; nothing comes from another host.
-        "script-src": ["'self'", "'unsafe-eval'"],
+        "script-src": ["'self'", "'unsafe-eval'", NONCE],
         "style-src": ["'self'", "'unsafe-inline'"],
         "img-src": ["'self'", "data:"],
         "font-src": ["'self'", "data:"],
@@ -373,6 +380,8 @@ CONTENT_SECURITY_POLICY = {
         "object-src": ["'none'"],
     }
 }
+
+DEFAULT_EXCEPTION_REPORTER_FILTER = "tcmpay.common.error_reports.RedactingReporterFilter"
 
 LOGIN_URL = reverse_lazy("admin:login")
 LOGIN_REDIRECT_URL = reverse_lazy("admin:index")
@@ -405,6 +414,7 @@ LOGGING = {
             "processors": [
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 structlog.processors.format_exc_info,
+                redact_event,
                 structlog.processors.JSONRenderer(ensure_ascii=False),
             ],
         },
@@ -429,6 +439,11 @@ LOGGING = {
             )
         },
         "django.server": {"level": "WARNING"},
+        # The gateways' SDKs and HTTP write whole messages when they debug: never that far.
+        **{
+            name: {"level": "WARNING"}
+            for name in ("python-alipay-sdk", "alipay", "wechatpayv3", "urllib3", "requests", "axes", "MySQLdb")
+        },
         # The filesystem broker has no host name, and kombu remarks upon it each time.
         "kombu.connection": {"level": "ERROR"},
     },
@@ -444,3 +459,6 @@ structlog.configure(
     cache_logger_on_first_use=True,
 )
 logging.config.dictConfig(LOGGING)
+# gunicorn writes through handlers of its own, which were there before us.
+for _name in ("gunicorn.error", "gunicorn.access"):
+    logging.getLogger(_name).addFilter(RedactingFilter())

@@ -14,7 +14,6 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 from unfold.widgets import (
     UnfoldAdminSelectWidget,
-    UnfoldAdminSingleDateWidget,
     UnfoldAdminTextInputWidget,
 )
 
@@ -23,6 +22,15 @@ from tcmpay.common import clock
 
 VERIFY_PERMISSION = "audit.verify_auditevent"
 DAYS_MAX = 92
+
+
+class DayInput(UnfoldAdminTextInputWidget):
+    """The browser's own calendar: no script."""
+
+    input_type = "date"
+
+    def format_value(self, value: Any) -> str | None:
+        return value.isoformat() if hasattr(value, "isoformat") else super().format_value(value)
 
 
 class VerifyForm(forms.Form):
@@ -34,10 +42,8 @@ class VerifyForm(forms.Form):
     object_id = forms.CharField(
         label=_("对象编号"), required=False, max_length=64, widget=UnfoldAdminTextInputWidget
     )
-    first = forms.DateField(
-        label=_("从"), required=False, widget=UnfoldAdminSingleDateWidget
-    )
-    last = forms.DateField(label=_("到"), required=False, widget=UnfoldAdminSingleDateWidget)
+    first = forms.DateField(label=_("从"), required=False, widget=DayInput)
+    last = forms.DateField(label=_("到"), required=False, widget=DayInput)
     after_type = forms.CharField(required=False, max_length=32, widget=forms.HiddenInput)
     after_id = forms.CharField(required=False, max_length=64, widget=forms.HiddenInput)
 
