@@ -1,7 +1,7 @@
 """The staff admin, the documentation, the figures, and where who knows only the host lands."""
 
 from django.contrib import admin
-from django.urls import path
+from django.urls import include, path
 from django.views.generic import RedirectView
 
 from backoffice.find import find_view
@@ -24,6 +24,7 @@ urlpatterns = [
         name="admin-refund-slip",
     ),
     path("metrics", metrics, name="metrics"),
+    path("admin/", include("tcmpay.accounts.urls")),
     path("admin/", admin.site.urls),
     path("api/schema/", api_schema, name="api-schema"),
     path("api/docs/", ApiDocs.as_view(url_name="api-schema"), name="api-docs"),
