@@ -130,7 +130,7 @@ def _held_by_others(refund: Refund) -> Money:
 
 
 def _requester(refund: Refund) -> str:
-    if refund.cause in AUTOMATIC_CAUSES:
+    if refund.cause in AUTOMATIC_CAUSES and refund.requested_by is None:
         return _("系统自动")
     if refund.requested_by == refund.user_id:
         return _("用户本人")

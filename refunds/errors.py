@@ -7,6 +7,10 @@ class RefundNotFound(ObjectNotFound):
     message = _("退款记录不存在")
 
 
+class PaymentNotFound(ObjectNotFound):
+    message = _("支付流水不存在")
+
+
 class OrderNotRefundable(DomainError):
     code = "ORDER_NOT_REFUNDABLE"
     message = _("只能退款已支付的订单")
@@ -45,3 +49,13 @@ class RefundNotWithdrawable(DomainError):
 class RefundNotRetryable(DomainError):
     code = "REFUND_NOT_RETRYABLE"
     message = _("只能重试失败的退款")
+
+
+class NoSurplus(DomainError):
+    code = "NO_SURPLUS"
+    message = _("这笔支付没有可退回的多收款项")
+
+
+class SurplusRefundExists(DomainError):
+    code = "SURPLUS_REFUND_EXISTS"
+    message = _("这笔款项已有退款记录，请重试该退款")
