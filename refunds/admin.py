@@ -14,7 +14,11 @@ from unfold.contrib.filters.admin import ChoicesDropdownFilter, DropdownFilter
 
 from payments.admin import ORDER_PAGE, TRANSACTION_PAGE, message_text, method_text
 from payments.states import SURPLUS_DISPOSITIONS, Disposition, PaymentMethod
-from refunds.admin_review import REVIEW_PERMISSION, money_place, retry_view, review_view
+from refunds.admin_batches import RefundBatchAdmin, preview_view
+from refunds.admin_queue import queue_view
+from refunds.admin_review import REVIEW_PERMISSION, retry_view, review_view
+from refunds.admin_rules import RefundNoteAdmin, RefundPolicyRuleAdmin
+from refunds.facts import money_place
 from refunds.models import Refund, RefundApproval
 from refunds.states import RefundCause, RefundStatus
 from tcmpay.accounts.selectors import people_names, person_text
@@ -45,6 +49,8 @@ from tcmpay.common.display import (
     time_text,
 )
 
+__all__ = ["RefundAdmin", "RefundBatchAdmin", "RefundNoteAdmin", "RefundPolicyRuleAdmin"]
+
 REFUND_PAGE = "refunds_refund"
 REFUND_TONES = {
     RefundStatus.PENDING: WAITING,
@@ -68,6 +74,7 @@ audited(
         "refund_succeeded": _("退款成功"),
         "refund_failed": _("退款失败"),
         "refund_retried": _("重试退款"),
+        "refund_asked_again": _("再次查询退款"),
     },
 )
 
@@ -332,6 +339,8 @@ class RefundAdmin(ReadOnlyAdmin):
     def get_urls(self) -> list[URLPattern]:
         wrap = self.admin_site.admin_view
         return [
+            path("queue/", wrap(queue_view), {"model_admin": self}, name="refunds_refund_queue"),
+            path("batch/", wrap(preview_view), {"model_admin": self}, name="refunds_refund_batch"),
             path(
                 "<path:object_id>/review/",
                 wrap(review_view),

@@ -35,15 +35,29 @@ SEE_MONEY = frozenset(
         "payments.view_paymentcallback",
         "payments.view_paymentexception",
         "refunds.view_refund",
+        "refunds.view_refundbatch",
+        "refunds.view_refundnote",
+        "refunds.view_refundpolicyrule",
         "balances.view_userbalance",
         "balances.view_balancetransaction",
         "config.view_priceconfig",
         "audit.view_auditevent",
     }
 )
-REVIEW = frozenset({"refunds.review_refund", "payments.close_exception"})
+REVIEW = frozenset(
+    {
+        "refunds.review_refund",
+        "refunds.add_refundnote",
+        "refunds.change_refundnote",
+        "payments.close_exception",
+        "payments.write_off_exception",
+    }
+)
 ADMINISTER = frozenset(
     {
+        "payments.assign_exception",
+        "refunds.add_refundpolicyrule",
+        "refunds.change_refundpolicyrule",
         "config.add_priceconfig",
         "config.change_priceconfig",
         "config.view_paymentconfig",
