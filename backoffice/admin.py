@@ -7,16 +7,16 @@ from django.contrib import admin
 from django.db.models import Q
 from django.http import HttpRequest
 
+from backoffice.exception_desk import ExceptionDeskAdmin
 from balances.admin import entries_panel
 from balances.models import BalanceTransaction, RelatedType
 from payments.admin import OrderAdmin, callbacks_panel, transactions_panel
-from payments.admin_exceptions import ExceptionAdmin
 from payments.models import PaymentOrder
 from refunds.admin import refunds_panel
 from tcmpay.audit.admin import history_panel
 from tcmpay.common.admin import PANEL_ROWS_MAX, Panel
 
-__all__ = ["ExceptionAdmin", "OrderDeskAdmin"]
+__all__ = ["ExceptionDeskAdmin", "OrderDeskAdmin"]
 
 admin.site.unregister(PaymentOrder)
 

@@ -1,4 +1,4 @@
-"""Deciding about several refunds at once: preview, one confirmation, and a page with the results."""
+"""Deciding about several refunds at once: a preview, one confirmation, a page of results."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

@@ -120,9 +120,7 @@ class Facts:
         if self.is_pending and self.refund.approvals_needed > 1:
             found.append(_("需双人审批：批准后还需另一位审核人"))
         if self.is_second_step:
-            found.append(
-                _("%(person)s 已批准，您是第二位") % {"person": self.approvals[0].person}
-            )
+            found.append(_("%(person)s 已批准，您是第二位") % {"person": self.approvals[0].person})
         if self.proposal is not None and self.proposal.excess:
             found.append(
                 _("比规则可退多 %(amount)s 元") % {"amount": f"{self.proposal.excess:,.2f}"}

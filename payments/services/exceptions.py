@@ -128,7 +128,7 @@ def exception_begin(
     case = _lock(exception_id)
     _ensure_offered(case, action)
     _own(case, actor)
-    _audit(case, actor, "exception_action", reason, action=str(action))
+    _audit(case, actor, "exception_action", reason, chosen=str(action))
     return case
 
 
