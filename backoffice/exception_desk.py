@@ -23,6 +23,7 @@ from backoffice.exception_actions import (
     offered,
     refund_running,
 )
+from backoffice.timeline import Story, timeline_context
 from payments.admin_exceptions import EXCEPTION_PAGE, ExceptionAdmin
 from payments.errors import ExceptionClosed, ExceptionTaken
 from payments.models import PaymentException
@@ -169,6 +170,7 @@ class ExceptionDeskAdmin(ExceptionAdmin):
             "original": case,
             "desk": CaseView(case, request.user),
             "panels": self.panels(request, case),
+            **(timeline_context(Story.of(case.order)) if case.order else {}),
         }
         request.current_app = self.admin_site.name
         return TemplateResponse(request, "admin/payments/case.html", context)

@@ -12,11 +12,14 @@ from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, DropdownFilter
 
-from payments.admin import ORDER_PAGE, TRANSACTION_PAGE, message_text, method_text
+from payments.admin import ORDER_PAGE, TRANSACTION_PAGE, method_text
+from payments.admin_filters import ServiceFilter
+from payments.admin_messages import message_text
+from payments.models import PaymentOrder
 from payments.states import SURPLUS_DISPOSITIONS, Disposition, PaymentMethod
 from refunds.admin_batches import RefundBatchAdmin, preview_view
 from refunds.admin_queue import queue_view
-from refunds.admin_review import REVIEW_PERMISSION, retry_view, review_view
+from refunds.admin_review import REVIEW_PERMISSION, retry_view, review_view, trail_panel
 from refunds.admin_rules import RefundNoteAdmin, RefundPolicyRuleAdmin
 from refunds.facts import money_place
 from refunds.models import Refund, RefundApproval
@@ -109,6 +112,10 @@ class MethodFilter(DropdownFilter):
         return queryset.filter(transaction__payment_method=self.value())
 
 
+class RefundServiceFilter(ServiceFilter):
+    order = "order__"
+
+
 def refunds_panel(refunds: Iterable[Refund], title: Any = "") -> Panel:
     """Refunds of one order or one payer."""
     shown = list(refunds)
@@ -168,6 +175,7 @@ class RefundAdmin(ReadOnlyAdmin):
         ("status", ChoicesDropdownFilter),
         MethodFilter,
         MoneyBackFilter,
+        RefundServiceFilter,
         ("cause", ChoicesDropdownFilter),
         ("created_at", DayRangeFilter),
         ("completed_on", DayRangeFilter),
@@ -316,6 +324,10 @@ class RefundAdmin(ReadOnlyAdmin):
     @admin.display(description=_("网关应答"))
     def response(self, refund: Refund) -> str:
         return message_text(refund.refund_response)
+
+    def order_story(self, order: PaymentOrder) -> dict[str, Any]:
+        """What the review page shows below the facts; rooms above may know more of the order."""
+        return {"panels": [trail_panel(order)]}
 
     # --- the page of one refund ---------------------------------------------------------------
 

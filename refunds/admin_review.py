@@ -22,6 +22,7 @@ from unfold.widgets import (
     UnfoldAdminTextInputWidget,
 )
 
+from payments.models import PaymentOrder
 from refunds.errors import RefundAlreadyReviewed
 from refunds.facts import facts_of, payer_of
 from refunds.models import Refund, RefundNote
@@ -123,15 +124,14 @@ def review_view(request: HttpRequest, object_id: str, model_admin: Any) -> HttpR
         "replacing": replacing,
         "is_replacing": is_replacing,
         "payer": payer_of(refund),
-        "panels": [trail_panel(refund)],
+        **model_admin.order_story(refund.order),
     }
     template = "admin/refunds/review.html"
     return _page(request, model_admin, template, refund, form, _("退款审核"), more)
 
 
-def trail_panel(refund: Refund) -> Panel:
-    """Everything that happened to the order, its payments and its refunds, in time's order."""
-    order = refund.order
+def trail_panel(order: PaymentOrder) -> Panel:
+    """What was done to the order, its payments and its refunds, in time's order."""
     told: list[tuple[str, object]] = [("order", order.pk)]
     attempts = order.transactions.order_by("initiated_at").values_list("pk", flat=True)
     told += [("payment_transaction", key) for key in attempts[:PANEL_ROWS_MAX]]

@@ -58,6 +58,7 @@ ADMINISTER = frozenset(
         "payments.assign_exception",
         "refunds.add_refundpolicyrule",
         "refunds.change_refundpolicyrule",
+        "payments.view_messages",
         "config.add_priceconfig",
         "config.change_priceconfig",
         "config.view_paymentconfig",

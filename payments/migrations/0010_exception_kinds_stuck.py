@@ -4,7 +4,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('payments', '0006_payment_exceptions'),
+        ('payments', '0009_receipts_of_a_day_by_method'),
     ]
 
     operations = [

@@ -13,7 +13,7 @@ def say_how_they_ended(apps, schema_editor):
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('payments', '0009_exception_write_off'),
+        ('payments', '0012_exception_write_off'),
     ]
 
     operations = [

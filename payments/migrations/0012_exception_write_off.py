@@ -5,7 +5,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('payments', '0008_exception_owner'),
+        ('payments', '0011_exception_owner'),
     ]
 
     operations = [

@@ -5,7 +5,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('payments', '0007_exception_kinds_stuck'),
+        ('payments', '0010_exception_kinds_stuck'),
     ]
 
     operations = [
