@@ -16,6 +16,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods
 
 from refunds.admin_review import REVIEW_PERMISSION, ReviewForm
+from refunds.errors import RefundAlreadyReviewed
 from refunds.facts import Facts, facts_of_many, sums_by_method
 from refunds.models import Refund, RefundBatch, RefundBatchRow
 from refunds.services.batches import BATCH_MAX, batch_confirm
@@ -34,9 +35,10 @@ OUTCOME_TONES = {
     BatchOutcome.FIRST_APPROVAL: RUNNING,
     BatchOutcome.REFUSED: BAD,
 }
+DECIDED_BEFORE = RefundAlreadyReviewed.code
 # Why a row was not carried out, by the refusal's code.
 REFUSALS = {
-    "REFUND_ALREADY_REVIEWED": _("已有决定，或您已批准过"),
+    DECIDED_BEFORE: _("您已批准过，还需另一位审核人"),
     "SELF_REVIEW": _("不能审核自己申请或退给自己的退款"),
     "FORBIDDEN": _("确认人已没有审核权限"),
     "NOT_FOUND": _("退款记录不存在"),
@@ -79,6 +81,7 @@ def preview_view(request: HttpRequest, model_admin: Any) -> HttpResponse:
         **model_admin.admin_site.each_context(request),
         "title": gettext("批量审核"),
         "opts": model_admin.opts,
+        "original": gettext("批量审核"),  # the last step of the breadcrumbs
         "lines": lines,
         "able": able,
         "left_out": len(lines) - len(able),
@@ -133,6 +136,8 @@ class ResultLine:
     def refusal(self) -> str:
         if self.row.outcome != BatchOutcome.REFUSED:
             return ""
+        if self.row.error_code == DECIDED_BEFORE and self.facts.decision is not None:
+            return gettext("已有决定")
         return str(REFUSALS.get(self.row.error_code, self.row.error_code))
 
 

@@ -36,6 +36,7 @@ def queue_view(request: HttpRequest, model_admin: Any) -> HttpResponse:
         **model_admin.admin_site.each_context(request),
         "title": _("退款审核"),
         "opts": model_admin.opts,
+        "original": _("退款审核"),  # the last step of the breadcrumbs
         "rows": facts_of_many(list(page.object_list), request.user),
         "page": page,
         "tabs": [_tab(FIRST, _("待审核"), step, method), _tab(SECOND, _("待二审"), step, method)],

@@ -7,6 +7,7 @@ from django.utils.translation import gettext_lazy as _
 from payments.models import PaymentOrder, PaymentTransaction
 from payments.states import OrderType
 from refunds.states import BatchOutcome, RefundCause, RefundStatus, ReviewDecision
+from tcmpay.common.clock import SHANGHAI
 from tcmpay.common.fields import MoneyField, UtcNow, UUIDTextField, id_field, is_amount
 
 
@@ -240,7 +241,8 @@ class RefundBatch(models.Model):
         )
 
     def __str__(self) -> str:
-        return f"{self.get_decision_display()} {self.created_at:%Y-%m-%d %H:%M}"
+        local = self.created_at.astimezone(SHANGHAI)
+        return f"{self.get_decision_display()} {local:%Y-%m-%d %H:%M}"
 
 
 class RefundBatchRow(models.Model):
