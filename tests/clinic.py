@@ -87,8 +87,9 @@ def late_case(amount: str = "30.00") -> PaymentException:
     return PaymentException.objects.get(transaction=attempt)
 
 
-def unknown_case(amount: str = "30.00", number: str = "ORD20260101000000ABCDEF") -> PaymentException:
+def unknown_case(amount: str = "30.00") -> PaymentException:
     """Money under a number that we don't know."""
+    number = "ORD20260101000000ABCDEF"
     report = TradeReport(
         out_trade_no=number,
         state=TradeState.PAID,
