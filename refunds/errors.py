@@ -59,3 +59,18 @@ class NoSurplus(DomainError):
 class SurplusRefundExists(DomainError):
     code = "SURPLUS_REFUND_EXISTS"
     message = _("这笔款项已有退款记录，请重试该退款")
+
+
+class RefundNotReplaceable(DomainError):
+    code = "REFUND_NOT_REPLACEABLE"
+    message = _("另行申请的金额必须大于零且小于原申请的金额")
+
+
+class BatchSizeWrong(DomainError):
+    code = "BATCH_SIZE"
+    message = _("请选择 1 至 100 笔待审核的退款")
+
+
+class RulesOverlap(DomainError):
+    code = "RULES_OVERLAP"
+    message = _("与另一条启用的规则重叠，请调整小时范围或停用其中一条")

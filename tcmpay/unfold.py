@@ -22,7 +22,9 @@ def _is_queue(request: HttpRequest) -> bool:
     """Whether the reader is in the queue of refunds that wait, or deciding about one of them."""
     if not request.path.startswith(_refunds_path()):
         return False
-    return request.GET.dict().items() >= QUEUE.items() or request.path.endswith("/review/")
+    if request.path.endswith(("/queue/", "/review/", "/refund/batch/")):
+        return True
+    return request.GET.dict().items() >= QUEUE.items()
 
 
 def _is_refunds(request: HttpRequest) -> bool:
@@ -34,7 +36,7 @@ def _refunds_path() -> str:
 
 
 def _refund_queue(request: HttpRequest) -> str:
-    return f"{_refunds_path()}?status__exact=pending"
+    return str(reverse_lazy("admin:refunds_refund_queue"))
 
 
 def _item(title: Any, icon: str, model: str, **more: Any) -> dict[str, Any]:
@@ -58,7 +60,7 @@ SIDEBAR = [
                 "rule",
                 "refunds.refund",
                 link=_refund_queue,
-                permission=_may("refunds.review_refund"),
+                permission=_may("refunds.view_refund"),
                 active=_is_queue,
                 badge="backoffice.dashboard.queue_badge",
                 badge_variant="warning",
@@ -90,6 +92,8 @@ SIDEBAR = [
         "items": [
             _item(_("价格"), "sell", "config.priceconfig"),
             _item(_("支付配置"), "key", "config.paymentconfig"),
+            _item(_("退款规则"), "policy", "refunds.refundpolicyrule"),
+            _item(_("审核常用语"), "sticky_note_2", "refunds.refundnote"),
         ],
     },
     {

@@ -29,8 +29,9 @@ from refunds.errors import RefundExceedsPaid, RefundNotRetryable
 from refunds.limits import LIMITS
 from refunds.models import Refund
 from refunds.selectors import refunded_total
-from refunds.services.states import refund_lock, refund_transition
+from refunds.services.states import AUDIT_OBJECT, refund_lock, refund_transition
 from refunds.states import RefundStatus
+from tcmpay.audit.services import audit_record
 from tcmpay.common import clock
 from tcmpay.common.actor import SYSTEM, Actor, gateway_actor
 from tcmpay.common.bell import ring
@@ -263,6 +264,7 @@ def _settle_cases(refund: Refund, payment: PaymentTransaction, actor: Actor) -> 
     facts = {
         ExceptionKind.REFUND_ABNORMAL: refund.id,
         ExceptionKind.REFUND_REFUSED: refund.id,
+        ExceptionKind.STUCK_REFUND: refund.id,
         ExceptionKind.LATE_PAYMENT: payment.id,
         ExceptionKind.SECOND_PAYMENT: payment.id,
     }
@@ -367,6 +369,38 @@ def _back_to_processing(actor: Actor, refund_id: UUID, reason: str) -> Refund:
         submissions=0,
         error_code="",
         error_message="",
+    )
+    return refund
+
+
+def refund_ask_again(*, actor: Actor, refund_id: UUID, reason: str) -> Refund:
+    """Ask about a processing refund now, under its number; an abnormal one is sent again.
+
+    The gateways take a refund that they know already for a question about it, so nothing goes
+    out twice. Raises RefundNotFound, RefundNotRetryable.
+    """
+    refund = _due_now(actor, refund_id, reason)
+    refund_send_to_gateway(refund_id)
+    return refund
+
+
+@money_unit
+def _due_now(actor: Actor, refund_id: UUID, reason: str) -> Refund:
+    _order, _payment, refund = refund_lock(refund_id)
+    if refund.status != RefundStatus.PROCESSING:
+        raise RefundNotRetryable(status=refund.status)
+    refund.next_check_at = clock.now()
+    if refund.error_code == ABNORMAL:
+        refund.submissions = 0
+    refund.save(update_fields=["next_check_at", "submissions"])
+    audit_record(
+        object_type=AUDIT_OBJECT,
+        object_id=refund.id,
+        action="refund_asked_again",
+        actor=actor,
+        reason=reason,
+        from_state=refund.status,
+        to_state=refund.status,
     )
     return refund
 

@@ -44,6 +44,9 @@ SEE_MONEY = frozenset(
         "payments.view_paymentcallback",
         "payments.view_paymentexception",
         "refunds.view_refund",
+        "refunds.view_refundbatch",
+        "refunds.view_refundnote",
+        "refunds.view_refundpolicyrule",
         "balances.view_userbalance",
         "balances.view_balancetransaction",
         "config.view_priceconfig",
@@ -51,7 +54,23 @@ SEE_MONEY = frozenset(
         "backoffice.export_rows",
     }
 )
-REVIEW = frozenset({"refunds.review_refund", "payments.close_exception"})
+REVIEW = frozenset(
+    {
+        "refunds.review_refund",
+        "refunds.add_refundnote",
+        "refunds.change_refundnote",
+        "payments.close_exception",
+        "payments.write_off_exception",
+    }
+)
+# Giving cases to others, and the rules that propose how much to refund.
+LEAD_REVIEW = frozenset(
+    {
+        "payments.assign_exception",
+        "refunds.add_refundpolicyrule",
+        "refunds.change_refundpolicyrule",
+    }
+)
 SEE_PRICES = frozenset({"config.view_priceconfig"})
 EDIT_PRICES = SEE_PRICES | {"config.add_priceconfig", "config.change_priceconfig"}
 SEE_CONFIG = frozenset({"config.view_paymentconfig", "config.view_paymentconfigversion"})
@@ -69,7 +88,14 @@ ROLES: Mapping[str, frozenset[str]] = {
     CONFIG_EDITOR: EDIT_CONFIG,
     AUDITOR: SEE_MONEY | SEE_PRICES | SEE_CONFIG | SEE_STAFF | READ_MESSAGES | VERIFY,
     ADMINISTRATOR: (
-        SEE_MONEY | REVIEW | EDIT_PRICES | EDIT_CONFIG | EDIT_STAFF | READ_MESSAGES | VERIFY
+        SEE_MONEY
+        | REVIEW
+        | LEAD_REVIEW
+        | EDIT_PRICES
+        | EDIT_CONFIG
+        | EDIT_STAFF
+        | READ_MESSAGES
+        | VERIFY
     ),
 }
 
