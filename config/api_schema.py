@@ -40,6 +40,10 @@ _REFUSALS: dict[int, tuple[str, str]] = {
     401: ("UNAUTHENTICATED", "未授权"),
     403: ("FORBIDDEN", "禁止访问"),
     404: ("NOT_FOUND", "资源不存在"),
+    409: (
+        "PRICE_CHANGE_NEEDS_SECOND_PERSON",
+        "价格变动超过上限，请在管理后台提交，由第二人确认",
+    ),
     415: ("UNSUPPORTED_MEDIA_TYPE", "请使用 Content-Type: application/json"),
     429: ("RATE_LIMITED", "请求过于频繁，请稍后重试"),
 }

@@ -16,7 +16,6 @@ from tcmpay.common.fields import (
     is_amount,
 )
 
-
 FOREVER = date(9999, 12, 31)
 
 

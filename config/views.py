@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.conf import settings
 from django.utils.translation import gettext_lazy as _
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
@@ -79,7 +80,7 @@ class PriceAdminViewSet(ContractViewSet):
         request=PriceInput,
         responses={
             200: enveloped("Price", PriceSchema()),
-            **api_schema.refusals(400, 401, 403, 415, 429),
+            **api_schema.refusals(400, 401, 403, 409, 415, 429),
         },
         examples=[
             api_schema.request_example("修改当前价格", {"price": "25.00"}),
@@ -91,7 +92,12 @@ class PriceAdminViewSet(ContractViewSet):
     )
     def update(self, request: Request, service_type: str) -> Response:
         change: dict[str, Any] = PriceInput.parse(request)
-        price = services.price_set(actor=actor_of(request), service_type=service_type, **change)
+        guard = (
+            settings.PRICE_CHANGE_SECOND_PERSON_OVER_PERCENT if settings.IS_PRICE_API_GUARDED else 0
+        )
+        price = services.price_set(
+            actor=actor_of(request), service_type=service_type, guard_percent=guard, **change
+        )
         return success(_("价格配置更新成功"), selectors.price_row(price))
 
 

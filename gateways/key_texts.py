@@ -127,9 +127,7 @@ def expiries(method: str, values: Mapping[str, str], *, now: datetime) -> list[E
     return sorted(found, key=lambda expiry: expiry.ends_at)
 
 
-def _read(
-    text: str, read: Callable[[str], list[x509.Certificate]]
-) -> Iterator[x509.Certificate]:
+def _read(text: str, read: Callable[[str], list[x509.Certificate]]) -> Iterator[x509.Certificate]:
     try:
         yield from read(text.strip()) if text.strip() else ()
     except KeyUnreadable:
