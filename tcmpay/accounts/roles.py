@@ -23,9 +23,9 @@ ROLE_NAMES: Mapping[str, Any] = {
     ADMINISTRATOR: _("管理员"),
 }
 ROLE_TEXTS: Mapping[str, Any] = {
-    FINANCE: _("查看全部订单、支付、退款、余额、价格与审计记录，不能更改。"),
-    REVIEWER: _("财务的全部查看权限，并可审核与重试退款、处理差错。"),
-    ADMINISTRATOR: _("全部权限：审核退款与差错，维护价格与支付配置，管理员工。"),
+    FINANCE: _("查看全部订单、支付、退款、余额、价格与审计记录；开立和冻结余额，申请余额调整。"),
+    REVIEWER: _("财务的全部查看权限，并可审核与重试退款、处理差错、复核余额调整。"),
+    ADMINISTRATOR: _("全部权限：审核退款与差错，维护余额、价格与支付配置，管理员工。"),
 }
 
 SEE_MONEY = frozenset(
@@ -37,18 +37,40 @@ SEE_MONEY = frozenset(
         "refunds.view_refund",
         "balances.view_userbalance",
         "balances.view_balancetransaction",
+        "balances.view_balanceadjustment",
         "config.view_priceconfig",
+        "config.view_pricechangerequest",
         "audit.view_auditevent",
     }
 )
 REVIEW = frozenset({"refunds.review_refund", "payments.close_exception"})
-ADMINISTER = frozenset(
+# Work on a user's account; what adds or takes money waits for a reviewer.
+KEEP_BALANCES = frozenset(
     {
-        "config.add_priceconfig",
-        "config.change_priceconfig",
+        "balances.open_account",
+        "balances.freeze_balance",
+        "balances.adopt_opening",
+        "balances.request_adjustment",
+    }
+)
+APPROVE_BALANCES = frozenset({"balances.approve_adjustment"})
+EDIT_PRICES = frozenset(
+    {"config.add_priceconfig", "config.change_priceconfig", "config.confirm_pricechange"}
+)
+EDIT_CONFIGURATION = frozenset(
+    {
         "config.view_paymentconfig",
         "config.change_paymentconfig",
+        "config.activate_paymentconfig",
         "config.view_paymentconfigversion",
+    }
+)
+ADMINISTER = frozenset(
+    {
+        *EDIT_PRICES,
+        *EDIT_CONFIGURATION,
+        *KEEP_BALANCES,
+        *APPROVE_BALANCES,
         "accounts.view_staffuser",
         "accounts.add_staffuser",
         "accounts.change_staffuser",
@@ -56,8 +78,8 @@ ADMINISTER = frozenset(
     }
 )
 ROLES: Mapping[str, frozenset[str]] = {
-    FINANCE: SEE_MONEY,
-    REVIEWER: SEE_MONEY | REVIEW,
+    FINANCE: SEE_MONEY | KEEP_BALANCES,
+    REVIEWER: SEE_MONEY | REVIEW | APPROVE_BALANCES,
     ADMINISTRATOR: SEE_MONEY | REVIEW | ADMINISTER,
 }
 
