@@ -17,6 +17,7 @@ from payments.selectors import applied_payment, service_names
 from payments.states import PAID_STATUSES
 from refunds.models import Refund
 from refunds.states import RefundStatus
+from tcmpay.accounts.selectors import person_text
 from tcmpay.common import clock
 from tcmpay.common.display import EMPTY, money_text, time_text
 from tcmpay.common.fields import as_uuid_or_text
@@ -72,7 +73,7 @@ def _page(request: HttpRequest, slip: Slip) -> HttpResponse:
         "slip": slip,
         "words": amount_in_words(slip.amount),
         "printed_at": clock.now(),
-        "printed_by": request.user.get_full_name() or request.user.get_username(),
+        "printed_by": person_text(request.user.pk),
     }
     return TemplateResponse(request, "admin/slip.html", context)
 

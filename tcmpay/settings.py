@@ -68,6 +68,19 @@ if _threshold := env.str("REFUND_SECOND_APPROVAL_OVER", default=""):
         REFUND_SECOND_APPROVAL_OVER = parse_money(_threshold)
     except MoneyError:
         secrets.complain("REFUND_SECOND_APPROVAL_OVER must be an amount such as 500.00")
+# A change of price beyond so many percent waits for a second person; 0: never. The API is guarded
+# too, but only where the deployment asked for it: its documented answer is the changed price.
+PRICE_CHANGE_SECOND_PERSON_OVER_PERCENT: int = env.int(
+    "PRICE_CHANGE_SECOND_PERSON_OVER_PERCENT", default=50
+)
+if PRICE_CHANGE_SECOND_PERSON_OVER_PERCENT < 0:
+    secrets.complain("PRICE_CHANGE_SECOND_PERSON_OVER_PERCENT must be 0 (off) or more")
+IS_PRICE_API_GUARDED: bool = (
+    "PRICE_CHANGE_SECOND_PERSON_OVER_PERCENT" in env.ENVIRON
+    and PRICE_CHANGE_SECOND_PERSON_OVER_PERCENT > 0
+)
+# Whoever edited a draft of the gateway configuration may not be the one who activates it.
+CONFIG_ACTIVATION_SECOND_PERSON: bool = env.bool("CONFIG_ACTIVATION_SECOND_PERSON", default=False)
 # Empty with DEBUG on: any https origin and localhost. Empty with DEBUG off: none.
 RETURN_URL_ORIGINS: list[str] = env.list("RETURN_URL_ORIGINS", default=[])
 RATE_LIMIT_PER_MINUTE: int = env.int("RATE_LIMIT_PER_MINUTE", default=1200)

@@ -4,7 +4,7 @@ from django.db import migrations
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('audit', '0001_audit_events'),
+        ('audit', '0002_chain_seals'),
     ]
 
     operations = [
