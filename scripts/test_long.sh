@@ -23,6 +23,7 @@ long_gateways() {
 long_hanging() { .venv/bin/python -m tests.gateways.responsiveness; }
 long_races() { on_mariadb tests/races -n 2; }
 long_stateful() { on_sqlite tests/stateful -n 2 && on_mariadb tests/stateful -n 2; }
+long_scale() { .venv/bin/python -m tests.scale; }
 
 # --- run them -----------------------------------------------------------------------------------
 steps=$(declare -F | sed -n 's/^declare -f long_//p')
