@@ -278,7 +278,7 @@ def check_view(request: HttpRequest, method: str, model_admin: Any) -> JsonRespo
         said = _said(finding)
         if finding.key in form.errors:
             continue
-        (fields[finding.key] if finding.key in fields else whole).append(said)
+        fields.get(finding.key, whole).append(said)
     for name, key in form.keys.items():
         if line := _told(form, name, key.kind):
             fields[name].append({"level": "ok", "message": line, "fix": ""})

@@ -62,9 +62,7 @@ def is_conflict(error: Exception) -> bool:
 def is_lost(error: Exception) -> bool:
     """Whether the connection went away, or the node left its cluster."""
     # The driver says InterfaceError(0, "") of a connection that is closed on our side.
-    return error_code(error) in LOST or (
-        isinstance(error, InterfaceError) and not error_code(error)
-    )
+    return error_code(error) in LOST or (isinstance(error, InterfaceError) and not error_code(error))
 
 
 def is_retryable(error: Exception) -> bool:
