@@ -1,4 +1,4 @@
-"""A gateway is configured in its page: draft, test, activate, roll back; secrets never come back."""
+"""A gateway is configured in its page: draft, test, activate, roll back; no secret comes back."""
 
 import json
 from typing import Any
