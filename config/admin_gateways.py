@@ -273,7 +273,7 @@ def check_view(request: HttpRequest, method: str, model_admin: Any) -> JsonRespo
         fields.setdefault(name, []).extend(
             {"level": "error", "message": str(text), "fix": ""} for text in errors
         )
-    whole = []
+    whole: list[dict[str, str]] = []
     for finding in examine_values(method, {key: text for key, text in values.items() if text}):
         said = _said(finding)
         if finding.key in form.errors:
