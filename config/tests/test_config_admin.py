@@ -1,6 +1,6 @@
 """Prices in the admin: looked at before they are saved, and never deleted."""
 
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 
 import pytest
@@ -9,6 +9,7 @@ from django.db import connection
 from django.test import Client
 
 from config.models import PaymentConfig, PriceChangeRequest, PriceConfig
+from config.price_periods import charged_on
 from config.selectors import periods_digest, price_periods
 from config.services import price_set
 from config.tests.conftest import ADMIN
@@ -35,6 +36,11 @@ def page(row: PriceConfig | PaymentConfig, name: str = "change") -> str:
 
 def seen(service_type: str = "prescription") -> dict[str, str]:
     return {"save": "1", "seen": periods_digest(price_periods(service_type))}
+
+
+def charged(service_type: str = "prescription") -> str:
+    running = charged_on(price_periods(service_type), clock.today())
+    return f"{running.price:.2f}"
 
 
 @pytest.fixture
@@ -82,13 +88,25 @@ def test_the_first_post_shows_the_effect_and_saves_nothing(client, price):
 
 def test_a_price_is_changed_through_the_service(client, price, staff):
     assert client.post(page(price), PRICE | seen()).status_code == 302
-    price.refresh_from_db()
-    assert f"{price.price:.2f}" == "12.50"
-    event = AuditEvent.objects.get(object_type="price")
+    assert charged() == "12.50"
+    event = AuditEvent.objects.get(action="price_created")
     assert (event.actor_id, event.actor_role, event.reason) == (staff.id, "staff", "成本上涨")
     history = client.get(page(price, "history")).content.decode()
-    assert "10.00 → 12.50" in history
+    assert "→ 12.50" in history
     assert "成本上涨" in history
+
+
+def test_what_was_charged_until_yesterday_stays_told(client, price):
+    client.post(page(price), PRICE | seen())
+    price.refresh_from_db()
+    yesterday = clock.today() - timedelta(days=1)
+    assert (price.price, price.expiry_date) == (Decimal("10.00"), yesterday)
+    # A slip of today's own price, or its words, are corrected in place.
+    running = price_periods("prescription")[-1]
+    again = {**PRICE, "price": "13.00", "effective_date": clock.today().isoformat()}
+    client.post(page(running), again | seen())
+    assert len(price_periods("prescription")) == 2
+    assert charged() == "13.00"
 
 
 def test_a_later_date_in_the_form_begins_a_new_period(client, price):
@@ -224,20 +242,18 @@ def review(change: PriceChangeRequest) -> str:
 def test_a_slip_waits_and_another_person_confirms_it(price):
     editor, second = person("a", *EDITOR), person("b", *EDITOR, "confirm_pricechange")
     change = submit(editor, price)
-    price.refresh_from_db()
-    assert price.price == Decimal("10.00"), "nothing changes before"
+    assert charged() == "10.00", "nothing changes before"
     assert str(change.percent) == "900.0"
     assert "900.0%" in second.get(review(change)).content.decode()
     assert second.post(review(change), {"decision": "confirm"}).status_code == 302
-    price.refresh_from_db()
     change.refresh_from_db()
-    assert price.price == Decimal("100.00")
+    assert charged() == "100.00"
     assert (change.status, change.decided_by, change.waiting_service) == (
         "confirmed",
         second.user.pk,
         None,
     )
-    event = AuditEvent.objects.get(object_type="price")
+    event = AuditEvent.objects.get(action="price_created")
     assert event.details["requested_by"] == str(editor.user.pk)
     assert event.actor_id == second.user.pk
 
@@ -292,6 +308,17 @@ def test_the_bound_is_the_deployments(settings, price, percent, waits):
     settings.PRICE_CHANGE_SECOND_PERSON_OVER_PERCENT = percent
     assert person("a", *EDITOR).post(page(price), SLIP | seen()).status_code == 302
     assert PriceChangeRequest.objects.exists() is waits
+
+
+def test_what_was_to_be_in_force_at_once_begins_when_it_is_confirmed(price):
+    editor, second = person("a", *EDITOR), person("b", *EDITOR, "confirm_pricechange")
+    change = submit(editor, price)
+    days = timedelta(days=3)
+    change.created_at -= days
+    change.wanted["effective_date"] = (clock.today() - days).isoformat()
+    change.save()
+    assert second.post(review(change), {"decision": "confirm"}).status_code == 302
+    assert price_periods("prescription")[-1].effective_date == clock.today()
 
 
 def test_a_change_whose_day_has_come_is_not_backdated(price):

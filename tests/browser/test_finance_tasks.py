@@ -8,8 +8,7 @@ import pytest
 from balances.models import UserBalance
 from balances.services import balance_top_up
 from config import drafts
-from config.models import PriceConfig
-from config.selectors import gateway_config_current
+from config.selectors import gateway_config_current, price_in_force
 from config.services import gateway_configs_replace
 from gateways.doctor import Finding
 from gateways.tests.kit import (
@@ -18,6 +17,7 @@ from gateways.tests.kit import (
     private_pem,
     wechat_values,
 )
+from tcmpay.common import clock
 from tcmpay.common.actor import SYSTEM
 
 SECRET = "n" * 32
@@ -113,7 +113,7 @@ def test_a_price_is_previewed_and_a_slip_waits_for_a_second_person(desk, staff):
     second.get_by_role("button", name="确认改价").click()
     second.get_by_text("起收 200.00 元").wait_for()
     desk.look(second, "price-service")
-    assert PriceConfig.objects.get(service_type="consultation").price == Decimal("200.00")
+    assert price_in_force("consultation", clock.today()).amount == Decimal("200.00")
     second.goto(desk.url("admin:config_priceconfig_calendar"))
     desk.look(second, "price-calendar")
 
