@@ -148,7 +148,7 @@ def test_the_audit_finds(user_id, name):
     assert found() == ["L7"]
 
 
-@pytest.mark.django_db(transaction=True, serialized_rollback=True)
+@pytest.mark.django_db(transaction=True)
 def test_two_reviewers_at_once_move_the_money_once():
     user_id = uuid.uuid4()
     balance_top_up(user_id=user_id, amount=Decimal("50.00"), reason="开户", actor=SYSTEM)

@@ -203,15 +203,20 @@ def test_changing_needs_the_permission_to_change(price, codename, status):
     assert client.get(page(price, "restore")).status_code == (403 if codename == "view" else 200)
 
 
-@pytest.mark.django_db(transaction=True, serialized_rollback=True)
+@pytest.mark.django_db(transaction=True)
 def test_the_service_owns_its_transaction():
     # In a plain test everything runs inside one transaction, which would hide a nested one.
     user = StaffUser.objects.create_superuser("root", "root@clinic.test", "pass")
     client = Client()
     client.force_login(user)
-    row = PriceConfig.objects.get(service_type="prescription")
+    # Another such test may have emptied the table.
+    row, _is_new = PriceConfig.objects.get_or_create(
+        service_type="prescription", defaults={"service_name": "处方费", "price": Decimal("10.00")}
+    )
+    row.refresh_from_db()
     assert not connection.in_atomic_block
-    assert client.post(page(row), PRICE | seen()).status_code == 302
+    own_day = {"effective_date": row.effective_date.isoformat()}
+    assert client.post(page(row), PRICE | own_day | seen()).status_code == 302
 
 
 # --- the second person --------------------------------------------------------------------------
