@@ -4,7 +4,6 @@ from typing import Any
 
 from django import forms
 from django.contrib.auth import authenticate
-from django.contrib.auth.forms import PasswordChangeForm
 from django.contrib.auth.signals import user_login_failed
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext
@@ -153,14 +152,15 @@ class PasswordAndCodeForm(PasswordForm, CodeForm):
     field_order = ("password", "code")
 
 
-class OwnPasswordForm(AdminOwnPasswordChangeForm, PasswordChangeForm):
+class OwnPasswordForm(AdminOwnPasswordChangeForm):
     """One's own new password, which must differ from the one that it replaces."""
 
-    def clean_new_password2(self) -> str:
-        password: str = super().clean_new_password2()
-        if self.user.check_password(password):
-            raise ValidationError(gettext("新密码不能与当前密码相同。"))
-        return password
+    def clean(self) -> dict[str, Any]:
+        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+        password = cleaned.get("new_password1")
+        if password and self.user.check_password(password):
+            self.add_error("new_password1", gettext("新密码不能与当前密码相同。"))
+        return cleaned
 
     def save(self, commit: bool = True) -> StaffUser:
         own_password_set(person=self.user, password=self.cleaned_data["new_password1"])
