@@ -48,7 +48,7 @@ from gateways.texts import (
     shanghai_wall_clock,
     yuan_text,
 )
-from gateways.transport import transport_to, Transport
+from gateways.transport import Transport, transport_to
 
 Result = TypeVar("Result")
 

@@ -46,7 +46,7 @@ from gateways.texts import (
     read_text,
     shanghai_rfc3339,
 )
-from gateways.transport import transport_to, Transport
+from gateways.transport import Transport, transport_to
 from gateways.wechat_wire import (
     WechatClient,
     WechatCore,

@@ -284,6 +284,7 @@ CELERY_BEAT_SCHEDULE = {
     "expire-orders": {"task": "payments.expire_orders", "schedule": 60.0},
     "sweep-attempts": {"task": "payments.sweep_attempts", "schedule": 30.0},
     "submit-refunds": {"task": "refunds.sweep", "schedule": 30.0},
+    "keep-day-totals": {"task": "backoffice.keep_day_totals", "schedule": 600.0},
     "purge-guard": {"task": "guard.purge", "schedule": 3600.0},
     "purge-sign-ins": {"task": "accounts.purge_sign_ins", "schedule": 86_400.0},
 }
@@ -442,7 +443,15 @@ LOGGING = {
         # The gateways' SDKs and HTTP write whole messages when they debug: never that far.
         **{
             name: {"level": "WARNING"}
-            for name in ("python-alipay-sdk", "alipay", "wechatpayv3", "urllib3", "requests", "axes", "MySQLdb")
+            for name in (
+                "python-alipay-sdk",
+                "alipay",
+                "wechatpayv3",
+                "urllib3",
+                "requests",
+                "axes",
+                "MySQLdb",
+            )
         },
         # The filesystem broker has no host name, and kombu remarks upon it each time.
         "kombu.connection": {"level": "ERROR"},

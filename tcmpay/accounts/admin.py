@@ -172,7 +172,9 @@ class StaffUserAdmin(DjangoUserAdmin, ModelAdmin):
                 title,
                 {
                     **options,
-                    "fields": tuple(f for f in options["fields"] if f not in {"reason", "password"}),
+                    "fields": tuple(
+                        f for f in options["fields"] if f not in {"reason", "password"}
+                    ),
                 },
             )
             for title, options in fieldsets

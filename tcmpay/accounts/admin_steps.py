@@ -53,7 +53,9 @@ STEPS = {
     "reset-second-factor": Step(
         title=_("重置身份验证器"),
         icon="phonelink_erase",
-        text=_("原来的身份验证器与恢复码作废，所有登录立即失效；本人下次登录时重新绑定。请先当面或电话确认是本人。"),
+        text=_(
+            "原来的身份验证器与恢复码作废，所有登录立即失效；本人下次登录时重新绑定。请先当面或电话确认是本人。"
+        ),
         done=_("已重置身份验证器。"),
         run=second_factor_reset,
         is_offered=lambda person: device_of(person) is not None,

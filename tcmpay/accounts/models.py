@@ -128,7 +128,9 @@ class RecoveryCode(models.Model):
     class Meta:
         db_table = "staff_recovery_codes"
         constraints = (
-            models.UniqueConstraint(fields=("user", "code_hash"), name="staff_recovery_code_unique"),
+            models.UniqueConstraint(
+                fields=("user", "code_hash"), name="staff_recovery_code_unique"
+            ),
         )
 
 

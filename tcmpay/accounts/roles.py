@@ -57,6 +57,8 @@ SEE_CONFIG = frozenset({"config.view_paymentconfig", "config.view_paymentconfigv
 EDIT_CONFIG = SEE_CONFIG | {"config.change_paymentconfig"}
 SEE_STAFF = frozenset({"accounts.view_staffuser", "accounts.view_signin", "auth.view_group"})
 EDIT_STAFF = SEE_STAFF | {"accounts.add_staffuser", "accounts.change_staffuser"}
+# What gateways said, masked as always.
+SEE_MESSAGES = frozenset({"payments.view_messages"})
 # The one thing that an auditor does, which changes nothing.
 VERIFY = frozenset({"audit.verify_auditevent"})
 ROLES: Mapping[str, frozenset[str]] = {
@@ -64,8 +66,10 @@ ROLES: Mapping[str, frozenset[str]] = {
     REVIEWER: SEE_MONEY | REVIEW,
     PRICE_EDITOR: EDIT_PRICES,
     CONFIG_EDITOR: EDIT_CONFIG,
-    AUDITOR: SEE_MONEY | SEE_PRICES | SEE_CONFIG | SEE_STAFF | VERIFY,
-    ADMINISTRATOR: SEE_MONEY | REVIEW | EDIT_PRICES | EDIT_CONFIG | EDIT_STAFF | VERIFY,
+    AUDITOR: SEE_MONEY | SEE_MESSAGES | SEE_PRICES | SEE_CONFIG | SEE_STAFF | VERIFY,
+    ADMINISTRATOR: (
+        SEE_MONEY | SEE_MESSAGES | REVIEW | EDIT_PRICES | EDIT_CONFIG | EDIT_STAFF | VERIFY
+    ),
 }
 
 

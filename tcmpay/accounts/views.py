@@ -85,7 +85,9 @@ def _bind(request: HttpRequest) -> HttpResponse:
             try:
                 codes = enrolment_confirm(person=person, code=form.cleaned_data["code"])
             except CodeRefused:
-                form.add_error("code", _("验证码不正确。请核对手机时间是否准确，等下一个验证码出现再试。"))
+                form.add_error(
+                    "code", _("验证码不正确。请核对手机时间是否准确，等下一个验证码出现再试。")
+                )
             else:
                 return _bound(request, person, codes)
     device = enrolment_begin(person)
@@ -162,7 +164,7 @@ class _OwnPassword(PasswordChangeView):
 def _qr(device: TotpDevice) -> str:
     """The picture as SVG markup: no image library, and no request for it."""
     code = segno.make(enrolment_address(device), error="m", micro=False)
-    return mark_safe(  # noqa: S308  (drawn by us from an address that is percent-encoded)
+    return mark_safe(
         code.svg_inline(scale=5, border=2, light="#fff", dark="#000", omitsize=True)
     )
 

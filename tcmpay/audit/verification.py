@@ -112,9 +112,7 @@ def _touched(first: date, last: date, after: Key | None, using: str) -> list[Key
     )
     if after is not None:
         kind, key = after
-        events = events.filter(
-            Q(object_type__gt=kind) | Q(object_type=kind, object_id__gt=key)
-        )
+        events = events.filter(Q(object_type__gt=kind) | Q(object_type=kind, object_id__gt=key))
     pairs = events.order_by("object_type", "object_id").values_list("object_type", "object_id")
     return list(pairs.distinct()[: OBJECTS_MAX + 1])
 

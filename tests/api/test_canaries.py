@@ -1,4 +1,4 @@
-"""Secrets with a name of their own are put in everywhere they go in, and looked for everywhere else."""
+"""Secrets of our own making are put in wherever they go in, and looked for everywhere else."""
 
 import io
 import json
@@ -60,9 +60,7 @@ def everything_in_the_database() -> str:
 
 
 def found_in(text: str) -> list[str]:
-    return [
-        secret for secret in (*SECRETS.values(), TOKEN, PASSWORD, CODE) if secret in text
-    ]
+    return [secret for secret in (*SECRETS.values(), TOKEN, PASSWORD, CODE) if secret in text]
 
 
 def put_everything_in(api, admin) -> list[str]:

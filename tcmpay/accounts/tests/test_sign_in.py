@@ -92,9 +92,7 @@ def test_wrong_codes_lock_too(person):
 
 
 def test_many_names_from_one_address_are_slowed_down(person):
-    statuses = [
-        sign_in(f"guess{number}", "wrong-password-1").status_code for number in range(61)
-    ]
+    statuses = [sign_in(f"guess{number}", "wrong-password-1").status_code for number in range(61)]
     assert statuses == [200] * 60 + [429]
 
 
@@ -130,9 +128,7 @@ def test_odd_forms_are_refused_in_good_order(person, form):
 def test_next_never_leads_to_another_host(person):
     for target in ("//evil.test/", "https://evil.test/", "/\\evil.test", "javascript:alert(1)"):
         client = Client()
-        answer = client.post(
-            LOGIN, {"username": "reviewer", "password": PASSWORD, "next": target}
-        )
+        answer = client.post(LOGIN, {"username": "reviewer", "password": PASSWORD, "next": target})
         assert answer.url == "/admin/"
 
 

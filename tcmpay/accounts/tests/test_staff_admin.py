@@ -16,7 +16,9 @@ PASSWORD = "tests-only-Passw0rd"
 
 
 def someone(role: str = "", username: str = "", **more) -> StaffUser:
-    person = StaffUser.objects.create_user(username or role, password=PASSWORD, is_staff=True, **more)
+    person = StaffUser.objects.create_user(
+        username or role, password=PASSWORD, is_staff=True, **more
+    )
     if role:
         person.groups.set([Group.objects.get(name=role)])
     return person

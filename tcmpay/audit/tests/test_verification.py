@@ -73,7 +73,10 @@ def test_days_are_judged_by_whole_chains(chains):
     of("order", "b", 1).update(created_at=clock.now() - timedelta(days=40))
     report = days_verify(clock.today(), clock.today())
     assert [row.version for row in report.broken] == [1]
-    assert days_verify(clock.today() - timedelta(days=9), clock.today() - timedelta(days=8)).chains == 0
+    assert (
+        days_verify(clock.today() - timedelta(days=9), clock.today() - timedelta(days=8)).chains
+        == 0
+    )
 
 
 @pytest.mark.parametrize(("name", "value"), [("OBJECTS_MAX", 1), ("EVENTS_MAX", 1)])
