@@ -92,7 +92,8 @@ class SignInForm(AuthenticationForm):
             self._failed(username, person, "code")
             return
         # django-otp keeps it in the session when the person is signed in.
-        person.otp_device, self.request.sign_in_cause = vouched
+        device, self.request.sign_in_cause = vouched
+        person.otp_device = device  # type: ignore[attr-defined]
 
     def _failed(self, username: str, person: StaffUser | None, cause: str) -> None:
         """Write it down and refuse; the failure that locks says so. Raises ValidationError."""
