@@ -48,7 +48,7 @@ ARGUMENTS = (
 )
 WIDTHS = {"desktop": (1440, 900), "phone": (390, 844)}
 SCHEMES = ("light", "dark")
-WAIT_MILLISECONDS = 10_000
+WAIT_MILLISECONDS = 30_000
 PICTURES = Path(settings.BASE_DIR) / "test-artifacts" / "pages"
 # Violations are events of the document; this writes each where the watch reads it.
 TELL_VIOLATIONS = """
