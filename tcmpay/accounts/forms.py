@@ -218,5 +218,11 @@ class StaffCreationForm(RolesWithin, UserCreationForm):
 class StaffPasswordForm(AdminPasswordChangeForm):
     """A new password for somebody else, who has to change it at the next sign-in."""
 
-    usable_password = None
     reason = _reason_field()
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # An account without a password could not sign in at all: switch it off instead.
+        self.fields.pop("usable_password", None)
+        for name in ("password1", "password2"):
+            self.fields[name].required = True

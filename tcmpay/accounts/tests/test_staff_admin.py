@@ -141,7 +141,12 @@ def test_a_password_set_by_somebody_else_has_to_be_changed(administrator):
     theirs = browser_of(person)
     page = reverse("admin:auth_user_password_change", args=[person.pk])
     form = {"password1": "another-Passw0rd", "password2": "another-Passw0rd", "reason": "忘记密码"}
-    browser_of(administrator).post(page, form)
+    theirs_to_do = browser_of(administrator)
+    theirs_to_do.post(page, {"password1": "", "password2": "", "reason": "x"})
+    theirs_to_do.post(page, {**form, "usable_password": "false", "reason": ""})
+    person.refresh_from_db()
+    assert person.check_password(PASSWORD)
+    theirs_to_do.post(page, form)
     person.refresh_from_db()
     assert person.check_password("another-Passw0rd")
     assert person.must_change_password
