@@ -48,7 +48,7 @@ def wrong_web_clock(act: Act, offset: str) -> None:
     environment = faketime(offset)
     act.stage.web.kill()
     act.stage.web.start(**environment)
-    took = act.load.wait_for_more(40, seconds=60)
+    took = act.load.wait_for_more(40)
     act.note(f"40 acknowledgements in {took:.1f} s")
     act.stage.web.kill()
     act.stage.web.start()
@@ -74,7 +74,7 @@ def callbacks_a_day_late(act: Act) -> None:
     stage = act.stage
     stage.stand_in.kill()
     stage.stand_in.start(**environment)
-    act.load.wait_for_more(60, seconds=90)
+    act.load.wait_for_more(60)
     verdicts: dict[str, int] = dict(
         stage.query(
             "SELECT CONCAT(payment_method, ' ', verdict), COUNT(*) FROM payment_callbacks"
@@ -129,7 +129,7 @@ def full_log_disk(act: Act) -> None:
         web.log = disk / "web.log"
         try:
             web.start(LOG_LEVEL="DEBUG")
-            took = act.load.wait_for_more(40, seconds=60)
+            took = act.load.wait_for_more(40)
             expect(web.log.stat().st_size == 0, "the log's disk was not full")
             act.note(f"40 acknowledgements in {took:.1f} s with nowhere to log")
         finally:
@@ -219,7 +219,7 @@ def wrong_key(act: Act) -> None:
         program.kill()
         program.start(**environment)
     at_start = time.time()
-    act.load.wait_for_more(25, seconds=90)
+    act.load.wait_for_more(25)
     wrong = [
         line
         for line in act.load.lines()
