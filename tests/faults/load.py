@@ -113,6 +113,8 @@ class Client:
             if answer is not None:
                 if answer.status == 500:
                     self._journal.write("error500", path, body=str(answer.body)[:300])
+                if answer.code == "SERVICE_UNAVAILABLE":
+                    self._journal.write("unavailable", path)
                 if answer.status < 500 and answer.status != 429 and answer.code != IN_PROGRESS:
                     return answer, tries
                 gateway_failures += answer.code in GATEWAY_CODES

@@ -36,6 +36,7 @@ class Program:
         self.log = folder / f"{name}.log"
         self.environment = dict(environment)
         self._ready_port = ready_port
+        self.is_altered = False
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -46,6 +47,7 @@ class Program:
 
     def start(self, *, is_waited_for: bool = True, **more: str) -> None:
         """Start it, with ``more`` in its environment this one time."""
+        self.is_altered = bool(more)
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 self.command,

@@ -109,7 +109,7 @@ class Stage:
         self.second_beat.stop()
         for program in self.programs:
             program.resume()
-            if not program.is_running():
+            if program.is_altered or not program.is_running():
                 program.kill()
                 program.start()
         self.control.ask("faults", clear=True)
