@@ -79,7 +79,7 @@ def test_a_cut_resets_what_is_open_and_lets_new_ones_in(proxy):
 
 def test_refused_connections_end_at_once(proxy):
     proxy.is_refusing = True
-    with connected(proxy) as connection, pytest.raises(ConnectionError):
+    with pytest.raises(ConnectionError), connected(proxy) as connection:
         _until_the_end(connection)
     proxy.heal()
     with connected(proxy) as connection:
