@@ -10,6 +10,8 @@ from django.utils.translation import gettext_lazy as _
 LENGTH_MAX = 1024
 LOCAL_NAMES = (".localhost", ".local", ".internal", ".intranet", ".lan", ".home.arpa")
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+# Networks whose last 32 bits are an IPv4 address: NAT64, and the old "compatible" form ::a.b.c.d.
+_IPV4_TAILS = tuple(ipaddress.ip_network(network) for network in ("64:ff9b::/96", "::/96"))
 
 
 class AddressRefused(ValueError):
@@ -76,7 +78,7 @@ def _literal(host: str) -> Address | None:
 
 
 def _embedded(address: Address) -> list[Address]:
-    """``address`` and the IPv4 addresses that it stands for (mapped, 6to4, NAT64)."""
+    """``address`` and the IPv4 addresses that it stands for (mapped, compatible, 6to4, NAT64)."""
     if isinstance(address, ipaddress.IPv4Address):
         return [address]
     if address.ipv4_mapped:
@@ -84,6 +86,6 @@ def _embedded(address: Address) -> list[Address]:
     found: list[Address] = [address]
     if address.sixtofour:
         found.append(address.sixtofour)
-    if address in ipaddress.ip_network("64:ff9b::/96"):
+    if any(address in network for network in _IPV4_TAILS):
         found.append(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
     return found

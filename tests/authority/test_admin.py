@@ -253,7 +253,7 @@ def model_of(route: str) -> tuple[str, str] | None:
 def test_every_page_has_a_line():
     known = {page.name for page in TABLE.pages} | OPEN_TO_ALL
     missing = []
-    for route, _entry in patterns(get_resolver().url_patterns):
+    for route, entry in patterns(get_resolver().url_patterns):
         if not route.startswith("admin/") or route == "admin/(?P<url>.*)$":
             continue
         standard = model_of(route)
