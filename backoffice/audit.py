@@ -6,9 +6,11 @@ from contextlib import contextmanager
 from django.conf import settings
 from django.db.transaction import atomic
 
+import backoffice.checks
 import balances.checks
 import config.checks
 import payments.checks
+import payments.checks_evidence
 import refunds.checks
 import tcmpay.audit.checks
 from tcmpay.common.invariants import Check, Scope, Violation
@@ -23,8 +25,10 @@ CHECKS: tuple[Check, ...] = (
     check_configuration,
     *balances.checks.CHECKS,
     *payments.checks.CHECKS,
+    *payments.checks_evidence.CHECKS,
     *refunds.checks.CHECKS,
     *tcmpay.audit.checks.CHECKS,
+    *backoffice.checks.CHECKS,
 )
 
 

@@ -2,13 +2,14 @@
 
 from typing import Any
 
+from django.conf import settings
 from django.utils.translation import gettext_lazy as _
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from config import api_schema, selectors, services
-from config.errors import MethodNotFound, PriceNotFound
+from config.errors import MethodNotFound, PriceChangeNeedsSecondPerson, PriceNotFound
 from config.keys import keys_of
 from config.serializers import (
     GatewayConfigInput,
@@ -64,6 +65,7 @@ class PriceViewSet(ContractViewSet):
 class PriceAdminViewSet(ContractViewSet):
     roles = {"update": ADMINS}
     api_tag = "价格"
+    refusals = {"update": (PriceChangeNeedsSecondPerson,)}
 
     @extend_schema(
         operation_id="admin_prices_update",
@@ -82,7 +84,12 @@ class PriceAdminViewSet(ContractViewSet):
     )
     def update(self, request: Request, service_type: str) -> Response:
         change: dict[str, Any] = PriceInput.parse(request)
-        price = services.price_set(actor=actor_of(request), service_type=service_type, **change)
+        guard = (
+            settings.PRICE_CHANGE_SECOND_PERSON_OVER_PERCENT if settings.IS_PRICE_API_GUARDED else 0
+        )
+        price = services.price_set(
+            actor=actor_of(request), service_type=service_type, guard_percent=guard, **change
+        )
         return success(_("价格配置更新成功"), selectors.price_row(price))
 
 

@@ -7,6 +7,9 @@ from django.utils.translation import gettext_lazy as _
 from payments.states import (
     Disposition,
     ExceptionKind,
+    ExceptionOutcome,
+    ExchangeKind,
+    ExchangeOutcome,
     OrderStatus,
     OrderType,
     PaymentMethod,
@@ -97,7 +100,10 @@ class PaymentOrder(models.Model):
             models.Index(fields=("created_at", "id"), name="order_created"),
             models.Index(fields=("status", "expire_time"), name="order_status_expire"),
             models.Index(fields=("created_on", "status", "amount"), name="order_day"),
-            models.Index(fields=("paid_on", "payment_method", "amount"), name="order_paid_day"),
+            models.Index(
+                fields=("paid_on", "payment_method", "order_type", "service_type", "amount"),
+                name="order_paid_day_service",
+            ),
         )
 
     def __str__(self) -> str:
@@ -180,6 +186,7 @@ class PaymentTransaction(models.Model):
         db_table = "payment_transactions"
         verbose_name = _("支付流水")
         verbose_name_plural = _("支付流水")
+        permissions = (("view_messages", _("可以查看网关报文原文")),)
         constraints = (
             models.UniqueConstraint(
                 fields=("payment_method", "out_trade_no"),
@@ -278,6 +285,52 @@ class PaymentCallback(models.Model):
         return f"{self.payment_method} {self.out_trade_no} {self.verdict}"
 
 
+class GatewayExchange(models.Model):
+    """One call to a gateway about one attempt or refund, and what came of it. Insert only.
+
+    A log for people: what the money follows is the attempt's and the refund's own row.
+    """
+
+    id = id_field()
+    transaction = models.ForeignKey(
+        PaymentTransaction,
+        on_delete=models.PROTECT,
+        related_name="exchanges",
+        # Without a foreign key in the database a line of this log waits for no payment's lock.
+        db_constraint=False,
+        verbose_name=_("支付流水"),
+    )
+    refund_id = UUIDTextField(_("退款"), null=True, blank=True)
+    kind = models.CharField(_("内容"), max_length=16, choices=ExchangeKind)
+    outcome = models.CharField(_("结果"), max_length=16, choices=ExchangeOutcome)
+    # What the gateway said, in one word (paid, not_found, processing, …), or its error code.
+    answer = models.CharField(_("答复"), max_length=64, blank=True, default="")
+    message = models.CharField(_("说明"), max_length=300, blank=True, default="")
+    asked_at = models.DateTimeField(_("时间"), db_default=UtcNow())
+    took_ms = models.PositiveIntegerField(_("耗时（毫秒）"), default=0)
+    request_id = models.CharField(_("请求编号"), max_length=64, blank=True, default="")
+
+    class Meta:
+        db_table = "payment_exchanges"
+        verbose_name = _("网关往来")
+        verbose_name_plural = _("网关往来")
+        constraints = (
+            models.CheckConstraint(
+                condition=Q(kind__in=ExchangeKind.values), name="exchange_kind_known"
+            ),
+            models.CheckConstraint(
+                condition=Q(outcome__in=ExchangeOutcome.values), name="exchange_outcome_known"
+            ),
+        )
+        indexes = (
+            models.Index(fields=("transaction", "asked_at"), name="exchange_transaction"),
+            models.Index(fields=("asked_at",), name="exchange_asked"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.outcome} {self.answer}"
+
+
 class PaymentException(models.Model):
     """A money anomaly that a person has to look at: what, why, and what was done about it."""
 
@@ -310,21 +363,50 @@ class PaymentException(models.Model):
     closed_at = models.DateTimeField(_("处理时间"), null=True, blank=True)
     closed_by = UUIDTextField(_("处理人"), null=True, blank=True)
     resolution = models.CharField(_("处理说明"), max_length=500, blank=True, default="")
+    outcome = models.CharField(
+        _("结果"),
+        max_length=16,
+        choices=ExceptionOutcome,
+        blank=True,
+        default=ExceptionOutcome.NONE,
+        db_default=ExceptionOutcome.NONE,
+    )
+    # Who works on it: others see it and leave it alone.
+    owner_id = UUIDTextField(_("负责人"), null=True, blank=True)
+    claimed_at = models.DateTimeField(_("认领时间"), null=True, blank=True)
+    # A write-off that waits for a second person.
+    write_off_by = UUIDTextField(_("核销申请人"), null=True, blank=True)
+    write_off_at = models.DateTimeField(_("核销申请时间"), null=True, blank=True)
+    write_off_reason = models.CharField(
+        _("核销理由"), max_length=500, blank=True, default="", db_default=""
+    )
 
     class Meta:
         db_table = "payment_exceptions"
         verbose_name = _("差错")
         verbose_name_plural = _("差错")
-        permissions = (("close_exception", _("可以处理差错")),)
+        permissions = (
+            ("close_exception", _("可以处理差错")),
+            ("assign_exception", _("可以分派差错")),
+            ("write_off_exception", _("可以核销差错")),
+        )
         constraints = (
             models.CheckConstraint(
                 condition=Q(kind__in=ExceptionKind.values), name="exception_kind_known"
             ),
         )
-        indexes = (models.Index(fields=("closed_at", "opened_at"), name="exception_open"),)
+        indexes = (
+            models.Index(fields=("closed_at", "opened_at"), name="exception_open"),
+            models.Index(fields=("owner_id", "closed_at"), name="exception_owner"),
+        )
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.out_trade_no}"
+        return f"{self.get_kind_display()} {self.out_trade_no}".strip()
+
+    @property
+    def fact(self) -> str:
+        """What the case is about, as whoever opened it said: often an id."""
+        return self.fact_key.split(":", 2)[-1]
 
 
 class PaymentCallbackBody(models.Model):

@@ -322,7 +322,7 @@ def test_no_form_is_taken_without_its_token(desk):
     """A page of another site can't make a signed-in browser post: every address refuses."""
     browser = browser_of(person_make(SUPERUSER), enforce_csrf_checks=True)
     findings = Findings()
-    for route, _entry in patterns(get_resolver().url_patterns):
+    for route, entry in patterns(get_resolver().url_patterns):
         if not route.startswith("admin/") or route.startswith("admin/^"):
             continue
         address = "/" + re.sub(r"<[^>]+>", NOWHERE, route).replace("(?P<url>.*)$", "x")

@@ -1,0 +1,116 @@
+"""Sums of finished business days, kept so that a page of years costs what a page of days does."""
+
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+from payments.states import PaymentMethod
+from tcmpay.common.fields import MoneyField, UtcNow, UUIDTextField, id_field
+
+
+class TotalKind(models.TextChoices):
+    RECEIPTS = "receipts", _("收款")
+    REFUNDS = "refunds", _("退款")
+    SURPLUS = "surplus", _("多收退回")
+
+
+class DayTotal(models.Model):
+    """How many and how much (yuan) of one kind on one finished business day (Asia/Shanghai)."""
+
+    id = id_field()
+    day = models.DateField(_("日期"))
+    kind = models.CharField(_("类型"), max_length=16, choices=TotalKind)
+    payment_method = models.CharField(_("支付方式"), max_length=16, choices=PaymentMethod)
+    service = models.CharField(_("服务"), max_length=64)
+    number = models.PositiveIntegerField(_("笔数"))
+    amount = MoneyField(_("金额（元）"), max_digits=16)
+
+    class Meta:
+        db_table = "backoffice_day_totals"
+        verbose_name = _("日合计")
+        verbose_name_plural = _("日合计")
+        constraints = (
+            models.UniqueConstraint(
+                fields=("day", "kind", "payment_method", "service"), name="day_total_unique"
+            ),
+            models.CheckConstraint(
+                condition=Q(kind__in=TotalKind.values), name="day_total_kind_known"
+            ),
+            models.CheckConstraint(
+                condition=Q(number__gt=0, amount__gt=0), name="day_total_is_something"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.day} {self.kind} {self.payment_method} {self.service}"
+
+
+class TotalledDay(models.Model):
+    """A finished business day whose totals are kept; a day without business has no rows there."""
+
+    day = models.DateField(_("日期"), primary_key=True)
+    totalled_at = models.DateTimeField(_("合计时间"), db_default=UtcNow())
+
+    class Meta:
+        db_table = "backoffice_totalled_days"
+        verbose_name = _("已合计的日期")
+        verbose_name_plural = _("已合计的日期")
+
+    def __str__(self) -> str:
+        return str(self.day)
+
+
+class ExportFormat(models.TextChoices):
+    XLSX = "xlsx", "XLSX"
+    CSV = "csv", "CSV"
+
+
+class ExportStatus(models.TextChoices):
+    QUEUED = "queued", _("排队中")
+    RUNNING = "running", _("生成中")
+    DONE = "done", _("已完成")
+    FAILED = "failed", _("失败")
+
+
+class ExportJob(models.Model):
+    """One export of a list as it was filtered. The row is the queue; the file is kept for days.
+
+    ``page`` names the admin list (``payments_paymentorder``), ``query`` its filters.
+    """
+
+    id = id_field()
+    page = models.CharField(_("列表"), max_length=64)
+    query = models.CharField(_("筛选条件"), max_length=2000, blank=True, default="")
+    file_format = models.CharField(_("格式"), max_length=8, choices=ExportFormat)
+    language = models.CharField(_("语言"), max_length=16, default="zh-hans")
+    requested_by = UUIDTextField(_("导出人"))
+    status = models.CharField(
+        _("状态"), max_length=16, choices=ExportStatus, default=ExportStatus.QUEUED
+    )
+    rows_total = models.PositiveIntegerField(_("总行数"), default=0)
+    rows_done = models.PositiveIntegerField(_("已写行数"), default=0)
+    amount = MoneyField(_("金额合计（元）"), max_digits=16, null=True)
+    bytes_written = models.PositiveBigIntegerField(_("大小（字节）"), default=0)
+    error = models.CharField(_("错误"), max_length=300, blank=True, default="")
+    created_at = models.DateTimeField(_("申请时间"), db_default=UtcNow())
+    # Moves while rows are being written: one that stands still was interrupted.
+    beat_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(_("完成时间"), null=True)
+
+    class Meta:
+        db_table = "backoffice_exports"
+        verbose_name = _("导出")
+        verbose_name_plural = _("导出")
+        permissions = (("export_rows", _("可以导出列表")),)
+        constraints = (
+            models.CheckConstraint(
+                condition=Q(status__in=ExportStatus.values), name="export_status_known"
+            ),
+            models.CheckConstraint(
+                condition=Q(file_format__in=ExportFormat.values), name="export_format_known"
+            ),
+        )
+        indexes = (models.Index(fields=("status", "created_at"), name="export_queue"),)
+
+    def __str__(self) -> str:
+        return f"{self.page} {self.file_format} {self.status}"
