@@ -4,7 +4,7 @@ import hashlib
 import logging
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import date, timedelta
 from enum import Enum
 from typing import Any, Final, Literal
@@ -30,6 +30,7 @@ from config.versions import (
     version_append,
     version_reseal,
 )
+from tcmpay.accounts.services.second_factor import totp_keys_reseal
 from tcmpay.audit.services import audit_record
 from tcmpay.common import clock
 from tcmpay.common.actor import Actor
@@ -222,11 +223,13 @@ def _audit_config(
 
 @dataclass(frozen=True, slots=True)
 class Rotation:
-    """How many rows and versions were sealed anew, and how many rows for the first time."""
+    """How many rows, versions and staff authenticators were sealed anew, and how many rows for
+    the first time."""
 
     rows: int
     versions: int
     newly_sealed: int
+    authenticators: int
 
 
 @money_unit
@@ -262,15 +265,22 @@ def config_keys_rotate(*, actor: Actor) -> Rotation:
             except ConfigSecretUnreadable as error:
                 unreadable += [f"{key} (version {version.number})" for key in error.keys]
             versions_count += 1
+    authenticators, lost = totp_keys_reseal()
+    unreadable += lost
     if unreadable:
         raise ConfigSecretUnreadable(*unreadable)
-    result = Rotation(rows=rows_count, versions=versions_count, newly_sealed=newly_sealed)
+    result = Rotation(
+        rows=rows_count,
+        versions=versions_count,
+        newly_sealed=newly_sealed,
+        authenticators=authenticators,
+    )
     audit_record(
         object_type=AUDIT_OBJECT,
         object_id="encryption_keys",
         action="config_keys_rotated",
         actor=actor,
-        details={"rows": rows_count, "versions": versions_count, "newly_sealed": newly_sealed},
+        details=asdict(result),
     )
     return result
 

@@ -102,6 +102,7 @@ SIDEBAR = [
         "items": [
             _item(_("员工"), "badge", "accounts.staffuser"),
             _item(_("角色"), "shield_person", "auth.group"),
+            _item(_("登录记录"), "login", "accounts.signin"),
             _item(_("审计记录"), "history", "audit.auditevent"),
         ],
     },
@@ -125,6 +126,13 @@ UNFOLD: dict[str, Any] = {
     "BORDER_RADIUS": "6px",
     "STYLES": [lambda request: static("backoffice/admin.css")],
     "DASHBOARD_CALLBACK": "backoffice.dashboard.today",
+    "LOGIN": {"form": "tcmpay.accounts.forms.SignInForm"},
+    "ACCOUNT": {
+        "navigation": [
+            {"title": _("登录安全"), "link": reverse_lazy("staff-account")},
+            {"title": _("修改密码"), "link": reverse_lazy("staff-password")},
+        ],
+    },
     "SIDEBAR": {
         "show_search": False,
         "show_all_applications": False,

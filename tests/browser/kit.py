@@ -58,6 +58,9 @@ document.addEventListener('securitypolicyviolation', event => console.error(
 """
 
 
+DARK_OR_NOT = "isDark => document.documentElement.classList.toggle('dark', isDark)"
+
+
 def find_browser() -> str:
     """The browser's program. Raises RuntimeError when none is installed."""
     for name in BROWSERS:
@@ -173,12 +176,15 @@ class Desk:
             for scheme in SCHEMES:
                 page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
                 page.wait_for_timeout(150)  # Alpine redraws what depends on the width
+                # Unfold looks at the reader's scheme when a page loads, and not again.
+                page.evaluate(DARK_OR_NOT, scheme == "dark")
                 page.screenshot(path=PICTURES / f"{name}-{width}-{scheme}.png", full_page=True)
             overflow = page.evaluate(
                 "document.documentElement.scrollWidth - document.documentElement.clientWidth"
             )
             assert overflow <= 0, f"{name} is {overflow} px too wide at {across} px"
         page.emulate_media(color_scheme=SCHEMES[0])  # type: ignore[arg-type]
+        page.evaluate(DARK_OR_NOT, False)
         if before is not None:
             page.set_viewport_size(before)
 
