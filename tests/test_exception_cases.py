@@ -230,6 +230,7 @@ def test_a_query_ends_a_wrong_amount_only_when_the_right_one_is_proven(monkeypat
 
 def test_a_stuck_attempt_becomes_one_case_and_settles_with_its_end():
     attempt = started_attempt()
+    assert attempt.gateway_expires_at is not None
     late = attempt.gateway_expires_at + timedelta(minutes=31)
     with clock.frozen(late - timedelta(minutes=2)):
         attempts_stuck_report()
