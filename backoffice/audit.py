@@ -10,6 +10,7 @@ import backoffice.checks
 import balances.checks
 import config.checks
 import payments.checks
+import payments.checks_evidence
 import refunds.checks
 import tcmpay.audit.checks
 from tcmpay.common.invariants import Check, Scope, Violation
@@ -24,6 +25,7 @@ CHECKS: tuple[Check, ...] = (
     check_configuration,
     *balances.checks.CHECKS,
     *payments.checks.CHECKS,
+    *payments.checks_evidence.CHECKS,
     *refunds.checks.CHECKS,
     *tcmpay.audit.checks.CHECKS,
     *backoffice.checks.CHECKS,

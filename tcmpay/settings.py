@@ -68,9 +68,37 @@ if _threshold := env.str("REFUND_SECOND_APPROVAL_OVER", default=""):
         REFUND_SECOND_APPROVAL_OVER = parse_money(_threshold)
     except MoneyError:
         secrets.complain("REFUND_SECOND_APPROVAL_OVER must be an amount such as 500.00")
+# A change of price beyond so many percent waits for a second person; 0: never. The API is guarded
+# too, but only where the deployment asked for it: its documented answer is the changed price.
+PRICE_CHANGE_SECOND_PERSON_OVER_PERCENT: int = env.int(
+    "PRICE_CHANGE_SECOND_PERSON_OVER_PERCENT", default=50
+)
+if PRICE_CHANGE_SECOND_PERSON_OVER_PERCENT < 0:
+    secrets.complain("PRICE_CHANGE_SECOND_PERSON_OVER_PERCENT must be 0 (off) or more")
+IS_PRICE_API_GUARDED: bool = (
+    "PRICE_CHANGE_SECOND_PERSON_OVER_PERCENT" in env.ENVIRON
+    and PRICE_CHANGE_SECOND_PERSON_OVER_PERCENT > 0
+)
+# Whoever edited a draft of the gateway configuration may not be the one who activates it.
+CONFIG_ACTIVATION_SECOND_PERSON: bool = env.bool("CONFIG_ACTIVATION_SECOND_PERSON", default=False)
 # Empty with DEBUG on: any https origin and localhost. Empty with DEBUG off: none.
 RETURN_URL_ORIGINS: list[str] = env.list("RETURN_URL_ORIGINS", default=[])
 RATE_LIMIT_PER_MINUTE: int = env.int("RATE_LIMIT_PER_MINUTE", default=1200)
+# Lower limits for one class of endpoints each; 0: only the common one.
+RATE_LIMIT_READS_PER_MINUTE: int = env.int("RATE_LIMIT_READS_PER_MINUTE", default=0)
+RATE_LIMIT_MONEY_PER_MINUTE: int = env.int("RATE_LIMIT_MONEY_PER_MINUTE", default=0)
+RATE_LIMIT_SYNC_PER_MINUTE: int = env.int("RATE_LIMIT_SYNC_PER_MINUTE", default=0)
+RATE_LIMIT_PUBLIC_PER_MINUTE: int = env.int("RATE_LIMIT_PUBLIC_PER_MINUTE", default=0)
+# Callbacks whose signature does not verify, per address; those that verify are never limited.
+RATE_LIMIT_FORGED_PER_MINUTE: int = env.int("RATE_LIMIT_FORGED_PER_MINUTE", default=300)
+# How many proxies of ours stand in front and append to X-Forwarded-For.
+TRUSTED_PROXY_HOPS: int = env.int("TRUSTED_PROXY_HOPS", default=0)
+if not 0 <= TRUSTED_PROXY_HOPS <= 10:
+    secrets.complain("TRUSTED_PROXY_HOPS must lie between 0 and 10")
+# Who may read /metrics. Without it only this machine, and only directly.
+METRICS_TOKEN = secrets.optional("METRICS_TOKEN")
+if METRICS_TOKEN and len(METRICS_TOKEN.encode()) < 16:
+    secrets.complain("METRICS_TOKEN must have at least 16 bytes")
 # A second factor for every staff account; without it who wants one may have one.
 STAFF_TOTP_REQUIRED: bool = env.bool("STAFF_TOTP_REQUIRED", default=not DEBUG)
 STAFF_IDLE_MINUTES: int = env.int("STAFF_IDLE_MINUTES", default=30)
@@ -81,8 +109,6 @@ if not 1 <= STAFF_SESSION_HOURS <= 24:
     secrets.complain("STAFF_SESSION_HOURS must lie between 1 and 24")
 if not DEBUG and not STAFF_TOTP_REQUIRED:
     secrets.complain("STAFF_TOTP_REQUIRED can't be turned off with DEBUG off")
-# How many proxies of ours stand in front and append to X-Forwarded-For.
-TRUSTED_PROXY_HOPS: int = env.int("TRUSTED_PROXY_HOPS", default=0)
 secrets.check_addresses()
 MOCK_CALLBACKS: bool = env.bool("MOCK_CALLBACKS", default=False)
 WECHATPAY_BASE_URL: str = env.str("WECHATPAY_BASE_URL", default="")
@@ -125,7 +151,9 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "tcmpay.common.headers.SecurityHeadersMiddleware",
+    "tcmpay.common.api.metrics.RequestMetricsMiddleware",
     "tcmpay.audit.middleware.RequestIdMiddleware",
+    "tcmpay.guard.middleware.RateLimitHeadersMiddleware",
     "tcmpay.common.api.middleware.ContractErrorMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -212,6 +240,10 @@ def database(options: dict[str, Any], *, snapshot: bool = False) -> dict[str, An
             "isolation_level": "repeatable read" if snapshot else "read committed",
             "init_command": MYSQL_SESSION,
             "connect_timeout": 5,
+            # A silent server or line must not hold a thread for ever. Longer than any lock wait;
+            # reports read longer, and so may a migration: DATABASE_URL=…?read_timeout=3600.
+            "read_timeout": 3600 if snapshot else 30,
+            "write_timeout": 30,
             **given,
         }
     elif result["ENGINE"].endswith("sqlite3"):
@@ -249,6 +281,9 @@ SNAPSHOT_DATABASE = "snapshot"
 
 # --- cache and queue --------------------------------------------------------------------------
 CACHES = {"default": env.cache_url("CACHE_URL", default="locmemcache://tcmpay")}
+if CACHES["default"]["BACKEND"].endswith("RedisCache"):
+    # A cache that is away costs a moment, once: what it holds is in the database too.
+    CACHES["default"]["BACKEND"] = "tcmpay.common.redis_cache.ImpatientRedisCache"
 PRICE_CACHE_SECONDS = 30  # rows edited by SQL are seen within 60 seconds
 
 CELERY_BROKER_URL: str = env.str(
@@ -257,7 +292,8 @@ CELERY_BROKER_URL: str = env.str(
 )
 CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any] = {
     "visibility_timeout": 120,
-    "socket_timeout": 5,
+    # Longer than a worker's own waiting for the next task (one second).
+    "socket_timeout": 3,
     "socket_connect_timeout": 2,
 }
 if urlsplit(CELERY_BROKER_URL).scheme == "filesystem":
@@ -284,7 +320,11 @@ CELERY_BEAT_SCHEDULE = {
     "expire-orders": {"task": "payments.expire_orders", "schedule": 60.0},
     "sweep-attempts": {"task": "payments.sweep_attempts", "schedule": 30.0},
     "submit-refunds": {"task": "refunds.sweep", "schedule": 30.0},
+    "run-exports": {"task": "backoffice.run_exports", "schedule": 60.0},
     "keep-day-totals": {"task": "backoffice.keep_day_totals", "schedule": 600.0},
+    # A day is sealed once, soon after it is over; asked hourly, so that no outage skips one.
+    "seal-trail": {"task": "audit.seal_trail", "schedule": 3600.0},
+    "seal-ledger": {"task": "balances.seal_ledger", "schedule": 3600.0},
     "purge-guard": {"task": "guard.purge", "schedule": 3600.0},
     "purge-sign-ins": {"task": "accounts.purge_sign_ins", "schedule": 86_400.0},
 }
@@ -301,7 +341,7 @@ TIME_ZONE = "Asia/Shanghai"
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["tcmpay.accounts.authentication.PlatformTokens"],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
-    "DEFAULT_THROTTLE_CLASSES": ["tcmpay.guard.throttling.PerUserThrottle"],
+    "DEFAULT_THROTTLE_CLASSES": ["tcmpay.guard.throttling.RequestThrottle"],
     "DEFAULT_PARSER_CLASSES": ["tcmpay.common.api.parsers.StrictJSONParser"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_SCHEMA_CLASS": "tcmpay.common.api.schema.ContractSchema",
@@ -333,6 +373,10 @@ SPECTACULAR_SETTINGS = {
 }
 
 # --- static files and security ----------------------------------------------------------------
+# Lists that staff export; the web and the worker must both reach it. Nobody else may.
+EXPORT_DIR: str = env.str("EXPORT_DIR", default=str(BASE_DIR / ".demo" / "exports"))
+# What receipts and the back office are headed with.
+CLINIC_NAME: str = env.str("CLINIC_NAME", default="中医远程诊疗平台")
 STATIC_URL = "static/"
 STATIC_ROOT = BASE_DIR / "staticfiles"
 STATICFILES_DIRS = [BASE_DIR / "backoffice" / "static"]
@@ -344,7 +388,7 @@ if not DEBUG:
     }
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TRUSTED_PROXY_HOPS else None
 SECURE_SSL_REDIRECT: bool = env.bool("SECURE_SSL_REDIRECT", default=not DEBUG)
-SECURE_REDIRECT_EXEMPT = [r"^health/"]
+SECURE_REDIRECT_EXEMPT = [r"^health/", r"^metrics$"]
 SECURE_HSTS_SECONDS = 0 if DEBUG else 31_536_000
 SECURE_HSTS_INCLUDE_SUBDOMAINS = not DEBUG
 SECURE_HSTS_PRELOAD = not DEBUG
@@ -443,7 +487,15 @@ LOGGING = {
         # The gateways' SDKs and HTTP write whole messages when they debug: never that far.
         **{
             name: {"level": "WARNING"}
-            for name in ("python-alipay-sdk", "alipay", "wechatpayv3", "urllib3", "requests", "axes", "MySQLdb")
+            for name in (
+                "python-alipay-sdk",
+                "alipay",
+                "wechatpayv3",
+                "urllib3",
+                "requests",
+                "axes",
+                "MySQLdb",
+            )
         },
         # The filesystem broker has no host name, and kombu remarks upon it each time.
         "kombu.connection": {"level": "ERROR"},

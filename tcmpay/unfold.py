@@ -84,6 +84,7 @@ SIDEBAR = [
         "items": [
             _item(_("用户余额"), "account_balance_wallet", "balances.userbalance"),
             _item(_("余额流水"), "format_list_numbered", "balances.balancetransaction"),
+            _item(_("余额调整"), "fact_check", "balances.balanceadjustment"),
         ],
     },
     {
@@ -91,6 +92,7 @@ SIDEBAR = [
         "separator": True,
         "items": [
             _item(_("价格"), "sell", "config.priceconfig"),
+            _item(_("待确认的改价"), "price_check", "config.pricechangerequest"),
             _item(_("支付配置"), "key", "config.paymentconfig"),
             _item(_("退款规则"), "policy", "refunds.refundpolicyrule"),
             _item(_("审核常用语"), "sticky_note_2", "refunds.refundnote"),
@@ -104,6 +106,12 @@ SIDEBAR = [
             _item(_("角色"), "shield_person", "auth.group"),
             _item(_("登录记录"), "login", "accounts.signin"),
             _item(_("审计记录"), "history", "audit.auditevent"),
+            _item(
+                _("导出"),
+                "download",
+                "backoffice.exportjob",
+                permission=_may("backoffice.export_rows"),
+            ),
         ],
     },
 ]
@@ -134,7 +142,7 @@ UNFOLD: dict[str, Any] = {
         ],
     },
     "SIDEBAR": {
-        "show_search": False,
+        "show_search": True,
         "show_all_applications": False,
         "navigation": SIDEBAR,
     },

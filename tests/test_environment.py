@@ -68,9 +68,7 @@ PRODUCTION = {
 def pem(key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey) -> str:
     return (
         key.public_key()
-        .public_bytes(
-            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-        )
+        .public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
         .decode()
     )
 
@@ -227,7 +225,12 @@ def test_the_platforms_public_key_may_come_from_a_file(tmp_path: Path):
     file.write_text(pem(rsa.generate_private_key(65537, 2048)))
     answer = start(
         "from django.conf import settings as s; print(s.JWT_PUBLIC_KEY[:26], s.JWT_ALGORITHM)",
-        **{**PRODUCTION, "JWT_SECRET": "", "JWT_ALGORITHM": "RS256", "JWT_PUBLIC_KEY_FILE": str(file)},
+        **{
+            **PRODUCTION,
+            "JWT_SECRET": "",
+            "JWT_ALGORITHM": "RS256",
+            "JWT_PUBLIC_KEY_FILE": str(file),
+        },
     )
     assert answer.stdout.strip() == "-----BEGIN PUBLIC KEY----- RS256", answer.stderr
 

@@ -37,7 +37,7 @@ from tcmpay.common.actor import Actor, Role
 from tcmpay.common.db import money_unit
 from tcmpay.common.errors import Forbidden
 from tcmpay.common.ids import new_number
-from tcmpay.common.money import ZERO, Money
+from tcmpay.common.money import ZERO, Money, format_money
 
 NUMBER_ATTEMPTS_MAX = 3
 REVIEWERS = frozenset({Role.ADMIN, Role.STAFF})
@@ -142,7 +142,12 @@ def refund_insert(
         actor=actor,
         reason=reason,
         to_state=refund.status,
-        details={"amount": str(amount), "order": order.order_no, "cause": str(cause)},
+        details={
+            "refund_no": refund.refund_no,
+            "amount": format_money(amount),
+            "order": order.order_no,
+            "cause": str(cause),
+        },
     )
     return refund
 

@@ -44,6 +44,7 @@ SWEEP_BATCH = 100
 # Seconds until we ask again, by how often we did: WeChat asks for once a minute at first.
 BACKOFF_SECONDS = (15, 60, 60, 60, 120, 300, 600, 1200, 1800)
 ABNORMAL = "ABNORMAL"
+CLOSED = "CLOSED"
 
 
 def balance_refund_complete(
@@ -164,7 +165,7 @@ def refund_report_apply(*, refund_id: UUID, report: RefundReport) -> None:
     if report.state is RefundState.SUCCESS:
         _succeed(refund, payment, report, actor)
     elif report.state is RefundState.CLOSED and refund.status == RefundStatus.PROCESSING:
-        _fail(refund, payment, actor, code="CLOSED", message=_("网关已关闭该退款，可重试"))
+        _fail(refund, payment, actor, code=CLOSED, message=_("网关已关闭该退款，可重试"))
         Refund.objects.filter(id=refund.id).update(number_generation=refund.number_generation + 1)
     elif report.state is RefundState.ABNORMAL:
         message = _("退款异常：请在商户平台处理，处理后系统会自动更新")
@@ -180,9 +181,8 @@ def _succeed(
     if report.amount is not None and report.amount != refund.refund_amount:
         _note(refund, "AMOUNT", _("网关报告的退款金额与申请不一致，请人工核对"), report)
         return
-    if refund.status == RefundStatus.FAILED:
-        # A failed refund freed its amount; proof that it happened takes it again.
-        refund_reserve(payment, refund.refund_amount)
+    if refund.status == RefundStatus.FAILED and not _takes_amount_again(refund, payment, report):
+        return
     refund_finish(
         refund,
         payment,
@@ -190,6 +190,22 @@ def _succeed(
         external_id=report.refund_id,
         response=dict(report.raw),
     )
+
+
+def _takes_amount_again(refund: Refund, payment: PaymentTransaction, report: RefundReport) -> bool:
+    """A failed refund freed its amount; proof that it happened takes it again.
+
+    False when another refund holds it by now: then more went back, or is about to, than was
+    paid. Staff reject the other one and retry this one, which sends the same number.
+    """
+    try:
+        refund_reserve(payment, refund.refund_amount)
+    except RefundExceedsPayment:
+        message = _("网关已退款，但可退金额已被其他退款占用：请拒绝其他退款后重试本退款")
+        _note(refund, ABNORMAL, message, report)
+        _open_case(ExceptionKind.REFUND_ABNORMAL, refund, payment, message)
+        return False
+    return True
 
 
 def refund_finish(
@@ -297,6 +313,7 @@ def _fail(
         actor=actor,
         action="refund_failed",
         reason=message,
+        details={"code": code},
         next_check_at=None,
         error_code=code[:64],
         error_message=message[:500],

@@ -40,8 +40,14 @@ def surplus_sweep() -> int:
     if settings.LATE_PAYMENT_POLICY != "refund":
         return 0
     begun = 0
-    for payment in surplus_payments()[:SWEEP_BATCH]:
-        refund = surplus_refund_begin(payment.id, payment.order_id)
+    untried = surplus_payments().exclude(refunds__cause__in=SURPLUS_CAUSES)
+    for payment in untried[:SWEEP_BATCH]:
+        try:
+            refund = surplus_refund_begin(payment.id, payment.order_id)
+        except Exception:
+            # One broken payment must not hold up the others; its row stays due.
+            logger.exception("surplus_refund_failed", extra={"payment": str(payment.id)})
+            continue
         if refund is not None:
             refund_send_to_gateway(refund.id)
             begun += 1

@@ -27,23 +27,6 @@ def person_text(person_id: object, *, names: dict[object, str] | None = None) ->
     return known.get(person_id) or str(person_id)
 
 
-def staff_actor(person_id: object, permission: str = "") -> Actor | None:
-    """The staff user as the one who acts; None when they may not (any more)."""
-    person = get_user_model().objects.filter(pk=person_id, is_active=True, is_staff=True).first()
-    if person is None or (permission and not person.has_perm(permission)):
-        return None
-    return person.as_actor()
-
-
-def staff_who_may(permission: str) -> dict[object, str]:
-    """Active staff who hold ``permission``, by id, as they are called."""
-    people = get_user_model().objects.with_perm(
-        permission, backend="django.contrib.auth.backends.ModelBackend"
-    )
-    found = people.filter(is_staff=True).order_by("username")
-    return {person.pk: person.get_full_name() or person.get_username() for person in found}
-
-
 CAUSES = {
     "password": _lazy("密码"),
     "totp": _lazy("密码与验证码"),
@@ -67,3 +50,20 @@ def sign_in_text(row: SignIn) -> str:
     outcome = SignInOutcome(row.outcome).label
     cause = cause_text(row)
     return f"{outcome}（{cause}）" if cause else str(outcome)
+
+
+def staff_actor(person_id: object, permission: str = "") -> Actor | None:
+    """The staff user as the one who acts; None when they may not (any more)."""
+    person = get_user_model().objects.filter(pk=person_id, is_active=True, is_staff=True).first()
+    if person is None or (permission and not person.has_perm(permission)):
+        return None
+    return person.as_actor()
+
+
+def staff_who_may(permission: str) -> dict[object, str]:
+    """Active staff who hold ``permission``, by id, as they are called."""
+    people = get_user_model().objects.with_perm(
+        permission, backend="django.contrib.auth.backends.ModelBackend"
+    )
+    found = people.filter(is_staff=True).order_by("username")
+    return {person.pk: person.get_full_name() or person.get_username() for person in found}

@@ -164,9 +164,7 @@ class _OwnPassword(PasswordChangeView):
 def _qr(device: TotpDevice) -> str:
     """The picture as SVG markup: no image library, and no request for it."""
     code = segno.make(enrolment_address(device), error="m", micro=False)
-    return mark_safe(
-        code.svg_inline(scale=5, border=2, light="#fff", dark="#000", omitsize=True)
-    )
+    return mark_safe(code.svg_inline(scale=5, border=2, light="#fff", dark="#000", omitsize=True))
 
 
 def _in_groups(text: str) -> str:

@@ -120,5 +120,3 @@ def _resume_query(request: HttpRequest, report: ChainReport | None) -> str:
     query = request.GET.copy()
     query["after_type"], query["after_id"] = report.resume_after
     return f"?{query.urlencode()}"
-
-

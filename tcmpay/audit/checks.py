@@ -4,8 +4,11 @@ from collections.abc import Iterator
 from itertools import groupby
 
 from tcmpay.audit.models import AuditEvent
+from tcmpay.audit.seals import Chain, check_seals
 from tcmpay.audit.verification import chain_break
 from tcmpay.common.invariants import Scope, Violation, in_chunks
+
+TRAIL = Chain(AuditEvent, "E2")
 
 
 def check_chains(scope: Scope) -> Iterator[Violation]:
@@ -20,7 +23,12 @@ def check_chains(scope: Scope) -> Iterator[Violation]:
     ):
         broken = chain_break(chain)
         if broken is not None:
-            yield Violation("E2", object_type, object_id, broken.problem)
+            yield Violation("E2", object_type, object_id, f"audit_events: {broken.problem}")
 
 
-CHECKS = (check_chains,)
+def check_sealed_days(scope: Scope) -> Iterator[Violation]:
+    """What was sealed of the trail is still there (E2)."""
+    yield from check_seals(TRAIL, scope)
+
+
+CHECKS = (check_chains, check_sealed_days)

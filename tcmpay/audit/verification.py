@@ -50,9 +50,9 @@ class ChainReport:
 
 def chain_break(chain: Iterator[AuditEvent]) -> ChainBreak | None:
     """The first broken event of one object's chain, given from its first version on."""
-    version, previous_hash = 0, ""
+    version, previous_hash, state = 0, "", ""
     for event in chain:
-        problem = _event_problem(event, version, previous_hash)
+        problem = _event_problem(event, version, previous_hash, state)
         if problem:
             return ChainBreak(
                 event.object_type,
@@ -63,15 +63,19 @@ def chain_break(chain: Iterator[AuditEvent]) -> ChainBreak | None:
                 problem,
             )
         version, previous_hash = event.version, event.hash
+        state = event.to_state or state
     return None
 
 
-def _event_problem(event: AuditEvent, version: int, previous_hash: str) -> str:
+def _event_problem(event: AuditEvent, version: int, previous_hash: str, state: str) -> str:
     where = {"version": event.version, "id": event.id}
     if event.version != version + 1:
         return _("审计记录 %(id)s（第 %(version)s 版）之前缺少记录") % where
     if event.previous_hash != previous_hash or event.hash != event_hash(event):
         return _("审计记录 %(id)s（第 %(version)s 版）被篡改，哈希不符") % where
+    # Each change of state has exactly one record: none is left out, none told twice.
+    if (event.from_state or event.to_state) and event.from_state != state:
+        return _("审计记录 %(id)s（第 %(version)s 版）的原状态与上一条不衔接") % where
     return ""
 
 
@@ -112,9 +116,7 @@ def _touched(first: date, last: date, after: Key | None, using: str) -> list[Key
     )
     if after is not None:
         kind, key = after
-        events = events.filter(
-            Q(object_type__gt=kind) | Q(object_type=kind, object_id__gt=key)
-        )
+        events = events.filter(Q(object_type__gt=kind) | Q(object_type=kind, object_id__gt=key))
     pairs = events.order_by("object_type", "object_id").values_list("object_type", "object_id")
     return list(pairs.distinct()[: OBJECTS_MAX + 1])
 

@@ -10,7 +10,7 @@ from typing import ParamSpec, TypeVar
 from django.db import InterfaceError, OperationalError, connection, models
 from django.db.models import F, Sum
 from django.db.models.functions import Cast, Coalesce, Round
-from django.db.transaction import atomic
+from django.db.transaction import atomic, on_commit
 from prometheus_client import Counter
 
 from tcmpay.common.money import ZERO, Money, fen_to_yuan
@@ -23,9 +23,10 @@ logger = logging.getLogger(__name__)
 # only its statement: leaving the unit rolls back the rest), deadlock. Wherever they come, also at
 # COMMIT (Galera's conflicts), nothing of the unit was committed, so it may run again.
 CONFLICTS = frozenset({1020, 1205, 1213})
-# Galera not ready; server shutting down; connection killed, gone, lost. Before COMMIT the server
-# rolls the unit back. From COMMIT on nobody knows.
-LOST = frozenset({1047, 1053, 1927, 2006, 2013, 2055})
+# Galera not ready; server shutting down; connection killed, gone, lost, cut in the middle of an
+# answer, closed for idleness. Before COMMIT the server rolls the unit back. From COMMIT on nobody
+# knows.
+LOST = frozenset({1047, 1053, 1927, 2006, 2013, 2027, 2055, 4031})
 ATTEMPTS_MAX = 6
 BACKOFF_MAX_SECONDS = 1.0
 # A unit whose attempts took so long already (each may wait for a lock) is not tried again.
@@ -61,8 +62,9 @@ def is_conflict(error: Exception) -> bool:
 
 def is_lost(error: Exception) -> bool:
     """Whether the connection went away, or the node left its cluster."""
-    # The driver says InterfaceError(0, "") of a connection that is closed on our side.
-    return error_code(error) in LOST or (isinstance(error, InterfaceError) and not error_code(error))
+    if isinstance(error, InterfaceError) and not error_code(error):
+        return True  # so the driver says of a connection that is closed on our side: (0, "")
+    return error_code(error) in LOST
 
 
 def is_retryable(error: Exception) -> bool:
@@ -84,13 +86,20 @@ def money_unit(function: Callable[P, R]) -> Callable[P, R]:
     def unit(*args: P.args, **kwargs: P.kwargs) -> R:
         started = time.monotonic()
         for attempt in range(1, ATTEMPTS_MAX + 1):
-            is_committing = False
+            is_committing, committed = False, list[bool]()
             try:
                 with atomic(durable=True):
+                    # The first hook to run: from then on the unit must never run again.
+                    on_commit(functools.partial(committed.append, True))
                     result = function(*args, **kwargs)
                     is_committing = True
                 return result
             except (OperationalError, InterfaceError) as error:
+                drop_lost_connection(error)
+                if committed:
+                    # What failed was a hook (a bell, a cache): the money has moved all the same.
+                    logger.exception("after_commit_failed", extra={"unit": function.__name__})
+                    return result
                 if is_committing and not is_conflict(error):
                     COMMIT_UNKNOWN.labels(function.__name__).inc()
                     logger.error("commit_unknown", extra={"unit": function.__name__})
@@ -99,16 +108,27 @@ def money_unit(function: Callable[P, R]) -> Callable[P, R]:
                 if attempt == ATTEMPTS_MAX or is_late or not is_retryable(error):
                     GIVEN_UP.labels(function.__name__).inc()
                     raise
-                reason = str(error_code(error) or "locked")
-                REPEATED.labels(function.__name__, reason).inc()
-                logger.warning(
-                    "unit_repeated",
-                    extra={"unit": function.__name__, "no": attempt, "reason": reason},
-                )
+                _count_repetition(function.__name__, attempt, error)
                 time.sleep(random.uniform(0, min(BACKOFF_MAX_SECONDS, 0.02 * 2**attempt)))
         raise AssertionError("unreachable")
 
     return unit
+
+
+def drop_lost_connection(error: Exception) -> None:
+    """After ``error``, close a connection that went away; the next statement opens a fresh one.
+
+    Django would keep it, dead, until the request or the task ends. Inside a transaction (of a
+    test) it must stay.
+    """
+    if is_lost(error) and not connection.in_atomic_block:
+        connection.close()
+
+
+def _count_repetition(unit: str, attempt: int, error: Exception) -> None:
+    reason = str(error_code(error) or "locked")
+    REPEATED.labels(unit, reason).inc()
+    logger.warning("unit_repeated", extra={"unit": unit, "no": attempt, "reason": reason})
 
 
 def sum_money(rows: models.QuerySet, field: str) -> Money:

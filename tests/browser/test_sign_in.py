@@ -118,9 +118,9 @@ def test_five_wrong_passwords_lock_and_say_how_long(desk, staff):
         desk.look(page, "locked")
         fill(page, desk, "reviewer")  # the right one is not looked at any more
         assert "已暂时锁定" in page.inner_text("[role=alert]")
-    assert AuditEvent.objects.filter(
-        object_id=str(person.pk), action="staff_locked_out"
-    ).count() == 1
+    assert (
+        AuditEvent.objects.filter(object_id=str(person.pk), action="staff_locked_out").count() == 1
+    )
     assert SignIn.objects.filter(outcome="locked").count() == 1
 
 
