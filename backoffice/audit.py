@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from django.conf import settings
 from django.db.transaction import atomic
 
+import backoffice.checks
 import balances.checks
 import config.checks
 import payments.checks
@@ -25,6 +26,7 @@ CHECKS: tuple[Check, ...] = (
     *payments.checks.CHECKS,
     *refunds.checks.CHECKS,
     *tcmpay.audit.checks.CHECKS,
+    *backoffice.checks.CHECKS,
 )
 
 
