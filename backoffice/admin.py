@@ -5,15 +5,15 @@ from typing import Any
 
 from django.contrib import admin
 from django.db.models import Q
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 
+from backoffice.situation import situation
+from backoffice.timeline import SOURCE_ROWS_MAX, Story, ledger_entries, timeline
 from balances.admin import entries_panel
-from balances.models import BalanceTransaction, RelatedType
 from payments.admin import OrderAdmin, callbacks_panel, transactions_panel
 from payments.admin_exceptions import ExceptionAdmin
 from payments.models import PaymentOrder
 from refunds.admin import refunds_panel
-from tcmpay.audit.admin import history_panel
 from tcmpay.common.admin import PANEL_ROWS_MAX, Panel
 
 __all__ = ["ExceptionAdmin", "OrderDeskAdmin"]
@@ -23,30 +23,32 @@ admin.site.unregister(PaymentOrder)
 
 @admin.register(PaymentOrder)
 class OrderDeskAdmin(OrderAdmin):
-    """Orders with their refunds, what they moved on balances, and everybody who acted."""
+    """Orders with their whole story: why they stand as they do, and everything that happened."""
+
+    change_form_outer_after_template = "admin/backoffice_story.html"
 
     def search_lookups(self, term: str) -> Iterable[Q]:
         return (*super().search_lookups(term), Q(refunds__refund_no=term.upper()))
 
     def panels(self, request: HttpRequest, row: PaymentOrder) -> list[Panel]:
-        attempts = list(row.transactions.order_by("initiated_at")[:PANEL_ROWS_MAX])
-        refunds = list(row.refunds.order_by("created_at")[:PANEL_ROWS_MAX])
-        told: list[tuple[str, object]] = [("order", row.pk)]
-        told += [("payment_transaction", attempt.pk) for attempt in attempts]
-        told += [("refund", refund.pk) for refund in refunds]
+        story = Story.of(row)
         return [
-            transactions_panel(attempts),
-            refunds_panel(refunds),
-            entries_panel(_entries(row, refunds)),
+            transactions_panel(story.attempts[:PANEL_ROWS_MAX]),
+            refunds_panel(story.refunds[:PANEL_ROWS_MAX]),
+            entries_panel(ledger_entries(story)[:PANEL_ROWS_MAX]),
             callbacks_panel(row),
-            history_panel(*told),
         ]
 
-
-def _entries(order: PaymentOrder, refunds: Iterable[Any]) -> Iterable[BalanceTransaction]:
-    """What the order and its refunds moved on the owner's balance."""
-    facts = Q(related_type=RelatedType.ORDER, related_id=order.pk)
-    keys = [refund.pk for refund in refunds]
-    if keys:
-        facts |= Q(related_type=RelatedType.REFUND, related_id__in=keys)
-    return BalanceTransaction.objects.filter(facts).order_by("created_at")[:PANEL_ROWS_MAX]
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        order = kwargs.get("obj")
+        if order is not None:
+            story = Story.of(order)
+            moments = timeline(story)
+            context |= {
+                "situation": situation(story),
+                "timeline": moments,
+                "timeline_is_cut": len(moments) >= SOURCE_ROWS_MAX,
+            }
+        return super().render_change_form(request, context, *args, **kwargs)

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from django.conf import settings
 from django.db.transaction import atomic
 
+import backoffice.checks
 import backoffice.checks_keys
 import balances.checks
 import config.checks
@@ -29,6 +30,7 @@ CHECKS: tuple[Check, ...] = (
     *refunds.checks.CHECKS,
     *backoffice.checks_keys.CHECKS,
     *tcmpay.audit.checks.CHECKS,
+    *backoffice.checks.CHECKS,
 )
 
 

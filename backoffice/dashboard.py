@@ -4,9 +4,9 @@ Every figure is a link to the list of exactly the rows that it counts.
 """
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
@@ -14,31 +14,46 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
+from backoffice.day_totals import Cell, Total, Totals, totals
+from backoffice.health import GatewayHealth, gateways_health
+from backoffice.models import TotalKind
 from backoffice.selectors import (
     COUNT_MAX,
-    METHODS,
-    Days,
-    Total,
     Waiting,
     days_back,
-    receipts_by_day,
+    orders_by_state,
     refund_queue_length,
-    refunds_by_day,
-    surplus_returned_by_day,
     waiting,
 )
-from payments.states import PaymentMethod
+from payments.selectors import service_names
+from payments.states import OrderStatus, PaymentMethod
 from tcmpay.common import clock
-from tcmpay.common.display import age_text
+from tcmpay.common.display import EMPTY, age_text
 from tcmpay.common.money import Money
 
-CHART_DAYS = 14
+CHART_DAYS = 30
+METHODS = (PaymentMethod.WECHAT, PaymentMethod.ALIPAY, PaymentMethod.BALANCE)
 COLOURS = {
     PaymentMethod.WECHAT: ("#16a34a", "#86efac"),
     PaymentMethod.ALIPAY: ("#2563eb", "#93c5fd"),
     PaymentMethod.BALANCE: ("#d97706", "#fcd34d"),
 }
 SEES = ("payments.view_paymentorder", "refunds.view_refund", "payments.view_paymentcallback")
+# A gateway gives money back within minutes; one that takes longer needs a look.
+REFUND_STUCK_AFTER = timedelta(hours=1)
+
+
+@dataclass(frozen=True)
+class Period:
+    """Business days from ``first`` to ``last``, both included (Asia/Shanghai)."""
+
+    code: str
+    name: str
+    first: date
+    last: date
+
+    def __contains__(self, cell: Cell) -> bool:
+        return self.first <= cell.day <= self.last
 
 
 @dataclass(frozen=True)
@@ -51,7 +66,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Line:
-    """One way of paying: what came in, what went back, and what is left of it."""
+    """What came in, what went back, and what is left of it, under one name."""
 
     name: str
     receipts: Figure
@@ -60,6 +75,26 @@ class Line:
     @property
     def net(self) -> Money:
         return self.receipts.total.amount - self.refunds.total.amount
+
+    @property
+    def is_empty(self) -> bool:
+        return not (self.receipts.total.count or self.refunds.total.count)
+
+
+@dataclass(frozen=True)
+class Card:
+    """One period's sums, and the way to its details."""
+
+    period: Period
+    line: Line
+    url: str
+    is_chosen: bool
+
+
+@dataclass(frozen=True)
+class Count:
+    number: int
+    url: str
 
 
 @dataclass(frozen=True)
@@ -77,6 +112,19 @@ class Task:
         return f"{self.count}+" if self.count >= COUNT_MAX else str(self.count)
 
 
+@dataclass(frozen=True)
+class Book:
+    """The sums that the page shows, read once."""
+
+    receipts: Totals
+    refunds: Totals
+    surplus: Totals
+
+    @classmethod
+    def of(cls, first: date, last: date) -> "Book":
+        return cls(*(totals(kind, first, last) for kind in TotalKind))
+
+
 def today(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     """What Unfold's first page shows (UNFOLD["DASHBOARD_CALLBACK"])."""
     context["title"] = _("今日")
@@ -84,17 +132,23 @@ def today(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
         return context
     day = clock.today()
     days = days_back(day, CHART_DAYS)
-    receipts, refunds = receipts_by_day(days[0], day), refunds_by_day(days[0], day)
+    periods = _periods(day)
+    chosen = next((one for one in periods if one.code == request.GET.get("period")), periods[0])
+    book = Book.of(min(days[0], *(one.first for one in periods)), day)
     return context | {
         "day": day,
-        "lines": [_line(method, day, receipts, refunds) for method in METHODS],
-        "total": _line(None, day, receipts, refunds),
-        "surplus": _surplus(day),
+        "cards": [_card(one, book, is_chosen=one is chosen) for one in periods],
+        "period": chosen,
+        "by_method": list(_by_method(chosen, book)),
+        "by_service": list(_by_service(chosen, book)),
+        "total": _line(chosen, book, _("合计")),
+        "surplus": _surplus(chosen, book),
+        "states": _states(day),
         "tasks": _tasks(request, waiting(days[0]), days[0]),
-        "chart": json.dumps(_chart(days, receipts, refunds)),
+        "health": [_health_line(one) for one in gateways_health()],
+        "chart": json.dumps(_chart(days, book)),
         "chart_options": json.dumps(CHART_OPTIONS),
         "chart_days": CHART_DAYS,
-        "period": _period(days, receipts, refunds),
     }
 
 
@@ -108,58 +162,147 @@ def queue_badge(request: HttpRequest) -> str:
 # --- figures ------------------------------------------------------------------------------------
 
 
-def _line(method: PaymentMethod | None, day: date, receipts: Days, refunds: Days) -> Line:
-    methods = METHODS if method is None else (method,)
+def _periods(day: date) -> list[Period]:
+    yesterday = day - timedelta(days=1)
+    return [
+        Period("today", _("今日"), day, day),
+        Period("yesterday", _("昨日"), yesterday, yesterday),
+        Period("month", _("本月"), day.replace(day=1), day),
+    ]
+
+
+def _card(period: Period, book: Book, *, is_chosen: bool) -> Card:
+    url = f"{reverse('admin:index')}?{urlencode({'period': period.code})}"
+    return Card(period, _line(period, book, period.name), url, is_chosen)
+
+
+def _by_method(period: Period, book: Book) -> Iterator[Line]:
+    for method in METHODS:
+        yield _line(period, book, str(method.label), method=method)
+
+
+def _by_service(period: Period, book: Book) -> Iterator[Line]:
+    """Services with business in the period, the largest receipts first."""
+    names = service_names()
+    cells = [cell for cell in (*book.receipts, *book.refunds) if cell in period]
+    lines = [
+        _line(period, book, names.get(code, code), service=code)
+        for code in {cell.service for cell in cells}
+    ]
+    yield from sorted(lines, key=lambda line: (-line.receipts.total.amount, line.name))
+
+
+def _line(period: Period, book: Book, name: str, **only: str) -> Line:
+    """``only``: one way of paying (``method``) or one service (``service``)."""
     return Line(
-        name=_("合计") if method is None else str(method.label),
-        receipts=Figure(_sum(receipts, [day], methods), orders_paid(day, day, method)),
-        refunds=Figure(_sum(refunds, [day], methods), refunds_done(day, day, method)),
+        name=name,
+        receipts=Figure(_sum(book.receipts, period, only), orders_paid(period, **only)),
+        refunds=Figure(_sum(book.refunds, period, only), refunds_done(period, **only)),
     )
 
 
-def _sum(totals: Days, days: Iterable[date], methods: Iterable[str]) -> Total:
-    wanted = tuple(methods)
-    return sum(
-        (totals.get((day, method), Total()) for day in days for method in wanted), start=Total()
+def _sum(found: Totals, period: Period, only: Mapping[str, str]) -> Total:
+    wanted = (
+        total
+        for cell, total in found.items()
+        if cell in period and all(getattr(cell, name) == value for name, value in only.items())
     )
+    return sum(wanted, start=Total())
 
 
-def _period(days: list[date], receipts: Days, refunds: Days) -> Line:
-    return Line(
-        name=_("近 %(number)d 天") % {"number": len(days)},
-        receipts=Figure(_sum(receipts, days, METHODS), orders_paid(days[0], days[-1], None)),
-        refunds=Figure(_sum(refunds, days, METHODS), refunds_done(days[0], days[-1], None)),
-    )
+def _surplus(period: Period, book: Book) -> Figure:
+    return Figure(_sum(book.surplus, period, {}), refunds_done(period, money="surplus"))
 
 
-def _surplus(day: date) -> Figure:
-    totals = surplus_returned_by_day(day, day)
-    return Figure(_sum(totals, [day], METHODS), refunds_done(day, day, None, money="surplus"))
+def _states(day: date) -> list[tuple[str, Count, Count]]:
+    """How the orders of today and of yesterday stand now."""
+    yesterday = day - timedelta(days=1)
+    found = orders_by_state(yesterday, day)
+    return [
+        (
+            str(status.label),
+            Count(found.get((day, status), 0), orders_created(day, status)),
+            Count(found.get((yesterday, status), 0), orders_created(yesterday, status)),
+        )
+        for status in OrderStatus
+    ]
 
 
-def orders_paid(first: date, last: date, method: str | None) -> str:
+def orders_paid(period: Period, *, method: str = "", service: str = "") -> str:
     """The list of the orders paid in a period."""
-    filters = {"paid_on_from": first, "paid_on_to": last}
-    return _list("payments_paymentorder", filters | _if(payment_method__exact=method))
+    filters = {"paid_on_from": period.first, "paid_on_to": period.last}
+    return _list(
+        "payments_paymentorder", filters | _if(payment_method__exact=method, service=service)
+    )
 
 
-def refunds_done(first: date, last: date, method: str | None, *, money: str = "applied") -> str:
+def orders_created(day: date, status: str) -> str:
+    filters = {"created_on_from": day, "created_on_to": day, "status__exact": status}
+    return _list("payments_paymentorder", filters)
+
+
+def refunds_done(
+    period: Period, *, method: str = "", service: str = "", money: str = "applied"
+) -> str:
     """The list of the refunds that were completed in a period."""
     filters = {
         "status__exact": "success",
-        "completed_on_from": first,
-        "completed_on_to": last,
+        "completed_on_from": period.first,
+        "completed_on_to": period.last,
         "money": money,
     }
-    return _list("refunds_refund", filters | _if(method=method))
+    return _list("refunds_refund", filters | _if(method=method, service=service))
 
 
-def _if(**filters: Any) -> dict[str, Any]:
-    return {name: str(value) for name, value in filters.items() if value is not None}
+def _if(**filters: str) -> dict[str, Any]:
+    return {name: value for name, value in filters.items() if value}
 
 
-def _list(page: str, filters: dict[str, Any]) -> str:
+def _list(page: str, filters: Mapping[str, Any]) -> str:
     return f"{reverse(f'admin:{page}_changelist')}?{urlencode(filters)}"
+
+
+# --- the gateways' health -----------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class HealthLine:
+    """One gateway's last hour, each figure with the list behind it."""
+
+    name: str
+    started: Count
+    paid: Count
+    success: str
+    seconds: str
+    unanswered: int
+    refused: Count
+
+
+def _health_line(health: GatewayHealth) -> HealthLine:
+    attempts = {
+        "payment_method__exact": health.method,
+        "transaction_type__exact": "payment",
+        "recent": "hour",
+    }
+    refused = {
+        "verdict__exact": "untrusted",
+        "payment_method__exact": health.method,
+        "recent": "hour",
+    }
+    page, percent, seconds = (
+        "payments_paymenttransaction",
+        health.success_percent,
+        health.seconds_to_pay,
+    )
+    return HealthLine(
+        name=str(health.method.label),
+        started=Count(health.started, _list(page, attempts)),
+        paid=Count(health.paid, _list(page, attempts | {"status__exact": "success"})),
+        success=EMPTY if percent is None else f"{percent}%",
+        seconds=EMPTY if seconds is None else _("%(number)d 秒") % {"number": round(seconds)},
+        unanswered=health.unanswered,
+        refused=Count(health.refused, _list("payments_paymentcallback", refused)),
+    )
 
 
 # --- what waits ---------------------------------------------------------------------------------
@@ -179,6 +322,10 @@ def _tasks(request: HttpRequest, found: Waiting, held_since: date) -> list[Task]
     return [make() for permission, make in tasks if request.user.has_perm(permission)]
 
 
+def _is_older(since: datetime | None, age: timedelta) -> bool:
+    return since is not None and clock.now() - since > age
+
+
 def _refund_task(found: Waiting) -> Task:
     oldest = found.oldest_refund
     return Task(
@@ -191,11 +338,15 @@ def _refund_task(found: Waiting) -> Task:
 
 
 def _processing_task(found: Waiting) -> Task:
+    is_stuck = _is_older(found.oldest_processing, REFUND_STUCK_AFTER)
     return Task(
         title=_("网关处理中的退款"),
         count=found.refunds_processing,
         url=_list("refunds_refund", {"status__exact": "processing"}),
-        note=_("结果会自动更新"),
+        note=_("最久已等 %(age)s，请核对") % {"age": age_text(found.oldest_processing)}
+        if is_stuck and found.oldest_processing
+        else _("结果会自动更新"),
+        is_urgent=is_stuck,
     )
 
 
@@ -289,19 +440,25 @@ CHART_OPTIONS = {
 }
 
 
-def _chart(days: list[date], receipts: Days, refunds: Days) -> dict[str, Any]:
+def _chart(days: list[date], book: Book) -> dict[str, Any]:
     """Two bars a day, receipts and refunds, each stacked by method. Amounts stay text."""
     datasets = []
-    for kind, totals, shade in ((_("收款"), receipts, 0), (_("退款"), refunds, 1)):
+    for kind, found, shade in ((_("收款"), book.receipts, 0), (_("退款"), book.refunds, 1)):
         for method in METHODS:
             datasets.append(
                 {
                     "label": f"{kind} · {method.label}",
                     "stack": str(shade),
                     "backgroundColor": COLOURS[method][shade],
-                    "data": [str(totals.get((day, method), Total()).amount) for day in days],
+                    "data": list(_by_day(days, found, method)),
                     "maxBarThickness": 14,
                     "borderRadius": 2,
                 }
             )
     return {"labels": [f"{day:%m-%d}" for day in days], "datasets": datasets}
+
+
+def _by_day(days: Iterable[date], found: Totals, method: str) -> Iterator[str]:
+    for day in days:
+        period = Period("", "", day, day)
+        yield str(_sum(found, period, {"method": method}).amount)

@@ -1,13 +1,11 @@
-"""What the back office reads across rooms: sums by business day and what waits for somebody."""
+"""What the back office reads across rooms: how orders stand and what waits for somebody."""
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from django.db import connection, models
-from django.db.models import Count, F, QuerySet, Sum
-from django.db.models.functions import Cast, Round
+from django.db.models import Count, QuerySet
 
 from balances.models import UserBalance
 from balances.selectors import unadopted_openings
@@ -18,76 +16,19 @@ from payments.models import (
     PaymentTransaction,
 )
 from payments.selectors import surplus_payments
-from payments.states import (
-    HELD_VERDICTS,
-    SURPLUS_DISPOSITIONS,
-    Disposition,
-    OrderStatus,
-    PaymentMethod,
-)
+from payments.states import HELD_VERDICTS, OrderStatus
 from refunds.models import Refund
 from refunds.states import RefundStatus
 from tcmpay.common import clock
-from tcmpay.common.money import ZERO, Money, fen_to_yuan
 
 COUNT_MAX = 10_000
-METHODS = (PaymentMethod.WECHAT, PaymentMethod.ALIPAY, PaymentMethod.BALANCE)
 
 
-@dataclass(frozen=True, slots=True)
-class Total:
-    """How many, and how much together (yuan)."""
-
-    count: int = 0
-    amount: Money = ZERO
-
-    def __add__(self, other: "Total") -> "Total":
-        return Total(self.count + other.count, self.amount + other.amount)
-
-
-Days = dict[tuple[date, str], Total]
-
-
-def receipts_by_day(first: date, last: date) -> Days:
-    """Orders paid on each business day, by method; also those refunded later."""
-    orders = PaymentOrder.objects.filter(paid_on__gte=first, paid_on__lte=last)
-    return _totals(orders, day="paid_on", method="payment_method", amount="amount")
-
-
-def refunds_by_day(first: date, last: date) -> Days:
-    """What went back of orders' payments on each business day, by the way it came."""
-    return _refunds(first, last, transaction__disposition=Disposition.APPLIED)
-
-
-def surplus_returned_by_day(first: date, last: date) -> Days:
-    """What came late or twice and went back: in no other figure."""
-    return _refunds(first, last, transaction__disposition__in=SURPLUS_DISPOSITIONS)
-
-
-def _refunds(first: date, last: date, **which: Any) -> Days:
-    refunds = Refund.objects.filter(
-        status=RefundStatus.SUCCESS, completed_on__gte=first, completed_on__lte=last, **which
-    )
-    return _totals(
-        refunds,
-        day="completed_on",
-        method="transaction__payment_method",
-        amount="refund_amount",
-    )
-
-
-def _totals(rows: QuerySet[Any], *, day: str, method: str, amount: str) -> Days:
-    """Sums by day and method in one query, exact on every database."""
-    expression, to_money = _exact_sum(amount)
-    groups = rows.order_by().values_list(day, method).annotate(rows=Count("pk"), total=expression)
-    return {(on, way or ""): Total(count, to_money(total)) for on, way, count, total in groups}
-
-
-def _exact_sum(field: str) -> tuple[models.Aggregate, Callable[[Any], Money]]:
-    """SQLite keeps decimals as floating point: there the rounded fen are summed as integers."""
-    if connection.vendor == "sqlite":
-        return Sum(Cast(Round(F(field) * 100), models.BigIntegerField())), fen_to_yuan
-    return Sum(field), Money
+def orders_by_state(first: date, last: date) -> Mapping[tuple[date, str], int]:
+    """How many orders were created on each business day, by the state that they are in now."""
+    orders = PaymentOrder.objects.filter(created_on__gte=first, created_on__lte=last)
+    groups = orders.order_by().values_list("created_on", "status").annotate(rows=Count("pk"))
+    return {(day, status): count for day, status, count in groups}
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +39,7 @@ class Waiting:
     refunds: int
     oldest_refund: datetime | None
     refunds_processing: int
+    oldest_processing: datetime | None
     refunds_failed: int
     cases: int
     callbacks_held: int
@@ -108,18 +50,23 @@ class Waiting:
 def waiting(held_since: date) -> Waiting:
     """What waits now; callbacks held for staff are those received since ``held_since``."""
     queue = Refund.objects.filter(status=RefundStatus.PENDING)
-    oldest = queue.order_by("created_at").values_list("created_at", flat=True).first()
+    processing = Refund.objects.filter(status=RefundStatus.PROCESSING)
     return Waiting(
         orders=bounded_count(PaymentOrder.objects.filter(status=OrderStatus.PENDING)),
         refunds=bounded_count(queue),
-        oldest_refund=oldest,
-        refunds_processing=bounded_count(Refund.objects.filter(status=RefundStatus.PROCESSING)),
+        oldest_refund=_oldest(queue),
+        refunds_processing=bounded_count(processing),
+        oldest_processing=_oldest(processing),
         refunds_failed=bounded_count(Refund.objects.filter(status=RefundStatus.FAILED)),
         cases=bounded_count(PaymentException.objects.filter(closed_at=None)),
         callbacks_held=bounded_count(callbacks_held(held_since)),
         surplus_held=bounded_count(surplus_held()),
         openings=bounded_count(openings()),
     )
+
+
+def _oldest(refunds: QuerySet[Refund]) -> datetime | None:
+    return refunds.order_by("created_at").values_list("created_at", flat=True).first()
 
 
 def callbacks_held(since: date) -> QuerySet[PaymentCallback]:

@@ -1,26 +1,33 @@
 """Orders, attempts to pay and callbacks for reading; the back office adds other rooms' rows."""
 
-import json
 from collections.abc import Iterable
 from typing import Any
 
 from django.contrib import admin
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
-from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 from unfold.contrib.filters.admin import (
     BooleanRadioFilter,
     ChoicesDropdownFilter,
-    DropdownFilter,
 )
 
 from config.models import PriceConfig
-from payments.models import PaymentCallback, PaymentOrder, PaymentTransaction
-from payments.selectors import surplus_payments
+from payments.admin_filters import (
+    CallbackMethodFilter,
+    HeldFilter,
+    RecentFilter,
+    ServiceFilter,
+    SurplusFilter,
+)
+from payments.admin_messages import body_fields, message_text
+from payments.models import (
+    PaymentCallback,
+    PaymentCallbackBody,
+    PaymentOrder,
+    PaymentTransaction,
+)
 from payments.states import (
-    HELD_VERDICTS,
-    SURPLUS_DISPOSITIONS,
     Disposition,
     OrderStatus,
     OrderType,
@@ -73,7 +80,7 @@ DISPOSITION_TONES = {
     Disposition.LATE: BAD,
     Disposition.SECOND: BAD,
 }
-VERDICT_TONES = {
+VERDICT_TONES: dict[str, str] = {
     Verdict.APPLIED: GOOD,
     Verdict.REPEAT: NEUTRAL,
     Verdict.LATE: BAD,
@@ -116,71 +123,9 @@ audited(
     },
 )
 
-# What the gateways' messages may hold of a person, or what would let somebody pay or sign.
-HIDDEN_KEYS = frozenset(
-    {
-        "openid", "sp_openid", "sub_openid", "payer", "buyer_id", "buyer_logon_id",
-        "buyer_open_id", "buyer_user_id", "sign", "signature", "paysign", "prepay_id", "package",
-        "code_url", "qr_code", "h5_url", "payment_url", "order_string", "body", "nonce_str",
-        "noncestr", "ciphertext", "client_ip", "payer_client_ip", "user_received_account",
-        "bank_account",
-    }
-)  # fmt: skip
-HIDDEN = "＊＊＊"
-
-
-def masked(value: Any) -> Any:
-    """``value`` as a gateway sent it, without what identifies a payer or could be used."""
-    if isinstance(value, dict):
-        return {
-            key: HIDDEN if str(key).lower() in HIDDEN_KEYS and inner else masked(inner)
-            for key, inner in value.items()
-        }
-    if isinstance(value, list):
-        return [masked(inner) for inner in value]
-    return value
-
-
-def message_text(value: Any) -> str:
-    """A gateway's message for reading, masked."""
-    if not value:
-        return EMPTY
-    text = json.dumps(masked(value), ensure_ascii=False, indent=2, default=str)
-    return format_html('<pre class="tcm-json">{}</pre>', text)
-
 
 def method_text(code: str | None) -> str:
     return str(dict(PaymentMethod.choices).get(code or "", code or EMPTY))
-
-
-class SurplusFilter(DropdownFilter):
-    """Payments whose money is not ours: late or second; all, or those not given back yet."""
-
-    title = _("多收款项")
-    parameter_name = "surplus"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
-        return [("open", _("尚未退回")), ("all", _("全部"))]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
-        if self.value() == "open":
-            return queryset.filter(pk__in=surplus_payments().order_by().values("pk"))
-        if self.value() == "all":
-            return queryset.filter(disposition__in=SURPLUS_DISPOSITIONS)
-        return queryset
-
-
-class HeldFilter(DropdownFilter):
-    """Verified callbacks that staff have to look at."""
-
-    title = _("待人工核对")
-    parameter_name = "held"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
-        return [("yes", _("金额不符、信息不符或订单不存在"))]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
-        return queryset.filter(verdict__in=HELD_VERDICTS) if self.value() == "yes" else queryset
 
 
 @admin.register(PaymentOrder)
@@ -202,6 +147,7 @@ class OrderAdmin(ReadOnlyAdmin):
         ("status", ChoicesDropdownFilter),
         ("payment_method", ChoicesDropdownFilter),
         ("order_type", ChoicesDropdownFilter),
+        ServiceFilter,
         ("created_on", DayRangeFilter),
         ("paid_on", DayRangeFilter),
     )
@@ -348,6 +294,16 @@ def callbacks_panel(order: PaymentOrder) -> Panel:
     return Panel(_("网关通知"), headers, rows, empty=_("没有收到过网关通知。"))
 
 
+MESSAGES_PERMISSION = "payments.view_messages"
+MESSAGES_SECTION: Any = (
+    _("网关报文"),
+    {
+        "classes": ("collapse",),
+        "fields": ("request_shown", "response_shown", "callback_shown"),
+    },
+)
+
+
 @admin.register(PaymentTransaction)
 class TransactionAdmin(ReadOnlyAdmin):
     """Attempts to pay and refunds carried out, with the gateways' messages."""
@@ -371,6 +327,7 @@ class TransactionAdmin(ReadOnlyAdmin):
         ("payment_method", ChoicesDropdownFilter),
         ("disposition", ChoicesDropdownFilter),
         SurplusFilter,
+        RecentFilter,
         ("is_mock", BooleanRadioFilter),
         ("initiated_at", DayRangeFilter),
     )
@@ -394,17 +351,9 @@ class TransactionAdmin(ReadOnlyAdmin):
         ),
         (
             _("网关往来"),
-            {
-                "classes": ("collapse",),
-                "fields": (
-                    ("expires", "next_check"),
-                    ("checks", "close_owed"),
-                    "request_shown",
-                    "response_shown",
-                    "callback_shown",
-                ),
-            },
+            {"fields": (("expires", "next_check"), ("checks", "close_owed"))},
         ),
+        MESSAGES_SECTION,
     )
 
     number_shown = number("transaction_no", _("流水号"))
@@ -423,6 +372,13 @@ class TransactionAdmin(ReadOnlyAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[PaymentTransaction]:
         return super().get_queryset(request).defer(*MESSAGES)
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        """The gateways' own words are for those who may read them; masked even then."""
+        sections = super().get_fieldsets(request, obj)
+        if request.user.has_perm(MESSAGES_PERMISSION):
+            return sections
+        return tuple(section for section in sections if section is not MESSAGES_SECTION)
 
     def search_lookups(self, term: str) -> Iterable[Q]:
         methods = PaymentMethod.values
@@ -478,9 +434,12 @@ class TransactionAdmin(ReadOnlyAdmin):
         return [history_panel(("payment_transaction", row.pk))]
 
 
+BODY_SECTION: Any = (_("报文"), {"classes": ("collapse",), "fields": ("body_shown",)})
+
+
 @admin.register(PaymentCallback)
 class CallbackAdmin(ReadOnlyAdmin):
-    """Callbacks as they came in, and what was made of each. Bodies are not shown."""
+    """Callbacks as they came in, and what was made of each; their bodies for those who may."""
 
     search_help_text = _("商户订单号、网关交易号、流水号或请求编号")
     list_select_related = ("transaction", "transaction__order")
@@ -497,6 +456,8 @@ class CallbackAdmin(ReadOnlyAdmin):
     list_filter = (
         ("verdict", ChoicesDropdownFilter),
         HeldFilter,
+        RecentFilter,
+        CallbackMethodFilter,
         ("received_at", DayRangeFilter),
         ("is_mock", BooleanRadioFilter),
     )
@@ -524,6 +485,7 @@ class CallbackAdmin(ReadOnlyAdmin):
                 )
             },
         ),
+        BODY_SECTION,
     )
 
     received = moment("received_at", _("收到时间"))
@@ -550,6 +512,17 @@ class CallbackAdmin(ReadOnlyAdmin):
             Q(transaction__order__order_no=term.upper()),
             Q(external_transaction_id=term),
         )
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        sections = super().get_fieldsets(request, obj)
+        if request.user.has_perm(MESSAGES_PERMISSION):
+            return sections
+        return tuple(section for section in sections if section is not BODY_SECTION)
+
+    @admin.display(description=_("报文"))
+    def body_shown(self, callback: PaymentCallback) -> str:
+        kept = PaymentCallbackBody.objects.filter(pk=callback.pk).first()
+        return message_text(body_fields(kept.body)) if kept else EMPTY
 
     @admin.display(description=_("支付方式"))
     def method(self, callback: PaymentCallback) -> str:

@@ -7,6 +7,8 @@ from django.utils.translation import gettext_lazy as _
 from payments.states import (
     Disposition,
     ExceptionKind,
+    ExchangeKind,
+    ExchangeOutcome,
     OrderStatus,
     OrderType,
     PaymentMethod,
@@ -97,7 +99,10 @@ class PaymentOrder(models.Model):
             models.Index(fields=("created_at", "id"), name="order_created"),
             models.Index(fields=("status", "expire_time"), name="order_status_expire"),
             models.Index(fields=("created_on", "status", "amount"), name="order_day"),
-            models.Index(fields=("paid_on", "payment_method", "amount"), name="order_paid_day"),
+            models.Index(
+                fields=("paid_on", "payment_method", "order_type", "service_type", "amount"),
+                name="order_paid_day_service",
+            ),
         )
 
     def __str__(self) -> str:
@@ -180,6 +185,7 @@ class PaymentTransaction(models.Model):
         db_table = "payment_transactions"
         verbose_name = _("支付流水")
         verbose_name_plural = _("支付流水")
+        permissions = (("view_messages", _("可以查看网关报文原文")),)
         constraints = (
             models.UniqueConstraint(
                 fields=("payment_method", "out_trade_no"),
@@ -276,6 +282,52 @@ class PaymentCallback(models.Model):
 
     def __str__(self) -> str:
         return f"{self.payment_method} {self.out_trade_no} {self.verdict}"
+
+
+class GatewayExchange(models.Model):
+    """One call to a gateway about one attempt or refund, and what came of it. Insert only.
+
+    A log for people: what the money follows is the attempt's and the refund's own row.
+    """
+
+    id = id_field()
+    transaction = models.ForeignKey(
+        PaymentTransaction,
+        on_delete=models.PROTECT,
+        related_name="exchanges",
+        # Without a foreign key in the database a line of this log waits for no payment's lock.
+        db_constraint=False,
+        verbose_name=_("支付流水"),
+    )
+    refund_id = UUIDTextField(_("退款"), null=True, blank=True)
+    kind = models.CharField(_("内容"), max_length=16, choices=ExchangeKind)
+    outcome = models.CharField(_("结果"), max_length=16, choices=ExchangeOutcome)
+    # What the gateway said, in one word (paid, not_found, processing, …), or its error code.
+    answer = models.CharField(_("答复"), max_length=64, blank=True, default="")
+    message = models.CharField(_("说明"), max_length=300, blank=True, default="")
+    asked_at = models.DateTimeField(_("时间"), db_default=UtcNow())
+    took_ms = models.PositiveIntegerField(_("耗时（毫秒）"), default=0)
+    request_id = models.CharField(_("请求编号"), max_length=64, blank=True, default="")
+
+    class Meta:
+        db_table = "payment_exchanges"
+        verbose_name = _("网关往来")
+        verbose_name_plural = _("网关往来")
+        constraints = (
+            models.CheckConstraint(
+                condition=Q(kind__in=ExchangeKind.values), name="exchange_kind_known"
+            ),
+            models.CheckConstraint(
+                condition=Q(outcome__in=ExchangeOutcome.values), name="exchange_outcome_known"
+            ),
+        )
+        indexes = (
+            models.Index(fields=("transaction", "asked_at"), name="exchange_transaction"),
+            models.Index(fields=("asked_at",), name="exchange_asked"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.outcome} {self.answer}"
 
 
 class PaymentException(models.Model):

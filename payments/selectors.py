@@ -1,21 +1,26 @@
 """Reading orders and payments."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db.models import F, QuerySet
+from django.db.models import F, Q, QuerySet
 
+from config.models import PriceConfig
 from payments.models import PaymentOrder, PaymentTransaction
 from payments.states import (
     PAID_STATUSES,
     SURPLUS_DISPOSITIONS,
+    OrderType,
     TransactionStatus,
     TransactionType,
 )
 from tcmpay.common.db import sum_money
+from tcmpay.common.ids import first_id_at
 from tcmpay.common.money import Money
+
+CLOCKS_APART_MAX = timedelta(minutes=10)
 
 
 def orders_list(
@@ -60,6 +65,29 @@ def shown_code(order_id: UUID) -> str:
         .first()
     )
     return str(((attempt.response_data if attempt else None) or {}).get("qr_code") or "")
+
+
+def begun_since(moment: datetime) -> Q:
+    """Attempts begun since ``moment``, found by their key: it grows with time."""
+    # Hosts' clocks make the keys, the database's clock the moments.
+    return Q(pk__gte=first_id_at(moment - CLOCKS_APART_MAX), initiated_at__gte=moment)
+
+
+def in_service(code: str, order: str = "") -> Q:
+    """Orders of a service: by its code, or by the order's type where no service was named.
+
+    ``order`` is the way from the row to its order, ending in ``__``.
+    """
+    return Q(**{f"{order}service_type": code}) | Q(
+        **{f"{order}service_type": "", f"{order}order_type": code}
+    )
+
+
+def service_names() -> dict[str, str]:
+    """What services are called, by their code: as in the price list, else by the order's type."""
+    newest = PriceConfig.objects.order_by("effective_date")
+    names = {str(code): str(name) for code, name in OrderType.choices}
+    return names | dict(newest.values_list("service_type", "service_name"))
 
 
 def surplus_payments() -> QuerySet[PaymentTransaction]:

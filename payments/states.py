@@ -94,6 +94,25 @@ class Verdict(models.TextChoices):
     UNTRUSTED = "untrusted", _("验证失败")
 
 
+class ExchangeKind(models.TextChoices):
+    """What we asked a gateway for."""
+
+    CREATE = "create", _("下单")
+    QUERY = "query", _("查询支付结果")
+    CLOSE = "close", _("关闭交易")
+    REFUND = "refund", _("请求退款")
+    QUERY_REFUND = "query_refund", _("查询退款结果")
+
+
+class ExchangeOutcome(models.TextChoices):
+    """How a gateway answered, or that it did not."""
+
+    ANSWERED = "answered", _("已答复")
+    REJECTED = "rejected", _("已拒绝")
+    UNKNOWN = "unknown", _("结果未知")
+    UNTRUSTED = "untrusted", _("答复不可信")
+
+
 class ExceptionKind(models.TextChoices):
     """Why a person has to look at money."""
 

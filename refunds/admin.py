@@ -12,7 +12,9 @@ from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, DropdownFilter
 
-from payments.admin import ORDER_PAGE, TRANSACTION_PAGE, message_text, method_text
+from payments.admin import ORDER_PAGE, TRANSACTION_PAGE, method_text
+from payments.admin_filters import ServiceFilter
+from payments.admin_messages import message_text
 from payments.states import SURPLUS_DISPOSITIONS, Disposition, PaymentMethod
 from refunds.admin_review import REVIEW_PERMISSION, money_place, retry_view, review_view
 from refunds.models import Refund, RefundApproval
@@ -102,6 +104,10 @@ class MethodFilter(DropdownFilter):
         return queryset.filter(transaction__payment_method=self.value())
 
 
+class RefundServiceFilter(ServiceFilter):
+    order = "order__"
+
+
 def refunds_panel(refunds: Iterable[Refund], title: Any = "") -> Panel:
     """Refunds of one order or one payer."""
     shown = list(refunds)
@@ -161,6 +167,7 @@ class RefundAdmin(ReadOnlyAdmin):
         ("status", ChoicesDropdownFilter),
         MethodFilter,
         MoneyBackFilter,
+        RefundServiceFilter,
         ("cause", ChoicesDropdownFilter),
         ("created_at", DayRangeFilter),
         ("completed_on", DayRangeFilter),

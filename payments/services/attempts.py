@@ -28,6 +28,7 @@ from payments.errors import (
     UnsupportedMethod,
 )
 from payments.models import PaymentOrder, PaymentTransaction
+from payments.services.exchanges import Question, ask
 from payments.services.orders import order_lock
 from payments.services.settlement import (
     attempt_fail,
@@ -36,6 +37,7 @@ from payments.services.settlement import (
 )
 from payments.states import (
     Disposition,
+    ExchangeKind,
     OrderStatus,
     PaymentMethod,
     TransactionStatus,
@@ -268,7 +270,11 @@ def payment_subject(order: PaymentOrder) -> str:
 def _start_at_gateway(actor: Actor, command: PayCommand, attempt: PaymentTransaction) -> PayResult:
     """Phases two and three: register the attempt, keep the answer."""
     try:
-        start = channel_of(attempt).create_payment((attempt.request_data or {})["prepared"])
+        prepared = (attempt.request_data or {})["prepared"]
+        start = ask(
+            Question(ExchangeKind.CREATE, attempt),
+            lambda: channel_of(attempt).create_payment(prepared),
+        )
     except GatewayRejected as error:
         _after_refusal(attempt, error)
         raise GatewayRefused(code=error.code) from error
@@ -361,7 +367,10 @@ def attempt_close(attempt: PaymentTransaction) -> None:
     """
     if attempt_check(attempt.id) in {TradeState.PAID, TradeState.CLOSED}:
         return
-    closed = channel_of(attempt).close_payment(attempt.out_trade_no or "")
+    number = attempt.out_trade_no or ""
+    closed = ask(
+        Question(ExchangeKind.CLOSE, attempt), lambda: channel_of(attempt).close_payment(number)
+    )
     if closed is CloseState.ALREADY_PAID:
         attempt_check(attempt.id)
     elif closed is CloseState.NOT_FOUND and _may_still_be_opened(attempt):
@@ -376,7 +385,10 @@ def attempt_check(attempt_id: UUID) -> TradeState:
     Raises GatewayUnknown, GatewayUntrusted, GatewayRejected.
     """
     attempt = PaymentTransaction.objects.get(id=attempt_id)
-    report = channel_of(attempt).query_payment(attempt.out_trade_no or "")
+    number = attempt.out_trade_no or ""
+    report = ask(
+        Question(ExchangeKind.QUERY, attempt), lambda: channel_of(attempt).query_payment(number)
+    )
     if report.state in {TradeState.PAID, TradeState.CLOSED}:
         trade_report_apply(method=attempt.payment_method, report=report, is_mock=attempt.is_mock)
     return report.state

@@ -13,6 +13,7 @@ from gateways.interface import RefundReport, RefundRequest, RefundState
 from payments.channels import refund_channel_of
 from payments.models import PaymentOrder, PaymentTransaction
 from payments.services.exceptions import exception_open, exception_settle
+from payments.services.exchanges import Question, ask
 from payments.services.orders import order_refunds_changed
 from payments.services.refund_money import (
     RefundExceedsPayment,
@@ -23,7 +24,7 @@ from payments.services.refund_money import (
     refund_transaction_fail,
     refund_transaction_succeed,
 )
-from payments.states import Disposition, ExceptionKind
+from payments.states import Disposition, ExceptionKind, ExchangeKind
 from refunds.errors import RefundExceedsPaid, RefundNotRetryable
 from refunds.limits import LIMITS
 from refunds.models import Refund
@@ -69,11 +70,11 @@ def refund_send_to_gateway(refund_id: UUID) -> None:
 
 def refund_submit(*, refund_id: UUID) -> None:
     """Ask the gateway for a processing refund, or how it stands; safe to call again any time."""
-    request = _begin_submission(refund_id)
-    if request is None:
+    begun = _begin_submission(refund_id)
+    if begun is None:
         return
-    refund, payment = request
-    ask = RefundRequest(
+    refund, payment = begun
+    request = RefundRequest(
         out_trade_no=payment.out_trade_no or "",
         transaction_id=payment.trade_no or "",
         out_refund_no=gateway_refund_no(refund),
@@ -82,10 +83,7 @@ def refund_submit(*, refund_id: UUID) -> None:
         reason=_("诊疗服务退款"),
     )
     try:
-        gateway = refund_channel_of(payment)
-        report = gateway.refund(ask) if _is_unsent(refund) else gateway.query_refund(ask)
-        if report.state is RefundState.NOT_FOUND:
-            report = gateway.refund(ask)
+        report = _send_or_ask(refund, payment, request)
     except GatewayRejected as error:
         _after_refusal(refund_id, error)
     except (GatewayUnknown, GatewayUntrusted) as error:
@@ -93,6 +91,23 @@ def refund_submit(*, refund_id: UUID) -> None:
         _keep_in_doubt(refund_id, error.code or "UNKNOWN", str(error))
     else:
         refund_report_apply(refund_id=refund_id, report=report)
+
+
+def _send_or_ask(
+    refund: Refund, payment: PaymentTransaction, request: RefundRequest
+) -> RefundReport:
+    """Send a refund the first time; later ask how it stands, and send it if it never arrived."""
+    if not _is_unsent(refund):
+        report = ask(
+            Question(ExchangeKind.QUERY_REFUND, payment, refund.id),
+            lambda: refund_channel_of(payment).query_refund(request),
+        )
+        if report.state is not RefundState.NOT_FOUND:
+            return report
+    return ask(
+        Question(ExchangeKind.REFUND, payment, refund.id),
+        lambda: refund_channel_of(payment).refund(request),
+    )
 
 
 def gateway_refund_no(refund: Refund) -> str:

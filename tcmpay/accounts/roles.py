@@ -44,6 +44,7 @@ SEE_MONEY = frozenset(
 REVIEW = frozenset({"refunds.review_refund", "payments.close_exception"})
 ADMINISTER = frozenset(
     {
+        "payments.view_messages",
         "config.add_priceconfig",
         "config.change_priceconfig",
         "config.view_paymentconfig",

@@ -31,6 +31,12 @@ def new_id() -> uuid.UUID:
     return uuid.UUID(int=uuid6.uuid7().int)
 
 
+def first_id_at(moment: datetime) -> uuid.UUID:
+    """The smallest id that new_id can make at ``moment`` (RFC 9562: milliseconds come first)."""
+    milliseconds = int(moment.timestamp() * 1000)
+    return uuid.UUID(int=milliseconds << 80 | 0x7 << 76 | 0b10 << 62)
+
+
 def new_number(prefix: str, moment: datetime) -> str:
     """``ORD``, ``TXN`` or ``RFD`` + local time + a random suffix: 27 characters of [0-9A-Z]."""
     local = moment.astimezone(SHANGHAI)

@@ -1,0 +1,141 @@
+"""Sums by business day, way of paying and service: from the kept totals where a day has them,
+from the rows themselves where not (today, and days that were never totalled)."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date, timedelta
+from itertools import pairwise
+from typing import Any
+
+from django.db import connections, models
+from django.db.models import Count, F, QuerySet, Sum
+from django.db.models.functions import Cast, Round
+
+from backoffice.models import DayTotal, TotalKind, TotalledDay
+from payments.models import PaymentOrder
+from payments.states import SURPLUS_DISPOSITIONS, Disposition
+from refunds.models import Refund
+from refunds.states import RefundStatus
+from tcmpay.common.money import ZERO, Money, fen_to_yuan
+
+ONE_DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Total:
+    """How many, and how much together (yuan)."""
+
+    count: int = 0
+    amount: Money = ZERO
+
+    def __add__(self, other: "Total") -> "Total":
+        return Total(self.count + other.count, self.amount + other.amount)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Cell:
+    """One business day (Asia/Shanghai), one way of paying, one service."""
+
+    day: date
+    method: str
+    service: str
+
+
+Totals = dict[Cell, Total]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a kind of total comes from: its rows, and how their columns are called."""
+
+    rows: Callable[[str], QuerySet[Any]]
+    day: str
+    method: str
+    order: str  # the way from a row to its order, ending in "__"; "" where the row is the order
+    amount: str
+
+
+def _orders(using: str) -> QuerySet[Any]:
+    """Paid orders, also those refunded later."""
+    return PaymentOrder.objects.using(using).all()
+
+
+def _refunds(using: str) -> QuerySet[Any]:
+    """What went back of orders' payments."""
+    done = Refund.objects.using(using).filter(status=RefundStatus.SUCCESS)
+    return done.filter(transaction__disposition=Disposition.APPLIED)
+
+
+def _surplus(using: str) -> QuerySet[Any]:
+    """What came late or twice and went back: in no other figure."""
+    done = Refund.objects.using(using).filter(status=RefundStatus.SUCCESS)
+    return done.filter(transaction__disposition__in=SURPLUS_DISPOSITIONS)
+
+
+_REFUND = {
+    "day": "completed_on",
+    "method": "transaction__payment_method",
+    "order": "order__",
+    "amount": "refund_amount",
+}
+SOURCES: Mapping[TotalKind, Source] = {
+    TotalKind.RECEIPTS: Source(_orders, "paid_on", "payment_method", "", "amount"),
+    TotalKind.REFUNDS: Source(_refunds, **_REFUND),
+    TotalKind.SURPLUS: Source(_surplus, **_REFUND),
+}
+
+
+def totals(kind: TotalKind, first: date, last: date) -> Totals:
+    """The sums of every day from ``first`` to ``last``, both included."""
+    kept_days = set(
+        TotalledDay.objects.filter(day__gte=first, day__lte=last).values_list("day", flat=True)
+    )
+    found = _kept(kind, first, last) if kept_days else {}
+    for start, end in _gaps(first, last, kept_days):
+        found |= counted(kind, start, end)
+    return found
+
+
+def counted(kind: TotalKind, first: date, last: date, *, using: str = "default") -> Totals:
+    """The sums from the rows themselves, exact on every database."""
+    source = SOURCES[kind]
+    expression, to_money = _exact_sum(source.amount, using)
+    rows = source.rows(using).filter(**{f"{source.day}__gte": first, f"{source.day}__lte": last})
+    names = (
+        source.day, source.method, f"{source.order}order_type", f"{source.order}service_type",
+    )  # fmt: skip
+    groups = rows.order_by().values_list(*names).annotate(rows=Count("pk"), total=expression)
+    found: Totals = {}
+    for day, method, order_type, service_type, count, amount in groups:
+        cell = Cell(day, method or "", service_type or order_type)
+        found[cell] = found.get(cell, Total()) + Total(count, to_money(amount))
+    return found
+
+
+def kept(kind: TotalKind, day: date, *, using: str = "default") -> Totals:
+    """The kept sums of one day."""
+    return _kept(kind, day, day, using=using)
+
+
+def _kept(kind: TotalKind, first: date, last: date, *, using: str = "default") -> Totals:
+    rows = DayTotal.objects.using(using).filter(kind=kind, day__gte=first, day__lte=last)
+    names = ("day", "payment_method", "service", "number", "amount")
+    return {
+        Cell(day, method, service): Total(number, amount)
+        for day, method, service, number, amount in rows.values_list(*names)
+    }
+
+
+def _gaps(first: date, last: date, days: Iterable[date]) -> Iterator[tuple[date, date]]:
+    """The stretches of ``first`` to ``last`` that lie between ``days``."""
+    edges = [first - ONE_DAY, *sorted(days), last + ONE_DAY]
+    for before, after in pairwise(edges):
+        if after - before > ONE_DAY:
+            yield before + ONE_DAY, after - ONE_DAY
+
+
+def _exact_sum(field: str, using: str) -> tuple[models.Aggregate, Callable[[Any], Money]]:
+    """SQLite keeps decimals as floating point: there the rounded fen are summed as integers."""
+    if connections[using].vendor == "sqlite":
+        return Sum(Cast(Round(F(field) * 100), models.BigIntegerField())), fen_to_yuan
+    return Sum(field), Money

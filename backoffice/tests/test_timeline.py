@@ -1,0 +1,147 @@
+"""An order's story: everything is told once, in words, in order; and why it stands as it does."""
+
+import uuid
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+from django.utils.html import strip_tags
+
+from backoffice.situation import situation
+from backoffice.timeline import Story, timeline
+from balances.services import balance_top_up
+from gateways.errors import GatewayUnknown
+from gateways.interface import TradeReport, TradeState
+from gateways.mock import MockGateway
+from payments.models import GatewayExchange, PaymentTransaction
+from payments.services.attempts import PayCommand, attempt_check, pay
+from payments.services.endings import order_cancel
+from payments.services.orders import OrderCommand, order_create
+from payments.services.settlement import trade_report_apply
+from refunds.services.requests import refund_request, refund_review
+from tcmpay.common import clock
+from tcmpay.common.actor import SYSTEM, Actor, Role
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def owner(settings) -> Actor:
+    settings.MOCK_CALLBACKS = True
+    return Actor(uuid.uuid4(), Role.PATIENT)
+
+
+@pytest.fixture
+def order(owner):
+    return order_create(
+        actor=owner,
+        command=OrderCommand(user_id=owner.id, order_type="consultation", amount=Decimal("30.00")),
+    )
+
+
+def told(order) -> list[str]:
+    order.refresh_from_db()
+    return [strip_tags(moment.what) for moment in timeline(Story.of(order))]
+
+
+def why(order) -> str:
+    order.refresh_from_db()
+    return situation(Story.of(order)).why
+
+
+def following(order) -> str:
+    order.refresh_from_db()
+    return " ".join(situation(Story.of(order)).next_steps)
+
+
+def start(owner, order, method="wechat") -> PaymentTransaction:
+    pay(actor=owner, command=PayCommand(order_id=order.id, payment_method=method))
+    return PaymentTransaction.objects.get(order=order, payment_method=method)
+
+
+def paid(attempt: PaymentTransaction) -> TradeReport:
+    return TradeReport(attempt.out_trade_no, TradeState.PAID, "T1", attempt.amount)
+
+
+def test_a_new_order_waits_for_its_payer(order):
+    assert told(order) == ["创建订单，应付 30.00 元"]
+    assert "还没有发起支付" in why(order)
+    assert "自动过期" in following(order)
+
+
+def test_a_call_to_a_gateway_is_told_with_its_answer(owner, order):
+    attempt = start(owner, order)
+    attempt_check(attempt.id)
+    story = told(order)
+    assert story[1].startswith("发起微信支付 30.00 元，商户订单号 ORD")
+    assert story[2:] == ["向微信支付下单：已答复", "向微信支付查询支付结果：尚未支付"]
+    assert "网关还没有确认收款" in why(order)
+    assert "系统会在" in following(order)
+
+
+def test_a_gateway_that_gave_no_answer_is_told_too(owner, order, monkeypatch):
+    attempt = start(owner, order)
+
+    def silence(self, number):
+        raise GatewayUnknown("read timeout", code="TIMEOUT")
+
+    monkeypatch.setattr(MockGateway, "query_payment", silence)
+    with pytest.raises(GatewayUnknown):
+        attempt_check(attempt.id)
+    assert told(order)[-1] == "向微信支付查询支付结果：结果未知（TIMEOUT）"
+    kept = GatewayExchange.objects.get(kind="query")
+    assert (kept.outcome, kept.message) == ("unknown", "read timeout")
+
+
+def test_an_exchange_that_can_not_be_kept_does_not_decide(owner, order, monkeypatch):
+    from django.db import DatabaseError
+
+    attempt = start(owner, order)
+
+    def refuse(self, **options):
+        raise DatabaseError("disk full")
+
+    monkeypatch.setattr(GatewayExchange, "save", refuse)
+    assert attempt_check(attempt.id) is TradeState.UNPAID
+
+
+def test_a_paid_and_partly_refunded_order_says_who_and_how_much(owner, order):
+    balance_top_up(user_id=owner.id, amount=Decimal("100.00"), reason="开户", actor=SYSTEM)
+    pay(actor=owner, command=PayCommand(order_id=order.id, payment_method="balance"))
+    refund = refund_request(actor=owner, order_id=order.id, amount=Decimal("10.00"), reason="缺药")
+    assert f"退款 {refund.refund_no}（10.00 元）等待审核，还需 1 人批准" in following(order)
+    reviewer = Actor(uuid.uuid4(), Role.ADMIN, name="林审核")
+    refund_review(actor=reviewer, refund_id=refund.id, is_approved=True, notes="同意")
+    assert "其中 10.00 元已退回付款人" in why(order)
+    story = told(order)
+    assert "支出 30.00 元，余额 100.00 → 70.00 元" in story
+    assert "收入 10.00 元，余额 70.00 → 80.00 元" in story
+    assert story.index("申请退款 10.00 元，退款单号 " + refund.refund_no) < story.index(
+        "批准退款 10.00 元"
+    )
+    people = [moment.who for moment in timeline(Story.of(order)) if "批准" in moment.what]
+    assert "林审核" in people[0]
+
+
+def test_money_after_the_end_is_told_with_what_becomes_of_it(owner, order, settings):
+    attempt = start(owner, order)
+    order_cancel(actor=owner, order_id=order.id)
+    trade_report_apply(method="wechat", report=paid(attempt), is_mock=True)
+    assert any("订单已结束，微信支付 仍到账 30.00 元" in line for line in told(order))
+    assert "会自动原路退回" in following(order)
+    assert "差错等待财务" in following(order)
+    settings.LATE_PAYMENT_POLICY = "hold"
+    assert "请在“差错”中退回" in following(order)
+
+
+def test_things_of_one_moment_stay_in_their_order(owner):
+    with clock.frozen(clock.now() - timedelta(days=1)):
+        order = order_create(
+            actor=owner,
+            command=OrderCommand(user_id=owner.id, order_type="other", amount=Decimal("1.00")),
+        )
+        start(owner, order)
+        order_cancel(actor=owner, order_id=order.id)
+    story = told(order)
+    assert story[0].startswith("创建订单")
+    assert story[-1] == "取消订单"
