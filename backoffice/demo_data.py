@@ -57,6 +57,10 @@ DEMO_STAFF = (
     DemoStaff(_id(911), "admin", "管理员", "administrator", is_superuser=True),
     DemoStaff(_id(912), "reviewer", "林审核", "reviewer"),
     DemoStaff(_id(913), "finance", "赵会计", "finance"),
+    DemoStaff(_id(914), "prices", "钱价格", "price_editor"),
+    DemoStaff(_id(915), "config", "孙配置", "config_editor"),
+    DemoStaff(_id(916), "auditor", "周审计", "auditor"),
+    DemoStaff(_id(917), "manager", "吴主管", "administrator"),
 )
 ONLINE = DemoService("appointment", "appointment_online", "视频问诊")
 OFFLINE = DemoService("appointment", "appointment_offline", "线下问诊")

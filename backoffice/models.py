@@ -5,7 +5,7 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from payments.states import PaymentMethod
-from tcmpay.common.fields import MoneyField, UtcNow, id_field
+from tcmpay.common.fields import MoneyField, UtcNow, UUIDTextField, id_field
 
 
 class TotalKind(models.TextChoices):
@@ -58,3 +58,59 @@ class TotalledDay(models.Model):
 
     def __str__(self) -> str:
         return str(self.day)
+
+
+class ExportFormat(models.TextChoices):
+    XLSX = "xlsx", "XLSX"
+    CSV = "csv", "CSV"
+
+
+class ExportStatus(models.TextChoices):
+    QUEUED = "queued", _("排队中")
+    RUNNING = "running", _("生成中")
+    DONE = "done", _("已完成")
+    FAILED = "failed", _("失败")
+
+
+class ExportJob(models.Model):
+    """One export of a list as it was filtered. The row is the queue; the file is kept for days.
+
+    ``page`` names the admin list (``payments_paymentorder``), ``query`` its filters.
+    """
+
+    id = id_field()
+    page = models.CharField(_("列表"), max_length=64)
+    query = models.CharField(_("筛选条件"), max_length=2000, blank=True, default="")
+    file_format = models.CharField(_("格式"), max_length=8, choices=ExportFormat)
+    language = models.CharField(_("语言"), max_length=16, default="zh-hans")
+    requested_by = UUIDTextField(_("导出人"))
+    status = models.CharField(
+        _("状态"), max_length=16, choices=ExportStatus, default=ExportStatus.QUEUED
+    )
+    rows_total = models.PositiveIntegerField(_("总行数"), default=0)
+    rows_done = models.PositiveIntegerField(_("已写行数"), default=0)
+    amount = MoneyField(_("金额合计（元）"), max_digits=16, null=True)
+    bytes_written = models.PositiveBigIntegerField(_("大小（字节）"), default=0)
+    error = models.CharField(_("错误"), max_length=300, blank=True, default="")
+    created_at = models.DateTimeField(_("申请时间"), db_default=UtcNow())
+    # Moves while rows are being written: one that stands still was interrupted.
+    beat_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(_("完成时间"), null=True)
+
+    class Meta:
+        db_table = "backoffice_exports"
+        verbose_name = _("导出")
+        verbose_name_plural = _("导出")
+        permissions = (("export_rows", _("可以导出列表")),)
+        constraints = (
+            models.CheckConstraint(
+                condition=Q(status__in=ExportStatus.values), name="export_status_known"
+            ),
+            models.CheckConstraint(
+                condition=Q(file_format__in=ExportFormat.values), name="export_format_known"
+            ),
+        )
+        indexes = (models.Index(fields=("status", "created_at"), name="export_queue"),)
+
+    def __str__(self) -> str:
+        return f"{self.page} {self.file_format} {self.status}"

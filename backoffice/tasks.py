@@ -1,8 +1,17 @@
 from celery import shared_task
 
-from backoffice import services
+from backoffice.services import day_totals, exports
 
 
 @shared_task(name="backoffice.keep_day_totals")
 def keep_day_totals() -> int:
-    return services.day_totals_catch_up()
+    return day_totals.day_totals_catch_up()
+
+
+# Acknowledged at once: an export runs longer than the broker waits for an answer. One that was
+# interrupted is found again by the sweep.
+@shared_task(
+    name="backoffice.run_exports", acks_late=False, soft_time_limit=3_000, time_limit=3_060
+)
+def run_exports() -> int:
+    return exports.exports_run()

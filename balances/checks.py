@@ -1,4 +1,4 @@
-"""The ledger's invariants (L1–L6), checked from the database alone."""
+"""The ledger's invariants (L1–L7), checked from the database alone."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,7 +12,14 @@ from django.utils.translation import gettext as _
 
 from balances.ledger import MOVES, Figures, entry_hash
 from balances.ledger_rows import follows, ledger_rows
-from balances.models import BalanceTransaction, RelatedType, UserBalance
+from balances.models import (
+    AdjustmentStatus,
+    BalanceAdjustment,
+    BalanceTransaction,
+    Direction,
+    RelatedType,
+    UserBalance,
+)
 from balances.selectors import unadopted_openings
 from balances.services import AUDIT_OBJECT
 from tcmpay.audit.models import AuditEvent
@@ -233,6 +240,53 @@ def check_user_ids(scope: Scope) -> Iterator[Violation]:
             )
 
 
+def check_adjustments(scope: Scope) -> Iterator[Violation]:
+    """An executed adjustment has exactly one entry, that it asked for; others have none (L7)."""
+    adjustments = BalanceAdjustment.objects.using(scope.using).all()
+    if scope.since is not None:
+        adjustments = adjustments.filter(
+            Q(created_at__gte=scope.since) | Q(decided_at__gte=scope.since)
+        )
+    for adjustment in in_chunks(adjustments, "id"):
+        entries = list(
+            BalanceTransaction.objects.using(scope.using).filter(
+                related_type=RelatedType.ADJUSTMENT, related_id=adjustment.id
+            )[:2]
+        )
+        if problem := _adjustment_problem(adjustment, entries):
+            yield Violation("L7", "balance_adjustment", str(adjustment.id), problem)
+
+
+def _adjustment_problem(
+    adjustment: BalanceAdjustment, entries: list[BalanceTransaction]
+) -> str | None:
+    if adjustment.status != AdjustmentStatus.APPROVED:
+        return _("没有执行的余额调整却有流水") if entries else None
+    if len(entries) != 1:
+        return _("已执行的余额调整应正好有一条流水，实有 %(number)d 条") % {"number": len(entries)}
+    entry = entries[0]
+    booked = (entry.user_id, entry.transaction_type, entry.amount)
+    if booked != (adjustment.user_id, adjustment.direction, adjustment.amount):
+        return _("余额调整与它的流水不一致")
+    if adjustment.decided_by in (None, adjustment.requested_by, adjustment.user_id):
+        return _("余额调整没有经过第二人")
+    return None
+
+
+def check_adjustment_entries(scope: Scope) -> Iterator[Violation]:
+    """Money that came or went as an adjustment has the adjustment that says why (L7)."""
+    entries = BalanceTransaction.objects.using(scope.using).filter(
+        related_type=RelatedType.ADJUSTMENT, transaction_type__in=Direction.values
+    )
+    if scope.since is not None:
+        entries = entries.filter(created_at__gte=scope.since)
+    known = BalanceAdjustment.objects.using(scope.using).values("id")
+    for entry in in_chunks(entries.exclude(related_id__in=known), "id"):
+        yield _violation(
+            "L7", entry.user_id, _("流水 %(id)s 没有对应的余额调整") % {"id": entry.id}
+        )
+
+
 def _gap(account: UserBalance) -> Money:
     held = account.balance + account.frozen_balance
     return held - (account.total_income - account.total_expense)
@@ -255,4 +309,6 @@ CHECKS = (
     check_openings,
     check_adopted,
     check_user_ids,
+    check_adjustments,
+    check_adjustment_entries,
 )

@@ -1,10 +1,12 @@
-"""How the back office's own templates write money and times."""
+"""What the back office's own templates need: money and times as everywhere, lists to export."""
 
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
 from django import template
 
+from backoffice.export_columns import LISTS
 from tcmpay.common.display import money_text, time_text
 
 register = template.Library()
@@ -20,3 +22,10 @@ def money(amount: Decimal | None) -> str:
 def local_time(moment: datetime | None) -> str:
     """``moment`` in Asia/Shanghai, as on every other page."""
     return time_text(moment)
+
+
+@register.filter
+def export_page(model_admin: Any) -> str:
+    """What an export calls this list; "" when the list is not one to export."""
+    page = f"{model_admin.opts.app_label}_{model_admin.opts.model_name}"
+    return page if page in LISTS else ""

@@ -17,7 +17,7 @@ from backoffice.audit import audit
 from backoffice.day_totals import counted, totals
 from backoffice.health import gateways_health
 from backoffice.models import DayTotal, TotalKind, TotalledDay
-from backoffice.services import SETTLED_AFTER, day_totals_catch_up, day_totals_keep
+from backoffice.services.day_totals import SETTLED_AFTER, day_totals_catch_up, day_totals_keep
 from balances.services import balance_top_up
 from config.models import PriceConfig
 from gateways.errors import GatewayUnknown

@@ -187,7 +187,11 @@ def test_a_price_inserted_by_sql_is_charged_at_once_and_listed_within_a_minute(s
 
 def test_of_overlapping_rows_written_by_sql_the_later_beginning_is_charged():
     PriceConfig.objects.create(
-        service_type="consultation", service_name="x", price=9, effective_date=date(2026, 1, 1)
+        service_type="consultation",
+        service_name="x",
+        price=9,
+        effective_date=date(2026, 1, 1),
+        expiry_date=date(2026, 12, 31),
     )
     assert price_in_force("consultation", TODAY).amount == Decimal("9.00")
     assert price_today("consultation")["price"] == "9.00"

@@ -33,6 +33,7 @@ class AuditEvent(models.Model):
         db_table = "audit_events"
         verbose_name = _("审计记录")
         verbose_name_plural = _("审计记录")
+        permissions = (("verify_auditevent", _("校验审计链")),)
         constraints = (
             models.UniqueConstraint(
                 fields=("object_type", "object_id", "version"),

@@ -179,6 +179,7 @@ class ReadOnlyAdmin(ModelAdmin):
     """Lists and pages to read. Rows are written by services alone, never by a form."""
 
     actions = None
+    list_before_template = "admin/export_bar.html"
     paginator = BoundedPaginator
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER

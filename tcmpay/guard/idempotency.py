@@ -18,6 +18,7 @@ from tcmpay.common.api.exceptions import contract_exception_handler
 from tcmpay.common.api.views import actor_of
 from tcmpay.common.db import CommitUnknown, drop_lost_connection
 from tcmpay.common.errors import InvalidInput
+from tcmpay.guard.errors import IdempotencyInProgress, IdempotencyKeyReused
 from tcmpay.guard.services import Claim, key_claim, key_complete, key_doubt, key_release
 
 logger = logging.getLogger(__name__)
@@ -48,6 +49,8 @@ def idempotent(recover: Recover) -> Callable[[Action], Action]:
                 return action(view, request, *args, **kwargs)
             return _run_with_key(key, recover, action, view, request, *args, **kwargs)
 
+        # For the API description.
+        wrapper.refusals = (IdempotencyKeyReused, IdempotencyInProgress)  # type: ignore[attr-defined]
         return wrapper
 
     return decorate

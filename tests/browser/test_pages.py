@@ -18,6 +18,8 @@ PAGES = (
     "accounts_staffuser_add",
     "auth_group_changelist",
     "audit_auditevent_changelist",
+    "audit_auditevent_verify",
+    "accounts_signin_changelist",
 )
 
 

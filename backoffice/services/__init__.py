@@ -1,0 +1,1 @@
+"""What the back office writes: sums of finished days, and exports of lists."""

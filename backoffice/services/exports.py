@@ -1,0 +1,228 @@
+"""Exports of lists: asked for in the admin, written by the worker, kept for some days."""
+
+import logging
+import secrets
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.contrib.admin import site
+from django.contrib.auth import get_user_model
+from django.db.models import QuerySet
+from django.db.transaction import atomic
+from django.http import HttpRequest, QueryDict
+from django.utils.translation import gettext as _
+from django.utils.translation import override
+
+from backoffice.export_columns import LISTS, ExportList
+from backoffice.export_files import XLSX_ROWS_MAX, open_rows
+from backoffice.models import ExportFormat, ExportJob, ExportStatus
+from tcmpay.audit.services import audit_record
+from tcmpay.common import clock
+from tcmpay.common.bell import ring
+from tcmpay.common.invariants import in_chunks
+from tcmpay.common.money import ZERO, Money
+
+logger = logging.getLogger(__name__)
+
+RUN_TASK = "backoffice.run_exports"
+EXPORT_PERMISSION = "backoffice.export_rows"
+AUDIT_OBJECT = "export"
+BEAT_ROWS = 2_000
+INTERRUPTED_AFTER = timedelta(minutes=3)
+KEPT_FOR = timedelta(days=7)
+OPEN_PER_PERSON_MAX = 5
+
+
+class ExportRefused(Exception):
+    """The export can't be made; the message says why and what to do."""
+
+
+def export_request(
+    *, person: Any, page: str, query: str, file_format: str, language: str
+) -> ExportJob:
+    """Queue an export of the list ``page`` as ``query`` filters it.
+
+    Raises ExportRefused: an unknown list, one that the person may not see or export, too many
+    rows for the format, or too many unfinished exports.
+    """
+    if page not in LISTS or file_format not in ExportFormat.values:
+        raise ExportRefused(_("没有这个列表或格式。"))
+    rows = filtered_rows(person, page, query)
+    total = rows.order_by().count()
+    if file_format == ExportFormat.XLSX and total > XLSX_ROWS_MAX:
+        raise ExportRefused(
+            _("共 %(number)d 行，超过 XLSX 的上限 %(bound)d 行。请缩小范围，或导出 CSV。")
+            % {"number": total, "bound": XLSX_ROWS_MAX}
+        )
+    with atomic():
+        unfinished = ExportJob.objects.filter(
+            requested_by=person.pk, status__in=(ExportStatus.QUEUED, ExportStatus.RUNNING)
+        )
+        if unfinished.count() >= OPEN_PER_PERSON_MAX:
+            raise ExportRefused(_("您还有未完成的导出，请等它们完成后再试。"))
+        job = ExportJob(
+            page=page,
+            query=query,
+            file_format=file_format,
+            language=language,
+            requested_by=person.pk,
+            rows_total=total,
+            created_at=clock.now(),
+        )
+        job.save(force_insert=True)
+        audit_record(
+            object_type=AUDIT_OBJECT,
+            object_id=job.pk,
+            action="export_requested",
+            actor=person.as_actor(),
+            to_state=job.status,
+            details={"list": page, "filters": query, "rows": total, "format": file_format},
+        )
+        ring(RUN_TASK)
+    return job
+
+
+def filtered_rows(person: Any, page: str, query: str, *, using: str = "default") -> QuerySet[Any]:
+    """The rows that ``person`` sees in the list under these filters. Raises ExportRefused."""
+    model_admin = _admin_of(page)
+    request = HttpRequest()
+    request.method, request.user = "GET", person
+    request.GET = QueryDict(query)
+    if not (model_admin.has_view_permission(request) and person.has_perm(EXPORT_PERMISSION)):
+        raise ExportRefused(_("您没有导出这个列表的权限，请联系管理员。"))
+    rows: QuerySet[Any] = model_admin.get_changelist_instance(request).get_queryset(request)
+    return rows.using(using)
+
+
+def _admin_of(page: str) -> Any:
+    for model, model_admin in site._registry.items():
+        if f"{model._meta.app_label}_{model._meta.model_name}" == page:
+            return model_admin
+    raise ExportRefused(_("没有这个列表或格式。"))
+
+
+# --- writing ------------------------------------------------------------------------------
+
+
+def export_write_now(job: ExportJob) -> ExportJob:
+    """Write a small export at once, unless a worker has taken it; returns it as it stands then."""
+    claimed = ExportJob.objects.filter(pk=job.pk, status=ExportStatus.QUEUED)
+    if claimed.update(status=ExportStatus.RUNNING, beat_at=clock.now()):
+        _write(job)
+    job.refresh_from_db()
+    return job
+
+
+def exports_run() -> int:
+    """Write every export that waits, one after the other; returns how many were finished."""
+    _purge()
+    finished = 0
+    while (job := _claim()) is not None:
+        _write(job)
+        finished += 1
+    return finished
+
+
+def _claim() -> ExportJob | None:
+    """The oldest export that waits or was interrupted, for this worker alone."""
+    stale = clock.now() - INTERRUPTED_AFTER
+    waiting = ExportJob.objects.filter(status=ExportStatus.QUEUED)
+    interrupted = ExportJob.objects.filter(status=ExportStatus.RUNNING, beat_at__lt=stale)
+    for job in (*waiting.order_by("created_at")[:10], *interrupted.order_by("created_at")[:10]):
+        claimed = ExportJob.objects.filter(pk=job.pk, status=job.status, beat_at=job.beat_at)
+        if claimed.update(status=ExportStatus.RUNNING, beat_at=clock.now(), rows_done=0):
+            job.refresh_from_db()
+            return job
+    return None
+
+
+def _write(job: ExportJob) -> None:
+    try:
+        with override(job.language):
+            amount = _write_file(job)
+    except ExportRefused as refusal:
+        _end(job, ExportStatus.FAILED, error=str(refusal))
+    except Exception:
+        logger.exception("export_failed", extra={"export": str(job.pk)})
+        _end(job, ExportStatus.FAILED, error=_("生成失败，请重试；仍失败请联系管理员。"))
+    else:
+        size = export_path(job).stat().st_size
+        _end(job, ExportStatus.DONE, amount=amount, bytes_written=size)
+
+
+def _end(job: ExportJob, status: ExportStatus, **changes: Any) -> None:
+    ExportJob.objects.filter(pk=job.pk).update(status=status, finished_at=clock.now(), **changes)
+
+
+def _write_file(job: ExportJob) -> Money | None:
+    """Write the list with its heading and its line of sums; returns the sum (yuan)."""
+    person = get_user_model().objects.filter(pk=job.requested_by, is_active=True).first()
+    if person is None:
+        raise ExportRefused(_("导出人的账号已停用。"))
+    listed = LISTS[job.page]
+    export_path(job).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    unfinished = export_path(job).with_suffix(f".{secrets.token_hex(4)}.part")
+    writer = open_rows(unfinished, job.file_format)
+    try:
+        writer.row([str(column.title) for column in listed.columns])
+        # One picture of the database for the whole file, and no lock on anything.
+        with atomic(using=settings.SNAPSHOT_DATABASE):
+            rows = filtered_rows(person, job.page, job.query, using=settings.SNAPSHOT_DATABASE)
+            number, amount = 0, ZERO
+            for row in _beating(job, in_chunks(rows, "pk")):
+                writer.row([column.value(row) for column in listed.columns])
+                number += 1
+                amount += (getattr(row, listed.summed) or ZERO) if listed.summed else ZERO
+        ExportJob.objects.filter(pk=job.pk).update(rows_done=number, beat_at=clock.now())
+        writer.row(_sums(listed, number, amount))
+        writer.close()
+        unfinished.rename(export_path(job))
+    finally:
+        unfinished.unlink(missing_ok=True)
+    return amount if listed.summed else None
+
+
+def _sums(listed: ExportList, number: int, amount: Money) -> list[Any]:
+    """The last line: how many rows, and the sum under the column that is added up."""
+    line: list[Any] = [_("合计 %(number)d 行") % {"number": number}]
+    line += [
+        amount if column.source == listed.summed and listed.summed else ""
+        for column in listed.columns[1:]
+    ]
+    return line
+
+
+def _beating(job: ExportJob, rows: Iterator[Any]) -> Iterator[Any]:
+    for number, row in enumerate(rows, start=1):
+        yield row
+        if number % BEAT_ROWS == 0:
+            ExportJob.objects.filter(pk=job.pk).update(rows_done=number, beat_at=clock.now())
+
+
+def export_path(job: ExportJob) -> Path:
+    """Where the file of an export lies; readable by the service's own account only."""
+    return Path(settings.EXPORT_DIR) / f"{job.pk}.{job.file_format}"
+
+
+def _purge() -> None:
+    """Take away files past their time; the rows stay and say who exported what."""
+    for file in Path(settings.EXPORT_DIR).glob("*"):
+        age = clock.now().timestamp() - file.stat().st_mtime
+        if age > KEPT_FOR.total_seconds():
+            file.unlink(missing_ok=True)
+
+
+def export_downloaded(*, person: Any, job_id: UUID) -> None:
+    """Note in the audit trail that the file was taken."""
+    with atomic():
+        ExportJob.objects.select_for_update().get(pk=job_id)
+        audit_record(
+            object_type=AUDIT_OBJECT,
+            object_id=job_id,
+            action="export_downloaded",
+            actor=person.as_actor(),
+        )

@@ -1,0 +1,2 @@
+// The one thing that a slip's page does. Without scripts the browser's own menu prints it.
+document.getElementById("print").addEventListener("click", () => window.print());
