@@ -320,18 +320,11 @@ CELERY_BEAT_SCHEDULE = {
     "expire-orders": {"task": "payments.expire_orders", "schedule": 60.0},
     "sweep-attempts": {"task": "payments.sweep_attempts", "schedule": 30.0},
     "submit-refunds": {"task": "refunds.sweep", "schedule": 30.0},
-<<<<<<< HEAD
-    # A day is sealed once, soon after it is over; asked hourly, so that no outage skips one.
-    "seal-trail": {"task": "audit.seal_trail", "schedule": 3600.0},
-    "seal-ledger": {"task": "balances.seal_ledger", "schedule": 3600.0},
-    "keep-day-totals": {"task": "backoffice.keep_day_totals", "schedule": 600.0},
-=======
     "run-exports": {"task": "backoffice.run_exports", "schedule": 60.0},
     "keep-day-totals": {"task": "backoffice.keep_day_totals", "schedule": 600.0},
     # A day is sealed once, soon after it is over; asked hourly, so that no outage skips one.
     "seal-trail": {"task": "audit.seal_trail", "schedule": 3600.0},
     "seal-ledger": {"task": "balances.seal_ledger", "schedule": 3600.0},
->>>>>>> main
     "purge-guard": {"task": "guard.purge", "schedule": 3600.0},
     "purge-sign-ins": {"task": "accounts.purge_sign_ins", "schedule": 86_400.0},
 }
