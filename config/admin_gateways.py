@@ -273,12 +273,12 @@ def check_view(request: HttpRequest, method: str, model_admin: Any) -> JsonRespo
         fields.setdefault(name, []).extend(
             {"level": "error", "message": str(text), "fix": ""} for text in errors
         )
-    whole = []
+    whole: list[dict[str, str]] = []
     for finding in examine_values(method, {key: text for key, text in values.items() if text}):
         said = _said(finding)
         if finding.key in form.errors:
             continue
-        (fields[finding.key] if finding.key in fields else whole).append(said)
+        fields.get(finding.key, whole).append(said)
     for name, key in form.keys.items():
         if line := _told(form, name, key.kind):
             fields[name].append({"level": "ok", "message": line, "fix": ""})

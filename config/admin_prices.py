@@ -23,7 +23,7 @@ from config.errors import PricesChangedMeanwhile
 from config.forms import PriceForm, initial_of
 from config.models import PriceChangeRequest, PriceChangeStatus, PriceConfig
 from config.price_changes import (
-    change_of,
+    change_due,
     needs_second_person,
     price_change_confirm,
     price_change_refuse,
@@ -316,7 +316,7 @@ def _waiting_preview(
     before = price_periods(found.service_type)
     planned = price_periods(found.service_type)
     try:
-        plan = price_plan(planned, change_of(found), clock.today())
+        plan = price_plan(planned, change_due(found), clock.today())
     except InvalidInput as error:
         return None, None, "；".join(str(text) for texts in error.errors.values() for text in texts)
     return plan, outlook(before, after_plan(planned, plan)), ""

@@ -21,6 +21,8 @@ from config.selectors import gateway_config_current
 from config.services import config_rows_write, ensure_config_valid
 from config.versions import AUDIT_OBJECT, rows_lock, version_adopt, version_values
 from gateways.doctor import Finding
+from gateways.key_texts import normalised
+from gateways.keys import KeyUnreadable
 from tcmpay.audit.services import audit_record
 from tcmpay.common import clock
 from tcmpay.common.actor import Actor
@@ -94,13 +96,27 @@ def draft_save(*, actor: Actor, method: str, values: Values, revision: int) -> b
     if revision != (draft.revision if draft else 0):
         raise DraftChanged()
     changes = {**(draft_changes(draft) if draft else {}), **values}
-    kept = {key: value for key, value in changes.items() if value != in_force.get(key, "")}
+    kept = {
+        key: value
+        for key, value in changes.items()
+        if not _is_same(method, key, value, in_force.get(key, ""))
+    }
     if not kept:
         if draft is not None:
             _drop(actor, draft, "")
         return False
     _write(actor, draft or PaymentConfigDraft(payment_method=method, revision=0), kept)
     return True
+
+
+def _is_same(method: str, key: str, value: str, in_force: str) -> bool:
+    """Whether nothing would be different: the same key in another form of PEM is the same key."""
+    if value == in_force or not value or not in_force:
+        return value == in_force
+    try:
+        return value == normalised(KNOWN_KEYS[method][key].kind, in_force)
+    except KeyUnreadable:
+        return False
 
 
 def _write(actor: Actor, draft: PaymentConfigDraft, changes: Values) -> None:

@@ -84,7 +84,12 @@ class PriceForm(forms.Form):
         return day
 
     def change(self) -> PriceChange:
+        """What is asked for. A price that ran until yesterday is not rewritten: what it becomes
+        now begins today, so that the calendar goes on telling what was charged."""
         wanted = self.cleaned_data
+        day = wanted["effective_date"]
+        if self.period is not None and day == self.period.effective_date and self._is_other_price():
+            day = max(day, clock.today())
         service_type = self.period.service_type if self.period else wanted["service_type"]
         return PriceChange(
             service_type=service_type,
@@ -92,10 +97,14 @@ class PriceForm(forms.Form):
             service_name=wanted["service_name"],
             discount_price=wanted["discount_price"],
             is_active=wanted["is_active"],
-            effective_date=wanted["effective_date"],
+            effective_date=day,
             expiry_date=wanted["expiry_date"],
             description=wanted["description"],
         )
+
+    def _is_other_price(self) -> bool:
+        names = ("price", "discount_price", "is_active")
+        return any(self.cleaned_data[name] != getattr(self.period, name) for name in names)
 
 
 def initial_of(period: PriceConfig) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from gateways.key_texts import Expiry
 from tcmpay.accounts.selectors import people_names, person_text
 from tcmpay.audit.models import AuditEvent
 from tcmpay.common import clock
+from tcmpay.common.actor import Role
 from tcmpay.common.display import BAD, GOOD, WAITING
 
 VERSIONS_SHOWN_MAX = 20
@@ -58,7 +59,7 @@ def last_changes(method: str) -> dict[str, str]:
 
 
 def _person(event: AuditEvent | None, names: dict[object, str]) -> str:
-    if event is None:
+    if event is None or event.actor_role == Role.SYSTEM:
         return _("系统")
     return event.actor_name or person_text(event.actor_id, names=names)
 

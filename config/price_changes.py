@@ -4,6 +4,7 @@ The service's periods are always locked before the request, so that confirming a
 changing the price directly never wait for each other.
 """
 
+from dataclasses import replace
 from datetime import date
 from typing import Any
 from uuid import UUID
@@ -110,7 +111,7 @@ def price_change_confirm(*, actor: Actor, request_id: UUID, notes: str = "") -> 
     """
     periods, request = _lock(request_id)
     _ensure_may_decide(actor, request)
-    change = change_of(request)
+    change = change_due(request)
     is_new = all(period.effective_date != change.effective_date for period in periods)
     if change.effective_date and change.effective_date < clock.today() and is_new:
         raise PriceChangeOutdated()
@@ -235,6 +236,15 @@ def change_of(request: PriceChangeRequest) -> PriceChange:
         expiry_date=_day(wanted["expiry_date"]) if "expiry_date" in wanted else UNSET,
         description=wanted.get("description"),
     )
+
+
+def change_due(request: PriceChangeRequest) -> PriceChange:
+    """The change that waits, as it would be carried out now: one that was to be in force at once
+    begins on the day on which it is confirmed."""
+    change, today = change_of(request), clock.today()
+    if change.effective_date == clock.business_day(request.created_at) < today:
+        return replace(change, effective_date=today)
+    return change
 
 
 def _day_text(day: date | None) -> str | None:

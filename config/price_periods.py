@@ -66,11 +66,11 @@ def stretches(periods: Sequence[P], first_day: date, last_day: date) -> list[Str
     days = sorted(day for day in turns if first_day <= day <= last_day)
     found: list[Stretch[P]] = []
     for day, next_day in pairwise([*days, last_day + timedelta(days=1)]):
-        period = charged_on(periods, day)
+        charged = charged_on(periods, day)
         start = day
-        if found and found[-1].period is period:
+        if found and found[-1].period is charged:
             start = found.pop().first_day
-        found.append(Stretch(start, next_day - timedelta(days=1), period))
+        found.append(Stretch(start, next_day - timedelta(days=1), charged))
     return found
 
 

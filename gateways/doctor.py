@@ -108,6 +108,7 @@ _FIXES: Mapping[tuple[str, str], Text] = {
     ("alipay", "private_key"): _("填入密钥工具生成的应用私钥"),
     ("alipay", "public_key"): _("在「接口加签方式」里复制支付宝公钥，而不是应用公钥"),
     ("alipay", "notify_url"): _("填写公网 https 地址，以 /payment/callback/alipay 结尾"),
+    ("alipay", "seller_id"): _("填写 2088 开头的 16 位 PID"),
     ("alipay", "app_cert"): _("填入 appCertPublicKey_….crt 的内容"),
     ("alipay", "alipay_cert"): _("填入 alipayCertPublicKey_RSA2.crt 的内容"),
     ("alipay", "root_cert"): _("填入 alipayRootCert.crt 的全部内容"),

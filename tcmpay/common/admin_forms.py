@@ -1,4 +1,4 @@
-"""Fields that staff pages ask for: amounts by the API's rules, reasons, and forms sent only once."""
+"""Fields that staff pages ask for: amounts by the API's rules, reasons, forms sent only once."""
 
 from typing import Any
 

@@ -11,7 +11,9 @@ from django.core.cache import cache
 django.setup()
 pytest.register_assert_rewrite("tests.browser.kit")
 
+from django.apps import apps  # noqa: E402
 from django.contrib.auth.models import Group  # noqa: E402
+from django.core import serializers  # noqa: E402
 from playwright.sync_api import Browser, sync_playwright  # noqa: E402
 
 from tcmpay.accounts.models import StaffUser  # noqa: E402
@@ -28,7 +30,25 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
+def migrated_rows(django_db_setup: None, django_db_blocker: Any) -> str:
+    """What the migrations put in: prices, configuration keys, phrases, rules.
+
+    pytest-django can't bring it back here: it keeps it at the connection, and from the moment a
+    browser is driven, Django hands out another one, as inside of an event loop.
+    """
+    with django_db_blocker.unblock():
+        rows = [
+            row
+            for model in apps.get_models()
+            # Django makes these itself, also after a flush, under other ids.
+            if model._meta.app_label not in {"contenttypes", "auth"}
+            for row in model._default_manager.all()
+        ]
+        return serializers.serialize("json", rows)
+
+
+@pytest.fixture(scope="session")
+def browser(migrated_rows: str) -> Iterator[Browser]:
     with sync_playwright() as playwright:
         started = launch(playwright)
         yield started
@@ -37,8 +57,8 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def desk(
-    django_db_serialized_rollback: None,  # what the migrations put in is there for each test
     live_server: Any,
+    migrated_rows: str,  # there for each test
     browser: Browser,
     settings: Any,
 ) -> Iterator[Desk]:
@@ -46,6 +66,8 @@ def desk(
     settings.MOCK_CALLBACKS = True
     settings.RATE_LIMIT_PER_MINUTE = 1_000_000
     cache.clear()
+    for row in serializers.deserialize("json", migrated_rows):
+        row.save()
     ready = Desk(browser, live_server.url)
     yield ready
     problems = ready.close()

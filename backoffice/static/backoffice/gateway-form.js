@@ -64,10 +64,10 @@
         }
         for (const [name, value] of Object.entries(said.normalised || {})) {
             const input = form.elements[name];
-            if (input && value && touched.has(name) && input.value !== value
-                && document.activeElement !== input) {
-                input.value = value;
-            }
+            if (!input || !value || !touched.has(name)) { continue; }
+            /* Nobody is interrupted while typing; a whole certificate was not typed. */
+            const isPasted = input.value.includes("-----BEGIN");
+            if (isPasted || document.activeElement !== input) { input.value = value; }
         }
     }
 
