@@ -33,6 +33,8 @@ from tcmpay.accounts.roles import permissions_within
 from tcmpay.accounts.services.second_factor import device_of, second_factor_check
 from tcmpay.accounts.services.staff import lockout_record, own_password_set, sign_in_record
 
+USERNAME_LENGTH_MAX = 150
+PASSWORD_MAX = 1024
 CODE_LENGTH_MAX = 40
 CODE_ATTRIBUTES = {"autocomplete": "one-time-code", "inputmode": "text", "autocapitalize": "off"}
 
@@ -55,6 +57,13 @@ class SignInForm(AuthenticationForm):
         "invalid_login": _("用户名、密码或验证码不正确。"),
         "inactive": _("用户名、密码或验证码不正确。"),
     }
+
+    def clean_username(self) -> str:
+        username: str = self.cleaned_data["username"]
+        # No account has such a name, and no column of the logs would hold it.
+        if len(username) > USERNAME_LENGTH_MAX or len(self.data.get("password", "")) > PASSWORD_MAX:
+            raise self.get_invalid_login_error()
+        return username
 
     def clean(self) -> dict[str, Any]:
         username = self.cleaned_data.get("username")
