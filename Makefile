@@ -3,7 +3,7 @@ PORT ?= 3000
 PY := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long test-faults test-mutants lint format lock messages clean
+.PHONY: help demo test test-long test-faults test-mutants lint audit format lock messages clean
 
 help: ## List the targets
 	@echo "make TARGET [VARIABLE=value]"
@@ -31,6 +31,10 @@ test-mutants: ## Remove the guards of money one at a time and see that the tests
 lint: ## Run the checks: ruff, mypy, import rules, migrations, deployment settings
 	@scripts/bootstrap.sh requirements/dev.txt
 	@exec scripts/lint.sh
+
+audit: ## Ask for known advisories against the pinned packages (needs the network; not part of test)
+	@scripts/bootstrap.sh requirements/dev.txt
+	@exec scripts/audit.sh
 
 format: ## Format the code and fix what can be fixed by itself
 	@scripts/bootstrap.sh requirements/dev.txt

@@ -1,4 +1,4 @@
-"""How stored configuration is sealed: as every other secret at rest, see tcmpay/common/sealing.py."""
+"""How stored configuration is sealed: as all secrets at rest, see tcmpay/common/sealing.py."""
 
 from tcmpay.common.sealing import (
     PREFIX,

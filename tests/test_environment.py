@@ -144,6 +144,7 @@ def test_random_secrets_pass_whatever_they_are():
         base64.urlsafe_b64encode(bytes(range(16))).decode(),  # half as long
         f"{fernet_key()},dGVzdHMtb25seS10ZXN0cy1vbmx5LXRlc3RzLW9ubHk=",  # also a former one
     ],
+    ids=["letters", "zeros", "half as long", "also a former one"],
 )
 def test_it_refuses_a_weak_encryption_key(value: str):
     from tcmpay.environment import Secrets
@@ -253,7 +254,6 @@ def test_a_refusal_names_problems_and_no_values():
 COMMANDS_OF_DEVELOPMENT = [
     ("demo",),
     ("seed_demo",),
-    ("gateway_trial",),
     ("gateway_simulator", "--port", "23456", "--dir", "/tmp/none"),
     ("issue_token", "--user", "0192f0c1-0000-7000-8000-000000000101", "--role", "patient"),
 ]

@@ -73,6 +73,7 @@ class StaffUserAdmin(DjangoUserAdmin, ModelAdmin):
     form = StaffChangeForm
     add_form = StaffCreationForm
     change_password_form = StaffPasswordForm
+    change_user_password_template = "accounts/set_password.html"
     change_form_template = "admin/stepped_change_form.html"
     actions = None
     show_facets = admin.ShowFacets.NEVER
@@ -87,7 +88,7 @@ class StaffUserAdmin(DjangoUserAdmin, ModelAdmin):
     filter_horizontal = ()
     empty_value_display = EMPTY
     fieldsets = (
-        (None, {"fields": ("username", "password")}),
+        (None, {"fields": ("username",)}),
         (_("资料"), {"fields": (("last_name", "first_name"), "email")}),
         (_("权限"), {"fields": ("is_active", "is_staff", "is_superuser", "groups")}),
         (_("登录"), {"fields": (("signed_in", "joined"), "second_factor", "id_shown")}),
@@ -166,20 +167,8 @@ class StaffUserAdmin(DjangoUserAdmin, ModelAdmin):
         fieldsets = super().get_fieldsets(request, obj)
         if obj is None or self.has_change_permission(request, obj):
             return fieldsets
-        # For reading: nothing to give a reason for, and no hash to look at.
-        return [
-            (
-                title,
-                {
-                    **options,
-                    "fields": tuple(
-                        f for f in options["fields"] if f not in {"reason", "password"}
-                    ),
-                },
-            )
-            for title, options in fieldsets
-            if options["fields"] != ("reason",)
-        ]
+        # For reading there is nothing to give a reason for.
+        return [row for row in fieldsets if row[1]["fields"] != ("reason",)]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Sequence[str]:
         fields = tuple(super().get_readonly_fields(request, obj))
@@ -194,6 +183,7 @@ class StaffUserAdmin(DjangoUserAdmin, ModelAdmin):
         field = super().formfield_for_manytomany(db_field, request, **kwargs)
         if db_field.name == "groups" and field is not None:
             field.label = _("角色")
+            field.widget.attrs["size"] = len(ROLE_NAMES) + 1  # none of them cut
             field.label_from_instance = lambda group: str(ROLE_NAMES.get(group.name, group.name))
             field.help_text = _("一名员工可以有多个角色；按住 Ctrl（Mac 为 Command）可多选。")
         return field
@@ -290,7 +280,7 @@ class StaffUserAdmin(DjangoUserAdmin, ModelAdmin):
     ) -> HttpResponse:
         person = kwargs.get("obj")
         if person is not None and self.may_help(request, person):
-            context["steps"] = offered_steps(person)
+            context["steps"] = [_password_step(person), *offered_steps(person)]
         if person is not None and request.user.has_perm("audit.view_auditevent"):
             context["panels"] = [history_panel((AUDIT_OBJECT, person.pk))]
         return super().render_change_form(request, context, *args, **kwargs)
@@ -330,6 +320,11 @@ class RoleAdmin(ReadOnlyAdmin, DjangoGroupAdmin):
             "content_type__app_label", "codename"
         )
         return format_html_join("", "<div>{}</div>", ((_permission(one),) for one in permissions))
+
+
+def _password_step(person: StaffUser) -> dict[str, Any]:
+    url = reverse("admin:auth_user_password_change", args=[person.pk])
+    return {"title": _("重设密码"), "url": url, "icon": "password"}
 
 
 VERBS = {"view": _("查看"), "add": _("新增"), "change": _("修改"), "delete": _("删除")}

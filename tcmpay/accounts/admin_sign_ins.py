@@ -14,7 +14,7 @@ from tcmpay.accounts.selectors import cause_text
 from tcmpay.common.admin import DayRangeFilter, ReadOnlyAdmin, admin_link, moment, state
 from tcmpay.common.display import BAD, EMPTY, GOOD, NEUTRAL, WAITING, code_text
 
-TONES = {
+TONES: dict[str, str] = {
     SignInOutcome.SUCCEEDED: GOOD,
     SignInOutcome.FAILED: WAITING,
     SignInOutcome.LOCKED: BAD,

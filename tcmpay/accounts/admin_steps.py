@@ -1,4 +1,4 @@
-"""What an administrator does to an account besides its form: each a page of its own, with a reason."""
+"""What an administrator does to an account besides its form: a page each, with a reason."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -4,7 +4,6 @@ from typing import Any
 
 from django import forms
 from django.contrib.auth import authenticate
-from django.contrib.auth.forms import PasswordChangeForm
 from django.contrib.auth.signals import user_login_failed
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext
@@ -34,6 +33,8 @@ from tcmpay.accounts.roles import permissions_within
 from tcmpay.accounts.services.second_factor import device_of, second_factor_check
 from tcmpay.accounts.services.staff import lockout_record, own_password_set, sign_in_record
 
+USERNAME_LENGTH_MAX = 150
+PASSWORD_MAX = 1024
 CODE_LENGTH_MAX = 40
 CODE_ATTRIBUTES = {"autocomplete": "one-time-code", "inputmode": "text", "autocapitalize": "off"}
 
@@ -56,6 +57,13 @@ class SignInForm(AuthenticationForm):
         "invalid_login": _("用户名、密码或验证码不正确。"),
         "inactive": _("用户名、密码或验证码不正确。"),
     }
+
+    def clean_username(self) -> str:
+        username: str = self.cleaned_data["username"]
+        # No account has such a name, and no column of the logs would hold it.
+        if len(username) > USERNAME_LENGTH_MAX or len(self.data.get("password", "")) > PASSWORD_MAX:
+            raise self.get_invalid_login_error()
+        return username
 
     def clean(self) -> dict[str, Any]:
         username = self.cleaned_data.get("username")
@@ -93,7 +101,8 @@ class SignInForm(AuthenticationForm):
             self._failed(username, person, "code")
             return
         # django-otp keeps it in the session when the person is signed in.
-        person.otp_device, self.request.sign_in_cause = vouched
+        device, self.request.sign_in_cause = vouched
+        person.otp_device = device  # type: ignore[attr-defined]
 
     def _failed(self, username: str, person: StaffUser | None, cause: str) -> None:
         """Write it down and refuse; the failure that locks says so. Raises ValidationError."""
@@ -153,14 +162,15 @@ class PasswordAndCodeForm(PasswordForm, CodeForm):
     field_order = ("password", "code")
 
 
-class OwnPasswordForm(AdminOwnPasswordChangeForm, PasswordChangeForm):
+class OwnPasswordForm(AdminOwnPasswordChangeForm):
     """One's own new password, which must differ from the one that it replaces."""
 
-    def clean_new_password2(self) -> str:
-        password: str = super().clean_new_password2()
-        if self.user.check_password(password):
-            raise ValidationError(gettext("新密码不能与当前密码相同。"))
-        return password
+    def clean(self) -> dict[str, Any]:
+        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+        password = cleaned.get("new_password1")
+        if password and self.user.check_password(password):
+            self.add_error("new_password1", gettext("新密码不能与当前密码相同。"))
+        return cleaned
 
     def save(self, commit: bool = True) -> StaffUser:
         own_password_set(person=self.user, password=self.cleaned_data["new_password1"])
@@ -217,5 +227,11 @@ class StaffCreationForm(RolesWithin, UserCreationForm):
 class StaffPasswordForm(AdminPasswordChangeForm):
     """A new password for somebody else, who has to change it at the next sign-in."""
 
-    usable_password = None
     reason = _reason_field()
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # An account without a password could not sign in at all: switch it off instead.
+        self.fields.pop("usable_password", None)
+        for name in ("password1", "password2"):
+            self.fields[name].required = True

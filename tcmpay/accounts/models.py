@@ -21,7 +21,7 @@ TOTP_DIGITS = 6
 TOTP_TOLERANCE_STEPS = 1
 
 
-class StaffUser(AbstractUser):
+class StaffUser(AbstractUser):  # type: ignore[django-manager-missing]
     """Someone who signs in to the admin.
 
     The id is a UUID: where the same person also holds a platform token it is the token's

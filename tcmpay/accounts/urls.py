@@ -1,4 +1,4 @@
-"""One's own account, inside the admin. Stands before the admin's addresses, one of which it takes."""
+"""One's own account, inside the admin: before the admin's addresses, one of which it takes."""
 
 from django.urls import path
 

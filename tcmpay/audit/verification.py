@@ -1,4 +1,4 @@
-"""Following the hash chains of the audit trail: one object's, or all that a range of days touched."""
+"""Following hash chains of the audit trail: one object's, or all that a range of days touched."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field

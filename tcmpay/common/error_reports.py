@@ -22,7 +22,7 @@ class RedactingReporterFilter(SafeExceptionReporterFilter):
             return {}
         return {name: self._shown(name, value) for name, value in request.POST.items()}
 
-    def get_traceback_frame_variables(self, request: Any, tb_frame: Any) -> list[tuple[str, Any]]:
+    def get_traceback_frame_variables(self, request: Any, tb_frame: Any) -> Any:
         variables = super().get_traceback_frame_variables(request, tb_frame)
         return [(name, self._shown(name, value)) for name, value in variables]
 

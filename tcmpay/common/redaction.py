@@ -80,7 +80,7 @@ def redacted(value: Any, depth: int = 0) -> Any:
     if depth > DEPTH_MAX:
         return "…"
     if isinstance(value, str):
-        return redacted_text(value)
+        return redacted_text(str(value))
     if isinstance(value, bytes | bytearray | memoryview):
         return f"<{len(bytes(value))} bytes>"  # bodies and keys; nobody reads bytes in a log
     if isinstance(value, Mapping):

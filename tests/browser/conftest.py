@@ -27,6 +27,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.parent.name == "browser":
             item.add_marker(pytest.mark.browser)
+            # Reports are read through an alias of their own.
+            item.add_marker(
+                pytest.mark.django_db(transaction=True, databases=["default", "snapshot"])
+            )
 
 
 @pytest.fixture(scope="session")

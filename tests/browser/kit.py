@@ -143,7 +143,7 @@ class Desk:
         across, down = WIDTHS[width]
         context = self._browser.new_context(
             viewport={"width": across, "height": down},
-            color_scheme=scheme,  # type: ignore[arg-type]
+            color_scheme=scheme,
             locale=locale,
             timezone_id="Asia/Shanghai",
             reduced_motion="reduce",
@@ -174,7 +174,7 @@ class Desk:
         for width, (across, down) in WIDTHS.items():
             page.set_viewport_size({"width": across, "height": down})
             for scheme in SCHEMES:
-                page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+                page.emulate_media(color_scheme=scheme)
                 page.wait_for_timeout(150)  # Alpine redraws what depends on the width
                 # Unfold looks at the reader's scheme when a page loads, and not again.
                 page.evaluate(DARK_OR_NOT, scheme == "dark")
@@ -183,7 +183,7 @@ class Desk:
                 "document.documentElement.scrollWidth - document.documentElement.clientWidth"
             )
             assert overflow <= 0, f"{name} is {overflow} px too wide at {across} px"
-        page.emulate_media(color_scheme=SCHEMES[0])  # type: ignore[arg-type]
+        page.emulate_media(color_scheme=SCHEMES[0])
         page.evaluate(DARK_OR_NOT, False)
         if before is not None:
             page.set_viewport_size(before)

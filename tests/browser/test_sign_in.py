@@ -1,4 +1,4 @@
-"""Signing in as staff do it: password, authenticator, recovery code, lock-out, the end of sessions."""
+"""Signing in as staff do it: password, authenticator, recovery codes, lock-out, sessions."""
 
 import re
 

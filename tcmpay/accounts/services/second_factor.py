@@ -52,14 +52,18 @@ def enrolment_begin(person: StaffUser) -> TotpDevice:
     """The device that ``person`` may confirm; the same one while it is fresh, for a reload."""
     StaffUser.objects.select_for_update().get(pk=person.pk)
     device = TotpDevice.objects.filter(user=person, confirmed=False).order_by("-id").first()
-    if device is not None and device.created_at is not None:
-        if device.created_at > clock.now() - ENROLMENT_KEPT_FOR and _is_readable(device):
-            return device
+    if device is not None and _is_fresh(device) and _is_readable(device):
+        return device
     TotpDevice.objects.filter(user=person, confirmed=False).delete()
     device = TotpDevice(user=person, name="app", confirmed=False)
     device.key_set(secrets.token_bytes(KEY_BYTES))
     device.save()
     return device
+
+
+def _is_fresh(device: TotpDevice) -> bool:
+    since = device.created_at
+    return since is not None and bool(since > clock.now() - ENROLMENT_KEPT_FOR)
 
 
 def _is_readable(device: TotpDevice) -> bool:

@@ -1,4 +1,4 @@
-"""What else is written about a staff account: passwords, the end of sessions, the log of sign-ins."""
+"""What else is written about staff: passwords, the end of sessions, the log of sign-ins."""
 
 from datetime import timedelta
 from typing import Any
