@@ -23,7 +23,8 @@ def main(arguments: Sequence[str]) -> int:
     options = _options(arguments)
     # However it is stopped, everything that was started is stopped too.
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, _interrupted)
+        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup means it
+            signal.signal(number, _interrupted)
     if options.list:
         for scenario in SCENARIOS:
             say(f"{scenario.name:28} {scenario.what}")
@@ -44,6 +45,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _interrupted(number: int, _frame: object) -> None:
+    say(f"stopped by signal {number}")
     raise SystemExit(128 + number)
 
 

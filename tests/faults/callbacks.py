@@ -32,7 +32,7 @@ def _wait_for_trades(act: Act) -> dict[str, list[str]]:
     act.stage.wait_for(
         lambda: all(len(delivered_trades(act, channel)) == 3 for channel in TWISTS),
         "callbacks of both gateways were acknowledged",
-        seconds=60,
+        seconds=300,
     )
     return {channel: delivered_trades(act, channel) for channel in TWISTS}
 
@@ -64,7 +64,7 @@ def first_fifty(act: Act) -> None:
         "SELECT t.channel, t.out_trade_no FROM notice n JOIN trade t ON t.id = n.trade_id"
         " WHERE n.state = 'held' AND n.refund_id IS NULL"
     )
-    act.stage.wait_for(lambda: len(act.stage.ask_stand_in(held)) >= 4, "4 are held", seconds=60)
+    act.stage.wait_for(lambda: len(act.stage.ask_stand_in(held)) >= 4, "4 are held", seconds=300)
     for channel, number in act.stage.ask_stand_in(held)[:4]:
         _fifty_at_once(act, channel, number)
     _release(act, "reverse")
@@ -111,7 +111,7 @@ def _money(act: Act) -> list[Any]:
 
 
 def _rest(act: Act) -> None:
-    act.stage.wait_for(lambda: not books.unsettled(act.stage), "all is at rest", seconds=90)
+    act.stage.wait_for(lambda: not books.unsettled(act.stage), "all is at rest", seconds=300)
     # Attempts that nobody paid are asked about now and then.
     act.stage.beat.stop()
     act.stage.worker.stop()

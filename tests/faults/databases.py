@@ -73,7 +73,7 @@ def lose_commit_answers(act: Act) -> None:
     act.stage.wait_for(
         lambda: line.swallowed % COMMITS_SWALLOWED == 0 and line.swallowed > 0,
         "COMMITs are cut",
-        seconds=60,
+        seconds=300,
     )
     act.note(f"{COMMITS_SWALLOWED} COMMITs were done and never answered")
 

@@ -23,7 +23,7 @@ INIT_FILE = "init.sql"
 SERVICE_USER = "mysql"  # Debian's package makes it
 PROVIDERS = ("/usr/lib/galera/libgalera_smm.so", "/usr/lib64/galera/libgalera_smm.so")
 WATCH_SECONDS = 0.2
-SYNCED_SECONDS_MAX = 120.0
+SYNCED_SECONDS_MAX = 300.0
 RECOVERED_POSITION = re.compile(r"Recovered position: ?([0-9a-f-]{36}):(-?\d+)")
 
 

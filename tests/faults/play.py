@@ -18,10 +18,11 @@ from tests.faults.stage import Stage
 
 USERS = 5
 WARM_ACKS, RECOVERED_ACKS = 20, 15
-RECOVERY_SECONDS_MAX = 120.0
-REST_SECONDS_MAX = 150.0
+# Bounds for a hang, generous: the machine may be busy with other things.
+RECOVERY_SECONDS_MAX = 300.0
+REST_SECONDS_MAX = 300.0
 REST_LOOK_SECONDS = 0.7
-LOAD_END_SECONDS_MAX = 180.0
+LOAD_END_SECONDS_MAX = 400.0
 
 
 class FaultFound(AssertionError):

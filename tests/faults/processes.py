@@ -26,7 +26,7 @@ WEB_POINTS = (
     "commit.after",
 )
 WORKER_POINTS = ("refund-begin.after", "refund-apply.before", "refund-apply.after")
-REACH_SECONDS_MAX = 30.0
+REACH_SECONDS_MAX = 300.0
 
 
 def kill_at_points(act: Act, points: tuple[str, ...] = WEB_POINTS) -> None:

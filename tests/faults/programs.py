@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-START_SECONDS_MAX = 60.0
+START_SECONDS_MAX = 180.0
 STOP_SECONDS_MAX = 20.0
 POLL_SECONDS = 0.05
 
@@ -36,6 +36,7 @@ class Program:
         self.log = folder / f"{name}.log"
         self.environment = dict(environment)
         self._ready_port = ready_port
+        self.is_altered = False
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -46,6 +47,7 @@ class Program:
 
     def start(self, *, is_waited_for: bool = True, **more: str) -> None:
         """Start it, with ``more`` in its environment this one time."""
+        self.is_altered = bool(more)
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 self.command,

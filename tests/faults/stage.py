@@ -20,7 +20,7 @@ from tests.faults.proxy import Proxy
 from tests.servers import free_port, mariadb, redis_server
 
 WEB_THREADS = 8
-COMMAND_SECONDS_MAX = 90.0
+COMMAND_SECONDS_MAX = 300.0
 RULES = {
     "DJANGO_SETTINGS_MODULE": "tcmpay.settings",
     "TCMPAY_ENV_FILE": "",
@@ -92,7 +92,7 @@ class Stage:
         for program in (self.web, self.worker, self.beat):
             program.start(is_waited_for=False)
         self.web.wait_until_ready()
-        self.wait_for(self.is_served, "the product serves", seconds=60)
+        self.wait_for(self.is_served, "the product serves", seconds=300)
 
     def stop(self) -> None:
         for program in (self.beat, self.second_beat, self.worker, self.web, self.stand_in):
@@ -109,12 +109,12 @@ class Stage:
         self.second_beat.stop()
         for program in self.programs:
             program.resume()
-            if not program.is_running():
+            if program.is_altered or not program.is_running():
                 program.kill()
                 program.start()
         self.control.ask("faults", clear=True)
         self.control.ask("settings", hold_notices=False)
-        self.wait_for(self.is_served, "the product serves again", seconds=90)
+        self.wait_for(self.is_served, "the product serves again", seconds=300)
 
     def is_served(self) -> bool:
         return get_status(self.web_port, "/health/ready") == 200
@@ -162,7 +162,7 @@ class Stage:
         self.wait_for(
             lambda: get_status(self.stand_in_port, "/_control/settings") == 200,
             "the stand-in answers",
-            seconds=60,
+            seconds=300,
         )
         source = json.loads((self.stand_in_folder / "config.json").read_text())
         for part, name in (("wechat", "base_url"), ("alipay", "gateway_url")):
