@@ -21,6 +21,10 @@ long_gateways() {
         .venv/bin/python -m tests.trial --seed "$TEST_SEED" --mariadb
 }
 long_hanging() { .venv/bin/python -m tests.gateways.responsiveness; }
+long_hostile() {
+    HOSTILE_REQUESTS=100000 on_sqlite tests/hostile -n 2 -s &&
+        HOSTILE_REQUESTS=10000 on_mariadb tests/hostile -n 2 -s
+}
 long_races() { on_mariadb tests/races -n 2; }
 long_stateful() { on_sqlite tests/stateful -n 2 && on_mariadb tests/stateful -n 2; }
 long_scale() { .venv/bin/python -m tests.scale; }

@@ -11,6 +11,9 @@ LENGTH_MAX = 1024
 LOCAL_NAMES = (".localhost", ".local", ".internal", ".intranet", ".lan", ".home.arpa")
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
+# Networks whose last 32 bits are an IPv4 address: NAT64, and the old "compatible" form ::a.b.c.d.
+_IPV4_TAILS = tuple(ipaddress.ip_network(network) for network in ("64:ff9b::/96", "::/96"))
+
 
 class AddressRefused(ValueError):
     """``text`` says why, for people."""
@@ -86,7 +89,7 @@ def is_public_address(address: Address) -> bool:
 
 
 def _embedded(address: Address) -> list[Address]:
-    """``address`` and the IPv4 addresses that it stands for (mapped, 6to4, NAT64)."""
+    """``address`` and the IPv4 addresses that it stands for (mapped, compatible, 6to4, NAT64)."""
     if isinstance(address, ipaddress.IPv4Address):
         return [address]
     if address.ipv4_mapped:
@@ -94,6 +97,6 @@ def _embedded(address: Address) -> list[Address]:
     found: list[Address] = [address]
     if address.sixtofour:
         found.append(address.sixtofour)
-    if address in ipaddress.ip_network("64:ff9b::/96"):
+    if any(address in network for network in _IPV4_TAILS):
         found.append(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
     return found

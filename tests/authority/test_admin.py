@@ -259,7 +259,7 @@ def test_every_page_has_a_line():
         standard = model_of(route)
         if standard and standard[1] in STANDARD:
             if standard[0] not in TABLE.models:
-                missing.append(f"model  {standard[0]}  see  readers      # for /{route}")
+                missing.append(f"model  {standard[0]}  see  readers")
         elif entry.name not in known:
             about = "OBJECT" if "<" in route else "-"
             missing.append(

@@ -1,5 +1,10 @@
 """The stage of the API's tests, for whatever a stranger may send."""
 
+import logging
+from collections.abc import Iterator
+
+import pytest
+
 from tests.api.conftest import (  # noqa: F401
     _demo_switches,
     admin,
@@ -13,3 +18,11 @@ from tests.api.conftest import (  # noqa: F401
     still_window,
     story,
 )
+
+
+@pytest.fixture(autouse=True)
+def _quiet() -> Iterator[None]:
+    """Two lines for each of thousands of requests would be kept by pytest until the end."""
+    logging.disable(logging.CRITICAL)
+    yield
+    logging.disable(logging.NOTSET)

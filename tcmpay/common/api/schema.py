@@ -79,10 +79,11 @@ class ContractSchema(AutoSchema):
         if is_of_one and not any(issubclass(error, ObjectNotFound) for error in own):
             yield _of_class(ObjectNotFound)
         codes = [*ALWAYS_CODES]
-        has_body = self.method in BODY_METHODS and self.get_request_serializer() is not None
-        if has_body or any(place["in"] != "path" for place in self._get_parameters()):
+        if self.method in BODY_METHODS or any(
+            place["in"] != "path" for place in self._get_parameters()
+        ):
             yield _of_class(InvalidInput)
-        if has_body:
+        if self.method in BODY_METHODS:
             codes.append("UNSUPPORTED_MEDIA_TYPE")
         if self.view.throttle_classes:
             codes.append("RATE_LIMITED")
