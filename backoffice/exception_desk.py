@@ -169,11 +169,16 @@ class ExceptionDeskAdmin(ExceptionAdmin):
             "opts": self.opts,
             "original": case,
             "desk": CaseView(case, request.user),
-            "panels": self.panels(request, case),
-            **(timeline_context(Story.of(case.order)) if case.order else {}),
+            **self._story(request, case),
         }
         request.current_app = self.admin_site.name
         return TemplateResponse(request, "admin/payments/case.html", context)
+
+    def _story(self, request: HttpRequest, case: PaymentException) -> dict[str, Any]:
+        """The whole story of the case's order, or what is known of the case without one."""
+        if case.order is not None:
+            return timeline_context(Story.of(case.order))
+        return {"panels": self.panels(request, case)}
 
     def panels(self, request: HttpRequest, row: PaymentException) -> list[Panel]:
         """What happened to the case, and to the payment and the refund that it is about."""

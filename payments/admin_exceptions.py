@@ -97,7 +97,6 @@ class ExceptionAdmin(ReadOnlyAdmin):
         "case",
         "kind_shown",
         "amount_shown",
-        "method",
         "order_link",
         "reason_shown",
         "owner",

@@ -394,6 +394,12 @@ class PaymentException(models.Model):
             models.CheckConstraint(
                 condition=Q(kind__in=ExceptionKind.values), name="exception_kind_known"
             ),
+            models.CheckConstraint(
+                condition=~Q(outcome="written_off")
+                | Q(write_off_by__isnull=False, closed_by__isnull=False)
+                & ~Q(write_off_by=F("closed_by")),
+                name="exception_written_off_by_two",
+            ),
         )
         indexes = (
             models.Index(fields=("closed_at", "opened_at"), name="exception_open"),

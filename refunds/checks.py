@@ -20,7 +20,7 @@ from payments.states import (
     TransactionStatus,
     TransactionType,
 )
-from refunds.models import Refund, RefundApproval
+from refunds.models import Refund, RefundApproval, RefundBatch
 from refunds.services.requests import approvals_needed
 from refunds.services.states import AUDIT_OBJECT
 from refunds.services.submission import CLOSED
@@ -240,6 +240,15 @@ def check_unfinished(scope: Scope) -> Iterator[Violation]:
             )
 
 
+def check_batches(scope: Scope) -> Iterator[Violation]:
+    """No batch of decisions lies about unfinished long past its next run (E5)."""
+    late = clock.now() - STUCK_AFTER
+    left = RefundBatch.objects.using(scope.using).filter(finished_at=None, next_run_at__lt=late)
+    for batch in in_chunks(left, "id"):
+        message = _("批量审核未完成，处理已逾期")
+        yield Violation("E5", "refund_batch", str(batch.id), message, is_unfinished=True)
+
+
 def check_orders_have_payments(scope: Scope) -> Iterator[Violation]:
     """No refund of an order to which nothing was applied, except of surplus money (R2)."""
     strange = (
@@ -272,4 +281,5 @@ CHECKS = (
     check_orders_have_payments,
     check_dead,
     check_unfinished,
+    check_batches,
 )

@@ -6,6 +6,8 @@ from decimal import Decimal
 
 import pytest
 from django.contrib.auth.models import Group
+from django.db import IntegrityError
+from django.db.transaction import atomic
 
 from gateways.interface import TradeReport, TradeState
 from gateways.mock import MockGateway
@@ -228,6 +230,7 @@ def test_a_query_ends_a_wrong_amount_only_when_the_right_one_is_proven(monkeypat
 
 def test_a_stuck_attempt_becomes_one_case_and_settles_with_its_end():
     attempt = started_attempt()
+    assert attempt.gateway_expires_at is not None
     late = attempt.gateway_expires_at + timedelta(minutes=31)
     with clock.frozen(late - timedelta(minutes=2)):
         attempts_stuck_report()
@@ -299,3 +302,12 @@ def test_only_a_post_with_a_reason_acts(client, sign_in):
     assert client.post(address, {"action": "assign", "owner": str(LIN.id)}).status_code == 403
     case.refresh_from_db()
     assert (case.closed_at, Refund.objects.count()) == (None, 0)
+
+
+@pytest.mark.parametrize("second", [LIN.id, None])
+def test_the_database_itself_refuses_a_write_off_by_one(second):
+    case = unknown_case()
+    with pytest.raises(IntegrityError), atomic():
+        PaymentException.objects.filter(pk=case.pk).update(
+            outcome="written_off", closed_at=clock.now(), closed_by=second, write_off_by=LIN.id
+        )

@@ -8,6 +8,7 @@ import pytest
 from django.contrib.auth.models import Group
 
 from balances.models import BalanceTransaction
+from refunds.checks import check_batches
 from refunds.errors import BatchSizeWrong, RefundNotReplaceable, SelfReview
 from refunds.models import Refund, RefundBatch
 from refunds.services import batches
@@ -17,6 +18,7 @@ from refunds.states import ReviewDecision
 from tcmpay.accounts.models import StaffUser
 from tcmpay.common import clock
 from tcmpay.common.errors import Forbidden
+from tcmpay.common.invariants import Scope
 from tests.clinic import patient, staff_actor_of, waiting_refund
 
 pytestmark = pytest.mark.django_db
@@ -190,3 +192,11 @@ def test_a_replacing_request_asks_for_less(reviewer, amount):
             notes="x",
         )
     assert Refund.objects.get().status == "pending"
+
+
+def test_a_strict_audit_names_a_batch_that_lies_about(reviewer):
+    batch = confirm(reviewer, [waiting_refund()])
+    assert list(check_batches(Scope())) == []
+    with clock.frozen(clock.now() + timedelta(minutes=30)):
+        (found,) = check_batches(Scope())
+    assert (found.code, found.object_id, found.is_unfinished) == ("E5", str(batch.pk), True)

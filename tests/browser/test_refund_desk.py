@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from refunds.models import Refund, RefundBatch, RefundPolicyRule
+from refunds.models import Refund, RefundBatch, RefundNote, RefundPolicyRule
 from refunds.services.batches import batch_run
 from refunds.services.requests import refund_review
 from tcmpay.common import clock
@@ -49,6 +49,7 @@ def test_it_proposes_by_the_rules_and_a_phrase_rejects(desk, staff):
     RefundPolicyRule(
         order_type="appointment", hours_from=2, hours_to=24, percentage=80, description="当日取消"
     ).save()
+    RefundNote(decision="reject", text="已开始就诊，按规则不退").save()
     soon = (clock.now() + timedelta(hours=5)).isoformat()
     refund = waiting_refund(metadata={"appointment_time": soon})
     page = desk.open(as_=staff("reviewer"))
@@ -58,12 +59,12 @@ def test_it_proposes_by_the_rules_and_a_phrase_rejects(desk, staff):
     desk.look(page, "refund-review")
     page.get_by_role("button", name="驳回", exact=True).click()
     page.get_by_text("驳回时请写明原因").wait_for()
-    page.get_by_label("常用语").select_option(label="服务已完成，不符合退款规则")
-    assert page.get_by_label(NOTES).input_value() == "服务已完成，不符合退款规则"
+    page.get_by_label("常用语").select_option(label="已开始就诊，按规则不退")
+    assert page.get_by_label(NOTES).input_value() == "已开始就诊，按规则不退"
     page.get_by_role("button", name="驳回", exact=True).click()
     page.get_by_text("已驳回退款").wait_for()
     refund.refresh_from_db()
-    assert (refund.status, refund.review_notes) == ("cancelled", "服务已完成，不符合退款规则")
+    assert (refund.status, refund.review_notes) == ("cancelled", "已开始就诊，按规则不退")
 
 
 def test_asking_for_less_makes_the_reviewer_the_one_who_asks(desk, staff):
@@ -174,6 +175,7 @@ def test_it_works_by_keyboard_and_without_scripts(desk, staff):
     page.keyboard.press("Space")
     page.get_by_role("button", name="预览所选").focus()
     page.keyboard.press("Enter")
+    page.wait_for_url("**/refund/batch/**")  # what is typed before belongs to the page that goes
     page.get_by_label(NOTES).focus()
     page.keyboard.type("好")
     page.keyboard.press("Tab")

@@ -25,7 +25,7 @@ for (const form of document.querySelectorAll("form[data-selects]")) {
         const cents = chosen.reduce((sum, box) => sum + Math.round(Number(box.dataset.amount) * 100), 0);
         const yuan = (cents / 100).toLocaleString("zh-CN", { minimumFractionDigits: 2 });
         text.textContent = chosen.length
-            ? text.dataset.template.replace("%(count)s", chosen.length).replace("%(sum)s", yuan)
+            ? text.dataset.template.replace("{count}", chosen.length).replace("{sum}", yuan)
             : text.dataset.empty;
         button.disabled = chosen.length === 0;
         if (all) {
