@@ -116,10 +116,10 @@ def _entry_problem(
         return "L1", _("第 %(no)s 条流水 %(id)s：变动后余额与金额不符") % where
     if after.balance < 0 or after.frozen < 0 or entry.amount <= 0:
         return "L2", _("第 %(no)s 条流水 %(id)s：余额为负") % where
-    if entry.previous_hash != previous_hash or entry.hash != entry_hash(entry):
-        return "L5", _("第 %(no)s 条流水 %(id)s：内容被篡改，哈希不符") % where
     if entry.related_type == RelatedType.OPENING and sequence > openings:
         return "L6", _("第 %(no)s 条流水 %(id)s：期初流水不在最前") % where
+    if entry.previous_hash != previous_hash or entry.hash != entry_hash(entry):
+        return "L5", _("第 %(no)s 条流水 %(id)s：内容被篡改，哈希不符") % where
     return None
 
 

@@ -53,8 +53,8 @@ def check_orders(scope: Scope) -> Iterator[Violation]:
             yield from _check_story(order, told.get(str(order.id)))
 
 
-def _applied(scope: Scope, ids: list[UUID]) -> dict[UUID, list[PaymentTransaction]]:
-    found: dict[UUID, list[PaymentTransaction]] = defaultdict(list)
+def _applied(scope: Scope, ids: list[UUID]) -> dict[UUID | None, list[PaymentTransaction]]:
+    found: dict[UUID | None, list[PaymentTransaction]] = defaultdict(list)
     for payment in (
         PaymentTransaction.objects.using(scope.using)
         .filter(applied_order_id__in=ids)

@@ -89,7 +89,7 @@ class Evidence:
 
     stories: Mapping[str, Story]
     closings: Mapping[str, int]
-    money_back: Mapping[UUID, list[PaymentTransaction]]
+    money_back: Mapping[UUID | None, list[PaymentTransaction]]
     credits: Mapping[UUID, list[BalanceTransaction]]
     reviewers: Mapping[UUID, list[UUID]]
 
@@ -112,7 +112,7 @@ def check_refunds(scope: Scope) -> Iterator[Violation]:
 def _evidence(scope: Scope, batch: list[Refund]) -> Evidence:
     ids = [refund.id for refund in batch]
     closings: dict[str, int] = defaultdict(int)
-    money_back: dict[UUID, list[PaymentTransaction]] = defaultdict(list)
+    money_back: dict[UUID | None, list[PaymentTransaction]] = defaultdict(list)
     credits: dict[UUID, list[BalanceTransaction]] = defaultdict(list)
     reviewers: dict[UUID, list[UUID]] = defaultdict(list)
     failures = AuditEvent.objects.using(scope.using).filter(

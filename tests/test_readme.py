@@ -12,7 +12,10 @@ from tcmpay.environment import ADDRESSES_WITH_PASSWORDS
 
 ROOT = Path(settings.BASE_DIR)
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-SECRETS = {"SECRET_KEY", "CONFIG_ENCRYPTION_KEYS", "JWT_SECRET", "JWT_PUBLIC_KEY"}
+SECRETS = {
+    *("SECRET_KEY", "CONFIG_ENCRYPTION_KEYS", "JWT_SECRET", "JWT_PUBLIC_KEY"),
+    "METRICS_TOKEN",
+}
 # Read by our code, but not settings: Django's own, and make's.
 NOT_SETTINGS = {"DJANGO_SETTINGS_MODULE", "PORT"}
 
