@@ -45,9 +45,12 @@ _OUR_NUMBER = re.compile(r"(?P<refund_no>RFD[0-9A-Z]{24})(?:R(?P<generation>[0-9
 def notices_take() -> int:
     """Apply every waiting refund notice, oldest first; returns how many were taken."""
     taken = 0
+    waiting: set[tuple[str, str]] = set()
     for callback in refund_notices_waiting()[:BATCH]:
+        told = (callback.payment_method, (callback.refund_notice or {}).get("out_refund_no", ""))
         try:
-            is_taken = _take(callback)
+            # Told again while the first one waits for room: one of them is enough.
+            is_taken = told in waiting or _take(callback)
         except GatewayError as error:
             # Stays waiting: the next sweep asks again.
             logger.warning("refund_notice_waits", extra={"error": str(error)})
@@ -58,6 +61,8 @@ def notices_take() -> int:
             if is_taken:
                 refund_notice_taken(callback.id)
                 taken += 1
+            else:
+                waiting.add(told)
     return taken
 
 

@@ -103,6 +103,7 @@ DEEDS: Mapping[str, Callable[..., Any]] = {
     "fund": fund,
     "sweep": attempts_sweep,
     "expire": lambda: orders_expire() and None,
+    "notices": notices_take,
     "refunds": refunds,
     "retry": retry,
     "rows": rows,

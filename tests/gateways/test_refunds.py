@@ -165,6 +165,17 @@ def test_a_console_refund_of_what_a_request_holds_waits_for_that_request(stage, 
     purchase = paid(method)
     refund = purchase.ask_refund()
     stage.stand_in.ask("refund", **purchase.trade(method) | {"url": ""}, amount_fen=1)
+    number = purchase.number(method)
+    wait_until(
+        lambda: purchase.verdicts(number) == ["applied", "refund_notice"],
+        lambda: str(purchase.verdicts(number)),
+    )
+    [console] = purchase.their_refunds(method)
+    named = purchase.trade(method) | {"url": "", "out_refund_no": console["out_refund_no"]}
+    stage.stand_in.ask("notify", **named, copies=3)
+    stage.hand.do("notices")
+    # Told four times: one of them waits, and the worker has not been told of ours yet.
+    assert waiting(stage, number) == 1
 
     def both_are_known():
         stage.hand.do("refunds", after=MINUTES)
@@ -178,10 +189,18 @@ def test_a_console_refund_of_what_a_request_holds_waits_for_that_request(stage, 
         "SELECT refund_reserved FROM payment_transactions WHERE id = %s", refund["transaction_id"]
     )
     assert float(reserved) == 0.01
+    assert waiting(stage, number) == 0
     # Told again, nothing more is recorded.
-    theirs = purchase.their_refunds(method)
-    [console] = [row for row in theirs if row["outside"]]
-    named = purchase.trade(method) | {"url": "", "out_refund_no": console["out_refund_no"]}
     assert stage.stand_in.ask("notify", **named)["answers"][0]["received"]
     stage.hand.do("refunds", after=MINUTES)
     assert len(purchase.refunds()) == 2
+
+
+def waiting(stage, number):
+    """How many refund notices about this payment wait."""
+    [[count]] = stage.hand.rows(
+        "SELECT COUNT(*) FROM payment_callbacks WHERE is_picked_up = %s AND out_trade_no = %s",
+        False,
+        number,
+    )
+    return count

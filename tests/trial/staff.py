@@ -19,6 +19,8 @@ from tcmpay.common.money import fen_to_yuan, yuan_to_fen
 from tests.trial.comparison import payments_received, refunds_done, refunds_made
 from tests.trial.stage import ControlRefused, Stage, StandInControl
 
+TELL_AGAIN_SECONDS = 5.0
+
 
 class Staff:
     """Asks for refunds, reviews them, repairs what failed, and works in the merchant console."""
@@ -29,6 +31,7 @@ class Staff:
         self._chance = random.Random(f"{stage.plan.seed} staff")
         self._admin = Actor(id=uuid.uuid4(), role=Role.ADMIN)
         self._asked = 0
+        self._told_at: dict[str, float] = {}
 
     def run(self) -> None:
         asked_file = self._stage.folder / "refunds-asked"
@@ -129,7 +132,10 @@ class Staff:
         books = self._control.read("books")
         known = {number for _method, number in refunds_done()}
         for refund in books["refunds"]:
-            if refund["outside"] and refund["out_refund_no"] not in known:
+            number = refund["out_refund_no"]
+            is_due = time.monotonic() - self._told_at.get(number, 0.0) > TELL_AGAIN_SECONDS
+            if refund["outside"] and number not in known and is_due:
+                self._told_at[number] = time.monotonic()
                 names = ("channel", "out_trade_no", "out_refund_no")
                 with suppress(ControlRefused):
                     self._control.ask("notify", **{name: refund[name] for name in names})
