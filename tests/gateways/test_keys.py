@@ -1,6 +1,7 @@
 """Keys: both kinds of WeChat's, both at once, and the change from one pair to the next."""
 
 import json
+from contextlib import AbstractContextManager
 
 import pytest
 
@@ -12,6 +13,7 @@ from tests.trial.stage import StandInControl
 def other_stand_in(stage, tmp_path):
     """Stand-ins with keys of their own, steered in place of the stage's until the test is over."""
     first = stage.stand_in
+    opened: list[AbstractContextManager[int]] = []
 
     def replace(*options):
         folder = tmp_path / "gateways"
@@ -21,7 +23,6 @@ def other_stand_in(stage, tmp_path):
         stage.stand_in = StandInControl(port)
         return folder / "config.json"
 
-    opened = []
     yield replace
     stage.stand_in = first
     for running in opened:
