@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from django.db import connections
+from django.db import OperationalError, connections
 
 from gateways.interface import Scene
 from payments.errors import (
@@ -60,7 +60,11 @@ class Buyers:
     def _shop(self, thread: int) -> None:
         chance = random.Random(f"{self._stage.plan.seed} {self._number} {thread}")
         while self._may_go_on():
-            taken = Visit(self._control, chance).run()
+            try:
+                taken = Visit(self._control, chance).run()
+            except OperationalError:
+                # Our database is busy: the person got a 503 and leaves as they are.
+                continue
             with self._lock:
                 self._payments_left -= taken
         connections.close_all()

@@ -5,6 +5,7 @@ import time
 import uuid
 from contextlib import suppress
 
+from django.db import OperationalError
 from django.db.models import F
 
 from payments.models import PaymentTransaction
@@ -36,13 +37,18 @@ class Staff:
     def run(self) -> None:
         asked_file = self._stage.folder / "refunds-asked"
         while not self._stage.is_over:
-            if self._asked < self._stage.plan.refunds:
-                self._ask()
-            elif not asked_file.exists():
+            if self._asked >= self._stage.plan.refunds and not asked_file.exists():
                 asked_file.touch()
-            self._disturb()
-            self._repair()
+            # Our database is busy: they got a 503 and try again.
+            with suppress(OperationalError):
+                self._work()
             time.sleep(0.01)
+
+    def _work(self) -> None:
+        if self._asked < self._stage.plan.refunds:
+            self._ask()
+        self._disturb()
+        self._repair()
 
     def _ask(self) -> None:
         paid = list(

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from django.core.management import call_command
-from django.db import connections
+from django.db import OperationalError, connections
 from django.db.models import QuerySet
 
 from payments.models import PaymentOrder, PaymentTransaction
@@ -42,6 +42,7 @@ class Sweeper:
         self._control = StandInControl(stage.stand_in_port)
         self._is_settled = threading.Event()
         self._failures: list[str] = []
+        self._postponed = 0
 
     def run(self) -> None:
         with ThreadPoolExecutor(SWEEPERS) as pool:
@@ -50,7 +51,8 @@ class Sweeper:
             self._is_settled.set()
             for done in sweeping:
                 done.result()
-        result = {"figures": figures(self._control), "differences": self._differences()}
+        counted = figures(self._control) | {"sweeps that met a busy database": self._postponed}
+        result = {"figures": counted, "differences": self._differences()}
         draft = self._stage.folder / "draft.json"
         draft.write_text(json.dumps(result, ensure_ascii=False))
         draft.rename(self._stage.folder / RESULT_FILE)
@@ -62,6 +64,9 @@ class Sweeper:
             for sweep in sweeps:
                 try:
                     sweep()
+                except OperationalError:
+                    # Our database is busy, as on a loaded machine: the next round tries again.
+                    self._postponed += 1
                 except Exception:
                     # As a task would: the next round tries again. That it happened is a finding.
                     self._failures.append(f"{sweep.__name__}: {traceback.format_exc()}")
