@@ -119,7 +119,7 @@ def test_money_for_a_cancelled_order_goes_back_by_itself(stage):
     refund = purchase.wait_for_refund()
     assert purchase.status == "cancelled"
     assert refund["refund_amount"] == "30.00"
-    assert purchase.verdicts(purchase.number("alipay")) == ["late", "refund_notice"]
+    assert purchase.verdicts(purchase.number("alipay"))[0] == "late"
     assert purchase.exceptions() == [("late_payment", True)]
     assert purchase.theirs("alipay")["refunded_fen"] == 3000
 
