@@ -101,7 +101,7 @@ QR_EXAMPLE = OpenApiExample(
     response_only=True,
     status_codes=["200"],
 )
-FAILED_BODIES = {
+FAILED_BODIES: dict[str, dict[str, Any]] = {
     "application/json": {
         "schema": {
             "type": "object",

@@ -286,7 +286,7 @@ def test_a_page_without_a_form_line_takes_no_form(desk):
 
 
 def test_every_action_of_a_list_has_a_line(rf: RequestFactory, db):
-    request = rf.get("/admin/")
+    request: Any = rf.get("/admin/")
     request.user = person_make(SUPERUSER)
     missing = [
         f"model  {name}  action:{action}  WHO…"
@@ -322,7 +322,7 @@ def test_no_form_is_taken_without_its_token(desk):
     """A page of another site can't make a signed-in browser post: every address refuses."""
     browser = browser_of(person_make(SUPERUSER), enforce_csrf_checks=True)
     findings = Findings()
-    for route, entry in patterns(get_resolver().url_patterns):
+    for route, _entry in patterns(get_resolver().url_patterns):
         if not route.startswith("admin/") or route.startswith("admin/^"):
             continue
         address = "/" + re.sub(r"<[^>]+>", NOWHERE, route).replace("(?P<url>.*)$", "x")

@@ -394,7 +394,7 @@ def _environment(folder: Path, url: str) -> dict[str, str]:
 
 
 def _next_worker(listener: Listener, root: "subprocess.Popen[bytes]", folder: Path) -> Connection:
-    waiting = listener._listener._socket  # type: ignore[attr-defined]
+    waiting = listener._listener._socket
     waiting.settimeout(0.2)
     while True:
         try:

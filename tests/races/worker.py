@@ -245,7 +245,7 @@ def _work(address: str, gate: int) -> None:
         steps = Steps(hold)
         SharedGateway.passing = staticmethod(steps.passing)
         connection.execute_wrappers.append(steps.around_statement)
-        commit = connection._commit  # type: ignore[attr-defined]
+        commit = connection._commit
         patch.object(connection, "_commit", lambda: steps.around_commit(commit)).start()
         serve(orders, gate, steps)
 

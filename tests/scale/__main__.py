@@ -24,7 +24,9 @@ ROUNDS = 7
 PAGES = {
     "today": "/admin/",
     "order list": "/admin/payments/paymentorder/",
-    "paid by WeChat": "/admin/payments/paymentorder/?status__exact=paid&payment_method__exact=wechat",
+    "paid by WeChat": (
+        "/admin/payments/paymentorder/?status__exact=paid&payment_method__exact=wechat"
+    ),
     "search by number": "/admin/payments/paymentorder/?q=ORD-NONE",
     "payment list": "/admin/payments/paymenttransaction/",
     "refund list": "/admin/refunds/refund/",
@@ -67,8 +69,9 @@ def compare(small: MariaDB, large: MariaDB) -> bool:
 def export(server: MariaDB, file_format: str, orders: int) -> bool:
     done = part(server, "export", file_format)
     say(
-        f"{file_format}: {done['rows']} rows, {done['megabytes']:.0f} MB in {done['seconds']:.0f} s, "
-        f"{done['memory_mb']:.0f} MB of memory at most; {done['status']} {done['error']}"
+        f"{file_format}: {done['rows']} rows, {done['megabytes']:.0f} MB in "
+        f"{done['seconds']:.0f} s, {done['memory_mb']:.0f} MB of memory at most; "
+        f"{done['status']} {done['error']}"
     )
     is_complete = done["status"] == "done" and done["rows"] == orders
     return is_complete and done["memory_mb"] <= MEMORY_MB_MAX

@@ -1,6 +1,7 @@
 """Is the process alive, and can it serve?"""
 
-from typing import Any
+from collections.abc import Callable
+from typing import TypeVar
 
 from django.db import connection
 from drf_spectacular.utils import extend_schema
@@ -12,13 +13,15 @@ from tcmpay.common.api.envelope import success
 from tcmpay.common.api.schema import enveloped, success_example
 from tcmpay.common.api.views import PublicView
 
+Get = TypeVar("Get", bound=Callable[..., Response])
+
 
 class HealthSchema(serializers.Serializer):
     status = serializers.CharField()
 
 
-def _described(summary: str, status: str) -> Any:
-    return extend_schema(
+def _described(summary: str, status: str) -> Callable[[Get], Get]:
+    described: Callable[[Get], Get] = extend_schema(
         operation_id=f"health_{status}",
         summary=summary,
         tags=["health"],
@@ -26,6 +29,7 @@ def _described(summary: str, status: str) -> Any:
         responses={200: enveloped("Health", HealthSchema())},
         examples=[success_example("ok", {"status": status})],
     )
+    return described
 
 
 class LiveView(PublicView):

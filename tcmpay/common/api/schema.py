@@ -60,7 +60,7 @@ class ContractSchema(AutoSchema):
         for refusal in dict.fromkeys(self._refusals()):
             by_status.setdefault(refusal[0], []).append(refusal)
         for status, refusals in sorted(by_status.items()):
-            bodies[str(status)] = self._get_response_for_code(
+            bodies[str(status)] = self._get_response_for_code(  # type: ignore[no-untyped-call]
                 refusal_response(refusals), str(status), direction=direction
             )
         return bodies

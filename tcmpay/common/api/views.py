@@ -20,7 +20,7 @@ from tcmpay.common.ids import parse_id
 class HeaderNegotiation(DefaultContentNegotiation):
     """By the Accept header alone: ``?format=`` is one more parameter that we don't know."""
 
-    settings = SimpleNamespace(URL_FORMAT_OVERRIDE=None)
+    settings: Any = SimpleNamespace(URL_FORMAT_OVERRIDE=None)
 
 
 class RolePermission(BasePermission):
