@@ -144,7 +144,8 @@ def test_random_secrets_pass_whatever_they_are():
         base64.urlsafe_b64encode(bytes(range(16))).decode(),  # half as long
         f"{fernet_key()},dGVzdHMtb25seS10ZXN0cy1vbmx5LXRlc3RzLW9ubHk=",  # also a former one
     ],
-    ids=["letters", "zeros", "half as long", "also a former one"],
+    # Names that every process of a run gives alike: one of the values is made anew.
+    ids=["letters", "one byte", "half as long", "a former one"],
 )
 def test_it_refuses_a_weak_encryption_key(value: str):
     from tcmpay.environment import Secrets
