@@ -158,7 +158,9 @@ class ExceptionDeskAdmin(ExceptionAdmin):
         form_url: str = "",
         extra_context: dict[str, Any] | None = None,
     ) -> Any:
-        case = self.get_object(request, object_id or "")
+        if object_id is None:  # nobody adds a case by hand: the base refuses
+            return super().changeform_view(request, object_id, form_url, extra_context)
+        case = self.get_object(request, object_id)
         if case is None:
             return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
         if not self.has_view_permission(request, case):

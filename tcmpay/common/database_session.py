@@ -61,6 +61,7 @@ def _mysql_problems(found: dict[str, str]) -> list[str]:
 
 def _sqlite_problems(database: Any) -> list[str]:
     problems = []
+    database.ensure_connection()  # the mode is read from the options as it connects
     if database.transaction_mode != "IMMEDIATE":
         problems.append("transaction_mode must be IMMEDIATE")
     with database.cursor() as cursor:

@@ -152,6 +152,16 @@ def test_every_error_of_the_product_is_described_somewhere(found):
         "OWN_ADJUSTMENT",
         "OWN_BALANCE",
         "DOMAIN_ERROR",
+        "NO_SURPLUS",
+        "SURPLUS_REFUND_EXISTS",
+        "REFUND_NOT_REPLACEABLE",
+        "BATCH_SIZE",
+        "RULES_OVERLAP",
+        "EXCEPTION_TAKEN",
+        "ACTION_NOT_OFFERED",
+        "SELF_CONFIRMATION",
+        "NOT_CONFIRMED",
+        "ORDER_DOES_NOT_FIT",
     }
     codes = {code for code, _message in described}
     for error in all_errors():

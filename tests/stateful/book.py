@@ -5,6 +5,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
+from config.versions import version_in_force
 from gateways.errors import GatewayRejected, GatewayUnknown, RejectReason
 from gateways.interface import (
     CloseState,
@@ -159,7 +160,7 @@ class BookGateway(MockGateway):
 
 
 def channel(method: str) -> Channel:
-    return Channel(BookGateway(method), None)
+    return Channel(BookGateway(method), version_in_force(method).id)
 
 
 def gateway_of(payment: Any) -> BookGateway:
