@@ -158,13 +158,12 @@ class ExceptionDeskAdmin(ExceptionAdmin):
         form_url: str = "",
         extra_context: dict[str, Any] | None = None,
     ) -> Any:
-        if object_id is None:  # nobody adds a case by hand: the base refuses
-            return super().changeform_view(request, object_id, form_url, extra_context)
+        # Nobody adds or changes a case here, and only who may see one learns whether it is there.
+        if object_id is None or request.method == "POST" or not self.has_view_permission(request):
+            raise PermissionDenied
         case = self.get_object(request, object_id)
         if case is None:
             return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
-        if not self.has_view_permission(request, case):
-            raise PermissionDenied
         context = {
             **self.admin_site.each_context(request),
             "title": str(case),

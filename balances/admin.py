@@ -172,7 +172,7 @@ class UserBalanceAdmin(ReadOnlyAdmin):
     ) -> HttpResponse:
         """The account with its running ledger; nothing is written here."""
         account = self.get_object(request, unquote(object_id))
-        if not self.has_view_permission(request, account):
+        if request.method == "POST" or not self.has_view_permission(request, account):
             raise PermissionDenied
         if account is None:
             return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)

@@ -206,11 +206,12 @@ class RefundBatchAdmin(ReadOnlyAdmin):
         form_url: str = "",
         extra_context: dict[str, Any] | None = None,
     ) -> Any:
-        batch = self.get_object(request, object_id or "")
+        # Nobody adds or changes a batch here, and only who may see one learns whether it is there.
+        if object_id is None or request.method == "POST" or not self.has_view_permission(request):
+            raise PermissionDenied
+        batch = self.get_object(request, object_id)
         if batch is None:
             return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
-        if not self.has_view_permission(request, batch):
-            raise PermissionDenied
         context = {
             "batch": batch,
             "person": person_text(batch.created_by),

@@ -69,6 +69,7 @@ class AdminTable:
     models: dict[str, dict[str, frozenset[str]]] = field(default_factory=dict)
     pages: list[Page] = field(default_factory=list)
     groups: dict[str, frozenset[str]] = field(default_factory=dict)
+    moved: set[str] = field(default_factory=set)
 
     def may(self, model: str, right: str) -> frozenset[str]:
         """The roles that have ``right``; superusers are among them wherever somebody is."""
@@ -96,10 +97,14 @@ def admin_table() -> AdminTable:
             is_known = right in RIGHTS or right.startswith("action:")
             assert is_known, f"{where}: a right is one of {RIGHTS} or action:NAME"
             table.models.setdefault(model, {})[right] = _who(table, who)
+        elif kind == "moved":
+            table.moved.update(words)
         elif kind == "page":
             table.pages.append(_page(table, where, words))
         else:
-            raise AssertionError(f"{where}: a line is a group, a model or a page, not {kind}")
+            raise AssertionError(
+                f"{where}: a line is a group, a model, moved or a page, not {kind}"
+            )
     return table
 
 

@@ -16,7 +16,9 @@ from typing import Any
 import pytest
 import schemathesis
 from django.conf import settings as current
+from django.core.signals import request_finished, request_started
 from django.core.wsgi import get_wsgi_application
+from django.db import close_old_connections
 from hypothesis import HealthCheck, Phase, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis.errors import Unsatisfiable
@@ -107,6 +109,19 @@ class Findings:
 @pytest.fixture
 def crowd(story) -> Crowd:
     return Crowd(story)
+
+
+@pytest.fixture(autouse=True)
+def _connection_is_the_tests(crowd):
+    """A request does not close the connection that the test's transaction lives in.
+
+    After the crowd was made: Django's own client connects these signals again.
+    """
+    for signal in (request_started, request_finished):
+        signal.disconnect(close_old_connections)
+    yield
+    for signal in (request_started, request_finished):
+        signal.connect(close_old_connections)
 
 
 @pytest.mark.parametrize("mock_callbacks", [True, False], ids=["demo", "production"])
