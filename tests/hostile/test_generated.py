@@ -10,7 +10,8 @@ import random
 import sys
 import time
 from collections import Counter
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import pytest
@@ -111,17 +112,19 @@ def crowd(story) -> Crowd:
     return Crowd(story)
 
 
-@pytest.fixture(autouse=True)
-def _connection_is_the_tests(crowd):
+@contextmanager
+def connection_kept() -> Iterator[None]:
     """A request does not close the connection that the test's transaction lives in.
 
-    After the crowd was made: Django's own client connects these signals again.
+    Django's own client connects these signals again after each of its requests.
     """
     for signal in (request_started, request_finished):
         signal.disconnect(close_old_connections)
-    yield
-    for signal in (request_started, request_finished):
-        signal.connect(close_old_connections)
+    try:
+        yield
+    finally:
+        for signal in (request_started, request_finished):
+            signal.connect(close_old_connections)
 
 
 @pytest.mark.parametrize("mock_callbacks", [True, False], ids=["demo", "production"])
@@ -135,7 +138,7 @@ def test_generated_requests_break_nothing(crowd, settings, mode, mock_callbacks,
     assert len(operations) > 20
     share = max(3, REQUESTS // 4 // len(operations))
     watch, findings, started = Watch(), Findings(), time.monotonic()
-    with watch.watching():
+    with watch.watching(), connection_kept():
         for number, operation in enumerate(operations, start=1):
             run(operation, mode, share, crowd, watch, findings)
             if number == len(operations) or REQUESTS >= TOLD_FROM:
