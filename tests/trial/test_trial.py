@@ -18,6 +18,6 @@ def test_both_books_agree_after_forty_payments_at_failing_gateways():
     assert result["differences"] == [], [*said, result["figures"]]
     books = result["figures"]["their books"]
     assert sum(book["paid_count"] for book in books.values()) >= 40
-    assert all(book["refunded_count"] for book in books.values())
-    # The trial has teeth only while faults are really drawn.
-    assert len(result["figures"]["faults"]) >= 5
+    # Which gateway they go through is drawn, and so is each fault: of few, some may be none.
+    assert sum(book["refunded_count"] for book in books.values()) > 0
+    assert result["figures"]["faults"], "the trial has teeth only while faults are drawn"
