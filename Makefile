@@ -3,11 +3,11 @@ PORT ?= 3000
 PY := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format lock messages clean
+.PHONY: help demo test test-long test-faults test-mutants lint audit format lock messages clean
 
 help: ## List the targets
 	@echo "make TARGET [VARIABLE=value]"
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1	\2/p' Makefile
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1	\2/p' Makefile
 
 demo: ## Start the product with demo data on SQLite (PORT=3000; RESET=1 starts afresh)
 	@scripts/bootstrap.sh requirements/base.txt
@@ -17,9 +17,24 @@ demo: ## Start the product with demo data on SQLite (PORT=3000; RESET=1 starts a
 test: ## Install what is missing; run checks and all tests on SQLite and MariaDB + Redis (ARGS="-k name")
 	@exec scripts/test.sh -- $(ARGS)
 
+test-long: ## Run what takes too long for `make test`: races, stories, payments at failing gateways (ARGS="races")
+	@scripts/bootstrap.sh requirements/dev.txt
+	@exec scripts/test_long.sh $(ARGS)
+
+test-faults: ## Break the product under load in every way and compare, half an hour (ARGS="--only redis --short")
+	@exec scripts/test_faults.sh $(ARGS)
+
+test-mutants: ## Remove the guards of money one at a time and see that the tests notice (ARGS="-k lock")
+	@scripts/bootstrap.sh requirements/dev.txt
+	@exec $(PY) -m tests.mutants $(ARGS)
+
 lint: ## Run the checks: ruff, mypy, import rules, migrations, deployment settings
 	@scripts/bootstrap.sh requirements/dev.txt
 	@exec scripts/lint.sh
+
+audit: ## Ask for known advisories against the pinned packages (needs the network; not part of test)
+	@scripts/bootstrap.sh requirements/dev.txt
+	@exec scripts/audit.sh
 
 format: ## Format the code and fix what can be fixed by itself
 	@scripts/bootstrap.sh requirements/dev.txt

@@ -64,6 +64,17 @@ def pytest_configure(config: pytest.Config) -> None:
     # Hypothesis reads its seed from this option; the one given by hand wins.
     if getattr(config.option, "hypothesis_seed", None) is None:
         config.option.hypothesis_seed = str(SEED)
+    if config.option.markexpr == "browser":
+        use_a_database_file()
+
+
+def use_a_database_file() -> None:
+    """A browser asks for several things at once: SQLite in memory is one connection for all."""
+    database = settings.DATABASES["default"]
+    if database["ENGINE"].endswith("sqlite3"):
+        folder = tempfile.mkdtemp(prefix="tcm-pages-")
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        database["TEST"]["NAME"] = os.path.join(folder, f"db-{_worker}.sqlite3")
 
 
 def pytest_report_header() -> list[str]:

@@ -1,4 +1,4 @@
-"""The order's page as only the back office can show it: with what lies in other rooms."""
+"""Pages as only the back office can show them: with what lies in other rooms."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -11,19 +11,21 @@ from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 from backoffice.admin_exports import ExportAdmin
+from backoffice.exception_desk import ExceptionDeskAdmin
 from backoffice.situation import situation
-from backoffice.timeline import SOURCE_ROWS_MAX, Story, ledger_entries, timeline
+from backoffice.timeline import Story, ledger_entries, timeline_context
 from balances.admin import entries_panel
 from payments.admin import OrderAdmin, callbacks_panel, transactions_panel
-from payments.admin_exceptions import ExceptionAdmin
 from payments.models import PaymentOrder
 from payments.states import PAID_STATUSES
-from refunds.admin import refunds_panel
+from refunds.admin import RefundAdmin, refunds_panel
+from refunds.models import Refund
+from refunds.states import RefundStatus
 from tcmpay.common.admin import PANEL_ROWS_MAX, Panel
 
-__all__ = ["ExceptionAdmin", "ExportAdmin", "OrderDeskAdmin"]
+__all__ = ["ExceptionDeskAdmin", "ExportAdmin", "OrderDeskAdmin", "RefundDeskAdmin"]
 
-admin.site.unregister(PaymentOrder)
+admin.site.unregister([PaymentOrder, Refund])
 
 
 @admin.register(PaymentOrder)
@@ -57,10 +59,20 @@ class OrderDeskAdmin(OrderAdmin):
         order = kwargs.get("obj")
         if order is not None:
             story = Story.of(order)
-            moments = timeline(story)
-            context |= {
-                "situation": situation(story),
-                "timeline": moments,
-                "timeline_is_cut": len(moments) >= SOURCE_ROWS_MAX,
-            }
+            context |= {"situation": situation(story), **timeline_context(story)}
         return super().render_change_form(request, context, *args, **kwargs)
+
+
+@admin.register(Refund)
+class RefundDeskAdmin(RefundAdmin):
+    """Refunds; whoever reviews one reads its order's whole story."""
+
+    def steps(self, request: HttpRequest, object_id: str) -> list[dict[str, Any]]:
+        refund = self.get_object(request, unquote(object_id))
+        if getattr(refund, "status", None) != RefundStatus.SUCCESS:
+            return super().steps(request, object_id)
+        url = reverse("admin-refund-slip", args=[refund.pk])
+        return [{"title": _("打印退款单"), "url": url, "icon": "print"}]
+
+    def order_story(self, order: PaymentOrder) -> dict[str, Any]:
+        return timeline_context(Story.of(order))

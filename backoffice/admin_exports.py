@@ -53,6 +53,8 @@ audited(
 @require_POST
 def start_view(request: HttpRequest) -> HttpResponseBase:
     """Export the list named in the form; small ones come back as the file itself."""
+    if not request.user.has_perm(EXPORT_PERMISSION):
+        raise PermissionDenied
     page = request.POST.get("page", "")
     query = request.POST.get("query", "")[:2000]
     try:

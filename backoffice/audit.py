@@ -7,9 +7,11 @@ from django.conf import settings
 from django.db.transaction import atomic
 
 import backoffice.checks
+import backoffice.checks_keys
 import balances.checks
 import config.checks
 import payments.checks
+import payments.checks_evidence
 import refunds.checks
 import tcmpay.audit.checks
 from tcmpay.common.invariants import Check, Scope, Violation
@@ -24,7 +26,9 @@ CHECKS: tuple[Check, ...] = (
     check_configuration,
     *balances.checks.CHECKS,
     *payments.checks.CHECKS,
+    *payments.checks_evidence.CHECKS,
     *refunds.checks.CHECKS,
+    *backoffice.checks_keys.CHECKS,
     *tcmpay.audit.checks.CHECKS,
     *backoffice.checks.CHECKS,
 )
@@ -40,7 +44,7 @@ def consistent_reads() -> Iterator[None]:
         yield
 
 
-def audit(scope: Scope) -> Iterator[tuple[Check, list[Violation]]]:
-    """Each check with what it found."""
+def audit(scope: Scope) -> Iterator[tuple[Check, Iterator[Violation]]]:
+    """Each check with what it finds, one at a time: broken books may be long."""
     for check in CHECKS:
-        yield check, list(check(scope))
+        yield check, check(scope)

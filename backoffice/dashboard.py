@@ -154,7 +154,7 @@ def today(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
 
 def queue_badge(request: HttpRequest) -> str:
     """How many refunds wait for a decision, beside the queue's name in the sidebar."""
-    if not request.user.has_perm("refunds.review_refund"):
+    if not request.user.has_perm("refunds.view_refund"):
         return ""
     return str(refund_queue_length())
 
@@ -331,7 +331,7 @@ def _refund_task(found: Waiting) -> Task:
     return Task(
         title=_("待审核的退款"),
         count=found.refunds,
-        url=_list("refunds_refund", {"status__exact": "pending"}),
+        url=reverse("admin:refunds_refund_queue"),
         note=_("最久已等 %(age)s") % {"age": age_text(oldest)} if oldest else _("没有等待的申请"),
         is_urgent=found.refunds > 0,
     )

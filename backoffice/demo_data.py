@@ -9,6 +9,7 @@ from decimal import Decimal
 from django.conf import settings
 from django.contrib.auth.models import Group
 
+from backoffice.demo_desk import seed_desk
 from balances.services import balance_top_up
 from gateways.interface import TradeReport, TradeState
 from payments.models import PaymentOrder, PaymentTransaction
@@ -57,6 +58,10 @@ DEMO_STAFF = (
     DemoStaff(_id(911), "admin", "管理员", "administrator", is_superuser=True),
     DemoStaff(_id(912), "reviewer", "林审核", "reviewer"),
     DemoStaff(_id(913), "finance", "赵会计", "finance"),
+    DemoStaff(_id(914), "prices", "钱价格", "price_editor"),
+    DemoStaff(_id(915), "config", "孙配置", "config_editor"),
+    DemoStaff(_id(916), "auditor", "周审计", "auditor"),
+    DemoStaff(_id(917), "manager", "吴主管", "administrator"),
 )
 ONLINE = DemoService("appointment", "appointment_online", "视频问诊")
 OFFLINE = DemoService("appointment", "appointment_offline", "线下问诊")
@@ -88,7 +93,8 @@ def seed() -> Iterator[str]:
         _left_alone()
     orders_expire()
     _today()
-    yield "orders in every state, one refund waiting for review"
+    seed_desk(_appointment, PATIENT_WANG)
+    yield "orders in every state, refunds waiting for review, a case to look at"
 
 
 def _staff() -> None:
@@ -141,6 +147,19 @@ def _today() -> None:
         amount=waiting.amount,
         reason="预约时间冲突，申请取消就诊",
     )
+
+
+def _appointment(patient: uuid.UUID, amount: Money, metadata: dict[str, str]) -> PaymentOrder:
+    command = OrderCommand(
+        user_id=patient,
+        order_type="appointment",
+        amount=amount,
+        description="专家门诊",
+        metadata=metadata,
+    )
+    order = order_create(actor=Actor(id=PLATFORM_ADMIN, role=Role.ADMIN), command=command)
+    _pay(order, "balance")
+    return order
 
 
 def _order(patient: uuid.UUID, service: DemoService) -> PaymentOrder:

@@ -12,12 +12,18 @@ def demo_guide(port: int) -> str:
     base = f"http://localhost:{port}"
     patient = token_issue(user_id=PATIENT_LI, role=Role.PATIENT, ttl_seconds=TOKEN_SECONDS)
     admin = token_issue(user_id=PLATFORM_ADMIN, role=Role.ADMIN, ttl_seconds=TOKEN_SECONDS)
-    logins = "、".join(person.username for person in DEMO_STAFF)
+    logins = "\n".join(
+        f"    {person.username:<10}{'everything' if person.is_superuser else person.group}"
+        for person in DEMO_STAFF
+    )
     api = f"{base}/api/v1/payment"
     return f"""
 tcmpay 演示已启动 / the demo is serving
 
-  管理后台 Admin     {base}/admin/      {logins} / {DEMO_PASSWORD}
+  管理后台 Admin     {base}/admin/
+  密码 password      {DEMO_PASSWORD}
+{logins}
+
   接口文档 API docs  {base}/api/docs/
   模拟网关 gateways  http://localhost:{port + 1}/   (微信、支付宝的替身：在此付款 / pay here)
 

@@ -100,6 +100,12 @@ def timeline(story: Story) -> list[Moment]:
     return sorted(moments, key=lambda moment: (moment.at, moment.key))
 
 
+def timeline_context(story: Story) -> dict[str, Any]:
+    """The story as the pages' templates take it."""
+    moments = timeline(story)
+    return {"timeline": moments, "timeline_is_cut": len(moments) >= SOURCE_ROWS_MAX}
+
+
 def ledger_entries(story: Story) -> QuerySet[BalanceTransaction]:
     """What the order and its refunds moved on the owner's balance."""
     facts = Q(related_type=RelatedType.ORDER, related_id=story.order.pk)

@@ -1,10 +1,11 @@
-"""The staff admin, the API's documentation, and where somebody lands who knows only the host."""
+"""The staff admin, the documentation, the figures, and where who knows only the host lands."""
 
 from django.contrib import admin
-from django.urls import path
+from django.urls import include, path
 from django.views.generic import RedirectView
 
 from backoffice.find import find_view
+from backoffice.metrics import metrics
 from backoffice.receipts import order_receipt_view, refund_slip_view
 from backoffice.views import ApiDocs, api_schema
 
@@ -22,6 +23,8 @@ urlpatterns = [
         admin.site.admin_view(refund_slip_view),
         name="admin-refund-slip",
     ),
+    path("metrics", metrics, name="metrics"),
+    path("admin/", include("tcmpay.accounts.urls")),
     path("admin/", admin.site.urls),
     path("api/schema/", api_schema, name="api-schema"),
     path("api/docs/", ApiDocs.as_view(url_name="api-schema"), name="api-docs"),

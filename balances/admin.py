@@ -4,13 +4,19 @@ from collections.abc import Iterable
 from typing import Any
 
 from django.contrib import admin
+from django.contrib.admin.utils import unquote
+from django.core.exceptions import PermissionDenied
 from django.db.models import Q, QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.urls import URLPattern, reverse
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, DropdownFilter
 
+from balances.admin_accounts import account_urls, ledger_page, page, steps_for
+from balances.admin_adjustments import BalanceAdjustmentAdmin, adjustments_panel
 from balances.models import BalanceTransaction, EntryType, RelatedType, UserBalance
-from balances.selectors import entries_of, unadopted_openings
+from balances.selectors import adjustments_of, is_opening_unadopted, unadopted_openings
 from tcmpay.accounts.selectors import people_names, person_text
 from tcmpay.audit.admin import audited, history_panel
 from tcmpay.common.admin import (
@@ -37,6 +43,8 @@ from tcmpay.common.display import (
     time_text,
 )
 
+__all__ = ["BalanceAdjustmentAdmin"]
+
 ENTRY_TONES = {
     EntryType.INCOME: GOOD,
     EntryType.EXPENSE: BAD,
@@ -49,6 +57,7 @@ ENTRY_PAGE = "balances_balancetransaction"
 RELATED_PAGES: dict[str, str] = {
     RelatedType.ORDER: "payments_paymentorder",
     RelatedType.REFUND: "refunds_refund",
+    RelatedType.ADJUSTMENT: "balances_balanceadjustment",
 }
 
 audited(
@@ -59,15 +68,19 @@ audited(
         "balance_freeze": _("冻结余额"),
         "balance_unfreeze": _("解冻余额"),
         "opening_adopted": _("确认期初余额"),
+        "balance_opened": _("开立余额账户"),
     },
 )
 
 
 def related_text(entry: BalanceTransaction) -> str:
     """The business fact that an entry belongs to, as a link where it has a page."""
-    page = RELATED_PAGES.get(entry.related_type)
+    related = RELATED_PAGES.get(entry.related_type)
     name = entry.get_related_type_display()
-    return admin_link(page, entry.related_id, name) if page else name
+    is_freeze = entry.transaction_type in (EntryType.FREEZE, EntryType.UNFREEZE)
+    if related is None or is_freeze:
+        return name
+    return admin_link(related, entry.related_id, name)
 
 
 def entries_panel(entries: Iterable[BalanceTransaction], title: Any = "") -> Panel:
@@ -118,6 +131,7 @@ class UserBalanceAdmin(ReadOnlyAdmin):
     """What users have with us."""
 
     search_help_text = _("用户编号")
+    list_before_template = "admin/balances/open_button.html"
     list_display = ("user", "balance_shown", "frozen", "income", "expense", "entries", "updated")
     list_filter = (OpeningFilter,)
     ordering = ("-id",)
@@ -149,12 +163,45 @@ class UserBalanceAdmin(ReadOnlyAdmin):
     def search_lookups(self, term: str) -> Iterable[Q]:
         return (Q(user_id=term), Q(pk=term))
 
-    def panels(self, request: HttpRequest, row: UserBalance) -> list[Panel]:
-        newest = entries_of(row.user_id)[:PANEL_ROWS_MAX]
-        return [
-            entries_panel(newest, _("余额流水（新的在前）")),
-            history_panel(("balance", row.user_id)),
-        ]
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        """The account with its running ledger; nothing is written here."""
+        account = self.get_object(request, unquote(object_id))
+        if request.method == "POST" or not self.has_view_permission(request, account):
+            raise PermissionDenied
+        if account is None:
+            return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
+        ledger = ledger_page(account, request.GET.get("page", ""))
+        context = {
+            "title": gettext("余额账户"),
+            "account": account,
+            "ledger": ledger,
+            "steps": steps_for(request.user, account),
+            "is_unadopted": is_opening_unadopted(account),
+            "entries": entries_panel(ledger.entries, _("余额流水（新的在前）")),
+            "panels": [
+                adjustments_panel(
+                    adjustments_of(account.user_id)[:PANEL_ROWS_MAX], gettext("人工调整")
+                ),
+                history_panel(("balance", account.user_id)),
+            ],
+        }
+        return page(request, self, "admin/balances/account.html", context)
+
+    def get_urls(self) -> list[URLPattern]:
+        return [*account_urls(self), *super().get_urls()]
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        may_open = request.user.has_perm("balances.open_account")
+        open_url = reverse(f"admin:{ACCOUNT_PAGE}_open") if may_open else ""
+        return super().changelist_view(request, {**(extra_context or {}), "open_url": open_url})
 
 
 @admin.register(BalanceTransaction)

@@ -1,73 +1,145 @@
-"""The ledger's invariants (L1–L6), checked from the database alone."""
+"""The ledger's invariants (L1–L7), checked from the database alone."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC
 from itertools import groupby
 from uuid import UUID
 
-from django.db.models import Q
+from django.db import connections
+from django.db.models import Count, F, Min, Q, QuerySet
 from django.utils.translation import gettext as _
 
-from balances.ledger import Figures, entry_hash
-from balances.models import BalanceTransaction, UserBalance
+from balances.ledger import MOVES, Figures, entry_hash
+from balances.ledger_rows import follows, ledger_rows
+from balances.models import (
+    AdjustmentStatus,
+    BalanceAdjustment,
+    BalanceTransaction,
+    Direction,
+    RelatedType,
+    UserBalance,
+)
 from balances.selectors import unadopted_openings
-from tcmpay.common.invariants import Scope, Violation, in_chunks
+from balances.services import AUDIT_OBJECT
+from tcmpay.audit.models import AuditEvent
+from tcmpay.audit.seals import Chain, check_seals
+from tcmpay.common.fields import as_uuid_or_text
+from tcmpay.common.invariants import Scope, Violation, batches, in_chunks, rows_in_chunks
 from tcmpay.common.money import ZERO, Money
+
+ACCOUNTS_BATCH = 1000
+LEDGER = Chain(BalanceTransaction, "L5")
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """Where a user's sound chain ends."""
+
+    user_id: UUID | str
+    sequence: int
+    figures: Figures
+    has_opening: bool
 
 
 def check_ledgers(scope: Scope) -> Iterator[Violation]:
     """Every chain is gapless, sound and hashed, and ends at its account (L1–L3, L5, L6)."""
+    if connections[scope.using].vendor == "mysql":
+        found = _bare_chains(scope)
+    else:
+        found = _chains(scope, _entries(scope))
+    for batch in batches(found, ACCOUNTS_BATCH):
+        yield from (item for item in batch if isinstance(item, Violation))
+        yield from _check_accounts(scope, [item for item in batch if isinstance(item, Ending)])
+
+
+def _entries(scope: Scope) -> QuerySet[BalanceTransaction]:
     entries = BalanceTransaction.objects.using(scope.using).all()
     if scope.since is not None:
         moved = entries.filter(created_at__gte=scope.since).values("user_id").distinct()
         entries = entries.filter(user_id__in=moved)
+    return entries
+
+
+def _bare_chains(scope: Scope) -> Iterator[Ending | Violation]:
+    """Chains by their bare rows; only what is odd there is looked at closely."""
+    since = scope.since and scope.since.astimezone(UTC).replace(tzinfo=None)
+    for user_id, chain in groupby(ledger_rows(scope, since), key=lambda row: row[0]):
+        figures: Figures | None = Figures(ZERO, ZERO, ZERO, ZERO)
+        sequence, previous_hash, openings = 0, "", 0
+        for row in chain:
+            figures = figures and follows(row, sequence, figures, previous_hash)
+            sequence, previous_hash = row[1], row[15]
+            openings += row[9] == RelatedType.OPENING
+            if row[9] == RelatedType.OPENING and sequence > openings:
+                figures = None
+        if figures:
+            yield Ending(user_id, sequence, figures, openings > 0)
+        else:
+            whole = BalanceTransaction.objects.using(scope.using).filter(user_id=user_id)
+            yield from _chains(scope, whole)
+
+
+def _chains(scope: Scope, entries: QuerySet[BalanceTransaction]) -> Iterator[Ending | Violation]:
     for user_id, chain in groupby(
         in_chunks(entries, "user_id", "sequence"), key=lambda entry: entry.user_id
     ):
-        yield from _check_chain(scope, user_id, chain)
+        yield _check_chain(user_id, chain)
 
 
-def _check_chain(
-    scope: Scope, user_id: UUID, chain: Iterator[BalanceTransaction]
-) -> Iterator[Violation]:
+def _check_chain(user_id: UUID | str, chain: Iterator[BalanceTransaction]) -> Ending | Violation:
     figures = Figures(ZERO, ZERO, ZERO, ZERO)
-    sequence, previous_hash = 0, ""
+    sequence, previous_hash, openings = 0, "", 0
     for entry in chain:
-        problem = _entry_problem(entry, sequence + 1, figures, previous_hash)
+        openings += entry.related_type == RelatedType.OPENING
+        problem = _entry_problem(entry, sequence + 1, figures, previous_hash, openings)
         if problem:
             # The first broken row is the one to look at: what follows is broken by it.
-            yield _violation(problem[0], user_id, problem[1])
-            return
+            return _violation(problem[0], user_id, f"balance_transactions: {problem[1]}")
         figures = figures.moved(entry.transaction_type, entry.amount)
         sequence, previous_hash = entry.sequence, entry.hash
-    yield from _check_account(scope, user_id, sequence, figures)
+    return Ending(user_id, sequence, figures, openings > 0)
 
 
 def _entry_problem(
-    entry: BalanceTransaction, sequence: int, before: Figures, previous_hash: str
+    entry: BalanceTransaction, sequence: int, before: Figures, previous_hash: str, openings: int
 ) -> tuple[str, str] | None:
-    after = before.moved(entry.transaction_type, entry.amount)
     where = {"id": entry.id, "no": entry.sequence}
+    if entry.transaction_type not in MOVES:
+        return "L1", _("第 %(no)s 条流水 %(id)s：类型未知") % where
+    after = before.moved(entry.transaction_type, entry.amount)
     if entry.sequence != sequence:
         return "L3", _("流水 %(id)s：序号应为连续，缺少第 %(no)s 条之前的记录") % where
     if (entry.balance_before, entry.frozen_before) != (before.balance, before.frozen):
         return "L3", _("第 %(no)s 条流水 %(id)s：变动前余额与上一条不衔接") % where
     if (entry.balance_after, entry.frozen_after) != (after.balance, after.frozen):
         return "L1", _("第 %(no)s 条流水 %(id)s：变动后余额与金额不符") % where
-    if after.balance < 0 or after.frozen < 0:
+    if after.balance < 0 or after.frozen < 0 or entry.amount <= 0:
         return "L2", _("第 %(no)s 条流水 %(id)s：余额为负") % where
+    if entry.related_type == RelatedType.OPENING and sequence > openings:
+        return "L6", _("第 %(no)s 条流水 %(id)s：期初流水不在最前") % where
     if entry.previous_hash != previous_hash or entry.hash != entry_hash(entry):
         return "L5", _("第 %(no)s 条流水 %(id)s：内容被篡改，哈希不符") % where
     return None
 
 
-def _check_account(
-    scope: Scope, user_id: UUID, sequence: int, ledger: Figures
-) -> Iterator[Violation]:
-    account = UserBalance.objects.using(scope.using).filter(user_id=user_id).first()
+def _check_accounts(scope: Scope, endings: list[Ending]) -> Iterator[Violation]:
+    accounts = {
+        str(account.user_id): account
+        for account in UserBalance.objects.using(scope.using).filter(
+            user_id__in=[ending.user_id for ending in endings]
+        )
+    }
+    for ending in endings:
+        yield from _check_account(ending, accounts.get(str(ending.user_id)))
+
+
+def _check_account(ending: Ending, account: UserBalance | None) -> Iterator[Violation]:
+    user_id, ledger = ending.user_id, ending.figures
     if account is None:
         yield _violation("L3", user_id, _("有余额流水而没有余额账户"))
         return
-    if account.sequence != sequence:
+    if account.sequence != ending.sequence:
         yield _violation("L3", user_id, _("账户序号与最后一条流水不一致"))
     if (account.balance, account.frozen_balance) != (ledger.balance, ledger.frozen):
         yield _violation(
@@ -83,6 +155,10 @@ def _check_account(
         )
     if _gap(account) != 0:
         yield _violation("L1", user_id, _("余额＋冻结 ≠ 累计收入－累计支出"))
+    totals = (account.total_income, account.total_expense)
+    # What was moved before the opening is known by its difference only.
+    if not ending.has_opening and totals != (ledger.income, ledger.expense):
+        yield _violation("L1", user_id, _("累计收入或累计支出与流水合计不符"))
 
 
 def check_accounts_without_entries(scope: Scope) -> Iterator[Violation]:
@@ -91,6 +167,9 @@ def check_accounts_without_entries(scope: Scope) -> Iterator[Violation]:
     known = BalanceTransaction.objects.using(scope.using).values("user_id")
     for account in in_chunks(accounts.filter(sequence__gt=0).exclude(user_id__in=known), "id"):
         yield _violation("L3", account.user_id, _("账户有序号而没有任何流水"))
+    untouched = accounts.filter(sequence=0, balance=0, frozen_balance=0)
+    for account in in_chunks(untouched.exclude(total_income=F("total_expense")), "id"):
+        yield _violation("L1", account.user_id, _("余额＋冻结 ≠ 累计收入－累计支出"))
     negative = Q(balance__lt=0) | Q(frozen_balance__lt=0)
     for account in in_chunks(accounts.filter(negative), "id"):
         yield _violation("L2", account.user_id, _("余额为负"))
@@ -98,20 +177,21 @@ def check_accounts_without_entries(scope: Scope) -> Iterator[Violation]:
 
 def check_facts(scope: Scope) -> Iterator[Violation]:
     """One business fact, one entry (L4); the database's UNIQUE says so too."""
-    seen: tuple[object, ...] | None = None
-    entries = BalanceTransaction.objects.using(scope.using).only(
-        "related_id", "related_type", "transaction_type", "user_id", "id"
+    fact = ("related_id", "related_type", "transaction_type")
+    repeated = (
+        BalanceTransaction.objects.using(scope.using)
+        .values(*fact)
+        .annotate(entries=Count("id"), user=Min("user_id"))
+        .filter(entries__gt=1)
+        .order_by(*fact)
     )
-    for entry in in_chunks(entries, "related_id", "related_type", "transaction_type", "id"):
-        fact = (entry.related_id, entry.related_type, entry.transaction_type)
-        if fact == seen:
-            yield _violation(
-                "L4",
-                entry.user_id,
-                _("同一业务 %(type)s %(id)s 有多条同类流水")
-                % {"type": entry.related_type, "id": entry.related_id},
-            )
-        seen = fact
+    for found in repeated:
+        yield _violation(
+            "L4",
+            found["user"],
+            _("同一业务 %(type)s %(id)s 有多条同类流水")
+            % {"type": found["related_type"], "id": found["related_id"]},
+        )
 
 
 def check_openings(scope: Scope) -> Iterator[Violation]:
@@ -129,17 +209,82 @@ def check_openings(scope: Scope) -> Iterator[Violation]:
         )
 
 
+def check_adopted(scope: Scope) -> Iterator[Violation]:
+    """Who accepted a balance that was put in by SQL, and why, is in the trail (L6)."""
+    adopted = UserBalance.objects.using(scope.using).exclude(opening_adopted_at=None)
+    for batch in batches(in_chunks(adopted, "id"), ACCOUNTS_BATCH):
+        told = set(
+            AuditEvent.objects.using(scope.using)
+            .filter(
+                object_type=AUDIT_OBJECT,
+                object_id__in=[str(account.user_id) for account in batch],
+                action="opening_adopted",
+            )
+            .values_list("object_id", flat=True)
+        )
+        for account in batch:
+            if str(account.user_id) not in told:
+                yield _violation("L6", account.user_id, _("期初余额已确认，但没有确认记录"))
+
+
 def check_user_ids(scope: Scope) -> Iterator[Violation]:
     """Accounts whose user is not a UUID can't be reached by anybody: a notice."""
-    for account in in_chunks(UserBalance.objects.using(scope.using).all(), "id"):
-        if not isinstance(account.user_id, UUID) or not isinstance(account.id, UUID):
+    for row in rows_in_chunks(scope, table="user_balances", columns=("id", "user_id")):
+        if not all(isinstance(as_uuid_or_text(text), UUID) for text in row):
             yield Violation(
                 code="L6",
                 object_type="balance",
-                object_id=str(account.user_id),
+                object_id=str(row[1]),
                 message=_("用户编号或记录编号不是 UUID，任何人都无法使用该余额，请改正"),
                 is_notice=True,
             )
+
+
+def check_adjustments(scope: Scope) -> Iterator[Violation]:
+    """An executed adjustment has exactly one entry, that it asked for; others have none (L7)."""
+    adjustments = BalanceAdjustment.objects.using(scope.using).all()
+    if scope.since is not None:
+        adjustments = adjustments.filter(
+            Q(created_at__gte=scope.since) | Q(decided_at__gte=scope.since)
+        )
+    for adjustment in in_chunks(adjustments, "id"):
+        entries = list(
+            BalanceTransaction.objects.using(scope.using).filter(
+                related_type=RelatedType.ADJUSTMENT, related_id=adjustment.id
+            )[:2]
+        )
+        if problem := _adjustment_problem(adjustment, entries):
+            yield Violation("L7", "balance_adjustment", str(adjustment.id), problem)
+
+
+def _adjustment_problem(
+    adjustment: BalanceAdjustment, entries: list[BalanceTransaction]
+) -> str | None:
+    if adjustment.status != AdjustmentStatus.APPROVED:
+        return _("没有执行的余额调整却有流水") if entries else None
+    if len(entries) != 1:
+        return _("已执行的余额调整应正好有一条流水，实有 %(number)d 条") % {"number": len(entries)}
+    entry = entries[0]
+    booked = (entry.user_id, entry.transaction_type, entry.amount)
+    if booked != (adjustment.user_id, adjustment.direction, adjustment.amount):
+        return _("余额调整与它的流水不一致")
+    if adjustment.decided_by in (None, adjustment.requested_by, adjustment.user_id):
+        return _("余额调整没有经过第二人")
+    return None
+
+
+def check_adjustment_entries(scope: Scope) -> Iterator[Violation]:
+    """Money that came or went as an adjustment has the adjustment that says why (L7)."""
+    entries = BalanceTransaction.objects.using(scope.using).filter(
+        related_type=RelatedType.ADJUSTMENT, transaction_type__in=Direction.values
+    )
+    if scope.since is not None:
+        entries = entries.filter(created_at__gte=scope.since)
+    known = BalanceAdjustment.objects.using(scope.using).values("id")
+    for entry in in_chunks(entries.exclude(related_id__in=known), "id"):
+        yield _violation(
+            "L7", entry.user_id, _("流水 %(id)s 没有对应的余额调整") % {"id": entry.id}
+        )
 
 
 def _gap(account: UserBalance) -> Money:
@@ -151,10 +296,19 @@ def _violation(code: str, user_id: object, message: str) -> Violation:
     return Violation(code=code, object_type="balance", object_id=str(user_id), message=message)
 
 
+def check_sealed_days(scope: Scope) -> Iterator[Violation]:
+    """What was sealed of the ledger is still there (L5)."""
+    yield from check_seals(LEDGER, scope)
+
+
 CHECKS = (
     check_ledgers,
+    check_sealed_days,
     check_accounts_without_entries,
     check_facts,
     check_openings,
+    check_adopted,
     check_user_ids,
+    check_adjustments,
+    check_adjustment_entries,
 )

@@ -1,6 +1,6 @@
 from django.utils.translation import gettext_lazy as _
 
-from tcmpay.common.errors import DomainError
+from tcmpay.common.errors import DomainError, ObjectNotFound
 
 
 class InsufficientBalance(DomainError):
@@ -22,3 +22,36 @@ class BalanceUnderReview(DomainError):
     code = "BALANCE_UNDER_REVIEW"
     http_status = 409
     message = _("余额正在核对，暂不能变动，请联系客服")
+
+
+class MovementRepeated(DomainError):
+    code = "MOVEMENT_REPEATED"
+    http_status = 409
+    message = _("这张表单已经提交过，没有重复执行")
+
+
+class AdjustmentNotFound(ObjectNotFound):
+    message = _("余额调整不存在")
+
+
+class AdjustmentExists(DomainError):
+    code = "ADJUSTMENT_EXISTS"
+    http_status = 409
+    message = _("这张表单已经提交过，没有重复申请")
+
+
+class AdjustmentDecided(DomainError):
+    code = "ADJUSTMENT_DECIDED"
+    message = _("该余额调整已处理")
+
+
+class OwnAdjustment(DomainError):
+    code = "OWN_ADJUSTMENT"
+    http_status = 403
+    message = _("不能复核自己申请的调整，请由另一位复核人处理")
+
+
+class OwnBalance(DomainError):
+    code = "OWN_BALANCE"
+    http_status = 403
+    message = _("不能调整自己的余额")

@@ -10,6 +10,8 @@ from decimal import Decimal
 from balances.models import BalanceTransaction, EntryType
 from tcmpay.common.money import Money, format_money
 
+ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+
 
 @dataclass(frozen=True, slots=True)
 class Move:
@@ -72,5 +74,4 @@ def entry_hash(entry: BalanceTransaction) -> str:
         str(entry.actor_id or ""),
         entry.created_at.astimezone(UTC).isoformat(timespec="microseconds"),
     ]
-    canonical = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
-    return hashlib.sha256(canonical.encode()).hexdigest()
+    return hashlib.sha256(ENCODER.encode(content).encode()).hexdigest()

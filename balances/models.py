@@ -70,6 +70,11 @@ class UserBalance(models.Model):
                 name="balance_totals_not_negative",
             ),
         )
+        permissions = (
+            ("open_account", _("为用户开立余额账户")),
+            ("freeze_balance", _("冻结和解冻余额")),
+            ("adopt_opening", _("确认期初余额")),
+        )
 
     def __str__(self) -> str:
         return f"{self.user_id} {self.balance}"
@@ -126,3 +131,84 @@ class BalanceTransaction(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user_id} #{self.sequence} {self.transaction_type} {self.amount}"
+
+
+class AdjustmentStatus(models.TextChoices):
+    PENDING = "pending", _("待复核")
+    APPROVED = "approved", _("已执行")
+    REJECTED = "rejected", _("已驳回")
+    WITHDRAWN = "withdrawn", _("已撤回")
+
+
+class Direction(models.TextChoices):
+    """What an adjustment does to the available balance, as the type of its entry."""
+
+    CREDIT = EntryType.INCOME.value, _("增加余额")
+    DEBIT = EntryType.EXPENSE.value, _("扣减余额")
+
+
+class BalanceAdjustment(models.Model):
+    """A correction of a user's balance by hand: asked for by one person, executed by another.
+
+    Executed, it has exactly one ledger entry, whose ``related_id`` is its id.
+    """
+
+    id = id_field()
+    user_id = UUIDTextField(_("用户"))
+    direction = models.CharField(_("方向"), max_length=16, choices=Direction)
+    amount = MoneyField(_("金额（元）"))
+    reason = models.CharField(_("原因"), max_length=500)
+    status = models.CharField(
+        _("状态"), max_length=16, choices=AdjustmentStatus, default=AdjustmentStatus.PENDING
+    )
+    requested_by = UUIDTextField(_("申请人"))
+    decided_by = UUIDTextField(_("处理人"), null=True)
+    decision_notes = models.CharField(
+        _("备注"), max_length=500, blank=True, default="", db_default=""
+    )
+    created_at = models.DateTimeField(_("申请时间"), db_default=UtcNow())
+    decided_at = models.DateTimeField(_("处理时间"), null=True)
+
+    class Meta:
+        db_table = "balance_adjustments"
+        verbose_name = _("余额调整")
+        verbose_name_plural = _("余额调整")
+        default_permissions = ("view",)
+        permissions = (
+            ("request_adjustment", _("申请调整余额")),
+            ("approve_adjustment", _("复核他人申请的余额调整")),
+        )
+        constraints = (
+            models.CheckConstraint(
+                condition=is_amount("amount"), name="balance_adjustment_is_amount"
+            ),
+            models.CheckConstraint(
+                condition=Q(direction__in=Direction.values),
+                name="balance_adjustment_direction_known",
+            ),
+            models.CheckConstraint(
+                condition=Q(status__in=AdjustmentStatus.values),
+                name="balance_adjustment_status_known",
+            ),
+            # Whoever asked neither approves nor rejects, and nobody decides about their own money.
+            models.CheckConstraint(
+                condition=Q(status=AdjustmentStatus.PENDING, decided_by__isnull=True)
+                | Q(status=AdjustmentStatus.WITHDRAWN, decided_by__isnull=False)
+                | (
+                    Q(
+                        status__in=(AdjustmentStatus.APPROVED, AdjustmentStatus.REJECTED),
+                        decided_by__isnull=False,
+                    )
+                    & ~Q(decided_by=models.F("requested_by"))
+                    & ~Q(decided_by=models.F("user_id"))
+                ),
+                name="balance_adjustment_by_two",
+            ),
+        )
+        indexes = (
+            models.Index(fields=("status", "created_at"), name="balance_adjustment_queue"),
+            models.Index(fields=("user_id", "created_at"), name="balance_adjustment_user"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.user_id} {self.direction} {self.amount}"

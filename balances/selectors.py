@@ -4,7 +4,13 @@ from uuid import UUID
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
-from balances.models import BalanceTransaction, RelatedType, UserBalance
+from balances.models import (
+    AdjustmentStatus,
+    BalanceAdjustment,
+    BalanceTransaction,
+    RelatedType,
+    UserBalance,
+)
 
 
 def entries_of(user_id: UUID) -> QuerySet[BalanceTransaction]:
@@ -20,3 +26,17 @@ def unadopted_openings() -> QuerySet[UserBalance]:
     return UserBalance.objects.filter(opening_adopted_at=None).filter(
         Exists(opening) | (Q(sequence=0) & (Q(balance__gt=0) | Q(frozen_balance__gt=0)))
     )
+
+
+def adjustments_waiting() -> QuerySet[BalanceAdjustment]:
+    """What waits for a second person, the oldest first."""
+    return BalanceAdjustment.objects.filter(status=AdjustmentStatus.PENDING).order_by("created_at")
+
+
+def adjustments_of(user_id: UUID) -> QuerySet[BalanceAdjustment]:
+    """The user's adjustments, newest first."""
+    return BalanceAdjustment.objects.filter(user_id=user_id).order_by("-created_at", "-id")
+
+
+def is_opening_unadopted(account: UserBalance) -> bool:
+    return unadopted_openings().filter(pk=account.pk).exists()

@@ -10,6 +10,7 @@ from balances.errors import (
     BalanceUnderReview,
     InsufficientBalance,
     InsufficientFrozenBalance,
+    MovementRepeated,
 )
 from balances.ledger import Figures, entry_hash
 from balances.models import BalanceTransaction, EntryType, RelatedType, UserBalance
@@ -38,6 +39,23 @@ def account_ensure(user_id: UUID) -> UserBalance:
         user_id=user_id, defaults={"created_at": clock.now(), "updated_at": clock.now()}
     )
     return account
+
+
+@money_unit
+def account_open(*, user_id: UUID, reason: str, actor: Actor) -> tuple[UserBalance, bool]:
+    """The user's account, and whether it was made now; staff's doing is told in the audit trail."""
+    account, is_new = UserBalance.objects.get_or_create(
+        user_id=user_id, defaults={"created_at": clock.now(), "updated_at": clock.now()}
+    )
+    if is_new:
+        audit_record(
+            object_type=AUDIT_OBJECT,
+            object_id=user_id,
+            action="balance_opened",
+            actor=actor,
+            reason=reason,
+        )
+    return account, is_new
 
 
 def balance_debit(
@@ -77,29 +95,35 @@ def balance_credit(
 
 @money_unit
 def balance_freeze(
-    *, user_id: UUID, amount: Money, reason: str, actor: Actor
+    *, user_id: UUID, amount: Money, reason: str, actor: Actor, fact_id: UUID | None = None
 ) -> BalanceTransaction:
-    """Move ``amount`` (yuan) from available to frozen. Raises InsufficientBalance."""
+    """Move ``amount`` (yuan) from available to frozen.
+
+    With ``fact_id`` (a form's) the same form sent twice moves once.
+    Raises InsufficientBalance, BalanceUnderReview, MovementRepeated.
+    """
     account = _lock_account(user_id)
+    _ensure_new(fact_id)
     if account.balance < amount:
         raise InsufficientBalance(available=account.balance, needed=amount)
-    return _append_adjustment(account, EntryType.FREEZE, amount, reason, actor)
+    return _append_adjustment(account, EntryType.FREEZE, amount, reason, actor, fact_id)
 
 
 @money_unit
 def balance_unfreeze(
-    *, user_id: UUID, amount: Money, reason: str, actor: Actor
+    *, user_id: UUID, amount: Money, reason: str, actor: Actor, fact_id: UUID | None = None
 ) -> BalanceTransaction:
-    """Move ``amount`` (yuan) from frozen back to available.
+    """Move ``amount`` (yuan) from frozen back to available; ``fact_id`` as in balance_freeze.
 
-    Raises InsufficientFrozenBalance, BalanceLimit.
+    Raises InsufficientFrozenBalance, BalanceLimit, BalanceUnderReview, MovementRepeated.
     """
     account = _lock_account(user_id)
+    _ensure_new(fact_id)
     if account.frozen_balance < amount:
         raise InsufficientFrozenBalance(frozen=account.frozen_balance, needed=amount)
     if account.balance + amount > MONEY_MAX:
         raise BalanceLimit(balance=account.balance, amount=amount)
-    return _append_adjustment(account, EntryType.UNFREEZE, amount, reason, actor)
+    return _append_adjustment(account, EntryType.UNFREEZE, amount, reason, actor, fact_id)
 
 
 @money_unit
@@ -201,10 +225,24 @@ def _write_opening_if_due(account: UserBalance, actor: Actor | None) -> None:
         _append(account, EntryType.FREEZE, frozen, opening, text, actor)
 
 
+def _ensure_new(fact_id: UUID | None) -> None:
+    """Under the account's lock, so that of two equal forms the second sees the first."""
+    facts = BalanceTransaction.objects.filter(
+        related_id=fact_id, related_type=RelatedType.ADJUSTMENT
+    )
+    if fact_id is not None and facts.exists():
+        raise MovementRepeated()
+
+
 def _append_adjustment(
-    account: UserBalance, entry_type: EntryType, amount: Money, reason: str, actor: Actor
+    account: UserBalance,
+    entry_type: EntryType,
+    amount: Money,
+    reason: str,
+    actor: Actor,
+    fact_id: UUID | None,
 ) -> BalanceTransaction:
-    related = Related(RelatedType.ADJUSTMENT, new_id())
+    related = Related(RelatedType.ADJUSTMENT, fact_id or new_id())
     entry = _append(account, entry_type, amount, related, reason, actor)
     audit_record(
         object_type=AUDIT_OBJECT,

@@ -7,7 +7,7 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from balances import selectors, services
+from balances import api_schema, selectors, services
 from balances.serializers import (
     BALANCE_FIELDS,
     ENTRY_FIELDS,
@@ -18,7 +18,7 @@ from tcmpay.common.actor import Role
 from tcmpay.common.api.envelope import success
 from tcmpay.common.api.pages import page_headers, take_page
 from tcmpay.common.api.presenters import present_row
-from tcmpay.common.api.schema import enveloped, refusals
+from tcmpay.common.api.schema import enveloped, success_example
 from tcmpay.common.api.serializers import PageInput
 from tcmpay.common.api.views import ContractViewSet, actor_of, ensure_may_see, path_id
 
@@ -34,7 +34,8 @@ class BalanceViewSet(ContractViewSet):
 
     @extend_schema(
         summary="获取余额",
-        responses={200: enveloped("Balance", BalanceSchema()), **refusals(400, 401, 403, 404)},
+        responses={200: enveloped("Balance", BalanceSchema())},
+        examples=[success_example("获取余额成功", api_schema.BALANCE_EXAMPLE)],
     )
     def retrieve(self, request: Request, user_id: str) -> Response:
         account = services.account_ensure(self._visible(request, user_id))
@@ -43,10 +44,8 @@ class BalanceViewSet(ContractViewSet):
     @extend_schema(
         summary="获取余额变动记录",
         parameters=[PageInput],
-        responses={
-            200: enveloped("BalanceEntries", BalanceEntrySchema(many=True)),
-            **refusals(400, 401, 403, 404),
-        },
+        responses={200: enveloped("BalanceEntries", BalanceEntrySchema(many=True))},
+        examples=[success_example("获取余额变动记录成功", api_schema.ENTRIES_EXAMPLE)],
     )
     def transactions(self, request: Request, user_id: str) -> Response:
         owner = self._visible(request, user_id)

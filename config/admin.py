@@ -1,131 +1,96 @@
 """Prices and gateway configuration for staff. Every change goes through the services."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from django.contrib import admin
-from django.contrib.admin import ModelAdmin as DjangoModelAdmin
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse
-from django.template.response import TemplateResponse
-from django.utils.decorators import method_decorator
+from django.db.models import Q
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import NoReverseMatch, URLPattern, path, reverse
+from django.utils.html import format_html
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
-from django.views.decorators.csrf import csrf_protect
-from django.views.decorators.debug import sensitive_post_parameters
 from unfold.admin import ModelAdmin
+from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import display
 
-from config.forms import PaymentConfigForm, PriceForm
+from config import admin_prices
+from config.admin_gateways import gateway_urls, overview_view
+from config.admin_prices import price_urls, review_view, service_view
 from config.keys import KNOWN_KEYS
-from config.models import PaymentConfig, PriceConfig
-from config.selectors import (
-    gateway_config_history,
-    is_write_only,
-    price_history,
-    shown_description,
-    shown_value,
-)
-from tcmpay.audit.models import AuditEvent
+from config.models import PaymentConfig, PriceChangeRequest, PriceChangeStatus, PriceConfig
+from tcmpay.accounts.selectors import person_text
+from tcmpay.audit.admin import audited, history_panel
 from tcmpay.common import clock
+from tcmpay.common.admin import (
+    DayRangeFilter,
+    Panel,
+    ReadOnlyAdmin,
+    admin_url,
+    moment,
+    money,
+    state,
+)
+from tcmpay.common.display import BAD, EMPTY, GOOD, NEUTRAL, WAITING, age_text
 
-ACTIONS = {
-    "price_created": _("新增价格"),
-    "price_changed": _("修改价格"),
-    "price_ended": _("价格结束"),
-    "config_set": _("设置"),
-    "config_changed": _("修改"),
-    "config_cleared": _("清空"),
-    "config_changed_outside": _("在系统之外修改"),
+CHANGE_TONES = {
+    PriceChangeStatus.PENDING: WAITING,
+    PriceChangeStatus.CONFIRMED: GOOD,
+    PriceChangeStatus.REFUSED: BAD,
+    PriceChangeStatus.WITHDRAWN: NEUTRAL,
 }
 
-
-class OwnTransactions(DjangoModelAdmin):
-    """Django's change form runs inside a transaction; our services commit their own."""
-
-    @method_decorator(csrf_protect)
-    def changeform_view(
-        self,
-        request: HttpRequest,
-        object_id: str | None = None,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
-    ) -> Any:
-        return self._changeform_view(request, object_id, form_url, extra_context)  # type: ignore[attr-defined]
-
-
-class ServiceAdmin(ModelAdmin, OwnTransactions):
-    """The form has saved through a service; nothing is written here, and nothing is deleted."""
-
-    actions = None
-    compressed_fields = True
-
-    def get_form(self, request: Any, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
-        form = super().get_form(request, obj, change=change, **kwargs)
-        return type(form.__name__, (form,), {"actor": request.user.as_actor()})
-
-    def save_form(self, request: HttpRequest, form: Any, change: bool) -> Any:
-        form.save_m2m = lambda: None
-        return form.saved
-
-    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
-        """Saved by the service."""
-
-    def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> Any:
-        """The audit trail tells it."""
-
-    def log_change(self, request: HttpRequest, obj: Any, message: Any) -> Any:
-        """The audit trail tells it."""
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def events(self, obj: Any) -> list[AuditEvent]:
-        raise NotImplementedError
-
-    def history_view(
-        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
-    ) -> HttpResponse:
-        obj = self.get_object(request, unquote(object_id))
-        if obj is None:
-            return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
-        if not self.has_view_or_change_permission(request, obj):
-            raise PermissionDenied
-        context = {
-            **self.admin_site.each_context(request),
-            "title": gettext("变更记录：%(object)s") % {"object": obj},
-            "object": obj,
-            "opts": self.opts,
-            "rows": [history_row(event) for event in self.events(obj)],
-            **(extra_context or {}),
-        }
-        return TemplateResponse(request, "config/history.html", context)
-
-
-def history_row(event: AuditEvent) -> dict[str, Any]:
-    before, after = event.details.get("before", {}), event.details.get("after", {})
-    changes = [
-        (field_label(name), before.get(name), value)
-        for name, value in after.items()
-        if before.get(name) != value
-    ]
-    return {
-        "moment": event.created_at,
-        "who": event.actor_name or event.actor_id or event.actor_role,
-        "action": ACTIONS.get(event.action, event.action),
-        "changes": changes,
-        "version": event.details.get("version"),
-    }
-
-
-def field_label(name: str) -> str:
-    labels = {field.name: field.verbose_name for field in PriceConfig._meta.fields}
-    return str(labels.get(name, name))
+audited(
+    "price",
+    _("价格"),
+    page="config_priceconfig",
+    actions={
+        "price_created": _("新增价格"),
+        "price_changed": _("修改价格"),
+        "price_ended": _("价格结束"),
+    },
+)
+audited(
+    "price_change",
+    _("待确认的改价"),
+    page="config_pricechangerequest",
+    states=PriceChangeStatus.choices,
+    actions={
+        "price_change_requested": _("提交改价"),
+        "price_change_confirmed": _("确认改价"),
+        "price_change_refused": _("拒绝改价"),
+        "price_change_withdrawn": _("撤回改价"),
+    },
+)
+audited(
+    "payment_config",
+    _("支付配置"),
+    actions={
+        "config_set": _("设置配置项"),
+        "config_changed": _("修改配置项"),
+        "config_cleared": _("清空配置项"),
+        "config_changed_outside": _("在系统之外修改"),
+        "config_keys_rotated": _("更换加密密钥"),
+        "config_draft_saved": _("保存配置草稿"),
+        "config_draft_discarded": _("放弃配置草稿"),
+        "config_draft_test_passed": _("测试配置草稿：通过"),
+        "config_draft_test_failed": _("测试配置草稿：没有通过"),
+        "config_activated": _("启用配置"),
+        "config_rolled_back": _("恢复历史版本"),
+    },
+)
 
 
 @admin.register(PriceConfig)
-class PriceConfigAdmin(ServiceAdmin):
-    form = PriceForm
+class PriceConfigAdmin(ModelAdmin):
+    """All periods of all prices; changing one is a page of its own, in two steps."""
+
+    actions = None
+    compressed_fields = True
+    list_fullwidth = True
+    list_before_template = "admin/config/price_buttons.html"
     list_display = (
         "service_name",
         "service_type",
@@ -134,11 +99,11 @@ class PriceConfigAdmin(ServiceAdmin):
         "period_state",
         "effective_date",
         "expiry_date",
+        "service_link",
     )
     list_filter = ("is_active", "service_type")
     search_fields = ("service_name", "service_type")
     ordering = ("service_type", "-effective_date")
-    fields = PriceForm.Meta.fields
 
     @display(
         description=_("状态"),
@@ -154,57 +119,169 @@ class PriceConfigAdmin(ServiceAdmin):
             return "future", gettext("未开始")
         return "running", gettext("生效中")
 
-    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        return ("service_type",) if obj is not None else ()
+    @admin.display(description=_("历史"))
+    def service_link(self, price: PriceConfig) -> str:
+        try:
+            url = reverse("admin:config_priceconfig_service", args=[price.service_type])
+        except NoReverseMatch:
+            return EMPTY  # put in by SQL, with what no address can hold
+        return format_html('<a class="tcm-link" href="{}">{}</a>', url, gettext("历史与恢复"))
 
-    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
-        return {"is_active": True, "effective_date": clock.today()}
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """The list offers its own buttons."""
+        return False
 
-    def events(self, obj: PriceConfig) -> list[AuditEvent]:
-        return price_history(obj.service_type)
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        waiting = PriceChangeRequest.objects.exclude(waiting_service=None).count()
+        context = {"may_add": request.user.has_perm(admin_prices.ADD), "waiting": waiting}
+        return super().changelist_view(request, {**(extra_context or {}), **context})
+
+    def history_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        obj = self.get_object(request, unquote(object_id))
+        if obj is None:
+            return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
+        return service_view(request, obj.service_type, self)
+
+    def get_urls(self) -> list[URLPattern]:
+        return [*price_urls(self), *super().get_urls()]
+
+
+@admin.register(PriceChangeRequest)
+class PriceChangeRequestAdmin(ReadOnlyAdmin):
+    """Changes that went too far for one person: what waits, and what became of it."""
+
+    search_help_text = _("服务类型或编号")
+    list_display = (
+        "created",
+        "service_type",
+        "before",
+        "after",
+        "percent_shown",
+        "status_shown",
+        "requester",
+        "waits",
+        "todo",
+    )
+    list_filter = (("status", ChoicesDropdownFilter), ("created_at", DayRangeFilter))
+    ordering = ("-created_at", "-id")
+    fieldsets = (
+        (
+            None,
+            {
+                "fields": (
+                    ("service_type", "status_shown"),
+                    ("before", "after"),
+                    ("percent_shown", "reason"),
+                    ("requester", "created"),
+                    ("decider", "decided"),
+                    "decision_notes",
+                )
+            },
+        ),
+    )
+
+    created = moment("created_at", _("提交时间"))
+    decided = moment("decided_at", _("处理时间"))
+    before = money("amount_before", _("现收（元）"))
+    after = money("amount_after", _("改后收（元）"))
+    status_shown = state("status", _("状态"), PriceChangeStatus, CHANGE_TONES)
+
+    def search_lookups(self, term: str) -> Iterable[Q]:
+        return (Q(service_type=term), Q(pk=term))
+
+    @admin.display(description=_("幅度"))
+    def percent_shown(self, change: PriceChangeRequest) -> str:
+        return f"{change.percent}%"
+
+    @admin.display(description=_("提交人"))
+    def requester(self, change: PriceChangeRequest) -> str:
+        return person_text(change.requested_by)
+
+    @admin.display(description=_("处理人"))
+    def decider(self, change: PriceChangeRequest) -> str:
+        return person_text(change.decided_by) if change.decided_by else EMPTY
+
+    @admin.display(description=_("等待"))
+    def waits(self, change: PriceChangeRequest) -> str:
+        return age_text(change.created_at) if change.waiting_service else EMPTY
+
+    @admin.display(description=_("待办"))
+    def todo(self, change: PriceChangeRequest) -> str:
+        if not change.waiting_service:
+            return EMPTY
+        url = admin_url("config_pricechangerequest_review", change.pk)
+        return format_html('<a class="tcm-todo" href="{}">{}</a>', url, gettext("处理"))
+
+    def get_list_display(self, request: HttpRequest) -> list[Any]:
+        may = request.user.has_perm(admin_prices.CONFIRM)
+        return [name for name in super().get_list_display(request) if may or name != "todo"]
+
+    def panels(self, request: HttpRequest, row: PriceChangeRequest) -> list[Panel]:
+        return [history_panel(("price_change", row.pk))]
+
+    def steps(self, request: HttpRequest, object_id: str) -> list[dict[str, Any]]:
+        change = self.get_object(request, unquote(object_id))
+        is_own = getattr(change, "requested_by", None) == request.user.pk
+        may = is_own or request.user.has_perm(admin_prices.CONFIRM)
+        if not may or not getattr(change, "waiting_service", None):
+            return []
+        url = admin_url("config_pricechangerequest_review", change.pk)
+        title = _("查看或撤回") if is_own else _("处理这项改价")
+        return [{"title": title, "url": url, "icon": "rule"}]
+
+    def get_urls(self) -> list[URLPattern]:
+        review = path(
+            "<path:object_id>/review/",
+            self.admin_site.admin_view(review_view),
+            {"model_admin": self},
+            name="config_pricechangerequest_review",
+        )
+        return [review, *super().get_urls()]
 
 
 @admin.register(PaymentConfig)
-class PaymentConfigAdmin(ServiceAdmin):
-    form = PaymentConfigForm
-    list_display = ("key_label", "payment_method", "config_key", "masked", "updated_at")
-    list_filter = ("payment_method",)
-    search_fields = ("config_key", "description")
-    ordering = ("payment_method", "config_key")
-    list_per_page = 50
-    readonly_fields = ("payment_method", "config_key", "key_label", "updated_at")
-    fields = (
-        "payment_method",
-        "config_key",
-        "key_label",
-        "value",
-        "is_encrypted",
-        "is_to_clear",
-        "updated_at",
-    )
+class PaymentConfigAdmin(ModelAdmin):
+    """One page per gateway; a single key's page leads there."""
 
-    @method_decorator(sensitive_post_parameters("value"))
-    def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
-        return super().changeform_view(request, *args, **kwargs)
-
-    @display(description=_("说明"))
-    def key_label(self, row: PaymentConfig) -> str:
-        key = KNOWN_KEYS.get(row.payment_method, {}).get(row.config_key)
-        return shown_description(row, key) if key else gettext("未知的配置项")
-
-    @display(description=_("配置值"))
-    def masked(self, row: PaymentConfig) -> str:
-        if not row.config_value:
-            return gettext("未设置")
-        return shown_value(row) if not is_write_only(row) else gettext("已设置（加密）")
-
-    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        key = KNOWN_KEYS.get(obj.payment_method, {}).get(obj.config_key) if obj else None
-        is_fixed = key is None or key.is_secret
-        return (*self.readonly_fields, "is_encrypted") if is_fixed else self.readonly_fields
+    actions = None
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
 
-    def events(self, obj: PaymentConfig) -> list[AuditEvent]:
-        return gateway_config_history(obj.payment_method, obj.config_key)
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        return overview_view(request, self)
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        row = self.get_object(request, unquote(object_id))
+        if not self.has_view_permission(request, row) or request.method == "POST":
+            raise PermissionDenied
+        if row is None or row.payment_method not in KNOWN_KEYS:
+            return HttpResponseRedirect(reverse("admin:config_paymentconfig_changelist"))
+        page = reverse("admin:config_paymentconfig_gateway", args=[row.payment_method])
+        return HttpResponseRedirect(f"{page}#field-{row.config_key}")
+
+    def history_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        return self.change_view(request, object_id)
+
+    def get_urls(self) -> list[URLPattern]:
+        return [*gateway_urls(self), *super().get_urls()]

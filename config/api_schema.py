@@ -1,10 +1,4 @@
-"""How the OpenAPI description shows this room's refusals and examples."""
-
-from typing import Any
-
-from drf_spectacular.utils import OpenApiExample, OpenApiResponse
-
-from tcmpay.common.api.schema import FailureSchema
+"""This room's examples for the API description."""
 
 PRICE_EXAMPLE = {
     "id": "0198c5f0-6f2e-7cc3-a2b1-0d4f5a6b7c8d",
@@ -35,38 +29,3 @@ CONFIG_EXAMPLE = [
         "updated_at": "2026-11-24T02:00:00.000000Z",
     },
 ]
-_REFUSALS: dict[int, tuple[str, str]] = {
-    400: ("VALIDATION_ERROR", "请求参数有误，请检查后重试"),
-    401: ("UNAUTHENTICATED", "未授权"),
-    403: ("FORBIDDEN", "禁止访问"),
-    404: ("NOT_FOUND", "资源不存在"),
-    415: ("UNSUPPORTED_MEDIA_TYPE", "请使用 Content-Type: application/json"),
-    429: ("RATE_LIMITED", "请求过于频繁，请稍后重试"),
-}
-
-
-def success_example(message: str, data: Any) -> OpenApiExample:
-    body = {"success": True, "message": message, "data": data}
-    return OpenApiExample(message, value=body, response_only=True, status_codes=["200"])
-
-
-def request_example(name: str, value: Any) -> OpenApiExample:
-    return OpenApiExample(name, value=value, request_only=True)
-
-
-def refusals(*statuses: int, **messages: str) -> dict[int, OpenApiResponse]:
-    """The failure answers of these statuses; ``s404="…"`` gives one another message."""
-    return {status: _refusal(status, messages.get(f"s{status}")) for status in statuses}
-
-
-def _refusal(status: int, message: str | None) -> OpenApiResponse:
-    code, usual = _REFUSALS[status]
-    body: dict[str, Any] = {
-        "success": False,
-        "message": message or usual,
-        "code": code,
-        "request_id": "5b1f0c9a7e3d4f6a",
-    }
-    if status == 400:
-        body["errors"] = {"price": ["该字段是必填项。"]}
-    return OpenApiResponse(FailureSchema, examples=[OpenApiExample(code, value=body)])

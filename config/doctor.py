@@ -1,12 +1,16 @@
-"""What is wrong with the gateway configuration in force, where, and what to do about it."""
+"""What is wrong with a gateway configuration, where, and what to do about it."""
+
+from collections.abc import Mapping
 
 from django.conf import settings
 from django.utils.translation import gettext_lazy as _
 
 from config.crypto import ConfigSecretUnreadable
 from config.selectors import gateway_config_current
+from gateways.breaker import Guard
 from gateways.doctor import Finding, examine, probe
 from gateways.errors import GatewayMisconfigured
+from gateways.key_texts import Expiry, expiries
 from gateways.registry import build_gateway
 from tcmpay.common import clock
 
@@ -21,6 +25,11 @@ def examine_current(method: str) -> list[Finding]:
             " manage.py rotate_config_keys；若已丢失，请重新填写这些配置项"
         )
         return [Finding("error", name.partition(".")[2], _("无法解密"), fix) for name in error.keys]
+    return examine_values(method, values)
+
+
+def examine_values(method: str, values: Mapping[str, str]) -> list[Finding]:
+    """The same about values that need not be in force."""
     return examine(method, values, now=clock.now())
 
 
@@ -30,14 +39,32 @@ def probe_current(method: str) -> list[Finding]:
     Nothing is asked of a gateway whose configuration has errors: examine_current tells them.
     """
     try:
-        values = gateway_config_current(method).values
+        return probe_values(method, gateway_config_current(method).values)
+    except ConfigSecretUnreadable:
+        return []
+
+
+def probe_values(method: str, values: Mapping[str, str]) -> list[Finding]:
+    """The same with values that need not be in force; a circuit that is open for payments does
+    not keep a test from being made, nor does a failed test open it."""
+    try:
         gateway = build_gateway(
             method,
             values,
             allow_custom_base=settings.DEBUG,
             wechat_base_url=settings.WECHATPAY_BASE_URL or None,
             alipay_gateway_url=settings.ALIPAY_GATEWAY_URL or None,
+            guard=Guard(calls_max=1),
         )
-    except (ConfigSecretUnreadable, GatewayMisconfigured):
+    except GatewayMisconfigured:
         return []
     return probe(gateway)
+
+
+def expiries_current(method: str) -> list[Expiry]:
+    """When the certificates in force end, the first one first; none where they can't be read."""
+    try:
+        values = gateway_config_current(method).values
+    except ConfigSecretUnreadable:
+        return []
+    return expiries(method, values, now=clock.now())

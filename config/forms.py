@@ -1,169 +1,120 @@
-"""The admin's forms: the service that writes is their last validation, and refuses at the field."""
+"""The form of a price: what is asked for; the plan made of it decides whether it fits."""
 
-from typing import Any, ClassVar
+from typing import Any
 
 from django import forms
-from django.core.exceptions import ValidationError
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from unfold.widgets import (
+    UnfoldAdminDateWidget,
     UnfoldAdminTextareaWidget,
     UnfoldAdminTextInputWidget,
     UnfoldBooleanSwitchWidget,
 )
 
-from config.keys import VALUE_BYTES_MAX
-from config.models import PaymentConfig, PriceConfig
-from config.selectors import is_write_only
-from config.services import (
-    gateway_config_clear,
-    gateway_config_set,
-    price_set,
-)
-from tcmpay.common.actor import Actor
-from tcmpay.common.errors import InvalidInput
-from tcmpay.common.money import MoneyError, format_money, parse_money
+from config.models import PriceConfig
+from config.price_plan import PriceChange
+from tcmpay.common import clock
+from tcmpay.common.admin_forms import AmountFormField, ReasonFormField
 
 
-class AmountFormField(forms.CharField):
-    """An amount in yuan, by the same rules as in the API."""
-
-    widget = UnfoldAdminTextInputWidget
-
-    def prepare_value(self, value: Any) -> Any:
-        return value if value is None or isinstance(value, str) else format_money(value)
-
-    def clean(self, value: Any) -> Any:
-        text = super().clean(value)
-        if not text:
-            return None
-        try:
-            return parse_money(text)
-        except MoneyError as error:
-            raise ValidationError(
-                _('金额应大于 0 且不超过 99999999.99，最多两位小数，例如 "30.00"')
-            ) from error
+class DayField(forms.DateField):
+    def __init__(self, **kwargs: Any) -> None:
+        widget = UnfoldAdminDateWidget(attrs={"type": "date"}, format="%Y-%m-%d")
+        super().__init__(input_formats=["%Y-%m-%d"], widget=widget, **kwargs)
 
 
-class ServiceForm(forms.ModelForm):
-    """Saves through a service while it is validated, so that refusals are shown at the field.
+class PriceForm(forms.Form):
+    """Of a period that is there (``period``), of one to be restored, or of a new service."""
 
-    The admin validates a form once, and only for who may change the object.
-    """
+    service_type = forms.CharField(
+        label=gettext_lazy("服务类型"),
+        max_length=64,
+        widget=UnfoldAdminTextInputWidget,
+        help_text=gettext_lazy("小写字母、数字和下划线，例如 massage；以后不能更改"),
+    )
+    service_name = forms.CharField(
+        label=gettext_lazy("服务名称"), max_length=100, widget=UnfoldAdminTextInputWidget
+    )
+    price = AmountFormField(label=gettext_lazy("价格（元）"))
+    discount_price = AmountFormField(
+        label=gettext_lazy("优惠价（元）"),
+        required=False,
+        help_text=gettext_lazy("填写后按优惠价收取；留空按价格收取"),
+    )
+    is_active = forms.BooleanField(
+        label=gettext_lazy("启用"),
+        required=False,
+        widget=UnfoldBooleanSwitchWidget,
+        help_text=gettext_lazy("停用后该服务在此期间没有价格，不能下单"),
+    )
+    effective_date = DayField(
+        label=gettext_lazy("生效日期"),
+        help_text=gettext_lazy("改为更晚的日期将开始新的价格，原价格在前一日结束"),
+    )
+    expiry_date = DayField(
+        label=gettext_lazy("失效日期"),
+        required=False,
+        help_text=gettext_lazy("含当日；不填表示长期有效"),
+    )
+    description = forms.CharField(
+        label=gettext_lazy("说明"),
+        required=False,
+        max_length=500,
+        widget=UnfoldAdminTextareaWidget(attrs={"rows": 2}),
+    )
+    reason = ReasonFormField(label=gettext_lazy("改价原因"))
+    # What the periods were when the preview was shown.
+    seen = forms.CharField(required=False, max_length=64, widget=forms.HiddenInput)
 
-    actor: ClassVar[Actor]
-    saved: Any = None
+    def __init__(self, *args: Any, period: PriceConfig | None = None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.period = period
+        if period is not None:
+            del self.fields["service_type"]
 
-    def full_clean(self) -> None:
-        super().full_clean()
-        if not self.is_bound or self.errors:
-            return
-        try:
-            self.saved = self.write()
-        except InvalidInput as error:
-            for name, messages in error.errors.items():
-                field = self.field_of(name)
-                for message in messages:
-                    self.add_error(field, str(message))
+    def clean_effective_date(self) -> Any:
+        """What has been charged already is not rewritten: a new period begins today or later."""
+        day = self.cleaned_data["effective_date"]
+        is_own = self.period is not None and day == self.period.effective_date
+        if day < clock.today() and not is_own:
+            raise forms.ValidationError(
+                _("生效日期不能早于今天；修改当前价格请保留它原来的生效日期")
+            )
+        return day
 
-    def field_of(self, name: str) -> str | None:
-        return name if name in self.fields else None
-
-    def write(self) -> Any:
-        raise NotImplementedError
-
-
-class PriceForm(ServiceForm):
-    price = AmountFormField(label=_("价格（元）"))
-    discount_price = AmountFormField(label=_("优惠价（元）"), required=False)
-
-    class Meta:
-        model = PriceConfig
-        fields = (
-            "service_type",
-            "service_name",
-            "price",
-            "discount_price",
-            "is_active",
-            "effective_date",
-            "expiry_date",
-            "description",
-        )
-        help_texts = {
-            "effective_date": _("改为更晚的日期将开始新的价格，原价格在前一日结束"),
-            "expiry_date": _("含当日；不填表示长期有效"),
-        }
-
-    def _get_validation_exclusions(self) -> set[str]:
-        # The service decides what fits: the row that is shown isn't always the one that changes.
-        return {field.name for field in PriceConfig._meta.fields}
-
-    def validate_constraints(self) -> None:
-        """As above."""
-
-    def write(self) -> PriceConfig:
+    def change(self) -> PriceChange:
+        """What is asked for. A price that ran until yesterday is not rewritten: what it becomes
+        now begins today, so that the calendar goes on telling what was charged."""
         wanted = self.cleaned_data
-        is_new = self.instance._state.adding
-        return price_set(
-            actor=self.actor,
-            service_type=wanted["service_type"] if is_new else self.instance.service_type,
+        day = wanted["effective_date"]
+        if self.period is not None and day == self.period.effective_date and self._is_other_price():
+            day = max(day, clock.today())
+        service_type = self.period.service_type if self.period else wanted["service_type"]
+        return PriceChange(
+            service_type=service_type,
             price=wanted["price"],
             service_name=wanted["service_name"],
             discount_price=wanted["discount_price"],
             is_active=wanted["is_active"],
-            effective_date=wanted["effective_date"],
+            effective_date=day,
             expiry_date=wanted["expiry_date"],
             description=wanted["description"],
         )
 
+    def _is_other_price(self) -> bool:
+        names = ("price", "discount_price", "is_active")
+        return any(self.cleaned_data[name] != getattr(self.period, name) for name in names)
 
-class PaymentConfigForm(ServiceForm):
-    value = forms.CharField(
-        label=_("配置值"),
-        required=False,
-        max_length=VALUE_BYTES_MAX,
-        widget=UnfoldAdminTextareaWidget(attrs={"rows": 4, "autocomplete": "off"}),
-    )
-    is_to_clear = forms.BooleanField(
-        label=_("清空此项"), required=False, widget=UnfoldBooleanSwitchWidget
-    )
 
-    class Meta:
-        model = PaymentConfig
-        fields = ("is_encrypted",)
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.is_write_only = is_write_only(self.instance)
-        field = self.fields["value"]
-        if self.is_write_only:
-            # Never rendered back, not even after a refusal.
-            is_set = bool(self.instance.config_value)
-            field.widget.attrs["placeholder"] = str(_("已设置") if is_set else _("未设置"))
-            field.help_text = _("机密不会显示；留空表示不修改")
-        else:
-            self.initial["value"] = self.instance.config_value
-
-    def __getitem__(self, name: str) -> Any:
-        bound = super().__getitem__(name)
-        if name == "value" and self.is_write_only:
-            bound.value = lambda: ""  # type: ignore[method-assign]
-        return bound
-
-    def field_of(self, name: str) -> str | None:
-        return "value" if name in {"config_value", "config_key"} else super().field_of(name)
-
-    def write(self) -> PaymentConfig:
-        row, wanted = self.instance, self.cleaned_data
-        if wanted["is_to_clear"]:
-            return gateway_config_clear(
-                actor=self.actor, method=row.payment_method, key=row.config_key
-            )
-        if not wanted["value"] and self.is_write_only:
-            raise InvalidInput({"config_value": [_("请填写新的值；不修改请直接返回")]})
-        return gateway_config_set(
-            actor=self.actor,
-            method=row.payment_method,
-            key=row.config_key,
-            value=wanted["value"],
-            is_encrypted=wanted.get("is_encrypted"),
-        )
+def initial_of(period: PriceConfig) -> dict[str, Any]:
+    """A period's values, for its form."""
+    return {
+        "service_name": period.service_name,
+        "price": period.price,
+        "discount_price": period.discount_price,
+        "is_active": period.is_active,
+        "effective_date": period.effective_date,
+        "expiry_date": period.expiry_date,
+        "description": period.description,
+    }

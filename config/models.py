@@ -1,7 +1,10 @@
 """Business configuration that staff edit: gateway configuration and prices."""
 
+from datetime import date
+
 from django.db import models
-from django.db.models import Q
+from django.db.models import Case, Q, Value, When
+from django.db.models.functions import Coalesce
 from django.utils.translation import gettext_lazy as _
 
 from tcmpay.common.fields import (
@@ -12,6 +15,8 @@ from tcmpay.common.fields import (
     id_field,
     is_amount,
 )
+
+FOREVER = date(9999, 12, 31)
 
 
 class GatewayMethod(models.TextChoices):
@@ -45,6 +50,7 @@ class PaymentConfig(models.Model):
                 name="payment_config_method_known",
             ),
         )
+        permissions = (("activate_paymentconfig", _("启用和恢复支付配置")),)
 
     def __str__(self) -> str:
         return f"{self.payment_method}.{self.config_key}"
@@ -65,6 +71,9 @@ class PaymentConfigVersion(models.Model):
     activated_at = models.DateTimeField(_("启用时间"), db_default=UtcNow())
     retired_at = models.DateTimeField(_("停用时间"), null=True)
     created_by = UUIDTextField(_("创建人"), null=True)
+    reason = models.CharField(_("原因"), max_length=500, blank=True, default="", db_default="")
+    # The number of the earlier version whose values it brought back.
+    restored_from = models.PositiveIntegerField(_("恢复自版本"), null=True, blank=True)
 
     class Meta:
         db_table = "payment_config_versions"
@@ -81,6 +90,40 @@ class PaymentConfigVersion(models.Model):
         return f"{self.payment_method} v{self.number}"
 
 
+class PaymentConfigDraft(models.Model):
+    """Changes of one gateway's configuration that are not in force yet.
+
+    ``encrypted_values`` is JSON of sealed values by key, an empty text for a key to be cleared;
+    what it doesn't name stays as it is in force. ``revision`` counts the savings, ``editors`` are
+    the ids of all who saved. ``tested_as`` names exactly what a passed test was about.
+    """
+
+    id = id_field()
+    payment_method = models.CharField(
+        _("支付方式"), max_length=16, choices=GatewayMethod, unique=True
+    )
+    encrypted_values = models.TextField()
+    revision = models.PositiveIntegerField(_("修订"), default=1)
+    editors = models.JSONField(default=list)
+    updated_by = UUIDTextField(_("修改人"), null=True)
+    created_at = models.DateTimeField(_("创建时间"), db_default=UtcNow())
+    updated_at = models.DateTimeField(_("更新时间"), db_default=UtcNow())
+    tested_as = models.CharField(max_length=128, blank=True, default="", db_default="")
+    tested_at = models.DateTimeField(_("测试时间"), null=True)
+    tested_by = UUIDTextField(_("测试人"), null=True)
+    is_test_passed = models.BooleanField(_("测试通过"), default=False, db_default=False)
+    test_findings = models.JSONField(default=list)
+
+    class Meta:
+        db_table = "payment_config_drafts"
+        verbose_name = _("支付配置草稿")
+        verbose_name_plural = _("支付配置草稿")
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"{self.payment_method} draft {self.revision}"
+
+
 class PriceConfig(models.Model):
     """What a service costs during one period; both dates belong to it (Asia/Shanghai)."""
 
@@ -95,6 +138,17 @@ class PriceConfig(models.Model):
     description = models.CharField(_("说明"), max_length=500, blank=True, default="", db_default="")
     created_at = models.DateTimeField(_("创建时间"), db_default=UtcNow())
     updated_at = models.DateTimeField(_("更新时间"), db_default=UtcNow())
+    # The last day, written so that "for ever" is a day too: two running periods of one service
+    # can't both last for ever, whoever writes them. Empty for a period that is switched off.
+    last_day = models.GeneratedField(
+        expression=Case(
+            When(is_active=True, then=Coalesce("expiry_date", Value(FOREVER))),
+            default=Value(None),
+            output_field=models.DateField(),
+        ),
+        output_field=models.DateField(null=True),
+        db_persist=True,
+    )
 
     class Meta:
         db_table = "price_configs"
@@ -104,6 +158,9 @@ class PriceConfig(models.Model):
             models.UniqueConstraint(
                 fields=("service_type", "effective_date"),
                 name="price_service_start_unique",
+            ),
+            models.UniqueConstraint(
+                fields=("service_type", "last_day"), name="price_service_end_unique"
             ),
             models.CheckConstraint(condition=is_amount("price"), name="price_is_amount"),
             models.CheckConstraint(
@@ -123,3 +180,60 @@ class PriceConfig(models.Model):
 
     def __str__(self) -> str:
         return f"{self.service_name} {self.price}"
+
+
+class PriceChangeStatus(models.TextChoices):
+    PENDING = "pending", _("待确认")
+    CONFIRMED = "confirmed", _("已确认")
+    REFUSED = "refused", _("已拒绝")
+    WITHDRAWN = "withdrawn", _("已撤回")
+
+
+class PriceChangeRequest(models.Model):
+    """A change of a price that waits for a second person, and what became of it.
+
+    ``wanted`` holds the arguments of ``price_set`` as text. ``waiting_service`` is the service
+    while it waits, else empty: at most one change of a service waits at a time.
+    """
+
+    id = id_field()
+    service_type = models.CharField(_("服务类型"), max_length=64)
+    wanted = models.JSONField(_("改价内容"))
+    amount_before = MoneyField(_("现收（元）"))
+    amount_after = MoneyField(_("改后收（元）"))
+    percent = models.DecimalField(_("变动幅度（%）"), max_digits=12, decimal_places=1)
+    reason = models.CharField(_("原因"), max_length=500)
+    status = models.CharField(
+        _("状态"), max_length=16, choices=PriceChangeStatus, default=PriceChangeStatus.PENDING
+    )
+    waiting_service = models.CharField(max_length=64, null=True, unique=True)
+    requested_by = UUIDTextField(_("提交人"))
+    decided_by = UUIDTextField(_("处理人"), null=True)
+    decision_notes = models.CharField(
+        _("备注"), max_length=500, blank=True, default="", db_default=""
+    )
+    created_at = models.DateTimeField(_("提交时间"), db_default=UtcNow())
+    decided_at = models.DateTimeField(_("处理时间"), null=True)
+
+    class Meta:
+        db_table = "price_change_requests"
+        verbose_name = _("待确认的改价")
+        verbose_name_plural = _("待确认的改价")
+        default_permissions = ("view",)
+        permissions = (("confirm_pricechange", _("确认他人提交的改价")),)
+        constraints = (
+            models.CheckConstraint(
+                condition=Q(status__in=PriceChangeStatus.values), name="price_change_status_known"
+            ),
+            # Whoever asked neither confirms nor refuses: they may only withdraw.
+            models.CheckConstraint(
+                condition=Q(decided_by__isnull=True)
+                | Q(status=PriceChangeStatus.WITHDRAWN)
+                | ~Q(decided_by=models.F("requested_by")),
+                name="price_change_by_two",
+            ),
+        )
+        indexes = (models.Index(fields=("created_at",), name="price_change_created_at"),)
+
+    def __str__(self) -> str:
+        return f"{self.service_type} {self.amount_before} → {self.amount_after}"

@@ -1,9 +1,10 @@
 """Periods of one service's price: which one is running, and where a new one fits."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date, timedelta
 from itertools import pairwise
-from typing import Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
@@ -38,6 +39,39 @@ def running_period(periods: Sequence[P], today: date) -> P | None:
     """The period that covers ``today``: an active one, else one that was switched off."""
     running = [period for period in periods if covers(period, today)]
     return max(running, key=lambda p: (p.is_active, p.effective_date), default=None)
+
+
+def charged_on(periods: Sequence[P], day: date) -> P | None:
+    """The period whose price is charged on ``day``; of overlapping ones the later beginning."""
+    charged = [period for period in periods if period.is_active and covers(period, day)]
+    return max(charged, key=lambda period: period.effective_date, default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch(Generic[P]):
+    """Days, both included, on which one price (or none) is charged."""
+
+    first_day: date
+    last_day: date
+    period: P | None
+
+
+def stretches(periods: Sequence[P], first_day: date, last_day: date) -> list[Stretch[P]]:
+    """What is charged on each day from ``first_day`` to ``last_day``, without a gap."""
+    turns = {first_day}
+    for period in periods:
+        turns.add(period.effective_date)
+        if period.expiry_date is not None and period.expiry_date < date.max:
+            turns.add(period.expiry_date + timedelta(days=1))
+    days = sorted(day for day in turns if first_day <= day <= last_day)
+    found: list[Stretch[P]] = []
+    for day, next_day in pairwise([*days, last_day + timedelta(days=1)]):
+        charged = charged_on(periods, day)
+        start = day
+        if found and found[-1].period is charged:
+            start = found.pop().first_day
+        found.append(Stretch(start, next_day - timedelta(days=1), charged))
+    return found
 
 
 def period_for(

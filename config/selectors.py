@@ -1,5 +1,6 @@
 """Reading prices and gateway configuration."""
 
+import hashlib
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -111,6 +112,22 @@ def price_today(service_type: str) -> PriceRow:
     if not running:
         raise PriceNotFound()
     return max(running, key=lambda row: (row["effective_date"], row["id"]))
+
+
+def price_periods(service_type: str) -> list[PriceConfig]:
+    """All periods of a service, the earliest first."""
+    rows = PriceConfig.objects.filter(service_type=service_type).order_by("effective_date", "id")
+    return [row for row in rows if row.service_type == service_type]
+
+
+def periods_digest(periods: Iterable[PriceConfig]) -> str:
+    """What a service's periods were when somebody looked at them, to be compared later."""
+    facts = sorted(
+        f"{row.id} {row.price:.2f} {row.discount_price} {row.is_active}"
+        f" {row.effective_date} {row.expiry_date}"
+        for row in periods
+    )
+    return hashlib.sha256("\n".join(["periods", *facts]).encode()).hexdigest()
 
 
 def price_row(price: PriceConfig) -> PriceRow:

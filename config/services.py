@@ -2,12 +2,11 @@
 
 import hashlib
 import logging
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import date, timedelta
-from enum import Enum
-from typing import Any, Final, Literal
+from dataclasses import asdict, dataclass
+from datetime import date
+from typing import Any
+from uuid import UUID
 
 from django.core.cache import cache
 from django.db import IntegrityError
@@ -17,10 +16,11 @@ from django.utils.translation import gettext_lazy as _
 
 from config.addresses import AddressRefused
 from config.crypto import ConfigSecretUnreadable, is_sealed, plain, seal
+from config.errors import PriceChangeNeedsSecondPerson, PricesChangedMeanwhile
 from config.keys import KNOWN_KEYS, VALUE_BYTES_MAX, ConfigKey, keys_of
 from config.models import PaymentConfig, PaymentConfigVersion, PriceConfig
-from config.price_periods import PricePeriodRefused, period_for, running_period
-from config.selectors import PRICES_CACHE_KEY
+from config.price_plan import UNSET, Maybe, PriceChange, PricePlan, price_plan
+from config.selectors import PRICES_CACHE_KEY, periods_digest
 from config.versions import (
     AUDIT_OBJECT,
     audit_id,
@@ -30,6 +30,7 @@ from config.versions import (
     version_append,
     version_reseal,
 )
+from tcmpay.accounts.services.second_factor import totp_keys_reseal
 from tcmpay.audit.services import audit_record
 from tcmpay.common import clock
 from tcmpay.common.actor import Actor
@@ -41,19 +42,8 @@ from tcmpay.common.money import Money
 logger = logging.getLogger(__name__)
 
 PRICE_AUDIT_OBJECT = "price"
-SERVICE_TYPE = re.compile(r"[a-z][a-z0-9_]{0,63}", re.ASCII)
 # Ours to say, not the gateway's: a configuration file from elsewhere leaves them alone.
 KEPT_ON_REPLACE = frozenset({"notify_url", "return_url"})
-
-
-class Unset(Enum):
-    """The value of an argument that was not given, where None means something."""
-
-    UNSET = "unset"
-
-
-UNSET: Final = Unset.UNSET
-Maybe = Literal[Unset.UNSET]
 
 
 # --- gateway configuration --------------------------------------------------------------------
@@ -110,9 +100,7 @@ def _config_set(
     version_adopt(method, rows)
     row = rows.setdefault(key, _new_row(method, key))
     change = _row_write(row, value, is_encrypted=is_encrypted)
-    if change is not None:
-        version = version_append(method, rows, actor=actor)
-        _audit_config(actor, row, change, version)
+    _version_begin(method, rows, {key: change} if change else {}, actor=actor)
     return row
 
 
@@ -129,10 +117,47 @@ def _configs_replace(*, actor: Actor, configs: Mapping[str, Mapping[str, str]]) 
                 continue
             if change := _row_write(row, values.get(key, ""), is_encrypted=None):
                 changes[key] = change
-        if changes:
-            version = version_append(method, rows, actor=actor)
-            for key, change in changes.items():
-                _audit_config(actor, rows[key], change, version)
+        _version_begin(method, rows, changes, actor=actor)
+
+
+def config_rows_write(
+    method: str,
+    rows: dict[str, PaymentConfig],
+    values: Mapping[str, str],
+    *,
+    actor: Actor,
+    reason: str,
+    restored_from: int | None = None,
+) -> PaymentConfigVersion | None:
+    """Write ``values`` (empty: cleared) to the locked and adopted ``rows``, as one new version.
+
+    None when all of it was so already.
+    """
+    changes = {}
+    for key, value in sorted(values.items()):
+        row = rows.setdefault(key, _new_row(method, key))
+        if change := _row_write(row, value, is_encrypted=None):
+            changes[key] = change
+    return _version_begin(
+        method, rows, changes, actor=actor, reason=reason, restored_from=restored_from
+    )
+
+
+def _version_begin(
+    method: str,
+    rows: Mapping[str, PaymentConfig],
+    changes: Mapping[str, str],
+    *,
+    actor: Actor,
+    reason: str = "",
+    restored_from: int | None = None,
+) -> PaymentConfigVersion | None:
+    if not changes:
+        return None
+    version = version_append(method, rows, actor=actor, reason=reason, restored_from=restored_from)
+    for key, change in changes.items():
+        _audit_config(actor, rows[key], change, version, reason)
+    return version
 
 
 def _known_key(method: str, name: str) -> ConfigKey:
@@ -199,7 +224,7 @@ def _is_as_wanted(row: PaymentConfig, value: str, *, is_to_seal: bool) -> bool:
 
 
 def _audit_config(
-    actor: Actor, row: PaymentConfig, change: str, version: PaymentConfigVersion
+    actor: Actor, row: PaymentConfig, change: str, version: PaymentConfigVersion, reason: str = ""
 ) -> None:
     details: dict[str, Any] = {
         "method": row.payment_method,
@@ -216,17 +241,20 @@ def _audit_config(
         object_id=audit_id(row.payment_method, row.config_key),
         action=f"config_{change}",
         actor=actor,
+        reason=reason,
         details=details,
     )
 
 
 @dataclass(frozen=True, slots=True)
 class Rotation:
-    """How many rows and versions were sealed anew, and how many rows for the first time."""
+    """How many rows, versions and staff authenticators were sealed anew, and how many rows for
+    the first time."""
 
     rows: int
     versions: int
     newly_sealed: int
+    authenticators: int
 
 
 @money_unit
@@ -262,34 +290,27 @@ def config_keys_rotate(*, actor: Actor) -> Rotation:
             except ConfigSecretUnreadable as error:
                 unreadable += [f"{key} (version {version.number})" for key in error.keys]
             versions_count += 1
+    authenticators, lost = totp_keys_reseal()
+    unreadable += lost
     if unreadable:
         raise ConfigSecretUnreadable(*unreadable)
-    result = Rotation(rows=rows_count, versions=versions_count, newly_sealed=newly_sealed)
+    result = Rotation(
+        rows=rows_count,
+        versions=versions_count,
+        newly_sealed=newly_sealed,
+        authenticators=authenticators,
+    )
     audit_record(
         object_type=AUDIT_OBJECT,
         object_id="encryption_keys",
         action="config_keys_rotated",
         actor=actor,
-        details={"rows": rows_count, "versions": versions_count, "newly_sealed": newly_sealed},
+        details=asdict(result),
     )
     return result
 
 
 # --- prices -----------------------------------------------------------------------------------
-@dataclass(frozen=True, slots=True)
-class PriceChange:
-    """What is to be true of a price; UNSET leaves a running period's value as it is."""
-
-    service_type: str
-    price: Money
-    service_name: str | None
-    discount_price: Money | Maybe | None
-    is_active: bool | None
-    effective_date: date | None
-    expiry_date: date | Maybe | None
-    description: str | None
-
-
 def price_set(
     *,
     actor: Actor,
@@ -301,6 +322,7 @@ def price_set(
     effective_date: date | None = None,
     expiry_date: date | Maybe | None = UNSET,
     description: str | None = None,
+    guard_percent: int = 0,
 ) -> PriceConfig:
     """Change the running price of a service, or begin a new period.
 
@@ -313,6 +335,8 @@ def price_set(
     Raises:
         InvalidInput: periods would overlap or be changed after their end, the discount is above
             the price, the expiry before the beginning, or a name is missing.
+        PriceChangeNeedsSecondPerson: it moves what is charged by more than ``guard_percent``
+            (0: any change goes through); nothing is written.
     """
     change = PriceChange(
         service_type=service_type,
@@ -324,153 +348,113 @@ def price_set(
         expiry_date=expiry_date,
         description=description,
     )
+    return price_change_apply(actor=actor, change=change, guard_percent=guard_percent)
+
+
+def price_change_apply(
+    *,
+    actor: Actor,
+    change: PriceChange,
+    guard_percent: int = 0,
+    reason: str = "",
+    restored_from: UUID | None = None,
+    seen: str = "",
+) -> PriceConfig:
+    """As price_set, with a reason; ``seen`` is the digest of the periods that were previewed.
+
+    Raises also PricesChangedMeanwhile: the periods are others than those that were seen.
+    """
+    because = Because(reason=reason, restored_from=restored_from)
+
+    def unit() -> PriceConfig:
+        return _price_set(
+            actor=actor, change=change, guard_percent=guard_percent, because=because, seen=seen
+        )
+
     try:
-        return _price_set(actor=actor, change=change)
+        return unit()
     except IntegrityError:
         # Somebody began the same period in between, and there was no row to wait for.
-        return _price_set(actor=actor, change=change)
+        return unit()
+
+
+@dataclass(frozen=True, slots=True)
+class Because:
+    """Why a price is changed, for the audit trail."""
+
+    reason: str = ""
+    restored_from: UUID | None = None
+    requested_by: UUID | None = None
+
+    @property
+    def facts(self) -> dict[str, str]:
+        given = {"restored_from": self.restored_from, "requested_by": self.requested_by}
+        return {name: str(value) for name, value in given.items() if value is not None}
 
 
 @money_unit
-def _price_set(*, actor: Actor, change: PriceChange) -> PriceConfig:
-    # All rows: the periods of a service that has none yet can't be locked.
+def _price_set(
+    *, actor: Actor, change: PriceChange, guard_percent: int, because: Because, seen: str
+) -> PriceConfig:
+    periods = price_periods_lock(change.service_type)
+    if seen and seen != periods_digest(periods):
+        raise PricesChangedMeanwhile()
+    plan = price_plan(periods, change, clock.today())
+    if guard_percent and plan.slip and plan.slip.percent > guard_percent:
+        raise PriceChangeNeedsSecondPerson(percent=plan.slip.percent)
+    return price_plan_write(actor, plan, because)
+
+
+def price_periods_lock(service_type: str) -> list[PriceConfig]:
+    """All periods of a service, locked, with those of all others: a service that has none yet
+    has no row that could be locked."""
     everything = PriceConfig.objects.select_for_update().order_by("id")
-    periods = [row for row in everything if row.service_type == change.service_type]
-    today = clock.today()
-    begin = change.effective_date
-    target = running_period(periods, today) if begin is None else None
-    for period in periods:
-        if begin is not None and period.effective_date == begin:
-            target = period
-    if target is not None:
-        row = _price_change(actor, target, change, periods=periods, today=today)
-    else:
-        row = _price_begin(actor, change, begin or today, periods=periods, today=today)
+    return [row for row in everything if row.service_type == service_type]
+
+
+def price_plan_write(actor: Actor, plan: PricePlan, because: Because) -> PriceConfig:
+    """Carry out a plan made on locked periods, inside the caller's transaction."""
+    row = plan.row
+    if plan.ended is not None:
+        _price_end(actor, plan.ended, plan.ended_before, because)
+    if plan.is_new:
+        row.save(force_insert=True)
+        names = ["price", "discount_price", "is_active", "effective_date", "expiry_date"]
+        _audit_price(actor, row, "price_created", {"after": _facts(row, names)}, because)
+    elif plan.before:
+        row.updated_at = clock.now()
+        row.save(update_fields=[*plan.before, "updated_at"])
+        before = {name: present(value) for name, value in plan.before.items()}
+        facts = {"before": before, "after": _facts(row, list(plan.before))}
+        _audit_price(actor, row, "price_changed", facts, because)
     on_commit(price_cache_forget)
     return row
 
 
-def _price_change(
-    actor: Actor, row: PriceConfig, change: PriceChange, *, periods: list[PriceConfig], today: date
-) -> PriceConfig:
-    if row.expiry_date is not None and row.expiry_date < today:
-        raise InvalidInput({"effective_date": [_("该价格已结束，不能再修改")]})
-    given: dict[str, Any] = {
-        "price": change.price,
-        "service_name": change.service_name,
-        "is_active": change.is_active,
-        "description": change.description,
-    }
-    wanted = {name: value for name, value in given.items() if value is not None}
-    if change.discount_price is not UNSET:
-        wanted["discount_price"] = change.discount_price
-    if change.expiry_date is not UNSET and change.expiry_date != row.expiry_date:
-        others = [other for other in periods if other is not row]
-        wanted["expiry_date"] = _period(others, row.effective_date, change.expiry_date, today)[1]
-    before = {name: getattr(row, name) for name in wanted}
-    changed = [name for name in wanted if wanted[name] != before[name]]
-    for name in changed:
-        setattr(row, name, wanted[name])
-    _ensure_discount(row)
-    if changed:
-        row.updated_at = clock.now()
-        row.save(update_fields=[*changed, "updated_at"])
-        _audit_price(
-            actor,
-            row,
-            "price_changed",
-            {"before": {n: present(before[n]) for n in changed}, "after": _facts(row, changed)},
-        )
-    return row
-
-
-def _price_begin(
-    actor: Actor,
-    change: PriceChange,
-    begin: date,
-    *,
-    periods: list[PriceConfig],
-    today: date,
-) -> PriceConfig:
-    if not periods and not SERVICE_TYPE.fullmatch(change.service_type):
-        raise InvalidInput({"service_type": [_("服务类型应为小写字母、数字和下划线，最多 64 个")]})
-    earlier = [period for period in periods if period.effective_date < begin]
-    model = max(earlier or periods, key=lambda period: period.effective_date, default=None)
-    name = change.service_name or (model.service_name if model else None)
-    if name is None:
-        raise InvalidInput({"service_name": [_("新的服务类型必须填写服务名称")]})
-    wanted_end = None if change.expiry_date is UNSET else change.expiry_date
-    before, end = _period(
-        periods, begin, wanted_end, today, is_end_given=change.expiry_date is not UNSET
-    )
-    row = PriceConfig(
-        service_type=change.service_type,
-        service_name=name,
-        price=change.price,
-        discount_price=None if change.discount_price is UNSET else change.discount_price,
-        is_active=True if change.is_active is None else change.is_active,
-        effective_date=begin,
-        expiry_date=end,
-        description=_first_given(change.description, model.description if model else "", ""),
-        created_at=clock.now(),
-    )
-    row.updated_at = row.created_at
-    _ensure_discount(row)
-    if before is not None:
-        _price_end(actor, before, begin - timedelta(days=1))
-    row.save(force_insert=True)
-    names = ["price", "discount_price", "is_active", "effective_date", "expiry_date"]
-    _audit_price(actor, row, "price_created", {"after": _facts(row, names)})
-    return row
-
-
-def _price_end(actor: Actor, row: PriceConfig, last_day: date) -> None:
-    before = present(row.expiry_date)
-    row.expiry_date = last_day
+def _price_end(actor: Actor, row: PriceConfig, before: date | None, because: Because) -> None:
     row.updated_at = clock.now()
     row.save(update_fields=["expiry_date", "updated_at"])
-    _audit_price(
-        actor,
-        row,
-        "price_ended",
-        {"before": {"expiry_date": before}, "after": {"expiry_date": present(last_day)}},
-    )
-
-
-def _period(
-    others: list[PriceConfig],
-    begin: date,
-    end: date | None,
-    today: date,
-    *,
-    is_end_given: bool = True,
-) -> tuple[PriceConfig | None, date | None]:
-    try:
-        return period_for(others, begin=begin, end=end, today=today, is_end_given=is_end_given)
-    except PricePeriodRefused as error:
-        raise InvalidInput({error.field: [error.text]}) from error
-
-
-def _ensure_discount(row: PriceConfig) -> None:
-    if row.discount_price is not None and row.discount_price > row.price:
-        raise InvalidInput({"discount_price": [_("优惠价不能高于价格")]})
-
-
-def _first_given(*texts: str | None) -> str:
-    return next(text for text in texts if text is not None)
+    facts = {
+        "before": {"expiry_date": present(before)},
+        "after": {"expiry_date": present(row.expiry_date)},
+    }
+    _audit_price(actor, row, "price_ended", facts, because)
 
 
 def _facts(row: PriceConfig, names: list[str]) -> dict[str, Any]:
     return {name: present(getattr(row, name)) for name in names}
 
 
-def _audit_price(actor: Actor, row: PriceConfig, action: str, facts: dict[str, Any]) -> None:
+def _audit_price(
+    actor: Actor, row: PriceConfig, action: str, facts: dict[str, Any], because: Because
+) -> None:
     audit_record(
         object_type=PRICE_AUDIT_OBJECT,
         object_id=row.id,
         action=action,
         actor=actor,
-        details={"service_type": row.service_type, **facts},
+        reason=because.reason,
+        details={"service_type": row.service_type, **facts, **because.facts},
     )
 
 

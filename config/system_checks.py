@@ -6,6 +6,7 @@ from django.db import DatabaseError
 from config.crypto import ConfigSecretUnreadable, is_sealed, unseal
 from config.models import PaymentConfig
 from config.versions import audit_id
+from tcmpay.accounts.services.second_factor import totp_keys_unreadable
 
 
 @register(Tags.database)
@@ -24,6 +25,7 @@ def stored_secrets_are_readable(
                     unseal(row.config_value)
             except ConfigSecretUnreadable:
                 unreadable.append(audit_id(row.payment_method, row.config_key))
+        unreadable += totp_keys_unreadable()
     except DatabaseError:
         return []  # no table yet: the first migrate
     if not unreadable:

@@ -77,7 +77,12 @@ def version_adopt(method: str, rows: Mapping[str, PaymentConfig]) -> PaymentConf
 
 
 def version_append(
-    method: str, rows: Mapping[str, PaymentConfig], *, actor: Actor
+    method: str,
+    rows: Mapping[str, PaymentConfig],
+    *,
+    actor: Actor,
+    reason: str = "",
+    restored_from: int | None = None,
 ) -> PaymentConfigVersion:
     """Retire the running version and begin the one of the locked ``rows``."""
     now = clock.now()
@@ -101,6 +106,8 @@ def version_append(
         digest=_digest(stored),
         activated_at=now,
         created_by=actor.id,
+        reason=reason[:500],
+        restored_from=restored_from,
     )
     version.save(force_insert=True)
     return version

@@ -2,12 +2,14 @@
 
 from typing import Any
 
+from django.conf import settings
 from django.utils.translation import gettext_lazy as _
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from config import api_schema, selectors, services
+from config.errors import MethodNotFound, PriceChangeNeedsSecondPerson, PriceNotFound
 from config.keys import keys_of
 from config.serializers import (
     GatewayConfigInput,
@@ -18,7 +20,7 @@ from config.serializers import (
 )
 from tcmpay.common.actor import Role
 from tcmpay.common.api.envelope import success
-from tcmpay.common.api.schema import enveloped
+from tcmpay.common.api.schema import enveloped, request_example, success_example
 from tcmpay.common.api.views import ContractViewSet, actor_of
 
 ADMINS = frozenset({Role.ADMIN})
@@ -31,16 +33,14 @@ class PriceViewSet(ContractViewSet):
     authentication_classes = ()
     permission_classes = ()
     api_tag = "价格"
+    refusals = {"retrieve": (PriceNotFound,)}
 
     @extend_schema(
         operation_id="prices_list",
         summary=_("价格列表"),
         parameters=[PriceFilterInput],
-        responses={
-            200: enveloped("PriceList", PriceSchema(many=True)),
-            **api_schema.refusals(400, 429),
-        },
-        examples=[api_schema.success_example("获取价格配置列表成功", [api_schema.PRICE_EXAMPLE])],
+        responses={200: enveloped("PriceList", PriceSchema(many=True))},
+        examples=[success_example("获取价格配置列表成功", [api_schema.PRICE_EXAMPLE])],
         auth=[],
     )
     def list(self, request: Request) -> Response:
@@ -54,11 +54,8 @@ class PriceViewSet(ContractViewSet):
     @extend_schema(
         operation_id="prices_retrieve",
         summary=_("今日生效的价格"),
-        responses={
-            200: enveloped("Price", PriceSchema()),
-            **api_schema.refusals(404, 429, s404="价格配置不存在"),
-        },
-        examples=[api_schema.success_example("获取价格配置成功", api_schema.PRICE_EXAMPLE)],
+        responses={200: enveloped("Price", PriceSchema())},
+        examples=[success_example("获取价格配置成功", api_schema.PRICE_EXAMPLE)],
         auth=[],
     )
     def retrieve(self, request: Request, service_type: str) -> Response:
@@ -68,6 +65,7 @@ class PriceViewSet(ContractViewSet):
 class PriceAdminViewSet(ContractViewSet):
     roles = {"update": ADMINS}
     api_tag = "价格"
+    refusals = {"update": (PriceChangeNeedsSecondPerson,)}
 
     @extend_schema(
         operation_id="admin_prices_update",
@@ -77,37 +75,35 @@ class PriceAdminViewSet(ContractViewSet):
             "原价格在前一日结束。"
         ),
         request=PriceInput,
-        responses={
-            200: enveloped("Price", PriceSchema()),
-            **api_schema.refusals(400, 401, 403, 415, 429),
-        },
+        responses={200: enveloped("Price", PriceSchema())},
         examples=[
-            api_schema.request_example("修改当前价格", {"price": "25.00"}),
-            api_schema.request_example(
-                "从某日起改价", {"price": "28.00", "effective_date": "2027-01-01"}
-            ),
-            api_schema.success_example("价格配置更新成功", api_schema.PRICE_EXAMPLE),
+            request_example("修改当前价格", {"price": "25.00"}),
+            request_example("从某日起改价", {"price": "28.00", "effective_date": "2027-01-01"}),
+            success_example("价格配置更新成功", api_schema.PRICE_EXAMPLE),
         ],
     )
     def update(self, request: Request, service_type: str) -> Response:
         change: dict[str, Any] = PriceInput.parse(request)
-        price = services.price_set(actor=actor_of(request), service_type=service_type, **change)
+        guard = (
+            settings.PRICE_CHANGE_SECOND_PERSON_OVER_PERCENT if settings.IS_PRICE_API_GUARDED else 0
+        )
+        price = services.price_set(
+            actor=actor_of(request), service_type=service_type, guard_percent=guard, **change
+        )
         return success(_("价格配置更新成功"), selectors.price_row(price))
 
 
 class GatewayConfigViewSet(ContractViewSet):
     roles = {"retrieve": ADMINS, "update": ADMINS}
     api_tag = "支付配置"
+    refusals = {"retrieve": (MethodNotFound,), "update": (MethodNotFound,)}
 
     @extend_schema(
         operation_id="admin_config_retrieve",
         summary=_("查看支付配置（机密只显示掩码）"),
         parameters=[METHOD_PARAMETER],
-        responses={
-            200: enveloped("GatewayConfig", GatewayConfigSchema(many=True)),
-            **api_schema.refusals(401, 403, 404, 429, s404="支付方式不存在"),
-        },
-        examples=[api_schema.success_example("获取支付配置成功", api_schema.CONFIG_EXAMPLE)],
+        responses={200: enveloped("GatewayConfig", GatewayConfigSchema(many=True))},
+        examples=[success_example("获取支付配置成功", api_schema.CONFIG_EXAMPLE)],
     )
     def retrieve(self, request: Request, method: str) -> Response:
         return success(_("获取支付配置成功"), selectors.gateway_config_masked(method))
@@ -118,12 +114,9 @@ class GatewayConfigViewSet(ContractViewSet):
         description=_("机密一律加密保存；自下一笔支付起生效。"),
         parameters=[METHOD_PARAMETER],
         request=GatewayConfigInput,
-        responses={
-            200: enveloped("GatewayConfigUpdated", None),
-            **api_schema.refusals(400, 401, 403, 404, 415, 429, s404="支付方式不存在"),
-        },
+        responses={200: enveloped("GatewayConfigUpdated", None)},
         examples=[
-            api_schema.request_example(
+            request_example(
                 "API 密钥",
                 {
                     "config_key": "api_key",
@@ -131,7 +124,7 @@ class GatewayConfigViewSet(ContractViewSet):
                     "is_encrypted": True,
                 },
             ),
-            api_schema.success_example("支付配置更新成功", None),
+            success_example("支付配置更新成功", None),
         ],
     )
     def update(self, request: Request, method: str) -> Response:

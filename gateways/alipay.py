@@ -48,7 +48,7 @@ from gateways.texts import (
     shanghai_wall_clock,
     yuan_text,
 )
-from gateways.transport import Transport
+from gateways.transport import Transport, transport_to
 
 Result = TypeVar("Result")
 
@@ -103,7 +103,7 @@ class AlipayGateway:
     ) -> None:
         self._config = config
         self._guard = guard or Guard()
-        self._transport = transport or Transport()
+        self._transport = transport or transport_to(config.gateway_url)
         self._clock = clock
         self._wire = AlipayWire(config, AlipayClient(config, clock=clock), self._transport)
 

@@ -62,28 +62,49 @@ class Breaker:
 
 
 class Guard:
-    """One per payment method and process: how many calls at once, and whether at all."""
+    """One per payment method and process: how many calls at once, and whether at all.
+
+    A short wait for a free slot carries a healthy gateway through a burst. While one that hangs
+    holds the slots it would only take more threads away from everybody else: then there is none.
+    """
 
     def __init__(
         self,
         *,
         calls_max: int = 8,
         wait_seconds: float = 0.2,
+        stalled_seconds: float = 1.0,
         breaker: Breaker | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._slots = BoundedSemaphore(calls_max)
         self._wait_seconds = wait_seconds
+        self._stalled_seconds = stalled_seconds
         self._breaker = breaker or Breaker()
+        self._clock = clock
+        self._under_way: dict[object, float] = {}  # call: when it began
+        self._lock = Lock()
 
     def run(self, call: Callable[[], Answer]) -> Answer:
         # A slot first: whoever is refused one must not hold the breaker's only trial.
-        if not self._slots.acquire(timeout=self._wait_seconds):
+        if not self._slots.acquire(timeout=self._patience_seconds()):
             raise GatewayUnavailable("no free slot", code="NO_FREE_SLOT")
+        key = object()
         try:
+            with self._lock:
+                self._under_way[key] = self._clock()
             self._breaker.admit()
             return self._watched(call)
         finally:
+            with self._lock:
+                del self._under_way[key]
             self._slots.release()
+
+    def _patience_seconds(self) -> float:
+        with self._lock:
+            oldest = min(self._under_way.values(), default=None)
+        is_stalled = oldest is not None and self._clock() - oldest >= self._stalled_seconds
+        return 0.0 if is_stalled else self._wait_seconds
 
     def _watched(self, call: Callable[[], Answer]) -> Answer:
         try:

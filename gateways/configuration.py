@@ -19,6 +19,7 @@ from gateways.texts import Text
 WECHAT_BASE_URL = "https://api.mch.weixin.qq.com"
 ALIPAY_GATEWAY_URL = "https://openapi.alipay.com/gateway.do"
 API_V3_KEY_BYTES = 32
+CERTIFICATE_FILE_BYTES_MAX = 64 * 1024
 ALIPAY_SIGN_TYPE = "RSA2"
 _CALLBACK_METHODS = ("wechat", "alipay")
 
@@ -222,16 +223,26 @@ def _merchant_serial(reader: _Reader) -> str:
     given = reader.text("cert_serial_no")
     if given:
         return given.upper()
-    if not reader.text("cert_path"):
+    if reader.text("merchant_cert"):
+        certificate = reader.parsed("merchant_cert", keys.load_certificate)
+    elif reader.text("cert_path"):
+        certificate = reader.parsed("cert_path", read_certificate_file)
+    else:
         reader.problems["cert_serial_no"] = _("证书序列号和证书路径至少填写一种")
         return ""
-    certificate = reader.parsed("cert_path", read_certificate_file)
     return keys.certificate_serial(certificate) if certificate else ""
 
 
 def read_certificate_file(path: str) -> Certificate:
+    """Raises KeyUnreadable, also for what is no plain file of a certificate's size."""
+    file = Path(path)
     try:
-        text = Path(path).read_text(encoding="ascii")
+        # A device or a pipe would never end.
+        if not file.is_file() or file.stat().st_size > CERTIFICATE_FILE_BYTES_MAX:
+            raise KeyUnreadable(_("证书文件无法读取"))
+        text = file.read_text(encoding="ascii")
+    except KeyUnreadable:
+        raise
     except (OSError, ValueError) as error:
         raise KeyUnreadable(_("证书文件无法读取")) from error
     return keys.load_certificate(text)

@@ -46,6 +46,8 @@ _PROBE_NUMBER = "DOCTOR0PROBE0NO0SUCH0ORDER"
 
 @dataclass(frozen=True, slots=True)
 class Finding:
+    """Errors and warnings say in ``fix`` what to do; ``key`` is empty for the whole."""
+
     level: Level
     key: str
     message: Text
@@ -100,11 +102,13 @@ _FIXES: Mapping[tuple[str, str], Text] = {
     ("wechat", "public_key"): _("在「API 安全 - 微信支付公钥」下载 pub_key.pem 并填入全部内容"),
     ("wechat", "public_key_id"): _("复制「微信支付公钥」旁的公钥 ID（以 PUB_KEY_ID_ 开头）"),
     ("wechat", "platform_cert"): _("填入微信支付平台证书的 PEM 内容，或改用微信支付公钥"),
+    ("wechat", "merchant_cert"): _("填入商户 API 证书压缩包里 apiclient_cert.pem 的全部内容"),
     ("wechat", "notify_url"): _("填写公网 https 地址，以 /payment/callback/wechat 结尾"),
     ("alipay", "app_id"): _("在支付宝开放平台「控制台 - 应用」复制 APPID（16 位数字）"),
     ("alipay", "private_key"): _("填入密钥工具生成的应用私钥"),
     ("alipay", "public_key"): _("在「接口加签方式」里复制支付宝公钥，而不是应用公钥"),
     ("alipay", "notify_url"): _("填写公网 https 地址，以 /payment/callback/alipay 结尾"),
+    ("alipay", "seller_id"): _("填写 2088 开头的 16 位 PID"),
     ("alipay", "app_cert"): _("填入 appCertPublicKey_….crt 的内容"),
     ("alipay", "alipay_cert"): _("填入 alipayCertPublicKey_RSA2.crt 的内容"),
     ("alipay", "root_cert"): _("填入 alipayRootCert.crt 的全部内容"),
@@ -200,43 +204,82 @@ def _wechat_key_source(values: Values, now: datetime) -> Iterator[Finding]:
         )
 
 
-def _wechat_cert_file(values: Values, now: datetime) -> Iterator[Finding]:
-    """cert_path is only required without cert_serial_no; given, it tells about mistakes."""
-    if not values.get("cert_path"):
-        return
-    fix = _FIXES["wechat", "cert_path"]
-    try:
-        certificate = read_certificate_file(values["cert_path"])
-    except KeyUnreadable as error:
-        yield Finding("warning", "cert_path", error.text, fix)
-        return
-    yield _validity("cert_path", certificate, now)
+def _wechat_merchant_certificates(values: Values, now: datetime) -> Iterator[Finding]:
+    """Neither is required beside cert_serial_no; given, they tell about mistakes.
+
+    A file that can't be read is no error then: the serial is known without it.
+    """
+    readers: tuple[tuple[str, Level, Callable[[str], x509.Certificate]], ...] = (
+        ("merchant_cert", "error", keys.load_certificate),
+        ("cert_path", "warning", read_certificate_file),
+    )
+    for key, level, read in readers:
+        if not values.get(key):
+            continue
+        try:
+            certificate = read(values[key])
+        except KeyUnreadable as error:
+            yield Finding(level, key, error.text, _FIXES["wechat", key])
+            continue
+        yield _validity(key, certificate, now)
+        yield from _serial(values, certificate, key)
+        yield from _pair(values, certificate, key)
+
+
+def _serial(values: Values, certificate: x509.Certificate, key: str) -> Iterator[Finding]:
     serial = values.get("cert_serial_no", "")
     if serial and keys.serial_normalised(serial) != keys.certificate_serial(certificate):
         yield Finding(
             "error",
             "cert_serial_no",
-            _("证书序列号与 cert_path 的证书不一致"),
+            format_lazy(_("证书序列号与 {key} 的证书不一致"), key=key),
             _FIXES["wechat", "cert_serial_no"],
         )
-    yield from _pair(values, certificate, "cert_path")
+
+
+def _wechat_platform_serial(values: Values, now: datetime) -> Iterator[Finding]:
+    """The serial that signs requests is the merchant's own, never the platform's."""
+    serial = keys.serial_normalised(values.get("cert_serial_no", ""))
+    platform = _loaded(values, "platform_cert", keys.load_certificates) or []
+    if serial and serial in {keys.certificate_serial(one) for one in platform}:
+        yield Finding(
+            "error",
+            "cert_serial_no",
+            _("填入的是微信支付平台证书的序列号，应填商户 API 证书的"),
+            _FIXES["wechat", "cert_serial_no"],
+        )
+
+
+def _own_certificate_check(method: str, key: str) -> Check:
+    """One's own certificate where the gateway's belongs: every message would be refused."""
+
+    def check(values: Values, now: datetime) -> Iterator[Finding]:
+        private_key = _loaded(values, "private_key", keys.load_private_key)
+        for certificate in _loaded(values, key, keys.load_certificates) or []:
+            try:
+                certified = keys.certificate_public_key(certificate)
+            except KeyUnreadable:
+                continue
+            if private_key and keys.is_same_public_key(private_key.public_key(), certified):
+                yield Finding(
+                    "error", key, _("填入的是自己的证书，应填支付平台的证书"), _FIXES[method, key]
+                )
+
+    return check
 
 
 def _pair(values: Values, certificate: x509.Certificate, key: str) -> Iterator[Finding]:
     """Whether the private key belongs to the certificate."""
     private_key = _loaded(values, "private_key", keys.load_private_key)
+    fix = _("填入同一次申请得到的私钥和证书")
     try:
         certified = keys.certificate_public_key(certificate)
     except KeyUnreadable as error:
-        yield Finding("error", key, error.text)
+        yield Finding("error", key, error.text, fix)
         return
     if private_key and not keys.is_same_public_key(private_key.public_key(), certified):
-        yield Finding(
-            "error",
-            "private_key",
-            format_lazy(_("私钥与 {key} 的证书不是一对"), key=key),
-            _("填入同一次申请得到的私钥和证书"),
-        )
+        message = format_lazy(_("私钥与 {key} 的证书不是一对"), key=key)
+        yield Finding("error", "private_key", message, fix)
 
 
 def _alipay_pair(values: Values, now: datetime) -> Iterator[Finding]:
@@ -284,7 +327,12 @@ def _alipay_seller(values: Values, now: datetime) -> Iterator[Finding]:
 
 def _unused_keys(values: Values, now: datetime) -> Iterator[Finding]:
     if is_alipay_certificate_mode(values) and values.get("public_key"):
-        yield Finding("warning", "public_key", _("证书模式下不使用支付宝公钥"))
+        yield Finding(
+            "warning",
+            "public_key",
+            _("证书模式下不使用支付宝公钥"),
+            _("清空支付宝公钥；若改用密钥模式，则清空三份证书"),
+        )
 
 
 _CHECKS: Mapping[str, tuple[Check, ...]] = {
@@ -300,8 +348,10 @@ _CHECKS: Mapping[str, tuple[Check, ...]] = {
         _key_size_check("public_key", keys.load_public_key),
         _expiry_check("platform_cert", keys.load_certificates),
         _own_public_key_check("wechat"),
+        _own_certificate_check("wechat", "platform_cert"),
         _wechat_key_source,
-        _wechat_cert_file,
+        _wechat_merchant_certificates,
+        _wechat_platform_serial,
     ),
     "alipay": (
         _form_check("alipay", "app_id", r"[0-9]{16}", _("APPID 应为 16 位数字")),
@@ -312,6 +362,7 @@ _CHECKS: Mapping[str, tuple[Check, ...]] = {
         _expiry_check("app_cert", lambda text: [keys.load_certificate(text)]),
         _expiry_check("alipay_cert", lambda text: [keys.load_certificate(text)]),
         _own_public_key_check("alipay"),
+        _own_certificate_check("alipay", "alipay_cert"),
         _alipay_pair,
         _alipay_seller,
         _unused_keys,
@@ -329,7 +380,8 @@ def probe(gateway: Gateway) -> list[Finding]:
     except GatewayError as error:
         return [_refused(error), *_skew(gateway)]
     if report.state is not TradeState.NOT_FOUND:
-        return [Finding("warning", "", _("网关返回了意外的结果")), *_skew(gateway)]
+        fix = _("确认接口地址是支付平台的正式地址，稍后再试")
+        return [Finding("warning", "", _("网关返回了意外的结果"), fix), *_skew(gateway)]
     return [Finding("ok", "", _("签名查询成功，网关认可本配置")), *_skew(gateway)]
 
 

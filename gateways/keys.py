@@ -8,6 +8,7 @@ import base64
 import binascii
 import hashlib
 import re
+import textwrap
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
@@ -24,6 +25,7 @@ _PEM_BLOCK = re.compile(
 _RSA_SIGNATURE_OIDS = "1.2.840.113549.1.1."
 _RSA_OID_DER = bytes.fromhex("2a864886f70d0101")  # the same prefix as it stands in a certificate
 _CERTIFICATE = "CERTIFICATE"
+PEM_LINE_LENGTH = 64
 
 
 class KeyUnreadable(ValueError):
@@ -111,6 +113,18 @@ def public_key_pem(key: RSAPublicKey) -> str:
     return key.public_bytes(
         serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
     ).decode("ascii")
+
+
+def certificates_pem(text: str) -> str:
+    """The certificates of a bundle (or a bare base64 text) in PEM with LF, and nothing else."""
+    return "".join(
+        _armoured(_CERTIFICATE, der) for label, der in _blocks(text) if label in (_CERTIFICATE, "")
+    )
+
+
+def _armoured(label: str, der: bytes) -> str:
+    lines = textwrap.wrap(base64.b64encode(der).decode("ascii"), PEM_LINE_LENGTH)
+    return "\n".join([f"-----BEGIN {label}-----", *lines, f"-----END {label}-----", ""])
 
 
 def is_same_public_key(one: RSAPublicKey, other: RSAPublicKey) -> bool:

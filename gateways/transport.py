@@ -23,6 +23,8 @@ from urllib3.exceptions import (
 )
 
 from gateways.errors import GatewayUnavailable, GatewayUnknown
+from tcmpay.common.addresses import is_loopback_url
+from tcmpay.common.egress import guard
 
 CONNECT_SECONDS = 3.0
 READ_SECONDS = 10.0
@@ -46,6 +48,12 @@ class HttpAnswer:
         return 200 <= self.status < 300
 
 
+def transport_to(base_url: str) -> "Transport":
+    """The transport for a gateway at ``base_url``: this machine is reached only if that is there,
+    which only a stand-in is."""
+    return Transport(is_loopback_allowed=is_loopback_url(base_url))
+
+
 class Transport:
     """A pool of connections for one gateway. ``clock_skew_seconds`` is for the doctor's eyes:
     how far the last answer's Date was from our clock."""
@@ -56,16 +64,19 @@ class Transport:
         connect_seconds: float = CONNECT_SECONDS,
         read_seconds: float = READ_SECONDS,
         connections_max: int = 8,
+        is_loopback_allowed: bool = False,
     ) -> None:
         # A peer that drips one byte per second never hits the read timeout: bound the whole.
         self._total_seconds = connect_seconds + 2 * read_seconds
-        self._pool = urllib3.PoolManager(
+        pool = urllib3.PoolManager(
             num_pools=4,
             maxsize=connections_max,
             retries=False,
             ca_certs=certifi.where(),
             timeout=urllib3.Timeout(connect=connect_seconds, read=read_seconds),
         )
+        # Addresses of bills come from answers: none of them may lead into our own network.
+        self._pool = guard(pool, is_loopback_allowed=is_loopback_allowed)
         self.clock_skew_seconds: float | None = None
 
     def send(

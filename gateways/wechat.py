@@ -46,7 +46,7 @@ from gateways.texts import (
     read_text,
     shanghai_rfc3339,
 )
-from gateways.transport import Transport
+from gateways.transport import Transport, transport_to
 from gateways.wechat_wire import (
     WechatClient,
     WechatCore,
@@ -109,7 +109,7 @@ class WechatGateway:
     ) -> None:
         self._config = config
         self._guard = guard or Guard()
-        self._transport = transport or Transport()
+        self._transport = transport or transport_to(config.base_url)
         self._clock = clock
         self._core = WechatCore(config, self._transport, clock=clock)
         self._client = WechatClient(config, self._core)

@@ -1,25 +1,20 @@
-"""Cases about money that a person has to look at: the list, and closing one with what was done."""
+"""Cases about money that a person has to look at: the list. Acting on one is the back office's."""
 
 from collections.abc import Iterable
 from typing import Any
 
-from django import forms
-from django.contrib import admin, messages
-from django.contrib.admin.utils import unquote
-from django.core.exceptions import PermissionDenied
-from django.db.models import Q, QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.template.response import TemplateResponse
-from django.urls import URLPattern, path, reverse
+from django.contrib import admin
+from django.contrib.auth import get_user_model
+from django.db.models import OuterRef, Q, QuerySet, Subquery
+from django.db.models.functions import Concat
+from django.http import HttpRequest
+from django.utils.html import format_html
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
-from django.views.decorators.http import require_http_methods
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, DropdownFilter
-from unfold.widgets import UnfoldAdminTextareaWidget
 
 from payments.admin import ORDER_PAGE, TRANSACTION_PAGE, method_text
 from payments.models import PaymentException
-from payments.services.exceptions import exception_close
 from payments.states import EXCEPTION_ADVICE, ExceptionKind
 from tcmpay.accounts.selectors import person_text
 from tcmpay.audit.admin import audited, history_panel
@@ -28,27 +23,34 @@ from tcmpay.common.admin import (
     Panel,
     ReadOnlyAdmin,
     admin_link,
-    admin_url,
     moment,
     money,
     number,
     state,
 )
-from tcmpay.common.display import BAD, EMPTY, NEUTRAL, WAITING, age_text, badge
-from tcmpay.common.errors import DomainError
-from tcmpay.common.fields import as_uuid_or_text
+from tcmpay.common.display import BAD, EMPTY, NEUTRAL, RUNNING, WAITING, age_text, badge
 
 EXCEPTION_PAGE = "payments_paymentexception"
-CLOSE_PAGE = "payments_paymentexception_close"
-CLOSE_PERMISSION = "payments.close_exception"
-RESOLUTION_MAX = 500
 
 audited(
     "payment_exception",
     _("差错"),
     page=EXCEPTION_PAGE,
     states=(("open", _("待处理")), ("closed", _("已处理"))),
-    actions={"exception_opened": _("发现差错"), "exception_closed": _("处理差错")},
+    actions={
+        "exception_opened": _("发现差错"),
+        "exception_claimed": _("认领差错"),
+        "exception_assigned": _("分派差错"),
+        "exception_released": _("放回差错"),
+        "exception_action": _("着手处理差错"),
+        "exception_write_off_asked": _("申请核销"),
+        "exception_write_off_declined": _("取消核销申请"),
+        "exception_settled": _("差错自动了结"),
+        "exception_matched": _("差错匹配入账"),
+        "exception_written_off": _("确认核销"),
+        "exception_closed": _("关闭差错"),
+        "payment_matched": _("匹配付款到订单"),
+    },
 )
 
 
@@ -57,22 +59,31 @@ class OpenFilter(DropdownFilter):
     parameter_name = "case"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
-        return [("open", _("待处理")), ("closed", _("已处理"))]
+        return [("open", _("待处理")), ("write_off", _("核销待确认")), ("closed", _("已处理"))]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
         if self.value() == "open":
             return queryset.filter(closed_at=None)
+        if self.value() == "write_off":
+            return queryset.filter(closed_at=None, write_off_by__isnull=False)
         if self.value() == "closed":
             return queryset.filter(closed_at__isnull=False)
         return queryset
 
 
-class CloseForm(forms.Form):
-    resolution = forms.CharField(
-        label=_("处理说明"),
-        max_length=RESOLUTION_MAX,
-        widget=UnfoldAdminTextareaWidget(attrs={"rows": 3}),
-    )
+class OwnerFilter(DropdownFilter):
+    title = _("负责人")
+    parameter_name = "owner"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return [("mine", _("我负责的")), ("none", _("无人认领"))]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
+        if self.value() == "mine":
+            return queryset.filter(owner_id=request.user.pk)
+        if self.value() == "none":
+            return queryset.filter(owner_id=None)
+        return queryset
 
 
 @admin.register(PaymentException)
@@ -86,13 +97,14 @@ class ExceptionAdmin(ReadOnlyAdmin):
         "case",
         "kind_shown",
         "amount_shown",
-        "method",
         "order_link",
         "reason_shown",
+        "owner",
         "waits",
     )
     list_filter = (
         OpenFilter,
+        OwnerFilter,
         ("kind", ChoicesDropdownFilter),
         ("payment_method", ChoicesDropdownFilter),
         ("opened_at", DayRangeFilter),
@@ -138,11 +150,30 @@ class ExceptionAdmin(ReadOnlyAdmin):
             Q(transaction__transaction_no=term.upper()),
         )
 
+    def get_queryset(self, request: HttpRequest) -> QuerySet[PaymentException]:
+        owners = get_user_model().objects.filter(pk=OuterRef("owner_id"))
+        return (
+            super()
+            .get_queryset(request)
+            .annotate(
+                owner_name=Subquery(owners.values(name=Concat("first_name", "last_name"))[:1]),
+                owner_username=Subquery(owners.values("username")[:1]),
+            )
+        )
+
     @admin.display(description=_("处理情况"))
     def case(self, case: PaymentException) -> str:
-        return (
-            badge(_("待处理"), WAITING) if case.closed_at is None else badge(_("已处理"), NEUTRAL)
-        )
+        if case.closed_at is not None:
+            return badge(case.get_outcome_display(), NEUTRAL)
+        if case.write_off_by is not None:
+            return badge(gettext("核销待确认"), RUNNING)
+        return badge(gettext("待处理"), WAITING)
+
+    @admin.display(description=_("负责人"))
+    def owner(self, case: Any) -> str:
+        if case.owner_id is None:
+            return EMPTY
+        return case.owner_name or case.owner_username or str(case.owner_id)
 
     @admin.display(description=_("支付方式"))
     def method(self, case: PaymentException) -> str:
@@ -161,7 +192,7 @@ class ExceptionAdmin(ReadOnlyAdmin):
 
     @admin.display(description=_("说明"))
     def reason_shown(self, case: PaymentException) -> str:
-        return case.reason or EMPTY
+        return format_html('<span class="tcm-wrap">{}</span>', case.reason or EMPTY)
 
     @admin.display(description=_("处理建议"))
     def advice(self, case: PaymentException) -> str:
@@ -181,70 +212,3 @@ class ExceptionAdmin(ReadOnlyAdmin):
 
     def panels(self, request: HttpRequest, row: PaymentException) -> list[Panel]:
         return [history_panel(("payment_exception", row.pk))]
-
-    def steps(self, request: HttpRequest, object_id: str) -> list[dict[str, Any]]:
-        case = self.get_object(request, unquote(object_id))
-        if (
-            case is None
-            or case.closed_at is not None
-            or not request.user.has_perm(CLOSE_PERMISSION)
-        ):
-            return []
-        return [
-            {"title": _("处理这项差错"), "url": admin_url(CLOSE_PAGE, case.pk), "icon": "task_alt"}
-        ]
-
-    def get_urls(self) -> list[URLPattern]:
-        close = self.admin_site.admin_view(close_view)
-        return [
-            path("<path:object_id>/close/", close, {"model_admin": self}, name=CLOSE_PAGE),
-            *super().get_urls(),
-        ]
-
-
-@require_http_methods(["GET", "HEAD", "POST"])
-def close_view(request: HttpRequest, object_id: str, model_admin: Any) -> HttpResponse:
-    """Close a case with what was done about it; the money itself is not moved here."""
-    if not request.user.has_perm(CLOSE_PERMISSION):
-        raise PermissionDenied
-    case = PaymentException.objects.filter(pk=as_uuid_or_text(object_id)).first()
-    if case is None:
-        messages.warning(request, gettext("差错记录不存在"))
-        return HttpResponseRedirect(reverse(f"admin:{EXCEPTION_PAGE}_changelist"))
-    form = CloseForm(request.POST if request.method == "POST" else None)
-    if request.method == "POST" and form.is_valid():
-        return _close(request, case, form.cleaned_data["resolution"])
-    context = {
-        **model_admin.admin_site.each_context(request),
-        "title": gettext("处理差错"),
-        "opts": model_admin.opts,
-        "original": case,
-        "form": form,
-        "case": case,
-        "advice": EXCEPTION_ADVICE.get(case.kind, ""),
-    }
-    request.current_app = model_admin.admin_site.name  # type: ignore[attr-defined]
-    return TemplateResponse(request, "admin/payments/close_exception.html", context)
-
-
-def _close(request: HttpRequest, case: PaymentException, resolution: str) -> HttpResponse:
-    try:
-        exception_close(
-            actor=request.user.as_actor(),  # type: ignore[union-attr]
-            exception_id=case.pk,
-            resolution=resolution,
-        )
-    except DomainError as error:
-        now = PaymentException.objects.get(pk=case.pk)
-        messages.error(
-            request,
-            gettext("%(reason)s（%(person)s：%(resolution)s）")
-            % {
-                "reason": error.text,
-                "person": person_text(now.closed_by),
-                "resolution": now.resolution,
-            },
-        )
-    else:
-        messages.success(request, gettext("已记录处理结果。"))
-    return HttpResponseRedirect(admin_url(f"{EXCEPTION_PAGE}_change", case.pk))

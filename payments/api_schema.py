@@ -1,13 +1,149 @@
-"""The addresses that gateways call, for the API description: they are not DRF views."""
+"""This room's examples for the API description, and the addresses that gateways call.
+
+Those are added by hand: they are not DRF views.
+"""
 
 from typing import Any
 
-ANSWER = {
-    "200": {"description": 'handled: alipay `success`, wechat `{"code":"SUCCESS"}`'},
-    "401": {"description": "could not be verified; nothing changed"},
-    "404": {"description": "unknown method"},
-    "500": {"description": "not handled, send again; nothing changed"},
+from drf_spectacular.utils import OpenApiExample
+
+from tcmpay.common.api.middleware import HTML_ERRORS
+from tcmpay.common.api.schema import failure_example, request_example
+
+OWNER_ID = "0192f0c1-2345-7abc-8def-0123456789ab"
+ORDER_ID = "0192f0c1-9876-7abc-8def-0123456789ab"
+ORDER_NO = "ORD20240120123456A1B2C3D4E5"
+ORDER_EXAMPLE = {
+    "id": ORDER_ID,
+    "order_no": ORDER_NO,
+    "user_id": OWNER_ID,
+    "appointment_id": None,
+    "order_type": "consultation",
+    "amount": "30.00",
+    "currency": "CNY",
+    "status": "pending",
+    "payment_method": None,
+    "payment_time": None,
+    "expire_time": "2024-01-20T06:34:56.000000Z",
+    "description": "图文咨询服务",
+    "metadata": None,
+    "service_type": "",
+    "created_at": "2024-01-20T04:34:56.000000Z",
+    "updated_at": "2024-01-20T04:34:56.000000Z",
 }
+ORDER_PAGE_EXAMPLE = {"orders": [ORDER_EXAMPLE], "total": 1, "page": 1, "page_size": 20}
+ORDER_REQUEST = {
+    "user_id": OWNER_ID,
+    "appointment_id": "0192f0c1-5555-7abc-8def-0123456789ab",
+    "order_type": "consultation",
+    "amount": "30.00",
+    "description": "图文咨询服务",
+}
+PRICED_ORDER_REQUEST = {
+    "user_id": OWNER_ID,
+    "order_type": "consultation",
+    "service_type": "consultation",
+}
+PAY_EXAMPLE = {
+    "order_id": ORDER_ID,
+    "order_no": ORDER_NO,
+    "payment_method": "balance",
+    "payment_url": None,
+    "qr_code": None,
+    "prepay_data": None,
+}
+WECHAT_PAY_EXAMPLE = PAY_EXAMPLE | {
+    "payment_method": "wechat",
+    "qr_code": "weixin://wxpay/bizpayurl?pr=p4lpSuKzz",
+}
+ALIPAY_PAY_EXAMPLE = PAY_EXAMPLE | {
+    "payment_method": "alipay",
+    "payment_url": "https://openapi.alipay.com/gateway.do?app_id=2021001234567890&sign=…",
+}
+
+PAY_EXAMPLES = [
+    request_example("余额支付", {"order_id": ORDER_ID, "payment_method": "balance"}),
+    request_example(
+        "微信支付（小程序）",
+        {
+            "order_id": ORDER_ID,
+            "payment_method": "wechat",
+            "scene": "mini_program",
+            "openid": "oUpF8uMuAJO_M2pxb1Q9zNjWeS6o",
+        },
+    ),
+    request_example(
+        "支付宝",
+        {
+            "order_id": ORDER_ID,
+            "payment_method": "alipay",
+            "return_url": "https://yourapp.com/payment/return",
+        },
+    ),
+    *(
+        OpenApiExample(
+            name,
+            value={"success": True, "message": "支付发起成功", "data": answer},
+            response_only=True,
+            status_codes=["200"],
+        )
+        for name, answer in (
+            ("余额支付", PAY_EXAMPLE),
+            ("微信支付", WECHAT_PAY_EXAMPLE),
+            ("支付宝", ALIPAY_PAY_EXAMPLE),
+        )
+    ),
+]
+QR_EXAMPLE = OpenApiExample(
+    "二维码",
+    value='<svg xmlns="http://www.w3.org/2000/svg" width="222" height="222">…</svg>',
+    media_type="image/svg+xml",
+    response_only=True,
+    status_codes=["200"],
+)
+FAILED_BODIES: dict[str, dict[str, Any]] = {
+    "application/json": {
+        "schema": {
+            "type": "object",
+            "properties": {"code": {"type": "string"}, "message": {"type": "string"}},
+            "required": ["code", "message"],
+        },
+        "example": {"code": "FAIL", "message": "失败"},
+    },
+    "text/plain": {"schema": {"type": "string", "enum": ["failure"]}},
+}
+HANDLED_BODIES = {
+    "application/json": {
+        **FAILED_BODIES["application/json"],
+        "example": {"code": "SUCCESS", "message": "成功"},
+    },
+    "text/plain": {"schema": {"type": "string", "enum": ["success"]}},
+}
+OUR_FORM = {"$ref": "#/components/schemas/FailureSchema"}
+
+
+def _refused(status: int) -> dict[str, Any]:
+    """An answer in the API's own form, given before it is known whose form to speak."""
+    refusal = (status, *HTML_ERRORS[status])
+    body = {"schema": OUR_FORM, "example": failure_example(refusal)}
+    return {"description": refusal[1], "content": {"application/json": body}}
+
+
+def _answers() -> dict[str, Any]:
+    return {
+        "200": {"description": "handled", "content": HANDLED_BODIES},
+        "401": {
+            "description": "could not be verified; nothing changed",
+            "content": FAILED_BODIES,
+        },
+        **{str(status): _refused(status) for status in (404, 405, 413)},
+        "500": {
+            "description": "not handled, nothing changed: send it again",
+            "content": FAILED_BODIES,
+        },
+    }
+
+
 MOCK_EXAMPLE = {
     "out_trade_no": "ORD20240120123456",
     "trade_no": "2024012022001412345",
@@ -37,7 +173,7 @@ def describe_callbacks(result: dict[str, Any], **_kwargs: Any) -> dict[str, Any]
                         "application/x-www-form-urlencoded": {"schema": {"type": "object"}},
                     }
                 },
-                "responses": ANSWER,
+                "responses": _answers(),
             }
         }
     return result

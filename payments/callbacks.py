@@ -4,6 +4,7 @@ Verified and applied in one request. A callback that can't be verified changes n
 """
 
 import logging
+from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
@@ -16,7 +17,7 @@ from payments.channels import GATEWAY_METHODS, gateways_that_may_call
 from payments.services.callbacks import Incoming, callback_handle, untrusted_record
 from tcmpay.common import clock
 from tcmpay.common.api.middleware import refusal
-from tcmpay.guard.throttling import client_address
+from tcmpay.guard.throttling import client_address, count_forged_callback
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +33,8 @@ def callback(request: HttpRequest, method: str | None = None) -> HttpResponse:
     try:
         return _receive(request, str(asked[0]))
     except Exception:
-        # Whatever went wrong, nothing was committed: ask the gateway to send it again.
+        # Not acknowledged: the gateway sends it again. Where the answer to COMMIT was lost and the
+        # money had been applied, that second time finds it by its row and changes nothing.
         logger.exception("callback_failed")
         return _http(_speaker([], str(asked[0])).answer_callback(is_handled=False, status=500))
 
@@ -53,10 +55,22 @@ def _receive(request: HttpRequest, method: str) -> HttpResponse:
         gateway, notice = _verified(gateways, incoming)
     except GatewayUntrusted as error:
         logger.warning("callback_untrusted", extra={"method": method, "reason": str(error)})
-        untrusted_record(incoming=incoming, reason=str(error))
-        return _http(_speaker(gateways, method).answer_callback(is_handled=False, status=401))
+        return _refuse_forged(incoming, _speaker(gateways, method), str(error), request.META)
     callback_handle(incoming=incoming, notice=notice, is_mock=gateway.is_mock)
     return _http(gateway.answer_callback(is_handled=True))
+
+
+def _refuse_forged(
+    incoming: Incoming, gateway: Gateway, reason: str, meta: dict[str, Any]
+) -> HttpResponse:
+    """Record it and refuse; past the address's limit, refuse without a row."""
+    allowance = count_forged_callback(meta)
+    if not allowance.is_exceeded:
+        untrusted_record(incoming=incoming, reason=reason)
+        return _http(gateway.answer_callback(is_handled=False, status=401))
+    response = _http(gateway.answer_callback(is_handled=False, status=429))
+    response.headers["Retry-After"] = str(allowance.resets_in_seconds)
+    return response
 
 
 def _candidates(incoming: Incoming) -> list[Gateway]:

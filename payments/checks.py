@@ -1,121 +1,184 @@
-"""The invariants of orders and payments (O1–O3, E1, E2, E5), from the database alone."""
+"""The invariants of orders and payments (L4, O1–O3, E2, E5), from the database alone.
 
+What outsiders told us and what we promised them is in ``checks_evidence``.
+"""
+
+from collections import defaultdict
 from collections.abc import Iterator
 from datetime import timedelta
+from typing import Any
+from uuid import UUID
 
-from django.db.models import QuerySet
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 from django.utils.translation import gettext as _
 
-from payments.models import PaymentCallback, PaymentOrder, PaymentTransaction
+from balances.models import BalanceTransaction, EntryType, RelatedType
+from payments.models import PaymentOrder, PaymentTransaction
 from payments.services.orders import AUDIT_OBJECT as ORDER
+from payments.services.orders import birth_certificate
 from payments.services.settlement import AUDIT_OBJECT as TRANSACTION
 from payments.states import (
-    HELD_VERDICTS,
     PAID_STATUSES,
     SURPLUS_DISPOSITIONS,
     Disposition,
     OrderStatus,
+    PaymentMethod,
     TransactionStatus,
     TransactionType,
 )
-from tcmpay.audit.models import AuditEvent
+from tcmpay.audit.stories import Story, stories
 from tcmpay.common import clock
-from tcmpay.common.invariants import Scope, Violation, in_chunks
+from tcmpay.common.invariants import Scope, Violation, batches, in_chunks
 
 STUCK_AFTER = timedelta(minutes=5)
-CHUNK = 1000
+BATCH = 1000
 
 
 def _orders(scope: Scope) -> QuerySet[PaymentOrder]:
-    orders = PaymentOrder.objects.using(scope.using).all()
+    orders = PaymentOrder.objects.using(scope.using).defer("metadata", "description")
     return orders if scope.since is None else orders.filter(updated_at__gte=scope.since)
 
 
-def _batches(rows: Iterator[PaymentOrder]) -> Iterator[list[PaymentOrder]]:
-    batch: list[PaymentOrder] = []
-    for row in rows:
-        batch.append(row)
-        if len(batch) == CHUNK:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
-
-
 def check_orders(scope: Scope) -> Iterator[Violation]:
-    """Paid orders have one applied payment that agrees with them; others none (O1, O2)."""
-    for batch in _batches(in_chunks(_orders(scope), "id")):
+    """Paid orders have one applied payment that agrees with them; others none (O1–O3, L4, E2)."""
+    for batch in batches(in_chunks(_orders(scope), "id"), BATCH):
         ids = [order.id for order in batch]
-        applied = {
-            payment.applied_order_id: payment
-            for payment in PaymentTransaction.objects.using(scope.using).filter(
-                applied_order_id__in=ids
-            )
-        }
-        events = _first_and_last_events(scope, ids)
+        applied = _applied(scope, ids)
+        debits = _debits(scope, ids)
+        told = stories(scope.using, ORDER, ids)
         for order in batch:
-            yield from _check_payment(order, applied.get(order.id))
-            yield from _check_story(order, *events.get(str(order.id), (None, None)))
+            payments = applied[order.id]
+            yield from _check_payments(order, payments)
+            yield from _check_debits(order, payments, debits[order.id])
+            yield from _check_story(order, told.get(str(order.id)))
 
 
-def _check_payment(order: PaymentOrder, payment: PaymentTransaction | None) -> Iterator[Violation]:
+def _applied(scope: Scope, ids: list[UUID]) -> dict[UUID | None, list[PaymentTransaction]]:
+    found: dict[UUID | None, list[PaymentTransaction]] = defaultdict(list)
+    for payment in (
+        PaymentTransaction.objects.using(scope.using)
+        .filter(applied_order_id__in=ids)
+        .defer("request_data", "response_data", "callback_data")
+    ):
+        found[payment.applied_order_id].append(payment)
+    return found
+
+
+def _debits(scope: Scope, ids: list[UUID]) -> dict[UUID, list[tuple[Any, Any]]]:
+    found: dict[UUID, list[tuple[Any, Any]]] = defaultdict(list)
+    entries = BalanceTransaction.objects.using(scope.using).filter(
+        related_type=RelatedType.ORDER,
+        related_id__in=ids,
+        transaction_type=EntryType.EXPENSE,
+    )
+    for order_id, user_id, amount in entries.values_list("related_id", "user_id", "amount"):
+        found[order_id].append((user_id, amount))
+    return found
+
+
+def _check_payments(order: PaymentOrder, payments: list[PaymentTransaction]) -> Iterator[Violation]:
     is_paid = order.status in PAID_STATUSES
-    if is_paid and payment is None:
+    if is_paid and not payments:
         yield _violation("O1", order, _("订单已支付，但没有入账的支付流水"))
-    if not is_paid and payment is not None:
+    if not is_paid and payments:
         yield _violation("O1", order, _("订单未支付，却有入账的支付流水"))
-    if payment is None:
-        return
-    if payment.amount != order.amount:
-        yield _violation("O2", order, _("入账金额与订单金额不符"))
-    if order.payment_method != payment.payment_method:
-        yield _violation("O2", order, _("入账方式与订单支付方式不符"))
-    if payment.order_id != order.id or payment.status != TransactionStatus.SUCCESS:
-        yield _violation("O1", order, _("入账的支付流水不属于该订单或并未成功"))
+    if len(payments) > 1:
+        yield _violation("O1", order, _("订单有多笔入账的支付流水"))
+    for payment in payments:
+        if payment.amount != order.amount:
+            yield _violation("O2", order, _("入账金额与订单金额不符"))
+        if order.payment_method != payment.payment_method:
+            yield _violation("O2", order, _("入账方式与订单支付方式不符"))
+        if payment.order_id != order.id or payment.status != TransactionStatus.SUCCESS:
+            yield _violation("O1", order, _("入账的支付流水不属于该订单或并未成功"))
 
 
-def _check_story(
-    order: PaymentOrder, first: AuditEvent | None, last: AuditEvent | None
+def _check_debits(
+    order: PaymentOrder,
+    payments: list[PaymentTransaction],
+    debits: list[tuple[Any, Any]],
 ) -> Iterator[Violation]:
+    """A payment from the balance is exactly one debit of the owner's, any other is none (L4)."""
+    paid = [payment for payment in payments if payment.payment_method == PaymentMethod.BALANCE]
+    expected = [(order.user_id, payment.amount) for payment in paid]
+    if debits != expected:
+        yield _violation("L4", order, _("余额支付应恰有一条相符的扣款流水，其他方式应没有"))
+
+
+def _check_story(order: PaymentOrder, story: Story | None) -> Iterator[Violation]:
     """What the trail says of the order's birth and state is still so (O3, E2)."""
-    if first is None or last is None:
+    if story is None:
         yield _violation("E2", order, _("订单没有审计记录"))
         return
-    born = first.details
-    if born.get("amount") != str(order.amount) or born.get("order_no") != order.order_no:
-        yield _violation("O3", order, _("订单金额或订单号与创建时不一致"))
-    if last.to_state != order.status:
+    for name, value in birth_certificate(order).items():
+        if story.birth.get(name) != value:
+            yield _violation(
+                "O3",
+                order,
+                _("订单的 %(field)s 与创建时不一致：创建时 %(born)s，现在 %(now)s")
+                % {"field": name, "born": story.birth.get(name), "now": value},
+            )
+    if story.state != order.status:
         yield _violation(
             "E2",
             order,
             _("订单状态 %(state)s 与审计记录 %(told)s 不一致")
-            % {"state": order.status, "told": last.to_state},
+            % {"state": order.status, "told": story.state},
         )
 
 
-def _first_and_last_events(
-    scope: Scope, ids: list[object]
-) -> dict[str, tuple[AuditEvent, AuditEvent]]:
-    found: dict[str, tuple[AuditEvent, AuditEvent]] = {}
-    events = AuditEvent.objects.using(scope.using).filter(
-        object_type=ORDER, object_id__in=[str(order_id) for order_id in ids]
+def check_lost_debits(scope: Scope) -> Iterator[Violation]:
+    """No debit of an order that there is not (L4)."""
+    entries = BalanceTransaction.objects.using(scope.using).filter(related_type=RelatedType.ORDER)
+    if scope.since is not None:
+        entries = entries.filter(created_at__gte=scope.since)
+    order = PaymentOrder.objects.using(scope.using).filter(id=OuterRef("related_id"))
+    for entry in in_chunks(entries.filter(~Exists(order)), "id"):
+        yield Violation(
+            "L4",
+            "balance",
+            str(entry.user_id),
+            _("流水 %(id)s 属于不存在的订单") % {"id": entry.id},
+        )
+
+
+def check_gateway_numbers(scope: Scope) -> Iterator[Violation]:
+    """A gateway's number belongs to one transaction (O2); the database's UNIQUE says so too."""
+    number = ("payment_method", "external_transaction_id")
+    repeated = (
+        PaymentTransaction.objects.using(scope.using)
+        .exclude(external_transaction_id=None)
+        .values(*number)
+        .annotate(rows=Count("id"))
+        .filter(rows__gt=1)
+        .order_by(*number)
     )
-    for event in events.order_by("object_id", "version"):
-        first, _last = found.get(event.object_id, (event, event))
-        found[event.object_id] = (first, event)
-    return found
+    for found in repeated:
+        yield Violation(
+            "O2",
+            TRANSACTION,
+            str(found["external_transaction_id"]),
+            _("同一网关交易号属于多笔流水"),
+        )
 
 
 def check_transactions(scope: Scope) -> Iterator[Violation]:
     """Successful payments say what became of them (E1); every state is in the trail (E2)."""
-    rows = PaymentTransaction.objects.using(scope.using).all()
+    rows = PaymentTransaction.objects.using(scope.using).defer(
+        "request_data", "response_data", "callback_data"
+    )
     if scope.since is not None:
-        rows = rows.filter(initiated_at__gte=scope.since)
-    for payment in in_chunks(rows, "id"):
-        yield from _check_transaction(scope, payment)
+        rows = rows.filter(Q(initiated_at__gte=scope.since) | Q(completed_at__gte=scope.since))
+    for batch in batches(in_chunks(rows, "id"), BATCH):
+        told = stories(scope.using, TRANSACTION, [payment.id for payment in batch])
+        for payment in batch:
+            yield from _check_disposition(payment)
+            story = told.get(str(payment.id))
+            if story is None or story.state != payment.status:
+                yield _violation("E2", payment, _("支付流水状态与审计记录不一致"))
 
 
-def _check_transaction(scope: Scope, payment: PaymentTransaction) -> Iterator[Violation]:
+def _check_disposition(payment: PaymentTransaction) -> Iterator[Violation]:
     is_success = payment.status == TransactionStatus.SUCCESS
     is_payment = payment.transaction_type == TransactionType.PAYMENT
     if is_payment and is_success == (payment.disposition == Disposition.NONE):
@@ -124,14 +187,6 @@ def _check_transaction(scope: Scope, payment: PaymentTransaction) -> Iterator[Vi
         yield _violation("O1", payment, _("标记为已入账，但没有入账到任何订单"))
     if payment.disposition in SURPLUS_DISPOSITIONS and payment.applied_order_id is not None:
         yield _violation("O1", payment, _("多余的款项不应入账"))
-    last = (
-        AuditEvent.objects.using(scope.using)
-        .filter(object_type=TRANSACTION, object_id=str(payment.id))
-        .order_by("-version")
-        .first()
-    )
-    if last is None or last.to_state != payment.status:
-        yield _violation("E2", payment, _("支付流水状态与审计记录不一致"))
 
 
 def check_unfinished(scope: Scope) -> Iterator[Violation]:
@@ -151,24 +206,6 @@ def check_unfinished(scope: Scope) -> Iterator[Violation]:
         yield _violation("E5", attempt, _("支付查询已逾期 5 分钟"), is_unfinished=True)
 
 
-def check_held(scope: Scope) -> Iterator[Violation]:
-    """Verified callbacks that staff have to look at: open cases, not violations."""
-    held = PaymentCallback.objects.using(scope.using).filter(verdict__in=HELD_VERDICTS)
-    for callback in in_chunks(held, "id"):
-        yield Violation(
-            code="E1",
-            object_type="payment_callback",
-            object_id=str(callback.id),
-            message=_("网关通知待人工处理：%(verdict)s %(number)s %(reason)s")
-            % {
-                "verdict": callback.get_verdict_display(),
-                "number": callback.out_trade_no,
-                "reason": callback.reason,
-            },
-            is_notice=True,
-        )
-
-
 def _violation(
     code: str,
     row: PaymentOrder | PaymentTransaction,
@@ -186,4 +223,10 @@ def _violation(
     )
 
 
-CHECKS = (check_orders, check_transactions, check_unfinished, check_held)
+CHECKS = (
+    check_orders,
+    check_lost_debits,
+    check_gateway_numbers,
+    check_transactions,
+    check_unfinished,
+)

@@ -89,3 +89,36 @@ class ExceptionNotFound(ObjectNotFound):
 class ExceptionClosed(DomainError):
     code = "EXCEPTION_CLOSED"
     message = _("该差错已处理")
+
+
+class ExceptionTaken(DomainError):
+    """``owner`` among the facts is the staff user who works on it."""
+
+    code = "EXCEPTION_TAKEN"
+    http_status = 409
+    message = _("该差错已由他人认领")
+
+
+class ActionNotOffered(DomainError):
+    code = "ACTION_NOT_OFFERED"
+    message = _("该差错现在不能这样处理，请刷新页面")
+
+
+class WriteOffWaits(ActionNotOffered):
+    message = _("该差错已申请核销，等待另一人确认")
+
+
+class SelfConfirmation(DomainError):
+    code = "SELF_CONFIRMATION"
+    http_status = 403
+    message = _("不能确认自己的核销申请，请由另一位有权限的人确认")
+
+
+class NotConfirmedByGateway(DomainError):
+    code = "NOT_CONFIRMED"
+    message = _("网关查询没有确认这笔款项")
+
+
+class OrderDoesNotFit(DomainError):
+    code = "ORDER_DOES_NOT_FIT"
+    message = _("只能匹配到金额相同的待支付订单")

@@ -7,6 +7,7 @@ from django.utils.translation import gettext_lazy as _
 from payments.states import (
     Disposition,
     ExceptionKind,
+    ExceptionOutcome,
     ExchangeKind,
     ExchangeOutcome,
     OrderStatus,
@@ -362,21 +363,56 @@ class PaymentException(models.Model):
     closed_at = models.DateTimeField(_("处理时间"), null=True, blank=True)
     closed_by = UUIDTextField(_("处理人"), null=True, blank=True)
     resolution = models.CharField(_("处理说明"), max_length=500, blank=True, default="")
+    outcome = models.CharField(
+        _("结果"),
+        max_length=16,
+        choices=ExceptionOutcome,
+        blank=True,
+        default=ExceptionOutcome.NONE,
+        db_default=ExceptionOutcome.NONE,
+    )
+    # Who works on it: others see it and leave it alone.
+    owner_id = UUIDTextField(_("负责人"), null=True, blank=True)
+    claimed_at = models.DateTimeField(_("认领时间"), null=True, blank=True)
+    # A write-off that waits for a second person.
+    write_off_by = UUIDTextField(_("核销申请人"), null=True, blank=True)
+    write_off_at = models.DateTimeField(_("核销申请时间"), null=True, blank=True)
+    write_off_reason = models.CharField(
+        _("核销理由"), max_length=500, blank=True, default="", db_default=""
+    )
 
     class Meta:
         db_table = "payment_exceptions"
         verbose_name = _("差错")
         verbose_name_plural = _("差错")
-        permissions = (("close_exception", _("可以处理差错")),)
+        permissions = (
+            ("close_exception", _("可以处理差错")),
+            ("assign_exception", _("可以分派差错")),
+            ("write_off_exception", _("可以核销差错")),
+        )
         constraints = (
             models.CheckConstraint(
                 condition=Q(kind__in=ExceptionKind.values), name="exception_kind_known"
             ),
+            models.CheckConstraint(
+                condition=~Q(outcome="written_off")
+                | Q(write_off_by__isnull=False, closed_by__isnull=False)
+                & ~Q(write_off_by=F("closed_by")),
+                name="exception_written_off_by_two",
+            ),
         )
-        indexes = (models.Index(fields=("closed_at", "opened_at"), name="exception_open"),)
+        indexes = (
+            models.Index(fields=("closed_at", "opened_at"), name="exception_open"),
+            models.Index(fields=("owner_id", "closed_at"), name="exception_owner"),
+        )
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.out_trade_no}"
+        return f"{self.get_kind_display()} {self.out_trade_no}".strip()
+
+    @property
+    def fact(self) -> str:
+        """What the case is about, as whoever opened it said: often an id."""
+        return self.fact_key.split(":", 2)[-1]
 
 
 class PaymentCallbackBody(models.Model):

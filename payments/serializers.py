@@ -116,7 +116,10 @@ def is_allowed_return_url(url: str) -> bool:
         port = parts.port
     except ValueError:
         return False
-    if parts.scheme not in {"http", "https"} or not parts.hostname or "@" in parts.netloc:
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        return False
+    # A user name, or a host that browsers decode before they go there.
+    if "@" in parts.netloc or "%" in parts.netloc:
         return False
     origin = f"{parts.scheme}://{parts.hostname}" + (f":{port}" if port else "")
     if settings.RETURN_URL_ORIGINS:

@@ -124,20 +124,92 @@ class ExceptionKind(models.TextChoices):
     REFUND_ABNORMAL = "refund_abnormal", _("退款异常")
     REFUND_REFUSED = "refund_refused", _("退款被网关拒绝")
     OUTSIDE_REFUND = "outside_refund", _("商户平台直接退款")
+    STUCK_PAYMENT = "stuck_payment", _("支付结果不明")
+    STUCK_REFUND = "stuck_refund", _("退款迟迟无结果")
 
+
+class ExceptionAction(models.TextChoices):
+    """What staff may do about a case."""
+
+    REFUND = "refund", _("原路退回")
+    MATCH = "match", _("匹配到订单")
+    QUERY = "query", _("立即查询网关")
+    RETRY = "retry", _("用原单号重试")
+    WRITE_OFF = "write_off", _("核销")
+    CLOSE = "close", _("关闭")
+
+
+class ExceptionOutcome(models.TextChoices):
+    """How a case ended."""
+
+    NONE = "", _("未结束")
+    SETTLED = "settled", _("自动了结")
+    MATCHED = "matched", _("已匹配入账")
+    WRITTEN_OFF = "written_off", _("已核销")
+    CLOSED = "closed", _("已说明关闭")
+
+
+_A = ExceptionAction
+# The safe actions offered for each kind, in the order of the page. Whatever is not here is refused.
+EXCEPTION_ACTIONS: Mapping[str, tuple[ExceptionAction, ...]] = {
+    ExceptionKind.WRONG_AMOUNT: (_A.QUERY, _A.WRITE_OFF, _A.CLOSE),
+    ExceptionKind.MISMATCH: (_A.QUERY, _A.WRITE_OFF, _A.CLOSE),
+    ExceptionKind.UNKNOWN_ORDER: (_A.MATCH, _A.WRITE_OFF, _A.CLOSE),
+    ExceptionKind.LATE_PAYMENT: (_A.REFUND, _A.WRITE_OFF, _A.CLOSE),
+    ExceptionKind.SECOND_PAYMENT: (_A.REFUND, _A.WRITE_OFF, _A.CLOSE),
+    ExceptionKind.REFUND_ABNORMAL: (_A.RETRY, _A.WRITE_OFF, _A.CLOSE),
+    ExceptionKind.REFUND_REFUSED: (_A.RETRY, _A.WRITE_OFF, _A.CLOSE),
+    ExceptionKind.OUTSIDE_REFUND: (_A.CLOSE,),
+    ExceptionKind.STUCK_PAYMENT: (_A.QUERY, _A.CLOSE),
+    ExceptionKind.STUCK_REFUND: (_A.RETRY, _A.CLOSE),
+}
+
+# What happened, in plain words.
+EXCEPTION_STORY: Mapping[str, Any] = {
+    ExceptionKind.WRONG_AMOUNT: _(
+        "网关通知说用户付了款，但金额与应付的不一致。这笔钱没有入账，订单状态没有变。"
+    ),
+    ExceptionKind.MISMATCH: _(
+        "网关通知说用户付了款，但它的交易号与我们记录的不一致。这笔钱没有入账。"
+    ),
+    ExceptionKind.UNKNOWN_ORDER: _(
+        "网关通知说用户付了款，但我们没有这个商户订单号。这笔钱在商户账户里，没有入账到任何订单。"
+    ),
+    ExceptionKind.LATE_PAYMENT: _(
+        "订单已取消或过期之后，用户的付款才到账。钱已收到，没有用于订单，应退还用户。"
+    ),
+    ExceptionKind.SECOND_PAYMENT: _("同一订单付了两次。第一笔已入账，这一笔是多付的，应退还用户。"),
+    ExceptionKind.REFUND_ABNORMAL: _(
+        "网关接受了退款，但钱退不到用户的账户（例如银行卡已注销）。钱还在商户账户里。"
+    ),
+    ExceptionKind.REFUND_REFUSED: _("网关拒绝了这笔退款。钱还在商户账户里，用户还没有收到退款。"),
+    ExceptionKind.OUTSIDE_REFUND: _(
+        "有人在商户平台上直接退了款。金额已计入该支付的退款，请核对是谁、为什么退的。"
+    ),
+    ExceptionKind.STUCK_PAYMENT: _(
+        "付款时间早已结束，网关仍没有给出明确结果。系统会继续查询；钱可能已付，也可能没有。"
+    ),
+    ExceptionKind.STUCK_REFUND: _(
+        "退款已提交，但迟迟没有明确结果。系统会用同一单号继续查询，请勿另行退款。"
+    ),
+}
 
 # What staff should do about each, in the words of the exceptions list.
 EXCEPTION_ADVICE: Mapping[str, Any] = {
     ExceptionKind.WRONG_AMOUNT: _("在商户平台核对该笔交易；如确已收款，请在商户平台原路退回并注明"),
     ExceptionKind.MISMATCH: _("核对两个网关交易号；多收的一笔请在商户平台原路退回"),
-    ExceptionKind.UNKNOWN_ORDER: _("确认是否为其他系统的订单；如误收款，请在商户平台原路退回"),
-    ExceptionKind.LATE_PAYMENT: _("款项会自动原路退回；若策略为人工处理，请联系付款人后退款"),
-    ExceptionKind.SECOND_PAYMENT: _("款项会自动原路退回；若策略为人工处理，请退回多付的一笔"),
+    ExceptionKind.UNKNOWN_ORDER: _(
+        "能确定属于哪个待支付订单时可匹配；若是其他系统的收款，请在商户平台原路退回"
+    ),
+    ExceptionKind.LATE_PAYMENT: _("款项会自动原路退回；若策略为人工处理，请点击“原路退回”"),
+    ExceptionKind.SECOND_PAYMENT: _("款项会自动原路退回；若策略为人工处理，请点击“原路退回”"),
     ExceptionKind.REFUND_ABNORMAL: _(
         "在商户平台处理异常退款（如更换收款账户），系统会自动更新结果"
     ),
-    ExceptionKind.REFUND_REFUSED: _("查看拒绝原因，处理后在退款页面点击重试"),
+    ExceptionKind.REFUND_REFUSED: _("查看拒绝原因，处理后点击“用原单号重试”"),
     ExceptionKind.OUTSIDE_REFUND: _("核对商户平台的退款操作；金额已计入该支付的退款"),
+    ExceptionKind.STUCK_PAYMENT: _("点击“立即查询网关”；仍无结果时检查支付配置和网络"),
+    ExceptionKind.STUCK_REFUND: _("点击“用原单号重试”再问一次；仍无结果时请在商户平台核对"),
 }
 
 # Verified, but staff have to look at them.

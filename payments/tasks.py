@@ -1,6 +1,6 @@
 from celery import shared_task
 
-from payments.services import endings, sweeping
+from payments.services import endings, stuck, sweeping
 
 
 @shared_task(name="payments.expire_orders")
@@ -10,4 +10,4 @@ def expire_orders() -> int:
 
 @shared_task(name="payments.sweep_attempts")
 def sweep_attempts() -> int:
-    return sweeping.attempts_sweep()
+    return sweeping.attempts_sweep() + stuck.attempts_stuck_report()

@@ -8,13 +8,29 @@ import segno
 from django.http import HttpResponse
 from django.utils.translation import gettext_lazy as _
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from balances.errors import BalanceUnderReview, InsufficientBalance
 from gateways.interface import PaymentStart
-from payments import selectors
-from payments.errors import NoCodeToShow, OrderNotFound
+from payments import api_schema, selectors
+from payments.errors import (
+    AppointmentHasOrder,
+    GatewayDown,
+    GatewayNotConfigured,
+    GatewayRefused,
+    NoCodeToShow,
+    OrderExpired,
+    OrderNotCancellable,
+    OrderNotFound,
+    OrderNotPayable,
+    PriceMismatch,
+    PriceNotFound,
+    PriceRequired,
+    SyncTooOften,
+    UnsupportedMethod,
+)
 from payments.models import PaymentOrder, PaymentTransaction
 from payments.serializers import (
     ORDER_FIELDS,
@@ -30,7 +46,7 @@ from tcmpay.common.actor import Role
 from tcmpay.common.api.envelope import created, success
 from tcmpay.common.api.pages import take_page
 from tcmpay.common.api.presenters import present_row
-from tcmpay.common.api.schema import enveloped, refusals
+from tcmpay.common.api.schema import enveloped, request_example, success_example
 from tcmpay.common.api.views import (
     ContractViewSet,
     actor_of,
@@ -77,26 +93,23 @@ class OrderViewSet(ContractViewSet):
         "cancel": OWNERS_AND_ADMIN,
         "sync": OWNERS_AND_ADMIN,
     }
+    refusals = {
+        "create": (PriceRequired, PriceNotFound, PriceMismatch, AppointmentHasOrder),
+        "retrieve": (OrderNotFound,),
+        "qr": (OrderNotFound, NoCodeToShow),
+        "cancel": (OrderNotFound, OrderNotCancellable, GatewayDown),
+        "sync": (OrderNotFound, SyncTooOften),
+    }
 
     @extend_schema(
         summary="创建订单",
         parameters=[IDEMPOTENCY_KEY],
         request=OrderCreateInput,
-        responses={
-            201: enveloped("Order", OrderSchema()),
-            **refusals(400, 401, 403, 409, 415, 422, 429),
-        },
+        responses={201: enveloped("Order", OrderSchema())},
         examples=[
-            OpenApiExample(
-                "图文咨询",
-                request_only=True,
-                value={
-                    "user_id": "0192f0c1-2345-7abc-8def-0123456789ab",
-                    "order_type": "consultation",
-                    "amount": "30.00",
-                    "description": "图文咨询服务",
-                },
-            )
+            request_example("图文咨询", api_schema.ORDER_REQUEST),
+            request_example("由系统定价", api_schema.PRICED_ORDER_REQUEST),
+            success_example("订单创建成功", api_schema.ORDER_EXAMPLE, status=201),
         ],
     )
     @idempotent(recover_order)
@@ -112,10 +125,8 @@ class OrderViewSet(ContractViewSet):
     @extend_schema(
         summary="获取订单列表",
         parameters=[OrderListInput],
-        responses={
-            200: enveloped("OrderPage", OrderPageSchema()),
-            **refusals(400, 401, 403, 429),
-        },
+        responses={200: enveloped("OrderPage", OrderPageSchema())},
+        examples=[success_example("获取订单列表成功", api_schema.ORDER_PAGE_EXAMPLE)],
     )
     def list(self, request: Request) -> Response:
         query = OrderListInput.parse_query(request)
@@ -134,17 +145,16 @@ class OrderViewSet(ContractViewSet):
 
     @extend_schema(
         summary="获取订单",
-        responses={200: enveloped("Order", OrderSchema()), **refusals(401, 403, 404, 429)},
+        responses={200: enveloped("Order", OrderSchema())},
+        examples=[success_example("获取订单成功", api_schema.ORDER_EXAMPLE)],
     )
     def retrieve(self, request: Request, order_id: str) -> Response:
         return success(_("获取订单成功"), order_detail(self._visible(request, order_id)))
 
     @extend_schema(
         summary="支付二维码（SVG）",
-        responses={
-            (200, "image/svg+xml"): OpenApiTypes.STR,
-            **refusals(401, 403, 404, 429),
-        },
+        responses={(200, "image/svg+xml"): OpenApiTypes.STR},
+        examples=[api_schema.QR_EXAMPLE],
     )
     def qr(self, request: Request, order_id: str) -> HttpResponse:
         order = self._visible(request, order_id)
@@ -158,10 +168,8 @@ class OrderViewSet(ContractViewSet):
     @extend_schema(
         summary="取消订单",
         request=None,
-        responses={
-            200: enveloped("OrderCancelled", None),
-            **refusals(400, 401, 403, 404, 429, 503),
-        },
+        responses={200: enveloped("OrderCancelled", None)},
+        examples=[success_example("订单取消成功", None)],
     )
     def cancel(self, request: Request, order_id: str) -> Response:
         endings.order_cancel(
@@ -172,7 +180,8 @@ class OrderViewSet(ContractViewSet):
     @extend_schema(
         summary="同步订单支付状态",
         request=None,
-        responses={200: enveloped("Order", OrderSchema()), **refusals(401, 403, 404, 429)},
+        responses={200: enveloped("Order", OrderSchema())},
+        examples=[success_example("订单状态已同步", api_schema.ORDER_EXAMPLE)],
     )
     def sync(self, request: Request, order_id: str) -> Response:
         order = sweeping.order_sync(
@@ -220,25 +229,26 @@ class PayViewSet(ContractViewSet):
 
     api_tag = "pay"
     roles = {"pay": OWNERS_AND_ADMIN}
+    refusals = {
+        "pay": (
+            OrderNotFound,
+            OrderNotPayable,
+            OrderExpired,
+            UnsupportedMethod,
+            InsufficientBalance,
+            BalanceUnderReview,
+            GatewayRefused,
+            GatewayDown,
+            GatewayNotConfigured,
+        )
+    }
 
     @extend_schema(
         summary="发起支付",
         parameters=[IDEMPOTENCY_KEY],
         request=PayInput,
-        responses={
-            200: enveloped("Pay", PaySchema()),
-            **refusals(400, 401, 403, 404, 409, 415, 422, 429, 502, 503),
-        },
-        examples=[
-            OpenApiExample(
-                "余额支付",
-                request_only=True,
-                value={
-                    "order_id": "0192f0c1-2345-7abc-8def-0123456789ab",
-                    "payment_method": "balance",
-                },
-            )
-        ],
+        responses={200: enveloped("Pay", PaySchema())},
+        examples=api_schema.PAY_EXAMPLES,
     )
     @idempotent(recover_payment)
     def pay(self, request: Request) -> Response:

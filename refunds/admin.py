@@ -15,8 +15,13 @@ from unfold.contrib.filters.admin import ChoicesDropdownFilter, DropdownFilter
 from payments.admin import ORDER_PAGE, TRANSACTION_PAGE, method_text
 from payments.admin_filters import ServiceFilter
 from payments.admin_messages import message_text
+from payments.models import PaymentOrder
 from payments.states import SURPLUS_DISPOSITIONS, Disposition, PaymentMethod
-from refunds.admin_review import REVIEW_PERMISSION, money_place, retry_view, review_view
+from refunds.admin_batches import RefundBatchAdmin, preview_view
+from refunds.admin_queue import queue_view
+from refunds.admin_review import REVIEW_PERMISSION, retry_view, review_view, trail_panel
+from refunds.admin_rules import RefundNoteAdmin, RefundPolicyRuleAdmin
+from refunds.facts import money_place
 from refunds.models import Refund, RefundApproval
 from refunds.states import RefundCause, RefundStatus
 from tcmpay.accounts.selectors import people_names, person_text
@@ -47,6 +52,8 @@ from tcmpay.common.display import (
     time_text,
 )
 
+__all__ = ["RefundAdmin", "RefundBatchAdmin", "RefundNoteAdmin", "RefundPolicyRuleAdmin"]
+
 REFUND_PAGE = "refunds_refund"
 REFUND_TONES = {
     RefundStatus.PENDING: WAITING,
@@ -70,6 +77,7 @@ audited(
         "refund_succeeded": _("退款成功"),
         "refund_failed": _("退款失败"),
         "refund_retried": _("重试退款"),
+        "refund_asked_again": _("再次查询退款"),
     },
 )
 
@@ -317,6 +325,10 @@ class RefundAdmin(ReadOnlyAdmin):
     def response(self, refund: Refund) -> str:
         return message_text(refund.refund_response)
 
+    def order_story(self, order: PaymentOrder) -> dict[str, Any]:
+        """What the review page shows below the facts; rooms above may know more of the order."""
+        return {"panels": [trail_panel(order)]}
+
     # --- the page of one refund ---------------------------------------------------------------
 
     def panels(self, request: HttpRequest, row: Refund) -> list[Panel]:
@@ -339,6 +351,8 @@ class RefundAdmin(ReadOnlyAdmin):
     def get_urls(self) -> list[URLPattern]:
         wrap = self.admin_site.admin_view
         return [
+            path("queue/", wrap(queue_view), {"model_admin": self}, name="refunds_refund_queue"),
+            path("batch/", wrap(preview_view), {"model_admin": self}, name="refunds_refund_batch"),
             path(
                 "<path:object_id>/review/",
                 wrap(review_view),

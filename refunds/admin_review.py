@@ -4,7 +4,6 @@ These are views of their own, not the admin's change form: that one runs inside 
 and the services are durable units.
 """
 
-from dataclasses import dataclass
 from typing import Any
 
 from django import forms
@@ -17,33 +16,42 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods
-from unfold.widgets import UnfoldAdminTextareaWidget
+from unfold.widgets import (
+    UnfoldAdminSelectWidget,
+    UnfoldAdminTextareaWidget,
+    UnfoldAdminTextInputWidget,
+)
 
-from payments.states import PaymentMethod
+from payments.models import PaymentOrder
 from refunds.errors import RefundAlreadyReviewed
-from refunds.models import Refund
-from refunds.selectors import refunded_total
-from refunds.services.requests import refund_review
+from refunds.facts import facts_of, payer_of
+from refunds.models import Refund, RefundNote
+from refunds.services.requests import refund_replace, refund_review
 from refunds.services.submission import refund_retry
-from refunds.states import AUTOMATIC_CAUSES, RESERVING_STATUSES, RefundStatus
-from tcmpay.accounts.selectors import people_names, person_text
-from tcmpay.common.admin import admin_url
-from tcmpay.common.display import age_text
+from refunds.states import RefundStatus, ReviewDecision
+from tcmpay.audit.admin import history_panel
+from tcmpay.common.admin import PANEL_ROWS_MAX, Panel, admin_url
 from tcmpay.common.errors import DomainError
 from tcmpay.common.fields import as_uuid_or_text
-from tcmpay.common.money import ZERO, Money
+from tcmpay.common.money import CENT
 
 REVIEW_PERMISSION = "refunds.review_refund"
-QUEUE_QUERY = "?status__exact=pending"
-EARLIER_MAX = 20
 NOTES_MAX = 500
+# The new request's reason repeats the old one's within 500 characters.
+REPLACE_NOTES_MAX = 200
+REPLACE = "replace"
 
 
 class ReviewForm(forms.Form):
     """A decision. Saying no needs a reason; saying yes may have one."""
 
-    decision = forms.ChoiceField(
-        choices=[("approve", gettext_lazy("批准")), ("reject", gettext_lazy("驳回"))]
+    decision = forms.ChoiceField(choices=ReviewDecision.choices)
+    template = forms.ModelChoiceField(
+        label=gettext_lazy("常用语"),
+        queryset=RefundNote.objects.filter(is_active=True),
+        required=False,
+        empty_label=gettext_lazy("选择常用语（可选）"),
+        widget=UnfoldAdminSelectWidget(attrs={"data-fills": "id_notes"}),
     )
     notes = forms.CharField(
         label=gettext_lazy("审核备注"),
@@ -52,11 +60,39 @@ class ReviewForm(forms.Form):
         widget=UnfoldAdminTextareaWidget(attrs={"rows": 3}),
     )
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        template = self.fields["template"]
+        groups: dict[str, list[tuple[Any, str]]] = {}
+        for note in template.queryset:
+            groups.setdefault(str(note.get_decision_display()), []).append((note.pk, note.text))
+        template.choices = [("", template.empty_label), *groups.items()]
+
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}
-        if cleaned.get("decision") == "reject" and not cleaned.get("notes"):
+        template = cleaned.get("template")
+        if template is not None and not cleaned.get("notes"):
+            cleaned["notes"] = template.text
+        if cleaned.get("decision") == ReviewDecision.REJECT and not cleaned.get("notes"):
             self.add_error("notes", _("驳回时请写明原因，申请人会看到它。"))
         return cleaned
+
+
+class ReplaceForm(forms.Form):
+    """Rejecting a request and asking for another amount instead."""
+
+    amount = forms.DecimalField(
+        label=gettext_lazy("改为退（元）"),
+        max_digits=10,
+        decimal_places=2,
+        min_value=CENT,
+        widget=UnfoldAdminTextInputWidget(attrs={"inputmode": "decimal"}),
+    )
+    replace_notes = forms.CharField(
+        label=gettext_lazy("理由"),
+        max_length=REPLACE_NOTES_MAX,
+        widget=UnfoldAdminTextareaWidget(attrs={"rows": 2}),
+    )
 
 
 class RetryForm(forms.Form):
@@ -65,90 +101,6 @@ class RetryForm(forms.Form):
         max_length=NOTES_MAX,
         widget=UnfoldAdminTextareaWidget(attrs={"rows": 3}),
     )
-
-
-@dataclass(frozen=True)
-class Facts:
-    """What a reviewer has to know, read at one go."""
-
-    refund: Refund
-    earlier: list[Refund]
-    earlier_count: int
-    refunded: Money
-    held: Money
-    open: Money
-    approvals: list[tuple[str, Any]]
-    requester: str
-    age: str
-    place: str
-    is_own: bool
-    has_approved: bool
-
-    @property
-    def can_decide(self) -> bool:
-        is_waiting = self.refund.status == RefundStatus.PENDING
-        return is_waiting and not self.is_own and not self.has_approved
-
-
-def facts_of(refund: Refund, reader: Any) -> Facts:
-    """The facts about ``refund`` as ``reader`` (a staff user) has to see them."""
-    earlier = (
-        Refund.objects.filter(user_id=refund.user_id)
-        .exclude(pk=refund.pk)
-        .order_by("-created_at", "-id")
-    )
-    shown = list(earlier[: EARLIER_MAX + 1])
-    payment = refund.transaction
-    refunded = refunded_total(payment.pk)
-    approvals = list(refund.approvals.order_by("created_at"))
-    names = people_names(approval.reviewer_id for approval in approvals)
-    return Facts(
-        refund=refund,
-        earlier=shown[:EARLIER_MAX],
-        earlier_count=len(shown),
-        refunded=refunded,
-        held=_held_by_others(refund),
-        open=payment.amount - payment.refund_reserved,
-        approvals=[
-            (person_text(approval.reviewer_id, names=names), approval) for approval in approvals
-        ],
-        requester=_requester(refund),
-        age=age_text(refund.created_at),
-        place=money_place(refund),
-        is_own=reader.pk in {refund.requested_by, refund.user_id},
-        has_approved=any(approval.reviewer_id == reader.pk for approval in approvals),
-    )
-
-
-def _held_by_others(refund: Refund) -> Money:
-    """What other open refunds of the same payment hold (yuan)."""
-    others = Refund.objects.filter(
-        transaction_id=refund.transaction_id,
-        status__in=RESERVING_STATUSES - {RefundStatus.SUCCESS},
-    ).exclude(pk=refund.pk)
-    return sum(others.values_list("refund_amount", flat=True), ZERO)
-
-
-def _requester(refund: Refund) -> str:
-    if refund.cause in AUTOMATIC_CAUSES:
-        return _("系统自动")
-    if refund.requested_by == refund.user_id:
-        return _("用户本人")
-    return person_text(refund.requested_by)
-
-
-def money_place(refund: Refund) -> str:
-    """In plain words, where a refund's money is."""
-    if refund.status == RefundStatus.PENDING:
-        return _("还没有退：等待审核，金额已为这笔申请预留。")
-    if refund.status == RefundStatus.PROCESSING:
-        return _("正在网关处理：请勿另行退款，结果会自动更新。")
-    if refund.status == RefundStatus.SUCCESS:
-        is_balance = refund.transaction.payment_method == PaymentMethod.BALANCE
-        return _("已退回用户余额。") if is_balance else _("已由网关原路退回。")
-    if refund.status == RefundStatus.FAILED:
-        return _("没有退：网关拒绝了这笔退款，处理原因后可重试。")
-    return _("没有退：申请已驳回或撤回，预留的金额已释放。")
 
 
 # --- pages --------------------------------------------------------------------------------------
@@ -160,14 +112,44 @@ def review_view(request: HttpRequest, object_id: str, model_admin: Any) -> HttpR
     refund = _refund_for(request, object_id)
     if refund is None:
         return _missing(request)
-    form = ReviewForm(request.POST if request.method == "POST" else None)
-    if request.method == "POST" and form.is_valid():
+    posted = request.POST if request.method == "POST" else None
+    is_replacing = posted is not None and posted.get("decision") == REPLACE
+    form = ReviewForm(None if is_replacing else posted)
+    replacing = ReplaceForm(posted if is_replacing else None, initial=_replacement(refund, request))
+    if is_replacing and replacing.is_valid():
+        return _replace(request, refund, replacing)
+    if posted is not None and not is_replacing and form.is_valid():
         return _decide(request, refund, form)
-    return _page(request, model_admin, "admin/refunds/review.html", refund, form, _("退款审核"))
+    more = {
+        "replacing": replacing,
+        "is_replacing": is_replacing,
+        "payer": payer_of(refund),
+        **model_admin.order_story(refund.order),
+    }
+    template = "admin/refunds/review.html"
+    return _page(request, model_admin, template, refund, form, _("退款审核"), more)
+
+
+def trail_panel(order: PaymentOrder) -> Panel:
+    """What was done to the order, its payments and its refunds, in time's order."""
+    told: list[tuple[str, object]] = [("order", order.pk)]
+    attempts = order.transactions.order_by("initiated_at").values_list("pk", flat=True)
+    told += [("payment_transaction", key) for key in attempts[:PANEL_ROWS_MAX]]
+    refunds = order.refunds.order_by("created_at").values_list("pk", flat=True)
+    told += [("refund", key) for key in refunds[:PANEL_ROWS_MAX]]
+    return history_panel(*told, title=_("订单经过"))
+
+
+def _replacement(refund: Refund, request: HttpRequest) -> dict[str, Any]:
+    proposal = facts_of(refund, request.user).proposal
+    if proposal is None or not proposal.can_replace:
+        return {}
+    text = _("按退款规则可退 %(percentage)d%%") % {"percentage": proposal.rule.percentage}
+    return {"amount": proposal.amount, "replace_notes": text}
 
 
 def _decide(request: HttpRequest, refund: Refund, form: ReviewForm) -> HttpResponse:
-    is_approved = form.cleaned_data["decision"] == "approve"
+    is_approved = form.cleaned_data["decision"] == ReviewDecision.APPROVE
     try:
         after = refund_review(
             actor=request.user.as_actor(),  # type: ignore[union-attr]
@@ -176,31 +158,35 @@ def _decide(request: HttpRequest, refund: Refund, form: ReviewForm) -> HttpRespo
             notes=form.cleaned_data["notes"],
         )
     except DomainError as error:
-        messages.error(request, _refusal(error, refund))
-        return HttpResponseRedirect(admin_url("refunds_refund_change", refund.pk))
+        return _refused(request, error, refund)
     messages.success(request, _decided(after, is_approved))
-    return HttpResponseRedirect(reverse("admin:refunds_refund_changelist") + QUEUE_QUERY)
+    return HttpResponseRedirect(reverse("admin:refunds_refund_queue"))
 
 
-def _refusal(error: DomainError, refund: Refund) -> str:
-    """Why it was refused; where somebody was faster: who, and what they decided."""
-    if not isinstance(error, RefundAlreadyReviewed):
-        return _("%(number)s：%(reason)s") % {"number": refund.refund_no, "reason": error.text}
-    now = Refund.objects.get(pk=refund.pk)
-    if now.reviewed_by is None:
-        return _("%(number)s：%(reason)s（当前状态：%(state)s）") % {
-            "number": now.refund_no,
-            "reason": error.text,
-            "state": now.get_status_display(),
-        }
-    was_rejected = now.status == RefundStatus.CANCELLED
-    return _("%(number)s 已由%(person)s%(decision)s，当前状态：%(state)s。备注：%(notes)s") % {
-        "number": now.refund_no,
-        "person": person_text(now.reviewed_by),
-        "decision": _("驳回") if was_rejected else _("批准"),
-        "state": now.get_status_display(),
-        "notes": now.review_notes or _("无"),
-    }
+def _replace(request: HttpRequest, refund: Refund, form: ReplaceForm) -> HttpResponse:
+    try:
+        after = refund_replace(
+            actor=request.user.as_actor(),  # type: ignore[union-attr]
+            refund_id=refund.pk,
+            amount=form.cleaned_data["amount"],
+            notes=form.cleaned_data["replace_notes"],
+        )
+    except DomainError as error:
+        return _refused(request, error, refund)
+    text = _("已驳回 %(old)s，并以您的名义另行申请 %(new)s（%(amount)s 元），等待另一位审核人。")
+    facts = {"old": refund.refund_no, "new": after.refund_no, "amount": after.refund_amount}
+    messages.success(request, text % facts)
+    return HttpResponseRedirect(reverse("admin:refunds_refund_queue"))
+
+
+def _refused(request: HttpRequest, error: DomainError, refund: Refund) -> HttpResponse:
+    """Back to the page, which then says who decided what and when, or why this person may not."""
+    if isinstance(error, RefundAlreadyReviewed):
+        messages.warning(request, _("您的操作没有生效：%(reason)s。") % {"reason": error.text})
+    else:
+        text = _("%(number)s：%(reason)s")
+        messages.error(request, text % {"number": refund.refund_no, "reason": error.text})
+    return HttpResponseRedirect(admin_url("refunds_refund_review", refund.pk))
 
 
 def _decided(refund: Refund, is_approved: bool) -> str:
@@ -234,7 +220,8 @@ def _retry(request: HttpRequest, refund: Refund, reason: str) -> HttpResponse:
             reason=reason,
         )
     except DomainError as error:
-        messages.error(request, _refusal(error, refund))
+        facts = {"number": refund.refund_no, "reason": error.text}
+        messages.error(request, _("%(number)s：%(reason)s") % facts)
     else:
         text = _("已重新提交退款 %(number)s，结果会自动更新。")
         messages.success(request, text % {"number": refund.refund_no})
@@ -267,6 +254,7 @@ def _page(
     refund: Refund,
     form: forms.Form,
     title: str,
+    more: dict[str, Any] | None = None,
 ) -> HttpResponse:
     context = {
         **model_admin.admin_site.each_context(request),
@@ -276,6 +264,7 @@ def _page(
         "original": refund,
         "form": form,
         "facts": facts_of(refund, request.user),
+        **(more or {}),
     }
     request.current_app = model_admin.admin_site.name  # type: ignore[attr-defined]
     return TemplateResponse(request, template, context)

@@ -1,31 +1,39 @@
-"""The invariants of refunds (R1–R5, E5), from the database alone."""
+"""The invariants of refunds (R1–R5, E2, E3, E5), from the database alone."""
 
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
+from django.db.models import Exists, OuterRef
 from django.utils.translation import gettext as _
 
 from balances.models import BalanceTransaction, EntryType, RelatedType
-from payments.models import PaymentOrder, PaymentTransaction
+from payments.models import PaymentException, PaymentOrder, PaymentTransaction
 from payments.states import (
     REFUNDABLE_STATUSES,
     Disposition,
+    ExceptionKind,
     OrderStatus,
     PaymentMethod,
     TransactionStatus,
     TransactionType,
 )
-from refunds.models import Refund, RefundApproval
+from refunds.models import Refund, RefundApproval, RefundBatch
 from refunds.services.requests import approvals_needed
 from refunds.services.states import AUDIT_OBJECT
+from refunds.services.submission import CLOSED
 from refunds.states import AUTOMATIC_CAUSES, RESERVING_STATUSES, RefundStatus
 from tcmpay.audit.models import AuditEvent
+from tcmpay.audit.stories import Story, stories
 from tcmpay.common import clock
-from tcmpay.common.invariants import Scope, Violation, in_chunks
-from tcmpay.common.money import ZERO, Money
+from tcmpay.common.invariants import Scope, Violation, batches, in_chunks
+from tcmpay.common.money import ZERO, Money, format_money
 
 STUCK_AFTER = timedelta(minutes=5)
+BATCH = 1000
+APPROVED_STATUSES = frozenset({RefundStatus.PROCESSING, RefundStatus.SUCCESS, RefundStatus.FAILED})
 
 
 def check_payments(scope: Scope) -> Iterator[Violation]:
@@ -34,14 +42,18 @@ def check_payments(scope: Scope) -> Iterator[Violation]:
         PaymentTransaction.objects.using(scope.using)
         .filter(transaction_type=TransactionType.PAYMENT, status=TransactionStatus.SUCCESS)
         .select_related("order")
+        .defer("request_data", "response_data", "callback_data", "order__metadata")
     )
     if scope.since is not None:
         payments = payments.filter(order__updated_at__gte=scope.since)
-    for payment in in_chunks(payments, "id"):
-        refunds = list(Refund.objects.using(scope.using).filter(transaction=payment))
-        yield from _check_reserved(payment, refunds)
-        if payment.disposition == Disposition.APPLIED:
-            yield from _check_order_state(payment.order, refunds)
+    for batch in batches(in_chunks(payments, "id"), BATCH):
+        held: dict[UUID, list[Refund]] = defaultdict(list)
+        for refund in Refund.objects.using(scope.using).filter(transaction__in=batch):
+            held[refund.transaction_id].append(refund)
+        for payment in batch:
+            yield from _check_reserved(payment, held[payment.id])
+            if payment.disposition == Disposition.APPLIED:
+                yield from _check_order_state(payment.order, held[payment.id])
 
 
 def _check_reserved(payment: PaymentTransaction, refunds: list[Refund]) -> Iterator[Violation]:
@@ -71,18 +83,56 @@ def _check_order_state(order: PaymentOrder, refunds: list[Refund]) -> Iterator[V
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What else there is about a batch of refunds, by the refund's id."""
+
+    stories: Mapping[str, Story]
+    closings: Mapping[str, int]
+    money_back: Mapping[UUID | None, list[PaymentTransaction]]
+    credits: Mapping[UUID, list[BalanceTransaction]]
+    reviewers: Mapping[UUID, list[UUID]]
+
+
 def check_refunds(scope: Scope) -> Iterator[Violation]:
-    """Each refund: who gets it, what carried it out, who approved it (R3, R5, E2)."""
+    """Each refund: who gets it, what carried it out, who approved it (R1, R3–R5, E2, E3)."""
     refunds = Refund.objects.using(scope.using).select_related("order", "transaction")
     if scope.since is not None:
         refunds = refunds.filter(updated_at__gte=scope.since)
-    for refund in in_chunks(refunds, "id"):
-        yield from _check_belonging(refund)
-        yield from _check_trail(scope, refund)
-        if refund.status == RefundStatus.SUCCESS:
-            yield from _check_money_back(scope, refund)
-        if refund.status in {RefundStatus.PROCESSING, RefundStatus.SUCCESS, RefundStatus.FAILED}:
-            yield from _check_approvals(scope, refund)
+    for batch in batches(in_chunks(refunds, "id"), BATCH):
+        evidence = _evidence(scope, batch)
+        for refund in batch:
+            yield from _check_belonging(refund)
+            yield from _check_trail(refund, evidence)
+            yield from _check_money_back(refund, evidence)
+            if refund.status in APPROVED_STATUSES:
+                yield from _check_approvals(refund, evidence.reviewers[refund.id])
+
+
+def _evidence(scope: Scope, batch: list[Refund]) -> Evidence:
+    ids = [refund.id for refund in batch]
+    closings: dict[str, int] = defaultdict(int)
+    money_back: dict[UUID | None, list[PaymentTransaction]] = defaultdict(list)
+    credits: dict[UUID, list[BalanceTransaction]] = defaultdict(list)
+    reviewers: dict[UUID, list[UUID]] = defaultdict(list)
+    failures = AuditEvent.objects.using(scope.using).filter(
+        object_type=AUDIT_OBJECT, object_id__in=[str(key) for key in ids], action="refund_failed"
+    )
+    for object_id, details in failures.values_list("object_id", "details"):
+        closings[object_id] += details.get("code") == CLOSED
+    for row in PaymentTransaction.objects.using(scope.using).filter(refund_id__in=ids):
+        money_back[row.refund_id].append(row)
+    for entry in BalanceTransaction.objects.using(scope.using).filter(
+        related_type=RelatedType.REFUND,
+        related_id__in=ids,
+        transaction_type=EntryType.INCOME,
+    ):
+        credits[entry.related_id].append(entry)
+    approvals = RefundApproval.objects.using(scope.using).filter(refund_id__in=ids)
+    for refund_id, reviewer_id in approvals.values_list("refund_id", "reviewer_id"):
+        reviewers[refund_id].append(reviewer_id)
+    told = stories(scope.using, AUDIT_OBJECT, ids)
+    return Evidence(told, closings, money_back, credits, reviewers)
 
 
 def _check_belonging(refund: Refund) -> Iterator[Violation]:
@@ -90,49 +140,76 @@ def _check_belonging(refund: Refund) -> Iterator[Violation]:
         yield _violation("R3", refund, _("退款的支付流水不属于该订单"))
     if refund.user_id != refund.order.user_id:
         yield _violation("R3", refund, _("退款的收款人不是订单所有人"))
+    payment = refund.transaction
+    if (payment.transaction_type, payment.status) != (
+        TransactionType.PAYMENT,
+        TransactionStatus.SUCCESS,
+    ):
+        yield _violation("R1", refund, _("退款的支付流水不是成功的支付"))
 
 
-def _check_trail(scope: Scope, refund: Refund) -> Iterator[Violation]:
-    events = AuditEvent.objects.using(scope.using).filter(
-        object_type=AUDIT_OBJECT, object_id=str(refund.id)
-    )
-    first, last = events.order_by("version").first(), events.order_by("-version").first()
-    if first is None or last is None or last.to_state != refund.status:
+def _check_trail(refund: Refund, evidence: Evidence) -> Iterator[Violation]:
+    story = evidence.stories.get(str(refund.id))
+    if story is None or story.state != refund.status:
         yield _violation("E2", refund, _("退款状态与审计记录不一致"))
+    if story is None:
         return
-    if first.details.get("amount") != str(refund.refund_amount):
+    if story.birth.get("amount") != format_money(refund.refund_amount):
         yield _violation("R4", refund, _("退款金额与申请时不一致"))
+    if story.birth.get("refund_no") != refund.refund_no:
+        yield _violation("R4", refund, _("退款单号与申请时不一致"))
+    # Only the gateway's definite CLOSED lets the number that it knows grow a suffix.
+    if refund.number_generation != 1 + evidence.closings[str(refund.id)]:
+        yield _violation("R4", refund, _("退款编号的代次与网关关闭的次数不符"))
 
 
-def _check_money_back(scope: Scope, refund: Refund) -> Iterator[Violation]:
-    money_back = PaymentTransaction.objects.using(scope.using).filter(refund_id=refund.id).first()
-    if money_back is None or money_back.status != TransactionStatus.SUCCESS:
+def _check_money_back(refund: Refund, evidence: Evidence) -> Iterator[Violation]:
+    money_back = evidence.money_back[refund.id]
+    credits = evidence.credits[refund.id]
+    is_done = refund.status == RefundStatus.SUCCESS
+    done = [row for row in money_back if row.status == TransactionStatus.SUCCESS]
+    if is_done and not done:
         yield _violation("R3", refund, _("退款已完成，但没有成功的退款流水"))
-    elif money_back.amount != refund.refund_amount:
+    if len(money_back) > 1 or (done and not is_done):
+        yield _violation("R3", refund, _("退款流水多于一条，或退款未完成而流水已成功"))
+    if any(row.amount != refund.refund_amount for row in money_back):
         yield _violation("R3", refund, _("退款流水金额不符"))
-    credits = list(
-        BalanceTransaction.objects.using(scope.using).filter(
-            related_type=RelatedType.REFUND,
-            related_id=refund.id,
-            transaction_type=EntryType.INCOME,
-        )
-    )
     is_balance = refund.transaction.payment_method == PaymentMethod.BALANCE
-    if len(credits) != (1 if is_balance else 0):
+    if len(credits) != (1 if is_balance and is_done else 0):
         yield _violation("R3", refund, _("余额退款应恰有一条入账流水，其他方式应没有"))
     for credit in credits:
         if credit.user_id != refund.user_id or credit.amount != refund.refund_amount:
             yield _violation("R3", refund, _("入账流水的用户或金额不符"))
 
 
-def _check_approvals(scope: Scope, refund: Refund) -> Iterator[Violation]:
+def check_lost_credits(scope: Scope) -> Iterator[Violation]:
+    """No credit of a refund that there is not (R3)."""
+    entries = BalanceTransaction.objects.using(scope.using).filter(related_type=RelatedType.REFUND)
+    if scope.since is not None:
+        entries = entries.filter(created_at__gte=scope.since)
+    refund = Refund.objects.using(scope.using).filter(id=OuterRef("related_id"))
+    for entry in in_chunks(entries.filter(~Exists(refund)), "id"):
+        yield Violation(
+            "R3",
+            "balance",
+            str(entry.user_id),
+            _("流水 %(id)s 属于不存在的退款") % {"id": entry.id},
+        )
+
+
+def check_dead(scope: Scope) -> Iterator[Violation]:
+    """A refund that ended without giving the money back has its case: somebody was told (E3)."""
+    case = PaymentException.objects.using(scope.using).filter(
+        kind=ExceptionKind.REFUND_REFUSED, transaction_id=OuterRef("transaction_id")
+    )
+    dead = Refund.objects.using(scope.using).filter(status=RefundStatus.FAILED)
+    for refund in in_chunks(dead.filter(~Exists(case)), "id"):
+        yield _violation("E3", refund, _("退款失败，却没有待处理的差错"))
+
+
+def _check_approvals(refund: Refund, reviewers: list[UUID]) -> Iterator[Violation]:
     if refund.cause in AUTOMATIC_CAUSES:
         return
-    reviewers: list[UUID] = list(
-        RefundApproval.objects.using(scope.using)
-        .filter(refund=refund)
-        .values_list("reviewer_id", flat=True)
-    )
     if not reviewers or refund.reviewed_by not in reviewers:
         yield _violation("R5", refund, _("退款没有审批记录"))
     if {refund.requested_by, refund.user_id} & set(reviewers):
@@ -163,6 +240,15 @@ def check_unfinished(scope: Scope) -> Iterator[Violation]:
             )
 
 
+def check_batches(scope: Scope) -> Iterator[Violation]:
+    """No batch of decisions lies about unfinished long past its next run (E5)."""
+    late = clock.now() - STUCK_AFTER
+    left = RefundBatch.objects.using(scope.using).filter(finished_at=None, next_run_at__lt=late)
+    for batch in in_chunks(left, "id"):
+        message = _("批量审核未完成，处理已逾期")
+        yield Violation("E5", "refund_batch", str(batch.id), message, is_unfinished=True)
+
+
 def check_orders_have_payments(scope: Scope) -> Iterator[Violation]:
     """No refund of an order to which nothing was applied, except of surplus money (R2)."""
     strange = (
@@ -188,4 +274,12 @@ def _payment_violation(code: str, payment: PaymentTransaction, message: str) -> 
     )
 
 
-CHECKS = (check_payments, check_refunds, check_orders_have_payments, check_unfinished)
+CHECKS = (
+    check_payments,
+    check_refunds,
+    check_lost_credits,
+    check_orders_have_payments,
+    check_dead,
+    check_unfinished,
+    check_batches,
+)

@@ -7,6 +7,10 @@ class RefundNotFound(ObjectNotFound):
     message = _("退款记录不存在")
 
 
+class PaymentNotFound(ObjectNotFound):
+    message = _("支付流水不存在")
+
+
 class OrderNotRefundable(DomainError):
     code = "ORDER_NOT_REFUNDABLE"
     message = _("只能退款已支付的订单")
@@ -45,3 +49,28 @@ class RefundNotWithdrawable(DomainError):
 class RefundNotRetryable(DomainError):
     code = "REFUND_NOT_RETRYABLE"
     message = _("只能重试失败的退款")
+
+
+class NoSurplus(DomainError):
+    code = "NO_SURPLUS"
+    message = _("这笔支付没有可退回的多收款项")
+
+
+class SurplusRefundExists(DomainError):
+    code = "SURPLUS_REFUND_EXISTS"
+    message = _("这笔款项已有退款记录，请重试该退款")
+
+
+class RefundNotReplaceable(DomainError):
+    code = "REFUND_NOT_REPLACEABLE"
+    message = _("另行申请的金额必须大于零且小于原申请的金额")
+
+
+class BatchSizeWrong(DomainError):
+    code = "BATCH_SIZE"
+    message = _("请选择 1 至 100 笔待审核的退款")
+
+
+class RulesOverlap(DomainError):
+    code = "RULES_OVERLAP"
+    message = _("与另一条启用的规则重叠，请调整小时范围或停用其中一条")

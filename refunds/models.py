@@ -1,11 +1,13 @@
 """Giving money back: what was asked for, who decided, what the gateway said."""
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
 from payments.models import PaymentOrder, PaymentTransaction
-from refunds.states import RefundCause, RefundStatus
+from payments.states import OrderType
+from refunds.states import BatchOutcome, RefundCause, RefundStatus, ReviewDecision
+from tcmpay.common.clock import SHANGHAI
 from tcmpay.common.fields import MoneyField, UtcNow, UUIDTextField, id_field, is_amount
 
 
@@ -123,3 +125,162 @@ class RefundApproval(models.Model):
 
     def __str__(self) -> str:
         return f"{self.refund_id} {self.reviewer_id}"
+
+
+class RefundNote(models.Model):
+    """A note that reviewers need often, offered on the review page."""
+
+    id = id_field()
+    decision = models.CharField(_("用于"), max_length=8, choices=ReviewDecision)
+    text = models.CharField(_("内容"), max_length=500)
+    position = models.PositiveSmallIntegerField(
+        _("顺序"), default=100, db_default=100, help_text=_("数字小的排在前面")
+    )
+    is_active = models.BooleanField(_("启用"), default=True, db_default=True)
+    updated_at = models.DateTimeField(_("更新时间"), db_default=UtcNow())
+
+    class Meta:
+        db_table = "refund_notes"
+        verbose_name = _("审核常用语")
+        verbose_name_plural = _("审核常用语")
+        ordering = ("decision", "position", "id")
+        constraints = (
+            models.CheckConstraint(
+                condition=Q(decision__in=ReviewDecision.values), name="refund_note_decision_known"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return self.text
+
+
+class RefundPolicyRule(models.Model):
+    """How much of a payment goes back by the clinic's rules. It proposes and never decides.
+
+    ``hours_from`` ≤ hours before the appointment < ``hours_to``; negative hours lie after it.
+    Without both it holds where no appointment's time is known, or where no other rule fits.
+    """
+
+    id = id_field()
+    order_type = models.CharField(
+        _("订单类型"),
+        max_length=16,
+        choices=OrderType,
+        blank=True,
+        default="",
+        db_default="",
+        help_text=_("留空：适用于没有专门规则的所有类型"),
+    )
+    hours_from = models.IntegerField(
+        _("距预约不少于（小时）"), null=True, blank=True, help_text=_("留空：不限")
+    )
+    hours_to = models.IntegerField(
+        _("距预约不足（小时）"),
+        null=True,
+        blank=True,
+        help_text=_("留空：不限；0 表示预约时间已过"),
+    )
+    percentage = models.PositiveSmallIntegerField(_("可退比例（%）"))
+    is_active = models.BooleanField(_("启用"), default=True, db_default=True)
+    description = models.CharField(_("说明"), max_length=200, blank=True, default="", db_default="")
+    updated_at = models.DateTimeField(_("更新时间"), db_default=UtcNow())
+
+    class Meta:
+        db_table = "refund_policy_rules"
+        verbose_name = _("退款规则")
+        verbose_name_plural = _("退款规则")
+        ordering = ("order_type", "hours_from", "id")
+        constraints = (
+            models.CheckConstraint(
+                condition=Q(percentage__gte=0, percentage__lte=100),
+                name="refund_rule_percentage_known",
+            ),
+            models.CheckConstraint(
+                condition=Q(hours_from__isnull=True)
+                | Q(hours_to__isnull=True)
+                | Q(hours_from__lt=F("hours_to")),
+                name="refund_rule_hours_ordered",
+            ),
+        )
+
+    def __str__(self) -> str:
+        kind = self.get_order_type_display() or str(_("所有类型"))
+        return f"{kind} {self.percentage}%"
+
+    @property
+    def has_hours(self) -> bool:
+        return self.hours_from is not None or self.hours_to is not None
+
+
+class RefundBatch(models.Model):
+    """One decision about several refunds, confirmed by one person and carried out row by row.
+
+    The row is the queue: while ``finished_at`` is empty a sweep finds it by ``next_run_at``.
+    """
+
+    id = id_field()
+    decision = models.CharField(_("决定"), max_length=8, choices=ReviewDecision)
+    notes = models.CharField(_("审核备注"), max_length=500, blank=True, default="")
+    created_by = UUIDTextField(_("确认人"))
+    created_at = models.DateTimeField(_("确认时间"), db_default=UtcNow())
+    finished_at = models.DateTimeField(_("完成时间"), null=True, blank=True)
+    next_run_at = models.DateTimeField(_("下次处理"), null=True, blank=True)
+
+    class Meta:
+        db_table = "refund_batches"
+        verbose_name = _("批量审核")
+        verbose_name_plural = _("批量审核")
+        constraints = (
+            models.CheckConstraint(
+                condition=Q(decision__in=ReviewDecision.values), name="refund_batch_decision_known"
+            ),
+        )
+        indexes = (
+            models.Index(fields=("next_run_at",), name="refund_batch_next_run"),
+            models.Index(fields=("created_at", "id"), name="refund_batch_created"),
+        )
+
+    def __str__(self) -> str:
+        local = self.created_at.astimezone(SHANGHAI)
+        return f"{self.get_decision_display()} {local:%Y-%m-%d %H:%M}"
+
+
+class RefundBatchRow(models.Model):
+    """One refund of a batch, and what became of it."""
+
+    id = id_field()
+    batch = models.ForeignKey(
+        RefundBatch, on_delete=models.PROTECT, related_name="rows", verbose_name=_("批次")
+    )
+    refund = models.ForeignKey(
+        Refund, on_delete=models.PROTECT, related_name="batch_rows", verbose_name=_("退款")
+    )
+    position = models.PositiveIntegerField(_("顺序"))
+    outcome = models.CharField(
+        _("结果"),
+        max_length=16,
+        choices=BatchOutcome,
+        default=BatchOutcome.WAITING,
+        db_default=BatchOutcome.WAITING,
+    )
+    # The refusal's code; the page says it in the reader's language.
+    error_code = models.CharField(max_length=64, blank=True, default="", db_default="")
+    tries = models.PositiveSmallIntegerField(_("尝试次数"), default=0, db_default=0)
+    decided_at = models.DateTimeField(_("处理时间"), null=True, blank=True)
+
+    class Meta:
+        db_table = "refund_batch_rows"
+        verbose_name = _("批量审核明细")
+        verbose_name_plural = _("批量审核明细")
+        constraints = (
+            models.UniqueConstraint(
+                fields=("batch", "refund"), name="refund_batch_row_refund_unique"
+            ),
+            models.CheckConstraint(
+                condition=Q(outcome__in=BatchOutcome.values), name="refund_batch_outcome_known"
+            ),
+        )
+        indexes = (models.Index(fields=("batch", "position"), name="refund_batch_row_order"),)
+
+    def __str__(self) -> str:
+        return f"{self.batch_id} {self.position}"

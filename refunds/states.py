@@ -41,3 +41,19 @@ class RefundCause(models.TextChoices):
 SURPLUS_CAUSES = frozenset({RefundCause.LATE_PAYMENT, RefundCause.SECOND_PAYMENT})
 # Refunds that nobody reviews here: surplus money was never ours, an outside one is done already.
 AUTOMATIC_CAUSES = SURPLUS_CAUSES | {RefundCause.OUTSIDE}
+
+
+class ReviewDecision(models.TextChoices):
+    """What a reviewer says to a request."""
+
+    APPROVE = "approve", _("批准")
+    REJECT = "reject", _("驳回")
+
+
+class BatchOutcome(models.TextChoices):
+    """What became of one refund in a batch of decisions."""
+
+    WAITING = "waiting", _("等待处理")
+    DONE = "done", _("已完成")
+    FIRST_APPROVAL = "first_approval", _("已记录第一次批准")
+    REFUSED = "refused", _("未执行")

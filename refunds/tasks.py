@@ -2,7 +2,7 @@ from uuid import UUID
 
 from celery import shared_task
 
-from refunds.services import notices, submission, surplus
+from refunds.services import batches, notices, stuck, submission, surplus
 
 
 @shared_task(name="refunds.submit")
@@ -17,4 +17,10 @@ def take_notices() -> int:
 
 @shared_task(name="refunds.sweep")
 def sweep() -> int:
-    return notices.notices_take() + surplus.surplus_sweep() + submission.refunds_sweep()
+    done = notices.notices_take() + surplus.surplus_sweep() + submission.refunds_sweep()
+    return done + batches.batches_sweep() + stuck.refunds_stuck_report()
+
+
+@shared_task(name="refunds.run_batch")
+def run_batch(batch_id: str) -> int:
+    return batches.batch_run(batch_id=UUID(batch_id))

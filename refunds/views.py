@@ -5,15 +5,26 @@ from typing import Any
 from uuid import UUID
 
 from django.utils.translation import gettext_lazy as _
-from drf_spectacular.utils import OpenApiExample, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from balances.errors import BalanceLimit, BalanceUnderReview
+from payments.errors import OrderNotFound
 from payments.selectors import order_statistics
 from payments.serializers import StatisticsInput
 from payments.views import IDEMPOTENCY_KEY
-from refunds import selectors
-from refunds.errors import RefundNotFound
+from refunds import api_schema, selectors
+from refunds.errors import (
+    ApprovedByYouAlready,
+    OrderNotRefundable,
+    RefundAlreadyReviewed,
+    RefundExceedsPaid,
+    RefundNotFound,
+    RefundNotWithdrawable,
+    SelfReview,
+    TooManyRefunds,
+)
 from refunds.models import Refund
 from refunds.serializers import (
     REFUND_FIELDS,
@@ -29,7 +40,7 @@ from tcmpay.common.actor import Role
 from tcmpay.common.api.envelope import created, success
 from tcmpay.common.api.pages import take_page
 from tcmpay.common.api.presenters import present, present_row
-from tcmpay.common.api.schema import enveloped, refusals
+from tcmpay.common.api.schema import enveloped, request_example, success_example
 from tcmpay.common.api.views import (
     ContractViewSet,
     actor_of,
@@ -69,25 +80,28 @@ class RefundViewSet(ContractViewSet):
         "withdraw": OWNERS_AND_ADMIN,
         "review": ADMIN,
     }
+    refusals = {
+        "create": (OrderNotFound, OrderNotRefundable, RefundExceedsPaid, TooManyRefunds),
+        "retrieve": (RefundNotFound,),
+        "withdraw": (RefundNotFound, RefundNotWithdrawable),
+        "review": (
+            RefundNotFound,
+            RefundAlreadyReviewed,
+            ApprovedByYouAlready,
+            SelfReview,
+            BalanceLimit,
+            BalanceUnderReview,
+        ),
+    }
 
     @extend_schema(
         summary="申请退款",
         parameters=[IDEMPOTENCY_KEY],
         request=RefundCreateInput,
-        responses={
-            201: enveloped("Refund", RefundSchema()),
-            **refusals(400, 401, 403, 404, 409, 415, 422, 429),
-        },
+        responses={201: enveloped("Refund", RefundSchema())},
         examples=[
-            OpenApiExample(
-                "全额退款",
-                request_only=True,
-                value={
-                    "order_id": "0192f0c1-2345-7abc-8def-0123456789ab",
-                    "refund_amount": "30.00",
-                    "refund_reason": "服务未提供",
-                },
-            )
+            request_example("全额退款", api_schema.REFUND_REQUEST),
+            success_example("退款申请创建成功", api_schema.REFUND_EXAMPLE, status=201),
         ],
     )
     @idempotent(recover_refund)
@@ -105,10 +119,8 @@ class RefundViewSet(ContractViewSet):
     @extend_schema(
         summary="获取退款列表",
         parameters=[RefundListInput],
-        responses={
-            200: enveloped("RefundPage", RefundPageSchema()),
-            **refusals(400, 401, 403, 429),
-        },
+        responses={200: enveloped("RefundPage", RefundPageSchema())},
+        examples=[success_example("获取退款列表成功", api_schema.REFUND_PAGE_EXAMPLE)],
     )
     def list(self, request: Request) -> Response:
         query = RefundListInput.parse_query(request)
@@ -127,7 +139,8 @@ class RefundViewSet(ContractViewSet):
 
     @extend_schema(
         summary="获取退款记录",
-        responses={200: enveloped("Refund", RefundSchema()), **refusals(401, 403, 404, 429)},
+        responses={200: enveloped("Refund", RefundSchema())},
+        examples=[success_example("获取退款记录成功", api_schema.REFUND_EXAMPLE)],
     )
     def retrieve(self, request: Request, refund_id: str) -> Response:
         refund_key = path_id(refund_id, missing=RefundNotFound)
@@ -140,7 +153,8 @@ class RefundViewSet(ContractViewSet):
     @extend_schema(
         summary="撤回退款申请",
         request=None,
-        responses={200: enveloped("Refund", RefundSchema()), **refusals(400, 401, 403, 404)},
+        responses={200: enveloped("Refund", RefundSchema())},
+        examples=[success_example("退款申请已撤回", api_schema.WITHDRAWN_EXAMPLE)],
     )
     def withdraw(self, request: Request, refund_id: str) -> Response:
         refund = requests.refund_withdraw(
@@ -151,16 +165,11 @@ class RefundViewSet(ContractViewSet):
     @extend_schema(
         summary="审核退款",
         request=RefundReviewInput,
-        responses={
-            200: enveloped("RefundReviewed", None),
-            **refusals(400, 401, 403, 404, 409),
-        },
+        responses={200: enveloped("RefundReviewed", None)},
         examples=[
-            OpenApiExample(
-                "同意",
-                request_only=True,
-                value={"approved": True, "review_notes": "同意退款"},
-            )
+            request_example("同意", {"approved": True, "review_notes": "同意退款"}),
+            request_example("驳回", {"approved": False, "review_notes": "服务已完成"}),
+            success_example("退款审核完成", None),
         ],
     )
     def review(self, request: Request, refund_id: str) -> Response:
@@ -184,10 +193,8 @@ class StatisticsViewSet(ContractViewSet):
     @extend_schema(
         summary="获取支付统计",
         parameters=[StatisticsInput],
-        responses={
-            200: enveloped("Statistics", StatisticsSchema()),
-            **refusals(400, 401, 403, 429),
-        },
+        responses={200: enveloped("Statistics", StatisticsSchema())},
+        examples=[success_example("获取支付统计成功", api_schema.STATISTICS_EXAMPLE)],
     )
     def list(self, request: Request) -> Response:
         query = StatisticsInput.parse_query(request)

@@ -33,7 +33,13 @@ PYTHON
 
 # What a deployment's environment looks like; nothing connects anywhere.
 deployment_check() {
-    env DEBUG=off ALLOWED_HOSTS=pay.tcm.test \
+    local secrets
+    # Random as in a deployment: what stands in files is refused with DEBUG off.
+    secrets=$($bin/python -c 'import base64, secrets
+print("SECRET_KEY=" + secrets.token_urlsafe(48), "JWT_SECRET=" + secrets.token_urlsafe(48),
+    "CONFIG_ENCRYPTION_KEYS=" + base64.urlsafe_b64encode(secrets.token_bytes(32)).decode())')
+    # shellcheck disable=SC2086
+    env $secrets DEBUG=off ALLOWED_HOSTS=pay.tcm.test \
         DATABASE_URL=mysql://tcm_user:none@127.0.0.1:3306/tcm_telemedicine \
         CELERY_BROKER_URL=redis://127.0.0.1:6379/0 CACHE_URL=redis://127.0.0.1:6379/1 \
         $bin/python manage.py check --deploy --fail-level WARNING

@@ -127,8 +127,15 @@ echo "== tests on SQLite"
 echo "== tests on MariaDB and Redis"
 .venv/bin/python -m tests.servers -- "${run_pytest[@]}" --junit-xml=test-artifacts/mariadb.xml \
     ${pytest_arguments[@]+"${pytest_arguments[@]}"} || mariadb=$?
+echo "== pages in a browser, on SQLite"
+pages=0
+"${run_pytest[@]}" -m browser --junit-xml=test-artifacts/pages.xml \
+    ${pytest_arguments[@]+"${pytest_arguments[@]}"} || pages=$?
+# A part of the tests that was asked for need not have pages.
+if [ "$pages" = 5 ] && [ "${#pytest_arguments[@]}" -gt 0 ]; then pages=0; fi
 
 echo
 echo "checks: $gates, $((SECONDS - started)) s in all"
 .venv/bin/python scripts/test_summary.py "$gates" \
-    "SQLite=$sqlite=test-artifacts/sqlite.xml" "MariaDB + Redis=$mariadb=test-artifacts/mariadb.xml"
+    "SQLite=$sqlite=test-artifacts/sqlite.xml" "MariaDB + Redis=$mariadb=test-artifacts/mariadb.xml" \
+    "Pages=$pages=test-artifacts/pages.xml"

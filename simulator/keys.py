@@ -158,14 +158,15 @@ def open_keys(directory: Path, *, base_url: str, sign_mode: str) -> KeyRing:
     The numbers of the merchant stay with the keys; addresses and mode follow this run.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    if not is_complete(directory):
-        make_keys(directory)
+    if is_complete(directory):
+        known = json.loads((directory / CONFIG_FILE).read_text())
+    else:
+        known = make_keys(directory)
     private = {name: load_private_key(directory / private_key_file(name)) for name in PRIVATE_KEYS}
     certificates = {
         name: x509.load_pem_x509_certificate((directory / certificate_file(name)).read_bytes())
         for name, *_ in CERTIFICATES
     }
-    known = json.loads((directory / CONFIG_FILE).read_text())
     config = {
         "wechat": wechat_config(known["wechat"], certificates, base_url, sign_mode),
         "alipay": alipay_config(known["alipay"], base_url),
@@ -212,7 +213,8 @@ def is_complete(directory: Path) -> bool:
     return all((directory / file).is_file() for file in files)
 
 
-def make_keys(directory: Path) -> None:
+def make_keys(directory: Path) -> dict[str, dict[str, str]]:
+    """Write all keys; the numbers of a new merchant, for config.json, which comes last."""
     private = {name: rsa.generate_private_key(65537, 2048) for name in PRIVATE_KEYS}
     for name, key in private.items():
         write_file(directory / private_key_file(name), private_pem(key))
@@ -229,7 +231,7 @@ def make_keys(directory: Path) -> None:
         write_file(
             directory / certificate_file(name), made[name].public_bytes(serialization.Encoding.PEM)
         )
-    write_file(directory / CONFIG_FILE, json.dumps(make_identity()).encode())
+    return make_identity()
 
 
 def make_identity() -> dict[str, dict[str, str]]:

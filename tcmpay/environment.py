@@ -4,13 +4,22 @@ A value is taken from the variable, from the file named by ``NAME_FILE`` (secret
 project's ``.env``. With DEBUG on, missing secrets are made once and kept in a git-ignored file.
 """
 
+import base64
+import binascii
 import json
+import math
 import os
 import secrets
+from collections import Counter
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import environ
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.fernet import Fernet
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from django.core.exceptions import ImproperlyConfigured
 
 SECRET_MIN_BYTES = 32
@@ -20,11 +29,34 @@ ADDRESSES_WITH_PASSWORDS = ("DATABASE_URL", "CACHE_URL", "CELERY_BROKER_URL")
 WEAK_SECRET_PARTS = (
     "changeme",
     "change-me",
+    "change_me",
     "secret-key",
+    "secret_key",
+    "supersecret",
     "django-insecure",
     "your-",
+    "your_",
     "example",
+    "placeholder",
+    "password",
+    "tests-only",
+    "checks-only",
+    "demo-only",
+    "tcmpay",
+    "0123456789",
+    "abcdefgh",
 )
+# Shannon's measure over the letters: 32 random bytes as text have more than 4.
+ENTROPY_BITS_PER_CHARACTER_MIN = 3.3
+# Passwords of databases and queues that stand in documents or come with packages.
+WEAK_PASSWORDS = frozenset(
+    {
+        "password", "passwd", "pass", "root", "admin", "secret", "changeme", "123456", "12345678",
+        "mysql", "mariadb", "redis", "tcm", "tcm_user", "tcm_password", "tcmpay", "test", "demo",
+        "a-long-password", "your-password", "your_password", "redis-password",
+    }
+)  # fmt: skip
+RSA_BITS_MIN = 2048
 
 
 def load_env(base_dir: Path) -> environ.Env:
@@ -77,6 +109,8 @@ class Secrets:
             self._problems.append(f"{name} (or {name}_FILE) is missing")
         elif not self._debug:
             self._check_strength(name, value)
+            if fernet:
+                self._check_fernet(name, value)
         return value
 
     def optional(self, name: str) -> str:
@@ -94,11 +128,57 @@ class Secrets:
                 + ". See the configuration table in README.md; for development set DEBUG=on."
             )
 
+    def check_addresses(self) -> None:
+        """Refuse well-known passwords in the addresses of database and queue."""
+        for name in ADDRESSES_WITH_PASSWORDS:
+            password = unquote(_password_of(read_secret(name)))
+            if not self._debug and password and password.lower() in WEAK_PASSWORDS:
+                self._problems.append(f"{name} has a password that stands in documents")
+
+    def check_apart(self, *names: str) -> None:
+        """Refuse one secret for two purposes: who learns it in one place has both."""
+        values = [value for name in names if (value := read_secret(name))]
+        if not self._debug and len(set(values)) < len(values):
+            self._problems.append(f"{', '.join(names)} must differ from each other")
+
+    def check_public_key(self, name: str, pem: str, algorithm: str) -> None:
+        """Refuse what is no public key, of another kind than ``algorithm`` needs, or too short."""
+        try:
+            key = load_pem_public_key(pem.replace("\\n", "\n").encode())
+        except (ValueError, UnsupportedAlgorithm):
+            self._problems.append(f"{name} is not a public key in PEM")
+            return
+        kind = RSAPublicKey if algorithm == "RS256" else EllipticCurvePublicKey
+        if not isinstance(key, kind):
+            self._problems.append(f"{name} is not a key for {algorithm}")
+        elif isinstance(key, RSAPublicKey) and key.key_size < RSA_BITS_MIN:
+            self._problems.append(f"{name} is shorter than {RSA_BITS_MIN} bits")
+
     def _check_strength(self, name: str, value: str) -> None:
         if len(value.encode()) < SECRET_MIN_BYTES:
             self._problems.append(f"{name} is shorter than {SECRET_MIN_BYTES} bytes")
-        if len(set(value)) < 8 or any(part in value.lower() for part in WEAK_SECRET_PARTS):
+        if _is_weak(value):
             self._problems.append(f"{name} looks like a placeholder: generate a random one")
+        elif value in self._development_values():
+            self._problems.append(f"{name} is the one made for development: generate another")
+
+    def _check_fernet(self, name: str, value: str) -> None:
+        for key in filter(None, (part.strip() for part in value.split(","))):
+            try:
+                raw = base64.urlsafe_b64decode(key.encode())
+            except (binascii.Error, ValueError):
+                raw = b""
+            if len(raw) != 32:
+                self._problems.append(f"{name} is malformed: Fernet keys of 44 characters")
+            elif len(set(raw)) < 16 or all(32 <= byte < 127 for byte in raw):
+                # Of 32 random bytes about 30 differ, and never are all of them letters.
+                self._problems.append(f"{name} looks like a placeholder: generate a random one")
+
+    def _development_values(self) -> set[str]:
+        try:
+            return {str(value) for value in json.loads(self._file.read_text()).values()}
+        except (OSError, ValueError):
+            return set()
 
     def _development_value(self, name: str, *, fernet: bool) -> str:
         stored = json.loads(self._file.read_text()) if self._file.exists() else {}
@@ -107,3 +187,24 @@ class Secrets:
             self._file.touch(mode=0o600, exist_ok=True)
             self._file.write_text(json.dumps(stored, indent=2))
         return str(stored[name])
+
+
+def _password_of(address: str) -> str:
+    try:
+        return urlsplit(address).password or ""
+    except ValueError:
+        return ""
+
+
+def _is_weak(value: str) -> bool:
+    folded = value.lower()
+    return (
+        len(set(value)) < 12
+        or any(part in folded for part in WEAK_SECRET_PARTS)
+        or _entropy_bits_per_character(value) < ENTROPY_BITS_PER_CHARACTER_MIN
+    )
+
+
+def _entropy_bits_per_character(text: str) -> float:
+    counts = Counter(text).values()
+    return -sum(n / len(text) * math.log2(n / len(text)) for n in counts)

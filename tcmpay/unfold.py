@@ -22,7 +22,9 @@ def _is_queue(request: HttpRequest) -> bool:
     """Whether the reader is in the queue of refunds that wait, or deciding about one of them."""
     if not request.path.startswith(_refunds_path()):
         return False
-    return request.GET.dict().items() >= QUEUE.items() or request.path.endswith("/review/")
+    if request.path.endswith(("/queue/", "/review/", "/refund/batch/")):
+        return True
+    return request.GET.dict().items() >= QUEUE.items()
 
 
 def _is_refunds(request: HttpRequest) -> bool:
@@ -34,7 +36,7 @@ def _refunds_path() -> str:
 
 
 def _refund_queue(request: HttpRequest) -> str:
-    return f"{_refunds_path()}?status__exact=pending"
+    return str(reverse_lazy("admin:refunds_refund_queue"))
 
 
 def _item(title: Any, icon: str, model: str, **more: Any) -> dict[str, Any]:
@@ -58,7 +60,7 @@ SIDEBAR = [
                 "rule",
                 "refunds.refund",
                 link=_refund_queue,
-                permission=_may("refunds.review_refund"),
+                permission=_may("refunds.view_refund"),
                 active=_is_queue,
                 badge="backoffice.dashboard.queue_badge",
                 badge_variant="warning",
@@ -82,6 +84,7 @@ SIDEBAR = [
         "items": [
             _item(_("用户余额"), "account_balance_wallet", "balances.userbalance"),
             _item(_("余额流水"), "format_list_numbered", "balances.balancetransaction"),
+            _item(_("余额调整"), "fact_check", "balances.balanceadjustment"),
         ],
     },
     {
@@ -89,7 +92,10 @@ SIDEBAR = [
         "separator": True,
         "items": [
             _item(_("价格"), "sell", "config.priceconfig"),
+            _item(_("待确认的改价"), "price_check", "config.pricechangerequest"),
             _item(_("支付配置"), "key", "config.paymentconfig"),
+            _item(_("退款规则"), "policy", "refunds.refundpolicyrule"),
+            _item(_("审核常用语"), "sticky_note_2", "refunds.refundnote"),
         ],
     },
     {
@@ -98,6 +104,7 @@ SIDEBAR = [
         "items": [
             _item(_("员工"), "badge", "accounts.staffuser"),
             _item(_("角色"), "shield_person", "auth.group"),
+            _item(_("登录记录"), "login", "accounts.signin"),
             _item(_("审计记录"), "history", "audit.auditevent"),
             _item(
                 _("导出"),
@@ -127,6 +134,13 @@ UNFOLD: dict[str, Any] = {
     "BORDER_RADIUS": "6px",
     "STYLES": [lambda request: static("backoffice/admin.css")],
     "DASHBOARD_CALLBACK": "backoffice.dashboard.today",
+    "LOGIN": {"form": "tcmpay.accounts.forms.SignInForm"},
+    "ACCOUNT": {
+        "navigation": [
+            {"title": _("登录安全"), "link": reverse_lazy("staff-account")},
+            {"title": _("修改密码"), "link": reverse_lazy("staff-password")},
+        ],
+    },
     "SIDEBAR": {
         "show_search": True,
         "show_all_applications": False,

@@ -164,7 +164,7 @@ class Server:
         while not self._answers():
             if self._process.poll() is not None or time.monotonic() > deadline:
                 self.kill()
-                raise ServerFailed(f"{self.name} did not start:\n{self._log_tail()}")
+                raise ServerFailed(f"{self.name} did not start:\n{self.log_tail()}")
             time.sleep(0.05)
 
     def _answers(self) -> bool:
@@ -174,7 +174,7 @@ class Server:
         except OSError:
             return False
 
-    def _log_tail(self) -> str:
+    def log_tail(self) -> str:
         try:
             return "\n".join(self.log.read_text(errors="replace").splitlines()[-30:])
         except OSError:
@@ -212,6 +212,8 @@ class MariaDB(Server):
                 *self._user_options,
             ],
             cwd=self.directory,
+            # Its own: a server that starts removes what it finds in the common one.
+            env={**os.environ, "TMPDIR": str(self.directory)},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -235,6 +237,7 @@ class MariaDB(Server):
             find_program("mariadbd", "mysqld"),
             "--no-defaults",
             f"--datadir={self.datadir}",
+            f"--tmpdir={self.directory}",
             f"--socket={self.socket}",
             f"--pid-file={self.directory / 'pid'}",
             f"--init-file={self.directory / 'init.sql'}",
@@ -297,7 +300,8 @@ S = TypeVar("S", bound=Server)
 
 
 @contextlib.contextmanager
-def _running(server: S) -> Iterator[S]:
+def running(server: S) -> Iterator[S]:
+    """Make, start and in the end stop ``server``; its folder is removed."""
     try:
         server.initialise()
         server.start()
@@ -316,14 +320,14 @@ def mariadb(
     *, database: str = "tcm_telemedicine", options: Sequence[str] = ()
 ) -> Iterator[MariaDB]:
     """A private MariaDB; ``options`` are further arguments of mariadbd."""
-    with _running(MariaDB(_directory(), database=database, options=options)) as server:
+    with running(MariaDB(_directory(), database=database, options=options)) as server:
         yield server
 
 
 @contextlib.contextmanager
 def redis_server(*, options: Sequence[str] = ()) -> Iterator[Redis]:
     """A private Redis; ``options`` are further arguments of redis-server."""
-    with _running(Redis(_directory(), options=options)) as server:
+    with running(Redis(_directory(), options=options)) as server:
         yield server
 
 

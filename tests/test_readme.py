@@ -12,7 +12,10 @@ from tcmpay.environment import ADDRESSES_WITH_PASSWORDS
 
 ROOT = Path(settings.BASE_DIR)
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-SECRETS = {"SECRET_KEY", "CONFIG_ENCRYPTION_KEYS", "JWT_SECRET", "JWT_PUBLIC_KEY"}
+SECRETS = {
+    *("SECRET_KEY", "CONFIG_ENCRYPTION_KEYS", "JWT_SECRET", "JWT_PUBLIC_KEY"),
+    "METRICS_TOKEN",
+}
 # Read by our code, but not settings: Django's own, and make's.
 NOT_SETTINGS = {"DJANGO_SETTINGS_MODULE", "PORT"}
 
@@ -81,7 +84,7 @@ def test_every_option_of_a_listed_command_exists():
 
 def test_every_target_of_make_is_listed():
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    targets = set(re.findall(r"^([a-z]+):.*## ", makefile, re.MULTILINE))
+    targets = set(re.findall(r"^([a-z-]+):.*## ", makefile, re.MULTILINE))
     documented = {cell.removeprefix("make ") for cell in first_cells(section("Two commands"))}
     assert targets == {name for name in documented if name.islower()}
 

@@ -18,7 +18,7 @@ CATALOGUES = (
     ROOT / "locale/en/LC_MESSAGES/django.po",
     ROOT / "backoffice/locale/en/LC_MESSAGES/django.po",
 )
-MARKERS = {"_", "gettext", "gettext_lazy", "pgettext", "ngettext", "gettext_noop"}
+MARKERS = {"_", "gettext", "gettext_lazy", "_lazy", "pgettext", "ngettext", "gettext_noop"}
 TEMPLATE_TEXT = re.compile(r"{%\s*(?:trans|translate)\s+\"([^\"]+)\"")
 PLACEHOLDER = re.compile(r"%\(\w+\)[sd]|\{\w+\}")
 CHINESE = re.compile("[\u4e00-\u9fff]")

@@ -10,7 +10,9 @@ from uuid import UUID
 
 from django.conf import settings
 from django.contrib.admin import site
+from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.auth import get_user_model
+from django.core.exceptions import SuspiciousOperation
 from django.db.models import QuerySet
 from django.db.transaction import atomic
 from django.http import HttpRequest, QueryDict
@@ -94,7 +96,11 @@ def filtered_rows(person: Any, page: str, query: str, *, using: str = "default")
     request.GET = QueryDict(query)
     if not (model_admin.has_view_permission(request) and person.has_perm(EXPORT_PERMISSION)):
         raise ExportRefused(_("您没有导出这个列表的权限，请联系管理员。"))
-    rows: QuerySet[Any] = model_admin.get_changelist_instance(request).get_queryset(request)
+    try:
+        changes = model_admin.get_changelist_instance(request)
+        rows: QuerySet[Any] = changes.get_queryset(request)
+    except (IncorrectLookupParameters, SuspiciousOperation) as error:
+        raise ExportRefused(_("筛选条件有误，请回到列表重新筛选。")) from error
     return rows.using(using)
 
 

@@ -169,12 +169,13 @@ def test_nobody_takes_anothers_file(client, staff, orders, in_background):
 def test_one_needs_the_permission_and_the_list(client, staff, orders):
     StaffUser.objects.create_user(id=uuid.uuid4(), username="nobody", is_staff=True)
     client.force_login(StaffUser.objects.get(username="nobody"))
-    answer = export(client)
-    assert answer.status_code == 302
+    assert export(client).status_code == 403
     assert not ExportJob.objects.exists()
     staff("finance")
     assert export(client, page="accounts_staffuser").status_code == 302
     assert export(client, file_format="exe").status_code == 302
+    assert export(client, query="\n").status_code == 302
+    assert export(client, query="amount__nothing=1").status_code == 302
     assert not ExportJob.objects.exists()
 
 

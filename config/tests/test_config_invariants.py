@@ -27,7 +27,11 @@ def test_nothing_is_wrong_at_first():
 
 def test_overlapping_prices_are_found():
     row = PriceConfig.objects.create(
-        service_type="consultation", service_name="x", price=9, effective_date=date(2026, 1, 1)
+        service_type="consultation",
+        service_name="x",
+        price=9,
+        effective_date=date(2026, 1, 1),
+        expiry_date=date(2026, 12, 31),
     )
     assert codes() == [("C1", str(row.id))]
     PriceConfig.objects.filter(effective_date=date(2024, 1, 1)).update(

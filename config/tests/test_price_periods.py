@@ -3,9 +3,11 @@ from decimal import Decimal
 
 import pytest
 import time_machine
-from django.db import connection
+from django.db import IntegrityError, connection
+from django.db.transaction import atomic
 
 from config.models import PriceConfig
+from config.price_periods import stretches
 from config.selectors import price_in_force, price_today, prices_list
 from config.services import price_set
 from config.tests.conftest import ADMIN
@@ -187,7 +189,11 @@ def test_a_price_inserted_by_sql_is_charged_at_once_and_listed_within_a_minute(s
 
 def test_of_overlapping_rows_written_by_sql_the_later_beginning_is_charged():
     PriceConfig.objects.create(
-        service_type="consultation", service_name="x", price=9, effective_date=date(2026, 1, 1)
+        service_type="consultation",
+        service_name="x",
+        price=9,
+        effective_date=date(2026, 1, 1),
+        expiry_date=date(2026, 12, 31),
     )
     assert price_in_force("consultation", TODAY).amount == Decimal("9.00")
     assert price_today("consultation")["price"] == "9.00"
@@ -210,3 +216,44 @@ def test_a_broken_cache_breaks_neither_answers_nor_changes(
         set_price("22.00")
     assert price_today("consultation")["price"] == "22.00"
     assert len(prices_list()) == 4
+
+
+@pytest.mark.parametrize(
+    "rest", [{}, {"expiry_date": None}, {"effective_date": START}, {"is_active": True}]
+)
+def test_the_database_refuses_two_periods_that_begin_or_end_together(rest):
+    with pytest.raises(IntegrityError), atomic():
+        PriceConfig.objects.create(
+            **{
+                "service_type": "consultation",
+                "service_name": "x",
+                "price": 9,
+                "effective_date": date(2026, 1, 1),
+                **rest,
+            }
+        )
+
+
+def test_a_period_that_is_switched_off_stands_in_nobodys_way():
+    PriceConfig.objects.create(
+        service_type="consultation",
+        service_name="x",
+        price=9,
+        effective_date=date(2026, 1, 1),
+        is_active=False,
+    )
+    assert price_in_force("consultation", TODAY).amount == Decimal("20.00")
+
+
+def test_what_is_charged_from_day_to_day_has_no_gap_and_no_overlap():
+    set_price("28.00", effective_date=JAN, expiry_date=JAN + 9 * DAY)
+    rows = list(PriceConfig.objects.filter(service_type="consultation"))
+    told = [
+        (stretch.first_day, stretch.last_day, stretch.period and f"{stretch.period.price:.2f}")
+        for stretch in stretches(rows, TODAY, JUL)
+    ]
+    assert told == [
+        (TODAY, JAN - DAY, "20.00"),
+        (JAN, JAN + 9 * DAY, "28.00"),
+        (JAN + 10 * DAY, JUL, None),
+    ]

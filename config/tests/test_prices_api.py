@@ -185,3 +185,17 @@ def test_a_changed_price_is_seen_at_once(
     with django_capture_on_commit_callbacks(execute=True):
         admin_api("put", "admin/prices/consultation", {"price": "25"})
     assert anonymous_api("get", "prices/consultation")[1]["data"]["price"] == "25.00"
+
+
+@pytest.mark.parametrize(("is_guarded", "status"), [(False, 200), (True, 409)])
+def test_a_large_change_is_refused_only_where_the_deployment_asked_for_it(
+    admin_api, settings, is_guarded, status
+):
+    settings.IS_PRICE_API_GUARDED = is_guarded
+    answered, body = admin_api("put", "admin/prices/consultation", {"price": "200.00"})
+    assert answered == status
+    price = PriceConfig.objects.get(service_type="consultation").price
+    assert f"{price:.2f}" == ("20.00" if is_guarded else "200.00")
+    if is_guarded:
+        assert body["code"] == "PRICE_CHANGE_NEEDS_SECOND_PERSON"
+        assert admin_api("put", "admin/prices/consultation", {"price": "30.00"})[0] == 200

@@ -113,3 +113,28 @@ def test_no_more_calls_than_slots(clock):
     leave.set()
     thread.join()
     assert guard.run(lambda: "free") == "free"
+
+
+@pytest.mark.parametrize(("age_seconds", "is_patient"), [(0.9, True), (1.0, False)])
+def test_it_waits_for_a_slot_unless_the_calls_under_way_hang(clock, age_seconds, is_patient):
+    """Waiting takes a thread away from others: a gateway that hangs is not worth it."""
+    guard = Guard(calls_max=1, wait_seconds=10, breaker=Breaker(clock=clock), clock=clock)
+    entered, leave = threading.Event(), threading.Event()
+
+    def occupy():
+        entered.set()
+        leave.wait(0.5)  # and then the slot is free for whoever still waits
+
+    thread = threading.Thread(target=guard.run, args=(occupy,))
+    thread.start()
+    entered.wait(5)
+    clock.now += age_seconds
+    try:
+        if is_patient:
+            assert guard.run(lambda: "served") == "served"
+        else:
+            with pytest.raises(GatewayUnavailable):
+                guard.run(lambda: "served")
+    finally:
+        leave.set()
+        thread.join()

@@ -5,7 +5,10 @@ from email.utils import format_datetime
 
 import pytest
 
+from gateways.configuration import WechatConfig
 from gateways.doctor import examine, probe
+from gateways.key_texts import Kind, expiries, normalised
+from gateways.keys import KeyUnreadable
 from gateways.tests.kit import (
     MERCHANT_SERIAL,
     NOW,
@@ -15,6 +18,7 @@ from gateways.tests.kit import (
     alipay_values,
     bare,
     certificate_pem,
+    private_pem,
     public_pem,
     wechat_error,
     wechat_gateway,
@@ -177,3 +181,86 @@ def test_a_probe_compares_the_clocks(stand_in, seconds, levels):
     date = format_datetime(datetime.now(UTC) + timedelta(seconds=seconds), usegmt=True)
     stand_in.always(Reply(reply.status, reply.body, {"Date": date}))
     assert [finding.level for finding in probe(wechat_gateway(stand_in.url))] == levels
+
+
+# -- the merchant's and the gateway's certificates ----------------------------------------------
+
+MERCHANT_CERT = certificate_pem("merchant", MERCHANT_SERIAL)
+CERTIFICATE_FAULTS = [
+    ({"merchant_cert": "x"}, "error", "merchant_cert"),
+    ({"merchant_cert": certificate_pem("other", MERCHANT_SERIAL)}, "error", "private_key"),
+    ({"merchant_cert": certificate_pem("merchant", 77)}, "error", "cert_serial_no"),
+    (
+        {"merchant_cert": certificate_pem("merchant", MERCHANT_SERIAL, -1)},
+        "error",
+        "merchant_cert",
+    ),
+    (
+        {"merchant_cert": certificate_pem("merchant", MERCHANT_SERIAL, 10)},
+        "warning",
+        "merchant_cert",
+    ),
+    ({"platform_cert": MERCHANT_CERT, "cert_serial_no": "77"}, "error", "platform_cert"),
+    ({"cert_serial_no": f"{PLATFORM_SERIAL:X}"}, "error", "cert_serial_no"),
+]
+
+
+@pytest.mark.parametrize(("changes", "level", "key"), CERTIFICATE_FAULTS)
+def test_certificates_that_do_not_fit(changes, level, key):
+    assert found(examine("wechat", wechat_values(**changes), now=NOW), level) == {key}
+
+
+def test_the_merchants_certificate_gives_the_serial():
+    values = wechat_values(cert_serial_no="", merchant_cert=MERCHANT_CERT)
+    assert WechatConfig.from_values(values).cert_serial_no == f"{MERCHANT_SERIAL:X}"
+    assert found(examine("wechat", values, now=NOW), "error") == set()
+
+
+def test_ones_own_certificate_in_place_of_alipays():
+    changes = {
+        "app_cert": certificate_pem("app", 11),
+        "root_cert": certificate_pem("root", 12),
+        "alipay_cert": certificate_pem("app", 11),
+        "public_key": "",
+    }
+    findings = examine("alipay", alipay_values(**changes), now=NOW)
+    assert found(findings, "error") == {"alipay_cert"}
+
+
+@pytest.mark.parametrize(
+    ("method", "changes"),
+    [
+        *(("wechat", changes) for changes, _, _ in [*WECHAT_FAULTS, *CERTIFICATE_FAULTS]),
+        *(("alipay", changes) for changes, _, _ in ALIPAY_FAULTS),
+        ("wechat", {}),
+        ("alipay", {}),
+    ],
+)
+def test_every_error_and_warning_says_what_to_do(method, changes):
+    values = wechat_values(**changes) if method == "wechat" else alipay_values(**changes)
+    for given in (values, changes):
+        for finding in examine(method, given, now=NOW):
+            assert finding.level == "ok" or str(finding.fix), finding
+
+
+def test_a_certificate_file_that_never_ends_is_not_read():
+    values = wechat_values(cert_path="/dev/zero")
+    assert found(examine("wechat", values, now=NOW), "warning") == {"cert_path"}
+
+
+def test_the_days_of_every_certificate_are_counted():
+    values = wechat_values(
+        merchant_cert=certificate_pem("merchant", MERCHANT_SERIAL, 20),
+        platform_cert=certificate_pem("platform", PLATFORM_SERIAL, 10),
+        cert_path="/no/such/file",
+    )
+    counted = [(one.key, one.days_left) for one in expiries("wechat", values, now=NOW)]
+    assert counted == [("platform_cert", 10), ("merchant_cert", 20)]
+
+
+@pytest.mark.parametrize("secret", ["private_key", "public_key"])
+def test_a_private_key_beside_a_certificate_is_left_out(secret):
+    bundle = private_pem("merchant") + MERCHANT_CERT
+    assert normalised(Kind.CERTIFICATE, bundle) == MERCHANT_CERT
+    with pytest.raises(KeyUnreadable):
+        normalised(Kind(secret), MERCHANT_CERT)

@@ -85,7 +85,11 @@ def orders_expire() -> ExpiryReport:
     for order_id in (
         _due_orders(horizon).filter(_has_open_attempt()).values_list("id", flat=True)[:EXPIRE_BATCH]
     ):
-        report = _added(report, order_expire(order_id))
+        try:
+            report = _added(report, order_expire(order_id))
+        except Exception:
+            # One broken order must not hold up the others; it stays due.
+            logger.exception("order_expiry_failed", extra={"order": str(order_id)})
     return report
 
 

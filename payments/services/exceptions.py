@@ -1,10 +1,21 @@
-"""Opening and closing the cases that a person has to look at."""
+"""The cases that a person has to look at: opened, owned, acted upon, ended.
+
+Whoever acts on a case that nobody owns owns it from then on, in the same unit; on a case that
+somebody else owns nobody acts. So of two people at once one wins, and the other is told who.
+"""
 
 from uuid import UUID
 
-from payments.errors import ExceptionClosed, ExceptionNotFound
+from payments.errors import (
+    ActionNotOffered,
+    ExceptionClosed,
+    ExceptionNotFound,
+    ExceptionTaken,
+    SelfConfirmation,
+    WriteOffWaits,
+)
 from payments.models import PaymentException, PaymentTransaction
-from payments.states import ExceptionKind
+from payments.states import EXCEPTION_ACTIONS, ExceptionAction, ExceptionKind, ExceptionOutcome
 from tcmpay.audit.services import audit_record
 from tcmpay.common import clock
 from tcmpay.common.actor import Actor, gateway_actor
@@ -12,6 +23,12 @@ from tcmpay.common.db import money_unit
 from tcmpay.common.money import MONEY_MAX, ZERO, Money
 
 AUDIT_OBJECT = "payment_exception"
+ENDINGS = {
+    ExceptionOutcome.SETTLED: "exception_settled",
+    ExceptionOutcome.MATCHED: "exception_matched",
+    ExceptionOutcome.WRITTEN_OFF: "exception_written_off",
+    ExceptionOutcome.CLOSED: "exception_closed",
+}
 
 
 def exception_open(
@@ -24,6 +41,7 @@ def exception_open(
     external_transaction_id: str = "",
     amount: Money | None = None,
     reason: str = "",
+    actor: Actor | None = None,
 ) -> None:
     """Open a case for ``fact``, once however often it is told; inside the caller's unit."""
     is_shown = amount is not None and ZERO <= amount <= MONEY_MAX
@@ -46,7 +64,7 @@ def exception_open(
             object_type=AUDIT_OBJECT,
             object_id=case.id,
             action="exception_opened",
-            actor=gateway_actor(method),
+            actor=actor or gateway_actor(method),
             reason=reason,
             to_state="open",
             details={"kind": str(kind), "out_trade_no": out_trade_no},
@@ -63,32 +81,177 @@ def exception_settle(
         .first()
     )
     if case is not None:
-        _close(case, actor, resolution)
+        exception_end(case, actor, resolution, ExceptionOutcome.SETTLED)
+
+
+@money_unit
+def exception_claim(*, actor: Actor, exception_id: UUID) -> PaymentException:
+    """Make the case one's own. Raises ExceptionNotFound, ExceptionClosed, ExceptionTaken."""
+    case = _lock(exception_id)
+    _own(case, actor)
+    return case
+
+
+@money_unit
+def exception_assign(*, actor: Actor, exception_id: UUID, owner_id: UUID) -> PaymentException:
+    """Give the case to ``owner_id``, whoever owns it now. Whether ``actor`` may is the caller's
+    to check. Raises ExceptionNotFound, ExceptionClosed.
+    """
+    case = _lock(exception_id)
+    if case.owner_id != owner_id:
+        _set_owner(case, owner_id, actor, "exception_assigned", {"owner": str(owner_id)})
+    return case
+
+
+@money_unit
+def exception_release(*, actor: Actor, exception_id: UUID) -> PaymentException:
+    """Give one's own case back to everybody. Raises ExceptionNotFound, ExceptionClosed,
+    ExceptionTaken.
+    """
+    case = _lock(exception_id)
+    if case.owner_id is None:
+        return case
+    if case.owner_id != actor.id:
+        raise ExceptionTaken(owner=case.owner_id)
+    _set_owner(case, None, actor, "exception_released", {})
+    return case
+
+
+@money_unit
+def exception_begin(
+    *, actor: Actor, exception_id: UUID, action: ExceptionAction, reason: str
+) -> PaymentException:
+    """Note that ``actor`` now does ``action``, before anything outside is asked or moved.
+
+    Raises ExceptionNotFound, ExceptionClosed, ExceptionTaken, WriteOffWaits, ActionNotOffered.
+    """
+    case = _lock(exception_id)
+    _ensure_offered(case, action)
+    _own(case, actor)
+    _audit(case, actor, "exception_action", reason, chosen=str(action))
+    return case
 
 
 @money_unit
 def exception_close(*, actor: Actor, exception_id: UUID, resolution: str) -> PaymentException:
-    """Close a case with what was done about it. Raises ExceptionNotFound, ExceptionClosed."""
+    """Close a case with what was done about it.
+
+    Raises ExceptionNotFound, ExceptionClosed, ExceptionTaken, WriteOffWaits.
+    """
+    case = _lock(exception_id)
+    _ensure_offered(case, ExceptionAction.CLOSE)
+    _own(case, actor)
+    exception_end(case, actor, resolution, ExceptionOutcome.CLOSED)
+    return case
+
+
+@money_unit
+def exception_write_off_ask(*, actor: Actor, exception_id: UUID, reason: str) -> PaymentException:
+    """Ask that the case be written off; a second person confirms.
+
+    Raises ExceptionNotFound, ExceptionClosed, ExceptionTaken, WriteOffWaits, ActionNotOffered.
+    """
+    case = _lock(exception_id)
+    _ensure_offered(case, ExceptionAction.WRITE_OFF)
+    _own(case, actor)
+    case.write_off_by, case.write_off_at = actor.id, clock.now()
+    case.write_off_reason = reason[:500]
+    case.save(update_fields=["write_off_by", "write_off_at", "write_off_reason"])
+    _audit(case, actor, "exception_write_off_asked", reason)
+    return case
+
+
+@money_unit
+def exception_write_off_decide(
+    *, actor: Actor, exception_id: UUID, is_confirmed: bool, notes: str
+) -> PaymentException:
+    """The second person's word: the case is written off, or goes on.
+
+    Whoever asked may take the request back, but never confirm it.
+    Raises ExceptionNotFound, ExceptionClosed, ActionNotOffered, SelfConfirmation.
+    """
+    case = _lock(exception_id)
+    if case.write_off_by is None:
+        raise ActionNotOffered()
+    if not is_confirmed:
+        case.write_off_by, case.write_off_at, case.write_off_reason = None, None, ""
+        case.save(update_fields=["write_off_by", "write_off_at", "write_off_reason"])
+        _audit(case, actor, "exception_write_off_declined", notes)
+        return case
+    if actor.id is None or case.write_off_by == actor.id:
+        raise SelfConfirmation()
+    resolution = "；".join(part for part in (case.write_off_reason, notes) if part)
+    exception_end(case, actor, resolution, ExceptionOutcome.WRITTEN_OFF)
+    return case
+
+
+# --- inside a unit ------------------------------------------------------------------------------
+
+
+def _lock(exception_id: UUID) -> PaymentException:
     case = PaymentException.objects.select_for_update().filter(id=exception_id).first()
     if case is None:
         raise ExceptionNotFound()
     if case.closed_at is not None:
         raise ExceptionClosed(closed_by=case.closed_by)
-    _close(case, actor, resolution)
     return case
 
 
-def _close(case: PaymentException, actor: Actor, resolution: str) -> None:
+def _ensure_offered(case: PaymentException, action: ExceptionAction) -> None:
+    if case.write_off_by is not None:
+        raise WriteOffWaits()
+    if action not in EXCEPTION_ACTIONS.get(case.kind, (ExceptionAction.CLOSE,)):
+        raise ActionNotOffered(action=action)
+
+
+def _own(case: PaymentException, actor: Actor) -> None:
+    if case.owner_id is not None and case.owner_id != actor.id:
+        raise ExceptionTaken(owner=case.owner_id)
+    if case.owner_id is None:
+        _set_owner(case, actor.id, actor, "exception_claimed", {})
+
+
+def _set_owner(
+    case: PaymentException,
+    owner_id: UUID | None,
+    actor: Actor,
+    action: str,
+    details: dict[str, str],
+) -> None:
+    case.owner_id = owner_id
+    case.claimed_at = clock.now() if owner_id is not None else None
+    case.save(update_fields=["owner_id", "claimed_at"])
+    _audit(case, actor, action, "", **details)
+
+
+def exception_end(
+    case: PaymentException, actor: Actor, resolution: str, outcome: ExceptionOutcome
+) -> None:
+    """End the locked, open case; inside the caller's unit."""
     case.closed_at, case.closed_by, case.resolution = clock.now(), actor.id, resolution[:500]
-    case.save(update_fields=["closed_at", "closed_by", "resolution"])
+    case.outcome = outcome
+    case.save(update_fields=["closed_at", "closed_by", "resolution", "outcome"])
     audit_record(
         object_type=AUDIT_OBJECT,
         object_id=case.id,
-        action="exception_closed",
+        action=ENDINGS[outcome],
         actor=actor,
         reason=resolution,
         from_state="open",
         to_state="closed",
+    )
+
+
+def _audit(case: PaymentException, actor: Actor, action: str, reason: str, **details: str) -> None:
+    audit_record(
+        object_type=AUDIT_OBJECT,
+        object_id=case.id,
+        action=action,
+        actor=actor,
+        reason=reason,
+        from_state="open",
+        to_state="open",
+        details=details,
     )
 
 

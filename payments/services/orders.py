@@ -1,7 +1,7 @@
 """Orders: creation, cancellation, and the one function that changes an order's state."""
 
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -26,7 +26,7 @@ from tcmpay.common.actor import Actor, Role
 from tcmpay.common.db import money_unit
 from tcmpay.common.errors import Forbidden
 from tcmpay.common.ids import new_number
-from tcmpay.common.money import Money
+from tcmpay.common.money import Money, format_money
 from tcmpay.common.transitions import ensure_allowed, ensure_one
 
 AUDIT_OBJECT = "order"
@@ -88,14 +88,21 @@ def _insert(order: PaymentOrder, actor: Actor) -> PaymentOrder:
         action="order_created",
         actor=actor,
         to_state=order.status,
-        details={
-            "order_no": order.order_no,
-            "amount": str(order.amount),
-            "service_type": order.service_type,
-            "price": str(order.price_id or ""),
-        },
+        details=birth_certificate(order),
     )
     return order
+
+
+def birth_certificate(order: PaymentOrder) -> dict[str, str]:
+    """What never changes of an order (invariant O3), as its trail keeps it under its hash."""
+    return {
+        "order_no": order.order_no,
+        "user_id": str(order.user_id),
+        "amount": format_money(order.amount),
+        "expire_time": order.expire_time.astimezone(UTC).isoformat(),
+        "service_type": order.service_type,
+        "price": str(order.price_id or ""),
+    }
 
 
 def _charge(actor: Actor, command: OrderCommand) -> Charge:

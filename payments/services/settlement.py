@@ -141,12 +141,12 @@ def _settle_paid(
     order: PaymentOrder, attempt: PaymentTransaction, report: TradeReport, is_mock: bool
 ) -> Settlement:
     external_id = _external_id(attempt, report, is_mock)
+    if problem := _amount_problem(attempt, report):
+        return _hold(ExceptionKind.WRONG_AMOUNT, attempt, report, problem)
     if attempt.status == TransactionStatus.SUCCESS:
         if attempt.external_transaction_id != external_id and not is_mock:
             return _hold(ExceptionKind.MISMATCH, attempt, report, _("网关交易号与已入账的不一致"))
         return Settlement(Verdict.REPEAT, attempt)
-    if problem := _amount_problem(attempt, report):
-        return _hold(ExceptionKind.WRONG_AMOUNT, attempt, report, problem)
     if _is_taken(attempt, external_id):
         return _hold(ExceptionKind.MISMATCH, attempt, report, _("网关交易号已属于另一笔流水"))
     disposition = _disposition(order)

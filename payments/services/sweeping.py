@@ -49,6 +49,9 @@ def _sweep_one(attempt: PaymentTransaction) -> bool:
         # Our own trouble or the gateway's never ends an attempt: it is asked about again.
         level = logging.ERROR if isinstance(error, GatewayRejected) else logging.WARNING
         logger.log(level, "attempt_check_failed", extra={"error": str(error)})
+    except Exception:
+        # One broken attempt must not hold up the others; it is asked about again.
+        logger.exception("attempt_sweep_failed", extra={"attempt": str(attempt.id)})
     return True
 
 

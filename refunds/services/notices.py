@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from gateways.errors import GatewayError
 from gateways.interface import RefundReport, RefundRequest, RefundState
 from payments.channels import refund_channel_of
-from payments.models import PaymentCallback, PaymentException, PaymentTransaction
+from payments.models import PaymentCallback, PaymentTransaction
 from payments.services.attempts import attempt_check
 from payments.services.callbacks import refund_notice_taken, refund_notices_waiting
 from payments.services.exceptions import exception_open
@@ -26,6 +26,7 @@ from payments.services.refund_money import (
 )
 from payments.states import ExceptionKind, TransactionStatus, TransactionType
 from refunds.models import Refund
+from refunds.selectors import refunded_total
 from refunds.services.requests import refund_insert
 from refunds.services.states import refund_transition
 from refunds.services.submission import refund_finish, refund_report_apply
@@ -44,32 +45,42 @@ _OUR_NUMBER = re.compile(r"(?P<refund_no>RFD[0-9A-Z]{24})(?:R(?P<generation>[0-9
 def notices_take() -> int:
     """Apply every waiting refund notice, oldest first; returns how many were taken."""
     taken = 0
+    waiting: set[tuple[str, str]] = set()
     for callback in refund_notices_waiting()[:BATCH]:
+        told = (callback.payment_method, (callback.refund_notice or {}).get("out_refund_no", ""))
         try:
-            _take(callback)
+            # Told again while the first one waits for room: one of them is enough.
+            is_taken = told in waiting or _take(callback)
         except GatewayError as error:
             # Stays waiting: the next sweep asks again.
             logger.warning("refund_notice_waits", extra={"error": str(error)})
-            continue
-        refund_notice_taken(callback.id)
-        taken += 1
+        except Exception:
+            # One broken notice must not hold up the others; its row stays waiting.
+            logger.exception("refund_notice_failed", extra={"callback": str(callback.id)})
+        else:
+            if is_taken:
+                refund_notice_taken(callback.id)
+                taken += 1
+            else:
+                waiting.add(told)
     return taken
 
 
-def _take(callback: PaymentCallback) -> None:
+def _take(callback: PaymentCallback) -> bool:
+    """Apply one notice; False when it has to wait for room in its payment."""
     report = _report(callback.refund_notice or {})
     refund = _our_refund(report.out_refund_no)
     if refund is not None:
         refund_report_apply(refund_id=refund.id, report=report)
-        return
+        return True
     payment = PaymentTransaction.objects.filter(
         payment_method=callback.payment_method,
         out_trade_no=report.out_trade_no,
         transaction_type=TransactionType.PAYMENT,
     ).first()
     if payment is None or report.state is not RefundState.SUCCESS:
-        return
-    _outside_refund(payment, report)
+        return True
+    return _outside_refund(payment, report)
 
 
 def _report(notice: Mapping[str, Any]) -> RefundReport:
@@ -100,14 +111,17 @@ def _our_refund(out_refund_no: str) -> Refund | None:
     return refund
 
 
-def _outside_refund(payment: PaymentTransaction, report: RefundReport) -> None:
-    """Record a refund that staff made in the merchant console, so that we can't give it again."""
+def _outside_refund(payment: PaymentTransaction, report: RefundReport) -> bool:
+    """Record a refund that staff made in the merchant console, so that we can't give it again.
+
+    False when it has to wait for room in the payment.
+    """
     if payment.status != TransactionStatus.SUCCESS:
         attempt_check(payment.id)  # the refund's notice overtook the payment's
     amount = report.amount or _asked_amount(payment, report)
     if amount is None:
-        return
-    _record_outside(payment.id, payment.order_id, report, amount)
+        return True
+    return _record_outside(payment.id, payment.order_id, report, amount)
 
 
 def _asked_amount(payment: PaymentTransaction, report: RefundReport) -> Money | None:
@@ -128,19 +142,16 @@ def _asked_amount(payment: PaymentTransaction, report: RefundReport) -> Money | 
 @money_unit
 def _record_outside(
     transaction_id: UUID, order_id: UUID, report: RefundReport, amount: Money
-) -> None:
+) -> bool:
     order = order_lock(order_id)
     payment = payment_lock(transaction_id)
     actor = gateway_actor(payment.payment_method)
-    fact = f"{payment.out_trade_no}:{report.out_refund_no}"
-    if PaymentException.objects.filter(
-        kind=ExceptionKind.OUTSIDE_REFUND, transaction=payment, fact_key__endswith=fact
-    ).exists():
-        return
+    if _is_recorded(payment, report):
+        return True
     exception_open(
         ExceptionKind.OUTSIDE_REFUND,
         method=payment.payment_method,
-        fact=fact,
+        fact=f"{payment.out_trade_no}:{report.out_refund_no}",
         attempt=payment,
         out_trade_no=payment.out_trade_no or "",
         external_transaction_id=payment.trade_no or "",
@@ -150,8 +161,10 @@ def _record_outside(
     try:
         refund_reserve(payment, amount)
     except RefundExceedsPayment:
-        # More went back than we know to be left: the open case is all that can be said.
-        return
+        # A request of ours holds what went back already: the gateway will refuse that one, or
+        # staff decide about it, and then there is room. What went back beyond the payment itself
+        # never finds any: the open case is all that can be said.
+        return refunded_total(payment.id) + amount > payment.amount
     refund = refund_insert(
         order=order,
         payment=payment,
@@ -174,4 +187,14 @@ def _record_outside(
         actor=actor,
         external_id=report.refund_id,
         response=dict(report.raw),
+    )
+    return True
+
+
+def _is_recorded(payment: PaymentTransaction, report: RefundReport) -> bool:
+    """Whether this console refund is among the locked payment's refunds already."""
+    known = Refund.objects.filter(transaction=payment, cause=RefundCause.OUTSIDE)
+    return any(
+        (refund.refund_response or {}).get("out_refund_no") == report.out_refund_no
+        for refund in known
     )

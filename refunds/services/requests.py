@@ -4,6 +4,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import IntegrityError
+from django.utils.translation import gettext as _
 
 from payments.models import PaymentOrder, PaymentTransaction
 from payments.selectors import applied_payment
@@ -20,6 +21,7 @@ from refunds.errors import (
     OrderNotRefundable,
     RefundAlreadyReviewed,
     RefundExceedsPaid,
+    RefundNotReplaceable,
     RefundNotWithdrawable,
     SelfReview,
     TooManyRefunds,
@@ -35,7 +37,7 @@ from tcmpay.common.actor import Actor, Role
 from tcmpay.common.db import money_unit
 from tcmpay.common.errors import Forbidden
 from tcmpay.common.ids import new_number
-from tcmpay.common.money import Money
+from tcmpay.common.money import ZERO, Money, format_money
 
 NUMBER_ATTEMPTS_MAX = 3
 REVIEWERS = frozenset({Role.ADMIN, Role.STAFF})
@@ -140,7 +142,12 @@ def refund_insert(
         actor=actor,
         reason=reason,
         to_state=refund.status,
-        details={"amount": str(amount), "order": order.order_no, "cause": str(cause)},
+        details={
+            "refund_no": refund.refund_no,
+            "amount": format_money(amount),
+            "order": order.order_no,
+            "cause": str(cause),
+        },
     )
     return refund
 
@@ -188,18 +195,63 @@ def refund_review(*, actor: Actor, refund_id: UUID, is_approved: bool, notes: st
 
 @money_unit
 def _decide(actor: Actor, refund_id: UUID, is_approved: bool, notes: str) -> Refund:
+    return refund_decide(actor=actor, refund_id=refund_id, is_approved=is_approved, notes=notes)
+
+
+def refund_decide(*, actor: Actor, refund_id: UUID, is_approved: bool, notes: str) -> Refund:
+    """``refund_review`` inside the caller's unit: whoever calls rings the worker afterwards."""
     if actor.role not in REVIEWERS:
         raise Forbidden()
     order, payment, refund = refund_lock(refund_id)
-    if refund.status != RefundStatus.PENDING:
-        raise RefundAlreadyReviewed(status=refund.status)
-    if actor.id in {refund.requested_by, refund.user_id}:
-        raise SelfReview()
+    _ensure_may_decide(actor, refund)
     if not is_approved:
         _reject(actor, payment, refund, notes)
     elif _is_final_approval(actor, refund, notes):
         _approve(actor, order, payment, refund, notes)
     return refund
+
+
+def _ensure_may_decide(actor: Actor, refund: Refund) -> None:
+    if refund.status != RefundStatus.PENDING:
+        raise RefundAlreadyReviewed(status=refund.status)
+    if actor.id in {refund.requested_by, refund.user_id}:
+        raise SelfReview()
+
+
+@money_unit
+def refund_replace(*, actor: Actor, refund_id: UUID, amount: Money, notes: str) -> Refund:
+    """Reject a pending request and ask for ``amount`` (yuan, less than it) instead, in one unit.
+
+    An approval is always of the amount asked for. Where another amount is right, the reviewer
+    becomes the one who asks, so somebody else decides about it. Returns the new request.
+
+    Raises RefundNotFound, SelfReview, RefundAlreadyReviewed, RefundNotReplaceable.
+    """
+    if actor.role not in REVIEWERS:
+        raise Forbidden()
+    order, payment, refund = refund_lock(refund_id)
+    _ensure_may_decide(actor, refund)
+    if not ZERO < amount < refund.refund_amount:
+        raise RefundNotReplaceable()
+    _reject(actor, payment, refund, notes)
+    refund_reserve(payment, amount)
+    return refund_insert(
+        order=order,
+        payment=payment,
+        amount=amount,
+        reason=_replacing_reason(refund, notes),
+        cause=RefundCause(refund.cause),
+        actor=actor,
+    )
+
+
+def _replacing_reason(refund: Refund, notes: str) -> str:
+    text = _("%(notes)s（代替 %(number)s，原申请：%(reason)s）") % {
+        "notes": notes,
+        "number": refund.refund_no,
+        "reason": refund.refund_reason,
+    }
+    return text[:500]
 
 
 def _reject(actor: Actor, payment: PaymentTransaction, refund: Refund, notes: str) -> None:

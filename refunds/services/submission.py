@@ -29,8 +29,9 @@ from refunds.errors import RefundExceedsPaid, RefundNotRetryable
 from refunds.limits import LIMITS
 from refunds.models import Refund
 from refunds.selectors import refunded_total
-from refunds.services.states import refund_lock, refund_transition
+from refunds.services.states import AUDIT_OBJECT, refund_lock, refund_transition
 from refunds.states import RefundStatus
+from tcmpay.audit.services import audit_record
 from tcmpay.common import clock
 from tcmpay.common.actor import SYSTEM, Actor, gateway_actor
 from tcmpay.common.bell import ring
@@ -43,6 +44,7 @@ SWEEP_BATCH = 100
 # Seconds until we ask again, by how often we did: WeChat asks for once a minute at first.
 BACKOFF_SECONDS = (15, 60, 60, 60, 120, 300, 600, 1200, 1800)
 ABNORMAL = "ABNORMAL"
+CLOSED = "CLOSED"
 
 
 def balance_refund_complete(
@@ -163,7 +165,7 @@ def refund_report_apply(*, refund_id: UUID, report: RefundReport) -> None:
     if report.state is RefundState.SUCCESS:
         _succeed(refund, payment, report, actor)
     elif report.state is RefundState.CLOSED and refund.status == RefundStatus.PROCESSING:
-        _fail(refund, payment, actor, code="CLOSED", message=_("网关已关闭该退款，可重试"))
+        _fail(refund, payment, actor, code=CLOSED, message=_("网关已关闭该退款，可重试"))
         Refund.objects.filter(id=refund.id).update(number_generation=refund.number_generation + 1)
     elif report.state is RefundState.ABNORMAL:
         message = _("退款异常：请在商户平台处理，处理后系统会自动更新")
@@ -179,9 +181,8 @@ def _succeed(
     if report.amount is not None and report.amount != refund.refund_amount:
         _note(refund, "AMOUNT", _("网关报告的退款金额与申请不一致，请人工核对"), report)
         return
-    if refund.status == RefundStatus.FAILED:
-        # A failed refund freed its amount; proof that it happened takes it again.
-        refund_reserve(payment, refund.refund_amount)
+    if refund.status == RefundStatus.FAILED and not _takes_amount_again(refund, payment, report):
+        return
     refund_finish(
         refund,
         payment,
@@ -189,6 +190,22 @@ def _succeed(
         external_id=report.refund_id,
         response=dict(report.raw),
     )
+
+
+def _takes_amount_again(refund: Refund, payment: PaymentTransaction, report: RefundReport) -> bool:
+    """A failed refund freed its amount; proof that it happened takes it again.
+
+    False when another refund holds it by now: then more went back, or is about to, than was
+    paid. Staff reject the other one and retry this one, which sends the same number.
+    """
+    try:
+        refund_reserve(payment, refund.refund_amount)
+    except RefundExceedsPayment:
+        message = _("网关已退款，但可退金额已被其他退款占用：请拒绝其他退款后重试本退款")
+        _note(refund, ABNORMAL, message, report)
+        _open_case(ExceptionKind.REFUND_ABNORMAL, refund, payment, message)
+        return False
+    return True
 
 
 def refund_finish(
@@ -247,6 +264,7 @@ def _settle_cases(refund: Refund, payment: PaymentTransaction, actor: Actor) -> 
     facts = {
         ExceptionKind.REFUND_ABNORMAL: refund.id,
         ExceptionKind.REFUND_REFUSED: refund.id,
+        ExceptionKind.STUCK_REFUND: refund.id,
         ExceptionKind.LATE_PAYMENT: payment.id,
         ExceptionKind.SECOND_PAYMENT: payment.id,
     }
@@ -295,6 +313,7 @@ def _fail(
         actor=actor,
         action="refund_failed",
         reason=message,
+        details={"code": code},
         next_check_at=None,
         error_code=code[:64],
         error_message=message[:500],
@@ -350,6 +369,38 @@ def _back_to_processing(actor: Actor, refund_id: UUID, reason: str) -> Refund:
         submissions=0,
         error_code="",
         error_message="",
+    )
+    return refund
+
+
+def refund_ask_again(*, actor: Actor, refund_id: UUID, reason: str) -> Refund:
+    """Ask about a processing refund now, under its number; an abnormal one is sent again.
+
+    The gateways take a refund that they know already for a question about it, so nothing goes
+    out twice. Raises RefundNotFound, RefundNotRetryable.
+    """
+    refund = _due_now(actor, refund_id, reason)
+    refund_send_to_gateway(refund_id)
+    return refund
+
+
+@money_unit
+def _due_now(actor: Actor, refund_id: UUID, reason: str) -> Refund:
+    _order, _payment, refund = refund_lock(refund_id)
+    if refund.status != RefundStatus.PROCESSING:
+        raise RefundNotRetryable(status=refund.status)
+    refund.next_check_at = clock.now()
+    if refund.error_code == ABNORMAL:
+        refund.submissions = 0
+    refund.save(update_fields=["next_check_at", "submissions"])
+    audit_record(
+        object_type=AUDIT_OBJECT,
+        object_id=refund.id,
+        action="refund_asked_again",
+        actor=actor,
+        reason=reason,
+        from_state=refund.status,
+        to_state=refund.status,
     )
     return refund
 

@@ -1,23 +1,29 @@
-"""Money that came late or twice goes back by itself (LATE_PAYMENT_POLICY=refund)."""
+"""Money that came late or twice: it goes back by itself (LATE_PAYMENT_POLICY=refund), or by staff.
+
+Under ``hold`` it stays until a person gives it back with ``surplus_return``.
+"""
 
 import logging
+from collections.abc import Mapping
+from typing import Any
 from uuid import UUID
 
 from django.conf import settings
 from django.utils.translation import gettext as _
 
-from payments.models import PaymentTransaction
+from payments.models import PaymentOrder, PaymentTransaction
 from payments.selectors import surplus_payments
 from payments.services.orders import order_lock
 from payments.services.refund_money import payment_lock, refund_reserve
-from payments.states import Disposition
+from payments.states import SURPLUS_DISPOSITIONS, Disposition, TransactionStatus
+from refunds.errors import NoSurplus, PaymentNotFound, SelfReview, SurplusRefundExists
 from refunds.models import Refund
 from refunds.services.requests import refund_insert
 from refunds.services.states import refund_transition
 from refunds.services.submission import refund_send_to_gateway
 from refunds.states import SURPLUS_CAUSES, RefundCause, RefundStatus
 from tcmpay.common import clock
-from tcmpay.common.actor import SYSTEM
+from tcmpay.common.actor import SYSTEM, Actor
 from tcmpay.common.db import money_unit
 
 logger = logging.getLogger(__name__)
@@ -34,8 +40,14 @@ def surplus_sweep() -> int:
     if settings.LATE_PAYMENT_POLICY != "refund":
         return 0
     begun = 0
-    for payment in surplus_payments()[:SWEEP_BATCH]:
-        refund = surplus_refund_begin(payment.id, payment.order_id)
+    untried = surplus_payments().exclude(refunds__cause__in=SURPLUS_CAUSES)
+    for payment in untried[:SWEEP_BATCH]:
+        try:
+            refund = surplus_refund_begin(payment.id, payment.order_id)
+        except Exception:
+            # One broken payment must not hold up the others; its row stays due.
+            logger.exception("surplus_refund_failed", extra={"payment": str(payment.id)})
+            continue
         if refund is not None:
             refund_send_to_gateway(refund.id)
             begun += 1
@@ -50,9 +62,66 @@ def surplus_refund_begin(transaction_id: UUID, order_id: UUID) -> Refund | None:
     """
     order = order_lock(order_id)
     payment = payment_lock(transaction_id)
-    left = payment.amount - payment.refund_reserved
-    if left <= 0 or _was_tried(payment):
+    if payment.refund_reserved >= payment.amount or _was_tried(payment):
         return None
+    return _begin(
+        order, payment, actor=SYSTEM, reason=_("自动退回：订单未因这笔款项而成交"), reviewed={}
+    )
+
+
+def surplus_return(*, actor: Actor, transaction_id: UUID, reason: str) -> Refund:
+    """Staff give back all that is left of money that came late or twice; returns the refund.
+
+    It is processing when this returns: one person's word with a ``reason`` is enough, since the
+    money was never ours. Whether ``actor`` may do so is the caller's to check. A refund of it
+    that failed is not begun anew but retried (``refund_retry``): the gateway must see its number.
+
+    Raises:
+        PaymentNotFound: no such payment.
+        NoSurplus: it is no surplus, or all of it went back or is on its way.
+        SurplusRefundExists: an earlier refund of it failed; retry that one.
+        SelfReview: the money would go to ``actor``.
+    """
+    refund = _return(actor, transaction_id, reason)
+    refund_send_to_gateway(refund.id)
+    return refund
+
+
+@money_unit
+def _return(actor: Actor, transaction_id: UUID, reason: str) -> Refund:
+    order_id = (
+        PaymentTransaction.objects.filter(id=transaction_id)
+        .values_list("order_id", flat=True)
+        .first()
+    )
+    if order_id is None:
+        raise PaymentNotFound()
+    order = order_lock(order_id)
+    payment = payment_lock(transaction_id)
+    if payment.status != TransactionStatus.SUCCESS:
+        raise NoSurplus()
+    if payment.disposition not in SURPLUS_DISPOSITIONS:
+        raise NoSurplus()
+    if payment.refund_reserved >= payment.amount:
+        raise NoSurplus()
+    if _was_tried(payment):
+        raise SurplusRefundExists()
+    if actor.owns(order.user_id):
+        raise SelfReview()
+    reviewed = {"reviewed_by": actor.id, "reviewed_at": clock.now(), "review_notes": reason[:500]}
+    return _begin(order, payment, actor=actor, reason=reason, reviewed=reviewed)
+
+
+def _begin(
+    order: PaymentOrder,
+    payment: PaymentTransaction,
+    *,
+    actor: Actor,
+    reason: str,
+    reviewed: Mapping[str, Any],
+) -> Refund:
+    """A processing refund of what is left of the locked payment."""
+    left = payment.amount - payment.refund_reserved
     refund_reserve(payment, left)
     cause = CAUSES[Disposition(payment.disposition)]
     refund = refund_insert(
@@ -61,16 +130,17 @@ def surplus_refund_begin(transaction_id: UUID, order_id: UUID) -> Refund | None:
         amount=left,
         reason=str(RefundCause(cause).label),
         cause=cause,
-        actor=SYSTEM,
+        actor=actor,
     )
     refund_transition(
         refund,
         RefundStatus.PROCESSING,
-        actor=SYSTEM,
+        actor=actor,
         action="refund_approved",
-        reason=_("自动退回：订单未因这笔款项而成交"),
+        reason=reason,
         approvals_needed=0,
         next_check_at=clock.now(),
+        **reviewed,
     )
     return refund
 

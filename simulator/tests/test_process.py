@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from simulator import keys
 from simulator.tests.clients import Config, WechatClient, send
 from simulator.tests.conftest import free_port, running
 
@@ -138,3 +139,18 @@ def test_it_imports_the_standard_library_cryptography_and_itself_only():
 def test_modules_stay_short():
     for file in ROOM.rglob("*.py"):
         assert len(file.read_text().splitlines()) < 600, file
+
+
+def test_config_json_is_never_seen_incomplete(tmp_path, monkeypatch):
+    """Whoever waits for it reads it at once."""
+    written = []
+    write_file = keys.write_file
+
+    def seen(path, content):
+        written.append(path.name)
+        write_file(path, content)
+
+    monkeypatch.setattr(keys, "write_file", seen)
+    keys.open_keys(tmp_path, base_url="http://127.0.0.1:1", sign_mode="pubkey")
+    assert written.count("config.json") == 1
+    assert written[-1] == "config.json"

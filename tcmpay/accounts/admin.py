@@ -8,26 +8,33 @@ from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group
 from django.core.exceptions import PermissionDenied
-from django.db.models import QuerySet
+from django.db.models import F, QuerySet
 from django.db.transaction import atomic
 from django.forms import ModelForm
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html_join
 from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
 from unfold.decorators import display
-from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
+from tcmpay.accounts.admin_sign_ins import SignInAdmin
+from tcmpay.accounts.admin_steps import offered_steps, step_view
+from tcmpay.accounts.forms import StaffChangeForm, StaffCreationForm, StaffPasswordForm
 from tcmpay.accounts.models import StaffUser
-from tcmpay.accounts.roles import ROLE_NAMES, ROLE_TEXTS, role_names
+from tcmpay.accounts.roles import ROLE_NAMES, ROLE_TEXTS, permissions_within, role_names
+from tcmpay.accounts.services.second_factor import AUDIT_OBJECT
 from tcmpay.audit.admin import audited, history_panel
 from tcmpay.audit.services import audit_record
 from tcmpay.common.admin import ReadOnlyAdmin
 from tcmpay.common.display import EMPTY, time_text
 
-AUDIT_OBJECT = "staff_user"
+__all__ = ["RoleAdmin", "SignInAdmin", "StaffUserAdmin"]
+
 # What of an account the audit trail keeps; the password's hash is never among it.
 KEPT = ("username", "last_name", "first_name", "email", "is_active", "is_staff", "is_superuser")
+# A change of one of these ends the account's sessions.
+RIGHTS = frozenset({"is_active", "is_staff", "is_superuser", "roles"})
 
 audited(
     AUDIT_OBJECT,
@@ -37,6 +44,14 @@ audited(
         "staff_created": _("新建员工"),
         "staff_changed": _("修改员工"),
         "staff_password_set": _("重设密码"),
+        "staff_own_password_set": _("修改自己的密码"),
+        "staff_sessions_ended": _("强制退出"),
+        "staff_second_factor_bound": _("绑定身份验证器"),
+        "staff_second_factor_reset": _("重置身份验证器"),
+        "staff_recovery_codes_renewed": _("重新生成恢复码"),
+        "staff_recovery_code_used": _("使用恢复码"),
+        "staff_locked_out": _("登录失败过多，已锁定"),
+        "staff_unlocked": _("解除锁定"),
     },
 )
 
@@ -55,13 +70,15 @@ def account_state(person: StaffUser) -> dict[str, Any]:
 class StaffUserAdmin(DjangoUserAdmin, ModelAdmin):
     """People who sign in here. Accounts are switched off, never deleted: history names them."""
 
-    form = UserChangeForm
-    add_form = UserCreationForm
-    change_password_form = AdminPasswordChangeForm
+    form = StaffChangeForm
+    add_form = StaffCreationForm
+    change_password_form = StaffPasswordForm
+    change_user_password_template = "accounts/set_password.html"
+    change_form_template = "admin/stepped_change_form.html"
     actions = None
     show_facets = admin.ShowFacets.NEVER
     change_form_outer_after_template = "admin/panels.html"
-    list_display = ("username", "name", "roles", "is_active", "is_superuser", "signed_in")
+    list_display = ("username", "name", "roles", "is_active", "second_factor", "signed_in")
     list_filter = ("is_active", "groups")
     list_filter_submit = True
     list_fullwidth = True
@@ -71,12 +88,13 @@ class StaffUserAdmin(DjangoUserAdmin, ModelAdmin):
     filter_horizontal = ()
     empty_value_display = EMPTY
     fieldsets = (
-        (None, {"fields": ("username", "password")}),
+        (None, {"fields": ("username",)}),
         (_("资料"), {"fields": (("last_name", "first_name"), "email")}),
         (_("权限"), {"fields": ("is_active", "is_staff", "is_superuser", "groups")}),
-        (_("登录"), {"fields": (("signed_in", "joined"), "id_shown")}),
+        (_("登录"), {"fields": (("signed_in", "joined"), "second_factor", "id_shown")}),
+        (_("修改原因"), {"fields": ("reason",)}),
     )
-    readonly_fields = ("signed_in", "joined", "id_shown")
+    readonly_fields = ("signed_in", "joined", "second_factor", "id_shown")
     add_fieldsets = (
         (
             None,
@@ -87,10 +105,12 @@ class StaffUserAdmin(DjangoUserAdmin, ModelAdmin):
         ),
         (_("资料"), {"fields": (("last_name", "first_name"), "email")}),
         (_("权限"), {"fields": ("is_staff", "groups")}),
+        (_("新建原因"), {"fields": ("reason",)}),
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet:
-        return super().get_queryset(request).prefetch_related("groups")
+        rows = super().get_queryset(request)
+        return rows.prefetch_related("groups", "totpdevice_set")
 
     @display(description=_("姓名"))
     def name(self, person: StaffUser) -> str:
@@ -99,6 +119,10 @@ class StaffUserAdmin(DjangoUserAdmin, ModelAdmin):
     @display(description=_("角色"))
     def roles(self, person: StaffUser) -> str:
         return role_names(person.groups.all()) or EMPTY
+
+    @display(description=_("身份验证器"), boolean=True)
+    def second_factor(self, person: StaffUser) -> bool:
+        return any(device.confirmed for device in person.totpdevice_set.all())
 
     @display(description=_("上次登录"))
     def signed_in(self, person: StaffUser) -> str:
@@ -118,10 +142,33 @@ class StaffUserAdmin(DjangoUserAdmin, ModelAdmin):
         return False
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Nobody but a superuser changes a superuser's account."""
-        if obj is not None and obj.is_superuser and not request.user.is_superuser:
+        """Nobody changes the account of somebody who may more than they themselves."""
+        if obj is not None and not self._is_within(request, obj):
             return False
         return super().has_change_permission(request, obj)
+
+    @staticmethod
+    def _is_within(request: HttpRequest, person: StaffUser) -> bool:
+        if request.user.is_superuser:
+            return True
+        held = request.user.get_all_permissions()
+        return not person.is_superuser and permissions_within(person.groups.all(), held)
+
+    def may_help(self, request: HttpRequest, person: StaffUser) -> bool:
+        """Whether the reader may reset somebody's login; one's own has pages of its own."""
+        return person.pk != request.user.pk and self.has_change_permission(request, person)
+
+    def get_form(self, request: HttpRequest, obj: Any = None, **kwargs: Any) -> Any:
+        form = super().get_form(request, obj, **kwargs)
+        form.editor = request.user  # which roles may be given depends on who gives them
+        return form
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        fieldsets = super().get_fieldsets(request, obj)
+        if obj is None or self.has_change_permission(request, obj):
+            return fieldsets
+        # For reading there is nothing to give a reason for.
+        return [row for row in fieldsets if row[1]["fields"] != ("reason",)]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Sequence[str]:
         fields = tuple(super().get_readonly_fields(request, obj))
@@ -129,13 +176,14 @@ class StaffUserAdmin(DjangoUserAdmin, ModelAdmin):
             fields += ("is_superuser",)
         if obj is not None and obj.pk == request.user.pk:
             # Nobody locks themself out, or gives themself another role.
-            fields += ("is_active", "is_staff", "groups")
+            fields += ("is_active", "is_staff", "is_superuser", "groups")
         return tuple(dict.fromkeys(fields))
 
     def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         field = super().formfield_for_manytomany(db_field, request, **kwargs)
         if db_field.name == "groups" and field is not None:
             field.label = _("角色")
+            field.widget.attrs["size"] = len(ROLE_NAMES) + 1  # none of them cut
             field.label_from_instance = lambda group: str(ROLE_NAMES.get(group.name, group.name))
             field.help_text = _("一名员工可以有多个角色；按住 Ctrl（Mac 为 Command）可多选。")
         return field
@@ -147,6 +195,11 @@ class StaffUserAdmin(DjangoUserAdmin, ModelAdmin):
         if person is not None:
             person.state_before = account_state(person)
         return person
+
+    def save_model(self, request: HttpRequest, obj: Any, form: ModelForm, change: bool) -> None:
+        if not change:
+            obj.must_change_password = True
+        super().save_model(request, obj, form, change)
 
     def save_related(
         self, request: HttpRequest, form: ModelForm, formsets: Any, change: bool
@@ -161,19 +214,25 @@ class StaffUserAdmin(DjangoUserAdmin, ModelAdmin):
             for name, value in after.items()
             if before.get(name) != value
         }
-        if changed:
-            audit_record(
-                object_type=AUDIT_OBJECT,
-                object_id=person.pk,
-                action="staff_changed" if change else "staff_created",
-                actor=request.user.as_actor(),
-                details={"changes": changed},
-            )
+        if not changed:
+            return
+        if change and RIGHTS & changed.keys():
+            StaffUser.objects.filter(pk=person.pk).update(session_epoch=F("session_epoch") + 1)
+        audit_record(
+            object_type=AUDIT_OBJECT,
+            object_id=person.pk,
+            action="staff_changed" if change else "staff_created",
+            actor=request.user.as_actor(),
+            reason=form.cleaned_data["reason"],
+            details={"changes": changed},
+        )
 
     def user_change_password(
         self, request: HttpRequest, id: str, form_url: str = ""
     ) -> HttpResponse:
         person = self.get_object(request, id)
+        if person is not None and person.pk == request.user.pk:
+            return HttpResponseRedirect(reverse("staff-password"))  # which asks for the former one
         if person is not None and not self.has_change_permission(request, person):
             raise PermissionDenied
         with atomic():
@@ -186,12 +245,25 @@ class StaffUserAdmin(DjangoUserAdmin, ModelAdmin):
             return
         now = StaffUser.objects.values_list("password", flat=True).get(pk=person.pk)
         if now != person.password:
+            StaffUser.objects.filter(pk=person.pk).update(must_change_password=True)
             audit_record(
                 object_type=AUDIT_OBJECT,
                 object_id=person.pk,
                 action="staff_password_set",
                 actor=request.user.as_actor(),
+                reason=str(request.POST.get("reason", "")).strip(),
             )
+
+    def get_urls(self) -> list[URLPattern]:
+        return [
+            path(
+                "<path:object_id>/step/<slug:step>/",
+                self.admin_site.admin_view(step_view),
+                {"model_admin": self},
+                name="accounts_staffuser_step",
+            ),
+            *super().get_urls(),
+        ]
 
     def changeform_view(
         self,
@@ -207,6 +279,8 @@ class StaffUserAdmin(DjangoUserAdmin, ModelAdmin):
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
     ) -> HttpResponse:
         person = kwargs.get("obj")
+        if person is not None and self.may_help(request, person):
+            context["steps"] = [_password_step(person), *offered_steps(person)]
         if person is not None and request.user.has_perm("audit.view_auditevent"):
             context["panels"] = [history_panel((AUDIT_OBJECT, person.pk))]
         return super().render_change_form(request, context, *args, **kwargs)
@@ -246,6 +320,11 @@ class RoleAdmin(ReadOnlyAdmin, DjangoGroupAdmin):
             "content_type__app_label", "codename"
         )
         return format_html_join("", "<div>{}</div>", ((_permission(one),) for one in permissions))
+
+
+def _password_step(person: StaffUser) -> dict[str, Any]:
+    url = reverse("admin:auth_user_password_change", args=[person.pk])
+    return {"title": _("重设密码"), "url": url, "icon": "password"}
 
 
 VERBS = {"view": _("查看"), "add": _("新增"), "change": _("修改"), "delete": _("删除")}

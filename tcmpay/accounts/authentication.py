@@ -10,6 +10,7 @@ from rest_framework.request import Request
 from tcmpay.common.actor import TOKEN_ROLES, Actor, Role
 from tcmpay.common.errors import Unauthenticated
 from tcmpay.common.ids import parse_id
+from tcmpay.guard.throttling import count_stranger
 
 TOKEN_LENGTH_MAX = 4096
 LEEWAY_SECONDS = 10
@@ -62,13 +63,25 @@ class PlatformTokens(BaseAuthentication):
     """``Authorization: Bearer <JWT>``."""
 
     def authenticate(self, request: Request) -> tuple[Actor, None] | None:
-        header = request.META.get("HTTP_AUTHORIZATION", "")
+        try:
+            actor = self._bearer(request.META.get("HTTP_AUTHORIZATION", ""))
+        except Unauthenticated:
+            count_stranger(request._request)
+            raise
+        if actor is None:
+            # Views that take no token don't ask: this one is about to refuse.
+            count_stranger(request._request)
+            return None
+        return actor, None
+
+    @staticmethod
+    def _bearer(header: str) -> Actor | None:
         if not header:
             return None
         scheme, _, token = header.partition(" ")
         if scheme.lower() != "bearer" or not token:
             raise Unauthenticated()
-        return actor_from_token(token.strip()), None
+        return actor_from_token(token.strip())
 
     def authenticate_header(self, request: Request) -> str:
         return "Bearer"

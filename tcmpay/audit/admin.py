@@ -3,14 +3,19 @@
 import json
 from collections.abc import Iterable, Mapping
 from typing import Any
+from urllib.parse import urlencode
 
 from django.contrib import admin
+from django.contrib.admin.utils import unquote
 from django.db.models import Q, QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 from unfold.contrib.filters.admin import DropdownFilter
+from unfold.decorators import action
 
+from tcmpay.audit.admin_verify import VERIFY_PERMISSION, verify_view
 from tcmpay.audit.models import AuditEvent
 from tcmpay.common.actor import Role
 from tcmpay.common.admin import (
@@ -150,6 +155,7 @@ class AuditEventAdmin(ReadOnlyAdmin):
     """Who did what to which object, when and why."""
 
     search_help_text = _("对象编号、操作人编号或请求编号")
+    actions_list = ("verify_chains",)
     list_display = ("time", "object_shown", "action_shown", "change", "actor", "reason")
     list_display_links = ("time",)
     list_filter = (
@@ -175,6 +181,29 @@ class AuditEventAdmin(ReadOnlyAdmin):
     )
 
     time = moment("created_at", _("时间"))
+
+    def has_verify_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        return request.user.has_perm(VERIFY_PERMISSION)
+
+    @action(description=_("校验链"), url_path="verify-chains", permissions=["verify"])
+    def verify_chains(self, request: HttpRequest) -> HttpResponse:
+        return HttpResponseRedirect(reverse("admin:audit_auditevent_verify"))
+
+    def steps(self, request: HttpRequest, object_id: str) -> list[dict[str, Any]]:
+        event = self.get_object(request, unquote(object_id))
+        if event is None or not self.has_verify_permission(request):
+            return []
+        query = urlencode({"object_type": event.object_type, "object_id": event.object_id})
+        url = f"{reverse('admin:audit_auditevent_verify')}?{query}"
+        return [{"title": _("校验这个对象的链"), "url": url, "icon": "verified"}]
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(verify_view)
+        extra = {"model_admin": self, "kinds": OBJECT_NAMES}
+        return [
+            path("verify/", view, extra, name="audit_auditevent_verify"),
+            *super().get_urls(),
+        ]
 
     def search_lookups(self, term: str) -> Iterable[Q]:
         kinds = list(OBJECT_NAMES)

@@ -33,6 +33,7 @@ class AuditEvent(models.Model):
         db_table = "audit_events"
         verbose_name = _("审计记录")
         verbose_name_plural = _("审计记录")
+        permissions = (("verify_auditevent", _("校验审计链")),)
         constraints = (
             models.UniqueConstraint(
                 fields=("object_type", "object_id", "version"),
@@ -46,3 +47,27 @@ class AuditEvent(models.Model):
 
     def __str__(self) -> str:
         return f"{self.object_type} {self.object_id} v{self.version} {self.action}"
+
+
+class ChainSeal(models.Model):
+    """One business day of one chained table, hashed as a whole; ``root`` binds the day before."""
+
+    id = id_field()
+    chain = models.CharField(_("链"), max_length=64)
+    day = models.DateField(_("日期"))
+    rows = models.PositiveIntegerField(_("条数"))
+    rows_sha256 = models.CharField(max_length=64)
+    previous_root = models.CharField(max_length=64, blank=True, default="")
+    root = models.CharField(_("根哈希"), max_length=64)
+    sealed_at = models.DateTimeField(_("封存时间"), db_default=UtcNow())
+
+    class Meta:
+        db_table = "chain_seals"
+        verbose_name = _("每日封存")
+        verbose_name_plural = _("每日封存")
+        constraints = (
+            models.UniqueConstraint(fields=("chain", "day"), name="chain_seal_day_unique"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.chain} {self.day}"

@@ -233,8 +233,11 @@ class ReadOnlyAdmin(ModelAdmin):
             return queryset.none(), False
         found: set[Any] = set()
         for lookup in self.search_lookups(term):
-            keys = self.model._default_manager.filter(lookup).values_list("pk", flat=True)
-            found.update(keys[:FOUND_MAX])
+            try:
+                rows = self.model._default_manager.filter(lookup)
+            except ValueError:
+                continue  # nothing that this column can hold
+            found.update(rows.values_list("pk", flat=True)[:FOUND_MAX])
         return queryset.filter(pk__in=found), False
 
     # --- the page of one object ---------------------------------------------------------------

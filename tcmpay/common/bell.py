@@ -7,7 +7,12 @@ from typing import Any
 from celery import current_app
 from django.db.transaction import on_commit
 
+from tcmpay.common.patience import Patience
+
 logger = logging.getLogger(__name__)
+
+# A silent broker may hold up one request for as long as its sockets wait, not every request.
+_patience = Patience()
 
 
 def ring(task: str, *args: Any) -> None:
@@ -19,7 +24,10 @@ def ring(task: str, *args: Any) -> None:
 
 
 def _send(task: str, args: tuple[Any, ...]) -> None:
+    if _patience.is_exhausted():
+        return
     try:
         current_app.send_task(task, args=args)
     except Exception:
+        _patience.lose()
         logger.warning("bell_not_heard", extra={"task": task}, exc_info=True)

@@ -1,13 +1,16 @@
 """What a room's ``checks.py`` hands to ``audit_money``, and how it reads in bounded memory."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from itertools import islice
+from typing import Any, TypeVar
 
+from django.db import connections
 from django.db.models import Model, Q, QuerySet
 from django.utils.functional import Promise
 
+T = TypeVar("T")
 CHUNK = 2000
 
 
@@ -36,6 +39,51 @@ class Scope:
 
 
 Check = Callable[[Scope], Iterator[Violation]]
+
+
+def rows_in_chunks(
+    scope: Scope,
+    *,
+    table: str,
+    columns: Sequence[str],
+    keys: int = 1,
+    where: str = "",
+    values: Sequence[Any] = (),
+    size: int = CHUNK,
+) -> Iterator[tuple[Any, ...]]:
+    """Bare rows, where models would cost more than what is checked; names are ours, never input.
+
+    The first ``keys`` columns order them: together unique and indexed.
+    """
+    order = columns[:keys]
+    after = " OR ".join(
+        "(" + " AND ".join([*(f"{name} = %s" for name in order[:n]), f"{order[n]} > %s"]) + ")"
+        for n in range(keys)
+    )
+    select = f"SELECT {', '.join(columns)} FROM {table}"
+    tail = f"ORDER BY {', '.join(order)} LIMIT {size}"
+    last: tuple[Any, ...] | None = None
+    while True:
+        conditions = [where] if where else []
+        arguments = list(values)
+        if last is not None:
+            conditions.append(f"({after})")
+            arguments += [value for n in range(keys) for value in last[: n + 1]]
+        filters = f"WHERE {' AND '.join(conditions)}" if conditions else ""
+        with connections[scope.using].cursor() as cursor:
+            cursor.execute(f"{select} {filters} {tail}", arguments)
+            rows = cursor.fetchall()
+        yield from rows
+        if len(rows) < size:
+            return
+        last = rows[-1]
+
+
+def batches(rows: Iterable[T], size: int = CHUNK) -> Iterator[list[T]]:
+    """``rows`` in lists, so that what belongs to many is read by one query."""
+    iterator = iter(rows)
+    while batch := list(islice(iterator, size)):
+        yield batch
 
 
 def in_chunks(rows: QuerySet[Any], *keys: str, size: int = CHUNK) -> Iterator[Any]:

@@ -3,19 +3,25 @@
 import functools
 import hashlib
 import json
+import logging
 import re
 from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
+from django.db import Error as DatabaseError
 from django.utils.translation import gettext_lazy as _
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from tcmpay.common.api.exceptions import contract_exception_handler
 from tcmpay.common.api.views import actor_of
+from tcmpay.common.db import CommitUnknown, drop_lost_connection
 from tcmpay.common.errors import InvalidInput
-from tcmpay.guard.services import Claim, key_claim, key_complete, key_release
+from tcmpay.guard.errors import IdempotencyInProgress, IdempotencyKeyReused
+from tcmpay.guard.services import Claim, key_claim, key_complete, key_doubt, key_release
+
+logger = logging.getLogger(__name__)
 
 HEADER = "Idempotency-Key"
 REPLAYED = "Idempotency-Replayed"
@@ -43,6 +49,8 @@ def idempotent(recover: Recover) -> Callable[[Action], Action]:
                 return action(view, request, *args, **kwargs)
             return _run_with_key(key, recover, action, view, request, *args, **kwargs)
 
+        # For the API description.
+        wrapper.refusals = (IdempotencyKeyReused, IdempotencyInProgress)  # type: ignore[attr-defined]
         return wrapper
 
     return decorate
@@ -71,9 +79,24 @@ def _run_with_key(
     try:
         response = action(view, request, *args, **kwargs)
     except Exception as error:
+        drop_lost_connection(error)
         response = contract_exception_handler(error, {"view": view, "request": request})
+        if _may_have_happened(claim, response) and (found := recover(claim.key_id)):
+            response = found
+        elif isinstance(error, CommitUnknown):
+            key_doubt(claim)
+            return response
     _keep(claim, response)
     return response
+
+
+def _may_have_happened(claim: Claim, response: Response) -> bool:
+    """Whether the effect has to be looked for before the refusal is believed.
+
+    A failure may come after the commit, or at it. And the holder that this one took over from
+    may have been slow instead of dead: what refuses this request is then its own effect.
+    """
+    return response.status_code >= 500 or claim.is_takeover
 
 
 def _checked(key: str) -> str:
@@ -96,10 +119,18 @@ def _fingerprint(request: Request) -> str:
 
 
 def _keep(claim: Claim, response: Response) -> None:
-    if response.status_code >= 500 or response.status_code == 429:
-        key_release(claim)
-        return
-    key_complete(claim, response_status=response.status_code, response_body=response.data)
+    """Keep a decided answer, free the key of an undecided one.
+
+    The request is done by now: a database that goes away here costs the answer's copy, not the
+    answer. Whoever asks again after the lease finds the effect by its row.
+    """
+    try:
+        if response.status_code >= 500 or response.status_code == 429:
+            key_release(claim)
+        else:
+            key_complete(claim, response_status=response.status_code, response_body=response.data)
+    except DatabaseError:
+        logger.exception("idempotency_answer_not_kept", extra={"key": str(claim.key_id)})
 
 
 def _replayed(response: Response) -> Response:

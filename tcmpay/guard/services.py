@@ -9,20 +9,22 @@ from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
-from django.core.cache import cache
-from django.db import IntegrityError, connection
+from django.db import IntegrityError, OperationalError, connection
 from django.db.models import F
 from django.db.transaction import atomic
 
 from tcmpay.common import clock
+from tcmpay.common.db import drop_lost_connection, is_retryable
 from tcmpay.guard.errors import IdempotencyInProgress, IdempotencyKeyReused
 from tcmpay.guard.models import IdempotencyKey, RateCounter
+from tcmpay.guard.redis_counter import CounterAway, count_in_redis
 
 logger = logging.getLogger(__name__)
 
 KEPT_FOR = timedelta(hours=24)
 LEASE = timedelta(seconds=60)
 PURGE_BATCH = 1000
+COUNT_ATTEMPTS_MAX = 3
 
 
 @dataclass(frozen=True)
@@ -113,6 +115,17 @@ def key_complete(claim: Claim, *, response_status: int, response_body: Any) -> N
     )
 
 
+def key_doubt(claim: Claim) -> None:
+    """Let the next holder in at once, but as one that has to look for the effect first.
+
+    The COMMIT was not answered: the unit may still become visible. Its row carries the key's id,
+    which is unique, so neither order of events can lead to a second effect.
+    """
+    IdempotencyKey.objects.filter(id=claim.key_id, lease=claim.lease, completed_at=None).update(
+        claimed_at=clock.now() - LEASE
+    )
+
+
 def key_release(claim: Claim) -> None:
     """Free the key: the request was not decided (5xx, 429)."""
     IdempotencyKey.objects.filter(id=claim.key_id, lease=claim.lease, completed_at=None).delete()
@@ -142,8 +155,9 @@ class Hit:
 def hit_count(*, scope: str, identity: str, window_seconds: int = 60) -> Hit:
     """Count one hit of ``identity`` in the running window, exactly, and return the count.
 
-    Redis counts where the cache is Redis; otherwise the database does. A counter that can't be
-    reached lets the request through: limits protect the service, they must not stop it.
+    Redis counts where the cache is Redis, and the database where it is not or is away. When
+    neither can, the request goes through with a count of 0: limits protect the service, they must
+    not stop it.
     """
     now = int(time.time())
     window = now // window_seconds
@@ -158,13 +172,30 @@ def hit_count(*, scope: str, identity: str, window_seconds: int = 60) -> Hit:
 
 
 def _count(bucket: str, ends_at: int, *, timeout_seconds: int) -> int:
+    location = settings.CACHES["default"].get("LOCATION", "")
     if "redis" in settings.CACHES["default"]["BACKEND"].lower():
-        cache.add(f"rate:{bucket}", 0, timeout=timeout_seconds)
-        return int(cache.incr(f"rate:{bucket}"))
+        # One server counts: among several, each would know a part of the hits.
+        first = location if isinstance(location, str) else location[0]
+        try:
+            return count_in_redis(first, f"rate:{bucket}", expires_in_seconds=timeout_seconds)
+        except CounterAway:
+            pass  # money paths go on: the database counts, from 0 for the rest of the window
     return _count_in_database(bucket, ends_at)
 
 
 def _count_in_database(bucket: str, ends_at: int) -> int:
+    for _attempt in range(COUNT_ATTEMPTS_MAX - 1):
+        try:
+            return _count_once(bucket, ends_at)
+        except OperationalError as error:
+            # Inside a transaction the whole unit would have to run again.
+            if not is_retryable(error) or connection.in_atomic_block:
+                raise
+            drop_lost_connection(error)
+    return _count_once(bucket, ends_at)
+
+
+def _count_once(bucket: str, ends_at: int) -> int:
     with connection.cursor() as cursor:
         if connection.vendor == "mysql":
             cursor.execute(

@@ -14,17 +14,24 @@ from uuid import UUID
 from django.test import Client
 
 from balances.models import UserBalance
-from balances.services import balance_freeze, balance_top_up, opening_adopt
+from balances.services import balance_freeze, balance_top_up, balance_unfreeze, opening_adopt
 from config.services import gateway_config_set, price_set
 from gateways.interface import RefundReport, RefundRequest, RefundState
 from payments.models import PaymentTransaction
 from payments.services.attempts import PayCommand, pay
 from payments.services.endings import order_cancel, orders_expire
+from payments.services.exceptions import exception_close
 from payments.services.orders import OrderCommand, order_create
 from payments.services.sweeping import attempts_sweep, order_sync
 from refunds.models import Refund
+from refunds.services.notices import notices_take
 from refunds.services.requests import refund_request, refund_review, refund_withdraw
-from refunds.services.submission import refund_report_apply, refund_submit, refunds_sweep
+from refunds.services.submission import (
+    refund_report_apply,
+    refund_retry,
+    refund_submit,
+    refunds_sweep,
+)
 from refunds.services.surplus import surplus_sweep
 from tcmpay.accounts.services import token_issue
 from tcmpay.common import clock
@@ -88,13 +95,40 @@ def buyer_pays(things: World) -> str:
     return _tell(things["number"], "wechat", "TRADE_SUCCESS")
 
 
-def _tell(number: str, method: str, status: str) -> str:
+@action
+def wrong_callback(things: World, amount: str) -> str:
+    """The gateway reports another amount than was asked for."""
+    return _tell(things["number"], "wechat", "TRADE_SUCCESS", amount=amount)
+
+
+@action
+def buyer_pays_whatever_is_open(
+    things: World, method: str = "wechat", is_shown: bool = False
+) -> str:
+    """The buyer pays the newest attempt, if it has reached the gateway and is open there.
+
+    ``is_shown``: only once they have been shown its code.
+    """
+    gateway = SharedGateway(method)
+    attempts = PaymentTransaction.objects.filter(order_id=things["order"], payment_method=method)
+    if is_shown:
+        attempts = attempts.filter(response_data__isnull=False)
+    attempt = attempts.order_by("-initiated_at").first()
+    number = attempt.out_trade_no if attempt else None
+    if number is None or not gateway.is_known(number):
+        return "nothing to pay"
+    if not gateway.buyer_pays(number):
+        return "closed"
+    return _tell(number, method, "TRADE_SUCCESS")
+
+
+def _tell(number: str, method: str, status: str, amount: str = "") -> str:
     attempt = PaymentTransaction.objects.get(payment_method=method, out_trade_no=number)
     message = {
         "out_trade_no": number,
         "trade_no": f"T{number}",
         "trade_status": status,
-        "total_amount": str(attempt.amount),
+        "total_amount": amount or str(attempt.amount),
     }
     answer = _client().post(
         f"/payment/callback/{method}", json.dumps(message), content_type="application/json"
@@ -203,6 +237,33 @@ def sweep_surplus(_things: World) -> None:
     surplus_sweep()
 
 
+@action
+def retry_refund(things: World, by: int = 0) -> None:
+    refund_retry(actor=admin(things["admins"][by]), refund_id=things["refund"], reason="race")
+
+
+@action
+def take_notices(_things: World) -> None:
+    notices_take()
+
+
+@action
+def beat(_things: World) -> None:
+    """Everything that the beat rings for, one after the other."""
+    orders_expire()
+    attempts_sweep()
+    notices_take()
+    surplus_sweep()
+    refunds_sweep()
+
+
+@action
+def close_case(things: World, by: int = 0) -> None:
+    exception_close(
+        actor=admin(things["admins"][by]), exception_id=things["case"], resolution="race"
+    )
+
+
 # --- accounts ---------------------------------------------------------------------------------
 
 
@@ -214,6 +275,11 @@ def top_up(things: World, amount: str = "5.00") -> None:
 @action
 def freeze(things: World, amount: str) -> None:
     balance_freeze(user_id=things["user"], amount=Decimal(amount), reason="race", actor=SYSTEM)
+
+
+@action
+def unfreeze(things: World, amount: str) -> None:
+    balance_unfreeze(user_id=things["user"], amount=Decimal(amount), reason="race", actor=SYSTEM)
 
 
 @action

@@ -14,32 +14,37 @@ OVERDUE = DUE + 4 * 60
 
 # Run again and again by the beat. What another process holds is left to the next turn, so that
 # turn belongs to what a sweep does.
-SWEEPS = frozenset({"expire"})
+SWEEPS = frozenset({"expire", "beat"})
 
 
 @dataclass(frozen=True)
 class Move:
-    """One action with its arguments, at its moment (None: now)."""
+    """One action with its arguments, at its moment (None: now).
+
+    ``dies`` names the point where its process is killed (see ``worker.Steps``), unless the move
+    is over before it gets there.
+    """
 
     action: str
     at_seconds: float | None = None
     arguments: tuple[tuple[str, Any], ...] = ()
+    dies: str = ""
 
     def __str__(self) -> str:
         given = ", ".join(f"{name}={value}" for name, value in self.arguments)
-        return f"{self.action}({given})"
+        return f"{self.action}({given})" + (f" dying {self.dies}" if self.dies else "")
 
     def as_tuple(self) -> tuple[str, float | None, dict[str, Any]]:
         return self.action, self.at_seconds, dict(self.arguments)
 
 
-def do(action: str, at: float | None = None, **arguments: Any) -> Move:
-    return Move(action, at, tuple(sorted(arguments.items())))
+def do(action: str, at: float | None = None, *, dies: str = "", **arguments: Any) -> Move:
+    return Move(action, at, tuple(sorted(arguments.items())), dies)
 
 
 @dataclass(frozen=True)
 class Scenario:
-    """Moves that happen at once in a world.
+    """Moves that happen at once in a world, after those of ``before`` have happened alone.
 
     Whoever is refused with one of ``ask_again`` was told to come again, and does so once the
     race is over. ``is_alike``: who of the movers is who makes no difference, so that one serial
@@ -53,6 +58,7 @@ class Scenario:
     ask_again: frozenset[str] = frozenset()
     is_alike: bool = False
     is_naive: bool = False
+    before: tuple[Move, ...] = ()
 
 
 def race(
@@ -62,8 +68,9 @@ def race(
     ask_again: tuple[str, ...] = (),
     is_alike: bool = False,
     is_naive: bool = False,
+    before: tuple[Move, ...] = (),
 ) -> Scenario:
-    return Scenario(name, world, moves, frozenset(ask_again), is_alike, is_naive)
+    return Scenario(name, world, moves, frozenset(ask_again), is_alike, is_naive, before)
 
 
 IN_PROGRESS = ("IDEMPOTENCY_IN_PROGRESS",)
@@ -112,6 +119,25 @@ PAIRS = (
         "order_paid_at_two_gateways",
         do("callback"),
         do("callback", method="alipay", number="other_number"),
+    ),
+    race(
+        "wrong amount x right amount",
+        "order_paid_at_gateway",
+        do("wrong_callback", amount="29.99"),
+        do("callback"),
+    ),
+    race(
+        "second payment x surplus sweep",
+        "order_paid_at_two_gateways",
+        do("callback", method="alipay", number="other_number"),
+        do("sweep_surplus"),
+        before=(do("callback"),),
+    ),
+    race(
+        "late payment told twice x surplus sweep",
+        "money_after_the_end",
+        do("callback"),
+        do("sweep_surplus"),
     ),
     # --- a payment against the order's end ---
     race("buyer pays x expiry", "order_at_gateway", do("buyer_pays", LAST), do("expire", DUE)),
@@ -173,6 +199,30 @@ PAIRS = (
         do("pay_balance"),
         do("top_up", amount="30.00"),
     ),
+    race(
+        "freeze x freeze: money for one",
+        "order_and_money",
+        do("freeze", amount="80.00"),
+        do("freeze", amount="60.00"),
+    ),
+    race(
+        "unfreeze x unfreeze: frozen for one",
+        "money_and_frozen_money",
+        do("unfreeze", amount="40.00"),
+        do("unfreeze", amount="30.00"),
+    ),
+    race(
+        "freeze x unfreeze",
+        "money_and_frozen_money",
+        do("freeze", amount="70.00"),
+        do("unfreeze", amount="40.00"),
+    ),
+    race(
+        "adoption x adoption: opened by SQL",
+        "order_and_money_by_sql",
+        do("adopt_opening"),
+        do("adopt_opening"),
+    ),
     race("balance x freeze", "order_and_money", do("pay_balance"), do("freeze", amount="80.00")),
     race(
         "balance x top-up: opened by SQL", "order_and_money_by_sql", do("pay_balance"), do("top_up")
@@ -212,6 +262,26 @@ PAIRS = (
     ),
     race("start x cancel", "order_and_money", do("gateway_start"), do("cancel")),
     race("start x expiry", "order_and_money", do("gateway_start", LAST), do("expire", DUE)),
+    race(
+        "start x cancel x buyer pays",
+        "order_and_money",
+        do("gateway_start"),
+        do("cancel"),
+        do("buyer_pays_whatever_is_open", is_shown=True),
+    ),
+    race(
+        "start x expiry x buyer pays",
+        "order_and_money",
+        do("gateway_start", LAST),
+        do("expire", DUE),
+        do("buyer_pays_whatever_is_open", DUE, is_shown=True),
+    ),
+    race(
+        "start elsewhere x start elsewhere",
+        "order_at_gateway",
+        do("gateway_start", method="alipay"),
+        do("gateway_start", method="alipay"),
+    ),
     race("start x balance", "order_and_money", do("gateway_start"), do("pay_balance")),
     race(
         "start elsewhere x buyer pays",
@@ -271,6 +341,53 @@ PAIRS = (
         do("hear_refund", state="success"),
         do("hear_refund", state="success"),
     ),
+    race("withdraw x withdraw", "refund_waiting", do("withdraw"), do("withdraw")),
+    race("retry x retry", "gateway_refund_failed", do("retry_refund"), do("retry_refund", by=1)),
+    race(
+        "retry x late success",
+        "gateway_refund_failed",
+        do("retry_refund"),
+        do("hear_refund", state="success"),
+    ),
+    race(
+        "retry x another request",
+        "gateway_refund_failed",
+        do("retry_refund"),
+        do("ask_refund", amount="10.00"),
+    ),
+    race(
+        "late success x another request",
+        "gateway_refund_failed",
+        do("hear_refund", state="success"),
+        do("ask_refund", amount="10.00"),
+    ),
+    race("two takers of a notice", "gateway_refund_announced", *[do("take_notices")] * 2),
+    race(
+        "notice x query of a refund",
+        "gateway_refund_announced",
+        do("take_notices"),
+        do("sweep_refunds", 20),
+    ),
+    race("two takers: outside refund", "outside_refund_announced", *[do("take_notices")] * 2),
+    race(
+        "outside refund x request",
+        "outside_refund_announced",
+        do("take_notices"),
+        do("ask_refund", amount="25.00"),
+    ),
+    race(
+        "case closed x closed",
+        "gateway_refund_failed",
+        do("close_case"),
+        do("close_case", by=1),
+    ),
+    race(
+        "case closed x settled by itself",
+        "gateway_refund_failed",
+        do("close_case"),
+        do("hear_refund", state="success"),
+    ),
+    race("two beats", "a_busy_hour", do("beat", DUE), do("beat", DUE)),
     race("two sweepers: surplus", "money_after_the_end", do("sweep_surplus"), do("sweep_surplus")),
     race(
         "two sweepers: refunds", "gateway_refund_approved", do("sweep_refunds"), do("sweep_refunds")

@@ -11,10 +11,12 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
+from backoffice.audit import audit
 from balances.ledger import MOVES, entry_hash
 from balances.models import BalanceTransaction, UserBalance
 from config.versions import version_values
 from payments.models import PaymentCallback, PaymentOrder, PaymentTransaction
+from payments.services.endings import orders_expire
 from payments.services.sweeping import attempts_sweep
 from payments.states import ORDER_TRANSITIONS, TRANSACTION_TRANSITIONS
 from refunds.models import Refund
@@ -24,12 +26,14 @@ from refunds.states import REFUND_TRANSITIONS, RESERVING_STATUSES
 from tcmpay.audit.models import AuditEvent
 from tcmpay.audit.services import event_hash
 from tcmpay.common import clock
+from tcmpay.common.invariants import Scope
 from tests.races.gateway import SharedGateway
 from tests.races.worlds import World, orders_of
 
 # Past every order's time and every wait between two questions.
 QUIET_AFTER = timedelta(hours=3)
 QUIET_ROUNDS = 2
+LONG_AFTER = timedelta(days=1)
 ZERO = Decimal("0.00")
 
 # Whether a callback or a question came first is nobody's business: what became of the money is
@@ -48,6 +52,32 @@ def settle_down(things: World) -> None:
             attempts_sweep()
             surplus_sweep()
             refunds_sweep()
+
+
+def stuck(things: World) -> list[str]:
+    """What is still unfinished when everybody's time is long over (E5)."""
+    found: list[str] = []
+    with clock.frozen(things["born"] + LONG_AFTER):
+        orders_expire()
+        attempts_sweep()
+        surplus_sweep()
+        refunds_sweep()
+    for order in orders_of(things):
+        if order.status == "pending":
+            found.append(f"E5 {order.order_no} is pending for ever")
+        for attempt in order.transactions.filter(status="pending"):
+            found.append(f"E5 {attempt.transaction_type} {attempt.payment_method} hangs")
+    return found
+
+
+def audited() -> list[str]:
+    """What the product's own audit says of everything that is there."""
+    findings = (finding for _check, found in audit(Scope()) for finding in found)
+    return [
+        f"{finding.code} {finding.object_type}: {finding.message}"
+        for finding in findings
+        if not finding.is_notice and not finding.is_unfinished
+    ]
 
 
 def summary(things: World) -> Summary:
@@ -79,6 +109,10 @@ def _order_summary(order: PaymentOrder, things: World) -> str:
         *sorted(
             f"money back {back.payment_method} {back.amount} {back.status}"
             for back in order.transactions.filter(transaction_type="refund")
+        ),
+        *sorted(
+            f"case {case.kind} {case.amount} {'closed' if case.closed_at else 'open'}"
+            for case in order.exceptions.all()
         ),
     ]
     return "; ".join(parts)
@@ -200,10 +234,16 @@ def _of_trade(payment: PaymentTransaction, number: str, back: Decimal) -> Iterat
     refunded = gateway.refunded(number)
     if gateway.is_paid(number) != (payment.status == "success"):
         yield f"E1 {payment.status}, at the gateway paid: {gateway.is_paid(number)}"
-    if refunded != back:
+    if refunded != back and not _is_case_open(payment):
         yield f"E1 the gateway gave back {refunded}, we know of {back}"
     if payment.disposition in {"late", "second"} and refunded != payment.amount:
         yield f"E1 {payment.disposition} money, {refunded} of {payment.amount} given back"
+
+
+def _is_case_open(payment: PaymentTransaction) -> bool:
+    """Money went back that our books have no room for: a person looks at it."""
+    kinds = ("outside_refund", "refund_abnormal")
+    return payment.exceptions.filter(kind__in=kinds, closed_at=None).exists()
 
 
 def _of_refund(refund: Refund, carriers: list[PaymentTransaction]) -> Iterator[str]:

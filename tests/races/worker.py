@@ -1,8 +1,9 @@
-"""A process that acts when it is told to. ``python -m tests.races.worker ADDRESS GO_FD NUMBER``
+"""A process that acts when it is told to. ``python -m tests.races.worker ADDRESS GO_FD``
 
-The first process sets Django up and migrates, then forks NUMBER workers, each with a connection
-of its own to the database. Workers take orders from the harness and wait for each other at the
-gate: a pipe from which everybody reads one byte, and into which the harness writes all at once.
+The first process sets Django up and migrates, then forks a worker whenever it is asked for one,
+each with a connection of its own to the database. Workers take orders from the harness and wait
+for each other at the gate: a pipe from which everybody reads one byte, and into which the harness
+writes all at once.
 """
 
 import os
@@ -11,12 +12,15 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from multiprocessing.connection import Client, Connection
 from typing import Any
 from unittest.mock import patch
 
 Trace = list[tuple[float, str]]
+
+# What a worker says instead of an answer when it has stopped at the step that it was told.
+HELD = "held"
 
 # Chance of a pause before a statement or a gateway call, and the longest pause.
 TEMPERS = ((0.0, 0.0), (0.15, 0.001), (0.3, 0.003), (0.5, 0.004), (0.08, 0.02))
@@ -24,42 +28,72 @@ START_DELAY_MAX_SECONDS = 0.004
 STATEMENT_SHOWN_MAX = 150
 
 
-class Pauses:
-    """Seeded delays that lead two processes through ever new interleavings, and what was done.
+class Steps:
+    """What a mover does, step by step: its statements, commits and calls of a gateway.
 
-    They disturb, they never synchronise: no test relies on any of them.
+    A seed sprinkles delays over them, which lead two processes through ever new interleavings.
+    ``hold_at`` stops the mover before one step, until the harness lets it go on: then everybody
+    else has done what can be done without it. ``die_at`` names the point where the process ends
+    as a power cut would end it.
     """
 
-    def __init__(self) -> None:
-        self.trace: Trace = []
-        self.begin(None)
+    def __init__(self, hold: Callable[[], None]) -> None:
+        self._hold = hold
+        self.end()
 
-    def begin(self, seed: str | None) -> None:
+    def begin(self, seed: str | None = None, hold_at: int | None = None, die_at: str = "") -> None:
         self._random = random.Random(seed)
         self._chance, self._longest = (0.0, 0.0) if seed is None else self._random.choice(TEMPERS)
-        self.trace = []
+        self._hold_at, self._die_at = hold_at, die_at
+        self._commits = 0
+        self._is_watching = True
+        self.count = 0
+        self.trace: Trace = []
+
+    def end(self) -> None:
+        """Whatever comes now is no move of a race."""
+        self.begin()
+        self._is_watching = False
 
     def at_start(self) -> None:
-        time.sleep(self._random.uniform(0, START_DELAY_MAX_SECONDS))
+        if self._hold_at is None:
+            time.sleep(self._random.uniform(0, START_DELAY_MAX_SECONDS))
 
-    def pause(self) -> None:
-        if self._random.random() < self._chance:
-            time.sleep(self._random.uniform(0, self._longest))
+    def passing(self, point: str) -> None:
+        """A named point: ``before refund``, ``after commit 2``."""
+        if not self._is_watching:
+            return
+        if point == self._die_at:
+            os.kill(os.getpid(), signal.SIGKILL)
+        self._step(point)
 
-    def before_gateway(self) -> None:
-        self.trace.append((time.monotonic(), "gateway"))
-        self.pause()
+    def around_commit(self, commit: Callable[[], None]) -> None:
+        self._commits += 1
+        number = self._commits
+        self.passing(f"before commit {number}")
+        commit()
+        self.passing(f"after commit {number}")
 
     def around_statement(
         self, execute: Callable[..., Any], sql: str, params: Any, many: bool, context: Any
     ) -> Any:
-        self.pause()
-        self.trace.append((time.monotonic(), _shown(sql, params)))
+        if not self._is_watching:
+            return execute(sql, params, many, context)
+        self._step(_shown(sql, params))
         try:
             return execute(sql, params, many, context)
         except Exception as error:
             self.trace.append((time.monotonic(), f"  ! {error}"))
             raise
+
+    def _step(self, text: str) -> None:
+        self.count += 1
+        if self.count == self._hold_at:
+            self.trace.append((time.monotonic(), "  (held)"))
+            self._hold()
+        elif self._random.random() < self._chance:
+            time.sleep(self._random.uniform(0, self._longest))
+        self.trace.append((time.monotonic(), text))
 
 
 def _shown(sql: str, params: Any) -> str:
@@ -69,7 +103,7 @@ def _shown(sql: str, params: Any) -> str:
     return f"{text[:STATEMENT_SHOWN_MAX]} {str(params or '')[:STATEMENT_SHOWN_MAX]}"
 
 
-def serve(orders: Connection, gate: int, pauses: Pauses) -> None:
+def serve(orders: Connection, gate: int, steps: Steps) -> None:
     """Answer orders until the harness hangs up."""
     while True:
         try:
@@ -77,7 +111,7 @@ def serve(orders: Connection, gate: int, pauses: Pauses) -> None:
         except (EOFError, OSError):
             return
         try:
-            answer = (True, ORDERS[name](orders, gate, pauses, *arguments))
+            answer = (True, ORDERS[name](orders, gate, steps, *arguments))
         except Exception:
             answer = (False, traceback.format_exc())
         orders.send(answer)
@@ -86,52 +120,69 @@ def serve(orders: Connection, gate: int, pauses: Pauses) -> None:
 # --- orders; what they import is there only once Django is set up --------------------------------
 
 
-def _build(_orders: Connection, _gate: int, _pauses: Pauses, name: str) -> Any:
+def _build(_orders: Connection, _gate: int, _steps: Steps, name: str) -> Any:
     from tests.races.worlds import build
 
     return build(name)
 
 
 def _act(
-    _orders: Connection, _gate: int, pauses: Pauses, things: Any, move: tuple[Any, ...]
-) -> str:
+    _orders: Connection,
+    _gate: int,
+    steps: Steps,
+    things: Any,
+    move: tuple[Any, ...],
+    die_at: str,
+) -> tuple[str, int]:
+    """Act alone; also says in how many steps."""
     from tests.races.actions import perform
 
-    pauses.begin(None)
-    return perform(things, *move)
+    steps.begin(die_at=die_at)
+    answer = perform(things, *move)
+    count = steps.count
+    steps.end()
+    return answer, count
 
 
 def _race(
     orders: Connection,
     gate: int,
-    pauses: Pauses,
+    steps: Steps,
     things: Any,
     move: tuple[Any, ...],
-    seed: str,
+    die_at: str,
+    seed: str | None,
+    hold_at: int | None,
 ) -> tuple[str, Trace]:
     from django.db import connection
 
     from tests.races.actions import perform
 
     connection.ensure_connection()
-    pauses.begin(seed)
+    steps.begin(seed, hold_at, die_at)
     orders.send((True, "ready"))
     os.read(gate, 1)
-    pauses.at_start()
+    steps.at_start()
     answer = perform(things, *move)
-    trace = pauses.trace
-    pauses.begin(None)
+    trace = steps.trace
+    steps.end()
     return answer, trace
 
 
-def _judge(_orders: Connection, _gate: int, _pauses: Pauses, things: Any) -> tuple[Any, list[str]]:
+def _judge(_orders: Connection, _gate: int, _steps: Steps, things: Any) -> tuple[Any, list[str]]:
     from tests.races import verdict
 
     verdict.settle_down(things)
-    return verdict.summary(things), verdict.violations(things)
+    return verdict.summary(things), [*verdict.violations(things), *verdict.stuck(things)]
 
 
-def _clear(_orders: Connection, _gate: int, _pauses: Pauses) -> None:
+def _audit(_orders: Connection, _gate: int, _steps: Steps) -> list[str]:
+    from tests.races import verdict
+
+    return verdict.audited()
+
+
+def _clear(_orders: Connection, _gate: int, _steps: Steps) -> None:
     """Forget what earlier scenarios left, so that sweeps find only the running one's."""
     from django.apps import apps
     from django.db import connection
@@ -149,6 +200,7 @@ ORDERS: dict[str, Callable[..., Any]] = {
     "act": _act,
     "race": _race,
     "judge": _judge,
+    "audit": _audit,
     "clear": _clear,
 }
 
@@ -184,31 +236,44 @@ def _work(address: str, gate: int) -> None:
 
     from tests.races.gateway import SharedGateway
 
-    pauses = Pauses()
-    SharedGateway.pause = staticmethod(pauses.before_gateway)
-    connection.execute_wrappers.append(pauses.around_statement)
     with Client(address, "AF_UNIX") as orders:
-        serve(orders, gate, pauses)
+
+        def hold() -> None:
+            orders.send((True, HELD))
+            orders.recv()  # go on
+
+        steps = Steps(hold)
+        SharedGateway.passing = staticmethod(steps.passing)
+        connection.execute_wrappers.append(steps.around_statement)
+        commit = connection._commit
+        patch.object(connection, "_commit", lambda: steps.around_commit(commit)).start()
+        serve(orders, gate, steps)
 
 
-def main(address: str, gate: int, number: int) -> None:
+def main(address: str, gate: int) -> None:
+    """Fork a worker for every line of the standard input; at its end, end them all."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the harness, and it hangs up
     _set_up()
-    children = []
-    for _worker in range(number):
+    children = set()
+    for _line in sys.stdin:
         child = os.fork()
         if child == 0:
             try:
                 _work(address, gate)
             finally:
                 os._exit(0)
-        children.append(child)
-    sys.stdin.read()  # until the harness closes it, or dies
+        children.add(child)
+        children -= set(_ended())
     for child in children:
         os.kill(child, signal.SIGKILL)
     for child in children:
         os.waitpid(child, 0)
 
 
+def _ended() -> Iterator[int]:
+    while (child := os.waitpid(-1, os.WNOHANG)[0]) != 0:
+        yield child
+
+
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))
+    main(sys.argv[1], int(sys.argv[2]))

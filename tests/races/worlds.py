@@ -13,17 +13,26 @@ from uuid import UUID
 from django.db.transaction import atomic
 
 from balances.models import UserBalance
-from balances.services import balance_top_up
+from balances.services import balance_freeze, balance_top_up
 from config.models import PaymentConfig
 from config.services import gateway_config_set, price_set
-from payments.models import PaymentOrder, PaymentTransaction
+from gateways.interface import (
+    CallbackNotice,
+    CallbackRequest,
+    RefundReport,
+    RefundRequest,
+    RefundState,
+)
+from payments.models import PaymentException, PaymentOrder, PaymentTransaction
 from payments.services.attempts import PayCommand, owe_close, pay
+from payments.services.callbacks import Incoming, callback_handle
 from payments.services.endings import order_cancel
 from payments.services.orders import OrderCommand, order_create
 from payments.services.refund_money import refund_transaction_begin
 from payments.services.settlement import trade_report_apply
 from refunds.models import Refund
 from refunds.services.requests import refund_request, refund_review
+from refunds.services.submission import refund_submit
 from tcmpay.common import clock
 from tcmpay.common.actor import SYSTEM, Actor, Role
 from tcmpay.common.ids import new_id
@@ -205,7 +214,7 @@ def money_after_the_end() -> World:
     order_cancel(actor=patient(user_id), order_id=order_id)
     SharedGateway("wechat").buyer_pays(attempt.out_trade_no or "")
     _told(attempt)
-    return _world(user_id, order=order_id)
+    return _world(user_id, order=order_id, number=attempt.out_trade_no)
 
 
 # --- refunds ----------------------------------------------------------------------------------
@@ -289,6 +298,97 @@ def gateway_refund_sent() -> World:
             actor=SYSTEM,
         )
     return things
+
+
+@world
+def gateway_refund_failed() -> World:
+    """Refused by the gateway: staff may send it again, with the same number."""
+    things = gateway_refund_approved()
+    with SharedGateway("wechat").refusing_refunds(things["number"]):
+        refund_submit(refund_id=things["refund"])
+    case = PaymentException.objects.get(order_id=things["order"], kind="refund_refused")
+    return things | {"case": case.id}
+
+
+@world
+def gateway_refund_announced() -> World:
+    """The gateway's notice that a refund succeeded waits to be taken."""
+    things = gateway_refund_sent()
+    refund = Refund.objects.select_related("transaction").get(id=things["refund"])
+    SharedGateway("wechat").refund(
+        RefundRequest(
+            out_trade_no=refund.transaction.out_trade_no or "",
+            transaction_id="",
+            out_refund_no=refund.refund_no,
+            refund_amount=refund.refund_amount,
+            total_amount=refund.transaction.amount,
+            reason="",
+        )
+    )
+    _announce(refund.transaction, refund.refund_no, refund.refund_amount)
+    return things
+
+
+@world
+def outside_refund_announced() -> World:
+    """Staff gave 10 yuan back in the merchant's console; the gateway's notice waits."""
+    things = order_paid_by_gateway()
+    payment = PaymentTransaction.objects.get(out_trade_no=things["number"])
+    number, amount = f"X{new_id().hex}", Decimal("10.00")
+    SharedGateway("wechat").refund(
+        RefundRequest(
+            out_trade_no=things["number"],
+            transaction_id="",
+            out_refund_no=number,
+            refund_amount=amount,
+            total_amount=payment.amount,
+            reason="",
+        )
+    )
+    _announce(payment, number, amount)
+    return things
+
+
+def _announce(payment: PaymentTransaction, out_refund_no: str, amount: Decimal) -> None:
+    report = RefundReport(
+        out_refund_no,
+        RefundState.SUCCESS,
+        refund_id=f"M{out_refund_no}",
+        out_trade_no=payment.out_trade_no or "",
+        amount=amount,
+    )
+    callback_handle(
+        incoming=Incoming("wechat", CallbackRequest({}, b"{}", "application/json", clock.now())),
+        notice=CallbackNotice("", "REFUND.SUCCESS", refund=report),
+        is_mock=True,
+    )
+
+
+@world
+def money_and_frozen_money() -> World:
+    """100 yuan, 40 of them frozen."""
+    user_id = _user(MONEY)
+    balance_freeze(user_id=user_id, amount=Decimal("40.00"), reason="race", actor=SYSTEM)
+    return _world(user_id, order=_order(user_id))
+
+
+@world
+def a_busy_hour() -> World:
+    """One of everything that a sweep looks for."""
+    user_id = _user()
+    due = _order(user_id)
+    attempted, paid, late = _order(user_id), _order(user_id), _order(user_id)
+    attempts = {order_id: _start(user_id, order_id, "wechat") for order_id in (attempted, paid)}
+    SharedGateway("wechat").buyer_pays(attempts[paid].out_trade_no or "")
+    late_attempt = _start(user_id, late, "wechat")
+    owe_close(late_attempt.id)
+    order_cancel(actor=patient(user_id), order_id=late)
+    SharedGateway("wechat").buyer_pays(late_attempt.out_trade_no or "")
+    _told(late_attempt)
+    others = gateway_refund_approved()
+    announced = gateway_refund_announced()
+    users = [user_id, others["user"], announced["user"]]
+    return _world(user_id, order=due) | {"users": users}
 
 
 # --- prices and configuration -----------------------------------------------------------------

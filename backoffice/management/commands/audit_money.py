@@ -1,5 +1,6 @@
 import json
 from argparse import ArgumentParser
+from collections.abc import Iterator
 from datetime import date, datetime
 from typing import Any
 
@@ -29,18 +30,19 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         scope = Scope(using=settings.SNAPSHOT_DATABASE, since=self._since(options["since"]))
-        findings: list[Violation] = []
+        printed = self._as_json if options["json"] else self._as_text
         with consistent_reads():
-            for check, found in audit(scope):
-                findings += found
-                self._progress(check.__module__, check.__name__, len(found), options)
-        failing = [finding for finding in findings if is_failing(finding, options["strict"])]
-        if options["json"]:
-            self._print_json(findings, failing)
-        else:
-            self._print_text(findings, failing)
+            failing = printed(self._findings(scope, options), options["strict"])
         if failing:
             raise SystemExit(1)
+
+    def _findings(self, scope: Scope, options: dict[str, Any]) -> Iterator[Violation]:
+        for check, found in audit(scope):
+            count = 0
+            for count, finding in enumerate(found, start=1):  # noqa: B007
+                yield finding
+            if options["verbosity"] > 1:
+                self.stderr.write(f"{check.__module__}.{check.__name__}: {count}")
 
     def _since(self, text: str | None) -> datetime | None:
         if text is None:
@@ -50,34 +52,40 @@ class Command(BaseCommand):
         except ValueError as error:
             raise CommandError(f"--since: YYYY-MM-DD ({text})") from error
 
-    def _progress(self, module: str, name: str, found: int, options: dict[str, Any]) -> None:
-        if options["verbosity"] > 1:
-            self.stderr.write(f"{module}.{name}: {found}")
-
-    def _print_text(self, findings: list[Violation], failing: list[Violation]) -> None:
+    def _as_text(self, findings: Iterator[Violation], is_strict: bool) -> int:
+        """Print each finding as it is found; returns how many make the audit fail."""
+        failing = 0
         for finding in findings:
+            failing += is_failing(finding, is_strict)
             self.stdout.write(
                 f"[{_kind(finding)}] {finding.code} {finding.object_type} "
                 f"{finding.object_id}: {finding.message}"
             )
         if failing:
-            self.stdout.write(_("发现 %(count)s 个问题") % {"count": len(failing)})
+            self.stdout.write(_("发现 %(count)s 个问题") % {"count": failing})
         else:
             self.stdout.write(_("账目无误"))
+        return failing
 
-    def _print_json(self, findings: list[Violation], failing: list[Violation]) -> None:
-        rows = [
-            {
+    def _as_json(self, findings: Iterator[Violation], is_strict: bool) -> int:
+        """One JSON object, written row by row: nothing is kept."""
+        failing, separator = 0, ""
+        self.stdout.write('{"findings": [', ending="")
+        for finding in findings:
+            failing += is_failing(finding, is_strict)
+            row = {
                 "kind": KINDS[finding.is_notice, finding.is_unfinished],
                 "code": finding.code,
                 "object_type": finding.object_type,
                 "object_id": finding.object_id,
                 "message": str(finding.message),
             }
-            for finding in findings
-        ]
-        body = {"ok": not failing, "failing": len(failing), "findings": rows}
-        self.stdout.write(json.dumps(body, ensure_ascii=False, indent=2))
+            text = json.dumps(row, ensure_ascii=False)
+            self.stdout.write(f"{separator}\n  {text}", ending="")
+            separator = ","
+        verdict = {"ok": not failing, "failing": failing}
+        self.stdout.write("\n], " + json.dumps(verdict)[1:])
+        return failing
 
 
 KINDS = {

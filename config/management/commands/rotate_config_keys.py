@@ -28,8 +28,12 @@ class Command(BaseCommand):
             self.stdout.write(json.dumps(asdict(result)))
             return
         self.stdout.write(
-            _("已用新密钥加密 %(rows)s 个配置项、%(versions)s 个历史版本")
-            % {"rows": result.rows, "versions": result.versions}
+            _("已用新密钥加密 %(rows)s 个配置项、%(versions)s 个历史版本、%(devices)s 个身份验证器")
+            % {
+                "rows": result.rows,
+                "versions": result.versions,
+                "devices": result.authenticators,
+            }
         )
         if result.newly_sealed:
             self.stdout.write(_("其中 %(count)s 个原为明文") % {"count": result.newly_sealed})

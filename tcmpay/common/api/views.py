@@ -2,9 +2,11 @@
 
 import uuid
 from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any, ClassVar, cast
 
-from rest_framework.permissions import BasePermission
+from rest_framework.negotiation import DefaultContentNegotiation
+from rest_framework.permissions import SAFE_METHODS, BasePermission
 from rest_framework.request import Request
 from rest_framework.views import APIView
 from rest_framework.viewsets import ViewSet
@@ -13,6 +15,12 @@ from tcmpay.common.actor import Actor, Role
 from tcmpay.common.api.exceptions import contract_exception_handler
 from tcmpay.common.errors import DomainError, Forbidden, ObjectNotFound
 from tcmpay.common.ids import parse_id
+
+
+class HeaderNegotiation(DefaultContentNegotiation):
+    """By the Accept header alone: ``?format=`` is one more parameter that we don't know."""
+
+    settings: Any = SimpleNamespace(URL_FORMAT_OVERRIDE=None)
 
 
 class RolePermission(BasePermission):
@@ -28,6 +36,7 @@ class ContractViewSet(ViewSet):
     """A door: parses, asks a service or selector, presents. ``roles`` is data: action → roles."""
 
     permission_classes: Sequence[Any] = (RolePermission,)
+    content_negotiation_class = HeaderNegotiation
     # Without OPTIONS: DRF would answer it in a shape of its own.
     http_method_names = ["get", "post", "put", "patch", "delete", "head"]
     roles: ClassVar[dict[str, frozenset[Role]]] = {}
@@ -35,6 +44,12 @@ class ContractViewSet(ViewSet):
     def roles_for(self, action: str | None) -> frozenset[Role]:
         # None for a method that the route doesn't have, "metadata" for OPTIONS: let DRF answer 405.
         return self.roles[action] if action not in (None, "metadata") else frozenset(Role)
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        """A body that can't be read is refused, also where none is asked for."""
+        super().initial(request, *args, **kwargs)
+        if request.method not in SAFE_METHODS:
+            request.data  # noqa: B018 - reading it parses it
 
     def get_exception_handler(self) -> Any:
         return contract_exception_handler

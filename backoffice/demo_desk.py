@@ -1,0 +1,70 @@
+"""What the demo's desks have to do: rules, requests that wait, and cases of money."""
+
+import uuid
+from collections.abc import Callable
+from datetime import timedelta
+from decimal import Decimal
+
+from django.db.transaction import atomic
+
+from gateways.interface import TradeReport, TradeState
+from payments.models import PaymentOrder
+from payments.services.settlement import trade_report_apply
+from refunds.models import RefundPolicyRule
+from refunds.services.requests import refund_request
+from refunds.services.rules import rule_save
+from tcmpay.common import clock
+from tcmpay.common.actor import SYSTEM, Actor, Role
+
+# Order type, hours before the appointment from and to, percentage, why.
+RULES = (
+    ("appointment", 24, None, 100, "提前一天以上取消，全额退款"),
+    ("appointment", 2, 24, 80, "当天取消，退八成"),
+    ("appointment", 0, 2, 50, "两小时内取消，退一半"),
+    ("appointment", None, 0, 0, "预约时间已过，不退"),
+    ("", None, None, 100, "其他服务，未提供前全额退款"),
+)
+# Hours until the appointment, amount asked for, reason.
+REQUESTS = (
+    (30, "50.00", "临时出差，无法就诊"),
+    (5, "50.00", "身体已好转，取消预约"),
+    (1, "25.00", "路上堵车，赶不到"),
+)
+# (yuan)
+PRICE = Decimal("50.00")
+
+
+def seed_desk(order_of: Callable[..., PaymentOrder], patient: uuid.UUID) -> None:
+    """``order_of(patient, amount, metadata)`` makes a paid order of ``amount`` yuan."""
+    for order_type, hours_from, hours_to, percentage, description in RULES:
+        rule = RefundPolicyRule(
+            order_type=order_type,
+            hours_from=hours_from,
+            hours_to=hours_to,
+            percentage=percentage,
+            description=description,
+        )
+        with atomic():
+            rule_save(actor=SYSTEM, rule=rule)
+    for hours, amount, reason in REQUESTS:
+        appointment = (clock.now() + timedelta(hours=hours)).isoformat()
+        order = order_of(patient, PRICE, {"appointment_time": appointment})
+        refund_request(
+            actor=Actor(id=patient, role=Role.PATIENT),
+            order_id=order.id,
+            amount=Decimal(amount),
+            reason=reason,
+        )
+    _unknown_money()
+
+
+def _unknown_money() -> None:
+    """A payment under a number that is not ours: somebody has to look."""
+    report = TradeReport(
+        out_trade_no="SHOP20261101000017",
+        state=TradeState.PAID,
+        transaction_id="DEMO4200002026110100017",
+        amount=Decimal("68.00"),
+        paid_at=clock.now(),
+    )
+    trade_report_apply(method="wechat", report=report, is_mock=True)

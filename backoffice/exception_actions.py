@@ -1,0 +1,216 @@
+"""What each button of the exceptions desk does: data, so that the page and the server agree."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from payments.errors import ActionNotOffered
+from payments.models import PaymentException
+from payments.services.exceptions import (
+    exception_assign,
+    exception_claim,
+    exception_close,
+    exception_release,
+    exception_write_off_ask,
+    exception_write_off_decide,
+)
+from payments.services.matching import exception_match, exception_query
+from payments.states import EXCEPTION_ACTIONS, ExceptionAction
+from refunds.models import Refund
+from refunds.services.cases import case_give_back, case_refund, case_retry
+from refunds.states import RefundStatus
+from tcmpay.accounts.selectors import person_text, staff_who_may
+from tcmpay.common.actor import Actor
+from tcmpay.common.errors import Forbidden
+
+CLOSE_PERMISSION = "payments.close_exception"
+ASSIGN_PERMISSION = "payments.assign_exception"
+WRITE_OFF_PERMISSION = "payments.write_off_exception"
+REFUND_PERMISSION = "refunds.review_refund"
+
+# What somebody asks for: who, about which case, and the fields of the form.
+Run = Callable[[Actor, UUID, Mapping[str, Any]], str]
+
+
+@dataclass(frozen=True)
+class DeskAction:
+    """One button: who may press it, what it asks for, what it says, what it does."""
+
+    permissions: tuple[str, ...]
+    run: Run
+    title: Any = ""
+    explanation: Any = ""
+    needs_reason: bool = True
+    needs_order: bool = False
+    is_final: bool = False
+
+    def is_allowed(self, user: Any) -> bool:
+        return bool(user.has_perms(self.permissions))
+
+
+def _claim(actor: Actor, case_id: UUID, _fields: Mapping[str, Any]) -> str:
+    exception_claim(actor=actor, exception_id=case_id)
+    return _("这项差错现在由您负责。")
+
+
+def _release(actor: Actor, case_id: UUID, _fields: Mapping[str, Any]) -> str:
+    exception_release(actor=actor, exception_id=case_id)
+    return _("已放回，其他人可以认领。")
+
+
+def _assign(actor: Actor, case_id: UUID, fields: Mapping[str, Any]) -> str:
+    people = staff_who_may(CLOSE_PERMISSION)
+    owner = fields.get("owner")
+    if not isinstance(owner, UUID) or owner not in people:
+        raise Forbidden()
+    exception_assign(actor=actor, exception_id=case_id, owner_id=owner)
+    return _("已交给%(person)s。") % {"person": people[owner]}
+
+
+def _give_back(actor: Actor, case_id: UUID, fields: Mapping[str, Any]) -> str:
+    _ensure_no_refund_running(case_id)
+    refund = case_give_back(actor=actor, exception_id=case_id, reason=fields["reason"])
+    text = _("退款 %(number)s（%(amount)s 元）已提交，到账后差错自动了结。")
+    return text % {"number": refund.refund_no, "amount": refund.refund_amount}
+
+
+def _retry(actor: Actor, case_id: UUID, fields: Mapping[str, Any]) -> str:
+    refund = case_retry(actor=actor, exception_id=case_id, reason=fields["reason"])
+    text = _("退款 %(number)s 已用原单号重新提交，退款成功后差错自动了结。")
+    return text % {"number": refund.refund_no}
+
+
+def _query(actor: Actor, case_id: UUID, fields: Mapping[str, Any]) -> str:
+    case = exception_query(actor=actor, exception_id=case_id, reason=fields["reason"])
+    if case.closed_at is not None:
+        return _("网关已有结果，差错已了结：%(text)s") % {"text": case.resolution}
+    return _("已查询网关：没有新的结果，差错仍待处理。")
+
+
+def _match(actor: Actor, case_id: UUID, fields: Mapping[str, Any]) -> str:
+    case = exception_match(
+        actor=actor,
+        exception_id=case_id,
+        order_no=fields["order_no"],
+        reason=fields["reason"],
+    )
+    number = case.order.order_no if case.order else ""
+    return _("网关已确认，款项已入账到订单 %(number)s。") % {"number": number}
+
+
+def _write_off(actor: Actor, case_id: UUID, fields: Mapping[str, Any]) -> str:
+    _ensure_no_refund_running(case_id)
+    exception_write_off_ask(actor=actor, exception_id=case_id, reason=fields["reason"])
+    return _("已申请核销，等待另一人确认。")
+
+
+def _confirm(actor: Actor, case_id: UUID, fields: Mapping[str, Any]) -> str:
+    _ensure_no_refund_running(case_id)
+    exception_write_off_decide(
+        actor=actor, exception_id=case_id, is_confirmed=True, notes=fields.get("reason") or ""
+    )
+    return _("已确认核销，差错已结束。")
+
+
+def _decline(actor: Actor, case_id: UUID, fields: Mapping[str, Any]) -> str:
+    exception_write_off_decide(
+        actor=actor, exception_id=case_id, is_confirmed=False, notes=fields["reason"]
+    )
+    return _("核销申请已取消，差错仍待处理。")
+
+
+def _close(actor: Actor, case_id: UUID, fields: Mapping[str, Any]) -> str:
+    exception_close(actor=actor, exception_id=case_id, resolution=fields["reason"])
+    return _("已记录处理结果，差错已关闭。")
+
+
+CLAIM, RELEASE, ASSIGN = "claim", "release", "assign"
+CONFIRM, DECLINE = "confirm", "decline"
+_A = ExceptionAction
+DESK_ACTIONS: Mapping[str, DeskAction] = {
+    CLAIM: DeskAction((CLOSE_PERMISSION,), _claim, needs_reason=False),
+    RELEASE: DeskAction((CLOSE_PERMISSION,), _release, needs_reason=False),
+    ASSIGN: DeskAction((ASSIGN_PERMISSION,), _assign, needs_reason=False),
+    CONFIRM: DeskAction((WRITE_OFF_PERMISSION,), _confirm, needs_reason=False),
+    DECLINE: DeskAction((WRITE_OFF_PERMISSION,), _decline),
+    _A.REFUND: DeskAction(
+        (CLOSE_PERMISSION, REFUND_PERMISSION),
+        _give_back,
+        gettext_lazy("原路退回"),
+        gettext_lazy("把这笔没有用于订单的钱按原支付方式退给付款人，不能撤销。"),
+    ),
+    _A.RETRY: DeskAction(
+        (CLOSE_PERMISSION, REFUND_PERMISSION),
+        _retry,
+        gettext_lazy("用原单号重试"),
+        gettext_lazy("用同一退款单号再问一次网关，不会重复退款。"),
+    ),
+    _A.QUERY: DeskAction(
+        (CLOSE_PERMISSION,),
+        _query,
+        gettext_lazy("立即查询网关"),
+        gettext_lazy("现在向网关查询这笔支付；网关证明已付且金额相符才会入账。"),
+    ),
+    _A.MATCH: DeskAction(
+        (CLOSE_PERMISSION,),
+        _match,
+        gettext_lazy("匹配到订单"),
+        gettext_lazy("先向网关查询：单号、交易号和金额都相符，且订单待支付、金额相同，才会入账。"),
+        needs_order=True,
+    ),
+    _A.WRITE_OFF: DeskAction(
+        (CLOSE_PERMISSION, WRITE_OFF_PERMISSION),
+        _write_off,
+        gettext_lazy("申请核销"),
+        gettext_lazy("不再处理这笔差错。须由另一人确认后才结束；不移动款项。"),
+    ),
+    _A.CLOSE: DeskAction(
+        (CLOSE_PERMISSION,),
+        _close,
+        gettext_lazy("关闭并说明"),
+        gettext_lazy("已在别处处理好时使用：写明核对结果和措施；不移动款项。"),
+    ),
+}
+
+
+def refund_running(case: PaymentException) -> Refund | None:
+    """A refund of the case's money that is on its way: nothing else may be done about it now."""
+    refund = case_refund(case) if _A.REFUND in offered_kinds(case) else None
+    return refund if refund is not None and refund.status == RefundStatus.PROCESSING else None
+
+
+def offered_kinds(case: PaymentException) -> tuple[ExceptionAction, ...]:
+    return EXCEPTION_ACTIONS.get(case.kind, (ExceptionAction.CLOSE,))
+
+
+def offered(case: PaymentException, user: Any) -> list[tuple[str, DeskAction]]:
+    """The actions that ``user`` may take about the case as it stands now."""
+    if case.closed_at is not None or case.write_off_by is not None:
+        return []
+    if case.owner_id is not None and case.owner_id != user.pk:
+        return []
+    hidden = {_A.REFUND, _A.WRITE_OFF} if refund_running(case) is not None else set()
+    return [
+        (str(action), DESK_ACTIONS[action])
+        for action in offered_kinds(case)
+        if action not in hidden and DESK_ACTIONS[action].is_allowed(user)
+    ]
+
+
+def _ensure_no_refund_running(case_id: UUID) -> None:
+    case = PaymentException.objects.filter(id=case_id).first()
+    if case is not None and refund_running(case) is not None:
+        raise ActionNotOffered()
+
+
+def ending_text(case: PaymentException) -> str:
+    """How a closed case ended, and by whom."""
+    return _("%(person)s：%(outcome)s。%(text)s") % {
+        "person": person_text(case.closed_by),
+        "outcome": case.get_outcome_display(),
+        "text": case.resolution,
+    }

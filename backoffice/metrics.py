@@ -1,0 +1,166 @@
+"""``/metrics`` for Prometheus: what the processes counted, and how much work waits in the rows."""
+
+import hmac
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from datetime import timedelta
+from ipaddress import ip_address
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.db import DatabaseError, connection
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.multiprocess import MultiProcessCollector
+from redis import Redis
+from redis.exceptions import RedisError
+
+from payments.models import PaymentCallback, PaymentException, PaymentOrder, PaymentTransaction
+from payments.selectors import surplus_payments
+from payments.states import OrderStatus, TransactionStatus, TransactionType
+from refunds.models import Refund
+from refunds.states import RefundStatus
+from tcmpay.common import clock
+
+# Enough to alarm; a count of everything would cost more the worse things are.
+COUNTED_MAX = 10_000
+# Two scrapers, or an impatient one, ask the database once.
+KEPT_SECONDS = 10.0
+LATE_AFTER = timedelta(minutes=5)
+BROKER_TIMEOUT_SECONDS = 0.5
+MULTIPROCESS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+
+
+def _overdue_orders() -> QuerySet[Any]:
+    return PaymentOrder.objects.filter(
+        status=OrderStatus.PENDING, expire_time__lt=clock.now() - LATE_AFTER
+    )
+
+
+def _open_attempts() -> QuerySet[Any]:
+    return PaymentTransaction.objects.filter(
+        next_check_at__isnull=False,
+        status=TransactionStatus.PENDING,
+        transaction_type=TransactionType.PAYMENT,
+    )
+
+
+def _late_attempts() -> QuerySet[Any]:
+    return _open_attempts().filter(next_check_at__lt=clock.now() - LATE_AFTER)
+
+
+def _refunds(status: RefundStatus) -> Callable[[], QuerySet[Any]]:
+    return lambda: Refund.objects.filter(status=status)
+
+
+# name → (what it tells, the rows that are counted). Each by an index.
+QUEUES: Mapping[str, tuple[str, Callable[[], QuerySet[Any]]]] = {
+    "orders_overdue": ("pending orders more than 5 minutes past their time", _overdue_orders),
+    "attempts_open": ("attempts that a gateway may still report", _open_attempts),
+    "attempts_late": ("attempts whose question is 5 minutes overdue", _late_attempts),
+    "closes_owed": (
+        "attempts that still have to be closed at their gateway",
+        lambda: _open_attempts().filter(is_close_owed=True),
+    ),
+    "refunds_to_review": ("refunds that wait for a person", _refunds(RefundStatus.PENDING)),
+    "refunds_processing": ("refunds that a gateway owes", _refunds(RefundStatus.PROCESSING)),
+    "refunds_failed": ("refunds that a gateway refused", _refunds(RefundStatus.FAILED)),
+    "refund_notices_waiting": (
+        "verified refund notices not taken yet",
+        lambda: PaymentCallback.objects.filter(is_picked_up=False),
+    ),
+    "surplus_waiting": ("late or double payments not given back", surplus_payments),
+    "exceptions_open": (
+        "cases that a person has to look at",
+        lambda: PaymentException.objects.filter(closed_at=None),
+    ),
+}
+
+
+class QueueDepths:
+    """Counts the waiting rows when it is asked, at most every KEPT_SECONDS."""
+
+    def __init__(self) -> None:
+        self._counted_at = float("-inf")
+        self._figures: dict[str, tuple[str, float]] = {}
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        if time.monotonic() - self._counted_at >= KEPT_SECONDS:
+            self._figures = dict(self._count())
+            self._counted_at = time.monotonic()
+        for name, (text, value) in self._figures.items():
+            yield GaugeMetricFamily(f"tcmpay_{name}", text, value=value)
+
+    def _count(self) -> Iterator[tuple[str, tuple[str, float]]]:
+        started = time.perf_counter()
+        try:
+            figures = [
+                (name, (text, float(rows().order_by()[:COUNTED_MAX].count())))
+                for name, (text, rows) in QUEUES.items()
+            ]
+            yield "database_up", ("1: the database answers", 1.0)
+            yield from figures
+        except DatabaseError:
+            connection.close_if_unusable_or_obsolete()
+            yield "database_up", ("1: the database answers", 0.0)
+        seconds = time.perf_counter() - started
+        yield "queue_count_seconds", ("how long counting the queues took", seconds)
+        yield from _broker_figures()
+
+
+def _broker_figures() -> Iterator[tuple[str, tuple[str, float]]]:
+    if urlsplit(settings.CELERY_BROKER_URL).scheme not in {"redis", "rediss"}:
+        return
+    try:
+        with Redis.from_url(
+            settings.CELERY_BROKER_URL,
+            socket_connect_timeout=BROKER_TIMEOUT_SECONDS,
+            socket_timeout=BROKER_TIMEOUT_SECONDS,
+        ) as broker:
+            waiting = float(broker.llen("celery"))
+    except RedisError:
+        yield "broker_up", ("1: the broker answers", 0.0)
+        return
+    yield "broker_up", ("1: the broker answers", 1.0)
+    yield "broker_messages", ("tasks that no worker has taken yet", waiting)
+
+
+QUEUE_DEPTHS = QueueDepths()
+
+
+def metrics(request: HttpRequest) -> HttpResponse:
+    if refusal := _refusal(request):
+        return refusal
+    processes: Any = REGISTRY
+    if os.environ.get(MULTIPROCESS_FOLDER):
+        processes = CollectorRegistry()
+        MultiProcessCollector(processes)
+    queues = CollectorRegistry()
+    queues.register(QUEUE_DEPTHS)
+    body = generate_latest(processes) + generate_latest(queues)
+    return HttpResponse(body, content_type=CONTENT_TYPE_LATEST)
+
+
+def _refusal(request: HttpRequest) -> HttpResponse | None:
+    """None for whoever may look: with METRICS_TOKEN its holder, else this machine, directly."""
+    if settings.METRICS_TOKEN:
+        given = request.META.get("HTTP_AUTHORIZATION", "")
+        wanted = f"Bearer {settings.METRICS_TOKEN}"
+        if hmac.compare_digest(given.encode(), wanted.encode()):
+            return None
+        return HttpResponse(status=401, headers={"WWW-Authenticate": "Bearer"})
+    return None if _is_local(request) else HttpResponse(status=404)
+
+
+def _is_local(request: HttpRequest) -> bool:
+    # A proxy on this machine connects from it, too: what it passes on is not local.
+    if {"HTTP_X_FORWARDED_FOR", "HTTP_X_REAL_IP", "HTTP_FORWARDED"} & set(request.META):
+        return False
+    try:
+        return ip_address(str(request.META.get("REMOTE_ADDR", ""))).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,171 @@
+"""Corrections of a balance by hand, by two people. Nothing else writes their table.
+
+An adjustment is locked before the account, as a refund is. Executed, it has exactly one ledger
+entry: the entry's fact is the adjustment, and a fact moves money once.
+"""
+
+from uuid import UUID
+
+from django.utils.translation import gettext as _
+
+from balances.errors import (
+    AdjustmentDecided,
+    AdjustmentExists,
+    AdjustmentNotFound,
+    OwnAdjustment,
+    OwnBalance,
+)
+from balances.models import (
+    AdjustmentStatus,
+    BalanceAdjustment,
+    BalanceTransaction,
+    Direction,
+    RelatedType,
+)
+from balances.services import Related, balance_credit, balance_debit
+from tcmpay.audit.services import audit_record
+from tcmpay.common import clock
+from tcmpay.common.actor import Actor
+from tcmpay.common.db import money_unit
+from tcmpay.common.money import Money, format_money
+from tcmpay.common.transitions import ensure_one
+
+AUDIT_OBJECT = "balance_adjustment"
+
+
+@money_unit
+def adjustment_request(
+    *,
+    actor: Actor,
+    request_id: UUID,
+    user_id: UUID,
+    direction: Direction,
+    amount: Money,
+    reason: str,
+) -> BalanceAdjustment:
+    """Ask for ``amount`` (yuan) to be added to or taken from a user's balance; nothing moves yet.
+
+    ``request_id`` becomes its id: the same form sent twice asks once.
+    Raises OwnBalance, AdjustmentExists.
+    """
+    if actor.owns(user_id):
+        raise OwnBalance()
+    if BalanceAdjustment.objects.filter(id=request_id).exists():
+        raise AdjustmentExists()
+    adjustment = BalanceAdjustment(
+        id=request_id,
+        user_id=user_id,
+        direction=direction,
+        amount=amount,
+        reason=reason,
+        requested_by=actor.id,
+        created_at=clock.now(),
+    )
+    adjustment.save(force_insert=True)
+    _audit(actor, adjustment, "adjustment_requested", reason)
+    return adjustment
+
+
+@money_unit
+def adjustment_approve(*, actor: Actor, adjustment_id: UUID, notes: str) -> BalanceTransaction:
+    """Move the money that somebody else asked to move, and write its ledger entry.
+
+    Raises:
+        AdjustmentNotFound, AdjustmentDecided, OwnAdjustment, OwnBalance.
+        InsufficientBalance, BalanceLimit, BalanceUnderReview: nothing is written, it goes on
+            waiting.
+    """
+    adjustment = _lock(adjustment_id)
+    _ensure_may_decide(actor, adjustment)
+    move = balance_credit if adjustment.direction == Direction.CREDIT else balance_debit
+    entry = move(
+        user_id=adjustment.user_id,
+        amount=adjustment.amount,
+        related=Related(RelatedType.ADJUSTMENT, adjustment.id),
+        description=_("人工调整：%(reason)s") % {"reason": adjustment.reason},
+        actor=actor,
+    )
+    _decide(actor, adjustment, AdjustmentStatus.APPROVED, notes, entry=str(entry.id))
+    return entry
+
+
+@money_unit
+def adjustment_reject(*, actor: Actor, adjustment_id: UUID, notes: str) -> None:
+    """Raises AdjustmentNotFound, AdjustmentDecided, OwnAdjustment, OwnBalance."""
+    adjustment = _lock(adjustment_id)
+    _ensure_may_decide(actor, adjustment)
+    _decide(actor, adjustment, AdjustmentStatus.REJECTED, notes)
+
+
+@money_unit
+def adjustment_withdraw(*, actor: Actor, adjustment_id: UUID, notes: str = "") -> None:
+    """Taken back by whoever asked.
+
+    Raises AdjustmentNotFound (also for others), AdjustmentDecided.
+    """
+    adjustment = _lock(adjustment_id)
+    if adjustment.requested_by != actor.id:
+        raise AdjustmentNotFound()
+    if adjustment.status != AdjustmentStatus.PENDING:
+        raise AdjustmentDecided()
+    _decide(actor, adjustment, AdjustmentStatus.WITHDRAWN, notes)
+
+
+def _lock(adjustment_id: UUID) -> BalanceAdjustment:
+    found = BalanceAdjustment.objects.select_for_update().filter(id=adjustment_id).first()
+    if found is None:
+        raise AdjustmentNotFound()
+    return found
+
+
+def _ensure_may_decide(actor: Actor, adjustment: BalanceAdjustment) -> None:
+    if adjustment.status != AdjustmentStatus.PENDING:
+        raise AdjustmentDecided()
+    if actor.id is None or actor.owns(adjustment.requested_by):
+        raise OwnAdjustment()
+    if actor.owns(adjustment.user_id):
+        raise OwnBalance()
+
+
+def _decide(
+    actor: Actor,
+    adjustment: BalanceAdjustment,
+    status: AdjustmentStatus,
+    notes: str,
+    **details: str,
+) -> None:
+    updated = BalanceAdjustment.objects.filter(
+        id=adjustment.id, status=AdjustmentStatus.PENDING
+    ).update(
+        status=status,
+        decided_by=actor.id,
+        decided_at=clock.now(),
+        decision_notes=notes[:500],
+    )
+    ensure_one(updated, f"adjustment {adjustment.id}")
+    _audit(actor, adjustment, f"adjustment_{status}", notes, to_state=status, **details)
+
+
+def _audit(
+    actor: Actor,
+    adjustment: BalanceAdjustment,
+    action: str,
+    reason: str,
+    to_state: str = "",
+    **details: str,
+) -> None:
+    audit_record(
+        object_type=AUDIT_OBJECT,
+        object_id=adjustment.id,
+        action=action,
+        actor=actor,
+        reason=reason,
+        from_state=AdjustmentStatus.PENDING if to_state else "",
+        to_state=to_state or AdjustmentStatus.PENDING,
+        details={
+            "user_id": str(adjustment.user_id),
+            "direction": str(adjustment.direction),
+            "amount": format_money(adjustment.amount),
+            **details,
+        },
+    )

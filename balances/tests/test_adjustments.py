@@ -1,0 +1,286 @@
+"""Adjusting a balance by hand: one person asks, another executes, the ledger says why."""
+
+import threading
+import uuid
+from decimal import Decimal
+
+import pytest
+from django.contrib.auth.models import Permission
+from django.db import IntegrityError, connection, connections
+from django.db.transaction import atomic
+from django.test import Client
+
+from balances.adjustments import adjustment_approve, adjustment_request
+from balances.checks import check_adjustment_entries, check_adjustments
+from balances.errors import (
+    AdjustmentDecided,
+    AdjustmentExists,
+    InsufficientBalance,
+    MovementRepeated,
+    OwnAdjustment,
+    OwnBalance,
+)
+from balances.models import BalanceAdjustment, BalanceTransaction, Direction, UserBalance
+from balances.services import account_ensure, balance_freeze, balance_top_up
+from tcmpay.accounts.models import StaffUser
+from tcmpay.audit.models import AuditEvent
+from tcmpay.common.actor import SYSTEM, Actor, Role
+from tcmpay.common.invariants import Scope
+from tcmpay.common.money import format_money
+
+pytestmark = pytest.mark.django_db
+CLERK = Actor(uuid.UUID(int=1), Role.STAFF, "clerk")
+REVIEWER = Actor(uuid.UUID(int=2), Role.STAFF, "reviewer")
+
+
+@pytest.fixture
+def user_id() -> uuid.UUID:
+    user_id = uuid.uuid4()
+    balance_top_up(user_id=user_id, amount=Decimal("50.00"), reason="开户", actor=SYSTEM)
+    return user_id
+
+
+def ask(user_id: uuid.UUID, direction: Direction, amount: str, actor: Actor = CLERK, **more):
+    return adjustment_request(
+        actor=actor,
+        request_id=more.get("request_id", uuid.uuid4()),
+        user_id=user_id,
+        direction=direction,
+        amount=Decimal(amount),
+        reason="对账差额",
+    )
+
+
+def balance(user_id: uuid.UUID) -> str:
+    return format_money(UserBalance.objects.get(user_id=user_id).balance)
+
+
+def found() -> list[str]:
+    scope = Scope()
+    return [
+        violation.code
+        for check in (check_adjustments, check_adjustment_entries)
+        for violation in check(scope)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("direction", "after"), [(Direction.CREDIT, "62.34"), (Direction.DEBIT, "37.66")]
+)
+def test_asked_for_it_moves_nothing_and_approved_it_moves_once(user_id, direction, after):
+    adjustment = ask(user_id, direction, "12.34")
+    assert balance(user_id) == "50.00"
+    entry = adjustment_approve(actor=REVIEWER, adjustment_id=adjustment.id, notes="已核对")
+    assert balance(user_id) == after
+    assert (entry.related_type, entry.related_id) == ("adjustment", adjustment.id)
+    with pytest.raises(AdjustmentDecided):
+        adjustment_approve(actor=REVIEWER, adjustment_id=adjustment.id, notes="")
+    assert balance(user_id) == after
+    assert BalanceTransaction.objects.filter(related_id=adjustment.id).count() == 1
+    told = AuditEvent.objects.filter(object_type="balance_adjustment").order_by("version")
+    assert [(event.action, event.actor_id, event.reason) for event in told] == [
+        ("adjustment_requested", CLERK.id, "对账差额"),
+        ("adjustment_approved", REVIEWER.id, "已核对"),
+    ]
+    assert found() == []
+
+
+def test_nobody_approves_their_own_nor_touches_their_own_balance(user_id):
+    adjustment = ask(user_id, Direction.CREDIT, "1.00")
+    with pytest.raises(OwnAdjustment):
+        adjustment_approve(actor=CLERK, adjustment_id=adjustment.id, notes="")
+    owner = Actor(user_id, Role.STAFF, "owner")
+    with pytest.raises(OwnBalance):
+        adjustment_approve(actor=owner, adjustment_id=adjustment.id, notes="")
+    with pytest.raises(OwnBalance):
+        ask(user_id, Direction.CREDIT, "1.00", actor=owner)
+    assert balance(user_id) == "50.00"
+
+
+@pytest.mark.parametrize("decider", [CLERK.id, "user"])
+def test_the_database_too_wants_two_people(user_id, decider):
+    adjustment = ask(user_id, Direction.CREDIT, "1.00")
+    person = user_id if decider == "user" else decider
+    with pytest.raises(IntegrityError), atomic():
+        BalanceAdjustment.objects.filter(id=adjustment.id).update(
+            status="approved", decided_by=person
+        )
+
+
+def test_a_debit_beyond_the_balance_goes_on_waiting(user_id):
+    adjustment = ask(user_id, Direction.DEBIT, "50.01")
+    with pytest.raises(InsufficientBalance):
+        adjustment_approve(actor=REVIEWER, adjustment_id=adjustment.id, notes="")
+    adjustment.refresh_from_db()
+    assert (adjustment.status, balance(user_id)) == ("pending", "50.00")
+    assert not BalanceTransaction.objects.filter(related_id=adjustment.id).exists()
+
+
+def test_the_same_form_twice_does_one_thing(user_id):
+    form_id = uuid.uuid4()
+    ask(user_id, Direction.CREDIT, "1.00", request_id=form_id)
+    with pytest.raises(AdjustmentExists):
+        ask(user_id, Direction.CREDIT, "1.00", request_id=form_id)
+    freeze = {"user_id": user_id, "amount": Decimal("5.00"), "reason": "核对", "actor": CLERK}
+    balance_freeze(**freeze, fact_id=form_id)
+    with pytest.raises(MovementRepeated):
+        balance_freeze(**freeze, fact_id=form_id)
+    assert balance(user_id) == "45.00"
+
+
+BREAKS = {
+    "executed without an entry": "UPDATE balance_adjustments SET status = 'approved',"
+    " decided_by = '00000000-0000-0000-0000-000000000009'",
+    "another amount than booked": "UPDATE balance_adjustments SET amount = amount + 1",
+    "waiting though booked": "UPDATE balance_adjustments SET status = 'pending', decided_by = NULL",
+    "gone though booked": "DELETE FROM balance_adjustments",
+}
+
+
+@pytest.mark.parametrize("name", BREAKS)
+def test_the_audit_finds(user_id, name):
+    adjustment = ask(user_id, Direction.CREDIT, "1.00")
+    if "without" not in name:
+        adjustment_approve(actor=REVIEWER, adjustment_id=adjustment.id, notes="")
+    assert found() == []
+    with connection.cursor() as cursor:
+        cursor.execute(BREAKS[name])
+    assert found() == ["L7"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_reviewers_at_once_move_the_money_once():
+    user_id = uuid.uuid4()
+    balance_top_up(user_id=user_id, amount=Decimal("50.00"), reason="开户", actor=SYSTEM)
+    adjustment = ask(user_id, Direction.CREDIT, "10.00")
+    start, answers = threading.Barrier(4), []
+
+    def approve(number: int) -> None:
+        try:
+            start.wait()
+            actor = Actor(uuid.UUID(int=100 + number), Role.STAFF)
+            adjustment_approve(actor=actor, adjustment_id=adjustment.id, notes="")
+            answers.append("moved")
+        except AdjustmentDecided:
+            answers.append("decided")
+        finally:
+            connections.close_all()
+
+    if connection.vendor == "sqlite":
+        pytest.skip("one in-memory database can't be shared by threads")
+    threads = [threading.Thread(target=approve, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(answers) == ["decided", "decided", "decided", "moved"]
+    assert balance(user_id) == "60.00"
+
+
+# --- the pages ----------------------------------------------------------------------------------
+
+
+def person(name: str, *codenames: str) -> Client:
+    user = StaffUser.objects.create_user(name, is_staff=True)
+    user.user_permissions.set(Permission.objects.filter(codename__in=codenames))
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+VIEW = ("view_userbalance", "view_balanceadjustment")
+KEEPER = (*VIEW, "open_account", "freeze_balance", "request_adjustment", "adopt_opening")
+
+
+def address(user_id: uuid.UUID, step: str = "change") -> str:
+    account = UserBalance.objects.get(user_id=user_id)
+    return f"/admin/balances/userbalance/{account.pk}/{step}/"
+
+
+def test_a_clerk_asks_and_a_reviewer_approves_in_their_pages(user_id):
+    clerk, reviewer = person("clerk", *KEEPER), person("rev", *VIEW, "approve_adjustment")
+    form = {
+        "form_id": uuid.uuid4(),
+        "direction": "income",
+        "amount": "12.34",
+        "reason": "线下多收",
+    }
+    assert clerk.post(address(user_id, "adjust"), form).status_code == 302
+    assert "没有重复申请" in clerk.post(address(user_id, "adjust"), form).content.decode()
+    adjustment = BalanceAdjustment.objects.get()
+    review = f"/admin/balances/balanceadjustment/{adjustment.pk}/review/"
+    assert clerk.post(review, {"decision": "approve"}).status_code == 403
+    shown = reviewer.get(review).content.decode()
+    assert "62.34" in shown, "what would be available afterwards"
+    assert "请写明原因" in reviewer.post(review, {"decision": "reject"}).content.decode()
+    assert reviewer.post(review, {"decision": "approve"}).status_code == 302
+    assert balance(user_id) == "62.34"
+    late = person("late", *VIEW, "approve_adjustment")
+    told = late.post(review, {"decision": "reject", "notes": "x"}, follow=True).content.decode()
+    assert "已由rev处理" in told
+    assert "线下多收" in clerk.get(address(user_id)).content.decode()
+
+
+def test_freeze_unfreeze_and_their_refusals(user_id):
+    clerk = person("clerk", *KEEPER)
+
+    def post(step: str, amount: str) -> str:
+        form = {"form_id": uuid.uuid4(), "amount": amount, "reason": "投诉核查"}
+        return clerk.post(address(user_id, step), form, follow=True).content.decode()
+
+    assert "余额不足" in post("freeze", "50.01")
+    assert "金额应大于 0" in post("freeze", "-1")
+    assert "已冻结 20.00 元" in post("freeze", "20.00")
+    assert balance(user_id) == "30.00"
+    assert "冻结余额不足" in post("unfreeze", "20.01")
+    assert "已解冻 5.00 元" in post("unfreeze", "5.00")
+    assert balance(user_id) == "35.00"
+
+
+def test_an_account_is_opened_once_and_an_opening_adopted():
+    clerk, user_id = person("clerk", *KEEPER), uuid.uuid4()
+    form = {"user_id": user_id, "reason": "提前入账"}
+    for text in ("已开立余额账户", "没有重复开立"):
+        answer = clerk.post("/admin/balances/userbalance/open/", form, follow=True)
+        assert text in answer.content.decode()
+    opened = AuditEvent.objects.get(action="balance_opened")
+    assert (opened.object_id, opened.reason) == (str(user_id), "提前入账")
+    UserBalance.objects.filter(user_id=user_id).update(balance=Decimal("9.00"))
+    assert "确认期初余额" in clerk.get(address(user_id)).content.decode()
+    clerk.post(address(user_id, "adopt"), {"reason": "旧系统期末余额"})
+    account = UserBalance.objects.get(user_id=user_id)
+    assert account.opening_adopted_at is not None
+    steps = clerk.get(address(user_id)).context["steps"]
+    assert "adopt" not in " ".join(step["url"] for step in steps)
+
+
+@pytest.mark.parametrize("step", ["adjust", "freeze", "unfreeze", "adopt"])
+def test_each_step_needs_its_permission(user_id, step):
+    reader = person("reader", *VIEW)
+    assert reader.get(address(user_id)).status_code == 200
+    assert reader.get(address(user_id, step)).status_code == 403
+    assert reader.post(address(user_id, step), {"reason": "x"}).status_code == 403
+    assert reader.get("/admin/balances/userbalance/open/").status_code == 403
+
+
+def test_the_ledger_is_paged_without_gaps(user_id, monkeypatch):
+    monkeypatch.setattr("balances.admin_accounts.LEDGER_PAGE_ROWS", 2)
+    for _number in range(4):
+        balance_top_up(user_id=user_id, amount=Decimal("1.00"), reason="x", actor=SYSTEM)
+    reader = person("reader", *VIEW)
+    seen = []
+    for number in ("1", "2", "3"):
+        page = reader.get(address(user_id), {"page": number}).context["ledger"]
+        seen += [entry.sequence for entry in page.entries]
+    assert seen == [5, 4, 3, 2, 1]
+    for junk in ("0", "-1", "99999999999", "x", "４"):
+        assert reader.get(address(user_id), {"page": junk}).status_code == 200
+
+
+def test_an_account_whose_user_is_no_uuid_can_be_read_and_not_moved():
+    account = account_ensure(uuid.uuid4())
+    UserBalance.objects.filter(pk=account.pk).update(user_id="test-user-uuid")
+    clerk = person("clerk", *KEEPER)
+    page = f"/admin/balances/userbalance/{account.pk}"
+    assert clerk.get(f"{page}/change/").status_code == 200
+    assert clerk.post(f"{page}/freeze/", {"amount": "1"}).status_code == 302

@@ -1,0 +1,205 @@
+"""What a change of a price does to the periods of its service, before anything is written.
+
+The same plan is previewed and carried out, so that what was shown is what is done.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from decimal import Decimal
+from enum import Enum
+from typing import Any, Final, Literal
+
+from django.utils.translation import gettext_lazy as _
+
+from config.models import PriceConfig
+from config.price_periods import PricePeriodRefused, charged_on, period_for, running_period
+from tcmpay.common import clock
+from tcmpay.common.errors import InvalidInput
+from tcmpay.common.money import Money
+
+SERVICE_TYPE = re.compile(r"[a-z][a-z0-9_]{0,63}", re.ASCII)
+TENTH = Decimal("0.1")
+
+
+class Unset(Enum):
+    """The value of an argument that was not given, where None means something."""
+
+    UNSET = "unset"
+
+
+UNSET: Final = Unset.UNSET
+Maybe = Literal[Unset.UNSET]
+
+
+@dataclass(frozen=True, slots=True)
+class PriceChange:
+    """What is to be true of a price; UNSET leaves a running period's value as it is."""
+
+    service_type: str
+    price: Money
+    service_name: str | None = None
+    discount_price: Money | Maybe | None = UNSET
+    is_active: bool | None = None
+    effective_date: date | None = None
+    expiry_date: date | Maybe | None = UNSET
+    description: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Slip:
+    """How far what is charged would move, where there was something to compare with."""
+
+    before: Money
+    after: Money
+    percent: Decimal
+
+
+@dataclass(slots=True)
+class PricePlan:
+    """``row`` as it will be; ``before`` its changed fields as they were (new: none).
+
+    ``ended`` is the period that ends the day before, with its former last day.
+    """
+
+    row: PriceConfig
+    is_new: bool
+    before: dict[str, Any] = field(default_factory=dict)
+    ended: PriceConfig | None = None
+    ended_before: date | None = None
+    slip: Slip | None = None
+
+    @property
+    def changes_nothing(self) -> bool:
+        return not self.is_new and not self.before
+
+
+def amount_of(period: PriceConfig) -> Money:
+    """What is charged: the discount price where set."""
+    return period.price if period.discount_price is None else period.discount_price
+
+
+def price_plan(periods: Sequence[PriceConfig], change: PriceChange, today: date) -> PricePlan:
+    """Plan ``change`` on all ``periods`` of its service; they are changed in memory only.
+
+    Raises InvalidInput.
+    """
+    begin = change.effective_date
+    target = running_period(periods, today) if begin is None else None
+    for period in periods:
+        if begin is not None and period.effective_date == begin:
+            target = period
+    compared = _compared(periods, begin, today)
+    if target is not None:
+        plan = _change(target, change, periods=periods, today=today)
+    else:
+        plan = _begin(change, begin or today, periods=periods, today=today)
+    if compared is not None and plan.row.is_active and not plan.changes_nothing:
+        plan.slip = _slip(*compared, plan.row)
+    return plan
+
+
+def _compared(
+    periods: Sequence[PriceConfig], begin: date | None, today: date
+) -> tuple[Money, Money] | None:
+    """List price and charged amount that the new price takes the place of."""
+    day = max(begin or today, today)
+    replaced = charged_on(periods, day)
+    if replaced is None:
+        earlier = [one for one in periods if one.is_active and one.effective_date <= day]
+        replaced = max(earlier, key=lambda one: one.effective_date, default=None)
+    return None if replaced is None else (replaced.price, amount_of(replaced))
+
+
+def _slip(price: Money, amount: Money, row: PriceConfig) -> Slip:
+    after = amount_of(row)
+    percent = max(_percent(amount, after), _percent(price, row.price))
+    return Slip(before=amount, after=after, percent=percent)
+
+
+def _percent(before: Money, after: Money) -> Decimal:
+    return (abs(after - before) * 100 / before).quantize(TENTH)
+
+
+def _change(
+    row: PriceConfig, change: PriceChange, *, periods: Sequence[PriceConfig], today: date
+) -> PricePlan:
+    if row.expiry_date is not None and row.expiry_date < today:
+        raise InvalidInput({"effective_date": [_("该价格已结束，不能再修改")]})
+    given: dict[str, Any] = {
+        "price": change.price,
+        "service_name": change.service_name,
+        "is_active": change.is_active,
+        "description": change.description,
+    }
+    wanted = {name: value for name, value in given.items() if value is not None}
+    if change.discount_price is not UNSET:
+        wanted["discount_price"] = change.discount_price
+    if change.expiry_date is not UNSET and change.expiry_date != row.expiry_date:
+        others = [other for other in periods if other is not row]
+        wanted["expiry_date"] = _period(others, row.effective_date, change.expiry_date, today)[1]
+    before = {
+        name: getattr(row, name) for name, value in wanted.items() if value != getattr(row, name)
+    }
+    for name in before:
+        setattr(row, name, wanted[name])
+    _ensure_discount(row)
+    return PricePlan(row=row, is_new=False, before=before)
+
+
+def _begin(
+    change: PriceChange, begin: date, *, periods: Sequence[PriceConfig], today: date
+) -> PricePlan:
+    if not periods and not SERVICE_TYPE.fullmatch(change.service_type):
+        raise InvalidInput({"service_type": [_("服务类型应为小写字母、数字和下划线，最多 64 个")]})
+    earlier = [period for period in periods if period.effective_date < begin]
+    model = max(earlier or periods, key=lambda period: period.effective_date, default=None)
+    name = change.service_name or (model.service_name if model else None)
+    if name is None:
+        raise InvalidInput({"service_name": [_("新的服务类型必须填写服务名称")]})
+    wanted_end = None if change.expiry_date is UNSET else change.expiry_date
+    ended, end = _period(
+        periods, begin, wanted_end, today, is_end_given=change.expiry_date is not UNSET
+    )
+    row = PriceConfig(
+        service_type=change.service_type,
+        service_name=name,
+        price=change.price,
+        discount_price=None if change.discount_price is UNSET else change.discount_price,
+        is_active=True if change.is_active is None else change.is_active,
+        effective_date=begin,
+        expiry_date=end,
+        description=_first_given(change.description, model.description if model else "", ""),
+        created_at=clock.now(),
+    )
+    row.updated_at = row.created_at
+    _ensure_discount(row)
+    plan = PricePlan(row=row, is_new=True, ended=ended)
+    if ended is not None:
+        plan.ended_before = ended.expiry_date
+        ended.expiry_date = begin - timedelta(days=1)
+    return plan
+
+
+def _period(
+    others: Sequence[PriceConfig],
+    begin: date,
+    end: date | None,
+    today: date,
+    *,
+    is_end_given: bool = True,
+) -> tuple[PriceConfig | None, date | None]:
+    try:
+        return period_for(others, begin=begin, end=end, today=today, is_end_given=is_end_given)
+    except PricePeriodRefused as error:
+        raise InvalidInput({error.field: [error.text]}) from error
+
+
+def _ensure_discount(row: PriceConfig) -> None:
+    if row.discount_price is not None and row.discount_price > row.price:
+        raise InvalidInput({"discount_price": [_("优惠价不能高于价格")]})
+
+
+def _first_given(*texts: str | None) -> str:
+    return next(text for text in texts if text is not None)

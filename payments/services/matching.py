@@ -1,0 +1,196 @@
+"""Asking a gateway about the money of a case, and applying it where the answer proves it."""
+
+from uuid import UUID
+
+from django.db import IntegrityError
+from django.utils.translation import gettext as _
+
+from gateways.errors import GatewayError
+from gateways.interface import TradeReport, TradeState
+from payments.channels import Channel, channel_for_new_attempt
+from payments.errors import (
+    ActionNotOffered,
+    ExceptionClosed,
+    GatewayDown,
+    NotConfirmedByGateway,
+    OrderDoesNotFit,
+    OrderNotFound,
+)
+from payments.models import PaymentException, PaymentOrder, PaymentTransaction
+from payments.services.attempts import attempt_check
+from payments.services.exceptions import exception_begin, exception_end
+from payments.services.orders import order_lock
+from payments.services.settlement import settle
+from payments.states import (
+    ExceptionAction,
+    ExceptionKind,
+    ExceptionOutcome,
+    OrderStatus,
+    TransactionStatus,
+    TransactionType,
+    Verdict,
+)
+from tcmpay.audit.services import audit_record
+from tcmpay.common import clock
+from tcmpay.common.actor import Actor
+from tcmpay.common.db import money_unit
+from tcmpay.common.ids import new_number
+
+# What of an attempt answers each kind of case.
+ANSWERED_BY = {
+    ExceptionKind.WRONG_AMOUNT: frozenset({TransactionStatus.SUCCESS}),
+    ExceptionKind.STUCK_PAYMENT: frozenset({TransactionStatus.SUCCESS, TransactionStatus.FAILED}),
+}
+
+
+def exception_query(*, actor: Actor, exception_id: UUID, reason: str) -> PaymentException:
+    """Ask the gateway about the case's attempt now and apply what it proves; return the case.
+
+    The case ends when the answer settles it, and stays open otherwise.
+    Raises what exception_begin raises, and GatewayDown.
+    """
+    case = exception_begin(
+        actor=actor, exception_id=exception_id, action=ExceptionAction.QUERY, reason=reason
+    )
+    if case.transaction_id is None:
+        raise ActionNotOffered()
+    try:
+        attempt_check(case.transaction_id)
+    except GatewayError as error:
+        raise GatewayDown() from error
+    return _end_if_answered(case.id, case.transaction_id, actor)
+
+
+@money_unit
+def _end_if_answered(exception_id: UUID, attempt_id: UUID, actor: Actor) -> PaymentException:
+    case, attempt = _lock_case_of(exception_id, attempt_id)
+    answers = ANSWERED_BY.get(ExceptionKind(case.kind), frozenset())
+    if case.closed_at is None and attempt.status in answers:
+        text = _("网关查询已有结果：%(state)s") % {"state": attempt.get_status_display()}
+        exception_end(case, actor, text, ExceptionOutcome.MATCHED)
+    return case
+
+
+def _lock_case_of(
+    exception_id: UUID, attempt_id: UUID
+) -> tuple[PaymentException, PaymentTransaction]:
+    """The case after its order, as everywhere: order, attempt, case."""
+    order_lock(PaymentTransaction.objects.values_list("order_id", flat=True).get(id=attempt_id))
+    attempt = PaymentTransaction.objects.select_for_update().get(id=attempt_id)
+    return PaymentException.objects.select_for_update().get(id=exception_id), attempt
+
+
+def exception_match(
+    *, actor: Actor, exception_id: UUID, order_no: str, reason: str
+) -> PaymentException:
+    """Give money of an unknown number to a pending order, when the gateway confirms both.
+
+    The gateway is asked under the case's number. Only a verified answer "paid", with the same
+    number, trade and amount as the case and the order's amount, applies the money.
+
+    Raises:
+        What exception_begin raises; OrderNotFound; OrderDoesNotFit: not pending, other amount.
+        NotConfirmedByGateway: not paid, or another trade or amount. GatewayDown.
+    """
+    order = PaymentOrder.objects.filter(order_no=order_no.strip().upper()).first()
+    if order is None:
+        raise OrderNotFound()
+    case = exception_begin(
+        actor=actor, exception_id=exception_id, action=ExceptionAction.MATCH, reason=reason
+    )
+    _ensure_fits(order, case)
+    channel = channel_for_new_attempt(case.payment_method)
+    try:
+        report = channel.gateway.query_payment(case.out_trade_no)
+    except GatewayError as error:
+        raise GatewayDown() from error
+    _ensure_confirmed(report, case)
+    return _apply(actor, case.id, order.id, channel, report, reason)
+
+
+def _ensure_fits(order: PaymentOrder, case: PaymentException) -> None:
+    if order.status != OrderStatus.PENDING or order.amount != case.amount:
+        raise OrderDoesNotFit(status=order.status)
+
+
+def _ensure_confirmed(report: TradeReport, case: PaymentException) -> None:
+    is_confirmed = (
+        report.state is TradeState.PAID
+        and report.out_trade_no == case.out_trade_no
+        and report.transaction_id == case.external_transaction_id
+        and report.amount == case.amount
+    )
+    if not is_confirmed:
+        raise NotConfirmedByGateway(state=report.state)
+
+
+@money_unit
+def _apply(
+    actor: Actor,
+    exception_id: UUID,
+    order_id: UUID,
+    channel: Channel,
+    report: TradeReport,
+    reason: str,
+) -> PaymentException:
+    order = order_lock(order_id)
+    is_known = PaymentTransaction.objects.filter(
+        payment_method=channel.gateway.method,
+        out_trade_no=report.out_trade_no,
+        transaction_type=TransactionType.PAYMENT,
+    ).exists()
+    if is_known:
+        raise ActionNotOffered()
+    attempt = _insert_attempt(actor, order, channel, report, reason)
+    settlement = settle(
+        method=attempt.payment_method, report=report, is_mock=channel.gateway.is_mock
+    )
+    case = PaymentException.objects.select_for_update().get(id=exception_id)
+    if case.closed_at is not None:
+        raise ExceptionClosed(closed_by=case.closed_by)
+    _ensure_fits_still(settlement.verdict)
+    case.order, case.transaction = order, attempt
+    case.save(update_fields=["order", "transaction"])
+    text = _("已匹配到订单 %(number)s：%(reason)s") % {"number": order.order_no, "reason": reason}
+    exception_end(case, actor, text, ExceptionOutcome.MATCHED)
+    return case
+
+
+def _ensure_fits_still(verdict: Verdict) -> None:
+    """Under the order's lock: it was pending and the money was applied, or nothing is written."""
+    if verdict is not Verdict.APPLIED:
+        raise OrderDoesNotFit(verdict=verdict)
+
+
+def _insert_attempt(
+    actor: Actor, order: PaymentOrder, channel: Channel, report: TradeReport, reason: str
+) -> PaymentTransaction:
+    """The attempt that the money belongs to, as if we had begun it: pending, then settled."""
+    now = clock.now()
+    attempt = PaymentTransaction(
+        transaction_no=new_number("TXN", now),
+        order=order,
+        payment_method=channel.gateway.method,
+        amount=order.amount,
+        out_trade_no=report.out_trade_no,
+        is_mock=channel.gateway.is_mock,
+        config_version_id=channel.config_version_id,
+        initiated_at=now,
+        gateway_expires_at=order.expire_time,
+        next_check_at=now,
+    )
+    try:
+        attempt.save(force_insert=True)
+    except IntegrityError as error:
+        # Matched to another order at the same moment: the unit is rolled back as a whole.
+        raise ActionNotOffered() from error
+    audit_record(
+        object_type="payment_transaction",
+        object_id=attempt.id,
+        action="payment_matched",
+        actor=actor,
+        reason=reason,
+        to_state=attempt.status,
+        details={"out_trade_no": report.out_trade_no},
+    )
+    return attempt

@@ -1,0 +1,231 @@
+"""Deciding about several refunds at once: confirmed by one person, carried out in the background.
+
+The batch's row is the queue. Each refund is decided by the same service as on its own page, in
+one unit with its row's outcome, so a batch that was interrupted goes on where it stopped and
+decides nothing twice.
+"""
+
+import logging
+import time
+from collections.abc import Collection
+from datetime import timedelta
+from uuid import UUID
+
+from django.db import IntegrityError
+
+from refunds.errors import BatchSizeWrong
+from refunds.models import Refund, RefundBatch, RefundBatchRow
+from refunds.services.requests import REVIEWERS, refund_decide
+from refunds.services.submission import refund_send_to_gateway
+from refunds.states import BatchOutcome, RefundStatus, ReviewDecision
+from tcmpay.accounts.selectors import staff_actor
+from tcmpay.audit.services import audit_record
+from tcmpay.common import clock
+from tcmpay.common.actor import SYSTEM, Actor
+from tcmpay.common.bell import ring
+from tcmpay.common.db import money_unit
+from tcmpay.common.errors import DomainError, Forbidden
+
+logger = logging.getLogger(__name__)
+
+AUDIT_OBJECT = "refund_batch"
+RUN_TASK = "refunds.run_batch"
+REVIEW_PERMISSION = "refunds.review_refund"
+BATCH_MAX = 100
+# One run works this long, then hands the rest to the next: tasks are stopped after 90 seconds.
+RUN_SECONDS = 45.0
+# Longer than any run may take: whoever finds a batch older than this knows that its run died.
+LEASE = timedelta(minutes=2)
+TRIES_MAX = 3
+INTERNAL = "INTERNAL_ERROR"
+
+
+def batch_confirm(
+    *,
+    actor: Actor,
+    batch_id: UUID,
+    refund_ids: Collection[UUID],
+    decision: ReviewDecision,
+    notes: str,
+) -> RefundBatch:
+    """Record the decision about all of ``refund_ids``, oldest request first, and ring the worker.
+
+    ``batch_id`` comes with the preview page: confirmed twice, it is still one batch.
+
+    Raises:
+        Forbidden: not a reviewer, or the id is another person's batch.
+        BatchSizeWrong: none, or more than BATCH_MAX.
+    """
+    if actor.role not in REVIEWERS or actor.id is None:
+        raise Forbidden()
+    try:
+        return _confirm(actor, actor.id, batch_id, refund_ids, decision, notes)
+    except IntegrityError:
+        # The same page was sent twice at the same moment: the other one inserted it.
+        return _own_batch(RefundBatch.objects.get(id=batch_id), actor)
+
+
+@money_unit
+def _confirm(
+    actor: Actor,
+    person: UUID,
+    batch_id: UUID,
+    refund_ids: Collection[UUID],
+    decision: ReviewDecision,
+    notes: str,
+) -> RefundBatch:
+    found = RefundBatch.objects.filter(id=batch_id).first()
+    if found is not None:
+        return _own_batch(found, actor)
+    refunds = list(Refund.objects.filter(id__in=refund_ids).order_by("created_at", "id"))
+    if not 1 <= len(refunds) <= BATCH_MAX:
+        raise BatchSizeWrong(count=len(refunds))
+    now = clock.now()
+    batch = RefundBatch(
+        id=batch_id,
+        decision=decision,
+        notes=notes,
+        created_by=person,
+        created_at=now,
+        next_run_at=now,
+    )
+    batch.save(force_insert=True)
+    RefundBatchRow.objects.bulk_create(
+        RefundBatchRow(batch=batch, refund=refund, position=position)
+        for position, refund in enumerate(refunds, start=1)
+    )
+    audit_record(
+        object_type=AUDIT_OBJECT,
+        object_id=batch.id,
+        action="refund_batch_confirmed",
+        actor=actor,
+        reason=notes,
+        to_state="open",
+        details={
+            "decision": str(decision),
+            "count": len(refunds),
+            "amount": str(sum(refund.refund_amount for refund in refunds)),
+        },
+    )
+    ring(RUN_TASK, str(batch.id))
+    return batch
+
+
+def _own_batch(batch: RefundBatch, actor: Actor) -> RefundBatch:
+    if batch.created_by != actor.id:
+        raise Forbidden()
+    return batch
+
+
+def batch_run(*, batch_id: UUID) -> int:
+    """Decide about the rows that wait; returns how many were. Safe to call again any time."""
+    batch = _claim(batch_id)
+    if batch is None:
+        return 0
+    # Whoever lost the permission since confirming decides nothing any more.
+    actor = staff_actor(batch.created_by, REVIEW_PERMISSION)
+    waiting = batch.rows.filter(outcome=BatchOutcome.WAITING).order_by("position")
+    started, done = time.monotonic(), 0
+    for row_id in list(waiting.values_list("id", flat=True)):
+        if time.monotonic() - started > RUN_SECONDS:
+            break
+        _run_row(actor, batch, row_id)
+        done += 1
+    if batch.rows.filter(outcome=BatchOutcome.WAITING).exists():
+        _hand_on(batch)
+    else:
+        _finish(batch.id)
+    return done
+
+
+def _claim(batch_id: UUID) -> RefundBatch | None:
+    """The batch, for this run alone; None when it is done or another run holds it."""
+    now = clock.now()
+    claimed = RefundBatch.objects.filter(
+        id=batch_id, finished_at=None, next_run_at__lte=now
+    ).update(next_run_at=now + LEASE)
+    return RefundBatch.objects.get(id=batch_id) if claimed == 1 else None
+
+
+def _hand_on(batch: RefundBatch) -> None:
+    RefundBatch.objects.filter(id=batch.id, finished_at=None).update(next_run_at=clock.now())
+    ring(RUN_TASK, str(batch.id))
+
+
+def _run_row(actor: Actor | None, batch: RefundBatch, row_id: UUID) -> None:
+    if actor is None:
+        _refuse(row_id, Forbidden.code)
+        return
+    if not _count_try(row_id):
+        _refuse(row_id, INTERNAL)
+        return
+    try:
+        refund = _decide_row(actor, batch, row_id)
+    except DomainError as error:
+        _refuse(row_id, error.code)
+    except Exception:
+        # One broken refund must not hold up the others; its row waits for the next run.
+        logger.exception("refund_batch_row_failed", extra={"row": str(row_id)})
+    else:
+        if refund is not None and refund.status == RefundStatus.PROCESSING:
+            refund_send_to_gateway(refund.id)
+
+
+def _count_try(row_id: UUID) -> bool:
+    row = RefundBatchRow.objects.get(id=row_id)
+    RefundBatchRow.objects.filter(id=row_id).update(tries=row.tries + 1)
+    return row.tries < TRIES_MAX
+
+
+@money_unit
+def _decide_row(actor: Actor, batch: RefundBatch, row_id: UUID) -> Refund | None:
+    """The decision and its outcome in one commit; None when another run was here before.
+
+    The row is locked before the order: nobody locks it the other way round.
+    """
+    row = RefundBatchRow.objects.select_for_update().get(id=row_id)
+    if row.outcome != BatchOutcome.WAITING:
+        return None
+    is_approved = batch.decision == ReviewDecision.APPROVE
+    refund = refund_decide(
+        actor=actor, refund_id=row.refund_id, is_approved=is_approved, notes=batch.notes
+    )
+    is_half = is_approved and refund.status == RefundStatus.PENDING
+    row.outcome = BatchOutcome.FIRST_APPROVAL if is_half else BatchOutcome.DONE
+    row.decided_at = clock.now()
+    row.save(update_fields=["outcome", "decided_at"])
+    return refund
+
+
+def _refuse(row_id: UUID, code: str) -> None:
+    RefundBatchRow.objects.filter(id=row_id, outcome=BatchOutcome.WAITING).update(
+        outcome=BatchOutcome.REFUSED, error_code=code, decided_at=clock.now()
+    )
+
+
+@money_unit
+def _finish(batch_id: UUID) -> None:
+    batch = RefundBatch.objects.select_for_update().get(id=batch_id)
+    if batch.finished_at is not None:
+        return
+    batch.finished_at, batch.next_run_at = clock.now(), None
+    batch.save(update_fields=["finished_at", "next_run_at"])
+    outcomes = list(batch.rows.values_list("outcome", flat=True))
+    audit_record(
+        object_type=AUDIT_OBJECT,
+        object_id=batch.id,
+        action="refund_batch_finished",
+        actor=SYSTEM,
+        from_state="open",
+        to_state="finished",
+        details={outcome: outcomes.count(outcome) for outcome in sorted(set(outcomes))},
+    )
+
+
+def batches_sweep() -> int:
+    """Ring for every unfinished batch that no run holds; returns how many."""
+    due = RefundBatch.objects.filter(next_run_at__lte=clock.now(), finished_at=None)
+    ids = list(due.order_by("next_run_at").values_list("id", flat=True)[:BATCH_MAX])
+    for batch_id in ids:
+        ring(RUN_TASK, str(batch_id))
+    return len(ids)

@@ -1,0 +1,63 @@
+"""Refunds that a gateway gives no clear answer about: cases for a person."""
+
+from datetime import timedelta
+from uuid import UUID
+
+from django.db.models import Q
+from django.utils.translation import gettext as _
+
+from payments.models import PaymentException
+from payments.services.exceptions import exception_open
+from payments.states import ExceptionKind
+from refunds.models import Refund
+from refunds.services.states import refund_lock
+from refunds.services.submission import ABNORMAL
+from refunds.states import RefundStatus
+from tcmpay.common import clock
+from tcmpay.common.actor import SYSTEM
+from tcmpay.common.db import money_unit
+
+BATCH = 100
+# About twenty minutes of questions (submission.BACKOFF_SECONDS) that brought only errors.
+DOUBTS_MAX = 8
+# To a bank card a refund takes up to three working days; a weekend may lie between.
+PROCESSING_MAX = timedelta(days=5)
+
+
+def refunds_stuck_report() -> int:
+    """Open a case for each processing refund past its time; returns how many."""
+    is_in_doubt = Q(submissions__gte=DOUBTS_MAX) & ~Q(error_code="") & ~Q(error_code=ABNORMAL)
+    is_old = Q(created_at__lt=clock.now() - PROCESSING_MAX)
+    stuck = Refund.objects.filter(is_in_doubt | is_old, status=RefundStatus.PROCESSING)
+    ids = list(stuck.order_by("created_at").values_list("id", flat=True)[:BATCH])
+    known = set(
+        PaymentException.objects.filter(
+            kind=ExceptionKind.STUCK_REFUND, transaction__refunds__id__in=ids
+        ).values_list("fact_key", flat=True)
+    )
+    told = {key.rpartition(":")[2] for key in known}
+    return sum(_report(refund_id) for refund_id in ids if str(refund_id) not in told)
+
+
+@money_unit
+def _report(refund_id: UUID) -> int:
+    _order, payment, refund = refund_lock(refund_id)
+    if refund.status != RefundStatus.PROCESSING:
+        return 0
+    exception_open(
+        ExceptionKind.STUCK_REFUND,
+        method=payment.payment_method,
+        fact=str(refund.id),
+        attempt=payment,
+        out_trade_no=payment.out_trade_no or "",
+        external_transaction_id=payment.trade_no or "",
+        amount=refund.refund_amount,
+        reason=_("%(number)s：已询问 %(times)d 次，仍无结果。%(error)s")
+        % {
+            "number": refund.refund_no,
+            "times": refund.submissions,
+            "error": refund.error_message,
+        },
+        actor=SYSTEM,
+    )
+    return 1

@@ -1,0 +1,45 @@
+#!/usr/bin/env bash
+# What takes too long for `make test`, step by step: all of them, or those that are named.
+# Needs what `make test` installs. Every step prints its seed and its figures.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+PATH=$PATH:/usr/sbin:/usr/local/sbin:/opt/homebrew/bin:/opt/homebrew/opt/mariadb/bin
+export PATH
+
+unset DATABASE_URL CACHE_URL CELERY_BROKER_URL DEBUG SECRET_KEY CONFIG_ENCRYPTION_KEYS \
+    JWT_SECRET JWT_PUBLIC_KEY JWT_ALGORITHM MOCK_CALLBACKS ORDER_PRICE_POLICY ORDER_EXPIRE_MINUTES
+export TEST_SEED=${TEST_SEED:-$((RANDOM * 32768 + RANDOM))}
+export RACE_RUNS=${RACE_RUNS:-200}
+export STATEFUL_EXAMPLES=${STATEFUL_EXAMPLES:-400}
+
+on_sqlite() { .venv/bin/python -m pytest -q "$@"; }
+on_mariadb() { .venv/bin/python -m tests.servers -- .venv/bin/python -m pytest -q "$@"; }
+
+# --- the steps: one function each ---------------------------------------------------------------
+long_gateways() {
+    .venv/bin/python -m tests.trial --seed "$TEST_SEED" &&
+        .venv/bin/python -m tests.trial --seed "$TEST_SEED" --mariadb
+}
+long_hanging() { .venv/bin/python -m tests.gateways.responsiveness; }
+long_hostile() {
+    HOSTILE_REQUESTS=100000 on_sqlite tests/hostile -n 2 -s &&
+        HOSTILE_REQUESTS=10000 on_mariadb tests/hostile -n 2 -s
+}
+long_races() { on_mariadb tests/races -n 2; }
+long_stateful() { on_sqlite tests/stateful -n 2 && on_mariadb tests/stateful -n 2; }
+long_scale() { .venv/bin/python -m tests.scale; }
+
+# --- run them -----------------------------------------------------------------------------------
+steps=$(declare -F | sed -n 's/^declare -f long_//p')
+wanted=${*:-$steps}
+failed=()
+for step in $wanted; do
+    declare -F "long_$step" >/dev/null || { echo "no such step: $step (there are:" $steps")" >&2; exit 2; }
+done
+for step in $wanted; do
+    started=$SECONDS
+    echo "== $step (seed $TEST_SEED)"
+    "long_$step" || failed+=("$step")
+    echo "== $step: $((SECONDS - started)) s"
+done
+[ ${#failed[@]} = 0 ] || { echo "FAILED: ${failed[*]}" >&2; exit 1; }

@@ -1,0 +1,76 @@
+"""How often somebody may be wrong at the sign-in page, and for how long they then wait.
+
+django-axes counts failures by account and address in the database, whether the account exists or
+not, so that being locked tells nothing about it. Two counters before it are exact when many
+requests come at the same time, which axes' are not.
+"""
+
+import contextlib
+import ipaddress
+from datetime import timedelta
+from typing import Any
+
+from axes.handlers.proxy import AxesProxyHandler
+from axes.models import AccessAttempt
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+
+from tcmpay.common import clock
+from tcmpay.guard.services import hit_count
+from tcmpay.guard.throttling import client_address
+
+UNKNOWN_ADDRESS = "0.0.0.0"
+ATTEMPTS_PER_MINUTE_MAX = 10
+ADDRESS_WINDOW_SECONDS = 600
+ADDRESS_ATTEMPTS_MAX = 60
+
+
+def address_of(request: HttpRequest) -> str:
+    """The client's real address, for axes and for the log of sign-ins; nothing but an address."""
+    for text in (client_address(request.META), str(request.META.get("REMOTE_ADDR", ""))):
+        with contextlib.suppress(ValueError):
+            return str(ipaddress.ip_address(text.partition("%")[0]))
+    return UNKNOWN_ADDRESS
+
+
+def is_locked(request: HttpRequest, username: str) -> bool:
+    return not AxesProxyHandler.is_allowed(request, {"username": username})
+
+
+def wait_seconds_by_rate(request: HttpRequest, username: str) -> int:
+    """Count this attempt; how long to wait when there were too many, else 0."""
+    address = address_of(request)
+    pair = hit_count(scope="sign-in", identity=f"{address}|{username.lower()}")
+    if pair.count > ATTEMPTS_PER_MINUTE_MAX:
+        return pair.window_ends_in_seconds
+    whole = hit_count(
+        scope="sign-in-address", identity=address, window_seconds=ADDRESS_WINDOW_SECONDS
+    )
+    return whole.window_ends_in_seconds if whole.count > ADDRESS_ATTEMPTS_MAX else 0
+
+
+def lock_ends_in_seconds(request: HttpRequest, username: str) -> int:
+    """How long this account stays locked for this address."""
+    last = (
+        AccessAttempt.objects.filter(username=username, ip_address=address_of(request))
+        .order_by("-attempt_time")
+        .values_list("attempt_time", flat=True)
+        .first()
+    )
+    cool_off: timedelta = settings.AXES_COOLOFF_TIME
+    if last is None:
+        return int(cool_off.total_seconds())
+    return max(1, int((last + cool_off - clock.now()).total_seconds()))
+
+
+def locked_answer(
+    request: HttpRequest, answer: HttpResponse | None = None, credentials: Any = None
+) -> HttpResponse:
+    """What axes' middleware sends: the sign-in page as it is, which says how long, as a 429."""
+    if answer is None:
+        answer = HttpResponse()
+    answer.status_code = 429
+    seconds = getattr(request, "sign_in_wait_seconds", 0)
+    if seconds:
+        answer["Retry-After"] = str(seconds)
+    return answer

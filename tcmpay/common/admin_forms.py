@@ -1,0 +1,57 @@
+"""Fields that staff pages ask for: amounts by the API's rules, reasons, forms sent only once."""
+
+from typing import Any
+
+from django import forms
+from django.core.exceptions import ValidationError
+from django.utils.translation import gettext_lazy as _
+from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
+
+from tcmpay.common.ids import new_id
+from tcmpay.common.money import MoneyError, format_money, parse_money
+
+REASON_LENGTH_MAX = 500
+
+
+class AmountFormField(forms.CharField):
+    """An amount in yuan, by the same rules as in the API."""
+
+    widget = UnfoldAdminTextInputWidget
+
+    def widget_attrs(self, widget: forms.Widget) -> dict[str, Any]:
+        return {**super().widget_attrs(widget), "inputmode": "decimal", "autocomplete": "off"}
+
+    def prepare_value(self, value: Any) -> Any:
+        return value if value is None or isinstance(value, str) else format_money(value)
+
+    def clean(self, value: Any) -> Any:
+        text = super().clean(value)
+        if not text:
+            return None
+        try:
+            return parse_money(text)
+        except MoneyError as error:
+            raise ValidationError(
+                _('金额应大于 0 且不超过 99999999.99，最多两位小数，例如 "30.00"')
+            ) from error
+
+
+class ReasonFormField(forms.CharField):
+    """Why something is done: kept in the audit trail."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(
+            **{
+                "label": _("原因"),
+                "max_length": REASON_LENGTH_MAX,
+                "widget": UnfoldAdminTextareaWidget(attrs={"rows": 3}),
+                "error_messages": {"required": _("请写明原因，它会记入审计记录。")},
+                **kwargs,
+            }
+        )
+
+
+class OnceForm(forms.Form):
+    """Carries an id made when the page was shown: sent twice, it is recognised."""
+
+    form_id = forms.UUIDField(widget=forms.HiddenInput, initial=new_id)

@@ -1,0 +1,117 @@
+"""Connections to the outside that never end in our own network.
+
+A name is judged by what it resolves to at the moment of connecting, and the connection is made to
+exactly the address that was judged: a name that resolves otherwise a moment later (DNS rebinding),
+or an IPv6 address that stands for a private IPv4 one, changes nothing. For urllib3, which the
+gateways' transport stands on; whoever calls addresses that were entered by somebody uses it too.
+"""
+
+import ipaddress
+import socket
+from typing import Any
+
+import urllib3
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
+
+from tcmpay.common.addresses import is_public_address
+
+# What a test or a demo may reach besides the public network.
+Resolved = tuple[int, int, int, tuple[Any, ...]]
+
+
+def reachable_addresses(
+    host: str, port: int, *, is_loopback_allowed: bool
+) -> tuple[list[Resolved], bool]:
+    """What ``host`` resolves to and may be reached, and whether anything had to be left out."""
+    found: list[Resolved] = []
+    is_cut = False
+    for family, kind, protocol, _name, address in socket.getaddrinfo(
+        host, port, type=socket.SOCK_STREAM
+    ):
+        literal = ipaddress.ip_address(str(address[0]).partition("%")[0])
+        is_ours = is_loopback_allowed and literal.is_loopback
+        if is_ours or is_public_address(literal):
+            found.append((family, kind, protocol, address))
+        else:
+            is_cut = True
+    return found, is_cut
+
+
+def _connect(connection: Any, *, is_loopback_allowed: bool) -> socket.socket:
+    host = connection._dns_host.strip("[]")
+    try:
+        found, is_cut = reachable_addresses(
+            host, connection.port, is_loopback_allowed=is_loopback_allowed
+        )
+    except (OSError, ValueError) as error:
+        raise NewConnectionError(connection, f"{type(error).__name__} at {host}") from error
+    if not found and is_cut:
+        raise NewConnectionError(connection, "the address lies in a private network")
+    last: OSError | None = None
+    for family, kind, protocol, address in found:
+        sock = socket.socket(family, kind, protocol)
+        try:
+            for option in connection.socket_options or ():
+                sock.setsockopt(*option)
+            timeout = connection.timeout
+            if isinstance(timeout, int | float):
+                sock.settimeout(timeout)
+            sock.connect(address)
+        except TimeoutError as error:
+            sock.close()
+            raise ConnectTimeoutError(connection, "connecting took too long") from error
+        except OSError as error:
+            sock.close()
+            last = error
+            continue
+        return sock
+    raise NewConnectionError(connection, type(last).__name__ if last else "no address")
+
+
+class _PublicHttp(HTTPConnection):
+    is_loopback_allowed = False
+
+    def _new_conn(self) -> socket.socket:
+        return _connect(self, is_loopback_allowed=self.is_loopback_allowed)
+
+
+class _PublicHttps(HTTPSConnection):
+    is_loopback_allowed = False
+
+    def _new_conn(self) -> socket.socket:
+        return _connect(self, is_loopback_allowed=self.is_loopback_allowed)
+
+
+class _LocalHttp(_PublicHttp):
+    is_loopback_allowed = True
+
+
+class _LocalHttps(_PublicHttps):
+    is_loopback_allowed = True
+
+
+class _PublicHttpPool(HTTPConnectionPool):
+    ConnectionCls = _PublicHttp
+
+
+class _PublicHttpsPool(HTTPSConnectionPool):
+    ConnectionCls = _PublicHttps
+
+
+class _LocalHttpPool(HTTPConnectionPool):
+    ConnectionCls = _LocalHttp
+
+
+class _LocalHttpsPool(HTTPSConnectionPool):
+    ConnectionCls = _LocalHttps
+
+
+def guard(pool: urllib3.PoolManager, *, is_loopback_allowed: bool) -> urllib3.PoolManager:
+    """Make ``pool`` connect to public addresses only (and to this machine, where allowed)."""
+    if is_loopback_allowed:
+        pool.pool_classes_by_scheme = {"http": _LocalHttpPool, "https": _LocalHttpsPool}
+    else:
+        pool.pool_classes_by_scheme = {"http": _PublicHttpPool, "https": _PublicHttpsPool}
+    return pool

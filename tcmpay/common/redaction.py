@@ -1,0 +1,120 @@
+"""What must not be in a log, an error page or a report: recognised by its name or by its look.
+
+The last step before a line is written, for our own loggers and everybody else's alike. It is a net
+under code that does not log secrets in the first place.
+"""
+
+import logging
+import re
+from collections.abc import Mapping, MutableMapping
+from typing import Any
+
+STARS = "********"
+DEPTH_MAX = 6
+# Names whose value nobody needs to read. Compared in lower case, with "-" as "_".
+SECRET_NAMES = re.compile(
+    r"(^|_)(authorization|cookie|set_cookie|password|passwd|secret|token|otp|code_hash|signature|"
+    r"sign|private_key|apiv3_key|api_key|app_private_key|sealed_key|encrypted_values|config_value|"
+    r"id_card|id_number|openid|phone|mobile|session_key|csrfmiddlewaretoken|idempotency_key|"
+    r"request_body|raw_body)$"
+)
+NOT_SECRET = frozenset({"public_key"})
+
+_PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
+    # Keys, whole or as a single line with \n in it.
+    (
+        re.compile(
+            r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL
+        ),
+        "-----PRIVATE KEY " + STARS,
+    ),
+    # The same without its frame: base64 of PKCS#1 or PKCS#8.
+    (re.compile(r"\bMII[A-Za-z0-9+/]{2}[A-Za-z0-9+/=\s\\]{120,}"), STARS),
+    (re.compile(r"\beyJ[\w-]{4,}\.[\w-]{4,}\.[\w-]*"), STARS),  # JWT
+    (re.compile(r"\b(?:enc:1:)?gAAAA[\w-]{40,}={0,2}"), STARS),  # Fernet
+    (re.compile(r"(?i)\b(bearer|basic)\s+[\w.~+/=-]{6,}"), r"\1 " + STARS),
+    (re.compile(r"(?i)(WECHATPAY2-[\w-]+\s+).*"), r"\1" + STARS),
+    (re.compile(r"(?i)(://[^\s:/@]*:)[^\s@/]+@"), r"\1" + STARS + "@"),  # a password in an address
+    (re.compile(r"(?i)(otpauth://)\S+"), r"\1" + STARS),
+    (
+        re.compile(
+            r"""(?ix) (["']? \b (?:authorization|cookie|set-cookie|password|passwd|secret|
+            (?:access_|refresh_|id_)?token|signature|sign|private_key|api_?v?3?_key|app_private_key|
+            secret_key|jwt_secret|config_encryption_keys|idempotency-key|csrfmiddlewaretoken|
+            sessionid|__host-session|__host-csrf|openid|id_card|id_number|phone|mobile) \b
+            ["']? \s* [=:] \s* ["']? ) (?!\*{8}) [^\s"'&,;}{)]+"""
+        ),
+        r"\1" + STARS,
+    ),
+    # An openid, an id card's number (17 digits and a check letter or digit, with a date that can
+    # be), a mobile phone's number; none of them inside a longer number or id of ours.
+    (re.compile(r"(?<![\w-])o[A-Za-z0-9_-]{27}(?![\w-])"), STARS),
+    (
+        re.compile(
+            r"(?<![\w-])[1-9]\d{5}(?:19|20)\d{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])\d{3}[\dXx](?![\w-])"
+        ),
+        STARS,
+    ),
+    (re.compile(r"(?<![\w.-])(?:\+?86[ -]?)?1[3-9]\d{9}(?![\w.-])"), STARS),
+)
+# What one line may hold; more of it is cut before it is looked through.
+TEXT_MAX = 20_000
+
+
+def redacted_text(text: str) -> str:
+    """``text`` without what looks like a secret or a person."""
+    if len(text) > TEXT_MAX:
+        text = text[:TEXT_MAX] + "…"
+    for pattern, replacement in _PATTERNS:
+        text = pattern.sub(replacement, text)
+    return text
+
+
+def is_secret_name(name: object) -> bool:
+    key = str(name).lower().replace("-", "_")
+    return key not in NOT_SECRET and SECRET_NAMES.search(key) is not None
+
+
+def redacted(value: Any, depth: int = 0) -> Any:
+    """``value`` (text, numbers, mappings, sequences) without secrets."""
+    if depth > DEPTH_MAX:
+        return "…"
+    if isinstance(value, str):
+        return redacted_text(str(value))
+    if isinstance(value, bytes | bytearray | memoryview):
+        return f"<{len(bytes(value))} bytes>"  # bodies and keys; nobody reads bytes in a log
+    if isinstance(value, Mapping):
+        return {
+            name: STARS if is_secret_name(name) and inner else redacted(inner, depth + 1)
+            for name, inner in value.items()
+        }
+    if isinstance(value, list | tuple | set | frozenset):
+        return [redacted(inner, depth + 1) for inner in value]
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    return redacted_text(str(value))
+
+
+def redact_event(
+    _logger: Any, _method: str, event: MutableMapping[str, Any]
+) -> MutableMapping[str, Any]:
+    """The structlog processor that stands before the one that writes JSON."""
+    return {
+        name: STARS if is_secret_name(name) and value else redacted(value)
+        for name, value in event.items()
+    }
+
+
+class RedactingFilter(logging.Filter):
+    """For handlers that do not write through structlog: the message itself, arguments included."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if isinstance(record.msg, str):
+            try:
+                text = record.getMessage()
+            except (TypeError, ValueError):
+                text = record.msg
+            record.msg, record.args = redacted_text(text), None
+        if record.exc_info and not record.exc_text:
+            record.exc_text = redacted_text(logging.Formatter().formatException(record.exc_info))
+        return True

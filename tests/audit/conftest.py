@@ -1,0 +1,16 @@
+import pytest
+
+from tests.audit.books import World, sound_books
+
+
+@pytest.fixture(autouse=True)
+def _one_connection(settings) -> None:
+    """Inside a test's transaction only its own connection sees the rows."""
+    settings.SNAPSHOT_DATABASE = "default"
+    settings.MOCK_CALLBACKS = True
+    settings.LATE_PAYMENT_POLICY = "refund"
+
+
+@pytest.fixture
+def world(db) -> World:
+    return sound_books()

@@ -1,0 +1,51 @@
+"""What the owner of the API's table has, made when a line names it."""
+
+from typing import Any
+
+from tcmpay.common.actor import Role
+from tests.api.kit import someone
+from tests.api.story import Story
+
+NAMES = ("owner", "pending", "started", "paid", "refund")
+
+
+class Belongings:
+    def __init__(self, story: Story, role: Role) -> None:
+        self.story = story
+        self.owner = someone(role)
+        self._made: dict[str, str] = {}
+
+    def filled(self, value: Any) -> Any:
+        """``value`` with the names of objects in it replaced by their ids."""
+        if isinstance(value, dict):
+            return {name: self.filled(inner) for name, inner in value.items()}
+        if not isinstance(value, str):
+            return value
+        for name in NAMES:
+            if f"{{{name}}}" in value:
+                value = value.replace(f"{{{name}}}", self._id(name))
+        return value
+
+    def _id(self, name: str) -> str:
+        if name not in self._made:
+            self._made[name] = str(getattr(self, f"_make_{name}")())
+        return self._made[name]
+
+    def _make_owner(self) -> str:
+        return self.owner.name
+
+    def _make_pending(self) -> str:
+        self.story.fund(self.owner, "30.00")
+        return str(self.story.order(self.owner)["id"])
+
+    def _make_started(self) -> str:
+        order = self.story.order(self.owner)
+        self.story.pay(order, self.owner, "wechat")
+        return str(order["id"])
+
+    def _make_paid(self) -> str:
+        self.story.fund(self.owner, "30.00")
+        return str(self.story.paid_from_balance(self.owner)["id"])
+
+    def _make_refund(self) -> str:
+        return str(self.story.refund({"id": self._id("paid")}, self.owner)["id"])

@@ -1,0 +1,213 @@
+"""The staff of the admin's table, and the objects that its lines name."""
+
+import uuid
+from decimal import Decimal
+from typing import Any
+
+from django.contrib.auth.models import Group
+from django.db.models import Model
+from django.test import Client
+
+from balances.adjustments import adjustment_request
+from balances.models import Direction, UserBalance
+from config.models import PaymentConfig, PriceChangeRequest, PriceConfig
+from config.price_changes import price_change_submit
+from config.price_plan import PriceChange
+from config.selectors import periods_digest
+from config.versions import version_in_force
+from payments.models import PaymentException, PaymentTransaction
+from payments.services.exceptions import exception_close
+from refunds.models import Refund
+from refunds.services.requests import refund_request, refund_review
+from tcmpay.accounts.models import StaffUser
+from tcmpay.accounts.roles import ROLES
+from tcmpay.common.actor import Actor, Role
+from tests.api.kit import Person, someone
+from tests.api.story import Story
+
+AMOUNT = Decimal("30.00")
+PASSWORD = "tests-only-Lotus-41"
+ANONYMOUS, OUTSIDER, NEWCOMER, SUPERUSER = "anonymous", "outsider", "newcomer", "superuser"
+# An outsider has an account that is not staff's, a newcomer is staff and has no role yet.
+PEOPLE = (ANONYMOUS, OUTSIDER, NEWCOMER, *ROLES, SUPERUSER)
+NOWHERE = "0192f0c1-0000-7000-8000-00000000dead"
+
+
+def person_make(kind: str) -> StaffUser | None:
+    if kind == ANONYMOUS:
+        return None
+    person = StaffUser.objects.create_user(
+        id=uuid.uuid4(),
+        username=f"{kind}-{uuid.uuid4().hex[:8]}",
+        password=PASSWORD,
+        is_staff=kind != OUTSIDER,
+        is_superuser=kind == SUPERUSER,
+    )
+    person.groups.set(Group.objects.filter(name=kind))
+    return person
+
+
+def browser_of(person: StaffUser | None, **options: Any) -> Client:
+    """A browser in which ``person`` has signed in."""
+    browser = Client(raise_request_exception=False, **options)
+    if person is not None:
+        browser.force_login(person)
+    return browser
+
+
+class Desk:
+    """The objects that pages are asked about, made when they are named."""
+
+    def __init__(self, story: Story) -> None:
+        self.story = story
+        self.owner = someone(Role.PATIENT)
+        # Whoever looks first at rows without a version makes one: not what is asked about here.
+        for method in ("wechat", "alipay"):
+            version_in_force(method)
+
+    def of_model(self, model: type[Model]) -> object:
+        """Any row's key; of a table that is empty here, a key that nobody has."""
+        return model._default_manager.values_list("pk", flat=True).first() or NOWHERE
+
+    def key(self, name: str, reader: StaffUser | None) -> object:
+        """The key of the object that a line calls ``name``, as ``reader`` is asked about it."""
+        return getattr(self, f"_{name}")(reader)
+
+    def everything(self) -> None:
+        """At least one row in each table that has a page."""
+        self._closed_case(None)
+        self._case(None)
+        self._refund(None)
+        self._adjustment(None)
+        self._price_change(None)
+
+    def _nowhere(self, _reader: StaffUser | None) -> object:
+        return NOWHERE
+
+    def _refund_by(self, owner: Person, actor: Actor | None = None) -> Refund:
+        self.story.fund(owner, "30.00")
+        order = self.story.paid_from_balance(owner)
+        return refund_request(
+            actor=actor or Actor(owner.id, Role.PATIENT),
+            order_id=uuid.UUID(order["id"]),
+            amount=AMOUNT,
+            reason="未就诊",
+        )
+
+    def _refund(self, _reader: StaffUser | None) -> object:
+        return self._refund_by(self.owner).pk
+
+    def _refund_to_self(self, reader: StaffUser | None) -> object:
+        """Money to the reader: the same person is a patient too."""
+        return self._refund_by(someone(Role.PATIENT, reader.pk if reader else None)).pk
+
+    def _refund_asked_self(self, reader: StaffUser | None) -> object:
+        """Asked for by the reader, in the platform, for somebody else."""
+        actor = Actor(reader.pk if reader else uuid.uuid4(), Role.ADMIN)
+        return self._refund_by(self.owner, actor).pk
+
+    def _failed_refund(self, _reader: StaffUser | None) -> object:
+        """As a gateway's definite no leaves it: nothing reserved any more."""
+        order = self.story.paid_at_gateway(someone(Role.PATIENT))
+        refund = self._refund_of_order(order)
+        PaymentTransaction.objects.filter(pk=refund.transaction_id).update(refund_reserved=0)
+        Refund.objects.filter(pk=refund.pk).update(status="failed")
+        return refund.pk
+
+    def _refund_of_order(self, order: dict[str, Any]) -> Refund:
+        actor = Actor(uuid.UUID(order["user_id"]), Role.PATIENT)
+        return refund_request(
+            actor=actor, order_id=uuid.UUID(order["id"]), amount=AMOUNT, reason="未就诊"
+        )
+
+    def _case(self, _reader: StaffUser | None) -> object:
+        """A verified message about an order that nobody has."""
+        self.story.gateway_reports({"order_no": f"ORD{uuid.uuid4().hex[:20]}", "amount": "1.00"})
+        return PaymentException.objects.filter(closed_at=None).latest("opened_at").pk
+
+    def _closed_case(self, reader: StaffUser | None) -> object:
+        key = self._case(reader)
+        exception_close(
+            actor=Actor(uuid.uuid4(), Role.STAFF), exception_id=uuid.UUID(str(key)), resolution="x"
+        )
+        return key
+
+    def _price(self, _reader: StaffUser | None) -> object:
+        return PriceConfig.objects.filter(service_type="consultation").latest("effective_date").pk
+
+    def _setting(self, _reader: StaffUser | None) -> object:
+        return PaymentConfig.objects.get(payment_method="wechat", config_key="app_id").pk
+
+    def _person(self, _reader: StaffUser | None) -> object:
+        person = person_make(NEWCOMER)
+        assert person is not None
+        return person.pk
+
+    def _superuser(self, _reader: StaffUser | None) -> object:
+        person = person_make(SUPERUSER)
+        assert person is not None
+        return person.pk
+
+    def _payments(self, _reader: StaffUser | None) -> object:
+        """An app's page is named by the app."""
+        return "payments"
+
+    def _account(self, _reader: StaffUser | None) -> object:
+        owner = someone(Role.PATIENT)
+        self.story.fund(owner, "30.00")
+        return UserBalance.objects.get(user_id=owner.id).pk
+
+    def _adjustment(self, _reader: StaffUser | None) -> object:
+        """Asked for by somebody else."""
+        return self._adjustment_by(uuid.uuid4())
+
+    def _own_adjustment(self, reader: StaffUser | None) -> object:
+        return self._adjustment_by(reader.pk if reader else uuid.uuid4())
+
+    def _adjustment_by(self, person_id: uuid.UUID) -> object:
+        adjustment = adjustment_request(
+            actor=Actor(person_id, Role.STAFF),
+            request_id=uuid.uuid4(),
+            user_id=someone(Role.PATIENT).id,
+            direction=Direction.CREDIT,
+            amount=AMOUNT,
+            reason="补记线下充值",
+        )
+        return adjustment.pk
+
+    def _gateway(self, _reader: StaffUser | None) -> object:
+        return "wechat"
+
+    def _version(self, _reader: StaffUser | None) -> object:
+        return "wechat", version_in_force("wechat").number
+
+    def _price_change(self, _reader: StaffUser | None) -> object:
+        """A change that goes too far for one person, asked for by somebody else."""
+        PriceChangeRequest.objects.all().delete()
+        periods = PriceConfig.objects.filter(service_type="consultation")
+        change = price_change_submit(
+            actor=Actor(uuid.uuid4(), Role.STAFF),
+            change=PriceChange(service_type="consultation", price=Decimal("200.00")),
+            reason="调价",
+            seen=periods_digest(periods),
+        )
+        return change.pk
+
+    def _service(self, _reader: StaffUser | None) -> object:
+        return "consultation"
+
+    def _step(self, reader: StaffUser | None) -> object:
+        return self._person(reader), "end-sessions"
+
+    def _superusers_step(self, reader: StaffUser | None) -> object:
+        return self._superuser(reader), "end-sessions"
+
+    def _paid_order(self, _reader: StaffUser | None) -> object:
+        self.story.fund(self.owner, "30.00")
+        return self.story.paid_from_balance(self.owner)["id"]
+
+    def _finished_refund(self, _reader: StaffUser | None) -> object:
+        refund = self._refund_by(self.owner)
+        reviewer = Actor(uuid.uuid4(), Role.ADMIN)
+        refund_review(actor=reviewer, refund_id=refund.pk, is_approved=True, notes="x")
+        return refund.pk

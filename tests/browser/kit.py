@@ -1,0 +1,195 @@
+"""The pages in a real browser: what a test writes with, and what is watched while it does.
+
+    @pytest.mark.browser                       # `pytest -m browser` runs these, and only these
+    def test_a_reviewer_approves(desk, staff):
+        page = desk.open(as_=staff("reviewer"))        # signed in, at the admin's first page
+        page.goto(desk.url("admin:refunds_refund_changelist"))
+        page.get_by_role("link", name="审核").click()
+        desk.look(page, "refund-review")               # pictures at 1440 and 390, light and dark
+
+Nothing has to be asserted about the surroundings: a request to another host, an error on the
+console, a violation of the content security policy, an exception in a script or an answer of 5xx
+fails the test at its end, whatever the page looked like.
+"""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.test import Client
+from django.urls import reverse
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Page,
+    Playwright,
+    Request,
+    Response,
+)
+
+from tcmpay.accounts.models import StaffUser
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+# No sandbox: continuous integration runs as root in containers. The rest keeps the browser itself
+# from calling home, so that what leaves the machine is the page's doing.
+ARGUMENTS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+)
+WIDTHS = {"desktop": (1440, 900), "phone": (390, 844)}
+SCHEMES = ("light", "dark")
+WAIT_MILLISECONDS = 30_000
+PICTURES = Path(settings.BASE_DIR) / "test-artifacts" / "pages"
+# Violations are events of the document; this writes each where the watch reads it.
+TELL_VIOLATIONS = """
+document.addEventListener('securitypolicyviolation', event => console.error(
+    'CSP ' + event.effectiveDirective + ' ' + event.blockedURI + ' ' + event.sourceFile
+    + ':' + event.lineNumber));
+"""
+
+
+DARK_OR_NOT = "isDark => document.documentElement.classList.toggle('dark', isDark)"
+
+
+def find_browser() -> str:
+    """The browser's program. Raises RuntimeError when none is installed."""
+    for name in BROWSERS:
+        if path := shutil.which(name):
+            return path
+    raise RuntimeError("no Chromium is installed; `make test` installs or names it")
+
+
+def launch(playwright: Playwright) -> Browser:
+    # The test writes rows while the browser's event loop runs in the same thread, which Django
+    # takes for asynchronous code.
+    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
+    return playwright.chromium.launch(executable_path=find_browser(), args=list(ARGUMENTS))
+
+
+class Watch:
+    """What must not happen on any page, noted as it happens."""
+
+    def __init__(self, origin: str) -> None:
+        self._host = urlsplit(origin).netloc
+        self._allowed: list[str] = []
+        self.problems: list[str] = []
+
+    def follow(self, page: Page) -> None:
+        page.on("request", self._request)
+        page.on("response", self._response)
+        page.on("console", self._console)
+        page.on("pageerror", lambda error: self._note(f"exception in a script: {error}"))
+
+    @contextmanager
+    def allowing(self, *parts: str) -> Iterator[None]:
+        """Problems whose text has one of ``parts`` in it are what this step is about."""
+        self._allowed.extend(parts)
+        try:
+            yield
+        finally:
+            for part in parts:
+                self._allowed.remove(part)
+
+    def _note(self, problem: str) -> None:
+        if not any(part in problem for part in self._allowed):
+            self.problems.append(problem)
+
+    def _request(self, request: Request) -> None:
+        parts = urlsplit(request.url)
+        if parts.scheme not in {"data", "blob", "about"} and parts.netloc != self._host:
+            self._note(f"request to another host: {request.url}")
+
+    def _response(self, response: Response) -> None:
+        if response.status >= 500:
+            self._note(f"answer {response.status}: {response.url}")
+
+    def _console(self, message: ConsoleMessage) -> None:
+        if message.type == "error":
+            self._note(f"console: {message.text} ({message.location.get('url', '')})")
+
+
+class Desk:
+    """A browser in front of the product. Each ``open`` is a person with cookies of their own."""
+
+    def __init__(self, browser: Browser, origin: str) -> None:
+        self.origin = origin
+        self.watch = Watch(origin)
+        self._browser = browser
+        self._contexts: list[BrowserContext] = []
+
+    def url(self, name: str, *arguments: Any, query: str = "") -> str:
+        """The whole address of the page called ``name``, e.g. ``admin:index``."""
+        return f"{self.origin}{reverse(name, args=arguments)}{query}"
+
+    def open(
+        self,
+        *,
+        as_: StaffUser | None = None,
+        width: str = "desktop",
+        scheme: str = "light",
+        locale: str = "zh-CN",
+    ) -> Page:
+        """A new window; with ``as_`` that person is signed in and sees the admin's first page."""
+        across, down = WIDTHS[width]
+        context = self._browser.new_context(
+            viewport={"width": across, "height": down},
+            color_scheme=scheme,
+            locale=locale,
+            timezone_id="Asia/Shanghai",
+            reduced_motion="reduce",
+        )
+        context.set_default_timeout(WAIT_MILLISECONDS)
+        context.add_init_script(TELL_VIOLATIONS)
+        self._contexts.append(context)
+        page = context.new_page()
+        self.watch.follow(page)
+        if as_ is not None:
+            self._sign_in(context, as_)
+            page.goto(self.url("admin:index"))
+        return page
+
+    def _sign_in(self, context: BrowserContext, person: StaffUser) -> None:
+        """As the sign-in page does it, without the page: that one has tests of its own."""
+        client = Client()
+        client.force_login(person)
+        name = settings.SESSION_COOKIE_NAME
+        context.add_cookies(
+            [{"name": name, "value": client.cookies[name].value, "url": self.origin}]
+        )
+
+    def look(self, page: Page, name: str) -> None:
+        """Pictures of the page as it is, at each width, light and dark; nothing may be cut."""
+        PICTURES.mkdir(parents=True, exist_ok=True)
+        before = page.viewport_size
+        for width, (across, down) in WIDTHS.items():
+            page.set_viewport_size({"width": across, "height": down})
+            for scheme in SCHEMES:
+                page.emulate_media(color_scheme=scheme)
+                page.wait_for_timeout(150)  # Alpine redraws what depends on the width
+                # Unfold looks at the reader's scheme when a page loads, and not again.
+                page.evaluate(DARK_OR_NOT, scheme == "dark")
+                page.screenshot(path=PICTURES / f"{name}-{width}-{scheme}.png", full_page=True)
+            overflow = page.evaluate(
+                "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+            )
+            assert overflow <= 0, f"{name} is {overflow} px too wide at {across} px"
+        page.emulate_media(color_scheme=SCHEMES[0])
+        page.evaluate(DARK_OR_NOT, False)
+        if before is not None:
+            page.set_viewport_size(before)
+
+    def close(self) -> list[str]:
+        """Close every window; what was wrong on any page."""
+        for context in self._contexts:
+            context.close()
+        return self.watch.problems

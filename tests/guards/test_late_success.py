@@ -1,0 +1,112 @@
+"""A refund that was refused, and of which the gateway later proves that it happened after all."""
+
+from decimal import Decimal
+from unittest.mock import patch
+
+import pytest
+
+from gateways.interface import (
+    CallbackNotice,
+    CallbackRequest,
+    RefundReport,
+    RefundState,
+    TradeReport,
+    TradeState,
+)
+from payments.models import PaymentException, PaymentOrder, PaymentTransaction
+from payments.services.attempts import PayCommand, pay
+from payments.services.callbacks import Incoming, callback_handle, refund_notices_waiting
+from payments.services.orders import OrderCommand, order_create
+from refunds.models import Refund
+from refunds.services.notices import notices_take
+from refunds.services.requests import refund_request, refund_review
+from refunds.services.submission import refund_retry, refund_submit
+from tcmpay.common import clock
+from tcmpay.common.actor import Actor, Role
+from tcmpay.common.ids import new_id
+from tests.stateful.book import BOOKS, Book, Mood, channel, gateway_of
+
+PAYER, ADMIN = Actor(new_id(), Role.PATIENT), Actor(new_id(), Role.ADMIN)
+ALL, SOME = Decimal("30.00"), Decimal("10.00")
+
+
+@pytest.fixture
+def book(db, settings):
+    settings.ORDER_PRICE_POLICY = "open"
+    settings.REFUND_SECOND_APPROVAL_OVER = None
+    BOOKS["wechat"] = Book("wechat")
+    with (
+        patch("payments.services.attempts.channel_for_new_attempt", channel),
+        patch("payments.services.attempts.channel_of", gateway_of),
+        patch("refunds.services.submission.refund_channel_of", gateway_of),
+    ):
+        yield BOOKS["wechat"]
+    BOOKS.clear()
+
+
+@pytest.fixture
+def order(book) -> PaymentOrder:
+    command = OrderCommand(user_id=PAYER.id, order_type="other", amount=ALL)
+    order = order_create(actor=PAYER, command=command)
+    pay(actor=PAYER, command=PayCommand(order_id=order.id, payment_method="wechat"))
+    trade = TradeReport(order.order_no, TradeState.PAID, "T1", ALL)
+    tell(CallbackNotice("", "", trade=trade))
+    book.pay(order.order_no)
+    return order
+
+
+@pytest.fixture
+def refused(book, order) -> Refund:
+    """All of it was asked back, and the gateway has no money."""
+    refund = refund_request(actor=PAYER, order_id=order.id, amount=ALL, reason="test")
+    refund_review(actor=ADMIN, refund_id=refund.id, is_approved=True, notes="")
+    book.mood = Mood.POOR
+    refund_submit(refund_id=refund.id)
+    book.mood = Mood.FINE
+    refund.refresh_from_db()
+    assert refund.status == "failed"
+    return refund
+
+
+def tell(notice: CallbackNotice) -> None:
+    request = CallbackRequest({}, b"{}", "application/json", clock.now())
+    callback_handle(incoming=Incoming("wechat", request), notice=notice, is_mock=False)
+
+
+def tell_success(refund: Refund) -> None:
+    report = RefundReport(refund.refund_no, RefundState.SUCCESS, refund_id="R1", amount=ALL)
+    tell(CallbackNotice("", "", refund=report))
+
+
+def test_it_is_done_where_its_amount_is_still_free(order, refused):
+    tell_success(refused)
+    assert notices_take() == 1
+    refused.refresh_from_db()
+    order.refresh_from_db()
+    assert (refused.status, order.status) == ("success", "refunded")
+
+
+def test_it_becomes_a_case_where_another_one_holds_the_amount(order, refused):
+    refund_request(actor=PAYER, order_id=order.id, amount=SOME, reason="test")
+    tell_success(refused)
+    assert notices_take() == 1
+    assert not refund_notices_waiting().exists(), "it does not stand in the others' way"
+    refused.refresh_from_db()
+    assert (refused.status, refused.error_code) == ("failed", "ABNORMAL")
+    case = PaymentException.objects.get(kind="refund_abnormal", closed_at=None)
+    assert case.amount == ALL
+    payment = PaymentTransaction.objects.get(applied_order_id=order.id)
+    assert payment.refund_reserved == SOME
+
+
+def test_it_is_settled_by_rejecting_the_other_and_sending_the_same_number(book, order, refused):
+    other = refund_request(actor=PAYER, order_id=order.id, amount=SOME, reason="test")
+    tell_success(refused)
+    notices_take()
+    refund_review(actor=ADMIN, refund_id=other.id, is_approved=False, notes="")
+    refund_retry(actor=ADMIN, refund_id=refused.id, reason="test")
+    refund_submit(refund_id=refused.id)
+    refused.refresh_from_db()
+    assert refused.status == "success"
+    assert list(book.trades[order.order_no].refunds) == [refused.refund_no]
+    assert not PaymentException.objects.filter(closed_at=None).exists()

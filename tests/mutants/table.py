@@ -1,0 +1,579 @@
+"""Which guard is removed where, and which tests have to notice.
+
+``old`` stands exactly once in its file. A mutant that survives asks for a better test, or for the
+guard to go.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """``tests`` are arguments for pytest. ``on_mariadb``: SQLite has no row locks to remove."""
+
+    name: str
+    path: str
+    old: str
+    new: str
+    tests: tuple[str, ...]
+    on_mariadb: bool = False
+
+
+STALE = ("tests/guards/test_stale_rows.py",)
+REFUSES = ("tests/guards/test_database_refuses.py",)
+UNITS = ("tests/guards/test_units.py",)
+STORIES = ("tests/stateful",)
+PAYING = ("tests/api/test_paying.py",)
+REFUNDS = ("tests/api/test_refunds.py",)
+CALLBACKS = ("tests/api/test_callbacks.py",)
+KEYS = ("tests/api/test_idempotency.py",)
+AUDIT = ("tests/audit",)
+
+
+def races(names: str) -> tuple[str, ...]:
+    return ("tests/races", "-k", names)
+
+
+LOCKS = (
+    Mutant(
+        "lock: the order",
+        "payments/services/orders.py",
+        "order = PaymentOrder.objects.select_for_update().filter(id=order_id).first()",
+        "order = PaymentOrder.objects.filter(id=order_id).first()",
+        races("eight or (callback and balance)"),
+        on_mariadb=True,
+    ),
+    Mutant(
+        "lock: the balance",
+        "balances/services.py",
+        "account = UserBalance.objects.select_for_update().get(user_id=user_id)",
+        "account = UserBalance.objects.get(user_id=user_id)",
+        races("twelve or (freeze and money)"),
+        on_mariadb=True,
+    ),
+    Mutant(
+        "unit: durable",
+        "tcmpay/common/db.py",
+        "with atomic(durable=True):",
+        "with atomic():",
+        UNITS,
+    ),
+    Mutant(
+        "unit: the trail in the same commit",
+        "tcmpay/audit/services.py",
+        "if not get_connection().in_atomic_block:",
+        "if False:",
+        UNITS,
+    ),
+)
+
+STALE_ROWS = (
+    Mutant(
+        "from-state: orders",
+        "payments/services/orders.py",
+        "PaymentOrder.objects.filter(id=order.id, status=from_state).update",
+        "PaymentOrder.objects.filter(id=order.id).update",
+        STALE,
+    ),
+    Mutant(
+        "from-state: attempts",
+        "payments/services/settlement.py",
+        "PaymentTransaction.objects.filter(id=attempt.id, status=from_state).update",
+        "PaymentTransaction.objects.filter(id=attempt.id).update",
+        STALE,
+    ),
+    Mutant(
+        "from-state: refunds",
+        "refunds/services/states.py",
+        "Refund.objects.filter(id=refund.id, status=from_state).update",
+        "Refund.objects.filter(id=refund.id).update",
+        STALE,
+    ),
+    Mutant(
+        "sequence of the balance",
+        "balances/services.py",
+        "UserBalance.objects.filter(id=account.id, sequence=account.sequence).update",
+        "UserBalance.objects.filter(id=account.id).update",
+        STALE,
+    ),
+    Mutant(
+        "what refunds hold of a payment",
+        "payments/services/refund_money.py",
+        "id=payment.id, refund_reserved=payment.refund_reserved, status=",
+        "id=payment.id, status=",
+        STALE,
+    ),
+    Mutant(
+        "one sweeper asks",
+        "payments/services/sweeping.py",
+        "id=attempt.id, checks=attempt.checks, status=TransactionStatus.PENDING",
+        "id=attempt.id, status=TransactionStatus.PENDING",
+        STALE,
+    ),
+)
+
+DATABASE = (
+    Mutant(
+        "CHECK: balance",
+        "balances/migrations/0001_user_balances.py",
+        "models.Q(('balance__gte', 0),",
+        "models.Q(('balance__gte', -999999),",
+        REFUSES,
+    ),
+    Mutant(
+        "CHECK: frozen balance",
+        "balances/migrations/0001_user_balances.py",
+        "models.Q(('frozen_balance__gte', 0),",
+        "models.Q(('frozen_balance__gte', -999999),",
+        REFUSES,
+    ),
+    Mutant(
+        "UNIQUE: one fact, one entry",
+        "balances/migrations/0002_balance_transactions.py",
+        "fields=('related_id', 'related_type', 'transaction_type')",
+        "fields=('related_id', 'related_type', 'transaction_type', 'id')",
+        REFUSES,
+    ),
+    Mutant(
+        "UNIQUE: sequence",
+        "balances/migrations/0002_balance_transactions.py",
+        "fields=('user_id', 'sequence')",
+        "fields=('user_id', 'sequence', 'id')",
+        REFUSES,
+    ),
+    Mutant(
+        "UNIQUE: one applied payment",
+        "payments/migrations/0002_payment_transactions.py",
+        "('applied_order_id', tcmpay.common.fields.UUIDTextField(blank=True, null=True, unique=True))",  # noqa: E501
+        "('applied_order_id', tcmpay.common.fields.UUIDTextField(blank=True, null=True))",
+        REFUSES,
+    ),
+    Mutant(
+        "UNIQUE: number at the gateway",
+        "payments/migrations/0002_payment_transactions.py",
+        "fields=('payment_method', 'out_trade_no')",
+        "fields=('payment_method', 'out_trade_no', 'id')",
+        REFUSES,
+    ),
+    Mutant(
+        "UNIQUE: number of the gateway",
+        "payments/migrations/0002_payment_transactions.py",
+        "fields=('payment_method', 'external_transaction_id')",
+        "fields=('payment_method', 'external_transaction_id', 'id')",
+        REFUSES,
+    ),
+    Mutant(
+        "CHECK: refunds within the payment",
+        "payments/migrations/0002_payment_transactions.py",
+        "('refund_reserved__lte', models.F('amount'))",
+        "('refund_reserved__lte', 99999)",
+        REFUSES,
+    ),
+    Mutant(
+        "UNIQUE: one live order of an appointment",
+        "payments/migrations/0001_payment_orders.py",
+        "('live_appointment_key', models.CharField(blank=True, max_length=64, null=True, unique=True))",  # noqa: E501
+        "('live_appointment_key', models.CharField(blank=True, max_length=64, null=True))",
+        REFUSES,
+    ),
+    Mutant(
+        "UNIQUE: one approval each",
+        "refunds/migrations/0002_refund_approvals.py",
+        "fields=('refund', 'reviewer_id')",
+        "fields=('refund', 'reviewer_id', 'id')",
+        REFUSES,
+    ),
+    Mutant(
+        "UNIQUE: versions of a trail",
+        "tcmpay/audit/migrations/0001_audit_events.py",
+        "fields=('object_type', 'object_id', 'version')",
+        "fields=('object_type', 'object_id', 'version', 'id')",
+        REFUSES,
+    ),
+    Mutant(
+        "UNIQUE: idempotency key",
+        "tcmpay/guard/migrations/0001_idempotency_keys.py",
+        "fields=('caller_id', 'key_hash')",
+        "fields=('caller_id', 'key_hash', 'id')",
+        REFUSES,
+    ),
+)
+
+MONEY = (
+    Mutant(
+        "enough money",
+        "balances/services.py",
+        """    account = _lock_account(user_id)
+    if account.balance < amount:
+        raise InsufficientBalance(available=account.balance, needed=amount)
+    return _append(account, EntryType.EXPENSE""",
+        """    account = _lock_account(user_id)
+    return _append(account, EntryType.EXPENSE""",
+        PAYING,
+    ),
+    Mutant(
+        "enough frozen money",
+        "balances/services.py",
+        "if account.frozen_balance < amount:",
+        "if False:",
+        STORIES,
+    ),
+    Mutant(
+        "the ledger ends at the balance",
+        "balances/services.py",
+        "if ends != (sequence, balance, frozen) or",
+        "if False and",
+        ("tests/api/test_balances.py", "tests/audit"),
+    ),
+    Mutant(
+        "the ledger's chain",
+        "balances/services.py",
+        'previous_hash=last.hash if last else "",',
+        'previous_hash="",',
+        AUDIT,
+    ),
+    Mutant(
+        "the ledger's hash",
+        "balances/ledger.py",
+        "        format_money(entry.amount),\n",
+        "",
+        AUDIT,
+    ),
+    Mutant(
+        "the trail's chain",
+        "tcmpay/audit/services.py",
+        'previous_hash=last["hash"] if last else "",',
+        'previous_hash="",',
+        AUDIT,
+    ),
+    Mutant(
+        "only the owner pays",
+        "payments/services/attempts.py",
+        "    if not actor.owns(order.user_id):\n        raise Forbidden()\n",
+        "",
+        PAYING,
+    ),
+    Mutant(
+        "not after its time",
+        "payments/services/attempts.py",
+        "    if order.expire_time <= clock.now():\n        raise OrderExpired()\n",
+        "",
+        ("tests/api/test_order_expiry.py",),
+    ),
+    Mutant(
+        "only the owner cancels",
+        "payments/services/endings.py",
+        "if actor.role is not Role.ADMIN and not actor.owns(order.user_id):",
+        "if False:",
+        ("tests/authority/test_api.py", "tests/api/test_orders.py"),
+    ),
+    Mutant(
+        "orders for oneself",
+        "payments/services/orders.py",
+        "if actor.role not in ORDERERS_FOR_OTHERS and not actor.owns(command.user_id):",
+        "if False:",
+        ("tests/api/test_orders.py",),
+    ),
+    Mutant(
+        "an amount under priced orders",
+        "payments/services/orders.py",
+        'or (is_client and settings.ORDER_PRICE_POLICY == "priced")',
+        "",
+        ("tests/api/test_orders.py",),
+    ),
+    Mutant(
+        "the price asked for",
+        "payments/services/orders.py",
+        "if command.amount is not None and command.amount != price.amount:",
+        "if False:",
+        ("tests/api/test_orders.py",),
+    ),
+    Mutant(
+        "amounts: the pattern",
+        "tcmpay/common/money.py",
+        "if not isinstance(text, str) or not _AMOUNT.fullmatch(text):",
+        "if not isinstance(text, str):",
+        ("tests/api/test_money_input.py",),
+    ),
+    Mutant(
+        "applied only while pending",
+        "payments/services/settlement.py",
+        "    if order.status == OrderStatus.PENDING:\n        return Disposition.APPLIED",
+        "    if order.status != OrderStatus.PAID:\n        return Disposition.APPLIED",
+        STORIES,
+    ),
+    Mutant(
+        "the callback's amount",
+        "payments/services/settlement.py",
+        "if report.amount != attempt.amount:",
+        "if False:",
+        CALLBACKS,
+    ),
+    Mutant(
+        "a payment told twice",
+        "payments/services/settlement.py",
+        "if attempt.status == TransactionStatus.SUCCESS:",
+        "if False:",
+        CALLBACKS,
+    ),
+    Mutant(
+        "paid wins over cancelling",
+        "payments/services/endings.py",
+        "    if _open_attempts_of(order_id).exists():\n        return False\n",
+        "",
+        races("start and cancel and not dead"),
+    ),
+)
+
+GIVING_BACK = (
+    Mutant(
+        "only the owner asks for a refund",
+        "refunds/services/requests.py",
+        "if actor.role not in REVIEWERS and not actor.owns(order.user_id):",
+        "if False:",
+        REFUNDS,
+    ),
+    Mutant(
+        "refunds within the payment",
+        "payments/services/refund_money.py",
+        "if amount > available:",
+        "if False:",
+        REFUNDS,
+    ),
+    Mutant(
+        "nobody approves their own",
+        "refunds/services/requests.py",
+        "if actor.id in {refund.requested_by, refund.user_id}:",
+        "if False:",
+        REFUNDS,
+    ),
+    Mutant(
+        "two different people",
+        "refunds/services/requests.py",
+        "if RefundApproval.objects.filter(refund=refund, reviewer_id=actor.id).exists():",
+        "if False:",
+        REFUNDS,
+    ),
+    Mutant(
+        "a second approval",
+        "refunds/services/requests.py",
+        "return 2 if threshold is not None and amount > threshold else 1",
+        "return 1",
+        REFUNDS,
+    ),
+    Mutant(
+        "reviewed once",
+        "refunds/services/requests.py",
+        "    if refund.status != RefundStatus.PENDING:\n        raise RefundAlreadyReviewed(",
+        "    if False:\n        raise RefundAlreadyReviewed(",
+        REFUNDS,
+    ),
+    Mutant(
+        "withdrawn by whoever asked",
+        "refunds/services/requests.py",
+        "if actor.id is None or refund.requested_by != actor.id:",
+        "if False:",
+        REFUNDS,
+    ),
+    Mutant(
+        "success wins",
+        "refunds/services/submission.py",
+        "    if refund.status == RefundStatus.SUCCESS:\n        return\n",
+        "",
+        STORIES,
+    ),
+    Mutant(
+        "a suffix only after CLOSED",
+        "refunds/services/submission.py",
+        "number_generation=refund.number_generation + 1",
+        "number_generation=refund.number_generation",
+        STORIES,
+    ),
+    Mutant(
+        "surplus goes back once",
+        "refunds/services/surplus.py",
+        "if payment.refund_reserved >= payment.amount or _was_tried(payment):",
+        "if payment.refund_reserved >= payment.amount:",
+        STORIES,
+    ),
+)
+
+STRANGERS = (
+    Mutant(
+        "WeChat: signature",
+        "gateways/wechat_wire.py",
+        "if not keys.is_signed_by(verifier, text, signature):",
+        "if False:",
+        ("gateways/tests/test_wechat_callbacks.py",),
+    ),
+    Mutant(
+        "WeChat: freshness",
+        "gateways/wechat_wire.py",
+        "if not _is_fresh(timestamp, now):",
+        "if False:",
+        ("gateways/tests/test_wechat_callbacks.py",),
+    ),
+    Mutant(
+        "WeChat: merchant",
+        "gateways/wechat.py",
+        'if resource.get("mchid") != self._config.mch_id:',
+        "if False:",
+        ("gateways/tests/test_wechat_callbacks.py",),
+    ),
+    Mutant(
+        "WeChat: application",
+        "gateways/wechat.py",
+        'if resource.get("appid", self._config.app_id) != self._config.app_id:',
+        "if False:",
+        ("gateways/tests/test_wechat_callbacks.py",),
+    ),
+    Mutant(
+        "Alipay: signature",
+        "gateways/alipay_wire.py",
+        "if not any(keys.is_signed_by(public_key, text.encode(), signature) for text in texts):",
+        "if False:",
+        ("gateways/tests/test_alipay_callbacks.py",),
+    ),
+    Mutant(
+        "Alipay: application",
+        "gateways/alipay.py",
+        'if (is_trade or "app_id" in fields) and fields.get("app_id") != self._config.app_id:',
+        "if False:",
+        ("gateways/tests/test_alipay_callbacks.py",),
+    ),
+    Mutant(
+        "Alipay: seller",
+        "gateways/alipay.py",
+        'if is_trade and self._config.seller_id not in ("", fields.get("seller_id")):',
+        "if False:",
+        ("gateways/tests/test_alipay_callbacks.py",),
+    ),
+    Mutant(
+        "unsigned callbacks in the demo alone",
+        "payments/callbacks.py",
+        "if settings.MOCK_CALLBACKS and _looks_unsigned(incoming):",
+        "if _looks_unsigned(incoming):",
+        CALLBACKS,
+    ),
+    Mutant(
+        "no mock without DEBUG",
+        "tcmpay/settings.py",
+        "    if _is_on and not DEBUG:\n",
+        "    if False:\n",
+        ("tests/test_environment.py",),
+    ),
+    Mutant(
+        "tokens: one algorithm",
+        "tcmpay/accounts/authentication.py",
+        "algorithms=[settings.JWT_ALGORITHM],",
+        'algorithms=["HS256", "HS384", "HS512", "none"],',
+        ("tests/api/test_tokens.py",),
+    ),
+    Mutant(
+        "tokens: claims",
+        "tcmpay/accounts/authentication.py",
+        'options={"require": list(REQUIRED_CLAIMS), "verify_aud": False},',
+        'options={"require": ["sub", "role"], "verify_aud": False},',
+        ("tests/api/test_tokens.py",),
+    ),
+    Mutant(
+        "tokens: roles",
+        "tcmpay/accounts/authentication.py",
+        "if known not in TOKEN_ROLES:",
+        "if False:",
+        ("tests/api/test_tokens.py",),
+    ),
+    Mutant(
+        "roles of an endpoint",
+        "tcmpay/common/api/views.py",
+        "return actor_of(request).role in view.roles_for(view.action)",
+        "return True",
+        ("tests/authority/test_api.py",),
+    ),
+    Mutant(
+        "others' objects",
+        "tcmpay/common/api/views.py",
+        "if actor.role not in readers and not actor.owns(user_id):",
+        "if False:",
+        ("tests/authority/test_api.py",),
+    ),
+    Mutant(
+        "others' lists",
+        "tcmpay/common/api/views.py",
+        "if asked is not None and not actor.owns(asked):",
+        "if False:",
+        ("tests/authority/test_api.py",),
+    ),
+    Mutant(
+        "return_url: origins",
+        "payments/serializers.py",
+        "return origin in settings.RETURN_URL_ORIGINS",
+        "return True",
+        PAYING,
+    ),
+    Mutant(
+        "addresses that we are called at",
+        "tcmpay/common/addresses.py",
+        "    if not _is_public(host):\n",
+        "    if False:\n",
+        ("config/tests/test_addresses.py",),
+    ),
+    Mutant(
+        "secrets are masked",
+        "config/selectors.py",
+        "return MASK if row.config_value and is_write_only(row) else row.config_value",
+        "return row.config_value",
+        ("config/tests/test_gateway_config_api.py",),
+    ),
+    Mutant(
+        "secrets are sealed",
+        "config/services.py",
+        "row.config_value = seal(value) if value and is_to_seal else value",
+        "row.config_value = value",
+        ("config/tests/test_gateway_config_api.py",),
+    ),
+    Mutant(
+        "duplicate keys",
+        "tcmpay/common/api/parsers.py",
+        "if len(result) != len(pairs):",
+        "if False:",
+        ("tests/api/test_hostile_input.py", "tests/api/test_envelope.py"),
+    ),
+    Mutant(
+        "the size of a body",
+        "tcmpay/common/api/middleware.py",
+        "return int(length) > settings.API_BODY_MAX_BYTES",
+        "return False",
+        ("tests/api/test_hostile_input.py", "tests/api/test_envelope.py"),
+    ),
+    Mutant(
+        "rate limit",
+        "tcmpay/guard/throttling.py",
+        "return not tightest.is_exceeded",
+        "return True",
+        ("tests/api/test_rate_limit.py",),
+    ),
+    Mutant(
+        "one key, one body",
+        "tcmpay/guard/services.py",
+        "if record.fingerprint != fingerprint:",
+        "if False:",
+        KEYS,
+    ),
+    Mutant(
+        "one key, one holder",
+        "tcmpay/guard/services.py",
+        "if record.claimed_at > now - LEASE:",
+        "if False:",
+        KEYS,
+    ),
+    Mutant(
+        "the dead holder's effect",
+        "tcmpay/guard/idempotency.py",
+        "if claim.is_takeover and (found := recover(claim.key_id)) is not None:",
+        "if False and (found := recover(claim.key_id)) is not None:",
+        KEYS,
+    ),
+)
+
+MUTANTS = (*LOCKS, *STALE_ROWS, *DATABASE, *MONEY, *GIVING_BACK, *STRANGERS)
