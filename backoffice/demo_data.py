@@ -10,6 +10,8 @@ from django.conf import settings
 from django.contrib.auth.models import Group
 
 from backoffice.demo_desk import seed_desk
+from backoffice.services.day_totals import day_totals_catch_up
+from balances.checks import LEDGER
 from balances.services import balance_top_up
 from gateways.interface import TradeReport, TradeState
 from payments.models import PaymentOrder, PaymentTransaction
@@ -21,6 +23,8 @@ from refunds.models import Refund
 from refunds.services.requests import refund_request, refund_review
 from refunds.services.submission import refunds_sweep
 from tcmpay.accounts.models import StaffUser
+from tcmpay.audit.checks import TRAIL
+from tcmpay.audit.seals import days_seal
 from tcmpay.common import clock
 from tcmpay.common.actor import SYSTEM, Actor, Role
 from tcmpay.common.money import Money
@@ -95,6 +99,10 @@ def seed() -> Iterator[str]:
     _today()
     seed_desk(_appointment, PATIENT_WANG)
     yield "orders in every state, refunds waiting for review, a case to look at"
+    for chain in (LEDGER, TRAIL):
+        days_seal(chain)
+    day_totals_catch_up()
+    yield "days that are over, summed up and sealed"
 
 
 def _staff() -> None:
