@@ -20,11 +20,13 @@ from backoffice.models import TotalKind
 from backoffice.selectors import (
     COUNT_MAX,
     Waiting,
+    certificates_ending,
     days_back,
     orders_by_state,
     refund_queue_length,
     waiting,
 )
+from gateways.doctor import EXPIRY_WARNING_DAYS
 from payments.selectors import service_names
 from payments.states import OrderStatus, PaymentMethod
 from tcmpay.common import clock
@@ -317,6 +319,9 @@ def _tasks(request: HttpRequest, found: Waiting, held_since: date) -> list[Task]
         ("payments.view_paymentcallback", lambda: _held_task(found, held_since)),
         ("payments.view_paymenttransaction", lambda: _surplus_task(found)),
         ("balances.view_userbalance", lambda: _openings_task(found)),
+        ("balances.view_balanceadjustment", lambda: _adjustments_task(found)),
+        ("config.view_pricechangerequest", lambda: _price_changes_task(found)),
+        ("config.view_paymentconfig", _endings_task),
         ("payments.view_paymentorder", lambda: _orders_task(found)),
     ]
     return [make() for permission, make in tasks if request.user.has_perm(permission)]
@@ -396,6 +401,40 @@ def _openings_task(found: Waiting) -> Task:
         count=found.openings,
         url=_list("balances_userbalance", {"opening": "unadopted"}),
         note=_("由 SQL 写入、尚未确认的余额"),
+    )
+
+
+def _adjustments_task(found: Waiting) -> Task:
+    return Task(
+        title=_("待复核的余额调整"),
+        count=found.adjustments,
+        url=_list("balances_balanceadjustment", {"status__exact": "pending"}),
+        note=_("由申请人以外的同事复核"),
+        is_urgent=found.adjustments > 0,
+    )
+
+
+def _price_changes_task(found: Waiting) -> Task:
+    return Task(
+        title=_("待确认的改价"),
+        count=found.price_changes,
+        url=_list("config_pricechangerequest", {"status__exact": "pending"}),
+        note=_("幅度较大的改价由第二人确认"),
+        is_urgent=found.price_changes > 0,
+    )
+
+
+def _endings_task() -> Task:
+    ending = certificates_ending()
+    first = f"{clock.business_day(ending[0].ends_at):%Y-%m-%d}" if ending else ""
+    return Task(
+        title=_("即将到期的证书"),
+        count=len(ending),
+        url=reverse("admin:config_paymentconfig_changelist"),
+        note=_("最早 %(day)s 到期，请及时更换") % {"day": first}
+        if ending
+        else _("%(number)d 天内没有证书到期") % {"number": EXPIRY_WARNING_DAYS},
+        is_urgent=bool(ending),
     )
 
 

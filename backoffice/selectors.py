@@ -7,8 +7,12 @@ from typing import Any
 
 from django.db.models import Count, QuerySet
 
-from balances.models import UserBalance
+from balances.models import AdjustmentStatus, BalanceAdjustment, UserBalance
 from balances.selectors import unadopted_openings
+from config.doctor import expiries_current
+from config.models import GatewayMethod, PriceChangeRequest, PriceChangeStatus
+from gateways.doctor import EXPIRY_WARNING_DAYS
+from gateways.key_texts import Expiry
 from payments.models import (
     PaymentCallback,
     PaymentException,
@@ -45,6 +49,8 @@ class Waiting:
     callbacks_held: int
     surplus_held: int
     openings: int
+    adjustments: int
+    price_changes: int
 
 
 def waiting(held_since: date) -> Waiting:
@@ -62,6 +68,12 @@ def waiting(held_since: date) -> Waiting:
         callbacks_held=bounded_count(callbacks_held(held_since)),
         surplus_held=bounded_count(surplus_held()),
         openings=bounded_count(openings()),
+        adjustments=bounded_count(
+            BalanceAdjustment.objects.filter(status=AdjustmentStatus.PENDING)
+        ),
+        price_changes=bounded_count(
+            PriceChangeRequest.objects.filter(status=PriceChangeStatus.PENDING)
+        ),
     )
 
 
@@ -81,6 +93,13 @@ def surplus_held() -> QuerySet[PaymentTransaction]:
 
 def openings() -> QuerySet[UserBalance]:
     return unadopted_openings()
+
+
+def certificates_ending() -> list[Expiry]:
+    """The gateways' certificates that have ended or soon will, the first one first."""
+    found = [one for method in GatewayMethod.values for one in expiries_current(method)]
+    ending = [one for one in found if one.days_left < EXPIRY_WARNING_DAYS]
+    return sorted(ending, key=lambda one: one.ends_at)
 
 
 def refund_queue_length() -> int:

@@ -18,10 +18,13 @@ from backoffice.day_totals import counted, totals
 from backoffice.health import gateways_health
 from backoffice.models import DayTotal, TotalKind, TotalledDay
 from backoffice.services.day_totals import SETTLED_AFTER, day_totals_catch_up, day_totals_keep
+from balances.adjustments import adjustment_request
+from balances.models import Direction
 from balances.services import balance_top_up
-from config.models import PriceConfig
+from config.models import PriceChangeRequest, PriceConfig
 from gateways.errors import GatewayUnknown
 from gateways.interface import TradeReport, TradeState
+from gateways.key_texts import Expiry
 from gateways.mock import MockGateway
 from payments.models import PaymentCallback, PaymentOrder, PaymentTransaction
 from payments.services.attempts import PayCommand, attempt_check, pay
@@ -213,3 +216,41 @@ def test_the_last_hour_of_each_gateway(page, settings, monkeypatch):
     ):
         rows = page.get(html.unescape(link)).context["cl"].queryset
         assert rows.count() == int(number), link
+
+
+def task_counts(client: Client) -> dict[str, int]:
+    return {task.title: task.count for task in client.get("/admin/").context["tasks"]}
+
+
+def test_what_waits_for_a_second_person_or_ends_soon_is_named(client, monkeypatch):
+    user = StaffUser.objects.create_superuser(id=uuid.uuid4(), username="admin", password="x")
+    client.force_login(user)
+    names = ("待复核的余额调整", "待确认的改价", "即将到期的证书")
+    assert [task_counts(client)[name] for name in names] == [0, 0, 0]
+    adjustment_request(
+        actor=Actor(uuid.uuid4(), Role.STAFF),
+        request_id=uuid.uuid4(),
+        user_id=uuid.uuid4(),
+        direction=Direction.CREDIT,
+        amount=Decimal("3.00"),
+        reason="补记",
+    )
+    PriceChangeRequest.objects.create(
+        service_type="consultation",
+        wanted={},
+        amount_before=Decimal("1.00"),
+        amount_after=Decimal("9.00"),
+        percent=Decimal("800.0"),
+        reason="x",
+        waiting_service="consultation",
+        requested_by=uuid.uuid4(),
+    )
+    ends = {"wechat": clock.now() + timedelta(days=5), "alipay": clock.now() + timedelta(days=300)}
+    monkeypatch.setattr(
+        "backoffice.selectors.expiries_current",
+        lambda method: [Expiry("key", "01", ends[method], (ends[method] - clock.now()).days)],
+    )
+    assert [task_counts(client)[name] for name in names] == [1, 1, 1]
+    assert (
+        f"最早 {clock.business_day(ends['wechat'])} 到期" in client.get("/admin/").content.decode()
+    )
