@@ -130,7 +130,9 @@ class BalanceTransaction(models.Model):
         indexes = (models.Index(fields=("created_at",), name="balance_entry_created_at"),)
 
     def __str__(self) -> str:
-        return f"{self.user_id} #{self.sequence} {self.transaction_type} {self.amount}"
+        return (
+            f"{self.user_id} #{self.sequence} {self.get_transaction_type_display()} {self.amount}"
+        )
 
 
 class AdjustmentStatus(models.TextChoices):
@@ -211,4 +213,4 @@ class BalanceAdjustment(models.Model):
         )
 
     def __str__(self) -> str:
-        return f"{self.user_id} {self.direction} {self.amount}"
+        return f"{self.user_id} {self.get_direction_display()} {self.amount}"

@@ -6,14 +6,14 @@ from typing import Any
 from django.contrib import admin
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import NoReverseMatch, URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
-from unfold.contrib.filters.admin import ChoicesDropdownFilter
+from unfold.contrib.filters.admin import ChoicesDropdownFilter, DropdownFilter
 from unfold.decorators import display
 
 from config import admin_prices
@@ -31,6 +31,7 @@ from tcmpay.common.admin import (
     admin_url,
     moment,
     money,
+    number,
     state,
 )
 from tcmpay.common.display import BAD, EMPTY, GOOD, NEUTRAL, WAITING, age_text
@@ -83,6 +84,20 @@ audited(
 )
 
 
+class ServiceFilter(DropdownFilter):
+    """One service, by the name that its newest period gives it."""
+
+    title = _("服务")
+    parameter_name = "service_type"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        newest = PriceConfig.objects.order_by("effective_date")
+        return list(dict(newest.values_list("service_type", "service_name")).items())
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
+        return queryset.filter(service_type=self.value()) if self.value() else queryset
+
+
 @admin.register(PriceConfig)
 class PriceConfigAdmin(ModelAdmin):
     """All periods of all prices; changing one is a page of its own, in two steps."""
@@ -93,7 +108,7 @@ class PriceConfigAdmin(ModelAdmin):
     list_before_template = "admin/config/price_buttons.html"
     list_display = (
         "service_name",
-        "service_type",
+        "code",
         "price",
         "discount_price",
         "period_state",
@@ -101,9 +116,11 @@ class PriceConfigAdmin(ModelAdmin):
         "expiry_date",
         "service_link",
     )
-    list_filter = ("is_active", "service_type")
+    list_filter = ("is_active", ServiceFilter)
     search_fields = ("service_name", "service_type")
     ordering = ("service_type", "-effective_date")
+
+    code = number("service_type", _("服务类型"))
 
     @display(
         description=_("状态"),

@@ -282,7 +282,9 @@ class PaymentCallback(models.Model):
         )
 
     def __str__(self) -> str:
-        return f"{self.payment_method} {self.out_trade_no} {self.verdict}"
+        method = dict(PaymentMethod.choices).get(self.payment_method, self.payment_method)
+        parts = (method, self.out_trade_no, self.get_verdict_display())
+        return " ".join(str(part) for part in parts if part)
 
 
 class GatewayExchange(models.Model):

@@ -1,6 +1,6 @@
 """Staff accounts and roles. Every change of an account is told by the audit trail."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from django.contrib import admin
@@ -16,6 +16,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html_join
 from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
+from unfold.contrib.filters.admin import DropdownFilter
 from unfold.decorators import display
 
 from tcmpay.accounts.admin_sign_ins import SignInAdmin
@@ -27,7 +28,7 @@ from tcmpay.accounts.services.second_factor import AUDIT_OBJECT
 from tcmpay.audit.admin import audited, history_panel
 from tcmpay.audit.services import audit_record
 from tcmpay.common.admin import ReadOnlyAdmin
-from tcmpay.common.display import EMPTY, time_text
+from tcmpay.common.display import EMPTY, code_text, time_text
 
 __all__ = ["RoleAdmin", "SignInAdmin", "StaffUserAdmin"]
 
@@ -66,6 +67,17 @@ def account_state(person: StaffUser) -> dict[str, Any]:
     }
 
 
+class RoleFilter(DropdownFilter):
+    title = _("角色")
+    parameter_name = "role"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return list(ROLE_NAMES.items())
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
+        return queryset.filter(groups__name=self.value()) if self.value() else queryset
+
+
 @admin.register(StaffUser)
 class StaffUserAdmin(DjangoUserAdmin, ModelAdmin):
     """People who sign in here. Accounts are switched off, never deleted: history names them."""
@@ -78,8 +90,8 @@ class StaffUserAdmin(DjangoUserAdmin, ModelAdmin):
     actions = None
     show_facets = admin.ShowFacets.NEVER
     change_form_outer_after_template = "admin/panels.html"
-    list_display = ("username", "name", "roles", "is_active", "second_factor", "signed_in")
-    list_filter = ("is_active", "groups")
+    list_display = ("login", "name", "roles", "is_active", "second_factor", "signed_in")
+    list_filter = ("is_active", RoleFilter)
     list_filter_submit = True
     list_fullwidth = True
     search_fields = ("username", "first_name", "last_name", "email")
@@ -94,7 +106,7 @@ class StaffUserAdmin(DjangoUserAdmin, ModelAdmin):
         (_("登录"), {"fields": (("signed_in", "joined"), "second_factor", "id_shown")}),
         (_("修改原因"), {"fields": ("reason",)}),
     )
-    readonly_fields = ("signed_in", "joined", "second_factor", "id_shown")
+    readonly_fields = ("roles", "signed_in", "joined", "second_factor", "id_shown")
     add_fieldsets = (
         (
             None,
@@ -111,6 +123,10 @@ class StaffUserAdmin(DjangoUserAdmin, ModelAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet:
         rows = super().get_queryset(request)
         return rows.prefetch_related("groups", "totpdevice_set")
+
+    @display(description=_("用户名"), ordering="username")
+    def login(self, person: StaffUser) -> str:
+        return code_text(person.username)
 
     @display(description=_("姓名"))
     def name(self, person: StaffUser) -> str:
@@ -165,10 +181,14 @@ class StaffUserAdmin(DjangoUserAdmin, ModelAdmin):
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         fieldsets = super().get_fieldsets(request, obj)
-        if obj is None or self.has_change_permission(request, obj):
+        if obj is None:
             return fieldsets
+        if self.has_change_permission(request, obj):
+            is_own = obj.pk == request.user.pk
+            return _with_roles_for_reading(fieldsets) if is_own else fieldsets
         # For reading there is nothing to give a reason for.
-        return [row for row in fieldsets if row[1]["fields"] != ("reason",)]
+        left = [row for row in fieldsets if row[1]["fields"] != ("reason",)]
+        return _with_roles_for_reading(left)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Sequence[str]:
         fields = tuple(super().get_readonly_fields(request, obj))
@@ -301,6 +321,9 @@ class RoleAdmin(ReadOnlyAdmin, DjangoGroupAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet:
         return super().get_queryset(request).prefetch_related("user_set")
 
+    def title_of(self, row: Group) -> str:
+        return str(ROLE_NAMES.get(row.name, row.name))
+
     @display(description=_("角色"))
     def role(self, group: Group) -> str:
         return str(ROLE_NAMES.get(group.name, group.name))
@@ -320,6 +343,15 @@ class RoleAdmin(ReadOnlyAdmin, DjangoGroupAdmin):
             "content_type__app_label", "codename"
         )
         return format_html_join("", "<div>{}</div>", ((_permission(one),) for one in permissions))
+
+
+def _with_roles_for_reading(fieldsets: Iterable[Any]) -> list[Any]:
+    """The same page with the roles' names in the reader's language in place of the choice."""
+    shown = {"groups": "roles"}
+    return [
+        (title, {**options, "fields": tuple(shown.get(name, name) for name in options["fields"])})
+        for title, options in fieldsets
+    ]
 
 
 def _password_step(person: StaffUser) -> dict[str, Any]:

@@ -167,4 +167,4 @@ class SignIn(models.Model):
         )
 
     def __str__(self) -> str:
-        return f"{self.username} {self.outcome}"
+        return f"{self.username} {self.get_outcome_display()}"

@@ -25,6 +25,7 @@ from tcmpay.common.admin import (
     ReadOnlyAdmin,
     admin_link,
     moment,
+    number,
 )
 from tcmpay.common.display import EMPTY, code_text, time_text
 
@@ -177,10 +178,15 @@ class AuditEventAdmin(ReadOnlyAdmin):
                 )
             },
         ),
-        (_("凭证"), {"fields": (("version", "request_id"), "previous_hash", "hash")}),
+        (_("凭证"), {"fields": (("version", "request_id"), "previous_hash_shown", "hash_shown")}),
     )
 
     time = moment("created_at", _("时间"))
+    previous_hash_shown = number("previous_hash", _("上一条的摘要"))
+    hash_shown = number("hash", _("摘要"))
+
+    def title_of(self, row: AuditEvent) -> str:
+        return f"{OBJECT_NAMES.get(row.object_type, row.object_type)} · {action_name(row)}"
 
     def has_verify_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
         return request.user.has_perm(VERIFY_PERMISSION)

@@ -242,6 +242,9 @@ class ReadOnlyAdmin(ModelAdmin):
 
     # --- the page of one object ---------------------------------------------------------------
 
+    def title_of(self, row: Any) -> str:
+        return str(row)
+
     def panels(self, request: HttpRequest, row: Any) -> list[Panel]:
         """What the page shows under the object itself."""
         return []
@@ -266,7 +269,11 @@ class ReadOnlyAdmin(ModelAdmin):
     ) -> HttpResponse:
         row = kwargs.get("obj")
         if row is not None:
-            context["title"] = str(row)
+            context["title"] = self.title_of(row)
             context["subtitle"] = None
             context["panels"] = self.panels(request, row)
-        return super().render_change_form(request, context, *args, **kwargs)
+        response = super().render_change_form(request, context, *args, **kwargs)
+        if row is not None and context["title"] != str(row):
+            # The line above the page would name the row in code; the title is enough.
+            response.context_data["original"] = context["title"]
+        return response
