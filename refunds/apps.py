@@ -4,4 +4,4 @@ from django.utils.translation import gettext_lazy as _
 
 class RefundsConfig(AppConfig):
     name = "refunds"
-    verbose_name = _("退款")
+    verbose_name = _("退款业务")

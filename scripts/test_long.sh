@@ -26,7 +26,8 @@ long_hostile() {
         HOSTILE_REQUESTS=10000 on_mariadb tests/hostile -n 2 -s
 }
 long_pages() { PAGES_OF=all on_sqlite -s --show-capture=no -m browser tests/browser/test_every_page.py; }
-long_races() { on_mariadb tests/races -n 2; }
+# Two hundred runs of one pair may take longer than a test may otherwise stay silent.
+long_races() { on_mariadb tests/races -n 2 -o faulthandler_timeout=1800; }
 long_stateful() { on_sqlite tests/stateful -n 2 && on_mariadb tests/stateful -n 2; }
 long_scale() { .venv/bin/python -m tests.scale; }
 

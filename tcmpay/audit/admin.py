@@ -83,7 +83,7 @@ def actor_text(event: AuditEvent) -> str:
         return role
     if event.actor_role == Role.GATEWAY:
         return str(GATEWAY_NAMES.get(event.actor_name, event.actor_name or role))
-    name = event.actor_name or event.actor_id or ""
+    name = event.actor_name or (code_text(event.actor_id) if event.actor_id else "")
     return format_html('{} <span class="tcm-muted">{}</span>', name, role) if name else role
 
 

@@ -23,7 +23,15 @@ from unfold.utils import parse_date_str
 from unfold.views import ChangeList
 
 from tcmpay.common import clock
-from tcmpay.common.display import EMPTY, NEUTRAL, badge, code_text, money_text, time_text
+from tcmpay.common.display import (
+    EMPTY,
+    NEUTRAL,
+    badge,
+    code_text,
+    id_text,
+    money_text,
+    time_text,
+)
 from tcmpay.common.fields import as_uuid_or_text
 
 COUNT_MAX = 10_000
@@ -48,7 +56,7 @@ def admin_link(page: str, key: object, text: object) -> str:
         url = admin_url(f"{page}_change", key)
     except NoReverseMatch:
         return code_text(text)
-    return format_html('<a class="tcm-link tcm-code" href="{}">{}</a>', url, text)
+    return format_html('<a class="tcm-link tcm-code" href="{}">{}</a>', url, id_text(text))
 
 
 def search_link(page: str, term: object) -> str:
@@ -56,7 +64,8 @@ def search_link(page: str, term: object) -> str:
     if term is None or term == "":
         return EMPTY
     url = reverse(f"admin:{page}_changelist")
-    return format_html('<a class="tcm-link tcm-code" href="{}?q={}">{}</a>', url, term, term)
+    markup = '<a class="tcm-link tcm-code" href="{}?q={}">{}</a>'
+    return format_html(markup, url, term, id_text(term))
 
 
 Column = Callable[[Any, Any], str]

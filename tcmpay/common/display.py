@@ -1,5 +1,6 @@
 """How staff pages write values: money, times, states and numbers look the same everywhere."""
 
+import re
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -9,6 +10,9 @@ from django.utils.translation import gettext as _
 from tcmpay.common import clock
 
 EMPTY = "—"
+UUID_PARTS = re.compile(
+    r"([0-9a-f]{8})(-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{6})([0-9a-f]{6})"
+)
 
 # What a state means for the reader, as a colour.
 GOOD, WAITING, BAD, NEUTRAL, RUNNING = "good", "waiting", "bad", "neutral", "running"
@@ -26,7 +30,8 @@ def time_text(moment: datetime | None) -> str:
     if moment is None:
         return EMPTY
     local = moment.astimezone(clock.SHANGHAI)
-    return format_html('<span class="tcm-time">{}</span>', f"{local:%Y-%m-%d %H:%M:%S}")
+    markup = '<span class="tcm-time">{}<span class="tcm-seconds">{}</span></span>'
+    return format_html(markup, f"{local:%Y-%m-%d %H:%M}", f"{local::%S}")
 
 
 def age_text(since: datetime) -> str:
@@ -48,4 +53,15 @@ def code_text(value: object) -> str:
     """A number or id, in letters that can be told apart and copied."""
     if value is None or value == "":
         return EMPTY
-    return format_html('<span class="tcm-code">{}</span>', value)
+    return format_html('<span class="tcm-code">{}</span>', id_text(value))
+
+
+def id_text(value: object) -> str:
+    """A UUID whose middle lists leave out, so that their last columns stay in sight; what is
+    selected and copied is the whole of it. Anything else as it is.
+    """
+    parts = UUID_PARTS.fullmatch(str(value))
+    if parts is None:
+        return str(value)
+    markup = '<span title="{}">{}<span class="tcm-id-middle">{}</span>{}</span>'
+    return format_html(markup, value, *parts.groups())

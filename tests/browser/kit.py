@@ -45,6 +45,8 @@ ARGUMENTS = (
     "--disable-component-update",
     "--disable-sync",
     "--no-first-run",
+    # How the browser itself writes days in its fields.
+    "--lang=zh-CN",
 )
 WIDTHS = {"desktop": (1440, 900), "phone": (390, 844)}
 SCHEMES = ("light", "dark")

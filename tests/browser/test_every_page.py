@@ -43,6 +43,10 @@ PLAIN_TEXT = """() => {
         + ' .material-symbols-outlined').forEach(one => one.remove());
     return page.innerText;
 }"""
+CUT_TABLES = """() => [...document.querySelectorAll('main *, #page *')]
+    .filter(one => ['auto', 'scroll'].includes(getComputedStyle(one).overflowX)
+        && one.scrollWidth > one.clientWidth + 1 && one.querySelector('table'))
+    .map(one => one.scrollWidth - one.clientWidth + ' px')"""
 TOO_WIDE = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 
 
@@ -118,6 +122,8 @@ def wrongs(page: Page, picture: str | None) -> Iterator[str]:
         page.wait_for_timeout(50)  # Alpine redraws what depends on the width
         if (overflow := page.evaluate(TOO_WIDE)) > 0:
             yield f"{overflow} px too wide at {across} px"
+        if width == "desktop":
+            yield from (f"columns out of sight: {table}" for table in page.evaluate(CUT_TABLES))
         if picture is not None:
             path = PICTURES / f"{picture}-{width}.png"
             page.screenshot(path=path, full_page=True)
