@@ -21,6 +21,7 @@ from tcmpay.accounts.selectors import people_names, person_text
 from tcmpay.audit.admin import audited, history_panel
 from tcmpay.common.admin import (
     PANEL_ROWS_MAX,
+    AmountRangeFilter,
     DayRangeFilter,
     Panel,
     ReadOnlyAdmin,
@@ -223,6 +224,7 @@ class BalanceTransactionAdmin(ReadOnlyAdmin):
     list_filter = (
         ("transaction_type", ChoicesDropdownFilter),
         ("related_type", ChoicesDropdownFilter),
+        ("amount", AmountRangeFilter),
         ("created_at", DayRangeFilter),
     )
     ordering = ("-created_at", "-id")

@@ -40,6 +40,7 @@ from tcmpay.accounts.selectors import person_text
 from tcmpay.audit.admin import audited, history_panel
 from tcmpay.common.admin import (
     PANEL_ROWS_MAX,
+    AmountRangeFilter,
     DayRangeFilter,
     Panel,
     ReadOnlyAdmin,
@@ -148,6 +149,7 @@ class OrderAdmin(ReadOnlyAdmin):
         ("payment_method", ChoicesDropdownFilter),
         ("order_type", ChoicesDropdownFilter),
         ServiceFilter,
+        ("amount", AmountRangeFilter),
         ("created_on", DayRangeFilter),
         ("paid_on", DayRangeFilter),
     )
@@ -329,6 +331,7 @@ class TransactionAdmin(ReadOnlyAdmin):
         SurplusFilter,
         RecentFilter,
         ("is_mock", BooleanRadioFilter),
+        ("amount", AmountRangeFilter),
         ("initiated_at", DayRangeFilter),
     )
     # The key grows with time: newest first without an index of its own.
@@ -458,6 +461,7 @@ class CallbackAdmin(ReadOnlyAdmin):
         HeldFilter,
         RecentFilter,
         CallbackMethodFilter,
+        ("amount", AmountRangeFilter),
         ("received_at", DayRangeFilter),
         ("is_mock", BooleanRadioFilter),
     )

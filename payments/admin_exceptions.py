@@ -19,6 +19,7 @@ from payments.states import EXCEPTION_ADVICE, ExceptionKind
 from tcmpay.accounts.selectors import person_text
 from tcmpay.audit.admin import audited, history_panel
 from tcmpay.common.admin import (
+    AmountRangeFilter,
     DayRangeFilter,
     Panel,
     ReadOnlyAdmin,
@@ -107,6 +108,7 @@ class ExceptionAdmin(ReadOnlyAdmin):
         OwnerFilter,
         ("kind", ChoicesDropdownFilter),
         ("payment_method", ChoicesDropdownFilter),
+        ("amount", AmountRangeFilter),
         ("opened_at", DayRangeFilter),
     )
     fieldsets = (

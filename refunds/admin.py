@@ -28,6 +28,7 @@ from tcmpay.accounts.selectors import people_names, person_text
 from tcmpay.audit.admin import audited, history_panel
 from tcmpay.common.admin import (
     PANEL_ROWS_MAX,
+    AmountRangeFilter,
     DayRangeFilter,
     Panel,
     ReadOnlyAdmin,
@@ -177,6 +178,7 @@ class RefundAdmin(ReadOnlyAdmin):
         MoneyBackFilter,
         RefundServiceFilter,
         ("cause", ChoicesDropdownFilter),
+        ("refund_amount", AmountRangeFilter),
         ("created_at", DayRangeFilter),
         ("completed_on", DayRangeFilter),
     )

@@ -18,7 +18,7 @@ from django.urls import NoReverseMatch, reverse
 from django.utils.functional import cached_property
 from django.utils.html import format_html
 from unfold.admin import ModelAdmin
-from unfold.contrib.filters.admin import RangeDateFilter
+from unfold.contrib.filters.admin import RangeDateFilter, RangeNumericFilter
 from unfold.utils import parse_date_str
 from unfold.views import ChangeList
 
@@ -33,6 +33,7 @@ from tcmpay.common.display import (
     time_text,
 )
 from tcmpay.common.fields import as_uuid_or_text
+from tcmpay.common.money import ZERO, Money, MoneyError, parse_money
 
 COUNT_MAX = 10_000
 FOUND_MAX = 200
@@ -160,6 +161,29 @@ class DayRangeFilter(RangeDateFilter):
             return clock.day_start(day)
         except OverflowError:
             return clock.day_start(date(1970, 1, 1))
+
+
+class AmountRangeFilter(RangeNumericFilter):
+    """From one amount in yuan to another, both included. A bound that is no amount finds nothing,
+    and the form says what is wrong with it.
+    """
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
+        bounds = {"gte": f"{self.field_path}_from", "lte": f"{self.field_path}_to"}
+        for lookup, name in bounds.items():
+            text = str(self.used_parameters.get(name) or "").strip()
+            if not text:
+                continue
+            try:
+                queryset = queryset.filter(**{f"{self.field_path}__{lookup}": parse_bound(text)})
+            except MoneyError:
+                return queryset.none()
+        return queryset
+
+
+def parse_bound(text: str) -> Money:
+    """An amount of yuan to compare with; zero is one too. Raises MoneyError."""
+    return ZERO if text in {"0", "0.0", "0.00"} else parse_money(text)
 
 
 # --- pages --------------------------------------------------------------------------------------
