@@ -15,18 +15,26 @@ import statistics
 import subprocess
 import sys
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from tests.servers import MariaDB, mariadb
 
 MEMORY_MB_MAX = 300
 ROUNDS = 7
+TODAY = datetime.now(UTC).date()
 PAGES = {
     "today": "/admin/",
     "order list": "/admin/payments/paymentorder/",
     "paid by WeChat": (
         "/admin/payments/paymentorder/?status__exact=paid&payment_method__exact=wechat"
     ),
+    "paid in a month": (
+        f"/admin/payments/paymentorder/?paid_on_from={TODAY - timedelta(days=60)}"
+        f"&paid_on_to={TODAY - timedelta(days=30)}"
+    ),
+    "one amount": "/admin/payments/paymentorder/?amount_from=42&amount_to=42.00",
+    "no such amount": "/admin/payments/paymentorder/?amount_from=9999",
     "search by number": "/admin/payments/paymentorder/?q=ORD-NONE",
     "payment list": "/admin/payments/paymenttransaction/",
     "refund list": "/admin/refunds/refund/",
