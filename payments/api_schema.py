@@ -137,6 +137,16 @@ def _answers() -> dict[str, Any]:
             "content": FAILED_BODIES,
         },
         **{str(status): _refused(status) for status in (404, 405, 413)},
+        "429": {
+            "description": "too many of this address could not be verified; nothing changed",
+            "headers": {
+                "Retry-After": {
+                    "description": "seconds to wait",
+                    "schema": {"type": "integer"},
+                }
+            },
+            "content": FAILED_BODIES,
+        },
         "500": {
             "description": "not handled, nothing changed: send it again",
             "content": FAILED_BODIES,

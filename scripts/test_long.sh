@@ -12,8 +12,10 @@ export TEST_SEED=${TEST_SEED:-$((RANDOM * 32768 + RANDOM))}
 export RACE_RUNS=${RACE_RUNS:-200}
 export STATEFUL_EXAMPLES=${STATEFUL_EXAMPLES:-400}
 
-on_sqlite() { .venv/bin/python -m pytest -q "$@"; }
-on_mariadb() { .venv/bin/python -m tests.servers -- .venv/bin/python -m pytest -q "$@"; }
+# These tests run for long: showing after minutes where they are would only disturb them.
+pytest=(.venv/bin/python -m pytest -q -o faulthandler_timeout=0)
+on_sqlite() { "${pytest[@]}" "$@"; }
+on_mariadb() { .venv/bin/python -m tests.servers -- "${pytest[@]}" "$@"; }
 
 # --- the steps: one function each ---------------------------------------------------------------
 long_gateways() {
@@ -26,8 +28,7 @@ long_hostile() {
         HOSTILE_REQUESTS=10000 on_mariadb tests/hostile -n 2 -s
 }
 long_pages() { PAGES_OF=all on_sqlite -s --show-capture=no -m browser tests/browser/test_every_page.py; }
-# Two hundred runs of one pair may take longer than a test may otherwise stay silent.
-long_races() { on_mariadb tests/races -n 2 -o faulthandler_timeout=1800; }
+long_races() { on_mariadb tests/races -n 2; }
 long_stateful() { on_sqlite tests/stateful -n 2 && on_mariadb tests/stateful -n 2; }
 long_scale() { .venv/bin/python -m tests.scale; }
 

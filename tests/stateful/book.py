@@ -69,6 +69,14 @@ class Book:
         trade.state = TradeState.PAID
         return True
 
+    def close(self, number: str) -> bool:
+        """The gateway closes a trade by itself, as when its time is over; none that is paid."""
+        trade = self.trades.get(number)
+        if trade is None or trade.state is TradeState.PAID:
+            return False
+        trade.state = TradeState.CLOSED
+        return True
+
     def report(self, number: str) -> TradeReport:
         trade = self.trades[number]
         return TradeReport(number, TradeState.PAID, f"T{number}", trade.amount)

@@ -295,9 +295,14 @@ class Stories(RuleBasedStateMachine):
     @precondition(lambda self: self.model.orders)
     @rule(pick=PICK)
     def callback_of_a_close(self, pick: int) -> None:
-        """Also after the success that it overtook."""
-        if chosen := self.pick_attempt(pick):
-            attempt = chosen[1]
+        """Of a trade that nobody can pay any more; also of one that is paid and known to be, as
+        Alipay says once everything was given back.
+        """
+        chosen = self.pick_attempt(pick)
+        if not chosen:
+            return
+        attempt = chosen[1]
+        if BOOKS[attempt.method].close(attempt.number) or attempt.status == "success":
             verdict = self._tell(attempt.method, TradeReport(attempt.number, TradeState.CLOSED))
             self.model.closed(attempt.key)
             assert verdict == "closed"
