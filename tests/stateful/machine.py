@@ -19,6 +19,7 @@ from hypothesis.stateful import (
 )
 
 from backoffice.audit import audit
+from balances.checks import LEDGER
 from balances.models import UserBalance
 from balances.services import balance_freeze, balance_top_up, balance_unfreeze
 from gateways.interface import (
@@ -40,6 +41,8 @@ from refunds.services.notices import notices_take
 from refunds.services.requests import refund_request, refund_review, refund_withdraw
 from refunds.services.submission import refund_retry, refunds_sweep
 from refunds.services.surplus import surplus_sweep
+from tcmpay.audit.checks import TRAIL
+from tcmpay.audit.seals import days_seal
 from tcmpay.common import clock
 from tcmpay.common.actor import SYSTEM, Actor, Role
 from tcmpay.common.errors import DomainError
@@ -232,6 +235,12 @@ class Stories(RuleBasedStateMachine):
     @rule(minutes=st.sampled_from([1, 5, 61, 119, 122, 130]))
     def time_passes(self, minutes: int) -> None:
         self.now += timedelta(minutes=minutes)
+
+    @rule()
+    def seal_days(self) -> None:
+        """As every night: what happens afterwards must not reach back into a sealed day."""
+        for chain in (LEDGER, TRAIL):
+            assert self.do(days_seal, chain=chain)[0] == OK
 
     @rule()
     def expire(self) -> None:
@@ -476,6 +485,7 @@ class Stories(RuleBasedStateMachine):
             for sweep in (self.expire, self.sweep_attempts, self.sweep_surplus, self.sweep_refunds):
                 sweep()
                 self.agrees_with_the_model()
+        self.seal_days()
         self.audit(is_strict=True)
         for book in BOOKS.values():
             self._compare_books(book)
