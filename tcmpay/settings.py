@@ -45,11 +45,16 @@ if JWT_SECRET and len(JWT_SECRET.encode()) < 32:
     secrets.complain("JWT_SECRET must have at least 32 bytes")
 if JWT_PUBLIC_KEY:
     secrets.check_public_key("JWT_PUBLIC_KEY", JWT_PUBLIC_KEY, JWT_ALGORITHM)
+# Where the platform's tokens name them: a token meant for another service is refused.
+JWT_AUDIENCE: str = env.str("JWT_AUDIENCE", default="")
+JWT_ISSUER: str = env.str("JWT_ISSUER", default="")
 secrets.check_apart("SECRET_KEY", "JWT_SECRET", "CONFIG_ENCRYPTION_KEYS")
 
 ALLOWED_HOSTS: list[str] = env.list("ALLOWED_HOSTS", default=["*"] if DEBUG else [])
 if not DEBUG and not ALLOWED_HOSTS:
     secrets.complain("ALLOWED_HOSTS is empty: name the hosts that the service answers to")
+if not DEBUG and "*" in ALLOWED_HOSTS:
+    secrets.complain("ALLOWED_HOSTS=* answers to every name: name the hosts")
 CSRF_TRUSTED_ORIGINS: list[str] = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 
 # --- the rules of the business ----------------------------------------------------------------

@@ -85,6 +85,7 @@ WRONG_TOGETHER = [
     ("SECRET_KEY", "short"),
     ("JWT_SECRET", "your-jwt-secret-your-jwt-secret-your-jwt"),
     ("ALLOWED_HOSTS", ""),
+    ("ALLOWED_HOSTS", "pay.tcm.test,*"),
     ("ORDER_EXPIRE_MINUTES", "0"),
     ("ORDER_PRICE_POLICY", "free"),
     ("LATE_PAYMENT_POLICY", "keep"),

@@ -36,7 +36,13 @@ def actor_from_token(token: str) -> Actor:
             verification_key(),
             algorithms=[settings.JWT_ALGORITHM],
             leeway=LEEWAY_SECONDS,
-            options={"require": list(REQUIRED_CLAIMS), "verify_aud": False},
+            audience=settings.JWT_AUDIENCE or None,
+            issuer=settings.JWT_ISSUER or None,
+            options={
+                "require": list(REQUIRED_CLAIMS),
+                # A token may name whom it is for; that binds us where we know our name.
+                "verify_aud": bool(settings.JWT_AUDIENCE),
+            },
         )
         return _actor(claims)
     except (

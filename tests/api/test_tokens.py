@@ -13,6 +13,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from django.conf import settings as django_settings
 
+from tcmpay.accounts.services.tokens import token_issue
+from tcmpay.common.actor import Role
 from tests.api.kit import nothing_moves
 
 USER = "0192f0c1-2345-7abc-8def-0123456789ab"
@@ -237,6 +239,40 @@ def test_a_key_that_the_token_itself_brings_is_never_used(api, rsa_pair):
     refuses(api, jwt.encode(claims(), private, algorithm="RS256", headers={"jwk": jwk}))
     octets = {"kty": "oct", "k": b64(b"evil" * 10)}
     refuses(api, signed(key="evil" * 10, headers={"jwk": octets}))
+
+
+# --- where tokens name whom they are for --------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"aud": "tcmpay"},
+        {"iss": "platform"},
+        {"aud": "clinic", "iss": "platform"},
+        {"aud": ["clinic"], "iss": "platform"},
+        {"aud": "tcmpay", "iss": "somebody"},
+        {"aud": "", "iss": ""},
+        {"aud": 7, "iss": "platform"},
+        {"aud": "tcmpay", "iss": 7},
+    ],
+)
+def test_a_token_for_somebody_else_is_401(api, settings, changes):
+    settings.JWT_AUDIENCE, settings.JWT_ISSUER = "tcmpay", "platform"
+    refuses(api, signed(claims(**changes)))
+
+
+@pytest.mark.parametrize("audience", ["tcmpay", ["clinic", "tcmpay"]])
+def test_a_token_for_us_is_taken(api, settings, audience):
+    settings.JWT_AUDIENCE, settings.JWT_ISSUER = "tcmpay", "platform"
+    ask(api, f"Bearer {signed(claims(aud=audience, iss='platform'))}").accepted()
+
+
+def test_our_own_tokens_name_us(api, settings):
+    settings.JWT_AUDIENCE, settings.JWT_ISSUER = "tcmpay", "platform"
+    token = token_issue(user_id=uuid.UUID(USER), role=Role.ADMIN, ttl_seconds=60)
+    ask(api, f"Bearer {token}").accepted()
 
 
 # --- with the platform's public key -----------------------------------------------------------

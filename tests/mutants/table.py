@@ -472,8 +472,15 @@ STRANGERS = (
     Mutant(
         "tokens: claims",
         "tcmpay/accounts/authentication.py",
-        'options={"require": list(REQUIRED_CLAIMS), "verify_aud": False},',
-        'options={"require": ["sub", "role"], "verify_aud": False},',
+        '"require": list(REQUIRED_CLAIMS),',
+        '"require": ["sub", "role"],',
+        ("tests/api/test_tokens.py",),
+    ),
+    Mutant(
+        "tokens: for whom they are",
+        "tcmpay/accounts/authentication.py",
+        '"verify_aud": bool(settings.JWT_AUDIENCE),',
+        '"verify_aud": False,',
         ("tests/api/test_tokens.py",),
     ),
     Mutant(

@@ -24,4 +24,6 @@ def token_issue(*, user_id: uuid.UUID, role: Role, ttl_seconds: int) -> str:
         "iat": issued_at,
         "exp": issued_at + ttl_seconds,
     }
+    named = {"aud": settings.JWT_AUDIENCE, "iss": settings.JWT_ISSUER}
+    claims |= {claim: name for claim, name in named.items() if name}
     return jwt.encode(claims, settings.JWT_SECRET, algorithm=settings.JWT_ALGORITHM)
