@@ -133,6 +133,7 @@ UNFOLD: dict[str, Any] = {
     "SHOW_BACK_BUTTON": True,
     "BORDER_RADIUS": "6px",
     "STYLES": [lambda request: static("backoffice/admin.css")],
+    "SCRIPTS": [lambda request: static("backoffice/keyboard.js")],
     "DASHBOARD_CALLBACK": "backoffice.dashboard.today",
     "LOGIN": {"form": "tcmpay.accounts.forms.SignInForm"},
     "ACCOUNT": {

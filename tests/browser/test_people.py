@@ -38,6 +38,24 @@ def test_an_administrator_makes_and_switches_off_an_account(desk, staff):
     desk.look(page, "staff-list")
 
 
+def test_the_menus_around_the_pages_work_by_keyboard(desk, staff):
+    page = desk.open(as_=staff("finance", last_name="赵会计"))
+    skip = page.get_by_role("link", name="跳到正文")
+    seen = []
+    while not skip.evaluate("one => one === document.activeElement"):
+        page.keyboard.press("Tab")
+        seen.append(page.evaluate("document.activeElement.outerHTML.slice(0, 90)"))
+        assert len(seen) < 5, seen
+    page.keyboard.press("Enter")
+    assert page.url.endswith("#content")
+    menu = page.get_by_role("button", name="赵会计")
+    menu.focus()
+    page.keyboard.press("Enter")
+    page.get_by_role("link", name="修改密码").focus()
+    page.keyboard.press("Enter")
+    page.locator("#id_old_password").wait_for()
+
+
 def test_an_administrator_resets_a_lost_phone(desk, staff):
     person = staff("reviewer", last_name="林审核")
     device = enrolment_begin(person)
