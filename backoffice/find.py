@@ -11,18 +11,39 @@ from django.utils.translation import gettext as _
 
 from tcmpay.common.admin import TERM_LENGTH_MAX, admin_url
 
-# In the order in which a reader wants them: an order's page tells everything about it.
+ACCOUNTS = "balances_userbalance"
+# In the order in which a reader wants them: an order's page tells everything about it, and only
+# a user's own number finds an account.
 PAGES = (
+    ACCOUNTS,
     "payments_paymentorder",
     "refunds_refund",
     "payments_paymenttransaction",
     "payments_paymentexception",
     "payments_paymentcallback",
-    "balances_userbalance",
     "audit_auditevent",
 )
+# What is told of a row beside its number: columns of its list.
+FACTS = {
+    ACCOUNTS: ("balance_shown", "updated"),
+    "payments_paymentorder": ("status_shown", "amount_shown", "created"),
+    "refunds_refund": ("status_shown", "amount_shown", "created"),
+    "payments_paymenttransaction": ("type_shown", "status_shown", "amount_shown", "started"),
+    "payments_paymentexception": ("amount_shown", "opened"),
+    "payments_paymentcallback": ("verdict_shown", "amount_shown", "received"),
+    "audit_auditevent": ("change", "actor", "time"),
+}
 SHOWN_MAX = 20
 REFUND_PREFIX = "RFD"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row that carries the number."""
+
+    text: str
+    url: str
+    facts: list[str]
 
 
 @dataclass(frozen=True)
@@ -31,7 +52,7 @@ class Found:
 
     page: str
     title: Any
-    rows: list[tuple[str, str]]  # text and address
+    rows: list[Row]
     is_cut: bool
 
 
@@ -63,14 +84,20 @@ def _found(request: HttpRequest, term: str) -> Iterator[Found]:
             yield Found(
                 page=page,
                 title=model_admin.opts.verbose_name,
-                rows=[(str(row), admin_url(f"{page}_change", row.pk)) for row in shown[:SHOWN_MAX]],
+                rows=[_row(page, model_admin, row) for row in shown[:SHOWN_MAX]],
                 is_cut=len(shown) > SHOWN_MAX,
             )
 
 
+def _row(page: str, model_admin: Any, row: Any) -> Row:
+    facts = [getattr(model_admin, name)(row) for name in FACTS[page]]
+    return Row(model_admin.title_of(row), admin_url(f"{page}_change", row.pk), facts)
+
+
 def _only_answer(term: str, found: list[Found]) -> str:
     wanted = ("refunds_refund",) if term.upper().startswith(REFUND_PREFIX) else PAGES
-    for one in found:
+    # A user's number is on all of their orders: the account is meant only if there is nothing else.
+    for one in sorted(found, key=lambda one: one.page == ACCOUNTS):
         if one.page in wanted:
-            return one.rows[0][1] if len(one.rows) == 1 else ""
+            return one.rows[0].url if len(one.rows) == 1 else ""
     return ""

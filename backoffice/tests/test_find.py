@@ -101,3 +101,11 @@ def test_it_shows_only_what_one_may_see(client, world):
 def test_the_box_is_on_every_page(client, world):
     for address in ("/admin/", "/admin/payments/paymentorder/", "/admin/refunds/refund/"):
         assert 'action="/admin/find/"' in client.get(address).content.decode()
+
+
+def test_what_a_users_number_finds_says_enough_to_choose(client, world):
+    content = client.get("/admin/find/", {"q": str(world["owner"].id)}).content.decode()
+    assert content.index("用户余额") < content.index(world["order"].order_no)
+    line = content[content.index(world["order"].order_no) :].partition("</li>")[0]
+    assert "已支付" in line
+    assert "3.00" in line

@@ -41,6 +41,8 @@ class StaffSessionMiddleware:
         if cause := self._ended(request):
             return self._end(request, cause)
         if detour := self._detour(request):
+            if person.must_change_password:
+                messages.warning(request, _("密码是别人设置的，请先改成只有您知道的密码。"))
             return HttpResponseRedirect(detour)
         return self.get_response(request)
 
