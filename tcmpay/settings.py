@@ -337,7 +337,8 @@ CELERY_BEAT_SCHEDULE = {
 # --- language and time ------------------------------------------------------------------------
 LANGUAGE_CODE = "zh-hans"
 LANGUAGES = [("zh-hans", "简体中文"), ("en", "English")]
-LOCALE_PATHS = [BASE_DIR / "locale"]
+# Before the libraries' own.
+LOCALE_PATHS = [BASE_DIR / "locale", BASE_DIR / "backoffice" / "locale"]
 USE_I18N = True
 USE_TZ = True
 TIME_ZONE = "Asia/Shanghai"
