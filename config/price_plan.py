@@ -95,20 +95,28 @@ def price_plan(periods: Sequence[PriceConfig], change: PriceChange, today: date)
         plan = _change(target, change, periods=periods, today=today)
     else:
         plan = _begin(change, begin or today, periods=periods, today=today)
-    if compared is not None and plan.row.is_active and not plan.changes_nothing:
+    if compared is not None and _moves_the_price(plan):
         plan.slip = _slip(*compared, plan.row)
     return plan
+
+
+def _moves_the_price(plan: PricePlan) -> bool:
+    """Whether it must be measured: also a price that is switched off, or it could be changed
+    while it is and switched on again."""
+    is_switched_on = "is_active" in plan.before and plan.row.is_active
+    return plan.is_new or is_switched_on or bool(plan.before.keys() & {"price", "discount_price"})
 
 
 def _compared(
     periods: Sequence[PriceConfig], begin: date | None, today: date
 ) -> tuple[Money, Money] | None:
-    """List price and charged amount that the new price takes the place of."""
+    """List price and charged amount that the new price takes the place of: where none is charged
+    on its first day, those of the newest period before it, switched off or not."""
     day = max(begin or today, today)
     replaced = charged_on(periods, day)
     if replaced is None:
-        earlier = [one for one in periods if one.is_active and one.effective_date <= day]
-        replaced = max(earlier, key=lambda one: one.effective_date, default=None)
+        earlier = [one for one in periods if one.effective_date <= day]
+        replaced = max(earlier or periods, key=lambda one: one.effective_date, default=None)
     return None if replaced is None else (replaced.price, amount_of(replaced))
 
 

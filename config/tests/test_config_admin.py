@@ -299,6 +299,19 @@ def test_refusing_needs_a_reason_and_changes_no_price(price):
     assert "多写了一个零" in told
 
 
+def test_a_price_that_was_switched_off_today_is_no_way_round_the_second_person(price):
+    """Of a service with one period, begun today."""
+    editor = person("a", *EDITOR)
+    PriceConfig.objects.update(effective_date=clock.today())
+    today = {**PRICE, "price": "10.00", "effective_date": clock.today().isoformat()}
+    off = {key: value for key, value in today.items() if key != "is_active"}
+    assert editor.post(page(price), off | seen()).status_code == 302
+    assert editor.post(page(price), {**today, "price": "0.01"} | seen()).status_code == 302
+    assert PriceChangeRequest.objects.get().status == "pending"
+    price.refresh_from_db()
+    assert (price.price, price.is_active) == (Decimal("10.00"), False)
+
+
 def test_one_change_of_a_service_waits_at_a_time(price):
     editor = person("a", *EDITOR)
     submit(editor, price)
