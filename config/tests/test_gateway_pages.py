@@ -231,6 +231,41 @@ def test_a_second_person_activates_where_the_deployment_asks_for_it(editor, sett
     assert gateway_config_current("wechat").values["api_v3_key"] == NEW_SECRET
 
 
+def test_an_earlier_version_is_brought_back_by_two_where_the_deployment_asks_for_it(
+    editor, settings
+):
+    before = gateway_config_current("wechat")
+    number = PaymentConfigVersion.objects.get(id=before.version_id).number
+    save(editor, api_v3_key=NEW_SECRET, api_key="a" * 32)
+    editor.post(f"{PAGE}test/")
+    activate(editor)
+    settings.CONFIG_ACTIVATION_SECOND_PERSON = True
+    address = f"{PAGE}versions/{number}/"
+    assert "由另一人启用" in editor.get(address).content.decode()
+    told = editor.post(address, {"reason": "新密钥有误"}, follow=True).content.decode()
+    assert "已存为草稿" in told
+    assert gateway_config_current("wechat").values["api_v3_key"] == NEW_SECRET
+    assert PaymentConfigDraft.objects.get().editors == [str(editor.user.pk)]
+    event = AuditEvent.objects.filter(action="config_draft_saved").latest("created_at")
+    assert (event.reason, event.details["to"]) == ("新密钥有误", number)
+    editor.post(f"{PAGE}test/")
+    assert "需要第二人" in activate(editor).content.decode()
+    activate(person("second", *ACTIVATOR))
+    assert gateway_config_current("wechat").values == before.values
+
+
+def test_a_roll_back_by_two_overwrites_nobodys_draft(editor, settings):
+    settings.CONFIG_ACTIVATION_SECOND_PERSON = True
+    first = PaymentConfigVersion.objects.filter(payment_method="wechat").earliest("number")
+    save(editor, mch_id="1900000112")
+    address = f"{PAGE}versions/{first.number}/"
+    posted = {"reason": "x", "is_known": "on"}
+    told = person("b", *ACTIVATOR).post(address, posted, follow=True).content.decode()
+    assert "已有一份未启用的草稿" in told
+    assert drafts.candidate_of("wechat").changes == {"mch_id": "1900000112"}
+    assert gateway_config_current("wechat").values["mch_id"] != ""
+
+
 def test_an_unsound_version_is_brought_back_only_knowingly(editor):
     first = PaymentConfigVersion.objects.filter(payment_method="wechat").earliest("number")
     address = f"{PAGE}versions/{first.number}/"
