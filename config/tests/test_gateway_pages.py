@@ -1,6 +1,7 @@
 """A gateway is configured in its page: draft, test, activate, roll back; no secret comes back."""
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -77,6 +78,14 @@ def typed(**changes: Any) -> dict[str, Any]:
 
 def save(client: Client, **changes: Any) -> Any:
     return client.post(PAGE, typed(**changes))
+
+
+def form_address(answer: Any) -> str:
+    """Where a browser sends the form of the shown page."""
+    form = re.search(r'<form id="gateway-form"[^>]*>', answer.content.decode())
+    assert form
+    action = re.search(r' action="([^"]*)"', form[0])
+    return action[1] if action else answer.request["PATH_INFO"]
 
 
 def activate(client: Client, reason: str = "换新密钥") -> Any:
@@ -165,6 +174,17 @@ def test_keys_are_normalised_whatever_their_form(editor, form):
 def test_the_same_key_in_another_form_is_no_change(editor):
     save(editor, private_key=bare(private_pem("merchant")), public_key=bare(public_pem("wechat")))
     assert not PaymentConfigDraft.objects.exists()
+
+
+@pytest.mark.parametrize("deed", ["test/", "activate/"])
+def test_what_is_typed_after_a_test_or_a_refused_activation_is_saved(editor, deed):
+    if deed == "activate/":
+        save(editor, api_v3_key=NEW_SECRET)
+        editor.post(f"{PAGE}test/")
+    shown = editor.post(PAGE + deed, {"revision": 1, "reason": ""})
+    assert shown.status_code == 200
+    editor.post(form_address(shown), typed(mch_id="1900000112"))
+    assert drafts.candidate_of("wechat").values["mch_id"] == "1900000112"
 
 
 def test_a_certificate_in_the_place_of_the_serial_gives_the_serial(editor):
