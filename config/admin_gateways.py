@@ -351,6 +351,8 @@ def _gateway_page(
         "title": _name(method),
         "method": method,
         "form": form,
+        "problems": form.problems(),
+        "lost": form.lost(),
         "sections": list(form.sections(frozenset(candidate.changes), last_changes(method))),
         "candidate": candidate,
         "draft": draft,

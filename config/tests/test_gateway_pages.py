@@ -148,6 +148,28 @@ def test_a_secret_is_stored_sealed_and_never_rendered_back(editor):
     assert "editor" in pages[-2].content.decode(), "by whom it was changed"
 
 
+def test_an_error_elsewhere_says_that_the_secrets_have_to_be_entered_again(editor):
+    certificate = SimpleUploadedFile("a.pem", certificate_pem("merchant", 9).encode())
+    given = {"api_v3_key": NEW_SECRET, "merchant_cert_file": certificate}
+    text = save(editor, notify_url="http://10.0.0.1/x", **given).content.decode()
+    summary = re.search(r'<div class="tcm-errors".*?</div>', text, re.DOTALL)[0]
+    assert "未保存：1 处错误" in summary
+    assert 'href="#field-notify_url"' in summary
+    for name in ("api_v3_key", "merchant_cert"):
+        assert f'href="#field-{name}"' in summary.partition("密钥和文件没有保留")[2]
+    assert 'href="#field-private_key"' not in summary, "it was left empty"
+    field = re.search(r'<div[^>]* id="field-api_v3_key".*?tcm-said', text, re.DOTALL)[0]
+    assert "刚才填写的没有保留" in field
+    assert "留空表示不修改" not in field
+    assert NEW_SECRET not in text
+
+
+def test_an_error_without_a_secret_asks_for_none(editor):
+    text = save(editor, notify_url="http://10.0.0.1/x").content.decode()
+    assert "未保存：1 处错误" in text
+    assert "没有保留" not in text
+
+
 def test_an_empty_secret_keeps_it_and_clearing_is_asked_for(editor):
     save(editor, mch_id="1900000110")
     assert drafts.candidate_of("wechat").values["api_v3_key"] == "k" * 32
