@@ -206,7 +206,7 @@ class PriceChangeRequestAdmin(ReadOnlyAdmin):
 
     created = moment("created_at", _("提交时间"))
     decided = moment("decided_at", _("处理时间"))
-    before = money("amount_before", _("现收（元）"))
+    before = money("amount_before", _("原收（元）"))
     after = money("amount_after", _("改后收（元）"))
     status_shown = state("status", _("状态"), PriceChangeStatus, CHANGE_TONES)
 

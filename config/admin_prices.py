@@ -30,6 +30,7 @@ from config.price_changes import (
     price_change_submit,
     price_change_withdraw,
 )
+from config.price_guard import MEASURED_DAYS, periods_measured
 from config.price_pages import Outlook, after_plan, calendar, changes_of, outlook
 from config.price_periods import charged_on
 from config.price_plan import PriceChange, PricePlan, amount_of, price_plan
@@ -186,7 +187,7 @@ def _preview(form: PriceForm, change: PriceChange) -> dict[str, Any] | None:
     before = price_periods(change.service_type)
     planned = price_periods(change.service_type)
     try:
-        plan = price_plan(planned, change, clock.today())
+        plan = price_plan(planned, change, clock.today(), periods_measured(before))
     except InvalidInput as error:
         _add_errors(form, error)
         return None
@@ -197,6 +198,7 @@ def _preview(form: PriceForm, change: PriceChange) -> dict[str, Any] | None:
         "plan": plan,
         "amount": amount_of(plan.row),
         "outlook": outlook(before, after_plan(planned, plan)),
+        "measured_days": MEASURED_DAYS,
         "needs_second": needs_second_person(plan),
         "limit": settings.PRICE_CHANGE_SECOND_PERSON_OVER_PERCENT,
         "seen": periods_digest(before),
@@ -295,6 +297,7 @@ def review_view(request: HttpRequest, object_id: str, model_admin: Any) -> HttpR
         "change": found,
         "plan": plan,
         "outlook": shown,
+        "measured_days": MEASURED_DAYS,
         "problem": problem,
         "requester": person_text(found.requested_by),
         "decider": person_text(found.decided_by) if found.decided_by else "",
@@ -316,7 +319,7 @@ def _waiting_preview(
     before = price_periods(found.service_type)
     planned = price_periods(found.service_type)
     try:
-        plan = price_plan(planned, change_due(found), clock.today())
+        plan = price_plan(planned, change_due(found), clock.today(), periods_measured(before))
     except InvalidInput as error:
         return None, None, "；".join(str(text) for texts in error.errors.values() for text in texts)
     return plan, outlook(before, after_plan(planned, plan)), ""

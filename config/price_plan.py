@@ -49,11 +49,16 @@ class PriceChange:
 
 @dataclass(frozen=True, slots=True)
 class Slip:
-    """How far what is charged would move, where there was something to compare with."""
+    """How far what is charged would move, where there was something to compare with.
+
+    ``is_since_earlier``: ``before`` is not what would be charged without this change, but what
+    would have been before other changes of the last days.
+    """
 
     before: Money
     after: Money
     percent: Decimal
+    is_since_earlier: bool = False
 
 
 @dataclass(slots=True)
@@ -80,9 +85,15 @@ def amount_of(period: PriceConfig) -> Money:
     return period.price if period.discount_price is None else period.discount_price
 
 
-def price_plan(periods: Sequence[PriceConfig], change: PriceChange, today: date) -> PricePlan:
+def price_plan(
+    periods: Sequence[PriceConfig],
+    change: PriceChange,
+    today: date,
+    measured: Sequence[PriceConfig],
+) -> PricePlan:
     """Plan ``change`` on all ``periods`` of its service; they are changed in memory only.
 
+    ``measured`` are those that it is measured against: see periods_measured.
     Raises InvalidInput.
     """
     begin = change.effective_date
@@ -90,13 +101,14 @@ def price_plan(periods: Sequence[PriceConfig], change: PriceChange, today: date)
     for period in periods:
         if begin is not None and period.effective_date == begin:
             target = period
-    compared = _compared(periods, begin, today)
+    compared = _compared(measured, begin, today)
+    is_since_earlier = compared != _compared(periods, begin, today)
     if target is not None:
         plan = _change(target, change, periods=periods, today=today)
     else:
         plan = _begin(change, begin or today, periods=periods, today=today)
     if compared is not None and _moves_the_price(plan):
-        plan.slip = _slip(*compared, plan.row)
+        plan.slip = _slip(*compared, plan.row, is_since_earlier=is_since_earlier)
     return plan
 
 
@@ -120,10 +132,10 @@ def _compared(
     return None if replaced is None else (replaced.price, amount_of(replaced))
 
 
-def _slip(price: Money, amount: Money, row: PriceConfig) -> Slip:
+def _slip(price: Money, amount: Money, row: PriceConfig, *, is_since_earlier: bool) -> Slip:
     after = amount_of(row)
     percent = max(_percent(amount, after), _percent(price, row.price))
-    return Slip(before=amount, after=after, percent=percent)
+    return Slip(before=amount, after=after, percent=percent, is_since_earlier=is_since_earlier)
 
 
 def _percent(before: Money, after: Money) -> Decimal:

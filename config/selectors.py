@@ -4,7 +4,7 @@ import hashlib
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -138,6 +138,15 @@ def price_history(service_type: str) -> list[AuditEvent]:
     """What happened to all periods of a service, newest first."""
     ids = PriceConfig.objects.filter(service_type=service_type).values_list("id", flat=True)
     return _newest_first(event for price_id in ids for event in events_of("price", price_id))
+
+
+def price_events_since(price_ids: Iterable[str], moment: datetime) -> list[AuditEvent]:
+    """What happened to these periods after ``moment``, newest first."""
+    return _newest_first(
+        AuditEvent.objects.filter(
+            object_type="price", object_id__in=list(price_ids), created_at__gt=moment
+        )
+    )
 
 
 def _cached_prices() -> list[PriceRow]:
