@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 
+from django.utils.translation import gettext_lazy as _
+
 from config.models import PriceConfig
 from config.price_periods import stretches
 from config.price_plan import PricePlan, amount_of
@@ -145,14 +147,23 @@ def month_add(month: date, number: int) -> date:
 
 
 # --- history ------------------------------------------------------------------------------------
+FLAG_WORDS = {True: _("是"), False: _("否")}
+NO_VALUE = "—"
 
 
 def changes_of(event: AuditEvent) -> list[tuple[str, Any, Any]]:
-    """What an event changed: the field's name for people, its value before and after."""
+    """What an event changed: the field's name for people, its value before and after in words."""
     before, after = (event.details.get(name, {}) for name in ("before", "after"))
-    labels = {field.name: field.verbose_name for field in PriceConfig._meta.fields}
+    labels: dict[str, Any] = {field.name: field.verbose_name for field in PriceConfig._meta.fields}
+    labels["amount"] = _("收取（元）")
     return [
-        (str(labels.get(name, name)), before.get(name), value)
+        (str(labels.get(name, name)), _words(before.get(name)), _words(value))
         for name, value in after.items()
         if before.get(name) != value
     ]
+
+
+def _words(value: Any) -> Any:
+    if isinstance(value, bool):
+        return FLAG_WORDS[value]
+    return NO_VALUE if value is None else value

@@ -93,6 +93,8 @@ def test_a_price_is_changed_through_the_service(client, price, staff):
     assert (event.actor_id, event.actor_role, event.reason) == (staff.id, "staff", "成本上涨")
     history = client.get(page(price, "history")).content.decode()
     assert "→ 12.50" in history
+    assert "启用：— → 是" in history
+    assert "True" not in history
     assert "成本上涨" in history
 
 
@@ -296,6 +298,10 @@ def test_refusing_needs_a_reason_and_changes_no_price(price):
     late = person("c", *EDITOR, "confirm_pricechange")
     told = late.post(review(change), {"decision": "confirm"}, follow=True).content.decode()
     assert "已由b处理" in told
+    history = second.get(page(price, "history")).content.decode()
+    assert "拒绝改价" in history
+    assert "收取（元）：10.00 → 100.00" in history
+    assert "多写了一个零" in history
     assert "多写了一个零" in told
 
 
