@@ -21,6 +21,7 @@ from config.admin_gateways import gateway_urls, overview_view
 from config.admin_prices import price_urls, review_view, service_view
 from config.keys import KNOWN_KEYS
 from config.models import PaymentConfig, PriceChangeRequest, PriceChangeStatus, PriceConfig
+from config.price_plan import signed_percent
 from tcmpay.accounts.selectors import person_text
 from tcmpay.audit.admin import audited, history_panel
 from tcmpay.common import clock
@@ -215,7 +216,7 @@ class PriceChangeRequestAdmin(ReadOnlyAdmin):
 
     @admin.display(description=_("幅度"))
     def percent_shown(self, change: PriceChangeRequest) -> str:
-        return f"{change.percent}%"
+        return f"{signed_percent(change.amount_before, change.amount_after, change.percent)}%"
 
     @admin.display(description=_("提交人"))
     def requester(self, change: PriceChangeRequest) -> str:

@@ -33,7 +33,7 @@ from config.price_changes import (
 from config.price_guard import MEASURED_DAYS, periods_measured
 from config.price_pages import Outlook, after_plan, calendar, changes_of, outlook
 from config.price_periods import charged_on
-from config.price_plan import PriceChange, PricePlan, amount_of, price_plan
+from config.price_plan import PriceChange, PricePlan, amount_of, price_plan, signed_percent
 from config.selectors import periods_digest, price_history, price_periods
 from tcmpay.accounts.selectors import person_text
 from tcmpay.audit.admin import action_name, actor_text
@@ -233,7 +233,7 @@ def _save(
         return None
     if isinstance(saved, PriceChangeRequest):
         text = _("改价幅度 %(percent)s%%，已提交，须由第二人确认后才生效。")
-        messages.warning(request, text % {"percent": saved.percent})
+        messages.warning(request, text % {"percent": _percent(saved)})
         return HttpResponseRedirect(admin_url(f"{REQUEST_PAGE}_review", saved.pk))
     messages.success(request, _saved_text(saved))
     return HttpResponseRedirect(reverse(f"admin:{PAGE}_service", args=[saved.service_type]))
@@ -295,6 +295,7 @@ def review_view(request: HttpRequest, object_id: str, model_admin: Any) -> HttpR
     context = {
         "title": _("确认改价"),
         "change": found,
+        "percent": _percent(found),
         "plan": plan,
         "outlook": shown,
         "measured_days": MEASURED_DAYS,
@@ -363,6 +364,10 @@ def _refusal(found: PriceChangeRequest) -> str:
         "state": found.get_status_display(),
         "notes": found.decision_notes or _("无"),
     }
+
+
+def _percent(change: PriceChangeRequest) -> str:
+    return signed_percent(change.amount_before, change.amount_after, change.percent)
 
 
 # --- what they share ----------------------------------------------------------------------------

@@ -60,6 +60,16 @@ class Slip:
     percent: Decimal
     is_since_earlier: bool = False
 
+    @property
+    def signed(self) -> str:
+        return signed_percent(self.before, self.after, self.percent)
+
+
+def signed_percent(before: Money, after: Money, percent: Decimal) -> str:
+    """``percent``, with the direction in which what is charged moves."""
+    sign = "+" if after > before else "−" if after < before else ""
+    return f"{sign}{percent}"
+
 
 @dataclass(slots=True)
 class PricePlan:

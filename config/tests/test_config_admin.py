@@ -86,6 +86,13 @@ def test_the_first_post_shows_the_effect_and_saves_nothing(client, price):
     assert (price.price, price.expiry_date) == (Decimal("10.00"), None)
 
 
+@pytest.mark.parametrize(("wanted", "sign"), [("10.40", "+4.0%"), ("9.60", "−4.0%")])
+def test_the_preview_tells_up_from_down(client, price, wanted, sign):
+    assert (
+        f"<dd>{sign}</dd>" in client.post(page(price), {**PRICE, "price": wanted}).content.decode()
+    )
+
+
 def test_a_price_is_changed_through_the_service(client, price, staff):
     assert client.post(page(price), PRICE | seen()).status_code == 302
     assert charged() == "12.50"
@@ -251,7 +258,8 @@ def test_a_slip_waits_and_another_person_confirms_it(price):
     change = submit(editor, price)
     assert charged() == "10.00", "nothing changes before"
     assert str(change.percent) == "900.0"
-    assert "900.0%" in second.get(review(change)).content.decode()
+    for shown in (review(change), "/admin/config/pricechangerequest/"):
+        assert "+900.0%" in second.get(shown).content.decode()
     assert second.post(review(change), {"decision": "confirm"}).status_code == 302
     change.refresh_from_db()
     assert charged() == "100.00"
