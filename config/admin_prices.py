@@ -31,7 +31,14 @@ from config.price_changes import (
     price_change_withdraw,
 )
 from config.price_guard import MEASURED_DAYS, periods_measured
-from config.price_pages import Outlook, after_plan, calendar, changes_of, outlook
+from config.price_pages import (
+    Outlook,
+    after_plan,
+    calendar,
+    changes_of,
+    ends_in_nothing,
+    outlook,
+)
 from config.price_periods import charged_on
 from config.price_plan import PriceChange, PricePlan, amount_of, price_plan, signed_percent
 from config.selectors import periods_digest, price_history, price_periods
@@ -173,11 +180,13 @@ def _edit(
     }
     if request.method == "POST" and form.is_valid() and "edit" not in request.POST:
         change = form.change()
-        if "save" in request.POST:
+        preview = _preview(form, change)
+        if "save" in request.POST and preview is not None and _is_end_known(form, preview):
             answer = _save(request, form, change, period if is_restore else None)
             if answer is not None:
                 return answer
-        if preview := _preview(form, change):
+            preview = _preview(form, change)
+        if preview is not None:
             return _page(request, model_admin, "admin/config/price_preview.html", context | preview)
     return _page(request, model_admin, "admin/config/price_form.html", context)
 
@@ -194,10 +203,12 @@ def _preview(form: PriceForm, change: PriceChange) -> dict[str, Any] | None:
     if plan.changes_nothing:
         form.add_error(None, _("与现在的价格相同，没有需要保存的修改。"))
         return None
+    after = after_plan(planned, plan)
     return {
         "plan": plan,
         "amount": amount_of(plan.row),
-        "outlook": outlook(before, after_plan(planned, plan)),
+        "outlook": outlook(before, after),
+        "ends_in_nothing": ends_in_nothing(after, plan),
         "measured_days": MEASURED_DAYS,
         "needs_second": needs_second_person(plan),
         "limit": settings.PRICE_CHANGE_SECOND_PERSON_OVER_PERCENT,
@@ -205,9 +216,17 @@ def _preview(form: PriceForm, change: PriceChange) -> dict[str, Any] | None:
         "fields": [
             (name, value)
             for name, value in form.data.items()
-            if name in form.fields and name != "seen"
+            if name in form.fields and name not in ("seen", "is_end_known")
         ],
     }
+
+
+def _is_end_known(form: PriceForm, preview: dict[str, Any]) -> bool:
+    """A price that ends with none after it is saved only by somebody who was told so."""
+    if not preview["ends_in_nothing"] or form.cleaned_data["is_end_known"]:
+        return True
+    form.add_error(None, _("之后没有价格：请勾选后再保存，或返回修改失效日期。"))
+    return False
 
 
 def _save(

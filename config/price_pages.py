@@ -9,7 +9,7 @@ from typing import Any
 from django.utils.translation import gettext_lazy as _
 
 from config.models import PriceConfig
-from config.price_periods import stretches
+from config.price_periods import charged_on, stretches
 from config.price_plan import PricePlan, amount_of
 from tcmpay.audit.models import AuditEvent
 from tcmpay.common import clock
@@ -68,6 +68,17 @@ def outlook(before: Sequence[PriceConfig], after: Sequence[PriceConfig]) -> Outl
 def after_plan(periods: Sequence[PriceConfig], plan: PricePlan) -> list[PriceConfig]:
     """The periods as they would be: a plan has changed those that are there in memory."""
     return [*periods, plan.row] if plan.is_new else list(periods)
+
+
+def ends_in_nothing(periods: Sequence[PriceConfig], plan: PricePlan) -> bool:
+    """Whether the service can't be ordered any more after the last day of the planned period.
+
+    ``periods`` are those after the plan.
+    """
+    end = plan.row.expiry_date
+    if end is None or not plan.row.is_active:
+        return False
+    return charged_on(periods, end + timedelta(days=1)) is None
 
 
 # --- the calendar -------------------------------------------------------------------------------

@@ -126,6 +126,33 @@ def test_a_later_date_in_the_form_begins_a_new_period(client, price):
     assert str(price.expiry_date) == "2098-12-31"
 
 
+def test_a_price_with_none_after_it_is_saved_only_knowingly(client, price):
+    ends = {**PRICE, "expiry_date": "2099-01-31"}
+    text = "之后没有价格，不能下单，仍要保存"
+    assert text in client.post(page(price), ends).content.decode()
+    refused = client.post(page(price), ends | seen())
+    assert "请勾选后再保存" in refused.content.decode()
+    assert text in refused.content.decode()
+    assert charged() == "10.00"
+    assert client.post(page(price), ends | {"is_end_known": "on"} | seen()).status_code == 302
+    assert charged() == "12.50"
+
+
+def test_a_price_followed_by_another_needs_no_such_word(client, price):
+    price_set(
+        actor=ADMIN,
+        service_type="prescription",
+        price=Decimal("11.00"),
+        effective_date=date(2099, 1, 1),
+    )
+    ends = {**PRICE, "expiry_date": "2098-12-31"}
+    assert "仍要保存" not in client.post(page(price), ends).content.decode()
+    assert client.post(page(price), ends | seen()).status_code == 302
+    gap = {**ends, "price": "12.00", "effective_date": clock.today().isoformat()}
+    gap["expiry_date"] = "2098-12-30"
+    assert "仍要保存" in client.post(page(price), gap).content.decode()
+
+
 def test_what_changed_since_the_preview_is_shown_again_and_not_overwritten(client, price):
     stale = seen()
     price_set(actor=ADMIN, service_type="prescription", price=Decimal("11.00"))
