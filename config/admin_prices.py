@@ -141,19 +141,39 @@ def restore_view(request: HttpRequest, object_id: str, model_admin: Any) -> Http
     period = _period_for(object_id)
     if period is None:
         return HttpResponseRedirect(reverse(f"admin:{PAGE}_changelist"))
+    begun_today = _begun_today(period.service_type)
+    day = clock.today()
+    if begun_today is not None and _is_same_price(begun_today, period):
+        # It is charged already: whoever restores it wants it after today's has ended.
+        day += timedelta(days=1)
     initial = {
         **initial_of(period),
         "is_active": True,
-        "effective_date": clock.today(),
+        "effective_date": day,
         "expiry_date": None,
         "reason": _("恢复 %(day)s 起的价格") % {"day": period.effective_date},
     }
-    periods = price_periods(period.service_type)
-    if any(one.effective_date == clock.today() for one in periods):
-        # Of two periods only one can begin on a day; today's stays what it was.
-        initial["effective_date"] = clock.today() + timedelta(days=1)
     title = _("恢复价格：%(name)s") % {"name": period.service_name}
     return _edit(request, model_admin, period, initial, title, is_restore=True)
+
+
+def _begun_today(service_type: str) -> PriceConfig | None:
+    periods = price_periods(service_type)
+    return next((one for one in periods if one.effective_date == clock.today()), None)
+
+
+def _is_same_price(one: PriceConfig, other: PriceConfig) -> bool:
+    return one.is_active and (one.price, amount_of(one)) == (other.price, amount_of(other))
+
+
+def _restore_note(period: PriceConfig) -> str:
+    """What becomes of today's price, where the restored one begins today: of two periods only
+    one can begin on a day."""
+    begun_today = _begun_today(period.service_type)
+    if begun_today is None:
+        return _("生效日期为今天时：从保存起按恢复的价格收取；现有的价格只到昨天为止。")
+    facts = {"amount": f"{amount_of(begun_today):.2f}"}
+    return _("生效日期为今天时：今天开始的价格（收 %(amount)s 元）从保存起改为恢复的价格。") % facts
 
 
 def _edit(
@@ -175,7 +195,7 @@ def _edit(
         "title": title,
         "form": form,
         "period": period,
-        "is_restore": is_restore,
+        "restore_note": _restore_note(period) if period and is_restore else "",
         "periods": price_periods(period.service_type) if period else [],
     }
     if request.method == "POST" and form.is_valid() and "edit" not in request.POST:

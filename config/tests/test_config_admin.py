@@ -218,6 +218,25 @@ def test_an_earlier_price_is_restored_as_a_new_period(client, price):
     assert event.reason == "成本上涨"
 
 
+@pytest.mark.parametrize(("price_today", "days"), [("11.00", 0), ("10.00", 1)])
+def test_a_price_is_restored_today_unless_it_is_charged_today(client, price, price_today, days):
+    today = clock.today()
+    change = {"service_type": "prescription", "effective_date": today}
+    price_set(actor=ADMIN, price=Decimal(price_today), **change)
+    form = client.get(page(price, "restore"))
+    assert form.context["form"].initial["effective_date"] == today + timedelta(days=days)
+    assert f"今天开始的价格（收 {price_today} 元）从保存起改为恢复的价格" in form.content.decode()
+
+
+def test_restoring_changes_the_price_that_began_today(client, price):
+    change = {"service_type": "prescription", "effective_date": clock.today()}
+    price_set(actor=ADMIN, price=Decimal("11.00"), **change)
+    wanted = {**PRICE, "price": "10.00", "effective_date": clock.today().isoformat()}
+    assert client.post(page(price, "restore"), wanted | seen()).status_code == 302
+    assert [f"{one.price:.2f}" for one in price_periods("prescription")] == ["10.00", "10.00"]
+    assert charged() == "10.00"
+
+
 def test_nothing_is_deleted_in_the_admin(client, price):
     assert client.post(page(price, "delete"), {"post": "yes"}).status_code == 403
     action = {"action": "delete_selected", "_selected_action": [str(price.pk)], "post": "yes"}
