@@ -21,6 +21,7 @@ from config.admin_gateways import gateway_urls, overview_view
 from config.admin_prices import price_urls, review_view, service_view
 from config.keys import KNOWN_KEYS
 from config.models import PaymentConfig, PriceChangeRequest, PriceChangeStatus, PriceConfig
+from config.price_plan import signed_percent
 from tcmpay.accounts.selectors import person_text
 from tcmpay.audit.admin import audited, history_panel
 from tcmpay.common import clock
@@ -206,7 +207,7 @@ class PriceChangeRequestAdmin(ReadOnlyAdmin):
 
     created = moment("created_at", _("提交时间"))
     decided = moment("decided_at", _("处理时间"))
-    before = money("amount_before", _("现收（元）"))
+    before = money("amount_before", _("原收（元）"))
     after = money("amount_after", _("改后收（元）"))
     status_shown = state("status", _("状态"), PriceChangeStatus, CHANGE_TONES)
 
@@ -215,7 +216,7 @@ class PriceChangeRequestAdmin(ReadOnlyAdmin):
 
     @admin.display(description=_("幅度"))
     def percent_shown(self, change: PriceChangeRequest) -> str:
-        return f"{change.percent}%"
+        return f"{signed_percent(change.amount_before, change.amount_after, change.percent)}%"
 
     @admin.display(description=_("提交人"))
     def requester(self, change: PriceChangeRequest) -> str:

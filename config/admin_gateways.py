@@ -7,6 +7,7 @@ gateway while no transaction is open.
 from typing import Any
 
 from django import forms
+from django.conf import settings
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
@@ -28,6 +29,7 @@ from config.drafts import (
     draft_discard,
     draft_save,
     draft_test,
+    roll_back_draft,
     version_of,
 )
 from config.gateway_forms import GatewayForm
@@ -235,17 +237,37 @@ def roll_back_view(
         "differences": differences(method, current, values, write_only_keys(method)),
         "findings": findings,
         "form": form,
+        "needs_second": settings.CONFIG_ACTIVATION_SECOND_PERSON,
     }
     return _page(request, model_admin, "admin/config/roll_back.html", context)
 
 
 def _roll_back(request: HttpRequest, method: str, number: int, reason: str) -> HttpResponse:
+    if settings.CONFIG_ACTIVATION_SECOND_PERSON:
+        return _propose_roll_back(request, method, number, reason)
     version = config_roll_back(actor=_actor(request), method=method, number=number, reason=reason)
     if version is None:
         messages.info(request, _("现行配置与该版本相同，没有变动。"))
     else:
         text = _("已恢复版本 %(old)d 的内容，作为版本 %(new)d 自下一笔支付起生效。")
         messages.success(request, text % {"old": number, "new": version.number})
+    return HttpResponseRedirect(_url(method))
+
+
+def _propose_roll_back(request: HttpRequest, method: str, number: int, reason: str) -> HttpResponse:
+    """Where two people are needed to change what is in force, going back is a change too."""
+    try:
+        is_draft = roll_back_draft(
+            actor=_actor(request), method=method, number=number, reason=reason
+        )
+    except DomainError as error:
+        messages.error(request, str(error.text))
+    else:
+        if is_draft:
+            text = _("版本 %(old)d 的内容已存为草稿，尚未生效：请测试，再由另一人启用。")
+            messages.success(request, text % {"old": number})
+        else:
+            messages.info(request, _("现行配置与该版本相同，没有变动。"))
     return HttpResponseRedirect(_url(method))
 
 
@@ -329,6 +351,8 @@ def _gateway_page(
         "title": _name(method),
         "method": method,
         "form": form,
+        "problems": form.problems(),
+        "lost": form.lost(),
         "sections": list(form.sections(frozenset(candidate.changes), last_changes(method))),
         "candidate": candidate,
         "draft": draft,

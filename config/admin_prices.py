@@ -30,9 +30,17 @@ from config.price_changes import (
     price_change_submit,
     price_change_withdraw,
 )
-from config.price_pages import Outlook, after_plan, calendar, changes_of, outlook
+from config.price_guard import MEASURED_DAYS, periods_measured
+from config.price_pages import (
+    Outlook,
+    after_plan,
+    calendar,
+    changes_of,
+    ends_in_nothing,
+    outlook,
+)
 from config.price_periods import charged_on
-from config.price_plan import PriceChange, PricePlan, amount_of, price_plan
+from config.price_plan import PriceChange, PricePlan, amount_of, price_plan, signed_percent
 from config.selectors import periods_digest, price_history, price_periods
 from tcmpay.accounts.selectors import person_text
 from tcmpay.audit.admin import action_name, actor_text
@@ -133,19 +141,39 @@ def restore_view(request: HttpRequest, object_id: str, model_admin: Any) -> Http
     period = _period_for(object_id)
     if period is None:
         return HttpResponseRedirect(reverse(f"admin:{PAGE}_changelist"))
+    begun_today = _begun_today(period.service_type)
+    day = clock.today()
+    if begun_today is not None and _is_same_price(begun_today, period):
+        # It is charged already: whoever restores it wants it after today's has ended.
+        day += timedelta(days=1)
     initial = {
         **initial_of(period),
         "is_active": True,
-        "effective_date": clock.today(),
+        "effective_date": day,
         "expiry_date": None,
         "reason": _("恢复 %(day)s 起的价格") % {"day": period.effective_date},
     }
-    periods = price_periods(period.service_type)
-    if any(one.effective_date == clock.today() for one in periods):
-        # Of two periods only one can begin on a day; today's stays what it was.
-        initial["effective_date"] = clock.today() + timedelta(days=1)
     title = _("恢复价格：%(name)s") % {"name": period.service_name}
     return _edit(request, model_admin, period, initial, title, is_restore=True)
+
+
+def _begun_today(service_type: str) -> PriceConfig | None:
+    periods = price_periods(service_type)
+    return next((one for one in periods if one.effective_date == clock.today()), None)
+
+
+def _is_same_price(one: PriceConfig, other: PriceConfig) -> bool:
+    return one.is_active and (one.price, amount_of(one)) == (other.price, amount_of(other))
+
+
+def _restore_note(period: PriceConfig) -> str:
+    """What becomes of today's price, where the restored one begins today: of two periods only
+    one can begin on a day."""
+    begun_today = _begun_today(period.service_type)
+    if begun_today is None:
+        return _("生效日期为今天时：从保存起按恢复的价格收取；现有的价格只到昨天为止。")
+    facts = {"amount": f"{amount_of(begun_today):.2f}"}
+    return _("生效日期为今天时：今天开始的价格（收 %(amount)s 元）从保存起改为恢复的价格。") % facts
 
 
 def _edit(
@@ -167,16 +195,18 @@ def _edit(
         "title": title,
         "form": form,
         "period": period,
-        "is_restore": is_restore,
+        "restore_note": _restore_note(period) if period and is_restore else "",
         "periods": price_periods(period.service_type) if period else [],
     }
     if request.method == "POST" and form.is_valid() and "edit" not in request.POST:
         change = form.change()
-        if "save" in request.POST:
+        preview = _preview(form, change)
+        if "save" in request.POST and preview is not None and _is_end_known(form, preview):
             answer = _save(request, form, change, period if is_restore else None)
             if answer is not None:
                 return answer
-        if preview := _preview(form, change):
+            preview = _preview(form, change)
+        if preview is not None:
             return _page(request, model_admin, "admin/config/price_preview.html", context | preview)
     return _page(request, model_admin, "admin/config/price_form.html", context)
 
@@ -186,26 +216,37 @@ def _preview(form: PriceForm, change: PriceChange) -> dict[str, Any] | None:
     before = price_periods(change.service_type)
     planned = price_periods(change.service_type)
     try:
-        plan = price_plan(planned, change, clock.today())
+        plan = price_plan(planned, change, clock.today(), periods_measured(before))
     except InvalidInput as error:
         _add_errors(form, error)
         return None
     if plan.changes_nothing:
         form.add_error(None, _("与现在的价格相同，没有需要保存的修改。"))
         return None
+    after = after_plan(planned, plan)
     return {
         "plan": plan,
         "amount": amount_of(plan.row),
-        "outlook": outlook(before, after_plan(planned, plan)),
+        "outlook": outlook(before, after),
+        "ends_in_nothing": ends_in_nothing(after, plan),
+        "measured_days": MEASURED_DAYS,
         "needs_second": needs_second_person(plan),
         "limit": settings.PRICE_CHANGE_SECOND_PERSON_OVER_PERCENT,
         "seen": periods_digest(before),
         "fields": [
             (name, value)
             for name, value in form.data.items()
-            if name in form.fields and name != "seen"
+            if name in form.fields and name not in ("seen", "is_end_known")
         ],
     }
+
+
+def _is_end_known(form: PriceForm, preview: dict[str, Any]) -> bool:
+    """A price that ends with none after it is saved only by somebody who was told so."""
+    if not preview["ends_in_nothing"] or form.cleaned_data["is_end_known"]:
+        return True
+    form.add_error(None, _("之后没有价格：请勾选后再保存，或返回修改失效日期。"))
+    return False
 
 
 def _save(
@@ -231,7 +272,7 @@ def _save(
         return None
     if isinstance(saved, PriceChangeRequest):
         text = _("改价幅度 %(percent)s%%，已提交，须由第二人确认后才生效。")
-        messages.warning(request, text % {"percent": saved.percent})
+        messages.warning(request, text % {"percent": _percent(saved)})
         return HttpResponseRedirect(admin_url(f"{REQUEST_PAGE}_review", saved.pk))
     messages.success(request, _saved_text(saved))
     return HttpResponseRedirect(reverse(f"admin:{PAGE}_service", args=[saved.service_type]))
@@ -293,8 +334,10 @@ def review_view(request: HttpRequest, object_id: str, model_admin: Any) -> HttpR
     context = {
         "title": _("确认改价"),
         "change": found,
+        "percent": _percent(found),
         "plan": plan,
         "outlook": shown,
+        "measured_days": MEASURED_DAYS,
         "problem": problem,
         "requester": person_text(found.requested_by),
         "decider": person_text(found.decided_by) if found.decided_by else "",
@@ -316,7 +359,7 @@ def _waiting_preview(
     before = price_periods(found.service_type)
     planned = price_periods(found.service_type)
     try:
-        plan = price_plan(planned, change_due(found), clock.today())
+        plan = price_plan(planned, change_due(found), clock.today(), periods_measured(before))
     except InvalidInput as error:
         return None, None, "；".join(str(text) for texts in error.errors.values() for text in texts)
     return plan, outlook(before, after_plan(planned, plan)), ""
@@ -360,6 +403,10 @@ def _refusal(found: PriceChangeRequest) -> str:
         "state": found.get_status_display(),
         "notes": found.decision_notes or _("无"),
     }
+
+
+def _percent(change: PriceChangeRequest) -> str:
+    return signed_percent(change.amount_before, change.amount_after, change.percent)
 
 
 # --- what they share ----------------------------------------------------------------------------

@@ -14,7 +14,14 @@ from django.conf import settings
 
 from config.crypto import ConfigSecretUnreadable, seal, unseal
 from config.doctor import examine_values, probe_values
-from config.errors import DraftChanged, DraftEmpty, DraftIsOwn, DraftNotTested, VersionNotFound
+from config.errors import (
+    DraftChanged,
+    DraftEmpty,
+    DraftInTheWay,
+    DraftIsOwn,
+    DraftNotTested,
+    VersionNotFound,
+)
 from config.keys import KNOWN_KEYS
 from config.models import PaymentConfig, PaymentConfigDraft, PaymentConfigVersion
 from config.selectors import gateway_config_current
@@ -96,17 +103,21 @@ def draft_save(*, actor: Actor, method: str, values: Values, revision: int) -> b
     if revision != (draft.revision if draft else 0):
         raise DraftChanged()
     changes = {**(draft_changes(draft) if draft else {}), **values}
-    kept = {
-        key: value
-        for key, value in changes.items()
-        if not _is_same(method, key, value, in_force.get(key, ""))
-    }
+    kept = _different(method, changes, in_force)
     if not kept:
         if draft is not None:
             _drop(actor, draft, "")
         return False
     _write(actor, draft or PaymentConfigDraft(payment_method=method, revision=0), kept)
     return True
+
+
+def _different(method: str, changes: Values, in_force: Values) -> dict[str, str]:
+    return {
+        key: value
+        for key, value in changes.items()
+        if not _is_same(method, key, value, in_force.get(key, ""))
+    }
 
 
 def _is_same(method: str, key: str, value: str, in_force: str) -> bool:
@@ -119,7 +130,9 @@ def _is_same(method: str, key: str, value: str, in_force: str) -> bool:
         return False
 
 
-def _write(actor: Actor, draft: PaymentConfigDraft, changes: Values) -> None:
+def _write(
+    actor: Actor, draft: PaymentConfigDraft, changes: Values, *, reason: str = "", **details: Any
+) -> None:
     now = clock.now()
     is_new = draft._state.adding
     draft.encrypted_values = json.dumps(
@@ -132,7 +145,14 @@ def _write(actor: Actor, draft: PaymentConfigDraft, changes: Values) -> None:
     if is_new:
         draft.created_at = now
     draft.save(force_insert=is_new)
-    _audit(actor, draft.payment_method, "config_draft_saved", keys=sorted(changes))
+    _audit(
+        actor,
+        draft.payment_method,
+        "config_draft_saved",
+        reason=reason,
+        keys=sorted(changes),
+        **details,
+    )
 
 
 @money_unit
@@ -220,14 +240,14 @@ def config_roll_back(
 ) -> PaymentConfigVersion | None:
     """Make an earlier version's values the whole configuration again, as a new version.
 
-    None when they are in force already. Raises VersionNotFound, ConfigSecretUnreadable.
+    None when they are in force already. It is one person's deed: see roll_back_draft where two
+    are needed. Raises VersionNotFound, ConfigSecretUnreadable.
     """
     rows = rows_lock(method)
     version_adopt(method, rows)
-    earlier = version_of(method, number)
-    wanted = dict.fromkeys(rows, "") | version_values(earlier.id)
+    wanted = _values_of_version(method, rows, number)
     version = config_rows_write(
-        method, rows, _known(method, rows, wanted), actor=actor, reason=reason, restored_from=number
+        method, rows, wanted, actor=actor, reason=reason, restored_from=number
     )
     if version is not None:
         _audit(
@@ -236,8 +256,32 @@ def config_roll_back(
     return version
 
 
-def _known(method: str, rows: Mapping[str, PaymentConfig], wanted: Values) -> dict[str, str]:
-    """Without what is empty and has no row: nothing has to be cleared there."""
+@money_unit
+def roll_back_draft(*, actor: Actor, method: str, number: int, reason: str) -> bool:
+    """Make a draft that brings an earlier version back, for a second person to activate; whether
+    there was anything to bring back.
+
+    Raises VersionNotFound, ConfigSecretUnreadable, and DraftInTheWay rather than overwrite what
+    somebody else has prepared.
+    """
+    rows = rows_lock(method)
+    in_force = version_values(version_adopt(method, rows).id)
+    wanted = _different(method, _values_of_version(method, rows, number), in_force)
+    if not wanted:
+        return False
+    if _draft(method) is not None:
+        raise DraftInTheWay()
+    draft = PaymentConfigDraft(payment_method=method, revision=0)
+    _write(actor, draft, wanted, reason=reason, to=number)
+    return True
+
+
+def _values_of_version(
+    method: str, rows: Mapping[str, PaymentConfig], number: int
+) -> dict[str, str]:
+    """All of an earlier version; empty for what is to be cleared, and only where there is a row:
+    nothing has to be cleared elsewhere. Raises VersionNotFound, ConfigSecretUnreadable."""
+    wanted = dict.fromkeys(rows, "") | version_values(version_of(method, number).id)
     return {
         key: value
         for key, value in wanted.items()

@@ -71,5 +71,17 @@ class DraftIsOwn(DomainError):
     message = _("启用支付配置需要第二人：修改过草稿的人不能启用它")
 
 
+class DraftInTheWay(DomainError):
+    code = "CONFIG_DRAFT_IN_THE_WAY"
+    http_status = 409
+    message = _("已有一份未启用的草稿，请先启用或放弃它，再恢复历史版本")
+
+
+class ConfigNeedsSecondPerson(DomainError):
+    code = "CONFIG_NEEDS_SECOND_PERSON"
+    http_status = 409
+    message = _("修改支付配置需要第二人：请在管理后台保存草稿，由另一人启用")
+
+
 class VersionNotFound(ObjectNotFound):
     message = _("没有这个配置版本")

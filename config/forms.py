@@ -64,6 +64,8 @@ class PriceForm(forms.Form):
         widget=UnfoldAdminTextareaWidget(attrs={"rows": 2}),
     )
     reason = ReasonFormField(label=gettext_lazy("改价原因"))
+    # Asked for in the preview, where nothing is charged after the last day.
+    is_end_known = forms.BooleanField(required=False, widget=forms.HiddenInput)
     # What the periods were when the preview was shown.
     seen = forms.CharField(required=False, max_length=64, widget=forms.HiddenInput)
 

@@ -1,7 +1,7 @@
 """One form per gateway: real fields, keys pasted or uploaded, secrets never rendered back."""
 
 import base64
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,7 +47,16 @@ class Row:
     clear: Any
     is_set: bool
     is_changed: bool
+    is_lost: bool
     stored: str | Promise
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something that kept the form from being saved; without a key it is about the whole."""
+
+    key: ConfigKey | None
+    text: str
 
 
 class GatewayForm(forms.Form):
@@ -138,15 +147,43 @@ class GatewayForm(forms.Form):
                 changes[name] = ""
         return changes
 
+    def problems(self) -> list[Problem]:
+        return [
+            Problem(self.keys.get(name.removesuffix("_file")), str(text))
+            for name, texts in self.errors.items()
+            for text in texts
+        ]
+
+    def lost(self) -> list[ConfigKey]:
+        """What was entered and refused with the rest, and has to be entered again: secrets are
+        not rendered back, and no page can fill in a file again."""
+        if not self.errors:
+            return []
+        return [key for name, key in self.keys.items() if self._is_gone(name)]
+
+    def _is_gone(self, name: str) -> bool:
+        is_typed = name in self.write_only and bool(self.data.get(name))
+        return is_typed or f"{name}_file" in self.files
+
     def sections(
         self, changed: frozenset[str], stored: Mapping[str, str | Promise]
     ) -> Iterator[tuple[Any, list[Row]]]:
+        lost = {key.name for key in self.lost()}
+        for name in lost:
+            # "Empty: leave it as it is" would keep the old key without a word.
+            self.fields[name].widget.attrs["placeholder"] = ""
         for title, names in SECTIONS[self.method]:
-            rows = [self._row(name, changed, stored) for name in names if name in self.keys]
+            rows = [self._row(name, changed, lost, stored) for name in names if name in self.keys]
             if rows:
                 yield title, rows
 
-    def _row(self, name: str, changed: frozenset[str], stored: Mapping[str, str | Promise]) -> Row:
+    def _row(
+        self,
+        name: str,
+        changed: frozenset[str],
+        lost: Set[str],
+        stored: Mapping[str, str | Promise],
+    ) -> Row:
         return Row(
             key=self.keys[name],
             field=self[name],
@@ -154,5 +191,6 @@ class GatewayForm(forms.Form):
             clear=self[f"{name}_clear"] if f"{name}_clear" in self.fields else None,
             is_set=name in self.held,
             is_changed=name in changed,
+            is_lost=name in lost,
             stored=stored.get(name, ""),
         )

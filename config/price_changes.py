@@ -20,6 +20,7 @@ from config.errors import (
     PricesChangedMeanwhile,
 )
 from config.models import PriceChangeRequest, PriceChangeStatus, PriceConfig
+from config.price_guard import periods_measured
 from config.price_plan import UNSET, PriceChange, PricePlan, Slip, price_plan
 from config.selectors import periods_digest
 from config.services import Because, price_periods_lock, price_plan_write
@@ -71,7 +72,7 @@ def _submit(
     periods = price_periods_lock(change.service_type)
     if seen != periods_digest(periods):
         raise PricesChangedMeanwhile()
-    plan = price_plan(periods, change, clock.today())
+    plan = price_plan(periods, change, clock.today(), periods_measured(periods))
     if plan.slip is None or not needs_second_person(plan):
         because = Because(reason=reason, restored_from=restored_from)
         return price_plan_write(actor, plan, because)
@@ -115,7 +116,7 @@ def price_change_confirm(*, actor: Actor, request_id: UUID, notes: str = "") -> 
     is_new = all(period.effective_date != change.effective_date for period in periods)
     if change.effective_date and change.effective_date < clock.today() and is_new:
         raise PriceChangeOutdated()
-    plan = price_plan(periods, change, clock.today())
+    plan = price_plan(periods, change, clock.today(), periods_measured(periods))
     restored = request.wanted.get("restored_from")
     because = Because(
         reason=request.reason,

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 
+from django.utils.translation import gettext_lazy as _
+
 from config.models import PriceConfig
-from config.price_periods import stretches
+from config.price_periods import charged_on, stretches
 from config.price_plan import PricePlan, amount_of
 from tcmpay.audit.models import AuditEvent
 from tcmpay.common import clock
@@ -66,6 +68,17 @@ def outlook(before: Sequence[PriceConfig], after: Sequence[PriceConfig]) -> Outl
 def after_plan(periods: Sequence[PriceConfig], plan: PricePlan) -> list[PriceConfig]:
     """The periods as they would be: a plan has changed those that are there in memory."""
     return [*periods, plan.row] if plan.is_new else list(periods)
+
+
+def ends_in_nothing(periods: Sequence[PriceConfig], plan: PricePlan) -> bool:
+    """Whether the service can't be ordered any more after the last day of the planned period.
+
+    ``periods`` are those after the plan.
+    """
+    end = plan.row.expiry_date
+    if end is None or not plan.row.is_active:
+        return False
+    return charged_on(periods, end + timedelta(days=1)) is None
 
 
 # --- the calendar -------------------------------------------------------------------------------
@@ -145,14 +158,23 @@ def month_add(month: date, number: int) -> date:
 
 
 # --- history ------------------------------------------------------------------------------------
+FLAG_WORDS = {True: _("是"), False: _("否")}
+NO_VALUE = "—"
 
 
 def changes_of(event: AuditEvent) -> list[tuple[str, Any, Any]]:
-    """What an event changed: the field's name for people, its value before and after."""
+    """What an event changed: the field's name for people, its value before and after in words."""
     before, after = (event.details.get(name, {}) for name in ("before", "after"))
-    labels = {field.name: field.verbose_name for field in PriceConfig._meta.fields}
+    labels: dict[str, Any] = {field.name: field.verbose_name for field in PriceConfig._meta.fields}
+    labels["amount"] = _("收取（元）")
     return [
-        (str(labels.get(name, name)), before.get(name), value)
+        (str(labels.get(name, name)), _words(before.get(name)), _words(value))
         for name, value in after.items()
         if before.get(name) != value
     ]
+
+
+def _words(value: Any) -> Any:
+    if isinstance(value, bool):
+        return FLAG_WORDS[value]
+    return NO_VALUE if value is None else value

@@ -49,11 +49,26 @@ class PriceChange:
 
 @dataclass(frozen=True, slots=True)
 class Slip:
-    """How far what is charged would move, where there was something to compare with."""
+    """How far what is charged would move, where there was something to compare with.
+
+    ``is_since_earlier``: ``before`` is not what would be charged without this change, but what
+    would have been before other changes of the last days.
+    """
 
     before: Money
     after: Money
     percent: Decimal
+    is_since_earlier: bool = False
+
+    @property
+    def signed(self) -> str:
+        return signed_percent(self.before, self.after, self.percent)
+
+
+def signed_percent(before: Money, after: Money, percent: Decimal) -> str:
+    """``percent``, with the direction in which what is charged moves."""
+    sign = "+" if after > before else "−" if after < before else ""
+    return f"{sign}{percent}"
 
 
 @dataclass(slots=True)
@@ -80,9 +95,15 @@ def amount_of(period: PriceConfig) -> Money:
     return period.price if period.discount_price is None else period.discount_price
 
 
-def price_plan(periods: Sequence[PriceConfig], change: PriceChange, today: date) -> PricePlan:
+def price_plan(
+    periods: Sequence[PriceConfig],
+    change: PriceChange,
+    today: date,
+    measured: Sequence[PriceConfig],
+) -> PricePlan:
     """Plan ``change`` on all ``periods`` of its service; they are changed in memory only.
 
+    ``measured`` are those that it is measured against: see periods_measured.
     Raises InvalidInput.
     """
     begin = change.effective_date
@@ -90,32 +111,41 @@ def price_plan(periods: Sequence[PriceConfig], change: PriceChange, today: date)
     for period in periods:
         if begin is not None and period.effective_date == begin:
             target = period
-    compared = _compared(periods, begin, today)
+    compared = _compared(measured, begin, today)
+    is_since_earlier = compared != _compared(periods, begin, today)
     if target is not None:
         plan = _change(target, change, periods=periods, today=today)
     else:
         plan = _begin(change, begin or today, periods=periods, today=today)
-    if compared is not None and plan.row.is_active and not plan.changes_nothing:
-        plan.slip = _slip(*compared, plan.row)
+    if compared is not None and _moves_the_price(plan):
+        plan.slip = _slip(*compared, plan.row, is_since_earlier=is_since_earlier)
     return plan
+
+
+def _moves_the_price(plan: PricePlan) -> bool:
+    """Whether it must be measured: also a price that is switched off, or it could be changed
+    while it is and switched on again."""
+    is_switched_on = "is_active" in plan.before and plan.row.is_active
+    return plan.is_new or is_switched_on or bool(plan.before.keys() & {"price", "discount_price"})
 
 
 def _compared(
     periods: Sequence[PriceConfig], begin: date | None, today: date
 ) -> tuple[Money, Money] | None:
-    """List price and charged amount that the new price takes the place of."""
+    """List price and charged amount that the new price takes the place of: where none is charged
+    on its first day, those of the newest period before it, switched off or not."""
     day = max(begin or today, today)
     replaced = charged_on(periods, day)
     if replaced is None:
-        earlier = [one for one in periods if one.is_active and one.effective_date <= day]
-        replaced = max(earlier, key=lambda one: one.effective_date, default=None)
+        earlier = [one for one in periods if one.effective_date <= day]
+        replaced = max(earlier or periods, key=lambda one: one.effective_date, default=None)
     return None if replaced is None else (replaced.price, amount_of(replaced))
 
 
-def _slip(price: Money, amount: Money, row: PriceConfig) -> Slip:
+def _slip(price: Money, amount: Money, row: PriceConfig, *, is_since_earlier: bool) -> Slip:
     after = amount_of(row)
     percent = max(_percent(amount, after), _percent(price, row.price))
-    return Slip(before=amount, after=after, percent=percent)
+    return Slip(before=amount, after=after, percent=percent, is_since_earlier=is_since_earlier)
 
 
 def _percent(before: Money, after: Money) -> Decimal:

@@ -4,7 +4,7 @@ import hashlib
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -16,7 +16,12 @@ from django.utils.translation import gettext
 from config.crypto import ConfigSecretUnreadable, is_sealed
 from config.errors import PriceNotFound
 from config.keys import ConfigKey, keys_of
-from config.models import PaymentConfig, PaymentConfigVersion, PriceConfig
+from config.models import (
+    PaymentConfig,
+    PaymentConfigVersion,
+    PriceChangeRequest,
+    PriceConfig,
+)
 from config.versions import ConfigInForce, version_in_force, version_values
 from tcmpay.audit.models import AuditEvent
 from tcmpay.audit.selectors import events_of
@@ -135,9 +140,24 @@ def price_row(price: PriceConfig) -> PriceRow:
 
 
 def price_history(service_type: str) -> list[AuditEvent]:
-    """What happened to all periods of a service, newest first."""
-    ids = PriceConfig.objects.filter(service_type=service_type).values_list("id", flat=True)
-    return _newest_first(event for price_id in ids for event in events_of("price", price_id))
+    """What happened to all periods of a service, and to what was only asked for, newest first."""
+    prices = PriceConfig.objects.filter(service_type=service_type)
+    asked = PriceChangeRequest.objects.filter(service_type=service_type)
+    return _newest_first(
+        AuditEvent.objects.filter(
+            Q(object_type="price", object_id__in=[str(row.pk) for row in prices])
+            | Q(object_type="price_change", object_id__in=[str(row.pk) for row in asked])
+        )
+    )
+
+
+def price_events_since(price_ids: Iterable[str], moment: datetime) -> list[AuditEvent]:
+    """What happened to these periods after ``moment``, newest first."""
+    return _newest_first(
+        AuditEvent.objects.filter(
+            object_type="price", object_id__in=list(price_ids), created_at__gt=moment
+        )
+    )
 
 
 def _cached_prices() -> list[PriceRow]:

@@ -19,6 +19,7 @@ from config.crypto import ConfigSecretUnreadable, is_sealed, plain, seal
 from config.errors import PriceChangeNeedsSecondPerson, PricesChangedMeanwhile
 from config.keys import KNOWN_KEYS, VALUE_BYTES_MAX, ConfigKey, keys_of
 from config.models import PaymentConfig, PaymentConfigVersion, PriceConfig
+from config.price_guard import periods_measured
 from config.price_plan import UNSET, Maybe, PriceChange, PricePlan, price_plan
 from config.selectors import PRICES_CACHE_KEY, periods_digest
 from config.versions import (
@@ -399,7 +400,7 @@ def _price_set(
     periods = price_periods_lock(change.service_type)
     if seen and seen != periods_digest(periods):
         raise PricesChangedMeanwhile()
-    plan = price_plan(periods, change, clock.today())
+    plan = price_plan(periods, change, clock.today(), periods_measured(periods))
     if guard_percent and plan.slip and plan.slip.percent > guard_percent:
         raise PriceChangeNeedsSecondPerson(percent=plan.slip.percent)
     return price_plan_write(actor, plan, because)

@@ -9,7 +9,12 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from config import api_schema, selectors, services
-from config.errors import MethodNotFound, PriceChangeNeedsSecondPerson, PriceNotFound
+from config.errors import (
+    ConfigNeedsSecondPerson,
+    MethodNotFound,
+    PriceChangeNeedsSecondPerson,
+    PriceNotFound,
+)
 from config.keys import keys_of
 from config.serializers import (
     GatewayConfigInput,
@@ -96,7 +101,10 @@ class PriceAdminViewSet(ContractViewSet):
 class GatewayConfigViewSet(ContractViewSet):
     roles = {"retrieve": ADMINS, "update": ADMINS}
     api_tag = "支付配置"
-    refusals = {"retrieve": (MethodNotFound,), "update": (MethodNotFound,)}
+    refusals = {
+        "retrieve": (MethodNotFound,),
+        "update": (MethodNotFound, ConfigNeedsSecondPerson),
+    }
 
     @extend_schema(
         operation_id="admin_config_retrieve",
@@ -111,7 +119,10 @@ class GatewayConfigViewSet(ContractViewSet):
     @extend_schema(
         operation_id="admin_config_update",
         summary=_("更新一个支付配置项"),
-        description=_("机密一律加密保存；自下一笔支付起生效。"),
+        description=_(
+            "机密一律加密保存；自下一笔支付起生效。"
+            "若部署要求由第二人启用配置（CONFIG_ACTIVATION_SECOND_PERSON），此接口不作修改。"
+        ),
         parameters=[METHOD_PARAMETER],
         request=GatewayConfigInput,
         responses={200: enveloped("GatewayConfigUpdated", None)},
@@ -130,6 +141,8 @@ class GatewayConfigViewSet(ContractViewSet):
     def update(self, request: Request, method: str) -> Response:
         keys_of(method)  # an unknown method is 404 whatever the body says
         wanted = GatewayConfigInput.parse(request)
+        if settings.CONFIG_ACTIVATION_SECOND_PERSON:
+            raise ConfigNeedsSecondPerson()
         services.gateway_config_set(
             actor=actor_of(request),
             method=method,

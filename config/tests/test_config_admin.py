@@ -86,6 +86,13 @@ def test_the_first_post_shows_the_effect_and_saves_nothing(client, price):
     assert (price.price, price.expiry_date) == (Decimal("10.00"), None)
 
 
+@pytest.mark.parametrize(("wanted", "sign"), [("10.40", "+4.0%"), ("9.60", "−4.0%")])
+def test_the_preview_tells_up_from_down(client, price, wanted, sign):
+    assert (
+        f"<dd>{sign}</dd>" in client.post(page(price), {**PRICE, "price": wanted}).content.decode()
+    )
+
+
 def test_a_price_is_changed_through_the_service(client, price, staff):
     assert client.post(page(price), PRICE | seen()).status_code == 302
     assert charged() == "12.50"
@@ -93,6 +100,8 @@ def test_a_price_is_changed_through_the_service(client, price, staff):
     assert (event.actor_id, event.actor_role, event.reason) == (staff.id, "staff", "成本上涨")
     history = client.get(page(price, "history")).content.decode()
     assert "→ 12.50" in history
+    assert "启用：— → 是" in history
+    assert "True" not in history
     assert "成本上涨" in history
 
 
@@ -115,6 +124,33 @@ def test_a_later_date_in_the_form_begins_a_new_period(client, price):
     price.refresh_from_db()
     assert f"{price.price:.2f}" == "10.00"
     assert str(price.expiry_date) == "2098-12-31"
+
+
+def test_a_price_with_none_after_it_is_saved_only_knowingly(client, price):
+    ends = {**PRICE, "expiry_date": "2099-01-31"}
+    text = "之后没有价格，不能下单，仍要保存"
+    assert text in client.post(page(price), ends).content.decode()
+    refused = client.post(page(price), ends | seen())
+    assert "请勾选后再保存" in refused.content.decode()
+    assert text in refused.content.decode()
+    assert charged() == "10.00"
+    assert client.post(page(price), ends | {"is_end_known": "on"} | seen()).status_code == 302
+    assert charged() == "12.50"
+
+
+def test_a_price_followed_by_another_needs_no_such_word(client, price):
+    price_set(
+        actor=ADMIN,
+        service_type="prescription",
+        price=Decimal("11.00"),
+        effective_date=date(2099, 1, 1),
+    )
+    ends = {**PRICE, "expiry_date": "2098-12-31"}
+    assert "仍要保存" not in client.post(page(price), ends).content.decode()
+    assert client.post(page(price), ends | seen()).status_code == 302
+    gap = {**ends, "price": "12.00", "effective_date": clock.today().isoformat()}
+    gap["expiry_date"] = "2098-12-30"
+    assert "仍要保存" in client.post(page(price), gap).content.decode()
 
 
 def test_what_changed_since_the_preview_is_shown_again_and_not_overwritten(client, price):
@@ -180,6 +216,25 @@ def test_an_earlier_price_is_restored_as_a_new_period(client, price):
     event = AuditEvent.objects.get(object_id=str(periods[-1].pk))
     assert event.details["restored_from"] == str(price.pk)
     assert event.reason == "成本上涨"
+
+
+@pytest.mark.parametrize(("price_today", "days"), [("11.00", 0), ("10.00", 1)])
+def test_a_price_is_restored_today_unless_it_is_charged_today(client, price, price_today, days):
+    today = clock.today()
+    change = {"service_type": "prescription", "effective_date": today}
+    price_set(actor=ADMIN, price=Decimal(price_today), **change)
+    form = client.get(page(price, "restore"))
+    assert form.context["form"].initial["effective_date"] == today + timedelta(days=days)
+    assert f"今天开始的价格（收 {price_today} 元）从保存起改为恢复的价格" in form.content.decode()
+
+
+def test_restoring_changes_the_price_that_began_today(client, price):
+    change = {"service_type": "prescription", "effective_date": clock.today()}
+    price_set(actor=ADMIN, price=Decimal("11.00"), **change)
+    wanted = {**PRICE, "price": "10.00", "effective_date": clock.today().isoformat()}
+    assert client.post(page(price, "restore"), wanted | seen()).status_code == 302
+    assert [f"{one.price:.2f}" for one in price_periods("prescription")] == ["10.00", "10.00"]
+    assert charged() == "10.00"
 
 
 def test_nothing_is_deleted_in_the_admin(client, price):
@@ -249,7 +304,8 @@ def test_a_slip_waits_and_another_person_confirms_it(price):
     change = submit(editor, price)
     assert charged() == "10.00", "nothing changes before"
     assert str(change.percent) == "900.0"
-    assert "900.0%" in second.get(review(change)).content.decode()
+    for shown in (review(change), "/admin/config/pricechangerequest/"):
+        assert "+900.0%" in second.get(shown).content.decode()
     assert second.post(review(change), {"decision": "confirm"}).status_code == 302
     change.refresh_from_db()
     assert charged() == "100.00"
@@ -296,7 +352,24 @@ def test_refusing_needs_a_reason_and_changes_no_price(price):
     late = person("c", *EDITOR, "confirm_pricechange")
     told = late.post(review(change), {"decision": "confirm"}, follow=True).content.decode()
     assert "已由b处理" in told
+    history = second.get(page(price, "history")).content.decode()
+    assert "拒绝改价" in history
+    assert "收取（元）：10.00 → 100.00" in history
+    assert "多写了一个零" in history
     assert "多写了一个零" in told
+
+
+def test_a_price_that_was_switched_off_today_is_no_way_round_the_second_person(price):
+    """Of a service with one period, begun today."""
+    editor = person("a", *EDITOR)
+    PriceConfig.objects.update(effective_date=clock.today())
+    today = {**PRICE, "price": "10.00", "effective_date": clock.today().isoformat()}
+    off = {key: value for key, value in today.items() if key != "is_active"}
+    assert editor.post(page(price), off | seen()).status_code == 302
+    assert editor.post(page(price), {**today, "price": "0.01"} | seen()).status_code == 302
+    assert PriceChangeRequest.objects.get().status == "pending"
+    price.refresh_from_db()
+    assert (price.price, price.is_active) == (Decimal("10.00"), False)
 
 
 def test_one_change_of_a_service_waits_at_a_time(price):

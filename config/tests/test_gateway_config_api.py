@@ -179,3 +179,14 @@ def test_no_secret_is_in_logs_answers_audit_rows_or_versions(admin_api, caplog):
     ]
     assert AuditEvent.objects.count() == 5
     assert canary not in json.dumps([answers, stored], default=str) + caplog.text
+
+
+def test_one_person_changes_nothing_where_two_are_needed(admin_api, settings):
+    settings.CONFIG_ACTIVATION_SECOND_PERSON = True
+    versions = PaymentConfigVersion.objects.count()
+    status, body = put(admin_api, "wechat", "app_id", "wx1234567890abcdef")
+    assert (status, body["code"]) == (409, "CONFIG_NEEDS_SECOND_PERSON")
+    assert "第二人" in body["message"]
+    assert row_of("wechat", "app_id").config_value == ""
+    assert PaymentConfigVersion.objects.count() == versions
+    assert put(admin_api, "paypal", "app_id", "x")[0] == 404

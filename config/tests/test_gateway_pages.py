@@ -1,6 +1,7 @@
 """A gateway is configured in its page: draft, test, activate, roll back; no secret comes back."""
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -79,6 +80,14 @@ def save(client: Client, **changes: Any) -> Any:
     return client.post(PAGE, typed(**changes))
 
 
+def form_address(answer: Any) -> str:
+    """Where a browser sends the form of the shown page."""
+    form = re.search(r'<form id="gateway-form"[^>]*>', answer.content.decode())
+    assert form
+    action = re.search(r' action="([^"]*)"', form[0])
+    return action[1] if action else answer.request["PATH_INFO"]
+
+
 def activate(client: Client, reason: str = "换新密钥") -> Any:
     revision = PaymentConfigDraft.objects.get(payment_method="wechat").revision
     return client.post(f"{PAGE}activate/", {"revision": revision, "reason": reason}, follow=True)
@@ -139,6 +148,28 @@ def test_a_secret_is_stored_sealed_and_never_rendered_back(editor):
     assert "editor" in pages[-2].content.decode(), "by whom it was changed"
 
 
+def test_an_error_elsewhere_says_that_the_secrets_have_to_be_entered_again(editor):
+    certificate = SimpleUploadedFile("a.pem", certificate_pem("merchant", 9).encode())
+    given = {"api_v3_key": NEW_SECRET, "merchant_cert_file": certificate}
+    text = save(editor, notify_url="http://10.0.0.1/x", **given).content.decode()
+    summary = re.search(r'<div class="tcm-errors".*?</div>', text, re.DOTALL)[0]
+    assert "未保存：1 处错误" in summary
+    assert 'href="#field-notify_url"' in summary
+    for name in ("api_v3_key", "merchant_cert"):
+        assert f'href="#field-{name}"' in summary.partition("密钥和文件没有保留")[2]
+    assert 'href="#field-private_key"' not in summary, "it was left empty"
+    field = re.search(r'<div[^>]* id="field-api_v3_key".*?tcm-said', text, re.DOTALL)[0]
+    assert "刚才填写的没有保留" in field
+    assert "留空表示不修改" not in field
+    assert NEW_SECRET not in text
+
+
+def test_an_error_without_a_secret_asks_for_none(editor):
+    text = save(editor, notify_url="http://10.0.0.1/x").content.decode()
+    assert "未保存：1 处错误" in text
+    assert "没有保留" not in text
+
+
 def test_an_empty_secret_keeps_it_and_clearing_is_asked_for(editor):
     save(editor, mch_id="1900000110")
     assert drafts.candidate_of("wechat").values["api_v3_key"] == "k" * 32
@@ -165,6 +196,17 @@ def test_keys_are_normalised_whatever_their_form(editor, form):
 def test_the_same_key_in_another_form_is_no_change(editor):
     save(editor, private_key=bare(private_pem("merchant")), public_key=bare(public_pem("wechat")))
     assert not PaymentConfigDraft.objects.exists()
+
+
+@pytest.mark.parametrize("deed", ["test/", "activate/"])
+def test_what_is_typed_after_a_test_or_a_refused_activation_is_saved(editor, deed):
+    if deed == "activate/":
+        save(editor, api_v3_key=NEW_SECRET)
+        editor.post(f"{PAGE}test/")
+    shown = editor.post(PAGE + deed, {"revision": 1, "reason": ""})
+    assert shown.status_code == 200
+    editor.post(form_address(shown), typed(mch_id="1900000112"))
+    assert drafts.candidate_of("wechat").values["mch_id"] == "1900000112"
 
 
 def test_a_certificate_in_the_place_of_the_serial_gives_the_serial(editor):
@@ -229,6 +271,41 @@ def test_a_second_person_activates_where_the_deployment_asks_for_it(editor, sett
     assert "需要第二人" in activate(editor).content.decode()
     activate(person("second", *ACTIVATOR))
     assert gateway_config_current("wechat").values["api_v3_key"] == NEW_SECRET
+
+
+def test_an_earlier_version_is_brought_back_by_two_where_the_deployment_asks_for_it(
+    editor, settings
+):
+    before = gateway_config_current("wechat")
+    number = PaymentConfigVersion.objects.get(id=before.version_id).number
+    save(editor, api_v3_key=NEW_SECRET, api_key="a" * 32)
+    editor.post(f"{PAGE}test/")
+    activate(editor)
+    settings.CONFIG_ACTIVATION_SECOND_PERSON = True
+    address = f"{PAGE}versions/{number}/"
+    assert "由另一人启用" in editor.get(address).content.decode()
+    told = editor.post(address, {"reason": "新密钥有误"}, follow=True).content.decode()
+    assert "已存为草稿" in told
+    assert gateway_config_current("wechat").values["api_v3_key"] == NEW_SECRET
+    assert PaymentConfigDraft.objects.get().editors == [str(editor.user.pk)]
+    event = AuditEvent.objects.filter(action="config_draft_saved").latest("created_at")
+    assert (event.reason, event.details["to"]) == ("新密钥有误", number)
+    editor.post(f"{PAGE}test/")
+    assert "需要第二人" in activate(editor).content.decode()
+    activate(person("second", *ACTIVATOR))
+    assert gateway_config_current("wechat").values == before.values
+
+
+def test_a_roll_back_by_two_overwrites_nobodys_draft(editor, settings):
+    settings.CONFIG_ACTIVATION_SECOND_PERSON = True
+    first = PaymentConfigVersion.objects.filter(payment_method="wechat").earliest("number")
+    save(editor, mch_id="1900000112")
+    address = f"{PAGE}versions/{first.number}/"
+    posted = {"reason": "x", "is_known": "on"}
+    told = person("b", *ACTIVATOR).post(address, posted, follow=True).content.decode()
+    assert "已有一份未启用的草稿" in told
+    assert drafts.candidate_of("wechat").changes == {"mch_id": "1900000112"}
+    assert gateway_config_current("wechat").values["mch_id"] != ""
 
 
 def test_an_unsound_version_is_brought_back_only_knowingly(editor):

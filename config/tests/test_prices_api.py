@@ -199,3 +199,36 @@ def test_a_large_change_is_refused_only_where_the_deployment_asked_for_it(
     if is_guarded:
         assert body["code"] == "PRICE_CHANGE_NEEDS_SECOND_PERSON"
         assert admin_api("put", "admin/prices/consultation", {"price": "30.00"})[0] == 200
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        [{"price": "0.01", "is_active": False}, {"price": "0.01", "is_active": True}],
+        [{"price": "20.00", "is_active": False}, {"price": "0.01", "is_active": True}],
+        [
+            {"price": "20.00", "is_active": False},
+            {"price": "0.01", "effective_date": "2099-01-01"},
+        ],
+        [
+            {"price": "20.00", "expiry_date": "2098-01-01"},
+            {"price": "0.01", "effective_date": "2099-01-01"},
+        ],
+        [{"price": "0.01", "effective_date": "2099-01-01", "is_active": False}],
+    ],
+)
+def test_a_price_that_is_switched_off_or_ended_is_no_way_round_the_guard(
+    admin_api, settings, steps
+):
+    settings.IS_PRICE_API_GUARDED = True
+    answers = [admin_api("put", "admin/prices/consultation", step) for step in steps]
+    assert 409 in [status for status, _body in answers]
+    rows = PriceConfig.objects.filter(service_type="consultation")
+    assert {f"{row.price:.2f}" for row in rows} == {"20.00"}
+
+
+def test_switching_a_price_off_and_on_again_is_no_change_of_it(admin_api, settings):
+    settings.IS_PRICE_API_GUARDED = True
+    for is_active in (False, True):
+        change = {"price": "20.00", "is_active": is_active}
+        assert admin_api("put", "admin/prices/consultation", change)[0] == 200

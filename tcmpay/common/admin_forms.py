@@ -8,13 +8,13 @@ from django.utils.translation import gettext_lazy as _
 from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
 from tcmpay.common.ids import new_id
-from tcmpay.common.money import MoneyError, format_money, parse_money
+from tcmpay.common.money import MoneyError, format_money, parse_money, without_separators
 
 REASON_LENGTH_MAX = 500
 
 
 class AmountFormField(forms.CharField):
-    """An amount in yuan, by the same rules as in the API."""
+    """An amount in yuan, by the same rules as in the API, or as pages print it: ``1,234.56``."""
 
     widget = UnfoldAdminTextInputWidget
 
@@ -29,7 +29,7 @@ class AmountFormField(forms.CharField):
         if not text:
             return None
         try:
-            return parse_money(text)
+            return parse_money(without_separators(text))
         except MoneyError as error:
             raise ValidationError(
                 _('金额应大于 0 且不超过 99999999.99，最多两位小数，例如 "30.00"')

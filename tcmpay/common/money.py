@@ -18,6 +18,9 @@ MONEY_MAX = Decimal("99999999.99")
 
 _AMOUNT = re.compile(r"(?:0|[1-9][0-9]{0,7})(?:\.[0-9]{1,2})?", re.ASCII)
 
+# As our pages print amounts; the API takes none of it.
+_GROUPED = re.compile(r"[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]{1,2})?", re.ASCII)
+
 
 class MoneyError(ValueError):
     """The text is not a positive amount of at most 99,999,999.99 yuan with two places."""
@@ -31,6 +34,11 @@ def parse_money(text: str) -> Money:
     if amount <= 0:
         raise MoneyError(text)
     return amount
+
+
+def without_separators(text: str) -> str:
+    """``1,234.56`` as ``1234.56``; anything that is not well formed stays as it is."""
+    return text.replace(",", "") if _GROUPED.fullmatch(text) else text
 
 
 def round_money(value: Decimal) -> Money:
