@@ -26,6 +26,7 @@ from tcmpay.audit.admin import audited, history_panel
 from tcmpay.common import clock
 from tcmpay.common.admin import (
     DayRangeFilter,
+    FiltersOfListOnly,
     Panel,
     ReadOnlyAdmin,
     admin_url,
@@ -99,7 +100,7 @@ class ServiceFilter(DropdownFilter):
 
 
 @admin.register(PriceConfig)
-class PriceConfigAdmin(ModelAdmin):
+class PriceConfigAdmin(FiltersOfListOnly, ModelAdmin):
     """All periods of all prices; changing one is a page of its own, in two steps."""
 
     actions = None
@@ -264,7 +265,7 @@ class PriceChangeRequestAdmin(ReadOnlyAdmin):
 
 
 @admin.register(PaymentConfig)
-class PaymentConfigAdmin(ModelAdmin):
+class PaymentConfigAdmin(FiltersOfListOnly, ModelAdmin):
     """One page per gateway; a single key's page leads there."""
 
     actions = None

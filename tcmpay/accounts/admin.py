@@ -27,7 +27,7 @@ from tcmpay.accounts.roles import ROLE_NAMES, ROLE_TEXTS, permissions_within, ro
 from tcmpay.accounts.services.second_factor import AUDIT_OBJECT
 from tcmpay.audit.admin import audited, history_panel
 from tcmpay.audit.services import audit_record
-from tcmpay.common.admin import ReadOnlyAdmin
+from tcmpay.common.admin import FiltersOfListOnly, ReadOnlyAdmin
 from tcmpay.common.display import EMPTY, code_text, time_text
 
 __all__ = ["RoleAdmin", "SignInAdmin", "StaffUserAdmin"]
@@ -79,7 +79,7 @@ class RoleFilter(DropdownFilter):
 
 
 @admin.register(StaffUser)
-class StaffUserAdmin(DjangoUserAdmin, ModelAdmin):
+class StaffUserAdmin(FiltersOfListOnly, DjangoUserAdmin, ModelAdmin):
     """People who sign in here. Accounts are switched off, never deleted: history names them."""
 
     form = StaffChangeForm
