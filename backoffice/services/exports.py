@@ -12,6 +12,7 @@ from django.conf import settings
 from django.contrib.admin import site
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.auth import get_user_model
+from django.contrib.messages.api import MessageFailure
 from django.core.exceptions import SuspiciousOperation
 from django.db.models import QuerySet
 from django.db.transaction import atomic
@@ -99,7 +100,8 @@ def filtered_rows(person: Any, page: str, query: str, *, using: str = "default")
     try:
         changes = model_admin.get_changelist_instance(request)
         rows: QuerySet[Any] = changes.get_queryset(request)
-    except (IncorrectLookupParameters, SuspiciousOperation) as error:
+    except (IncorrectLookupParameters, SuspiciousOperation, MessageFailure) as error:
+        # A message is what the list answers to a search term that can't be one.
         raise ExportRefused(_("筛选条件有误，请回到列表重新筛选。")) from error
     return rows.using(using)
 

@@ -175,6 +175,7 @@ def test_one_needs_the_permission_and_the_list(client, staff, orders):
     assert export(client, page="accounts_staffuser").status_code == 302
     assert export(client, file_format="exe").status_code == 302
     assert export(client, query="\n").status_code == 302
+    assert export(client, query="q=%00").status_code == 302
     assert export(client, query="amount__nothing=1").status_code == 302
     assert not ExportJob.objects.exists()
 
