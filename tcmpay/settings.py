@@ -169,6 +169,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_structlog.middlewares.RequestMiddleware",
     "axes.middleware.AxesMiddleware",
+    "tcmpay.common.directions.DirectionsShownMiddleware",
 ]
 ROOT_URLCONF = "tcmpay.urls"
 WSGI_APPLICATION = "tcmpay.wsgi.application"
