@@ -11,7 +11,7 @@ from django.core.management import call_command
 from openpyxl import load_workbook
 
 from backoffice import admin_exports
-from backoffice.export_files import FORMULA_STARTS, harmless
+from backoffice.export_files import FORMULA_STARTS, cell_text, harmless, open_rows
 from backoffice.models import ExportJob
 from backoffice.services import exports
 from backoffice.services.exports import exports_run
@@ -108,6 +108,28 @@ def test_an_xlsx_has_numbers_for_money_and_text_for_everything_else(client, staf
 def test_nothing_begins_like_a_formula(start):
     assert harmless(f"{start}1+1") == f"'{start}1+1"
     assert harmless("处方=1") == "处方=1"
+
+
+@pytest.mark.parametrize("before", ["\x01", " ", "\xa0", "\u200b", "\ufeff", "\x00\t "])
+def test_nothing_hides_a_formula(before):
+    assert harmless(f"{before}=1+1") == f"'{before}=1+1"
+    assert cell_text(f"{before}=1+1").startswith("'")
+    assert harmless(f"{before}处方") == f"{before}处方"
+
+
+def test_no_text_becomes_a_formula_an_error_or_more_than_one_cell(tmp_path):
+    texts = ["\x01=HYPERLINK(1)", "x;=1+1", '";=1+1', "#N/A", "=", "\u202e1+=", "二\n行"]
+    for file_format in ("xlsx", "csv"):
+        writer = open_rows(tmp_path / f"x.{file_format}", file_format)
+        writer.row(texts)
+        writer.close()
+    row = next(load_workbook(tmp_path / "x.xlsx").active.iter_rows())
+    assert [cell.data_type for cell in row] == ["s"] * len(texts)
+    assert row[0].value == "'=HYPERLINK(1)"
+    assert row[5].value == "[U+202E]1+="
+    assert row[6].value == "二\n行"
+    written = (tmp_path / "x.csv").read_text("utf-8-sig")
+    assert written.startswith('"\'=HYPERLINK(1)","x;=1+1",')
 
 
 def test_what_people_wrote_is_harmless_in_the_file(client, staff, orders):
