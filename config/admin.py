@@ -22,7 +22,8 @@ from config.admin_prices import price_urls, review_view, service_view
 from config.keys import KNOWN_KEYS
 from config.models import PaymentConfig, PriceChangeRequest, PriceChangeStatus, PriceConfig
 from tcmpay.accounts.selectors import person_text
-from tcmpay.audit.admin import audited, history_panel
+from tcmpay.audit.admin import history_panel
+from tcmpay.audit.words import audited
 from tcmpay.common import clock
 from tcmpay.common.admin import (
     DayRangeFilter,

@@ -37,7 +37,8 @@ from payments.states import (
     Verdict,
 )
 from tcmpay.accounts.selectors import person_text
-from tcmpay.audit.admin import audited, history_panel
+from tcmpay.audit.admin import history_panel
+from tcmpay.audit.words import audited
 from tcmpay.common.admin import (
     PANEL_ROWS_MAX,
     AmountRangeFilter,

@@ -25,7 +25,8 @@ from refunds.facts import money_place
 from refunds.models import Refund, RefundApproval
 from refunds.states import RefundCause, RefundStatus
 from tcmpay.accounts.selectors import people_names, person_text
-from tcmpay.audit.admin import audited, history_panel
+from tcmpay.audit.admin import history_panel
+from tcmpay.audit.words import audited
 from tcmpay.common.admin import (
     PANEL_ROWS_MAX,
     AmountRangeFilter,

@@ -15,7 +15,8 @@ from refunds.errors import RulesOverlap
 from refunds.models import RefundNote, RefundPolicyRule
 from refunds.services.rules import note_save, rule_overlap, rule_save
 from refunds.states import ReviewDecision
-from tcmpay.audit.admin import audited, history_panel
+from tcmpay.audit.admin import history_panel
+from tcmpay.audit.words import audited
 from tcmpay.common.admin import FiltersOfListOnly, state
 from tcmpay.common.display import BAD, GOOD, NEUTRAL, badge
 

@@ -25,8 +25,9 @@ from tcmpay.accounts.forms import StaffChangeForm, StaffCreationForm, StaffPassw
 from tcmpay.accounts.models import StaffUser
 from tcmpay.accounts.roles import ROLE_NAMES, ROLE_TEXTS, permissions_within, role_names
 from tcmpay.accounts.services.second_factor import AUDIT_OBJECT
-from tcmpay.audit.admin import audited, history_panel
+from tcmpay.audit.admin import history_panel
 from tcmpay.audit.services import audit_record
+from tcmpay.audit.words import audited
 from tcmpay.common.admin import FiltersOfListOnly, ReadOnlyAdmin
 from tcmpay.common.display import EMPTY, code_text, time_text
 

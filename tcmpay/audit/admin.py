@@ -1,7 +1,7 @@
 """The audit trail for reading: as a list of its own, and under every object that it tells of."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 from urllib.parse import urlencode
 
@@ -17,6 +17,15 @@ from unfold.decorators import action
 
 from tcmpay.audit.admin_verify import VERIFY_PERMISSION, verify_view
 from tcmpay.audit.models import AuditEvent
+from tcmpay.audit.words import (
+    ACTION_NAMES,
+    GATEWAY_NAMES,
+    OBJECT_NAMES,
+    OBJECT_PAGES,
+    ROLE_NAMES,
+    action_name,
+    state_name,
+)
 from tcmpay.common.actor import Role
 from tcmpay.common.admin import (
     PANEL_ROWS_MAX,
@@ -29,48 +38,10 @@ from tcmpay.common.admin import (
 )
 from tcmpay.common.display import EMPTY, code_text, time_text
 
-# The words of each room; the rooms above add theirs when their admin is loaded.
-ACTION_NAMES: dict[str, Any] = {}
-OBJECT_NAMES: dict[str, Any] = {}
-OBJECT_PAGES: dict[str, str] = {}
-STATE_NAMES: dict[str, Mapping[str, Any]] = {}
-
-ROLE_NAMES: dict[str, Any] = {
-    Role.PATIENT: _("患者"),
-    Role.DOCTOR: _("医生"),
-    Role.ADMIN: _("平台管理员"),
-    Role.SERVICE: _("平台服务"),
-    Role.STAFF: _("员工"),
-    Role.GATEWAY: _("支付网关"),
-    Role.SYSTEM: _("系统"),
-}
-GATEWAY_NAMES = {"wechat": _("微信支付"), "alipay": _("支付宝"), "balance": _("余额支付")}
-
-
-def audited(
-    object_type: str,
-    name: Any,
-    *,
-    actions: Mapping[str, Any],
-    page: str = "",
-    states: Iterable[tuple[str, Any]] = (),
-) -> None:
-    """Give an audited kind of object its words, and its page in the admin."""
-    OBJECT_NAMES[object_type] = name
-    ACTION_NAMES.update(actions)
-    STATE_NAMES[object_type] = dict(states)
-    if page:
-        OBJECT_PAGES[object_type] = page
-
-
-def action_name(event: AuditEvent) -> Any:
-    return ACTION_NAMES.get(event.action, event.action)
-
 
 def change_text(event: AuditEvent) -> str:
     """The change of state in words, e.g. 待审核 → 退款中."""
-    names = STATE_NAMES.get(event.object_type, {})
-    before, after = (names.get(code, code) for code in (event.from_state, event.to_state))
+    before, after = (state_name(event, code) for code in (event.from_state, event.to_state))
     if before and after and before != after:
         return f"{before} → {after}"
     return str(after or before or EMPTY)
