@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from openpyxl import Workbook
 from openpyxl.cell import WriteOnlyCell
+from openpyxl.utils import get_column_letter
 
 from backoffice.models import ExportFormat
 from tcmpay.common.display import directions_shown
@@ -23,6 +24,7 @@ FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "�
 TEXT_LENGTH_MAX = 32_766
 # What XML can't hold or no reader sees; a tab would move what follows it to another column.
 CONTROLS = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+TITLE_LENGTH_MAX = 31  # of a sheet, Excel's own bound too
 MONEY_FORMAT = "#,##0.00"
 MOMENT_FORMAT = "yyyy-mm-dd hh:mm:ss"
 MOMENT_TEXT = "%Y-%m-%d %H:%M:%S"
@@ -60,7 +62,7 @@ class CsvFile:
     otherwise be two cells, and the second a formula.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, title: str, widths: Sequence[int]) -> None:
         self._file = path.open("w", encoding="utf-8-sig", newline="")
         self._writer = csv.writer(self._file, quoting=csv.QUOTE_ALL)
 
@@ -80,12 +82,19 @@ class CsvFile:
 
 
 class XlsxFile:
-    """Amounts are numbers, moments are moments, everything else is text."""
+    """Amounts are numbers, moments are moments, everything else is text.
 
-    def __init__(self, path: Path) -> None:
+    The first row stays in sight. Rows go to the disk as they come, so everything about the
+    sheet itself is said before them.
+    """
+
+    def __init__(self, path: Path, *, title: str, widths: Sequence[int]) -> None:
         self._path = path
         self._book = Workbook(write_only=True)
-        self._sheet = self._book.create_sheet()
+        self._sheet = self._book.create_sheet(title[:TITLE_LENGTH_MAX])
+        self._sheet.freeze_panes = "A2"
+        for number, width in enumerate(widths, start=1):
+            self._sheet.column_dimensions[get_column_letter(number)].width = width
 
     def row(self, values: Sequence[Any]) -> None:
         self._sheet.append([self._cell(value) for value in values])
@@ -116,5 +125,6 @@ WRITERS: dict[str, type[CsvFile] | type[XlsxFile]] = {
 }
 
 
-def open_rows(path: Path, file_format: str) -> RowWriter:
-    return WRITERS[file_format](path)
+def open_rows(path: Path, file_format: str, *, title: str, widths: Sequence[int]) -> RowWriter:
+    """A file for rows; where the format has them, with a name and widths of columns."""
+    return WRITERS[file_format](path, title=title, widths=widths)
