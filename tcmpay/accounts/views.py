@@ -144,7 +144,8 @@ def _sign_out_everywhere(request: HttpRequest) -> HttpResponse:
     form = PasswordForm(request.POST, person=person)
     if not form.is_valid():
         is_paused = form.has_error("password", PAUSED)
-        text = form.errors["password"][0] if is_paused else _("密码不正确，没有退出任何设备。")
+        refusal = str(form.errors["password"][0])
+        text = refusal if is_paused else _("密码不正确，没有退出任何设备。")
         messages.error(request, text)
         return HttpResponseRedirect(reverse("staff-account"))
     person.session_epoch = sessions_end(person=person, actor=person.as_actor())
