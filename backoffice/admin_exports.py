@@ -26,7 +26,7 @@ from backoffice.services.exports import (
     export_write_now,
 )
 from tcmpay.accounts.selectors import person_text
-from tcmpay.audit.admin import audited
+from tcmpay.audit.words import audited
 from tcmpay.common import clock
 from tcmpay.common.admin import ReadOnlyAdmin, admin_url, moment, state
 from tcmpay.common.display import BAD, EMPTY, GOOD, RUNNING, WAITING, money_text
@@ -147,7 +147,12 @@ class ExportAdmin(ReadOnlyAdmin):
 
     @admin.display(description=_("金额合计（元）"))
     def amount_shown(self, job: ExportJob) -> str:
-        return money_text(job.amount)
+        """What the rows that count come to, and which those are."""
+        if job.amount is None:
+            return EMPTY
+        counted = LISTS[job.page].counted if job.page in LISTS else ""
+        markup = '{} <span class="tcm-muted">{}</span>'
+        return format_html(markup, money_text(job.amount), counted)
 
     @admin.display(description=_("导出人"))
     def requester(self, job: ExportJob) -> str:

@@ -75,7 +75,9 @@ class ExportStatus(models.TextChoices):
 class ExportJob(models.Model):
     """One export of a list as it was filtered. The row is the queue; the file is kept for days.
 
-    ``page`` names the admin list (``payments_paymentorder``), ``query`` its filters.
+    ``page`` names the admin list (``payments_paymentorder``), ``query`` its filters. ``amount``
+    is the sum of the rows that count as money: paid orders, successful payments, completed
+    refunds, available balances (export_columns.py); the file's own totals tell the states apart.
     """
 
     id = id_field()

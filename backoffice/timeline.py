@@ -20,8 +20,9 @@ from payments.admin import CALLBACK_PAGE, VERDICT_TONES, method_text
 from payments.models import GatewayExchange, PaymentCallback, PaymentOrder, PaymentTransaction
 from payments.states import ExchangeOutcome, TransactionType
 from refunds.models import Refund
-from tcmpay.audit.admin import action_name, actor_text, change_text
+from tcmpay.audit.admin import actor_text, change_text
 from tcmpay.audit.models import AuditEvent
+from tcmpay.audit.words import action_name
 from tcmpay.common.admin import admin_link
 from tcmpay.common.display import BAD, EMPTY, GOOD, NEUTRAL, RUNNING, WAITING
 

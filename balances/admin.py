@@ -18,7 +18,8 @@ from balances.admin_adjustments import BalanceAdjustmentAdmin, adjustments_panel
 from balances.models import BalanceTransaction, EntryType, RelatedType, UserBalance
 from balances.selectors import adjustments_of, is_opening_unadopted, unadopted_openings
 from tcmpay.accounts.selectors import people_names, person_text
-from tcmpay.audit.admin import audited, history_panel
+from tcmpay.audit.admin import history_panel
+from tcmpay.audit.words import audited
 from tcmpay.common.admin import (
     PANEL_ROWS_MAX,
     AmountRangeFilter,

@@ -25,7 +25,8 @@ from balances.adjustments import (
 from balances.admin_accounts import ACCOUNT_PAGE, page
 from balances.models import AdjustmentStatus, BalanceAdjustment, Direction, UserBalance
 from tcmpay.accounts.selectors import people_names, person_text
-from tcmpay.audit.admin import audited, history_panel
+from tcmpay.audit.admin import history_panel
+from tcmpay.audit.words import audited
 from tcmpay.common.admin import (
     DayRangeFilter,
     Panel,

@@ -23,10 +23,12 @@ from config.keys import KNOWN_KEYS
 from config.models import PaymentConfig, PriceChangeRequest, PriceChangeStatus, PriceConfig
 from config.price_plan import signed_percent
 from tcmpay.accounts.selectors import person_text
-from tcmpay.audit.admin import audited, history_panel
+from tcmpay.audit.admin import history_panel
+from tcmpay.audit.words import audited
 from tcmpay.common import clock
 from tcmpay.common.admin import (
     DayRangeFilter,
+    FiltersOfListOnly,
     Panel,
     ReadOnlyAdmin,
     admin_url,
@@ -100,7 +102,7 @@ class ServiceFilter(DropdownFilter):
 
 
 @admin.register(PriceConfig)
-class PriceConfigAdmin(ModelAdmin):
+class PriceConfigAdmin(FiltersOfListOnly, ModelAdmin):
     """All periods of all prices; changing one is a page of its own, in two steps."""
 
     actions = None
@@ -265,7 +267,7 @@ class PriceChangeRequestAdmin(ReadOnlyAdmin):
 
 
 @admin.register(PaymentConfig)
-class PaymentConfigAdmin(ModelAdmin):
+class PaymentConfigAdmin(FiltersOfListOnly, ModelAdmin):
     """One page per gateway; a single key's page leads there."""
 
     actions = None

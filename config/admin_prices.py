@@ -43,7 +43,8 @@ from config.price_periods import charged_on
 from config.price_plan import PriceChange, PricePlan, amount_of, price_plan, signed_percent
 from config.selectors import periods_digest, price_history, price_periods
 from tcmpay.accounts.selectors import person_text
-from tcmpay.audit.admin import action_name, actor_text
+from tcmpay.audit.admin import actor_text
+from tcmpay.audit.words import action_name
 from tcmpay.common import clock
 from tcmpay.common.admin import admin_url
 from tcmpay.common.display import age_text

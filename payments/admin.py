@@ -37,7 +37,8 @@ from payments.states import (
     Verdict,
 )
 from tcmpay.accounts.selectors import person_text
-from tcmpay.audit.admin import audited, history_panel
+from tcmpay.audit.admin import history_panel
+from tcmpay.audit.words import audited
 from tcmpay.common.admin import (
     PANEL_ROWS_MAX,
     AmountRangeFilter,
@@ -100,6 +101,7 @@ audited(
     "order",
     _("订单"),
     page=ORDER_PAGE,
+    number=(PaymentOrder, "order_no"),
     states=OrderStatus.choices,
     actions={
         "order_created": _("创建订单"),
@@ -113,6 +115,7 @@ audited(
     "payment_transaction",
     _("支付流水"),
     page=TRANSACTION_PAGE,
+    number=(PaymentTransaction, "transaction_no"),
     states=TransactionStatus.choices,
     actions={
         "payment_started": _("发起支付"),

@@ -9,15 +9,16 @@ from django.db.models import OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Concat
 from django.http import HttpRequest
 from django.utils.html import format_html
-from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, DropdownFilter
 
 from payments.admin import ORDER_PAGE, TRANSACTION_PAGE, method_text
 from payments.models import PaymentException
+from payments.selectors import case_state
 from payments.states import EXCEPTION_ADVICE, ExceptionKind
 from tcmpay.accounts.selectors import person_text
-from tcmpay.audit.admin import audited, history_panel
+from tcmpay.audit.admin import history_panel
+from tcmpay.audit.words import audited
 from tcmpay.common.admin import (
     AmountRangeFilter,
     DayRangeFilter,
@@ -29,7 +30,7 @@ from tcmpay.common.admin import (
     number,
     state,
 )
-from tcmpay.common.display import BAD, EMPTY, NEUTRAL, RUNNING, WAITING, age_text, badge
+from tcmpay.common.display import BAD, EMPTY, age_text, badge
 
 EXCEPTION_PAGE = "payments_paymentexception"
 
@@ -158,18 +159,14 @@ class ExceptionAdmin(ReadOnlyAdmin):
             super()
             .get_queryset(request)
             .annotate(
-                owner_name=Subquery(owners.values(name=Concat("first_name", "last_name"))[:1]),
+                owner_name=Subquery(owners.values(name=Concat("last_name", "first_name"))[:1]),
                 owner_username=Subquery(owners.values("username")[:1]),
             )
         )
 
     @admin.display(description=_("处理情况"))
     def case(self, case: PaymentException) -> str:
-        if case.closed_at is not None:
-            return badge(case.get_outcome_display(), NEUTRAL)
-        if case.write_off_by is not None:
-            return badge(gettext("核销待确认"), RUNNING)
-        return badge(gettext("待处理"), WAITING)
+        return badge(*case_state(case))
 
     @admin.display(description=_("负责人"))
     def owner(self, case: Any) -> str:

@@ -6,9 +6,10 @@ from typing import Any
 from uuid import UUID
 
 from django.db.models import F, Q, QuerySet
+from django.utils.translation import gettext
 
 from config.models import PriceConfig
-from payments.models import PaymentOrder, PaymentTransaction
+from payments.models import PaymentException, PaymentOrder, PaymentTransaction
 from payments.states import (
     PAID_STATUSES,
     SURPLUS_DISPOSITIONS,
@@ -17,6 +18,7 @@ from payments.states import (
     TransactionType,
 )
 from tcmpay.common.db import sum_money
+from tcmpay.common.display import NEUTRAL, RUNNING, WAITING
 from tcmpay.common.ids import first_id_at
 from tcmpay.common.money import Money
 
@@ -88,6 +90,15 @@ def service_names() -> dict[str, str]:
     newest = PriceConfig.objects.order_by("effective_date")
     names = {str(code): str(name) for code, name in OrderType.choices}
     return names | dict(newest.values_list("service_type", "service_name"))
+
+
+def case_state(case: PaymentException) -> tuple[str, str]:
+    """How far a case is, in words, and the tone to say it in."""
+    if case.closed_at is not None:
+        return str(case.get_outcome_display()), NEUTRAL
+    if case.write_off_by is not None:
+        return gettext("核销待确认"), RUNNING
+    return gettext("待处理"), WAITING
 
 
 def surplus_payments() -> QuerySet[PaymentTransaction]:

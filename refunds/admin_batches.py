@@ -22,7 +22,8 @@ from refunds.models import Refund, RefundBatch, RefundBatchRow
 from refunds.services.batches import BATCH_MAX, batch_confirm
 from refunds.states import BatchOutcome, ReviewDecision
 from tcmpay.accounts.selectors import person_text
-from tcmpay.audit.admin import audited, history_panel
+from tcmpay.audit.admin import history_panel
+from tcmpay.audit.words import audited
 from tcmpay.common.admin import ReadOnlyAdmin, admin_url, moment, state
 from tcmpay.common.display import BAD, GOOD, NEUTRAL, RUNNING, WAITING, badge
 from tcmpay.common.errors import DomainError

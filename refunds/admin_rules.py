@@ -15,8 +15,9 @@ from refunds.errors import RulesOverlap
 from refunds.models import RefundNote, RefundPolicyRule
 from refunds.services.rules import note_save, rule_overlap, rule_save
 from refunds.states import ReviewDecision
-from tcmpay.audit.admin import audited, history_panel
-from tcmpay.common.admin import state
+from tcmpay.audit.admin import history_panel
+from tcmpay.audit.words import audited
+from tcmpay.common.admin import FiltersOfListOnly, state
 from tcmpay.common.display import BAD, GOOD, NEUTRAL, badge
 
 audited(
@@ -86,7 +87,7 @@ def hours_text(rule: RefundPolicyRule) -> str:
     return gettext("距预约 %(start)d 至 %(end)d 小时") % {"start": start, "end": end}
 
 
-class WrittenByService(ModelAdmin):
+class WrittenByService(FiltersOfListOnly, ModelAdmin):
     """Small tables of settings: saved through a service, told in the trail, never deleted."""
 
     actions = None

@@ -12,6 +12,7 @@ from django.conf import settings
 from django.contrib.admin import site
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.auth import get_user_model
+from django.contrib.messages.api import MessageFailure
 from django.core.exceptions import SuspiciousOperation
 from django.db.models import QuerySet
 from django.db.transaction import atomic
@@ -19,14 +20,15 @@ from django.http import HttpRequest, QueryDict
 from django.utils.translation import gettext as _
 from django.utils.translation import override
 
-from backoffice.export_columns import LISTS, ExportList
+from backoffice.export_columns import LISTS
 from backoffice.export_files import XLSX_ROWS_MAX, open_rows
+from backoffice.export_totals import ExportTotals
 from backoffice.models import ExportFormat, ExportJob, ExportStatus
 from tcmpay.audit.services import audit_record
 from tcmpay.common import clock
 from tcmpay.common.bell import ring
 from tcmpay.common.invariants import in_chunks
-from tcmpay.common.money import ZERO, Money
+from tcmpay.common.money import Money
 
 logger = logging.getLogger(__name__)
 
@@ -99,7 +101,8 @@ def filtered_rows(person: Any, page: str, query: str, *, using: str = "default")
     try:
         changes = model_admin.get_changelist_instance(request)
         rows: QuerySet[Any] = changes.get_queryset(request)
-    except (IncorrectLookupParameters, SuspiciousOperation) as error:
+    except (IncorrectLookupParameters, SuspiciousOperation, MessageFailure) as error:
+        # A message is what the list answers to a search term that can't be one.
         raise ExportRefused(_("筛选条件有误，请回到列表重新筛选。")) from error
     return rows.using(using)
 
@@ -165,41 +168,34 @@ def _end(job: ExportJob, status: ExportStatus, **changes: Any) -> None:
 
 
 def _write_file(job: ExportJob) -> Money | None:
-    """Write the list with its heading and its line of sums; returns the sum (yuan)."""
+    """Write the list with its heading and its totals; returns the sum (yuan) of what counts."""
     person = get_user_model().objects.filter(pk=job.requested_by, is_active=True).first()
     if person is None:
         raise ExportRefused(_("导出人的账号已停用。"))
     listed = LISTS[job.page]
     export_path(job).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     unfinished = export_path(job).with_suffix(f".{secrets.token_hex(4)}.part")
-    writer = open_rows(unfinished, job.file_format)
+    widths = [column.width for column in listed.columns]
+    writer = open_rows(unfinished, job.file_format, title=str(listed.title), widths=widths)
+    totals = ExportTotals(listed)
     try:
         writer.row([str(column.title) for column in listed.columns])
         # One picture of the database for the whole file, and no lock on anything.
         with atomic(using=settings.SNAPSHOT_DATABASE):
             rows = filtered_rows(person, job.page, job.query, using=settings.SNAPSHOT_DATABASE)
-            number, amount = 0, ZERO
-            for row in _beating(job, in_chunks(rows, "pk")):
-                writer.row([column.value(row) for column in listed.columns])
-                number += 1
-                amount += (getattr(row, listed.summed) or ZERO) if listed.summed else ZERO
-        ExportJob.objects.filter(pk=job.pk).update(rows_done=number, beat_at=clock.now())
-        writer.row(_sums(listed, number, amount))
+            words = listed.words()
+            for row in _beating(job, in_chunks(rows.prefetch_related(*listed.fetched), "pk")):
+                values = [column.value(row, words) for column in listed.columns]
+                writer.row(values)
+                totals.add(row, values)
+        ExportJob.objects.filter(pk=job.pk).update(rows_done=totals.number, beat_at=clock.now())
+        for line in totals.lines():
+            writer.row(line)
         writer.close()
         unfinished.rename(export_path(job))
     finally:
         unfinished.unlink(missing_ok=True)
-    return amount if listed.summed else None
-
-
-def _sums(listed: ExportList, number: int, amount: Money) -> list[Any]:
-    """The last line: how many rows, and the sum under the column that is added up."""
-    line: list[Any] = [_("合计 %(number)d 行") % {"number": number}]
-    line += [
-        amount if column.source == listed.summed and listed.summed else ""
-        for column in listed.columns[1:]
-    ]
-    return line
+    return totals.counted if listed.counted else None
 
 
 def _beating(job: ExportJob, rows: Iterator[Any]) -> Iterator[Any]:

@@ -254,3 +254,14 @@ def test_what_waits_for_a_second_person_or_ends_soon_is_named(client, monkeypatc
     assert (
         f"最早 {clock.business_day(ends['wechat'])} 到期" in client.get("/admin/").content.decode()
     )
+
+
+LINK = re.compile(r'href="(/admin/[^"]*\?[^"]+)"')
+
+
+def test_every_list_that_the_page_links_to_opens_as_it_is_filtered(page, business):
+    links = {html.unescape(link) for link in LINK.findall(page.get("/admin/").content.decode())}
+    assert len(links) > 10
+    for link in links:
+        answer = page.get(link)
+        assert answer.status_code == 200, link

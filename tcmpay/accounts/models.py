@@ -41,6 +41,10 @@ class StaffUser(AbstractUser):  # type: ignore[django-manager-missing]
         verbose_name = _("员工")
         verbose_name_plural = _("员工")
 
+    def get_full_name(self) -> str:
+        """As names are written here: the family's name first, nothing between."""
+        return f"{self.last_name}{self.first_name}".strip()
+
     def as_actor(self) -> Actor:
         return Actor(id=self.id, role=Role.STAFF, name=self.get_full_name() or self.username)
 

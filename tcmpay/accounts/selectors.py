@@ -19,6 +19,14 @@ def people_names(ids: Iterable[object]) -> dict[object, str]:
     return {person.pk: person.get_full_name() or person.get_username() for person in people}
 
 
+def staff_names() -> dict[object, str]:
+    """How everybody is called who is or was staff, by id."""
+    return {
+        person.pk: person.get_full_name() or person.get_username()
+        for person in get_user_model().objects.all()
+    }
+
+
 def person_text(person_id: object, *, names: dict[object, str] | None = None) -> str:
     """One person for reading: a staff user's name, else the platform's id, else the system."""
     if person_id is None:

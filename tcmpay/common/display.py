@@ -13,9 +13,17 @@ EMPTY = "—"
 UUID_PARTS = re.compile(
     r"([0-9a-f]{8})(-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{6})([0-9a-f]{6})"
 )
+# Characters that are not seen and turn round the order in which others are: what somebody wrote
+# would read as something else.
+DIRECTIONS = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 # What a state means for the reader, as a colour.
 GOOD, WAITING, BAD, NEUTRAL, RUNNING = "good", "waiting", "bad", "neutral", "running"
+
+
+def directions_shown(text: str) -> str:
+    """``text`` with each character that would change the direction of reading spelled out."""
+    return DIRECTIONS.sub(lambda found: f"[U+{ord(found[0]):04X}]", text)
 
 
 def money_text(amount: Decimal | None) -> str:
