@@ -206,7 +206,7 @@ AXES_COOLOFF_TIME = timedelta(minutes=15)
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_RESET_ON_SUCCESS = True
 AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
-AXES_CLIENT_IP_CALLABLE = "tcmpay.accounts.lockout.address_of"
+AXES_CLIENT_IP_CALLABLE = "tcmpay.accounts.lockout.counted_address"
 AXES_LOCKOUT_CALLABLE = "tcmpay.accounts.lockout.locked_answer"
 AXES_SENSITIVE_PARAMETERS = ["username", "password", "code", "csrfmiddlewaretoken"]
 # The log of sign-ins is our own: staff_sign_ins.

@@ -26,6 +26,7 @@ from tcmpay.accounts.lockout import (
     address_of,
     is_locked,
     lock_ends_in_seconds,
+    own_password_wait_seconds,
     wait_seconds_by_rate,
 )
 from tcmpay.accounts.models import SignInOutcome, StaffUser
@@ -138,6 +139,20 @@ class CodeForm(forms.Form):
     )
 
 
+PAUSED = "paused"
+
+
+def _refuse_guessing(person: StaffUser) -> None:
+    """Before the password is looked at: in an open window it is not guessed either.
+
+    Raises ValidationError.
+    """
+    seconds = own_password_wait_seconds(person.pk)
+    if seconds:
+        text = gettext("密码输入次数过多，请在 %(minutes)s 分钟后再试。")
+        raise ValidationError(text % {"minutes": -(-seconds // 60)}, code=PAUSED)
+
+
 class PasswordForm(forms.Form):
     """The password once more, before something that whoever finds an open window may not do."""
 
@@ -153,6 +168,7 @@ class PasswordForm(forms.Form):
 
     def clean_password(self) -> str:
         password: str = self.cleaned_data["password"]
+        _refuse_guessing(self.person)
         if not self.person.check_password(password):
             raise ValidationError(gettext("密码不正确。"))
         return password
@@ -165,10 +181,15 @@ class PasswordAndCodeForm(PasswordForm, CodeForm):
 class OwnPasswordForm(AdminOwnPasswordChangeForm):
     """One's own new password, which must differ from the one that it replaces."""
 
+    def clean_old_password(self) -> str:
+        _refuse_guessing(self.user)
+        return str(super().clean_old_password())
+
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data
         password = cleaned.get("new_password1")
-        if password and self.user.check_password(password):
+        # Only beside the right one: the answer would tell what the password is.
+        if password and password == cleaned.get("old_password"):
             self.add_error("new_password1", gettext("新密码不能与当前密码相同。"))
         return cleaned
 

@@ -17,20 +17,36 @@ from django.http import HttpRequest, HttpResponse
 
 from tcmpay.common import clock
 from tcmpay.guard.services import hit_count
-from tcmpay.guard.throttling import client_address
+from tcmpay.guard.throttling import IPV6_PREFIX, client_address
 
 UNKNOWN_ADDRESS = "0.0.0.0"
 ATTEMPTS_PER_MINUTE_MAX = 10
 ADDRESS_WINDOW_SECONDS = 600
 ADDRESS_ATTEMPTS_MAX = 60
+OWN_PASSWORD_WINDOW_SECONDS = 900
+OWN_PASSWORD_ATTEMPTS_MAX = 5
 
 
 def address_of(request: HttpRequest) -> str:
-    """The client's real address, for axes and for the log of sign-ins; nothing but an address."""
+    """The client's real address, for the log of sign-ins; nothing but an address."""
     for text in (client_address(request.META), str(request.META.get("REMOTE_ADDR", ""))):
         with contextlib.suppress(ValueError):
             return str(ipaddress.ip_address(text.partition("%")[0]))
     return UNKNOWN_ADDRESS
+
+
+def counted_address(request: HttpRequest) -> str:
+    """What stands for the client where failures are counted, for axes and for our own counters.
+
+    Who has one IPv6 address has the 2^64 beside it: the first of them stands for all. Not
+    written as a network, because axes keeps addresses.
+    """
+    address = ipaddress.ip_address(address_of(request))
+    if isinstance(address, ipaddress.IPv4Address):
+        return str(address)
+    if address.ipv4_mapped:
+        return str(address.ipv4_mapped)
+    return str(ipaddress.ip_network((address, IPV6_PREFIX), strict=False).network_address)
 
 
 def is_locked(request: HttpRequest, username: str) -> bool:
@@ -39,7 +55,7 @@ def is_locked(request: HttpRequest, username: str) -> bool:
 
 def wait_seconds_by_rate(request: HttpRequest, username: str) -> int:
     """Count this attempt; how long to wait when there were too many, else 0."""
-    address = address_of(request)
+    address = counted_address(request)
     pair = hit_count(scope="sign-in", identity=f"{address}|{username.lower()}")
     if pair.count > ATTEMPTS_PER_MINUTE_MAX:
         return pair.window_ends_in_seconds
@@ -49,10 +65,24 @@ def wait_seconds_by_rate(request: HttpRequest, username: str) -> int:
     return whole.window_ends_in_seconds if whole.count > ADDRESS_ATTEMPTS_MAX else 0
 
 
+def own_password_wait_seconds(person_id: Any) -> int:
+    """Count that somebody signed in gives their password again; how long to wait, or 0.
+
+    By account and not by address: whoever has got hold of a session may come from anywhere. Right
+    ones count too, so that the count is exact whatever comes at the same time.
+    """
+    tries = hit_count(
+        scope="own-password",
+        identity=str(person_id),
+        window_seconds=OWN_PASSWORD_WINDOW_SECONDS,
+    )
+    return tries.window_ends_in_seconds if tries.count > OWN_PASSWORD_ATTEMPTS_MAX else 0
+
+
 def lock_ends_in_seconds(request: HttpRequest, username: str) -> int:
     """How long this account stays locked for this address."""
     last = (
-        AccessAttempt.objects.filter(username=username, ip_address=address_of(request))
+        AccessAttempt.objects.filter(username=username, ip_address=counted_address(request))
         .order_by("-attempt_time")
         .values_list("attempt_time", flat=True)
         .first()

@@ -17,7 +17,13 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods, require_POST
 from django_otp import login as otp_login
 
-from tcmpay.accounts.forms import CodeForm, OwnPasswordForm, PasswordAndCodeForm, PasswordForm
+from tcmpay.accounts.forms import (
+    PAUSED,
+    CodeForm,
+    OwnPasswordForm,
+    PasswordAndCodeForm,
+    PasswordForm,
+)
 from tcmpay.accounts.middleware import STARTED
 from tcmpay.accounts.models import SignIn, StaffUser, TotpDevice
 from tcmpay.accounts.selectors import sign_in_text
@@ -137,7 +143,10 @@ def _sign_out_everywhere(request: HttpRequest) -> HttpResponse:
     person = _person(request)
     form = PasswordForm(request.POST, person=person)
     if not form.is_valid():
-        messages.error(request, _("密码不正确，没有退出任何设备。"))
+        is_paused = form.has_error("password", PAUSED)
+        refusal = str(form.errors["password"][0])
+        text = refusal if is_paused else _("密码不正确，没有退出任何设备。")
+        messages.error(request, text)
         return HttpResponseRedirect(reverse("staff-account"))
     person.session_epoch = sessions_end(person=person, actor=person.as_actor())
     update_session_auth_hash(request, person)

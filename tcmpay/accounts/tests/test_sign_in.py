@@ -7,7 +7,7 @@ from django.contrib.auth.hashers import MD5PasswordHasher
 from django.test import Client
 from django.urls import reverse
 
-from tcmpay.accounts.lockout import address_of
+from tcmpay.accounts.lockout import address_of, counted_address
 from tcmpay.accounts.models import SignIn, StaffUser, TotpDevice
 from tcmpay.accounts.services.second_factor import enrolment_begin
 from tcmpay.accounts.services.staff import SIGN_INS_KEPT_FOR, sign_ins_purge
@@ -109,6 +109,32 @@ def test_many_names_from_one_address_are_slowed_down(person):
 def test_the_address_is_an_address_whatever_was_sent(rf, settings, meta, address):
     settings.TRUSTED_PROXY_HOPS = 1
     assert address_of(rf.post(LOGIN, **meta)) == address
+
+
+@pytest.mark.parametrize(
+    ("address", "counted"),
+    [
+        ("203.0.113.9", "203.0.113.9"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::"),
+        ("2001:db8:1:2:ffff::1", "2001:db8:1:2::"),
+        ("2001:db8:1:3::1", "2001:db8:1:3::"),
+        ("::ffff:203.0.113.9", "203.0.113.9"),
+        ("fe80::1%eth0", "fe80::"),
+    ],
+)
+def test_failures_are_counted_by_network_where_one_has_many_addresses(rf, address, counted):
+    assert counted_address(rf.post(LOGIN, REMOTE_ADDR=address)) == counted
+
+
+def test_other_addresses_of_the_same_network_do_not_let_one_guess_on(person):
+    for number in range(5):
+        sign_in(password="wrong-password-1", REMOTE_ADDR=f"2001:db8::{number}")
+    answer = sign_in(REMOTE_ADDR="2001:db8::9")
+    assert answer.status_code == 429
+    assert int(answer["Retry-After"]) > 800
+    assert sign_in(REMOTE_ADDR="2001:db8:0:1::9").status_code == 302
+    logged = SignIn.objects.values_list("address", flat=True)
+    assert {"2001:db8::1", "2001:db8::4"} <= set(logged), "the log tells the whole address"
 
 
 @pytest.mark.parametrize(
