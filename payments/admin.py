@@ -101,6 +101,7 @@ audited(
     "order",
     _("订单"),
     page=ORDER_PAGE,
+    number=(PaymentOrder, "order_no"),
     states=OrderStatus.choices,
     actions={
         "order_created": _("创建订单"),
@@ -114,6 +115,7 @@ audited(
     "payment_transaction",
     _("支付流水"),
     page=TRANSACTION_PAGE,
+    number=(PaymentTransaction, "transaction_no"),
     states=TransactionStatus.choices,
     actions={
         "payment_started": _("发起支付"),

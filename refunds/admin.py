@@ -69,6 +69,7 @@ audited(
     "refund",
     _("退款"),
     page=REFUND_PAGE,
+    number=(Refund, "refund_no"),
     states=RefundStatus.choices,
     actions={
         "refund_requested": _("申请退款"),

@@ -7,7 +7,9 @@ from urllib.parse import urlencode
 
 from django.contrib import admin
 from django.contrib.admin.utils import unquote
+from django.contrib.auth import get_user_model
 from django.db.models import Q, QuerySet
+from django.db.models.functions import Concat
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
@@ -21,6 +23,7 @@ from tcmpay.audit.words import (
     ACTION_NAMES,
     GATEWAY_NAMES,
     OBJECT_NAMES,
+    OBJECT_NUMBERS,
     OBJECT_PAGES,
     ROLE_NAMES,
     action_name,
@@ -29,6 +32,7 @@ from tcmpay.audit.words import (
 from tcmpay.common.actor import Role
 from tcmpay.common.admin import (
     PANEL_ROWS_MAX,
+    TERM_LENGTH_MAX,
     DayRangeFilter,
     Panel,
     ReadOnlyAdmin,
@@ -37,6 +41,8 @@ from tcmpay.common.admin import (
     number,
 )
 from tcmpay.common.display import EMPTY, code_text, time_text
+
+PEOPLE_MAX = 50
 
 
 def change_text(event: AuditEvent) -> str:
@@ -89,6 +95,15 @@ def history_panel(*objects: tuple[str, object], title: Any = "") -> Panel:
     )
 
 
+def people_called(term: str) -> list[Any]:
+    """The ids of staff whose user name is ``term``, or whose full name has it in it."""
+    if not term:
+        return []
+    people = get_user_model().objects.annotate(full_name=Concat("last_name", "first_name"))
+    found = people.filter(Q(username=term) | Q(full_name__contains=term))
+    return list(found.values_list("pk", flat=True)[:PEOPLE_MAX])
+
+
 class ObjectTypeFilter(DropdownFilter):
     title = _("对象类型")
     parameter_name = "object_type"
@@ -126,7 +141,7 @@ class RoleFilter(DropdownFilter):
 class AuditEventAdmin(ReadOnlyAdmin):
     """Who did what to which object, when and why."""
 
-    search_help_text = _("对象编号、操作人编号或请求编号")
+    search_help_text = _("员工姓名或用户名、订单号、流水号、退款单号、对象编号或操作人编号")
     actions_list = ("verify_chains",)
     list_display = ("time", "object_shown", "action_shown", "change", "actor", "reason")
     list_display_links = ("time",)
@@ -182,13 +197,24 @@ class AuditEventAdmin(ReadOnlyAdmin):
             *super().get_urls(),
         ]
 
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet, search_term: str
+    ) -> tuple[QuerySet, bool]:
+        """Everything that a colleague of this name did; else what carries this number."""
+        people = people_called(search_term.strip()[:TERM_LENGTH_MAX])
+        if people:
+            return queryset.filter(actor_id__in=people), False
+        return super().get_search_results(request, queryset, search_term)
+
     def search_lookups(self, term: str) -> Iterable[Q]:
         kinds = list(OBJECT_NAMES)
-        return (
-            Q(pk=term),
-            Q(object_type__in=kinds, object_id=term.lower()),
-            Q(actor_id=term),
-        )
+        yield Q(pk=term)
+        yield Q(object_type__in=kinds, object_id=term.lower())
+        yield Q(actor_id=term)
+        for kind, (model, field) in OBJECT_NUMBERS.items():
+            # Each by its unique index.
+            for key in model._default_manager.filter(**{field: term.upper()}).values("pk"):
+                yield Q(object_type=kind, object_id=str(key["pk"]))
 
     @admin.display(description=_("对象"))
     def object_shown(self, event: AuditEvent) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from django.db.models import Model
 from django.utils.translation import gettext_lazy as _
 
 from tcmpay.audit.models import AuditEvent
@@ -13,6 +14,8 @@ ACTION_NAMES: dict[str, Any] = {}
 OBJECT_NAMES: dict[str, Any] = {}
 OBJECT_PAGES: dict[str, str] = {}
 STATE_NAMES: dict[str, Mapping[str, Any]] = {}
+# Of objects that people know by a number: the table and the column that keeps it.
+OBJECT_NUMBERS: dict[str, tuple[type[Model], str]] = {}
 
 ROLE_NAMES: dict[str, Any] = {
     Role.PATIENT: _("患者"),
@@ -33,13 +36,16 @@ def audited(
     actions: Mapping[str, Any],
     page: str = "",
     states: Iterable[tuple[str, Any]] = (),
+    number: tuple[type[Model], str] | None = None,
 ) -> None:
-    """Give an audited kind of object its words, and its page in the admin."""
+    """Give an audited kind of object its words, its page in the admin, and its number."""
     OBJECT_NAMES[object_type] = name
     ACTION_NAMES.update(actions)
     STATE_NAMES[object_type] = dict(states)
     if page:
         OBJECT_PAGES[object_type] = page
+    if number:
+        OBJECT_NUMBERS[object_type] = number
 
 
 def action_name(event: AuditEvent) -> Any:
