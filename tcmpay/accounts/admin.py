@@ -86,6 +86,7 @@ class StaffUserAdmin(FiltersOfListOnly, DjangoUserAdmin, ModelAdmin):
     form = StaffChangeForm
     add_form = StaffCreationForm
     change_password_form = StaffPasswordForm
+    add_form_template = "accounts/add.html"
     change_user_password_template = "accounts/set_password.html"
     change_form_template = "admin/stepped_change_form.html"
     actions = None
@@ -199,6 +200,17 @@ class StaffUserAdmin(FiltersOfListOnly, DjangoUserAdmin, ModelAdmin):
             # Nobody locks themself out, or gives themself another role.
             fields += ("is_active", "is_staff", "is_superuser", "groups")
         return tuple(dict.fromkeys(fields))
+
+    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
+        """Whoever is given an account here is to sign in here."""
+        return {"is_staff": True, **super().get_changeform_initial_data(request)}
+
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        field = super().formfield_for_dbfield(db_field, request, **kwargs)
+        if db_field.name == "is_staff" and field is not None:
+            field.label = _("可登录后台")
+            field.help_text = _("取消后，这个账号不能再登录本系统。")
+        return field
 
     def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         field = super().formfield_for_manytomany(db_field, request, **kwargs)

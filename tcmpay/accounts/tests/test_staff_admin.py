@@ -205,3 +205,18 @@ def test_the_auditor_reads_staff_and_changes_nobody():
     assert not re.search(r'name="(is_active|groups|reason)"', page)
     assert client.post(change_page(person), form_of(person, groups=[])).status_code == 403
     assert client.get(reverse("admin:accounts_staffuser_add")).status_code == 403
+
+
+def test_the_form_of_a_new_account_is_that_of_somebody_who_signs_in(administrator):
+    answer = browser_of(administrator).get(reverse("admin:accounts_staffuser_add"))
+    page = answer.content.decode()
+    field = answer.context["adminform"].form["is_staff"]
+    assert field.label == "可登录后台"
+    assert field.value() is True
+    assert "请在本页一并选好角色" in page
+    assert "创建员工后" not in page
+
+
+def test_a_full_name_is_written_as_in_chinese():
+    assert StaffUser(last_name="刘", first_name="新").get_full_name() == "刘新"
+    assert StaffUser(username="x").get_full_name() == ""
