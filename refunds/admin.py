@@ -170,8 +170,7 @@ class RefundAdmin(ReadOnlyAdmin):
         "method",
         "order_link",
         "reason_shown",
-        "created",
-        "waits",
+        "asked",
         "todo",
     )
     list_filter = (
@@ -280,9 +279,14 @@ class RefundAdmin(ReadOnlyAdmin):
     def reason_shown(self, refund: Refund) -> str:
         return format_html('<span class="tcm-wrap">{}</span>', refund.refund_reason)
 
-    @admin.display(description=_("等待"))
-    def waits(self, refund: Refund) -> str:
-        return age_text(refund.created_at) if refund.status == RefundStatus.PENDING else EMPTY
+    @admin.display(description=_("申请时间"))
+    def asked(self, refund: Refund) -> str:
+        """When it was asked for and, below, how long it has waited: no room for one more column."""
+        if refund.status != RefundStatus.PENDING:
+            return time_text(refund.created_at)
+        waited = _("已等待 %(time)s") % {"time": age_text(refund.created_at)}
+        markup = '{}<br><span class="tcm-muted">{}</span>'
+        return format_html(markup, time_text(refund.created_at), waited)
 
     @admin.display(description=_("待办"))
     def todo(self, refund: Refund) -> str:
