@@ -129,7 +129,8 @@ def refund_insert(
         refund_reason=reason,
         cause=cause,
         requested_by=actor.id,
-        approvals_needed=approvals_needed(amount),
+        # With this one, and under the payment's lock: split requests count together.
+        approvals_needed=approvals_needed(payment.refund_reserved),
         created_at=now,
         updated_at=now,
         idempotency_key_id=idempotency_key_id,
@@ -153,7 +154,11 @@ def refund_insert(
 
 
 def approvals_needed(amount: Money) -> int:
-    """How many people have to approve a refund of ``amount`` (yuan)."""
+    """How many people have to approve a refund that brings a payment's refunds to ``amount``.
+
+    Pending, processing and done ones count together (yuan): whoever could split a large refund
+    into small ones would need one person only.
+    """
     threshold = settings.REFUND_SECOND_APPROVAL_OVER
     return 2 if threshold is not None and amount > threshold else 1
 

@@ -349,6 +349,26 @@ class TestSecondApproval:
         assert (now["status"], now["approvals_needed"]) == ("pending", 1)
         assert story.balance(rich_patient)["balance"] == "70.00"
 
+    @pytest.mark.parametrize("is_first_done", [True, False])
+    def test_requests_split_below_it_count_together(
+        self, story, paid, rich_patient, admin, is_first_done
+    ):
+        first = story.refund(paid, rich_patient, "20.00")
+        if is_first_done:
+            story.review(first, admin)
+        second = story.refund(paid, rich_patient, "0.01")
+        assert (first["approvals_needed"], second["approvals_needed"]) == (1, 2)
+        story.review(second, admin)
+        assert story.refund_now(second, rich_patient)["status"] == "pending"
+
+    def test_what_was_rejected_or_withdrawn_does_not_count(
+        self, api, story, paid, rich_patient, admin
+    ):
+        story.review(story.refund(paid, rich_patient, "20.00"), admin, approved=False)
+        withdrawn = story.refund(paid, rich_patient, "20.00")
+        api.put(f"refunds/{withdrawn['id']}/withdraw", by=rich_patient).accepted()
+        assert story.refund(paid, rich_patient, "20.00")["approvals_needed"] == 1
+
     def test_the_same_person_again_is_400(self, api, story, paid, rich_patient, admin):
         refund = story.refund(paid, rich_patient)
         review(api, refund, admin).accepted()
