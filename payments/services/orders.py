@@ -17,9 +17,10 @@ from payments.errors import (
     PriceMismatch,
     PriceNotFound,
     PriceRequired,
+    ServiceOfAnotherType,
 )
 from payments.models import PaymentOrder
-from payments.states import LIVE_STATUSES, ORDER_TRANSITIONS, OrderStatus
+from payments.states import LIVE_STATUSES, ORDER_TRANSITIONS, OrderStatus, OrderType
 from tcmpay.audit.services import audit_record
 from tcmpay.common import clock
 from tcmpay.common.actor import Actor, Role
@@ -63,6 +64,7 @@ def order_create(
     Raises:
         Forbidden: a patient or doctor orders for somebody else.
         PriceRequired, PriceNotFound, PriceMismatch: see CONTRACT section 3, Prices.
+        ServiceOfAnotherType: the service belongs to another type of order.
         AppointmentHasOrder: a live order exists; its id is the error's data.
     """
     if actor.role not in ORDERERS_FOR_OTHERS and not actor.owns(command.user_id):
@@ -107,6 +109,7 @@ def birth_certificate(order: PaymentOrder) -> dict[str, str]:
 
 def _charge(actor: Actor, command: OrderCommand) -> Charge:
     if command.service_type:
+        _ensure_service_fits_type(command)
         price = price_in_force(command.service_type, clock.today())
         if price is None:
             raise PriceNotFound()
@@ -117,6 +120,20 @@ def _charge(actor: Actor, command: OrderCommand) -> Charge:
     if command.amount is None or (is_client and settings.ORDER_PRICE_POLICY == "priced"):
         raise PriceRequired()
     return Charge(command.amount, None, "")
+
+
+def _ensure_service_fits_type(command: OrderCommand) -> None:
+    """A service of one type never prices an order of another: the cheaper one would be named.
+
+    A service belongs to the type that it is named after, alone or before an underline; one that
+    is named after none goes with any.
+    """
+    for order_type in OrderType:
+        is_named_after = command.service_type == order_type or command.service_type.startswith(
+            f"{order_type}_"
+        )
+        if is_named_after and order_type != command.order_type:
+            raise ServiceOfAnotherType(service_type=command.service_type, belongs_to=order_type)
 
 
 def _new_order(
