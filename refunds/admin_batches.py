@@ -16,7 +16,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods
 
 from refunds.admin_review import REVIEW_PERMISSION, ReviewForm
-from refunds.errors import RefundAlreadyReviewed
+from refunds.errors import ApprovedMeanwhile, RefundAlreadyReviewed
 from refunds.facts import Facts, facts_of_many, sums_by_method
 from refunds.models import Refund, RefundBatch, RefundBatchRow
 from refunds.services.batches import BATCH_MAX, batch_confirm
@@ -39,6 +39,7 @@ DECIDED_BEFORE = RefundAlreadyReviewed.code
 # Why a row was not carried out, by the refusal's code.
 REFUSALS = {
     DECIDED_BEFORE: _("您已批准过，还需另一位审核人"),
+    ApprovedMeanwhile.code: _("确认之后另有人批准，您会是第二位；请在退款页面单独审核"),
     "SELF_REVIEW": _("不能审核自己申请或退给自己的退款"),
     "FORBIDDEN": _("确认人已没有审核权限"),
     "NOT_FOUND": _("退款记录不存在"),
@@ -70,9 +71,9 @@ def preview_view(request: HttpRequest, model_admin: Any) -> HttpResponse:
     posted = request.POST if request.method == "POST" else None
     chosen = (posted or request.GET).getlist("refund")[: BATCH_MAX + 1]
     form = ReviewForm(posted)
-    if posted is not None and form.is_valid():
-        return _confirm(request, form, chosen)
     lines = facts_of_many(_selected(chosen), request.user)
+    if posted is not None and form.is_valid() and _are_as_seen(request, lines):
+        return _confirm(request, form, chosen)
     if not lines:
         messages.warning(request, gettext("请先在列表中勾选要审核的退款。"))
         return HttpResponseRedirect(reverse("admin:refunds_refund_queue"))
@@ -91,6 +92,17 @@ def preview_view(request: HttpRequest, model_admin: Any) -> HttpResponse:
     }
     request.current_app = model_admin.admin_site.name  # type: ignore[attr-defined]
     return TemplateResponse(request, "admin/refunds/batch_preview.html", context)
+
+
+def _are_as_seen(request: HttpRequest, lines: list[Facts]) -> bool:
+    """Whether nobody approved one since the preview was shown; says so where somebody did."""
+    seen = set(request.POST.getlist("approved"))
+    news = [line for line in lines if line.approvals and str(line.refund.pk) not in seen]
+    for line in news:
+        facts = {"number": line.refund.refund_no, "person": line.approvals[-1].person}
+        text = gettext("%(number)s：%(person)s 刚已批准，您这次是第二位，请再确认。")
+        messages.warning(request, text % facts)
+    return not news
 
 
 def _selected(chosen: Iterable[str]) -> list[Refund]:

@@ -23,12 +23,13 @@ from unfold.widgets import (
 )
 
 from payments.models import PaymentOrder
-from refunds.errors import RefundAlreadyReviewed
+from refunds.errors import ApprovedMeanwhile, RefundAlreadyReviewed
 from refunds.facts import facts_of, payer_of
 from refunds.models import Refund, RefundNote
 from refunds.services.requests import refund_replace, refund_review
 from refunds.services.submission import refund_retry
 from refunds.states import RefundStatus, ReviewDecision
+from tcmpay.accounts.selectors import person_text
 from tcmpay.audit.admin import history_panel
 from tcmpay.common.admin import PANEL_ROWS_MAX, Panel, admin_url
 from tcmpay.common.errors import DomainError
@@ -40,12 +41,14 @@ NOTES_MAX = 500
 # The new request's reason repeats the old one's within 500 characters.
 REPLACE_NOTES_MAX = 200
 REPLACE = "replace"
+APPROVALS_MAX = 2
 
 
 class ReviewForm(forms.Form):
     """A decision. Saying no needs a reason; saying yes may have one."""
 
     decision = forms.ChoiceField(choices=ReviewDecision.choices)
+    approvals_seen = forms.IntegerField(required=False, min_value=0, max_value=APPROVALS_MAX)
     template = forms.ModelChoiceField(
         label=gettext_lazy("常用语"),
         queryset=RefundNote.objects.filter(is_active=True),
@@ -156,6 +159,7 @@ def _decide(request: HttpRequest, refund: Refund, form: ReviewForm) -> HttpRespo
             refund_id=refund.pk,
             is_approved=is_approved,
             notes=form.cleaned_data["notes"],
+            approvals_seen=form.cleaned_data["approvals_seen"] or 0,
         )
     except DomainError as error:
         return _refused(request, error, refund)
@@ -181,7 +185,10 @@ def _replace(request: HttpRequest, refund: Refund, form: ReplaceForm) -> HttpRes
 
 def _refused(request: HttpRequest, error: DomainError, refund: Refund) -> HttpResponse:
     """Back to the page, which then says who decided what and when, or why this person may not."""
-    if isinstance(error, RefundAlreadyReviewed):
+    if isinstance(error, ApprovedMeanwhile):
+        facts = {"person": person_text(error.facts["by"])}
+        messages.warning(request, _("%(person)s 刚已批准，您这次是第二位，请再确认。") % facts)
+    elif isinstance(error, RefundAlreadyReviewed):
         messages.warning(request, _("您的操作没有生效：%(reason)s。") % {"reason": error.text})
     else:
         text = _("%(number)s：%(reason)s")

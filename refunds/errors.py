@@ -35,6 +35,14 @@ class ApprovedByYouAlready(RefundAlreadyReviewed):
     message = _("您已批准过该退款，需由另一位审核人批准")
 
 
+class ApprovedMeanwhile(DomainError):
+    """``by`` among the facts is the staff user whose approval the reviewer had not seen."""
+
+    code = "APPROVED_MEANWHILE"
+    http_status = 409
+    message = _("刚有人批准，您这次是第二位，请再确认")
+
+
 class SelfReview(DomainError):
     code = "SELF_REVIEW"
     http_status = 403

@@ -18,6 +18,7 @@ from payments.services.refund_money import (
 from payments.states import REFUNDABLE_STATUSES, PaymentMethod
 from refunds.errors import (
     ApprovedByYouAlready,
+    ApprovedMeanwhile,
     OrderNotRefundable,
     RefundAlreadyReviewed,
     RefundExceedsPaid,
@@ -179,31 +180,55 @@ def refund_withdraw(*, actor: Actor, refund_id: UUID) -> Refund:
     return refund
 
 
-def refund_review(*, actor: Actor, refund_id: UUID, is_approved: bool, notes: str) -> Refund:
+def refund_review(
+    *,
+    actor: Actor,
+    refund_id: UUID,
+    is_approved: bool,
+    notes: str,
+    approvals_seen: int | None = None,
+) -> Refund:
     """Approve or reject a pending refund, and return it as it stands then.
 
     A balance refund is done when this returns. One that goes through a gateway is processing;
     the worker is rung, and a sweep finds it if the bell is lost. Above the threshold the first
-    approval leaves it pending.
+    approval leaves it pending. ``approvals_seen`` is how many approvals the reviewer was shown,
+    where they were shown any number.
 
     Raises:
         RefundNotFound.
         SelfReview: one's own request, or money to oneself.
         RefundAlreadyReviewed: decided before, or approved by the same person before.
+        ApprovedMeanwhile: somebody approved since the reviewer looked; nothing is written.
         BalanceLimit, BalanceUnderReview: the payer's account can't take the money; pending.
     """
-    refund = _decide(actor, refund_id, is_approved, notes)
+    refund = _decide(actor, refund_id, is_approved, notes, approvals_seen)
     if refund.status == RefundStatus.PROCESSING:
         refund_send_to_gateway(refund.id)
     return refund
 
 
 @money_unit
-def _decide(actor: Actor, refund_id: UUID, is_approved: bool, notes: str) -> Refund:
-    return refund_decide(actor=actor, refund_id=refund_id, is_approved=is_approved, notes=notes)
+def _decide(
+    actor: Actor, refund_id: UUID, is_approved: bool, notes: str, approvals_seen: int | None
+) -> Refund:
+    return refund_decide(
+        actor=actor,
+        refund_id=refund_id,
+        is_approved=is_approved,
+        notes=notes,
+        approvals_seen=approvals_seen,
+    )
 
 
-def refund_decide(*, actor: Actor, refund_id: UUID, is_approved: bool, notes: str) -> Refund:
+def refund_decide(
+    *,
+    actor: Actor,
+    refund_id: UUID,
+    is_approved: bool,
+    notes: str,
+    approvals_seen: int | None,
+) -> Refund:
     """``refund_review`` inside the caller's unit: whoever calls rings the worker afterwards."""
     if actor.role not in REVIEWERS:
         raise Forbidden()
@@ -211,7 +236,7 @@ def refund_decide(*, actor: Actor, refund_id: UUID, is_approved: bool, notes: st
     _ensure_may_decide(actor, refund)
     if not is_approved:
         _reject(actor, payment, refund, notes)
-    elif _is_final_approval(actor, refund, notes):
+    elif _is_final_approval(actor, refund, notes, approvals_seen):
         _approve(actor, order, payment, refund, notes)
     return refund
 
@@ -273,10 +298,13 @@ def _reject(actor: Actor, payment: PaymentTransaction, refund: Refund, notes: st
     )
 
 
-def _is_final_approval(actor: Actor, refund: Refund, notes: str) -> bool:
+def _is_final_approval(
+    actor: Actor, refund: Refund, notes: str, approvals_seen: int | None
+) -> bool:
     """Count this person's yes; whether it was the last one needed."""
     if RefundApproval.objects.filter(refund=refund, reviewer_id=actor.id).exists():
         raise ApprovedByYouAlready()
+    _ensure_seen(refund, approvals_seen)
     approval = RefundApproval(
         refund=refund, reviewer_id=actor.id, notes=notes, created_at=clock.now()
     )
@@ -299,6 +327,16 @@ def _is_final_approval(actor: Actor, refund: Refund, notes: str) -> bool:
             to_state=refund.status,
         )
     return left <= 0
+
+
+def _ensure_seen(refund: Refund, approvals_seen: int | None) -> None:
+    """Who was told "one more person after you" must not send the money as the last one."""
+    if approvals_seen is None:
+        return
+    earlier = RefundApproval.objects.filter(refund=refund).order_by("-created_at")
+    people = list(earlier.values_list("reviewer_id", flat=True))
+    if len(people) != approvals_seen:
+        raise ApprovedMeanwhile(by=people[0] if people else None)
 
 
 def _approve(
