@@ -134,9 +134,9 @@ def exception_begin(
 
 @money_unit
 def exception_close(*, actor: Actor, exception_id: UUID, resolution: str) -> PaymentException:
-    """Close a case with what was done about it.
+    """Close a case that holds no money with what was done about it.
 
-    Raises ExceptionNotFound, ExceptionClosed, ExceptionTaken, WriteOffWaits.
+    Raises ExceptionNotFound, ExceptionClosed, ExceptionTaken, WriteOffWaits, ActionNotOffered.
     """
     case = _lock(exception_id)
     _ensure_offered(case, ExceptionAction.CLOSE)
