@@ -195,6 +195,8 @@ def steps_for(user: Any, account: UserBalance) -> list[dict[str, Any]]:
     """The buttons that ``user`` may press on the page of ``account``."""
     if isinstance(account.user_id, str):
         return []  # a row by SQL whose user is no UUID belongs to nobody
+    if account.user_id == user.pk:
+        return []  # nobody handles their own money
     return [
         {
             "title": step.title,

@@ -11,6 +11,7 @@ from django.db.transaction import atomic
 from django.test import Client
 
 from balances.adjustments import adjustment_approve, adjustment_request
+from balances.admin_accounts import steps_for
 from balances.checks import check_adjustment_entries, check_adjustments
 from balances.errors import (
     AdjustmentDecided,
@@ -21,7 +22,13 @@ from balances.errors import (
     OwnBalance,
 )
 from balances.models import BalanceAdjustment, BalanceTransaction, Direction, UserBalance
-from balances.services import account_ensure, balance_freeze, balance_top_up
+from balances.services import (
+    account_ensure,
+    balance_freeze,
+    balance_top_up,
+    balance_unfreeze,
+    opening_adopt,
+)
 from tcmpay.accounts.models import StaffUser
 from tcmpay.audit.models import AuditEvent
 from tcmpay.common.actor import SYSTEM, Actor, Role
@@ -95,6 +102,30 @@ def test_nobody_approves_their_own_nor_touches_their_own_balance(user_id):
     with pytest.raises(OwnBalance):
         ask(user_id, Direction.CREDIT, "1.00", actor=owner)
     assert balance(user_id) == "50.00"
+
+
+@pytest.mark.parametrize("move", [balance_freeze, balance_unfreeze])
+def test_nobody_freezes_or_releases_their_own_money(user_id, move):
+    balance_freeze(user_id=user_id, amount=Decimal("5.00"), reason="核对", actor=CLERK)
+    owner = Actor(user_id, Role.STAFF, "owner")
+    with pytest.raises(OwnBalance):
+        move(user_id=user_id, amount=Decimal("5.00"), reason="核对", actor=owner)
+    assert balance(user_id) == "45.00"
+    move(user_id=user_id, amount=Decimal("5.00"), reason="核对", actor=CLERK)
+
+
+def test_nobody_accepts_their_own_opening_balance(user_id):
+    owner = Actor(user_id, Role.STAFF, "owner")
+    with pytest.raises(OwnBalance):
+        opening_adopt(user_id=user_id, reason="旧系统", actor=owner)
+
+
+def test_ones_own_account_offers_no_steps(user_id):
+    owner = StaffUser.objects.create_superuser(id=user_id, username="owner", password="x")
+    account = UserBalance.objects.get(user_id=user_id)
+    assert steps_for(owner, account) == []
+    other = StaffUser.objects.create_superuser(username="other", password="x")
+    assert steps_for(other, account) != []
 
 
 @pytest.mark.parametrize("decider", [CLERK.id, "user"])
