@@ -7,10 +7,13 @@ import pytest
 from django.contrib.auth.models import Group
 from django.test import Client
 
-from refunds.models import Refund, RefundBatch
+from refunds.facts import Facts, Share, facts_of
+from refunds.models import Refund, RefundBatch, RefundPolicyRule
 from refunds.services.batches import batch_run
-from refunds.services.requests import refund_review
+from refunds.services.requests import refund_request, refund_review, refund_withdraw
 from tcmpay.accounts.models import StaffUser
+from tcmpay.common.actor import Actor, Role
+from tcmpay.common.money import ZERO
 from tests.clinic import staff_actor_of, waiting_refund
 
 pytestmark = pytest.mark.django_db
@@ -118,3 +121,74 @@ def test_a_batch_leaves_out_what_was_approved_since_it_was_confirmed(large, lin,
     batch_run(batch_id=batch.pk)
     assert status_of(large) == "pending"
     assert batch.rows.get().error_code == "APPROVED_MEANWHILE"
+
+
+# --- what the page says ------------------------------------------------------------------------
+
+
+def facts_for(refund: Refund, reader: StaffUser) -> Facts:
+    return facts_of(Refund.objects.get(pk=refund.pk), reader)
+
+
+def test_a_completed_refund_does_not_count_itself_among_the_others(lin):
+    RefundPolicyRule(percentage=100).save()
+    refund = waiting_refund("30.00")
+    approve(refund, lin)
+    facts = facts_for(refund, lin)
+    assert (facts.share, facts.open) == (Share(ZERO, ZERO), ZERO)
+    assert (facts.proposal, facts.remarks) == (None, [])
+    page = desk_of(lin).get(address(refund)).content.decode()
+    assert "按规则可退" not in page
+    assert "退款规则</h2>" not in page
+
+
+def test_a_waiting_refund_has_its_proposal(lin):
+    RefundPolicyRule(percentage=100).save()
+    page = desk_of(lin).get(address(waiting_refund("30.00"))).content.decode()
+    assert "按规则可退" in page
+
+
+def test_another_refund_of_the_payment_counts_among_the_others(lin):
+    first = waiting_refund("10.00", paid="30.00")
+    approve(first, lin)
+    second = refund_request(
+        actor=Actor(first.user_id, Role.PATIENT),
+        order_id=first.order_id,
+        amount=Decimal("5.00"),
+        reason="再退",
+    )
+    assert facts_for(second, lin).share == Share(Decimal("10.00"), ZERO)
+    assert facts_for(first, lin).share == Share(ZERO, Decimal("5.00"))
+
+
+def test_the_queue_and_the_page_say_alike_what_is_left(lin):
+    refund = waiting_refund("30.00")
+    browser = desk_of(lin)
+    assert "已付 / 已退 / 此外还可退" in browser.get(QUEUE).content.decode()
+    assert "此外还可退（元）" in browser.get(address(refund)).content.decode()
+
+
+def test_who_approved_is_not_told_to_be_the_second(large, lin, wang):
+    approve(large, lin)
+    first, second = facts_for(large, lin), facts_for(large, wang)
+    assert (first.hindrances, first.remarks) == (["您已批准，还需另一位审核人"], [])
+    assert (second.hindrances, second.remarks) == ([], ["林审核 已批准，您是第二位"])
+
+
+@pytest.mark.parametrize("place", ["list", "page", "review"])
+def test_a_rejected_refund_reads_rejected(lin, place):
+    refund = waiting_refund()
+    refund_review(actor=staff_actor_of(lin), refund_id=refund.pk, is_approved=False, notes="重复")
+    shown = {
+        "list": "/admin/refunds/refund/",
+        "page": f"/admin/refunds/refund/{refund.pk}/change/",
+        "review": address(refund),
+    }[place]
+    page = desk_of(lin).get(shown).content.decode()
+    assert "已驳回" in page
+
+
+def test_a_withdrawn_refund_does_not_read_rejected():
+    refund = waiting_refund()
+    refund_withdraw(actor=Actor(refund.user_id, Role.PATIENT), refund_id=refund.pk)
+    assert Refund.objects.get(pk=refund.pk).state_text == "已取消"
