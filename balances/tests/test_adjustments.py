@@ -252,6 +252,37 @@ def test_a_clerk_asks_and_a_reviewer_approves_in_their_pages(user_id):
     assert "线下多收" in clerk.get(address(user_id)).content.decode()
 
 
+@pytest.mark.parametrize(
+    ("direction", "asked", "done"),
+    [
+        ("income", "已提交增加余额 5.00 元的申请", "已批准，5.00 元已入账。"),
+        ("expense", "已提交扣减余额 5.00 元的申请", "已批准，已扣减 5.00 元。"),
+    ],
+)
+def test_the_pages_say_which_way_the_money_goes(user_id, direction, asked, done):
+    clerk, reviewer = person("clerk", *KEEPER), person("rev", *VIEW, "approve_adjustment")
+    form = {"form_id": uuid.uuid4(), "direction": direction, "amount": "5.00", "reason": "差额"}
+    told = clerk.post(address(user_id, "adjust"), form, follow=True).content.decode()
+    assert asked in told
+    review = f"/admin/balances/balanceadjustment/{BalanceAdjustment.objects.get().pk}/review/"
+    told = reviewer.post(review, {"decision": "approve"}, follow=True).content.decode()
+    assert done in told
+
+
+def test_a_deduction_that_does_not_fit_is_marked_and_can_only_be_rejected(user_id):
+    adjustment = ask(user_id, Direction.DEBIT, "50.01")
+    reviewer = person("rev", *VIEW, "approve_adjustment")
+    review = f"/admin/balances/balanceadjustment/{adjustment.pk}/review/"
+    page = reviewer.get(review).content.decode()
+    assert 'value="approve" disabled' in page
+    assert "可用余额只有 50.00 元，不够扣减" in page
+    assert "tcm-bad-text" in page
+    balance_top_up(user_id=user_id, amount=Decimal("0.01"), reason="充值", actor=SYSTEM)
+    page = reviewer.get(review).content.decode()
+    assert 'value="approve" disabled' not in page
+    assert "tcm-bad-text" not in page
+
+
 def test_freeze_unfreeze_and_their_refusals(user_id):
     clerk = person("clerk", *KEEPER)
 
