@@ -60,7 +60,7 @@ class ServiceOfAnotherType(InvalidInput):
 
 
 class AppointmentHasOrder(DomainError):
-    """``data`` is the live order's id."""
+    """``data`` is the live order's id, for whoever may see that order."""
 
     code = "APPOINTMENT_HAS_ORDER"
     http_status = 409

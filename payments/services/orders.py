@@ -65,7 +65,8 @@ def order_create(
         Forbidden: a patient or doctor orders for somebody else.
         PriceRequired, PriceNotFound, PriceMismatch: see CONTRACT section 3, Prices.
         ServiceOfAnotherType: the service belongs to another type of order.
-        AppointmentHasOrder: a live order exists; its id is the error's data.
+        AppointmentHasOrder: a live order exists; its id is the error's data for whoever may
+            see that order.
     """
     if actor.role not in ORDERERS_FOR_OTHERS and not actor.owns(command.user_id):
         raise Forbidden()
@@ -77,7 +78,7 @@ def order_create(
         except IntegrityError:
             if found := _order_with_key(idempotency_key_id):
                 return found
-            _refuse_if_appointment_is_taken(order.live_appointment_key)
+            _refuse_if_appointment_is_taken(actor, order.live_appointment_key)
     raise RuntimeError("no free order number")
 
 
@@ -170,12 +171,15 @@ def _order_with_key(idempotency_key_id: UUID | None) -> PaymentOrder | None:
     return PaymentOrder.objects.filter(idempotency_key_id=idempotency_key_id).first()
 
 
-def _refuse_if_appointment_is_taken(key: str | None) -> None:
+def _refuse_if_appointment_is_taken(actor: Actor, key: str | None) -> None:
+    """Whoever may not see the live order learns that there is one, and nothing more of it."""
     if key is None:
         return
-    live = PaymentOrder.objects.filter(live_appointment_key=key).values_list("id", flat=True)
-    if live_id := live.first():
-        raise AppointmentHasOrder(data=str(live_id))
+    live = PaymentOrder.objects.filter(live_appointment_key=key).only("id", "user_id").first()
+    if live is None:
+        return
+    may_see = actor.role in ORDERERS_FOR_OTHERS or actor.owns(live.user_id)
+    raise AppointmentHasOrder(data=str(live.id) if may_see else None)
 
 
 def order_lock(order_id: UUID) -> PaymentOrder:

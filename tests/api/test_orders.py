@@ -302,6 +302,20 @@ def test_the_rule_holds_whoever_orders_and_however_the_id_is_written(api, story,
     assert answer.refused(409, "APPOINTMENT_HAS_ORDER").data == first["id"]
 
 
+def test_a_stranger_is_not_told_whose_order_holds_the_appointment(
+    api, story, patient, other_patient, doctor, service
+):
+    first = story.order(patient, appointment_id=APPOINTMENT)
+    for stranger in (other_patient, doctor):
+        body = order_body(stranger, appointment_id=APPOINTMENT)
+        answer = api.post("orders", body, by=stranger).refused(409, "APPOINTMENT_HAS_ORDER")
+        assert first["id"] not in str(answer.body)
+        assert "data" not in answer.body
+    body = order_body(other_patient, appointment_id=APPOINTMENT)
+    answer = api.post("orders", body, by=service)
+    assert answer.refused(409, "APPOINTMENT_HAS_ORDER").data == first["id"]
+
+
 def test_a_paid_order_holds_its_appointment(api, story, rich_patient):
     paid = story.paid_from_balance(rich_patient, appointment_id=APPOINTMENT)
     body = order_body(rich_patient, appointment_id=APPOINTMENT)
