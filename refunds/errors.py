@@ -23,7 +23,11 @@ class RefundExceedsPaid(DomainError):
 
 class TooManyRefunds(DomainError):
     code = "REFUND_LIMIT"
-    message = _("该支付的退款次数已达支付渠道上限，请联系客服")
+    message = _("该支付的退款次数已达上限，请联系客服")
+
+
+class TooManyWaiting(TooManyRefunds):
+    message = _("该支付等待审核的退款申请已达上限，请等审核后再申请")
 
 
 class RefundAlreadyReviewed(DomainError):

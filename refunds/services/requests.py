@@ -26,8 +26,9 @@ from refunds.errors import (
     RefundNotWithdrawable,
     SelfReview,
     TooManyRefunds,
+    TooManyWaiting,
 )
-from refunds.limits import LIMITS
+from refunds.limits import LIMITS, WAITING_MAX
 from refunds.models import Refund, RefundApproval
 from refunds.services.states import AUDIT_OBJECT, refund_lock, refund_transition
 from refunds.services.submission import balance_refund_complete, refund_send_to_gateway
@@ -60,6 +61,7 @@ def refund_request(
         OrderNotFound, Forbidden: patients and doctors ask only for their own orders.
         OrderNotRefundable: no payment is applied to it, or all of it went back.
         RefundExceedsPaid: more than is left.
+        TooManyRefunds, TooManyWaiting: see refunds/limits.py.
     """
     for _attempt in range(NUMBER_ATTEMPTS_MAX):
         try:
@@ -103,10 +105,12 @@ def _refundable_payment(order: PaymentOrder) -> PaymentTransaction:
 
 
 def _ensure_within_count(payment: PaymentTransaction) -> None:
-    limit = LIMITS[payment.payment_method].refunds_max
-    held = Refund.objects.filter(transaction=payment, status__in=RESERVING_STATUSES).count()
-    if limit is not None and held >= limit:
-        raise TooManyRefunds(count=held)
+    refunds = Refund.objects.filter(transaction=payment, status__in=RESERVING_STATUSES)
+    states = list(refunds.values_list("status", flat=True))
+    if len(states) >= LIMITS[payment.payment_method].refunds_max:
+        raise TooManyRefunds(count=len(states))
+    if states.count(RefundStatus.PENDING) >= WAITING_MAX:
+        raise TooManyWaiting(count=len(states))
 
 
 def refund_insert(

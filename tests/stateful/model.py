@@ -14,6 +14,7 @@ OK = "ok"
 ZERO = Decimal("0.00")
 SECOND_APPROVAL_OVER = Decimal("20.00")
 CODE_DEAD_AFTER = timedelta(minutes=2)
+REFUNDS_WAITING_MAX = 10
 GRACE = timedelta(minutes=3)
 NEVER_ARRIVED_AFTER = timedelta(minutes=5)
 UNANSWERED = {"silent", "cut"}
@@ -135,6 +136,13 @@ class Model:
     def may_refund(self, order: Order, amount: Decimal) -> str:
         if order.status not in {"paid", "partial_refunded"}:
             return "ORDER_NOT_REFUNDABLE"
+        waiting = [
+            one
+            for one in order.refunds.values()
+            if one.payment == order.applied and one.status == "pending"
+        ]
+        if len(waiting) >= REFUNDS_WAITING_MAX:
+            return "REFUND_LIMIT"
         return OK if amount <= order.left_of(order.applied) else "REFUND_EXCEEDS_PAID"
 
     def withdraw(self, refund: Refund, by: UUID) -> str:
