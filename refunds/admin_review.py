@@ -19,11 +19,10 @@ from django.views.decorators.http import require_http_methods
 from unfold.widgets import (
     UnfoldAdminSelectWidget,
     UnfoldAdminTextareaWidget,
-    UnfoldAdminTextInputWidget,
 )
 
 from payments.models import PaymentOrder
-from refunds.errors import ApprovedMeanwhile, RefundAlreadyReviewed
+from refunds.errors import ApprovedMeanwhile, RefundAlreadyReviewed, RefundNotReplaceable
 from refunds.facts import facts_of, payer_of
 from refunds.models import Refund, RefundNote
 from refunds.services.requests import refund_replace, refund_review
@@ -32,9 +31,10 @@ from refunds.states import RefundStatus, ReviewDecision
 from tcmpay.accounts.selectors import person_text
 from tcmpay.audit.admin import history_panel
 from tcmpay.common.admin import PANEL_ROWS_MAX, Panel, admin_url
+from tcmpay.common.admin_forms import AmountFormField
 from tcmpay.common.errors import DomainError
 from tcmpay.common.fields import as_uuid_or_text
-from tcmpay.common.money import CENT
+from tcmpay.common.money import format_money
 
 REVIEW_PERMISSION = "refunds.review_refund"
 NOTES_MAX = 500
@@ -84,13 +84,7 @@ class ReviewForm(forms.Form):
 class ReplaceForm(forms.Form):
     """Rejecting a request and asking for another amount instead."""
 
-    amount = forms.DecimalField(
-        label=gettext_lazy("改为退（元）"),
-        max_digits=10,
-        decimal_places=2,
-        min_value=CENT,
-        widget=UnfoldAdminTextInputWidget(attrs={"inputmode": "decimal"}),
-    )
+    amount = AmountFormField(label=gettext_lazy("改为退（元）"))
     replace_notes = forms.CharField(
         label=gettext_lazy("理由"),
         max_length=REPLACE_NOTES_MAX,
@@ -119,10 +113,13 @@ def review_view(request: HttpRequest, object_id: str, model_admin: Any) -> HttpR
     is_replacing = posted is not None and posted.get("decision") == REPLACE
     form = ReviewForm(None if is_replacing else posted)
     replacing = ReplaceForm(posted if is_replacing else None, initial=_replacement(refund, request))
+    answer = None
     if is_replacing and replacing.is_valid():
-        return _replace(request, refund, replacing)
-    if posted is not None and not is_replacing and form.is_valid():
-        return _decide(request, refund, form)
+        answer = _replace(request, refund, replacing)
+    elif posted is not None and not is_replacing and form.is_valid():
+        answer = _decide(request, refund, form)
+    if answer is not None:
+        return answer
     more = {
         "replacing": replacing,
         "is_replacing": is_replacing,
@@ -167,7 +164,8 @@ def _decide(request: HttpRequest, refund: Refund, form: ReviewForm) -> HttpRespo
     return HttpResponseRedirect(reverse("admin:refunds_refund_queue"))
 
 
-def _replace(request: HttpRequest, refund: Refund, form: ReplaceForm) -> HttpResponse:
+def _replace(request: HttpRequest, refund: Refund, form: ReplaceForm) -> HttpResponse | None:
+    """Do it; None where the amount does not fit and the page says so beside what was typed."""
     try:
         after = refund_replace(
             actor=request.user.as_actor(),  # type: ignore[union-attr]
@@ -175,10 +173,14 @@ def _replace(request: HttpRequest, refund: Refund, form: ReplaceForm) -> HttpRes
             amount=form.cleaned_data["amount"],
             notes=form.cleaned_data["replace_notes"],
         )
+    except RefundNotReplaceable as error:
+        form.add_error("amount", str(error.text))
+        return None
     except DomainError as error:
         return _refused(request, error, refund)
     text = _("已驳回 %(old)s，并以您的名义另行申请 %(new)s（%(amount)s 元），等待另一位审核人。")
-    facts = {"old": refund.refund_no, "new": after.refund_no, "amount": after.refund_amount}
+    amount = format_money(after.refund_amount)
+    facts = {"old": refund.refund_no, "new": after.refund_no, "amount": amount}
     messages.success(request, text % facts)
     return HttpResponseRedirect(reverse("admin:refunds_refund_queue"))
 

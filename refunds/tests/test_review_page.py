@@ -123,6 +123,40 @@ def test_a_batch_leaves_out_what_was_approved_since_it_was_confirmed(large, lin,
     assert batch.rows.get().error_code == "APPROVED_MEANWHILE"
 
 
+# --- another amount ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("amount", "error"),
+    [
+        ("30.00", "必须大于零且小于原申请的金额"),
+        ("31", "必须大于零且小于原申请的金额"),
+        ("一半", "最多两位小数"),
+        ("1.234", "最多两位小数"),
+        ("-1", "最多两位小数"),
+    ],
+)
+def test_an_amount_that_does_not_fit_stays_where_it_was_typed(lin, amount, error):
+    refund = waiting_refund("30.00")
+    typed = {"decision": "replace", "amount": amount, "replace_notes": "只做了一半"}
+    answer = desk_of(lin).post(address(refund), typed)
+    page = answer.content.decode()
+    assert answer.status_code == 200
+    box = page.split('<details class="tcm-more" open>')[1].split("</details>")[0]
+    assert error in box
+    assert f'value="{amount}"' in box
+    assert "只做了一半" in box
+    assert status_of(refund) == "pending"
+
+
+def test_a_whole_amount_is_shown_with_two_places(lin):
+    refund = waiting_refund("50.00")
+    typed = {"decision": "replace", "amount": "40", "replace_notes": "扣除挂号费"}
+    page = desk_of(lin).post(address(refund), typed, follow=True).content.decode()
+    assert "（40.00 元）" in page
+    assert status_of(refund) == "cancelled"
+
+
 # --- what the page says ------------------------------------------------------------------------
 
 
