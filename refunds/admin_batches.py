@@ -20,7 +20,7 @@ from refunds.errors import ApprovedMeanwhile, RefundAlreadyReviewed
 from refunds.facts import Facts, facts_of_many, sums_by_method
 from refunds.models import Refund, RefundBatch, RefundBatchRow
 from refunds.services.batches import BATCH_MAX, batch_confirm
-from refunds.states import BatchOutcome, ReviewDecision
+from refunds.states import BatchOutcome, RefundStatus, ReviewDecision
 from tcmpay.accounts.selectors import person_text
 from tcmpay.audit.admin import audited, history_panel
 from tcmpay.common.admin import ReadOnlyAdmin, admin_url, moment, state
@@ -142,7 +142,13 @@ class ResultLine:
     @property
     def outcome(self) -> str:
         tone = OUTCOME_TONES.get(BatchOutcome(self.row.outcome), NEUTRAL)
-        return badge(self.row.get_outcome_display(), tone)
+        return badge(_outcome_text(self.row, self.row.batch), tone)
+
+    @property
+    def is_final(self) -> bool:
+        """Whether nothing will change by itself any more: what waits, waits for a person."""
+        is_waiting = self.row.outcome == BatchOutcome.WAITING
+        return not is_waiting and self.facts.refund.status != RefundStatus.PROCESSING
 
     @property
     def refusal(self) -> str:
@@ -151,6 +157,16 @@ class ResultLine:
         if self.row.error_code == DECIDED_BEFORE and self.facts.decision is not None:
             return gettext("已有决定")
         return str(REFUSALS.get(self.row.error_code, self.row.error_code))
+
+
+# Done is what the person decided; whether the money is back stands beside it.
+DONE_TEXTS = {ReviewDecision.APPROVE: _("已批准"), ReviewDecision.REJECT: _("已驳回")}
+
+
+def _outcome_text(row: RefundBatchRow, batch: RefundBatch) -> str:
+    if row.outcome == BatchOutcome.DONE:
+        return str(DONE_TEXTS[ReviewDecision(batch.decision)])
+    return str(row.get_outcome_display())
 
 
 @dataclass(frozen=True)
@@ -175,9 +191,9 @@ def progress_of(batch: RefundBatch) -> Progress:
 
 def result_lines(batch: RefundBatch, reader: Any) -> list[ResultLine]:
     rows = list(
-        batch.rows.select_related("refund", "refund__order", "refund__transaction").order_by(
-            "position"
-        )
+        batch.rows.select_related(
+            "batch", "refund", "refund__order", "refund__transaction"
+        ).order_by("position")
     )
     facts = facts_of_many([row.refund for row in rows], reader)
     return [ResultLine(row, line) for row, line in zip(rows, facts, strict=True)]
@@ -224,11 +240,13 @@ class RefundBatchAdmin(ReadOnlyAdmin):
         batch = self.get_object(request, object_id)
         if batch is None:
             return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
+        lines = result_lines(batch, request.user)
         context = {
             "batch": batch,
             "person": person_text(batch.created_by),
             "progress": progress_of(batch),
-            "lines": result_lines(batch, request.user),
+            "lines": lines,
+            "is_final": batch.finished_at is not None and all(line.is_final for line in lines),
         }
         request.current_app = self.admin_site.name
         if "part" in request.GET:

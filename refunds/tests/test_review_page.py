@@ -1,6 +1,7 @@
 """The review page: what it says, what it sends along, and whom it lets through."""
 
 import re
+import uuid
 from decimal import Decimal
 
 import pytest
@@ -9,8 +10,9 @@ from django.test import Client
 
 from refunds.facts import Facts, Share, facts_of
 from refunds.models import Refund, RefundBatch, RefundPolicyRule
-from refunds.services.batches import batch_run
+from refunds.services.batches import batch_confirm, batch_run
 from refunds.services.requests import refund_request, refund_review, refund_withdraw
+from refunds.states import ReviewDecision
 from tcmpay.accounts.models import StaffUser
 from tcmpay.common.actor import Actor, Role
 from tcmpay.common.money import ZERO
@@ -226,3 +228,41 @@ def test_a_withdrawn_refund_does_not_read_rejected():
     refund = waiting_refund()
     refund_withdraw(actor=Actor(refund.user_id, Role.PATIENT), refund_id=refund.pk)
     assert Refund.objects.get(pk=refund.pk).state_text == "已取消"
+
+
+# --- the results of a batch --------------------------------------------------------------------
+
+
+def result_of(batch: RefundBatch, reader: StaffUser) -> str:
+    page = f"/admin/refunds/refundbatch/{batch.pk}/change/?part=result"
+    return desk_of(reader).get(page).content.decode()
+
+
+def decided(refund: Refund, by: StaffUser, decision: ReviewDecision) -> RefundBatch:
+    batch = batch_confirm(
+        actor=staff_actor_of(by),
+        batch_id=uuid.uuid4(),
+        refund_ids=[refund.pk],
+        decision=decision,
+        notes="停诊",
+    )
+    batch_run(batch_id=batch.pk)
+    return RefundBatch.objects.get(pk=batch.pk)
+
+
+def test_a_batchs_page_asks_on_until_no_refund_is_on_its_way(lin):
+    refund = waiting_refund()
+    batch = decided(refund, lin, ReviewDecision.APPROVE)
+    Refund.objects.filter(pk=refund.pk).update(status="processing", completed_at=None)
+    page = result_of(batch, lin)
+    assert 'data-finished="no"' in page
+    assert "已批准" in page
+    assert "本页会自动更新" in page
+    Refund.objects.filter(pk=refund.pk).update(status="failed")
+    assert 'data-finished="yes"' in result_of(batch, lin)
+
+
+def test_a_rejected_row_reads_rejected_and_is_final(lin):
+    page = result_of(decided(waiting_refund(), lin, ReviewDecision.REJECT), lin)
+    assert 'data-finished="yes"' in page
+    assert "已驳回" in page
