@@ -234,6 +234,20 @@ def test_what_the_gateway_does_not_confirm_is_never_applied(monkeypatch, wrong):
     assert PaymentTransaction.objects.count() == 0
 
 
+def test_a_refused_match_is_in_the_trail_with_its_order_and_reason(monkeypatch):
+    case, order = unknown_case(), new_order(patient())
+    confirm_at_gateway(monkeypatch, case, state=TradeState.UNPAID)
+    with pytest.raises(NotConfirmedByGateway):
+        exception_match(actor=LIN, exception_id=case.pk, order_no=order.order_no, reason="凭证")
+    assert last_actions(case)[-2:] == ["exception_action", "exception_action_refused"]
+    events = AuditEvent.objects.filter(object_type="payment_exception", object_id=str(case.pk))
+    refused, began = events.order_by("-version")[:2]
+    assert began.details["order"] == order.order_no
+    assert refused.details["code"] == "NOT_CONFIRMED"
+    assert order.order_no in refused.reason
+    assert "网关查询没有确认这笔款项" in refused.reason
+
+
 @pytest.mark.parametrize("amount", ["29.00", "31.00"])
 def test_an_order_of_another_amount_does_not_fit(monkeypatch, amount):
     case, order = unknown_case(), new_order(patient(), amount)
