@@ -128,6 +128,12 @@ class Facts:
         return found
 
     @property
+    def is_time_from_payer(self) -> bool:
+        """Whether the payer wrote the appointment's time that the rules go by."""
+        order = self.refund.order
+        return self.appointment_at is not None and order.created_by == order.user_id
+
+    @property
     def appointment_at(self) -> datetime | None:
         return appointment_time(self.refund.order.metadata)
 

@@ -8,6 +8,7 @@ import pytest
 from django.contrib.auth.models import Group
 from django.test import Client
 
+from payments.models import PaymentOrder
 from refunds.facts import Facts, Share, facts_of
 from refunds.models import Refund, RefundBatch, RefundPolicyRule
 from refunds.services.batches import batch_confirm, batch_run
@@ -195,6 +196,20 @@ def test_another_refund_of_the_payment_counts_among_the_others(lin):
     )
     assert facts_for(second, lin).share == Share(Decimal("10.00"), ZERO)
     assert facts_for(first, lin).share == Share(ZERO, Decimal("5.00"))
+
+
+@pytest.mark.parametrize(("created_by", "is_told"), [("payer", True), ("platform", False)])
+def test_it_says_that_the_payer_wrote_the_time_of_the_appointment(lin, created_by, is_told):
+    refund = waiting_refund(metadata={"appointment_time": "2027-01-05T09:00:00+08:00"})
+    if created_by == "platform":
+        PaymentOrder.objects.filter(pk=refund.order_id).update(created_by=uuid.uuid4())
+    page = desk_of(lin).get(address(refund)).content.decode()
+    assert ("预约时间由用户填写，请核对" in page) == is_told
+
+
+def test_without_a_time_there_is_nothing_to_check(lin):
+    page = desk_of(lin).get(address(waiting_refund())).content.decode()
+    assert "预约时间由用户填写" not in page
 
 
 def test_the_queue_and_the_page_say_alike_what_is_left(lin):
