@@ -166,7 +166,9 @@ DESK_ACTIONS: Mapping[str, DeskAction] = {
         (CLOSE_PERMISSION, WRITE_OFF_PERMISSION),
         _write_off,
         gettext_lazy("申请核销"),
-        gettext_lazy("不再处理这笔差错。须由另一人确认后才结束；不移动款项。"),
+        gettext_lazy(
+            "已在别处处理好（如在商户平台原路退回），或不再追查时使用：写明核对结果和措施。须由另一人确认后才结束；不移动款项。"
+        ),
     ),
     _A.CLOSE: DeskAction(
         (CLOSE_PERMISSION,),

@@ -11,17 +11,19 @@ from django.template.response import TemplateResponse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
-from payments.admin import method_text
+from payments.admin import ORDER_PAGE, method_text
 from payments.models import PaymentOrder, PaymentTransaction
 from payments.selectors import applied_payment, service_names
 from payments.states import PAID_STATUSES
+from refunds.admin import REFUND_PAGE
 from refunds.models import Refund
 from refunds.states import RefundStatus
 from tcmpay.accounts.selectors import person_text
 from tcmpay.common import clock
+from tcmpay.common.admin import admin_url
 from tcmpay.common.display import EMPTY, money_text, time_text
 from tcmpay.common.fields import as_uuid_or_text
-from tcmpay.common.money import Money
+from tcmpay.common.money import Money, format_money
 
 DIGITS = "零壹贰叁肆伍陆柒捌玖"
 PLACES = ("", "拾", "佰", "仟")
@@ -36,6 +38,8 @@ class Slip:
     number: str
     amount: Money
     lines: list[tuple[str, Any]]
+    back: tuple[str, str]  # the way back: its text and its address
+    notice: str = ""
 
 
 @require_safe
@@ -92,7 +96,23 @@ def _receipt(order: PaymentOrder, payment: PaymentTransaction) -> Slip:
     ]
     if returned:
         lines.append((_("其中已退款（元）"), money_text(returned)))
-    return Slip(_("收款收据"), order.order_no, order.amount, lines)
+    return Slip(
+        _("收款收据"),
+        order.order_no,
+        order.amount,
+        lines,
+        back=(_("返回订单"), admin_url(f"{ORDER_PAGE}_change", order.pk)),
+        notice=_returned_text(returned, payment.amount),
+    )
+
+
+def _returned_text(returned: Money, paid: Money) -> str:
+    """What nobody may overlook on a receipt: that the money went back."""
+    if not returned:
+        return ""
+    if returned >= paid:
+        return _("已全额退款")
+    return _("已退 %(amount)s 元") % {"amount": format_money(returned)}
 
 
 def _slip(refund: Refund) -> Slip:
@@ -108,7 +128,13 @@ def _slip(refund: Refund) -> Slip:
         (_("原支付流水号"), refund.transaction.transaction_no),
         (_("网关退款号"), refund.external_refund_id or EMPTY),
     ]
-    return Slip(_("退款单"), refund.refund_no, refund.refund_amount, lines)
+    return Slip(
+        _("退款单"),
+        refund.refund_no,
+        refund.refund_amount,
+        lines,
+        back=(_("返回退款"), admin_url(f"{REFUND_PAGE}_change", refund.pk)),
+    )
 
 
 def amount_in_words(amount: Money) -> str:

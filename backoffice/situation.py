@@ -5,13 +5,16 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.conf import settings
+from django.utils.functional import Promise
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from backoffice.timeline import Story
 from payments.admin import method_text
 from payments.models import PaymentTransaction
 from payments.states import (
     SURPLUS_DISPOSITIONS,
+    Disposition,
     OrderStatus,
     TransactionStatus,
 )
@@ -31,7 +34,7 @@ class Situation:
 def situation(story: Story) -> Situation:
     order = story.order
     return Situation(
-        why=WHY[OrderStatus(order.status)](story),
+        why=WHY[OrderStatus(order.status)](story) + "".join(_surplus(story)),
         next_steps=list(_next_steps(story)) or [_("没有待办，订单到此为止。")],
     )
 
@@ -94,6 +97,46 @@ WHY: Mapping[OrderStatus, Callable[[Story], str]] = {
     OrderStatus.REFUNDED: _why_refunded,
     OrderStatus.CANCELLED: _why_cancelled,
     OrderStatus.EXPIRED: _why_expired,
+}
+
+
+# --- money that came beside -----------------------------------------------------------------------
+
+
+def _surplus(story: Story) -> Iterator[str]:
+    """Money that came late or twice, and what became of it: the order's state tells neither."""
+    for attempt in story.payments:
+        came = CAME.get(Disposition(attempt.disposition))
+        if came is None:
+            continue
+        yield came % {
+            "time": _local(attempt.completed_at),
+            "method": method_text(attempt.payment_method),
+            "amount": attempt.amount,
+        }
+        yield _gone_back(story, attempt)
+
+
+def _gone_back(story: Story, attempt: PaymentTransaction) -> str:
+    last = next((one for one in reversed(story.refunds) if one.transaction_id == attempt.pk), None)
+    sentence = GONE_BACK.get(last.status) if last is not None else None
+    if last is None or sentence is None:
+        return _("还没有退回。")
+    return str(sentence) % {"time": _local(last.completed_at), "number": last.refund_no}
+
+
+CAME: Mapping[Disposition, Promise] = {
+    Disposition.LATE: gettext_lazy(
+        "订单结束后，于 %(time)s 又收到%(method)s %(amount)s 元，没有用于订单："
+    ),
+    Disposition.SECOND: gettext_lazy(
+        "另于 %(time)s 重复收到%(method)s %(amount)s 元，没有用于订单："
+    ),
+}
+GONE_BACK: Mapping[str, Promise] = {
+    RefundStatus.SUCCESS: gettext_lazy("已于 %(time)s 原路退回付款人（%(number)s）。"),
+    RefundStatus.PROCESSING: gettext_lazy("正在原路退回付款人（%(number)s）。"),
+    RefundStatus.FAILED: gettext_lazy("退回失败，钱还没有退（%(number)s）。"),
 }
 
 

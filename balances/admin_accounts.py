@@ -86,16 +86,27 @@ def _unfreeze(actor: Actor, account: UserBalance, wanted: Mapping[str, Any]) -> 
     return _("已解冻 %(amount)s 元。") % wanted
 
 
+ASKED: Mapping[Direction, Any] = {
+    Direction.CREDIT: gettext_lazy(
+        "已提交增加余额 %(amount)s 元的申请，由另一位有复核权限的同事处理后才会入账。"
+    ),
+    Direction.DEBIT: gettext_lazy(
+        "已提交扣减余额 %(amount)s 元的申请，由另一位有复核权限的同事处理后才会扣减。"
+    ),
+}
+
+
 def _adjust(actor: Actor, account: UserBalance, wanted: Mapping[str, Any]) -> str:
+    direction = Direction(wanted["direction"])
     adjustment_request(
         actor=actor,
         request_id=wanted["form_id"],
         user_id=account.user_id,
-        direction=Direction(wanted["direction"]),
+        direction=direction,
         amount=wanted["amount"],
         reason=wanted["reason"],
     )
-    return _("已提交调整 %(amount)s 元的申请，由另一位有复核权限的同事处理后才会入账。") % wanted
+    return str(ASKED[direction]) % wanted
 
 
 def _adopt(actor: Actor, account: UserBalance, wanted: Mapping[str, Any]) -> str:
@@ -195,6 +206,8 @@ def steps_for(user: Any, account: UserBalance) -> list[dict[str, Any]]:
     """The buttons that ``user`` may press on the page of ``account``."""
     if isinstance(account.user_id, str):
         return []  # a row by SQL whose user is no UUID belongs to nobody
+    if account.user_id == user.pk:
+        return []  # nobody handles their own money
     return [
         {
             "title": step.title,

@@ -51,6 +51,7 @@ from tcmpay.common.display import (
 )
 from tcmpay.common.errors import DomainError
 from tcmpay.common.fields import as_uuid_or_text
+from tcmpay.common.money import MONEY_MAX, ZERO, Money, format_money
 
 ADJUSTMENT_PAGE = "balances_balanceadjustment"
 APPROVE_PERMISSION = "balances.approve_adjustment"
@@ -60,6 +61,10 @@ STATUS_TONES = {
     AdjustmentStatus.APPROVED: GOOD,
     AdjustmentStatus.REJECTED: BAD,
     AdjustmentStatus.WITHDRAWN: NEUTRAL,
+}
+DONE = {
+    Direction.CREDIT: gettext_lazy("已批准，%(amount)s 元已入账。"),
+    Direction.DEBIT: gettext_lazy("已批准，已扣减 %(amount)s 元。"),
 }
 DIRECTION_TONES = {Direction.CREDIT: GOOD, Direction.DEBIT: BAD}
 
@@ -257,6 +262,7 @@ def review_view(request: HttpRequest, object_id: str, model_admin: Any) -> HttpR
         "adjustment": adjustment,
         "account": account,
         "after": _after(adjustment, account),
+        "hindrance": _hindrance(adjustment, account),
         "requester": person_text(adjustment.requested_by),
         "decider": person_text(adjustment.decided_by) if adjustment.decided_by else "",
         "is_own": adjustment.requested_by == request.user.pk,
@@ -268,11 +274,23 @@ def review_view(request: HttpRequest, object_id: str, model_admin: Any) -> HttpR
     return page(request, model_admin, "admin/balances/review.html", context)
 
 
-def _after(adjustment: BalanceAdjustment, account: UserBalance | None) -> Any:
+def _after(adjustment: BalanceAdjustment, account: UserBalance | None) -> Money:
     """What would be available afterwards (yuan)."""
-    available = account.balance if account else 0
+    available = account.balance if account else ZERO
     is_credit = adjustment.direction == Direction.CREDIT
     return available + adjustment.amount if is_credit else available - adjustment.amount
+
+
+def _hindrance(adjustment: BalanceAdjustment, account: UserBalance | None) -> str:
+    """Why it can't be approved as things stand: what the service would answer; "" when it can."""
+    after = _after(adjustment, account)
+    if after < ZERO:
+        available = format_money(account.balance if account else ZERO)
+        text = _("可用余额只有 %(amount)s 元，不够扣减。请驳回，或等余额足够后再批准。")
+        return text % {"amount": available}
+    if after > MONEY_MAX:
+        return _("批准后余额会超过上限 99999999.99 元。请驳回。")
+    return ""
 
 
 def _decide(
@@ -287,7 +305,7 @@ def _decide(
     try:
         if decision == "approve":
             adjustment_approve(actor=actor, adjustment_id=adjustment.pk, notes=notes)
-            messages.success(request, _("已批准，%(amount)s 元已入账。") % facts)
+            messages.success(request, str(DONE[Direction(adjustment.direction)]) % facts)
         elif decision == "reject":
             adjustment_reject(actor=actor, adjustment_id=adjustment.pk, notes=notes)
             messages.success(request, _("已驳回这笔调整，余额没有变动。"))

@@ -11,6 +11,7 @@ from balances.errors import (
     InsufficientBalance,
     InsufficientFrozenBalance,
     MovementRepeated,
+    OwnBalance,
 )
 from balances.ledger import Figures, entry_hash
 from balances.models import BalanceTransaction, EntryType, RelatedType, UserBalance
@@ -100,8 +101,9 @@ def balance_freeze(
     """Move ``amount`` (yuan) from available to frozen.
 
     With ``fact_id`` (a form's) the same form sent twice moves once.
-    Raises InsufficientBalance, BalanceUnderReview, MovementRepeated.
+    Raises OwnBalance, InsufficientBalance, BalanceUnderReview, MovementRepeated.
     """
+    _ensure_not_own(actor, user_id)
     account = _lock_account(user_id)
     _ensure_new(fact_id)
     if account.balance < amount:
@@ -115,8 +117,10 @@ def balance_unfreeze(
 ) -> BalanceTransaction:
     """Move ``amount`` (yuan) from frozen back to available; ``fact_id`` as in balance_freeze.
 
-    Raises InsufficientFrozenBalance, BalanceLimit, BalanceUnderReview, MovementRepeated.
+    Raises OwnBalance, InsufficientFrozenBalance, BalanceLimit, BalanceUnderReview,
+    MovementRepeated.
     """
+    _ensure_not_own(actor, user_id)
     account = _lock_account(user_id)
     _ensure_new(fact_id)
     if account.frozen_balance < amount:
@@ -154,8 +158,9 @@ def opening_adopt(*, user_id: UUID, reason: str, actor: Actor) -> bool:
     """Accept, for the record, the balance that was put in by SQL.
 
     Writes the opening entry if no movement did so yet. Returns False when there is nothing to
-    adopt (no such account, or adopted before).
+    adopt (no such account, or adopted before). Raises OwnBalance.
     """
+    _ensure_not_own(actor, user_id)
     account = UserBalance.objects.select_for_update().filter(user_id=user_id).first()
     if account is None or account.opening_adopted_at is not None:
         return False
@@ -175,6 +180,12 @@ def opening_adopt(*, user_id: UUID, reason: str, actor: Actor) -> bool:
         details={"balance": str(account.balance)},
     )
     return True
+
+
+def _ensure_not_own(actor: Actor, user_id: UUID) -> None:
+    """A staff user may have an account as a patient: somebody else handles it."""
+    if actor.owns(user_id):
+        raise OwnBalance()
 
 
 def _lock_account(user_id: UUID) -> UserBalance:

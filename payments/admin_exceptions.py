@@ -45,6 +45,7 @@ audited(
         "exception_assigned": _("分派差错"),
         "exception_released": _("放回差错"),
         "exception_action": _("着手处理差错"),
+        "exception_action_refused": _("处理未成功"),
         "exception_write_off_asked": _("申请核销"),
         "exception_write_off_declined": _("取消核销申请"),
         "exception_settled": _("差错自动了结"),

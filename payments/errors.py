@@ -1,6 +1,7 @@
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from tcmpay.common.errors import DomainError, ObjectNotFound
+from tcmpay.common.errors import DomainError, InvalidInput, ObjectNotFound
 
 
 class OrderNotFound(ObjectNotFound):
@@ -48,8 +49,18 @@ class PriceNotFound(DomainError):
     message = _("该服务当前没有生效的价格")
 
 
+class ServiceOfAnotherType(InvalidInput):
+    """An order of one type named a service of another."""
+
+    def __init__(self, *, service_type: str, belongs_to: str) -> None:
+        text = gettext(
+            "服务 %(service)s 属于订单类型 %(type)s：请改用该类型（order_type），或改选该类型的服务"
+        )
+        super().__init__({"service_type": [text % {"service": service_type, "type": belongs_to}]})
+
+
 class AppointmentHasOrder(DomainError):
-    """``data`` is the live order's id."""
+    """``data`` is the live order's id, for whoever may see that order."""
 
     code = "APPOINTMENT_HAS_ORDER"
     http_status = 409

@@ -151,14 +151,16 @@ class ExceptionOutcome(models.TextChoices):
 
 _A = ExceptionAction
 # The safe actions offered for each kind, in the order of the page. Whatever is not here is refused.
+# Where money of ours or of a payer's is held, one person alone never ends the case: whatever was
+# done elsewhere is written down in a write-off, which a second person confirms.
 EXCEPTION_ACTIONS: Mapping[str, tuple[ExceptionAction, ...]] = {
-    ExceptionKind.WRONG_AMOUNT: (_A.QUERY, _A.WRITE_OFF, _A.CLOSE),
-    ExceptionKind.MISMATCH: (_A.QUERY, _A.WRITE_OFF, _A.CLOSE),
-    ExceptionKind.UNKNOWN_ORDER: (_A.MATCH, _A.WRITE_OFF, _A.CLOSE),
-    ExceptionKind.LATE_PAYMENT: (_A.REFUND, _A.WRITE_OFF, _A.CLOSE),
-    ExceptionKind.SECOND_PAYMENT: (_A.REFUND, _A.WRITE_OFF, _A.CLOSE),
-    ExceptionKind.REFUND_ABNORMAL: (_A.RETRY, _A.WRITE_OFF, _A.CLOSE),
-    ExceptionKind.REFUND_REFUSED: (_A.RETRY, _A.WRITE_OFF, _A.CLOSE),
+    ExceptionKind.WRONG_AMOUNT: (_A.QUERY, _A.WRITE_OFF),
+    ExceptionKind.MISMATCH: (_A.QUERY, _A.WRITE_OFF),
+    ExceptionKind.UNKNOWN_ORDER: (_A.MATCH, _A.WRITE_OFF),
+    ExceptionKind.LATE_PAYMENT: (_A.REFUND, _A.WRITE_OFF),
+    ExceptionKind.SECOND_PAYMENT: (_A.REFUND, _A.WRITE_OFF),
+    ExceptionKind.REFUND_ABNORMAL: (_A.RETRY, _A.WRITE_OFF),
+    ExceptionKind.REFUND_REFUSED: (_A.RETRY, _A.WRITE_OFF),
     ExceptionKind.OUTSIDE_REFUND: (_A.CLOSE,),
     ExceptionKind.STUCK_PAYMENT: (_A.QUERY, _A.CLOSE),
     ExceptionKind.STUCK_REFUND: (_A.RETRY, _A.CLOSE),
@@ -196,10 +198,12 @@ EXCEPTION_STORY: Mapping[str, Any] = {
 
 # What staff should do about each, in the words of the exceptions list.
 EXCEPTION_ADVICE: Mapping[str, Any] = {
-    ExceptionKind.WRONG_AMOUNT: _("在商户平台核对该笔交易；如确已收款，请在商户平台原路退回并注明"),
-    ExceptionKind.MISMATCH: _("核对两个网关交易号；多收的一笔请在商户平台原路退回"),
+    ExceptionKind.WRONG_AMOUNT: _(
+        "在商户平台核对该笔交易；如确已收款，请在商户平台原路退回，再申请核销"
+    ),
+    ExceptionKind.MISMATCH: _("核对两个网关交易号；多收的一笔请在商户平台原路退回，再申请核销"),
     ExceptionKind.UNKNOWN_ORDER: _(
-        "能确定属于哪个待支付订单时可匹配；若是其他系统的收款，请在商户平台原路退回"
+        "能确定属于哪个待支付订单时可匹配；若是其他系统的收款，请在商户平台原路退回，再申请核销"
     ),
     ExceptionKind.LATE_PAYMENT: _("款项会自动原路退回；若策略为人工处理，请点击“原路退回”"),
     ExceptionKind.SECOND_PAYMENT: _("款项会自动原路退回；若策略为人工处理，请点击“原路退回”"),

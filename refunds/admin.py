@@ -119,6 +119,10 @@ class RefundServiceFilter(ServiceFilter):
     order = "order__"
 
 
+def status_badge(refund: Refund) -> str:
+    return badge(refund.state_text, REFUND_TONES.get(refund.status, NEUTRAL))
+
+
 def refunds_panel(refunds: Iterable[Refund], title: Any = "") -> Panel:
     """Refunds of one order or one payer."""
     shown = list(refunds)
@@ -127,7 +131,7 @@ def refunds_panel(refunds: Iterable[Refund], title: Any = "") -> Panel:
         (
             admin_link(REFUND_PAGE, refund.pk, refund.refund_no),
             money_text(refund.refund_amount),
-            badge(refund.get_status_display(), REFUND_TONES.get(refund.status, NEUTRAL)),
+            status_badge(refund),
             refund.refund_reason,
             time_text(refund.created_at),
             person_text(refund.reviewed_by, names=names) if refund.reviewed_by else EMPTY,
@@ -213,7 +217,6 @@ class RefundAdmin(ReadOnlyAdmin):
     )
 
     number_shown = number("refund_no", _("退款单号"))
-    status_shown = state("status", _("状态"), RefundStatus, REFUND_TONES)
     cause_shown = state("cause", _("缘由"), RefundCause, {})
     amount_shown = money("refund_amount", _("退款金额（元）"))
     created = moment("created_at", _("申请时间"))
@@ -256,6 +259,10 @@ class RefundAdmin(ReadOnlyAdmin):
         return [name for name in super().get_list_display(request) if may or name != "todo"]
 
     # --- columns ------------------------------------------------------------------------------
+
+    @admin.display(description=_("状态"))
+    def status_shown(self, refund: Refund) -> str:
+        return status_badge(refund)
 
     @admin.display(description=_("支付方式"))
     def method(self, refund: Refund) -> str:

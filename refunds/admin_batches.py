@@ -16,11 +16,11 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods
 
 from refunds.admin_review import REVIEW_PERMISSION, ReviewForm
-from refunds.errors import RefundAlreadyReviewed
+from refunds.errors import ApprovedMeanwhile, RefundAlreadyReviewed
 from refunds.facts import Facts, facts_of_many, sums_by_method
 from refunds.models import Refund, RefundBatch, RefundBatchRow
 from refunds.services.batches import BATCH_MAX, batch_confirm
-from refunds.states import BatchOutcome, ReviewDecision
+from refunds.states import BatchOutcome, RefundStatus, ReviewDecision
 from tcmpay.accounts.selectors import person_text
 from tcmpay.audit.admin import history_panel
 from tcmpay.audit.words import audited
@@ -40,6 +40,7 @@ DECIDED_BEFORE = RefundAlreadyReviewed.code
 # Why a row was not carried out, by the refusal's code.
 REFUSALS = {
     DECIDED_BEFORE: _("您已批准过，还需另一位审核人"),
+    ApprovedMeanwhile.code: _("确认之后另有人批准，您会是第二位；请在退款页面单独审核"),
     "SELF_REVIEW": _("不能审核自己申请或退给自己的退款"),
     "FORBIDDEN": _("确认人已没有审核权限"),
     "NOT_FOUND": _("退款记录不存在"),
@@ -71,9 +72,9 @@ def preview_view(request: HttpRequest, model_admin: Any) -> HttpResponse:
     posted = request.POST if request.method == "POST" else None
     chosen = (posted or request.GET).getlist("refund")[: BATCH_MAX + 1]
     form = ReviewForm(posted)
-    if posted is not None and form.is_valid():
-        return _confirm(request, form, chosen)
     lines = facts_of_many(_selected(chosen), request.user)
+    if posted is not None and form.is_valid() and _are_as_seen(request, lines):
+        return _confirm(request, form, chosen)
     if not lines:
         messages.warning(request, gettext("请先在列表中勾选要审核的退款。"))
         return HttpResponseRedirect(reverse("admin:refunds_refund_queue"))
@@ -92,6 +93,17 @@ def preview_view(request: HttpRequest, model_admin: Any) -> HttpResponse:
     }
     request.current_app = model_admin.admin_site.name  # type: ignore[attr-defined]
     return TemplateResponse(request, "admin/refunds/batch_preview.html", context)
+
+
+def _are_as_seen(request: HttpRequest, lines: list[Facts]) -> bool:
+    """Whether nobody approved one since the preview was shown; says so where somebody did."""
+    seen = set(request.POST.getlist("approved"))
+    news = [line for line in lines if line.approvals and str(line.refund.pk) not in seen]
+    for line in news:
+        facts = {"number": line.refund.refund_no, "person": line.approvals[-1].person}
+        text = gettext("%(number)s：%(person)s 刚已批准，您这次是第二位，请再确认。")
+        messages.warning(request, text % facts)
+    return not news
 
 
 def _selected(chosen: Iterable[str]) -> list[Refund]:
@@ -131,7 +143,13 @@ class ResultLine:
     @property
     def outcome(self) -> str:
         tone = OUTCOME_TONES.get(BatchOutcome(self.row.outcome), NEUTRAL)
-        return badge(self.row.get_outcome_display(), tone)
+        return badge(_outcome_text(self.row, self.row.batch), tone)
+
+    @property
+    def is_final(self) -> bool:
+        """Whether nothing will change by itself any more: what waits, waits for a person."""
+        is_waiting = self.row.outcome == BatchOutcome.WAITING
+        return not is_waiting and self.facts.refund.status != RefundStatus.PROCESSING
 
     @property
     def refusal(self) -> str:
@@ -140,6 +158,16 @@ class ResultLine:
         if self.row.error_code == DECIDED_BEFORE and self.facts.decision is not None:
             return gettext("已有决定")
         return str(REFUSALS.get(self.row.error_code, self.row.error_code))
+
+
+# Done is what the person decided; whether the money is back stands beside it.
+DONE_TEXTS = {ReviewDecision.APPROVE: _("已批准"), ReviewDecision.REJECT: _("已驳回")}
+
+
+def _outcome_text(row: RefundBatchRow, batch: RefundBatch) -> str:
+    if row.outcome == BatchOutcome.DONE:
+        return str(DONE_TEXTS[ReviewDecision(batch.decision)])
+    return str(row.get_outcome_display())
 
 
 @dataclass(frozen=True)
@@ -164,9 +192,9 @@ def progress_of(batch: RefundBatch) -> Progress:
 
 def result_lines(batch: RefundBatch, reader: Any) -> list[ResultLine]:
     rows = list(
-        batch.rows.select_related("refund", "refund__order", "refund__transaction").order_by(
-            "position"
-        )
+        batch.rows.select_related(
+            "batch", "refund", "refund__order", "refund__transaction"
+        ).order_by("position")
     )
     facts = facts_of_many([row.refund for row in rows], reader)
     return [ResultLine(row, line) for row, line in zip(rows, facts, strict=True)]
@@ -213,11 +241,13 @@ class RefundBatchAdmin(ReadOnlyAdmin):
         batch = self.get_object(request, object_id)
         if batch is None:
             return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
+        lines = result_lines(batch, request.user)
         context = {
             "batch": batch,
             "person": person_text(batch.created_by),
             "progress": progress_of(batch),
-            "lines": result_lines(batch, request.user),
+            "lines": lines,
+            "is_final": batch.finished_at is not None and all(line.is_final for line in lines),
         }
         request.current_app = self.admin_site.name
         if "part" in request.GET:

@@ -19,33 +19,36 @@ from django.views.decorators.http import require_http_methods
 from unfold.widgets import (
     UnfoldAdminSelectWidget,
     UnfoldAdminTextareaWidget,
-    UnfoldAdminTextInputWidget,
 )
 
 from payments.models import PaymentOrder
-from refunds.errors import RefundAlreadyReviewed
+from refunds.errors import ApprovedMeanwhile, RefundAlreadyReviewed, RefundNotReplaceable
 from refunds.facts import facts_of, payer_of
 from refunds.models import Refund, RefundNote
 from refunds.services.requests import refund_replace, refund_review
 from refunds.services.submission import refund_retry
 from refunds.states import RefundStatus, ReviewDecision
+from tcmpay.accounts.selectors import person_text
 from tcmpay.audit.admin import history_panel
 from tcmpay.common.admin import PANEL_ROWS_MAX, Panel, admin_url
+from tcmpay.common.admin_forms import AmountFormField
 from tcmpay.common.errors import DomainError
 from tcmpay.common.fields import as_uuid_or_text
-from tcmpay.common.money import CENT
+from tcmpay.common.money import format_money
 
 REVIEW_PERMISSION = "refunds.review_refund"
 NOTES_MAX = 500
 # The new request's reason repeats the old one's within 500 characters.
 REPLACE_NOTES_MAX = 200
 REPLACE = "replace"
+APPROVALS_MAX = 2
 
 
 class ReviewForm(forms.Form):
     """A decision. Saying no needs a reason; saying yes may have one."""
 
     decision = forms.ChoiceField(choices=ReviewDecision.choices)
+    approvals_seen = forms.IntegerField(required=False, min_value=0, max_value=APPROVALS_MAX)
     template = forms.ModelChoiceField(
         label=gettext_lazy("常用语"),
         queryset=RefundNote.objects.filter(is_active=True),
@@ -81,13 +84,7 @@ class ReviewForm(forms.Form):
 class ReplaceForm(forms.Form):
     """Rejecting a request and asking for another amount instead."""
 
-    amount = forms.DecimalField(
-        label=gettext_lazy("改为退（元）"),
-        max_digits=10,
-        decimal_places=2,
-        min_value=CENT,
-        widget=UnfoldAdminTextInputWidget(attrs={"inputmode": "decimal"}),
-    )
+    amount = AmountFormField(label=gettext_lazy("改为退（元）"))
     replace_notes = forms.CharField(
         label=gettext_lazy("理由"),
         max_length=REPLACE_NOTES_MAX,
@@ -116,10 +113,13 @@ def review_view(request: HttpRequest, object_id: str, model_admin: Any) -> HttpR
     is_replacing = posted is not None and posted.get("decision") == REPLACE
     form = ReviewForm(None if is_replacing else posted)
     replacing = ReplaceForm(posted if is_replacing else None, initial=_replacement(refund, request))
+    answer = None
     if is_replacing and replacing.is_valid():
-        return _replace(request, refund, replacing)
-    if posted is not None and not is_replacing and form.is_valid():
-        return _decide(request, refund, form)
+        answer = _replace(request, refund, replacing)
+    elif posted is not None and not is_replacing and form.is_valid():
+        answer = _decide(request, refund, form)
+    if answer is not None:
+        return answer
     more = {
         "replacing": replacing,
         "is_replacing": is_replacing,
@@ -156,6 +156,7 @@ def _decide(request: HttpRequest, refund: Refund, form: ReviewForm) -> HttpRespo
             refund_id=refund.pk,
             is_approved=is_approved,
             notes=form.cleaned_data["notes"],
+            approvals_seen=form.cleaned_data["approvals_seen"] or 0,
         )
     except DomainError as error:
         return _refused(request, error, refund)
@@ -163,7 +164,8 @@ def _decide(request: HttpRequest, refund: Refund, form: ReviewForm) -> HttpRespo
     return HttpResponseRedirect(reverse("admin:refunds_refund_queue"))
 
 
-def _replace(request: HttpRequest, refund: Refund, form: ReplaceForm) -> HttpResponse:
+def _replace(request: HttpRequest, refund: Refund, form: ReplaceForm) -> HttpResponse | None:
+    """Do it; None where the amount does not fit and the page says so beside what was typed."""
     try:
         after = refund_replace(
             actor=request.user.as_actor(),  # type: ignore[union-attr]
@@ -171,17 +173,24 @@ def _replace(request: HttpRequest, refund: Refund, form: ReplaceForm) -> HttpRes
             amount=form.cleaned_data["amount"],
             notes=form.cleaned_data["replace_notes"],
         )
+    except RefundNotReplaceable as error:
+        form.add_error("amount", str(error.text))
+        return None
     except DomainError as error:
         return _refused(request, error, refund)
     text = _("已驳回 %(old)s，并以您的名义另行申请 %(new)s（%(amount)s 元），等待另一位审核人。")
-    facts = {"old": refund.refund_no, "new": after.refund_no, "amount": after.refund_amount}
+    amount = format_money(after.refund_amount)
+    facts = {"old": refund.refund_no, "new": after.refund_no, "amount": amount}
     messages.success(request, text % facts)
     return HttpResponseRedirect(reverse("admin:refunds_refund_queue"))
 
 
 def _refused(request: HttpRequest, error: DomainError, refund: Refund) -> HttpResponse:
     """Back to the page, which then says who decided what and when, or why this person may not."""
-    if isinstance(error, RefundAlreadyReviewed):
+    if isinstance(error, ApprovedMeanwhile):
+        facts = {"person": person_text(error.facts["by"])}
+        messages.warning(request, _("%(person)s 刚已批准，您这次是第二位，请再确认。") % facts)
+    elif isinstance(error, RefundAlreadyReviewed):
         messages.warning(request, _("您的操作没有生效：%(reason)s。") % {"reason": error.text})
     else:
         text = _("%(number)s：%(reason)s")

@@ -23,7 +23,11 @@ class RefundExceedsPaid(DomainError):
 
 class TooManyRefunds(DomainError):
     code = "REFUND_LIMIT"
-    message = _("该支付的退款次数已达支付渠道上限，请联系客服")
+    message = _("该支付的退款次数已达上限，请联系客服")
+
+
+class TooManyWaiting(TooManyRefunds):
+    message = _("该支付等待审核的退款申请已达上限，请等审核后再申请")
 
 
 class RefundAlreadyReviewed(DomainError):
@@ -33,6 +37,14 @@ class RefundAlreadyReviewed(DomainError):
 
 class ApprovedByYouAlready(RefundAlreadyReviewed):
     message = _("您已批准过该退款，需由另一位审核人批准")
+
+
+class ApprovedMeanwhile(DomainError):
+    """``by`` among the facts is the staff user whose approval the reviewer had not seen."""
+
+    code = "APPROVED_MEANWHILE"
+    http_status = 409
+    message = _("刚有人批准，您这次是第二位，请再确认")
 
 
 class SelfReview(DomainError):

@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 
 from payments.models import PaymentOrder
 from payments.states import PaymentMethod
-from refunds.models import Refund, RefundApproval
+from refunds.models import Refund, RefundApproval, RefundPolicyRule
 from refunds.policy import Proposal, active_rules, appointment_time, propose
 from refunds.states import AUTOMATIC_CAUSES, RESERVING_STATUSES, RefundStatus
 from tcmpay.accounts.selectors import people_names, person_text
@@ -103,7 +103,7 @@ class Facts:
 
     @property
     def _state(self) -> str:
-        return str(self.refund.get_status_display())
+        return self.refund.state_text
 
     @property
     def can_decide(self) -> bool:
@@ -119,13 +119,19 @@ class Facts:
         found = []
         if self.is_pending and self.refund.approvals_needed > 1:
             found.append(_("需双人审批：批准后还需另一位审核人"))
-        if self.is_second_step:
+        if self.is_second_step and not self.has_approved:
             found.append(_("%(person)s 已批准，您是第二位") % {"person": self.approvals[0].person})
         if self.proposal is not None and self.proposal.excess:
             found.append(
                 _("比规则可退多 %(amount)s 元") % {"amount": f"{self.proposal.excess:,.2f}"}
             )
         return found
+
+    @property
+    def is_time_from_payer(self) -> bool:
+        """Whether the payer wrote the appointment's time that the rules go by."""
+        order = self.refund.order
+        return self.appointment_at is not None and order.created_by == order.user_id
 
     @property
     def appointment_at(self) -> datetime | None:
@@ -149,7 +155,7 @@ def facts_of_many(refunds: Sequence[Refund], reader: Any) -> list[Facts]:
             refund=refund,
             share=shares[refund.pk],
             open=refund.transaction.amount - refund.transaction.refund_reserved,
-            proposal=propose(refund, taken=shares[refund.pk].taken, rules=rules),
+            proposal=_proposal(refund, shares[refund.pk], rules),
             approvals=[approval for _key, approval in approvals.get(refund.pk, [])],
             requester=requester_text(refund, people),
             decision=decision_of(refund, people),
@@ -158,6 +164,13 @@ def facts_of_many(refunds: Sequence[Refund], reader: Any) -> list[Facts]:
         )
         for refund in refunds
     ]
+
+
+def _proposal(refund: Refund, share: Share, rules: Iterable[RefundPolicyRule]) -> Proposal | None:
+    """Only what waits for a decision needs a proposal."""
+    if refund.status != RefundStatus.PENDING:
+        return None
+    return propose(refund, taken=share.taken, rules=rules)
 
 
 def _shares(refunds: Sequence[Refund]) -> dict[UUID, Share]:
@@ -175,9 +188,11 @@ def _shares(refunds: Sequence[Refund]) -> dict[UUID, Share]:
 def _share(refund: Refund, rows: Iterable[tuple[UUID, str, Money]]) -> Share:
     refunded = held = ZERO
     for key, status, amount in rows:
+        if key == refund.pk:
+            continue
         if status == RefundStatus.SUCCESS:
             refunded += amount
-        elif key != refund.pk:
+        else:
             held += amount
     return Share(refunded, held)
 

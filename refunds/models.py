@@ -2,6 +2,7 @@
 
 from django.db import models
 from django.db.models import F, Q
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from payments.models import PaymentOrder, PaymentTransaction
@@ -97,6 +98,12 @@ class Refund(models.Model):
 
     def __str__(self) -> str:
         return self.refund_no
+
+    @property
+    def state_text(self) -> str:
+        """The state for staff: what a reviewer rejected is not what somebody took back."""
+        is_rejected = self.status == RefundStatus.CANCELLED and self.reviewed_by is not None
+        return gettext("已驳回") if is_rejected else str(self.get_status_display())
 
 
 class RefundApproval(models.Model):

@@ -25,13 +25,20 @@ from payments.services.exceptions import (
     exception_assign,
     exception_claim,
     exception_close,
+    exception_open,
     exception_release,
     exception_write_off_ask,
     exception_write_off_decide,
 )
 from payments.services.matching import exception_match, exception_query
 from payments.services.stuck import attempts_stuck_report
-from payments.states import EXCEPTION_ACTIONS, EXCEPTION_ADVICE, EXCEPTION_STORY, ExceptionKind
+from payments.states import (
+    EXCEPTION_ACTIONS,
+    EXCEPTION_ADVICE,
+    EXCEPTION_STORY,
+    ExceptionAction,
+    ExceptionKind,
+)
 from refunds.models import Refund
 from refunds.services.cases import case_give_back, case_retry
 from refunds.services.stuck import refunds_stuck_report
@@ -61,6 +68,12 @@ def mock_gateways(settings):
     settings.LATE_PAYMENT_POLICY = "hold"
 
 
+def outside_case():
+    """A refund made in the merchant console: it holds nothing any more."""
+    exception_open(ExceptionKind.OUTSIDE_REFUND, method="wechat", fact="1", amount=Decimal("5.00"))
+    return PaymentException.objects.get()
+
+
 def last_actions(case):
     events = AuditEvent.objects.filter(object_type="payment_exception", object_id=str(case.pk))
     return list(events.order_by("version").values_list("action", flat=True))
@@ -79,7 +92,7 @@ def test_every_kind_has_its_words_and_actions():
 
 
 def test_one_person_owns_a_case_until_it_is_given_back():
-    case = unknown_case()
+    case = outside_case()
     exception_claim(actor=LIN, exception_id=case.pk)
     exception_claim(actor=LIN, exception_id=case.pk)
     with pytest.raises(ExceptionTaken) as refusal:
@@ -100,7 +113,7 @@ def test_one_person_owns_a_case_until_it_is_given_back():
 
 
 def test_it_can_be_handed_to_somebody_else():
-    case = unknown_case()
+    case = outside_case()
     exception_claim(actor=LIN, exception_id=case.pk)
     exception_assign(actor=LIN, exception_id=case.pk, owner_id=WANG.id)
     with pytest.raises(ExceptionTaken):
@@ -122,6 +135,21 @@ def test_a_write_off_takes_two_people():
     assert (case.outcome, case.closed_by, case.write_off_by, case.resolution) == (
         "written_off", WANG.id, LIN.id, "其他系统；同意",
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("held_case", [unknown_case, wrong_amount_case, late_case])
+def test_nobody_ends_a_case_alone_while_money_is_held(held_case):
+    case = held_case()
+    with pytest.raises(ActionNotOffered):
+        exception_close(actor=LIN, exception_id=case.pk, resolution="已在商户平台退回")
+    case.refresh_from_db()
+    assert (case.closed_at, case.owner_id) == (None, None)
+
+
+def test_no_kind_offers_a_close_beside_a_write_off():
+    for kind, actions in EXCEPTION_ACTIONS.items():
+        assert not {ExceptionAction.WRITE_OFF, ExceptionAction.CLOSE} <= set(actions), kind
+        assert {ExceptionAction.WRITE_OFF, ExceptionAction.CLOSE} & set(actions), kind
 
 
 def test_a_declined_write_off_goes_on():
@@ -204,6 +232,20 @@ def test_what_the_gateway_does_not_confirm_is_never_applied(monkeypatch, wrong):
     case.refresh_from_db()
     assert (order.status, case.closed_at) == ("pending", None)
     assert PaymentTransaction.objects.count() == 0
+
+
+def test_a_refused_match_is_in_the_trail_with_its_order_and_reason(monkeypatch):
+    case, order = unknown_case(), new_order(patient())
+    confirm_at_gateway(monkeypatch, case, state=TradeState.UNPAID)
+    with pytest.raises(NotConfirmedByGateway):
+        exception_match(actor=LIN, exception_id=case.pk, order_no=order.order_no, reason="凭证")
+    assert last_actions(case)[-2:] == ["exception_action", "exception_action_refused"]
+    events = AuditEvent.objects.filter(object_type="payment_exception", object_id=str(case.pk))
+    refused, began = events.order_by("-version")[:2]
+    assert began.details["order"] == order.order_no
+    assert refused.details["code"] == "NOT_CONFIRMED"
+    assert order.order_no in refused.reason
+    assert "网关查询没有确认这笔款项" in refused.reason
 
 
 @pytest.mark.parametrize("amount", ["29.00", "31.00"])

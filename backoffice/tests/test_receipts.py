@@ -88,6 +88,24 @@ def test_only_a_finished_refund_has_a_slip_and_the_receipt_says_what_went_back(c
     assert "<b>" not in page
     receipt = client.get(f"/admin/orders/{order.id}/receipt/").content.decode()
     assert "其中已退款" in receipt
+    assert "已退 10.00 元" in receipt
+    assert f"/admin/refunds/refund/{refund.id}/change/" in page
+
+
+def test_a_receipt_says_when_all_of_it_went_back_and_leads_back_to_the_order(client, world):
+    owner, order = world
+    pay(actor=owner, command=PayCommand(order_id=order.id, payment_method="balance"))
+    address = f"/admin/orders/{order.id}/receipt/"
+    receipt = client.get(address).content.decode()
+    assert "slip-notice" not in receipt
+    assert f"/admin/payments/paymentorder/{order.id}/change/" in receipt
+    refund = refund_request(
+        actor=owner, order_id=order.id, amount=Decimal("30.00"), reason="未就诊"
+    )
+    refund_review(
+        actor=Actor(uuid.uuid4(), Role.ADMIN), refund_id=refund.id, is_approved=True, notes="好"
+    )
+    assert "已全额退款" in client.get(address).content.decode()
 
 
 @pytest.mark.parametrize("what", ["orders/{}/receipt", "refunds/{}/slip"])

@@ -19,6 +19,8 @@ from payments.services.endings import order_cancel
 from payments.services.orders import OrderCommand, order_create
 from payments.services.settlement import trade_report_apply
 from refunds.services.requests import refund_request, refund_review
+from refunds.services.submission import refunds_sweep
+from refunds.services.surplus import surplus_sweep
 from tcmpay.common import clock
 from tcmpay.common.actor import SYSTEM, Actor, Role
 
@@ -145,3 +147,39 @@ def test_things_of_one_moment_stay_in_their_order(owner):
     story = told(order)
     assert story[0].startswith("创建订单")
     assert story[-1] == "取消订单"
+
+
+# --- money that came beside ---------------------------------------------------------------------
+
+
+def report(attempt, trade_no="T1"):
+    trade = TradeReport(attempt.out_trade_no, TradeState.PAID, trade_no, attempt.amount)
+    trade_report_apply(method=attempt.payment_method, report=trade, is_mock=True)
+
+
+def test_late_money_and_its_return_are_told(owner, order, settings):
+    settings.LATE_PAYMENT_POLICY = "refund"
+    attempt = start(owner, order)
+    order_cancel(actor=owner, order_id=order.id)
+    assert "又收到" not in why(order)
+    report(attempt)
+    assert "又收到微信支付 30.00 元，没有用于订单：还没有退回。" in why(order)
+    surplus_sweep()
+    text = why(order)
+    refund = order.refunds.get()
+    assert "订单在付款前被取消" in text
+    assert "没有用于订单：正在原路退回付款人" in text
+    refunds_sweep()
+    assert f"原路退回付款人（{refund.refund_no}）" in why(order)
+    assert "已于" in why(order)
+
+
+def test_a_second_payment_and_its_return_are_told(owner, order):
+    attempt = start(owner, order)
+    balance_top_up(user_id=owner.id, amount=Decimal("30.00"), reason="充值", actor=SYSTEM)
+    pay(actor=owner, command=PayCommand(order_id=order.id, payment_method="balance"))
+    report(attempt)
+    assert "重复收到微信支付 30.00 元，没有用于订单：还没有退回。" in why(order)
+    surplus_sweep()
+    refunds_sweep()
+    assert "重复收到微信支付 30.00 元，没有用于订单：已于" in why(order)

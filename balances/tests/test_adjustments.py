@@ -11,6 +11,7 @@ from django.db.transaction import atomic
 from django.test import Client
 
 from balances.adjustments import adjustment_approve, adjustment_request
+from balances.admin_accounts import steps_for
 from balances.checks import check_adjustment_entries, check_adjustments
 from balances.errors import (
     AdjustmentDecided,
@@ -21,7 +22,13 @@ from balances.errors import (
     OwnBalance,
 )
 from balances.models import BalanceAdjustment, BalanceTransaction, Direction, UserBalance
-from balances.services import account_ensure, balance_freeze, balance_top_up
+from balances.services import (
+    account_ensure,
+    balance_freeze,
+    balance_top_up,
+    balance_unfreeze,
+    opening_adopt,
+)
 from tcmpay.accounts.models import StaffUser
 from tcmpay.audit.models import AuditEvent
 from tcmpay.common.actor import SYSTEM, Actor, Role
@@ -95,6 +102,30 @@ def test_nobody_approves_their_own_nor_touches_their_own_balance(user_id):
     with pytest.raises(OwnBalance):
         ask(user_id, Direction.CREDIT, "1.00", actor=owner)
     assert balance(user_id) == "50.00"
+
+
+@pytest.mark.parametrize("move", [balance_freeze, balance_unfreeze])
+def test_nobody_freezes_or_releases_their_own_money(user_id, move):
+    balance_freeze(user_id=user_id, amount=Decimal("5.00"), reason="核对", actor=CLERK)
+    owner = Actor(user_id, Role.STAFF, "owner")
+    with pytest.raises(OwnBalance):
+        move(user_id=user_id, amount=Decimal("5.00"), reason="核对", actor=owner)
+    assert balance(user_id) == "45.00"
+    move(user_id=user_id, amount=Decimal("5.00"), reason="核对", actor=CLERK)
+
+
+def test_nobody_accepts_their_own_opening_balance(user_id):
+    owner = Actor(user_id, Role.STAFF, "owner")
+    with pytest.raises(OwnBalance):
+        opening_adopt(user_id=user_id, reason="旧系统", actor=owner)
+
+
+def test_ones_own_account_offers_no_steps(user_id):
+    owner = StaffUser.objects.create_superuser(id=user_id, username="owner", password="x")
+    account = UserBalance.objects.get(user_id=user_id)
+    assert steps_for(owner, account) == []
+    other = StaffUser.objects.create_superuser(username="other", password="x")
+    assert steps_for(other, account) != []
 
 
 @pytest.mark.parametrize("decider", [CLERK.id, "user"])
@@ -219,6 +250,37 @@ def test_a_clerk_asks_and_a_reviewer_approves_in_their_pages(user_id):
     told = late.post(review, {"decision": "reject", "notes": "x"}, follow=True).content.decode()
     assert "已由rev处理" in told
     assert "线下多收" in clerk.get(address(user_id)).content.decode()
+
+
+@pytest.mark.parametrize(
+    ("direction", "asked", "done"),
+    [
+        ("income", "已提交增加余额 5.00 元的申请", "已批准，5.00 元已入账。"),
+        ("expense", "已提交扣减余额 5.00 元的申请", "已批准，已扣减 5.00 元。"),
+    ],
+)
+def test_the_pages_say_which_way_the_money_goes(user_id, direction, asked, done):
+    clerk, reviewer = person("clerk", *KEEPER), person("rev", *VIEW, "approve_adjustment")
+    form = {"form_id": uuid.uuid4(), "direction": direction, "amount": "5.00", "reason": "差额"}
+    told = clerk.post(address(user_id, "adjust"), form, follow=True).content.decode()
+    assert asked in told
+    review = f"/admin/balances/balanceadjustment/{BalanceAdjustment.objects.get().pk}/review/"
+    told = reviewer.post(review, {"decision": "approve"}, follow=True).content.decode()
+    assert done in told
+
+
+def test_a_deduction_that_does_not_fit_is_marked_and_can_only_be_rejected(user_id):
+    adjustment = ask(user_id, Direction.DEBIT, "50.01")
+    reviewer = person("rev", *VIEW, "approve_adjustment")
+    review = f"/admin/balances/balanceadjustment/{adjustment.pk}/review/"
+    page = reviewer.get(review).content.decode()
+    assert 'value="approve" disabled' in page
+    assert "可用余额只有 50.00 元，不够扣减" in page
+    assert "tcm-bad-text" in page
+    balance_top_up(user_id=user_id, amount=Decimal("0.01"), reason="充值", actor=SYSTEM)
+    page = reviewer.get(review).content.decode()
+    assert 'value="approve" disabled' not in page
+    assert "tcm-bad-text" not in page
 
 
 def test_freeze_unfreeze_and_their_refusals(user_id):

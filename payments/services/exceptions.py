@@ -119,24 +119,35 @@ def exception_release(*, actor: Actor, exception_id: UUID) -> PaymentException:
 
 @money_unit
 def exception_begin(
-    *, actor: Actor, exception_id: UUID, action: ExceptionAction, reason: str
+    *, actor: Actor, exception_id: UUID, action: ExceptionAction, reason: str, **details: str
 ) -> PaymentException:
     """Note that ``actor`` now does ``action``, before anything outside is asked or moved.
 
+    ``details`` say more of it for the trail, such as the order that was named.
     Raises ExceptionNotFound, ExceptionClosed, ExceptionTaken, WriteOffWaits, ActionNotOffered.
     """
     case = _lock(exception_id)
     _ensure_offered(case, action)
     _own(case, actor)
-    _audit(case, actor, "exception_action", reason, chosen=str(action))
+    _audit(case, actor, "exception_action", reason, chosen=str(action), **details)
     return case
 
 
 @money_unit
-def exception_close(*, actor: Actor, exception_id: UUID, resolution: str) -> PaymentException:
-    """Close a case with what was done about it.
+def exception_refusal_note(
+    *, actor: Actor, exception_id: UUID, action: ExceptionAction, text: str, **details: str
+) -> None:
+    """Note that what exception_begin announced was refused, and why; the case stays as it is."""
+    case = PaymentException.objects.select_for_update().get(id=exception_id)
+    if case.closed_at is None:
+        _audit(case, actor, "exception_action_refused", text, chosen=str(action), **details)
 
-    Raises ExceptionNotFound, ExceptionClosed, ExceptionTaken, WriteOffWaits.
+
+@money_unit
+def exception_close(*, actor: Actor, exception_id: UUID, resolution: str) -> PaymentException:
+    """Close a case that holds no money with what was done about it.
+
+    Raises ExceptionNotFound, ExceptionClosed, ExceptionTaken, WriteOffWaits, ActionNotOffered.
     """
     case = _lock(exception_id)
     _ensure_offered(case, ExceptionAction.CLOSE)

@@ -18,7 +18,11 @@ from payments.errors import (
 )
 from payments.models import PaymentException, PaymentOrder, PaymentTransaction
 from payments.services.attempts import attempt_check
-from payments.services.exceptions import exception_begin, exception_end
+from payments.services.exceptions import (
+    exception_begin,
+    exception_end,
+    exception_refusal_note,
+)
 from payments.services.orders import order_lock
 from payments.services.settlement import settle
 from payments.states import (
@@ -34,6 +38,7 @@ from tcmpay.audit.services import audit_record
 from tcmpay.common import clock
 from tcmpay.common.actor import Actor
 from tcmpay.common.db import money_unit
+from tcmpay.common.errors import DomainError
 from tcmpay.common.ids import new_number
 
 # What of an attempt answers each kind of case.
@@ -86,7 +91,8 @@ def exception_match(
     """Give money of an unknown number to a pending order, when the gateway confirms both.
 
     The gateway is asked under the case's number. Only a verified answer "paid", with the same
-    number, trade and amount as the case and the order's amount, applies the money.
+    number, trade and amount as the case and the order's amount, applies the money. What was
+    refused is in the case's trail, with the order that was named.
 
     Raises:
         What exception_begin raises; OrderNotFound; OrderDoesNotFit: not pending, other amount.
@@ -96,8 +102,30 @@ def exception_match(
     if order is None:
         raise OrderNotFound()
     case = exception_begin(
-        actor=actor, exception_id=exception_id, action=ExceptionAction.MATCH, reason=reason
+        actor=actor,
+        exception_id=exception_id,
+        action=ExceptionAction.MATCH,
+        reason=reason,
+        order=order.order_no,
     )
+    try:
+        return _match(actor, case, order, reason)
+    except DomainError as refusal:
+        text = _("没有匹配到订单 %(number)s：%(reason)s")
+        exception_refusal_note(
+            actor=actor,
+            exception_id=case.id,
+            action=ExceptionAction.MATCH,
+            text=text % {"number": order.order_no, "reason": refusal.text},
+            order=order.order_no,
+            code=refusal.code,
+        )
+        raise
+
+
+def _match(
+    actor: Actor, case: PaymentException, order: PaymentOrder, reason: str
+) -> PaymentException:
     _ensure_fits(order, case)
     channel = channel_for_new_attempt(case.payment_method)
     try:

@@ -17,9 +17,10 @@ from payments.errors import (
     PriceMismatch,
     PriceNotFound,
     PriceRequired,
+    ServiceOfAnotherType,
 )
 from payments.models import PaymentOrder
-from payments.states import LIVE_STATUSES, ORDER_TRANSITIONS, OrderStatus
+from payments.states import LIVE_STATUSES, ORDER_TRANSITIONS, OrderStatus, OrderType
 from tcmpay.audit.services import audit_record
 from tcmpay.common import clock
 from tcmpay.common.actor import Actor, Role
@@ -63,7 +64,9 @@ def order_create(
     Raises:
         Forbidden: a patient or doctor orders for somebody else.
         PriceRequired, PriceNotFound, PriceMismatch: see CONTRACT section 3, Prices.
-        AppointmentHasOrder: a live order exists; its id is the error's data.
+        ServiceOfAnotherType: the service belongs to another type of order.
+        AppointmentHasOrder: a live order exists; its id is the error's data for whoever may
+            see that order.
     """
     if actor.role not in ORDERERS_FOR_OTHERS and not actor.owns(command.user_id):
         raise Forbidden()
@@ -75,7 +78,7 @@ def order_create(
         except IntegrityError:
             if found := _order_with_key(idempotency_key_id):
                 return found
-            _refuse_if_appointment_is_taken(order.live_appointment_key)
+            _refuse_if_appointment_is_taken(actor, order.live_appointment_key)
     raise RuntimeError("no free order number")
 
 
@@ -107,6 +110,7 @@ def birth_certificate(order: PaymentOrder) -> dict[str, str]:
 
 def _charge(actor: Actor, command: OrderCommand) -> Charge:
     if command.service_type:
+        _ensure_service_fits_type(command)
         price = price_in_force(command.service_type, clock.today())
         if price is None:
             raise PriceNotFound()
@@ -117,6 +121,20 @@ def _charge(actor: Actor, command: OrderCommand) -> Charge:
     if command.amount is None or (is_client and settings.ORDER_PRICE_POLICY == "priced"):
         raise PriceRequired()
     return Charge(command.amount, None, "")
+
+
+def _ensure_service_fits_type(command: OrderCommand) -> None:
+    """A service of one type never prices an order of another: the cheaper one would be named.
+
+    A service belongs to the type that it is named after, alone or before an underline; one that
+    is named after none goes with any.
+    """
+    for order_type in OrderType:
+        is_named_after = command.service_type == order_type or command.service_type.startswith(
+            f"{order_type}_"
+        )
+        if is_named_after and order_type != command.order_type:
+            raise ServiceOfAnotherType(service_type=command.service_type, belongs_to=order_type)
 
 
 def _new_order(
@@ -153,12 +171,15 @@ def _order_with_key(idempotency_key_id: UUID | None) -> PaymentOrder | None:
     return PaymentOrder.objects.filter(idempotency_key_id=idempotency_key_id).first()
 
 
-def _refuse_if_appointment_is_taken(key: str | None) -> None:
+def _refuse_if_appointment_is_taken(actor: Actor, key: str | None) -> None:
+    """Whoever may not see the live order learns that there is one, and nothing more of it."""
     if key is None:
         return
-    live = PaymentOrder.objects.filter(live_appointment_key=key).values_list("id", flat=True)
-    if live_id := live.first():
-        raise AppointmentHasOrder(data=str(live_id))
+    live = PaymentOrder.objects.filter(live_appointment_key=key).only("id", "user_id").first()
+    if live is None:
+        return
+    may_see = actor.role in ORDERERS_FOR_OTHERS or actor.owns(live.user_id)
+    raise AppointmentHasOrder(data=str(live.id) if may_see else None)
 
 
 def order_lock(order_id: UUID) -> PaymentOrder:

@@ -14,7 +14,7 @@ from uuid import UUID
 from django.db import IntegrityError
 
 from refunds.errors import BatchSizeWrong
-from refunds.models import Refund, RefundBatch, RefundBatchRow
+from refunds.models import Refund, RefundApproval, RefundBatch, RefundBatchRow
 from refunds.services.requests import REVIEWERS, refund_decide
 from refunds.services.submission import refund_send_to_gateway
 from refunds.states import BatchOutcome, RefundStatus, ReviewDecision
@@ -188,13 +188,24 @@ def _decide_row(actor: Actor, batch: RefundBatch, row_id: UUID) -> Refund | None
         return None
     is_approved = batch.decision == ReviewDecision.APPROVE
     refund = refund_decide(
-        actor=actor, refund_id=row.refund_id, is_approved=is_approved, notes=batch.notes
+        actor=actor,
+        refund_id=row.refund_id,
+        is_approved=is_approved,
+        notes=batch.notes,
+        approvals_seen=_approvals_confirmed(batch, row),
     )
     is_half = is_approved and refund.status == RefundStatus.PENDING
     row.outcome = BatchOutcome.FIRST_APPROVAL if is_half else BatchOutcome.DONE
     row.decided_at = clock.now()
     row.save(update_fields=["outcome", "decided_at"])
     return refund
+
+
+def _approvals_confirmed(batch: RefundBatch, row: RefundBatchRow) -> int:
+    """How many approvals there were when the person confirmed the batch."""
+    return RefundApproval.objects.filter(
+        refund_id=row.refund_id, created_at__lte=batch.created_at
+    ).count()
 
 
 def _refuse(row_id: UUID, code: str) -> None:

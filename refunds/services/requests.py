@@ -18,6 +18,7 @@ from payments.services.refund_money import (
 from payments.states import REFUNDABLE_STATUSES, PaymentMethod
 from refunds.errors import (
     ApprovedByYouAlready,
+    ApprovedMeanwhile,
     OrderNotRefundable,
     RefundAlreadyReviewed,
     RefundExceedsPaid,
@@ -25,8 +26,9 @@ from refunds.errors import (
     RefundNotWithdrawable,
     SelfReview,
     TooManyRefunds,
+    TooManyWaiting,
 )
-from refunds.limits import LIMITS
+from refunds.limits import LIMITS, WAITING_MAX
 from refunds.models import Refund, RefundApproval
 from refunds.services.states import AUDIT_OBJECT, refund_lock, refund_transition
 from refunds.services.submission import balance_refund_complete, refund_send_to_gateway
@@ -59,6 +61,7 @@ def refund_request(
         OrderNotFound, Forbidden: patients and doctors ask only for their own orders.
         OrderNotRefundable: no payment is applied to it, or all of it went back.
         RefundExceedsPaid: more than is left.
+        TooManyRefunds, TooManyWaiting: see refunds/limits.py.
     """
     for _attempt in range(NUMBER_ATTEMPTS_MAX):
         try:
@@ -102,10 +105,12 @@ def _refundable_payment(order: PaymentOrder) -> PaymentTransaction:
 
 
 def _ensure_within_count(payment: PaymentTransaction) -> None:
-    limit = LIMITS[payment.payment_method].refunds_max
-    held = Refund.objects.filter(transaction=payment, status__in=RESERVING_STATUSES).count()
-    if limit is not None and held >= limit:
-        raise TooManyRefunds(count=held)
+    refunds = Refund.objects.filter(transaction=payment, status__in=RESERVING_STATUSES)
+    states = list(refunds.values_list("status", flat=True))
+    if len(states) >= LIMITS[payment.payment_method].refunds_max:
+        raise TooManyRefunds(count=len(states))
+    if states.count(RefundStatus.PENDING) >= WAITING_MAX:
+        raise TooManyWaiting(count=len(states))
 
 
 def refund_insert(
@@ -129,7 +134,8 @@ def refund_insert(
         refund_reason=reason,
         cause=cause,
         requested_by=actor.id,
-        approvals_needed=approvals_needed(amount),
+        # With this one, and under the payment's lock: split requests count together.
+        approvals_needed=approvals_needed(payment.refund_reserved),
         created_at=now,
         updated_at=now,
         idempotency_key_id=idempotency_key_id,
@@ -153,7 +159,11 @@ def refund_insert(
 
 
 def approvals_needed(amount: Money) -> int:
-    """How many people have to approve a refund of ``amount`` (yuan)."""
+    """How many people have to approve a refund that brings a payment's refunds to ``amount``.
+
+    Pending, processing and done ones count together (yuan): whoever could split a large refund
+    into small ones would need one person only.
+    """
     threshold = settings.REFUND_SECOND_APPROVAL_OVER
     return 2 if threshold is not None and amount > threshold else 1
 
@@ -174,31 +184,55 @@ def refund_withdraw(*, actor: Actor, refund_id: UUID) -> Refund:
     return refund
 
 
-def refund_review(*, actor: Actor, refund_id: UUID, is_approved: bool, notes: str) -> Refund:
+def refund_review(
+    *,
+    actor: Actor,
+    refund_id: UUID,
+    is_approved: bool,
+    notes: str,
+    approvals_seen: int | None = None,
+) -> Refund:
     """Approve or reject a pending refund, and return it as it stands then.
 
     A balance refund is done when this returns. One that goes through a gateway is processing;
     the worker is rung, and a sweep finds it if the bell is lost. Above the threshold the first
-    approval leaves it pending.
+    approval leaves it pending. ``approvals_seen`` is how many approvals the reviewer was shown,
+    where they were shown any number.
 
     Raises:
         RefundNotFound.
         SelfReview: one's own request, or money to oneself.
         RefundAlreadyReviewed: decided before, or approved by the same person before.
+        ApprovedMeanwhile: somebody approved since the reviewer looked; nothing is written.
         BalanceLimit, BalanceUnderReview: the payer's account can't take the money; pending.
     """
-    refund = _decide(actor, refund_id, is_approved, notes)
+    refund = _decide(actor, refund_id, is_approved, notes, approvals_seen)
     if refund.status == RefundStatus.PROCESSING:
         refund_send_to_gateway(refund.id)
     return refund
 
 
 @money_unit
-def _decide(actor: Actor, refund_id: UUID, is_approved: bool, notes: str) -> Refund:
-    return refund_decide(actor=actor, refund_id=refund_id, is_approved=is_approved, notes=notes)
+def _decide(
+    actor: Actor, refund_id: UUID, is_approved: bool, notes: str, approvals_seen: int | None
+) -> Refund:
+    return refund_decide(
+        actor=actor,
+        refund_id=refund_id,
+        is_approved=is_approved,
+        notes=notes,
+        approvals_seen=approvals_seen,
+    )
 
 
-def refund_decide(*, actor: Actor, refund_id: UUID, is_approved: bool, notes: str) -> Refund:
+def refund_decide(
+    *,
+    actor: Actor,
+    refund_id: UUID,
+    is_approved: bool,
+    notes: str,
+    approvals_seen: int | None,
+) -> Refund:
     """``refund_review`` inside the caller's unit: whoever calls rings the worker afterwards."""
     if actor.role not in REVIEWERS:
         raise Forbidden()
@@ -206,7 +240,7 @@ def refund_decide(*, actor: Actor, refund_id: UUID, is_approved: bool, notes: st
     _ensure_may_decide(actor, refund)
     if not is_approved:
         _reject(actor, payment, refund, notes)
-    elif _is_final_approval(actor, refund, notes):
+    elif _is_final_approval(actor, refund, notes, approvals_seen):
         _approve(actor, order, payment, refund, notes)
     return refund
 
@@ -268,10 +302,13 @@ def _reject(actor: Actor, payment: PaymentTransaction, refund: Refund, notes: st
     )
 
 
-def _is_final_approval(actor: Actor, refund: Refund, notes: str) -> bool:
+def _is_final_approval(
+    actor: Actor, refund: Refund, notes: str, approvals_seen: int | None
+) -> bool:
     """Count this person's yes; whether it was the last one needed."""
     if RefundApproval.objects.filter(refund=refund, reviewer_id=actor.id).exists():
         raise ApprovedByYouAlready()
+    _ensure_seen(refund, approvals_seen)
     approval = RefundApproval(
         refund=refund, reviewer_id=actor.id, notes=notes, created_at=clock.now()
     )
@@ -294,6 +331,16 @@ def _is_final_approval(actor: Actor, refund: Refund, notes: str) -> bool:
             to_state=refund.status,
         )
     return left <= 0
+
+
+def _ensure_seen(refund: Refund, approvals_seen: int | None) -> None:
+    """Who was told "one more person after you" must not send the money as the last one."""
+    if approvals_seen is None:
+        return
+    earlier = RefundApproval.objects.filter(refund=refund).order_by("-created_at")
+    people = list(earlier.values_list("reviewer_id", flat=True))
+    if len(people) != approvals_seen:
+        raise ApprovedMeanwhile(by=people[0] if people else None)
 
 
 def _approve(

@@ -252,6 +252,39 @@ def test_under_the_priced_policy_people_name_the_service(request, api, settings,
     assert api.post("orders", body, by=by).created()["amount"] == "20.00"
 
 
+CHEAPER = [
+    ("appointment", "prescription"),
+    ("appointment", "consultation"),
+    ("consultation", "prescription"),
+    ("prescription", "appointment_online"),
+    ("other", "consultation"),
+]
+
+
+@pytest.mark.parametrize(("order_type", "service_type"), CHEAPER)
+@pytest.mark.parametrize("orderer", ["patient", "admin", "service"])
+def test_a_service_of_another_type_does_not_price_the_order(
+    request, api, patient, orderer, order_type, service_type
+):
+    body = order_body(patient, order_type=order_type, service_type=service_type, amount=...)
+    with nothing_moves():
+        answer = api.post("orders", body, by=request.getfixturevalue(orderer))
+    answer.invalid("service_type")
+
+
+@pytest.mark.parametrize("order_type", ["appointment", "consultation", "prescription", "other"])
+def test_a_service_named_after_no_type_goes_with_any(api, patient, order_type):
+    priced()
+    body = order_body(patient, order_type=order_type, service_type="pulse_reading", amount=...)
+    assert api.post("orders", body, by=patient).created()["amount"] == "88.00"
+
+
+def test_a_name_that_only_begins_like_a_type_is_of_no_type(api, patient):
+    priced(service_type="prescriptions")
+    body = order_body(patient, service_type="prescriptions", amount=...)
+    assert api.post("orders", body, by=patient).created()["amount"] == "88.00"
+
+
 # --- appointments -----------------------------------------------------------------------------
 
 
@@ -266,6 +299,20 @@ def test_the_rule_holds_whoever_orders_and_however_the_id_is_written(api, story,
     first = story.order(patient, appointment_id=APPOINTMENT)
     body = order_body(patient, appointment_id=APPOINTMENT.upper())
     answer = api.post("orders", body, by=admin)
+    assert answer.refused(409, "APPOINTMENT_HAS_ORDER").data == first["id"]
+
+
+def test_a_stranger_is_not_told_whose_order_holds_the_appointment(
+    api, story, patient, other_patient, doctor, service
+):
+    first = story.order(patient, appointment_id=APPOINTMENT)
+    for stranger in (other_patient, doctor):
+        body = order_body(stranger, appointment_id=APPOINTMENT)
+        answer = api.post("orders", body, by=stranger).refused(409, "APPOINTMENT_HAS_ORDER")
+        assert first["id"] not in str(answer.body)
+        assert "data" not in answer.body
+    body = order_body(other_patient, appointment_id=APPOINTMENT)
+    answer = api.post("orders", body, by=service)
     assert answer.refused(409, "APPOINTMENT_HAS_ORDER").data == first["id"]
 
 

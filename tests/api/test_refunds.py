@@ -316,6 +316,32 @@ def test_an_account_at_its_limit_takes_no_more_and_the_request_waits(api, story,
     review(api, refund, admin).accepted()
 
 
+# --- how many ---------------------------------------------------------------------------------
+
+
+def ask_for_a_fen(api, order, by):
+    body = {"order_id": order["id"], "refund_amount": "0.01", "refund_reason": "测试"}
+    return api.post("refunds", body, by=by)
+
+
+@pytest.mark.parametrize("by", ["rich_patient", "admin"])
+def test_ten_requests_of_a_payment_may_wait(request, api, story, paid, rich_patient, admin, by):
+    waiting = [story.refund(paid, rich_patient, "0.01") for _ in range(10)]
+    with nothing_moves():
+        answer = ask_for_a_fen(api, paid, request.getfixturevalue(by))
+    assert "等待审核" in answer.refused(400, "REFUND_LIMIT").message
+    api.put(f"refunds/{waiting[0]['id']}/withdraw", by=rich_patient).accepted()
+    ask_for_a_fen(api, paid, rich_patient).created()
+
+
+def test_fifty_refunds_of_a_payment_are_enough(api, story, paid, rich_patient, admin):
+    for _ in range(50):
+        story.review(story.refund(paid, rich_patient, "0.01"), admin)
+    with nothing_moves():
+        answer = ask_for_a_fen(api, paid, rich_patient)
+    assert "次数已达上限" in answer.refused(400, "REFUND_LIMIT").message
+
+
 # --- a second approver ------------------------------------------------------------------------
 
 
@@ -348,6 +374,26 @@ class TestSecondApproval:
         now = story.refund_now(refund, rich_patient)
         assert (now["status"], now["approvals_needed"]) == ("pending", 1)
         assert story.balance(rich_patient)["balance"] == "70.00"
+
+    @pytest.mark.parametrize("is_first_done", [True, False])
+    def test_requests_split_below_it_count_together(
+        self, story, paid, rich_patient, admin, is_first_done
+    ):
+        first = story.refund(paid, rich_patient, "20.00")
+        if is_first_done:
+            story.review(first, admin)
+        second = story.refund(paid, rich_patient, "0.01")
+        assert (first["approvals_needed"], second["approvals_needed"]) == (1, 2)
+        story.review(second, admin)
+        assert story.refund_now(second, rich_patient)["status"] == "pending"
+
+    def test_what_was_rejected_or_withdrawn_does_not_count(
+        self, api, story, paid, rich_patient, admin
+    ):
+        story.review(story.refund(paid, rich_patient, "20.00"), admin, approved=False)
+        withdrawn = story.refund(paid, rich_patient, "20.00")
+        api.put(f"refunds/{withdrawn['id']}/withdraw", by=rich_patient).accepted()
+        assert story.refund(paid, rich_patient, "20.00")["approvals_needed"] == 1
 
     def test_the_same_person_again_is_400(self, api, story, paid, rich_patient, admin):
         refund = story.refund(paid, rich_patient)

@@ -16,7 +16,7 @@ from config.price_plan import PriceChange
 from config.selectors import periods_digest
 from config.versions import version_in_force
 from payments.models import PaymentException, PaymentTransaction
-from payments.services.exceptions import exception_close
+from payments.services.exceptions import exception_write_off_ask, exception_write_off_decide
 from refunds.models import Refund
 from refunds.services.requests import refund_request, refund_review
 from tcmpay.accounts.models import StaffUser
@@ -127,9 +127,10 @@ class Desk:
 
     def _closed_case(self, reader: StaffUser | None) -> object:
         key = self._case(reader)
-        exception_close(
-            actor=Actor(uuid.uuid4(), Role.STAFF), exception_id=uuid.UUID(str(key)), resolution="x"
-        )
+        case = uuid.UUID(str(key))
+        asker, confirmer = (Actor(uuid.uuid4(), Role.STAFF) for _ in range(2))
+        exception_write_off_ask(actor=asker, exception_id=case, reason="x")
+        exception_write_off_decide(actor=confirmer, exception_id=case, is_confirmed=True, notes="x")
         return key
 
     def _price(self, _reader: StaffUser | None) -> object:

@@ -78,12 +78,14 @@ def test_of_two_people_at_one_case_one_wins_and_the_other_sees_who(desk, staff):
     case_page(desk, other, case)
     one.get_by_role("button", name="认领").click()
     one.get_by_text("这项差错现在由您负责").wait_for()
-    act(other, "关闭并说明", "不知情")
+    act(other, "申请核销", "不知情")
     other.get_by_text("林审核 已认领这项差错").wait_for()
-    assert PaymentException.objects.get().closed_at is None
-    act(one, "关闭并说明", "已在商户平台退回")
-    one.get_by_text("差错已关闭").wait_for()
+    assert PaymentException.objects.get().write_off_by is None
+    act(one, "申请核销", "已在商户平台退回")
+    one.get_by_text("等待另一人确认").first.wait_for()
     case_page(desk, other, case)
+    other.get_by_role("button", name="确认核销").click()
+    other.get_by_text("已确认核销").wait_for()
     assert "已在商户平台退回" in other.locator("[data-test=ending]").inner_text()
 
 

@@ -289,6 +289,13 @@ MONEY = (
         ("tests/api/test_orders.py",),
     ),
     Mutant(
+        "a service of the order's type",
+        "payments/services/orders.py",
+        "if is_named_after and order_type != command.order_type:",
+        "if False:",
+        ("tests/api/test_orders.py",),
+    ),
+    Mutant(
         "amounts: the pattern",
         "tcmpay/common/money.py",
         "if not isinstance(text, str) or not _AMOUNT.fullmatch(text):",

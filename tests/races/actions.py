@@ -20,7 +20,7 @@ from gateways.interface import RefundReport, RefundRequest, RefundState
 from payments.models import PaymentTransaction
 from payments.services.attempts import PayCommand, pay
 from payments.services.endings import order_cancel, orders_expire
-from payments.services.exceptions import exception_close
+from payments.services.exceptions import exception_write_off_decide
 from payments.services.orders import OrderCommand, order_create
 from payments.services.sweeping import attempts_sweep, order_sync
 from refunds.models import Refund
@@ -258,9 +258,12 @@ def beat(_things: World) -> None:
 
 
 @action
-def close_case(things: World, by: int = 0) -> None:
-    exception_close(
-        actor=admin(things["admins"][by]), exception_id=things["case"], resolution="race"
+def confirm_write_off(things: World, by: int = 0) -> None:
+    exception_write_off_decide(
+        actor=admin(things["admins"][by]),
+        exception_id=things["case"],
+        is_confirmed=True,
+        notes="race",
     )
 
 

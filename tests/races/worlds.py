@@ -27,6 +27,7 @@ from payments.models import PaymentException, PaymentOrder, PaymentTransaction
 from payments.services.attempts import PayCommand, owe_close, pay
 from payments.services.callbacks import Incoming, callback_handle
 from payments.services.endings import order_cancel
+from payments.services.exceptions import exception_write_off_ask
 from payments.services.orders import OrderCommand, order_create
 from payments.services.refund_money import refund_transaction_begin
 from payments.services.settlement import trade_report_apply
@@ -308,6 +309,16 @@ def gateway_refund_failed() -> World:
         refund_submit(refund_id=things["refund"])
     case = PaymentException.objects.get(order_id=things["order"], kind="refund_refused")
     return things | {"case": case.id}
+
+
+@world
+def write_off_asked() -> World:
+    """Somebody asked to write the refused refund's case off: a second person decides."""
+    things = gateway_refund_failed()
+    exception_write_off_ask(
+        actor=admin(things["admins"][2]), exception_id=things["case"], reason="race"
+    )
+    return things
 
 
 @world

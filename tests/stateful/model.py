@@ -14,6 +14,7 @@ OK = "ok"
 ZERO = Decimal("0.00")
 SECOND_APPROVAL_OVER = Decimal("20.00")
 CODE_DEAD_AFTER = timedelta(minutes=2)
+REFUNDS_WAITING_MAX = 10
 GRACE = timedelta(minutes=3)
 NEVER_ARRIVED_AFTER = timedelta(minutes=5)
 UNANSWERED = {"silent", "cut"}
@@ -44,10 +45,24 @@ class Refund:
     status: str = "pending"
     approved_by: set[UUID] = field(default_factory=set)
     is_automatic: bool = False
+    people_needed: int = 1
 
     @property
     def holds(self) -> bool:
         return self.status in {"pending", "processing", "success"}
+
+
+class Refunds(dict[UUID, Refund]):
+    """An order's refunds. How many people one needs is settled when it is asked for."""
+
+    def __setitem__(self, key: UUID, refund: Refund) -> None:
+        held = self.held_of(refund.payment) + refund.amount
+        refund.people_needed = 2 if held > SECOND_APPROVAL_OVER else 1
+        super().__setitem__(key, refund)
+
+    def held_of(self, payment: str) -> Decimal:
+        held = (r.amount for r in self.values() if r.payment == payment and r.holds)
+        return sum(held, ZERO)
 
 
 @dataclass
@@ -58,7 +73,7 @@ class Order:
     status: str = "pending"
     applied: str = ""
     attempts: dict[str, Attempt] = field(default_factory=dict)
-    refunds: dict[UUID, Refund] = field(default_factory=dict)
+    refunds: Refunds = field(default_factory=Refunds)
 
     @property
     def is_paid(self) -> bool:
@@ -68,8 +83,7 @@ class Order:
         return [a for a in self.attempts.values() if a.status == "pending" and not a.is_owed]
 
     def left_of(self, payment: str) -> Decimal:
-        held = (r.amount for r in self.refunds.values() if r.payment == payment and r.holds)
-        return self.amount - sum(held, ZERO)
+        return self.amount - self.refunds.held_of(payment)
 
 
 class Model:
@@ -122,6 +136,13 @@ class Model:
     def may_refund(self, order: Order, amount: Decimal) -> str:
         if order.status not in {"paid", "partial_refunded"}:
             return "ORDER_NOT_REFUNDABLE"
+        waiting = [
+            one
+            for one in order.refunds.values()
+            if one.payment == order.applied and one.status == "pending"
+        ]
+        if len(waiting) >= REFUNDS_WAITING_MAX:
+            return "REFUND_LIMIT"
         return OK if amount <= order.left_of(order.applied) else "REFUND_EXCEEDS_PAID"
 
     def withdraw(self, refund: Refund, by: UUID) -> str:
@@ -143,8 +164,7 @@ class Model:
         if by in refund.approved_by:
             return "REFUND_ALREADY_REVIEWED"
         refund.approved_by.add(by)
-        needed = 2 if refund.amount > SECOND_APPROVAL_OVER else 1
-        if len(refund.approved_by) >= needed:
+        if len(refund.approved_by) >= refund.people_needed:
             refund.status = "processing"
             if refund.payment == "balance":
                 self.accounts[order.owner].available += refund.amount

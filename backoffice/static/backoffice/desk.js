@@ -44,9 +44,11 @@ for (const form of document.querySelectorAll("form[data-selects]")) {
     show();
 }
 
-/* A part of the page that asks for itself until it says that it is finished. */
+/* A part of the page that asks for itself until it says that it is finished: often at first, and
+   ever more seldom, because a gateway may take hours. */
 for (const part of document.querySelectorAll("[data-polls]")) {
     const isFinished = () => part.querySelector("[data-finished=yes]") !== null;
+    let pauseMs = 1000;
     const ask = async () => {
         try {
             const answer = await fetch(part.dataset.polls, { headers: { Accept: "text/html" } });
@@ -54,7 +56,8 @@ for (const part of document.querySelectorAll("[data-polls]")) {
         } catch {
             /* The network comes back, or the reader reloads: the next question will tell. */
         }
-        if (!isFinished()) setTimeout(ask, 1000);
+        pauseMs = Math.min(pauseMs * 1.1, 15000);
+        if (!isFinished()) setTimeout(ask, pauseMs);
     };
-    if (!isFinished()) setTimeout(ask, 1000);
+    if (!isFinished()) setTimeout(ask, pauseMs);
 }
