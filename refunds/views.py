@@ -24,6 +24,7 @@ from refunds.errors import (
     RefundNotWithdrawable,
     SelfReview,
     TooManyRefunds,
+    TooManyWaiting,
 )
 from refunds.models import Refund
 from refunds.serializers import (
@@ -81,7 +82,13 @@ class RefundViewSet(ContractViewSet):
         "review": ADMIN,
     }
     refusals = {
-        "create": (OrderNotFound, OrderNotRefundable, RefundExceedsPaid, TooManyRefunds),
+        "create": (
+            OrderNotFound,
+            OrderNotRefundable,
+            RefundExceedsPaid,
+            TooManyRefunds,
+            TooManyWaiting,
+        ),
         "retrieve": (RefundNotFound,),
         "withdraw": (RefundNotFound, RefundNotWithdrawable),
         "review": (

@@ -83,7 +83,7 @@ def paid(owner: Actor, method: str, service: str) -> None:
         actor=Actor(uuid.uuid4(), Role.SERVICE),
         command=OrderCommand(
             user_id=owner.id,
-            order_type="consultation",
+            order_type="appointment" if service else "consultation",
             amount=None if service else Decimal("12.34"),
             service_type=service,
         ),
