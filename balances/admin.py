@@ -101,7 +101,7 @@ def entries_panel(entries: Iterable[BalanceTransaction], title: Any = "") -> Pan
             money_text(entry.balance_after),
             related_text(entry),
             entry.description or EMPTY,
-            person_text(entry.actor_id, names=names),
+            code_text(person_text(entry.actor_id, names=names)),
             time_text(entry.created_at),
         )
         for entry in shown
@@ -274,4 +274,4 @@ class BalanceTransactionAdmin(ReadOnlyAdmin):
 
     @admin.display(description=_("操作人"))
     def actor(self, entry: BalanceTransaction) -> str:
-        return person_text(entry.actor_id)
+        return code_text(person_text(entry.actor_id))
