@@ -148,7 +148,6 @@ def test_every_error_of_the_product_is_described_somewhere(found):
         "CONFIG_DRAFT_NOT_TESTED",
         "CONFIG_DRAFT_IS_OWN",
         "CONFIG_DRAFT_IN_THE_WAY",
-        "APPROVED_MEANWHILE",
         "MOVEMENT_REPEATED",
         "ADJUSTMENT_EXISTS",
         "ADJUSTMENT_DECIDED",
