@@ -41,6 +41,7 @@ from tcmpay.common.display import (
     RUNNING,
     WAITING,
     badge,
+    code_text,
     money_text,
     time_text,
 )
