@@ -9,7 +9,7 @@ from backoffice.audit import audit
 from payments.models import PaymentException, PaymentTransaction
 from refunds.errors import NoSurplus, PaymentNotFound, SelfReview, SurplusRefundExists
 from refunds.models import Refund
-from refunds.services.surplus import surplus_return
+from refunds.services.surplus import surplus_refund_begin, surplus_return
 from tcmpay.audit.models import AuditEvent
 from tcmpay.common.actor import Actor, Role
 from tcmpay.common.invariants import Scope
@@ -95,6 +95,8 @@ def test_one_that_failed_is_retried_and_not_begun_anew(staff, held):
     PaymentTransaction.objects.filter(id=held.id).update(refund_reserved=0)
     with nothing_moves(), pytest.raises(SurplusRefundExists):
         surplus_return(actor=staff, transaction_id=held.id, reason=REASON)
+    with nothing_moves():
+        assert surplus_refund_begin(held.id, held.order_id) is None, "nor by the sweep"
 
 
 def test_money_that_belongs_to_its_order_is_no_surplus(story, patient, staff):

@@ -20,7 +20,7 @@ from payments.services.orders import OrderCommand, order_create
 from refunds.models import Refund
 from refunds.services.notices import notices_take
 from refunds.services.requests import refund_request, refund_review
-from refunds.services.submission import refund_retry, refund_submit
+from refunds.services.submission import refund_report_apply, refund_retry, refund_submit
 from tcmpay.common import clock
 from tcmpay.common.actor import Actor, Role
 from tcmpay.common.ids import new_id
@@ -110,3 +110,16 @@ def test_it_is_settled_by_rejecting_the_other_and_sending_the_same_number(book, 
     assert refused.status == "success"
     assert list(book.trades[order.order_no].refunds) == [refused.refund_no]
     assert not PaymentException.objects.filter(closed_at=None).exists()
+
+
+@pytest.mark.parametrize("state", list(RefundState))
+def test_whatever_a_gateway_says_after_success_changes_nothing(book, order, state):
+    refund = refund_request(actor=PAYER, order_id=order.id, amount=ALL, reason="test")
+    refund_review(actor=ADMIN, refund_id=refund.id, is_approved=True, notes="")
+    refund_submit(refund_id=refund.id)
+    before = Refund.objects.filter(id=refund.id).values().get()
+    assert before["status"] == "success"
+    report = RefundReport(refund.refund_no, state, refund_id="M1", amount=ALL)
+    refund_report_apply(refund_id=refund.id, report=report)
+    assert Refund.objects.filter(id=refund.id).values().get() == before
+    assert not PaymentException.objects.exists()

@@ -149,6 +149,7 @@ def passes(folder: Path, tests: Sequence[str], *, on_mariadb: bool) -> bool:
         "TEST_SEED": SEED,
         "LOG_LEVEL": "CRITICAL",
         "RACE_RUNS": "30",
+        "STATEFUL_EXAMPLES": "60",
     }
     try:
         run = subprocess.run(

@@ -28,6 +28,7 @@ REFUNDS = ("tests/api/test_refunds.py",)
 CALLBACKS = ("tests/api/test_callbacks.py",)
 KEYS = ("tests/api/test_idempotency.py",)
 AUDIT = ("tests/audit",)
+AUTHORITY = ("tests/authority/test_api.py",)
 
 
 def races(names: str) -> tuple[str, ...]:
@@ -237,7 +238,7 @@ MONEY = (
         "balances/ledger.py",
         "        format_money(entry.amount),\n",
         "",
-        AUDIT,
+        ("balances/tests/test_ledger_hash.py",),
     ),
     Mutant(
         "the trail's chain",
@@ -251,14 +252,14 @@ MONEY = (
         "payments/services/attempts.py",
         "    if not actor.owns(order.user_id):\n        raise Forbidden()\n",
         "",
-        PAYING,
+        AUTHORITY,
     ),
     Mutant(
         "not after its time",
         "payments/services/attempts.py",
         "    if order.expire_time <= clock.now():\n        raise OrderExpired()\n",
         "",
-        ("tests/api/test_order_expiry.py",),
+        PAYING,
     ),
     Mutant(
         "only the owner cancels",
@@ -272,7 +273,7 @@ MONEY = (
         "payments/services/orders.py",
         "if actor.role not in ORDERERS_FOR_OTHERS and not actor.owns(command.user_id):",
         "if False:",
-        ("tests/api/test_orders.py",),
+        AUTHORITY,
     ),
     Mutant(
         "an amount under priced orders",
@@ -307,7 +308,7 @@ MONEY = (
         "payments/services/settlement.py",
         "    if order.status == OrderStatus.PENDING:\n        return Disposition.APPLIED",
         "    if order.status != OrderStatus.PAID:\n        return Disposition.APPLIED",
-        STORIES,
+        CALLBACKS,
     ),
     Mutant(
         "the callback's amount",
@@ -338,7 +339,7 @@ GIVING_BACK = (
         "refunds/services/requests.py",
         "if actor.role not in REVIEWERS and not actor.owns(order.user_id):",
         "if False:",
-        REFUNDS,
+        AUTHORITY,
     ),
     Mutant(
         "refunds within the payment",
@@ -387,21 +388,21 @@ GIVING_BACK = (
         "refunds/services/submission.py",
         "    if refund.status == RefundStatus.SUCCESS:\n        return\n",
         "",
-        STORIES,
+        ("tests/guards/test_late_success.py",),
     ),
     Mutant(
         "a suffix only after CLOSED",
         "refunds/services/submission.py",
         "number_generation=refund.number_generation + 1",
         "number_generation=refund.number_generation",
-        STORIES,
+        ("tests/gateways/test_refunds.py",),
     ),
     Mutant(
         "surplus goes back once",
         "refunds/services/surplus.py",
         "if payment.refund_reserved >= payment.amount or _was_tried(payment):",
         "if payment.refund_reserved >= payment.amount:",
-        STORIES,
+        ("tests/api/test_surplus.py",),
     ),
 )
 
@@ -551,7 +552,7 @@ STRANGERS = (
         "tcmpay/common/api/parsers.py",
         "if len(result) != len(pairs):",
         "if False:",
-        ("tests/api/test_hostile_input.py", "tests/api/test_envelope.py"),
+        ("tests/hostile/test_corpus.py",),
     ),
     Mutant(
         "the size of a body",
