@@ -225,6 +225,7 @@ def at_rest(stage: Stage) -> Comparison:
 
     def is_at_rest() -> bool:
         """Twice: something may have been on its way at the first look."""
+        stage.supervise()
         if books.unsettled(stage):
             return False
         time.sleep(REST_LOOK_SECONDS)

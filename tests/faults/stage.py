@@ -116,6 +116,15 @@ class Stage:
         self.control.ask("settings", hold_notices=False)
         self.wait_for(self.is_served, "the product serves again", seconds=300)
 
+    def supervise(self) -> None:
+        """As systemd with Restart=always: whoever gave up is started again. Celery's worker gives
+        up now and then when its broker's line is cut while it is connecting.
+        """
+        for program in self.programs:
+            if not program.is_running():
+                program.kill()
+                program.start()
+
     def is_served(self) -> bool:
         return get_status(self.web_port, "/health/ready") == 200
 
