@@ -1,7 +1,6 @@
 """What a payer is handed: the receipt of a paid order and the slip of a finished refund."""
 
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Any
 
 from django.conf import settings
@@ -17,6 +16,7 @@ from payments.selectors import applied_payment, service_names
 from payments.states import PAID_STATUSES
 from refunds.admin import REFUND_PAGE
 from refunds.models import Refund
+from refunds.selectors import refunded_total
 from refunds.states import RefundStatus
 from tcmpay.accounts.selectors import person_text
 from tcmpay.common import clock
@@ -83,8 +83,7 @@ def _page(request: HttpRequest, slip: Slip) -> HttpResponse:
 
 
 def _receipt(order: PaymentOrder, payment: PaymentTransaction) -> Slip:
-    done = Refund.objects.filter(transaction=payment, status=RefundStatus.SUCCESS)
-    returned = sum((refund.refund_amount for refund in done), Decimal("0.00"))
+    returned = refunded_total(payment.pk)
     service = order.service_type or order.order_type
     lines = [
         (_("服务"), service_names().get(service, service)),

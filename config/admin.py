@@ -22,6 +22,7 @@ from config.admin_prices import price_urls, review_view, service_view
 from config.keys import KNOWN_KEYS
 from config.models import PaymentConfig, PriceChangeRequest, PriceChangeStatus, PriceConfig
 from config.price_plan import signed_percent
+from config.selectors import priced_services
 from tcmpay.accounts.selectors import person_text
 from tcmpay.audit.admin import history_panel
 from tcmpay.audit.words import audited
@@ -94,8 +95,7 @@ class ServiceFilter(DropdownFilter):
     parameter_name = "service_type"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
-        newest = PriceConfig.objects.order_by("effective_date")
-        return list(dict(newest.values_list("service_type", "service_name")).items())
+        return list(priced_services().items())
 
     def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
         return queryset.filter(service_type=self.value()) if self.value() else queryset

@@ -119,6 +119,12 @@ def price_today(service_type: str) -> PriceRow:
     return max(running, key=lambda row: (row["effective_date"], row["id"]))
 
 
+def priced_services() -> dict[str, str]:
+    """The services of the price list by their code, each with its newest period's name."""
+    newest = PriceConfig.objects.order_by("effective_date")
+    return dict(newest.values_list("service_type", "service_name"))
+
+
 def price_periods(service_type: str) -> list[PriceConfig]:
     """All periods of a service, the earliest first."""
     rows = PriceConfig.objects.filter(service_type=service_type).order_by("effective_date", "id")

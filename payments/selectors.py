@@ -8,7 +8,7 @@ from uuid import UUID
 from django.db.models import F, Q, QuerySet
 from django.utils.translation import gettext
 
-from config.models import PriceConfig
+from config.selectors import priced_services
 from payments.models import PaymentException, PaymentOrder, PaymentTransaction
 from payments.states import (
     PAID_STATUSES,
@@ -87,9 +87,8 @@ def in_service(code: str, order: str = "") -> Q:
 
 def service_names() -> dict[str, str]:
     """What services are called, by their code: as in the price list, else by the order's type."""
-    newest = PriceConfig.objects.order_by("effective_date")
     names = {str(code): str(name) for code, name in OrderType.choices}
-    return names | dict(newest.values_list("service_type", "service_name"))
+    return names | priced_services()
 
 
 def case_state(case: PaymentException) -> tuple[str, str]:

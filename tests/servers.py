@@ -21,6 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -67,7 +68,7 @@ def free_port() -> int:
             return port
 
 
-class Server:
+class Server(ABC):
     """One server process with its folder. Subclasses say how to make, start and greet it."""
 
     name = "server"
@@ -80,8 +81,9 @@ class Server:
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
+    @abstractmethod
     def url(self) -> str:
-        raise NotImplementedError
+        """Where the server is reached, as settings take it."""
 
     @property
     def pid(self) -> int:
@@ -92,12 +94,13 @@ class Server:
     def initialise(self) -> None:
         self.datadir.mkdir(mode=0o700)
 
+    @abstractmethod
     def command(self) -> list[str]:
-        raise NotImplementedError
+        """The server's command line."""
 
+    @abstractmethod
     def greets(self, connection: socket.socket) -> bool:
         """Whether the server answers on a fresh connection."""
-        raise NotImplementedError
 
     def start(self) -> None:
         """Start on the port of before; the first time, on a free one."""
