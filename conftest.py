@@ -47,6 +47,9 @@ if _worker.startswith("gw") and _cache.startswith("redis://"):
 # Here and not later: conftests of single rooms import models as they are read.
 django.setup()
 
+# WhiteNoise would list all static files for each test's client anew; asked for, it finds them too.
+settings.WHITENOISE_AUTOREFRESH = True
+
 # One seed for `random` and for Hypothesis. A run is repeated with TEST_SEED=<the seed it printed>.
 SEED = int(os.environ.setdefault(SEED_VARIABLE, str(random.SystemRandom().randrange(2**32))))
 
