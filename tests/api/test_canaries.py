@@ -6,12 +6,20 @@ import logging
 
 import pytest
 from django.apps import apps
+from django.conf import settings
 from django.db import connection
 from django.test import Client
 from django.urls import reverse
+from django_otp.oath import TOTP
 
 from config.models import PaymentConfig
-from tcmpay.accounts.models import StaffUser
+from tcmpay.accounts.models import TOTP_DIGITS, TOTP_STEP_SECONDS, StaffUser
+from tcmpay.accounts.services.second_factor import (
+    enrolment_begin,
+    enrolment_confirm,
+    enrolment_key,
+)
+from tcmpay.common import clock
 
 pytestmark = pytest.mark.django_db
 
@@ -93,6 +101,39 @@ def test_what_goes_in_as_a_secret_comes_out_nowhere(api, admin, chief, log):
     assert found_in(everything_in_the_database()) == []
     assert found_in(log.getvalue()) == []
     assert "request_finished" in log.getvalue(), "the log is the one that is read"
+
+
+def what_lets_in(api, patient, chief) -> dict[str, str]:
+    """Everything that opens something by being shown, used once each."""
+    client = Client()
+    device = enrolment_begin(chief)
+    token = TOTP(device.key(), TOTP_STEP_SECONDS, digits=TOTP_DIGITS)
+    token.time = clock.now().timestamp()
+    codes = enrolment_confirm(person=chief, code=f"{token.token():06d}")
+    form = {"username": "chief", "password": PASSWORD, "code": codes[0]}
+    assert client.post("/admin/login/", form).status_code == 302
+    body = {"user_id": patient.name, "order_type": "other", "amount": "1.00"}
+    api.post("orders", body, by=patient, key="Canary-idempotency-key").created()
+    return {
+        "session": client.cookies[settings.SESSION_COOKIE_NAME].value,
+        "form token": client.cookies[settings.CSRF_COOKIE_NAME].value,
+        "used recovery code": codes[0].replace("-", ""),
+        "recovery code": codes[1].replace("-", ""),
+        "recovery code as shown": codes[1],
+        "authenticator's key": enrolment_key(device),
+        "authenticator's key in hexadecimal": device.key().hex(),
+        "password": PASSWORD,
+        "platform token": patient.token,
+        "idempotency key": "Canary-idempotency-key",
+    }
+
+
+def test_what_lets_somebody_in_is_not_in_the_database(api, patient, chief, log):
+    """A dump, a replica or a backup is no door: what opens one is kept as its hash, or sealed."""
+    values = what_lets_in(api, patient, chief)
+    dump = everything_in_the_database()
+    assert [name for name, value in values.items() if value in dump] == []
+    assert [name for name, value in values.items() if value in log.getvalue()] == []
 
 
 def test_no_page_of_the_admin_shows_one(api, admin, chief, log):
