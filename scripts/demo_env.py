@@ -46,6 +46,9 @@ SECRET_KEY={secret_key}
 # Without this key, what it encrypted is lost.
 CONFIG_ENCRYPTION_KEYS={fernet_key}
 
+# Binds the audit trail and the ledger, so that changes made in the database show. As above.
+AUDIT_CHAIN_KEYS={chain_key}
+
 # The platform signs its users' bearer tokens with this (at least 32 bytes).
 JWT_SECRET={jwt_secret}
 JWT_ALGORITHM=HS256
@@ -62,6 +65,7 @@ def write_env() -> None:
         database_url=DATABASE_URL,
         secret_key=secrets.token_urlsafe(48),
         fernet_key=base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
+        chain_key=secrets.token_urlsafe(48),
         jwt_secret=secrets.token_urlsafe(48),
     )
     # Complete or absent, and never readable by others, not even for a moment.

@@ -10,4 +10,4 @@ export JWT_ALGORITHM=HS256
 # Nothing is written to the folder, and no server is asked.
 export DATABASE_URL=sqlite://:memory:
 export CELERY_BROKER_URL=redis://127.0.0.1:6379/0
-unset CACHE_URL MOCK_CALLBACKS JWT_PUBLIC_KEY
+unset AUDIT_CHAIN_KEYS CACHE_URL MOCK_CALLBACKS JWT_PUBLIC_KEY

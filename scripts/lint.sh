@@ -37,6 +37,7 @@ deployment_check() {
     # Random as in a deployment: what stands in files is refused with DEBUG off.
     secrets=$($bin/python -c 'import base64, secrets
 print("SECRET_KEY=" + secrets.token_urlsafe(48), "JWT_SECRET=" + secrets.token_urlsafe(48),
+    "AUDIT_CHAIN_KEYS=" + secrets.token_urlsafe(48),
     "CONFIG_ENCRYPTION_KEYS=" + base64.urlsafe_b64encode(secrets.token_bytes(32)).decode())')
     # shellcheck disable=SC2086
     env $secrets DEBUG=off ALLOWED_HOSTS=pay.tcm.test \

@@ -114,6 +114,7 @@ scripts/lint.sh || gates=FAILED
 
 # What a developer's shell or .env says must not decide what is tested.
 unset DATABASE_URL CACHE_URL CELERY_BROKER_URL DEBUG SECRET_KEY CONFIG_ENCRYPTION_KEYS \
+    AUDIT_CHAIN_KEYS \
     JWT_SECRET JWT_PUBLIC_KEY JWT_ALGORITHM MOCK_CALLBACKS ORDER_PRICE_POLICY ORDER_EXPIRE_MINUTES
 # One seed for both runs; conftest.py prints it.
 export TEST_SEED=${TEST_SEED:-$((RANDOM * 32768 + RANDOM))}

@@ -116,6 +116,11 @@ class Secrets:
     def optional(self, name: str) -> str:
         return read_secret(name)
 
+    def check_each(self, name: str, values: list[str]) -> None:
+        """Refuse weak ones among secrets that stand in one variable, separated by commas."""
+        for value in values if not self._debug else []:
+            self._check_strength(name, value)
+
     def complain(self, problem: str) -> None:
         self._problems.append(problem)
 

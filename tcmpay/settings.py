@@ -30,6 +30,11 @@ CONFIG_ENCRYPTION_KEYS: list[str] = [
     for key in secrets.require("CONFIG_ENCRYPTION_KEYS", fernet=True).split(",")
     if key.strip()
 ]
+# The audit's chains and digests; without them CONFIG_ENCRYPTION_KEYS stand in (audit/macs.py).
+AUDIT_CHAIN_KEYS: list[str] = [
+    key.strip() for key in secrets.optional("AUDIT_CHAIN_KEYS").split(",") if key.strip()
+]
+secrets.check_each("AUDIT_CHAIN_KEYS", AUDIT_CHAIN_KEYS)
 
 # --- who may call -----------------------------------------------------------------------------
 JWT_PUBLIC_KEY = secrets.optional("JWT_PUBLIC_KEY")

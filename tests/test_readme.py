@@ -14,7 +14,7 @@ ROOT = Path(settings.BASE_DIR)
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 SECRETS = {
     *("SECRET_KEY", "CONFIG_ENCRYPTION_KEYS", "JWT_SECRET", "JWT_PUBLIC_KEY"),
-    "METRICS_TOKEN",
+    *("METRICS_TOKEN", "AUDIT_CHAIN_KEYS"),
 }
 # Read by our code, but not settings: Django's own, and make's.
 NOT_SETTINGS = {"DJANGO_SETTINGS_MODULE", "PORT"}

@@ -71,3 +71,21 @@ class ChainSeal(models.Model):
 
     def __str__(self) -> str:
         return f"{self.chain} {self.day}"
+
+
+class ChainKey(models.Model):
+    """A key that made digests and is not in the environment any more, sealed with the one that is.
+
+    ``sealed_key`` opens with CONFIG_ENCRYPTION_KEYS alone: the table is of no use to its reader.
+    """
+
+    key_id = models.CharField(max_length=8, primary_key=True)
+    sealed_key = models.TextField()
+    kept_at = models.DateTimeField(db_default=UtcNow())
+
+    class Meta:
+        db_table = "audit_chain_keys"
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return self.key_id
