@@ -17,13 +17,31 @@ from simulator.web import Request, Response
 # How far is too far is not documented; eight hours (UTC sent for GMT+8) certainly is.
 CLOCK_TOLERANCE_SECONDS = 900
 BUYER_TOLERANCE_SECONDS = 15 * clock.DAY_SECONDS
+OPERATIONS = {
+    "fastpay.refund.query": "query_refund",
+    "open.app.alipaycert.download": "certificate",
+}
 BUYER_METHODS = ("alipay.trade.page.pay", "alipay.trade.wap.pay", "alipay.trade.app.pay")
 REQUIRED = ("app_id", "method", "charset", "sign_type", "timestamp", "version", "sign")
 LIMITS = {
     "app_id": 32, "method": 128, "format": 40, "charset": 10, "sign_type": 10, "sign": 344,
     "timestamp": 19, "version": 3, "notify_url": 256, "return_url": 256, "app_auth_token": 40,
 }  # fmt: skip
+NUMBERS = ("out_trade_no", "trade_no", "out_request_no")
+# Refusals on demand: msg, sub_code unless one is ordered, and whether the answer is signed: what
+# is refused before it reaches the business is not [section 5].
+REFUSALS = {
+    "20000": ("Service Currently Unavailable", "isp.unknow-error", False),
+    "20001": ("Insufficient Token Permissions", "aop.invalid-auth-token", False),
+    "40001": ("Missing Required Arguments", "isv.missing-method", False),
+    "40002": ("Invalid Arguments", "isv.invalid-signature", False),
+    "40003": ("Insufficient Conditions", "isv.insufficient-conditions", True),
+    "40004": ("Business Failed", "ACQ.INVALID_PARAMETER", True),
+    "40005": ("Call Limited", "isv.call-limited", False),
+    "40006": ("Insufficient Permissions", "isv.insufficient-isv-permissions", True),
+}
 ERROR_NODE = "error_response"
+CERTIFICATE_DOWNLOAD = "alipay.open.app.alipaycert.download"
 
 
 class GatewayError(Exception):
@@ -60,6 +78,10 @@ class Call:
     def method(self) -> str:
         return self.parameters["method"]
 
+    @property
+    def is_by_certificate(self) -> bool:
+        return "app_cert_sn" in self.parameters
+
     def text(self, name: str, most: int, *, required: bool = False) -> str:
         """One text (or number, as it was written) of biz_content."""
         value = self.content.get(name, "")
@@ -87,7 +109,7 @@ def node_name(method: str) -> str:
 def operation_of(method: str) -> str:
     """alipay.trade.query is alipay.query to the fault switches."""
     short = method.removeprefix("alipay.").removeprefix("trade.")
-    return "alipay." + {"fastpay.refund.query": "query_refund"}.get(short, short)
+    return "alipay." + OPERATIONS.get(short, short)
 
 
 Handler = Callable[[Call], dict[str, Any]]
@@ -100,7 +122,7 @@ def handle(machine: Machine, request: Request, methods: dict[str, Handler]) -> R
     except GatewayError as error:
         return envelope(error.node, error.answer)
     node = node_name(call.method)
-    certificate_sn = answer_certificate_sn(machine, call.parameters)
+    signer = answer_signer(machine, call)
 
     def deed() -> Response:
         try:
@@ -109,26 +131,48 @@ def handle(machine: Machine, request: Request, methods: dict[str, Handler]) -> R
             answer = error.answer
         except GatewayError as error:
             return envelope(node, error.answer)
-        key = machine.keys.private["alipay"]
-        return envelope(node, answer, key=key, certificate_sn=certificate_sn)
+        return envelope(node, answer, signer)
 
     def failing(code: str, msg: str, sub_code: str, sub_msg: str) -> Callable[[], Response]:
         answer = {"code": code, "msg": msg, "sub_code": sub_code, "sub_msg": sub_msg}
         return lambda: envelope(node, answer)
 
+    fault = machine.faults.draw(operation_of(call.method), numbers_of(call))
+
+    def refused() -> Response:
+        if fault is None:
+            raise LookupError("refused without an order")
+        told = fault.refusal
+        msg, sub_code, is_signed = REFUSALS.get(told.code, REFUSALS["40004"])
+        if told.is_signed is not None:
+            is_signed = told.is_signed
+        answer = {
+            "code": told.code,
+            "msg": msg,
+            "sub_code": told.sub_code or sub_code,
+            "sub_msg": told.message,
+        }
+        return envelope(node, answer, signer if is_signed else None)
+
     unavailable = failing("20000", "Service Currently Unavailable", "isp.unknow-error", "系统繁忙")
     return answer_with_fault(
-        machine.faults.draw(operation_of(call.method)),
+        fault,
         deed,
         refusals={
             "error_before": unavailable,
             "error_after": unavailable,
             "not_found": unavailable,
             "rate_limited": failing("40005", "Call Limited", "isv.call-limited", "调用次数超限"),
+            "refused": refused,
         },
         spoil=spoil,
         pause=machine.stopping.wait,
     )
+
+
+def numbers_of(call: Call) -> list[str]:
+    """The numbers by which a call names a payment or a refund."""
+    return [str(call.content.get(name, "")) for name in NUMBERS]
 
 
 def verified_call(machine: Machine, request: Request, known: dict[str, Any]) -> Call:
@@ -218,23 +262,28 @@ def biz_content(parameters: dict[str, str], node: str) -> dict[str, Any]:
     return content
 
 
-def answer_certificate_sn(machine: Machine, parameters: dict[str, str]) -> str:
-    """Answers to calls in certificate mode name the certificate that verifies them."""
-    if "app_cert_sn" not in parameters:
-        return ""
-    return keys.alipay_sn(machine.keys.certificates["alipay"])
+def answer_signer(machine: Machine, call: Call) -> keys.AlipaySigner | None:
+    """Answers to calls in certificate mode name the certificate that verifies them.
+
+    The one that hands certificates out carries no signature: nobody could verify it yet.
+    """
+    if call.method == CERTIFICATE_DOWNLOAD:
+        return None
+    if call.is_by_certificate:
+        return machine.alipay_signer()
+    return keys.AlipaySigner("", machine.keys.private["alipay"])
 
 
 def envelope(
-    node: str, answer: dict[str, Any], *, key: Any = None, certificate_sn: str = ""
+    node: str, answer: dict[str, Any], signer: keys.AlipaySigner | None = None
 ) -> Response:
     """The signature covers the node's text exactly as it is sent."""
     text = node_text(answer)
     rest = ""
-    if certificate_sn and key:
-        rest += f',"alipay_cert_sn":"{certificate_sn}"'
-    if key:
-        rest += f',"sign":"{keys.sign(key, text.encode())}"'
+    if signer and signer.certificate_sn:
+        rest += f',"alipay_cert_sn":"{signer.certificate_sn}"'
+    if signer:
+        rest += f',"sign":"{keys.sign(signer.key, text.encode())}"'
     body = f'{{"{node}":{text}{rest}}}'
     return Response(200, body.encode(), "text/html;charset=utf-8")
 

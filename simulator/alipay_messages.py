@@ -109,7 +109,7 @@ def notice_request(
         "notify_time": clock.wall(clock.now()),
     }
     retired = twists & {"old_key", "wrong_key"}
-    key = machine.keys.private["alipay_retired" if retired else "alipay"]
+    key = machine.keys.private["alipay_retired"] if retired else machine.alipay_signer().key
     text = request_text(parameters) if "with_sign_type" in twists else notice_text(parameters)
     parameters["sign"] = keys.sign(key, text)
     if "no_signature" in twists:

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import base64
 import re
 import secrets
 from datetime import date, timedelta
 from typing import Any
 
 from simulator import bills, books, clock
-from simulator.alipay import BusinessError, Call, Handler, invalid, wrong_parameter
+from simulator.alipay import (
+    CERTIFICATE_DOWNLOAD,
+    BusinessError,
+    Call,
+    Handler,
+    invalid,
+    wrong_parameter,
+)
 from simulator.alipay_messages import BUYER_LOGON_ID, fund_bill_list, trade_status
 from simulator.money import fen_of, yuan
+from simulator.options import ALIPAY_CERTIFICATES
 from simulator.store import UNPAID, WAS_PAID, Refund, RefundStatus, Trade, TradeState
 from simulator.wechat_schema import wrong_notify_url
 
@@ -344,6 +353,18 @@ def bill_period(text: str) -> tuple[float, float]:
     return clock.day_bounds(day)
 
 
+def certificate(call: Call) -> dict[str, Any]:
+    """The certificate that an answer named: its file, as base64."""
+    if not call.is_by_certificate:
+        raise wrong_parameter("isv.invalid-app-cert-sn", "证书序列号有误")
+    wanted = call.text("alipay_cert_sn", 64, required=True)
+    for name in ALIPAY_CERTIFICATES.values():
+        if call.machine.keys.by_alipay_certificate(name).certificate_sn == wanted:
+            content = call.machine.keys.certificate_pem(name)
+            return {"alipay_cert_content": base64.b64encode(content).decode()}
+    raise BusinessError("CERT_NOT_FOUND", "没有找到该序列号的支付宝公钥证书")
+
+
 METHODS: dict[str, Handler] = {
     "alipay.trade.precreate": precreate,
     "alipay.trade.create": create,
@@ -353,4 +374,5 @@ METHODS: dict[str, Handler] = {
     "alipay.trade.refund": refund,
     "alipay.trade.fastpay.refund.query": query_refund,
     "alipay.data.dataservice.bill.downloadurl.query": bill_address,
+    CERTIFICATE_DOWNLOAD: certificate,
 }

@@ -251,7 +251,7 @@ def faults(command: Command) -> dict[str, Any]:
 
 
 def show_faults(command: Command) -> dict[str, Any]:
-    """Chances, one-shots still to come, what was drawn, and the names that one-shots may use."""
+    """Chances, ordered faults still to come, what was drawn, and the names that may be ordered."""
     operations = {route.operation for route in wechat_routes.ROUTES}
     operations |= {alipay.operation_of(method) for method in alipay_trades.METHODS}
     operations |= {f"{channel}.notice" for channel in books.CHANNELS}

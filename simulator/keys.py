@@ -30,6 +30,7 @@ PRIVATE_KEYS = (
     "wechat_retired",  # signs nothing that a client should still believe
     "alipay_app",
     "alipay",
+    "alipay_next",  # signs once the certificate was changed
     "alipay_retired",
     "alipay_root",
 )
@@ -40,8 +41,12 @@ CERTIFICATES = (
     ("wechat_retired", "wechat_retired", None, "Tenpay.com sign retired"),
     ("alipay_root", "alipay_root", None, "Simulated Alipay Root"),
     ("alipay", "alipay", "alipay_root", "Simulated Alipay"),
+    ("alipay_next", "alipay_next", "alipay_root", "Simulated Alipay"),
+    ("alipay_rogue", "alipay_retired", "alipay_root", "Simulated Alipay"),
     ("alipay_app", "alipay_app", "alipay_root", "Simulated App"),
 )
+# A forger's work: it names the root as its issuer, whose key never signed it.
+FORGED = {"alipay_rogue": "alipay_retired"}
 PUBLIC_KEYS = ("wechat_public", "alipay")
 
 
@@ -93,6 +98,12 @@ def unseal_field(key: rsa.RSAPrivateKey, text: str) -> bytes | None:
         return None
 
 
+def seal_field(key: rsa.RSAPublicKey, plain: bytes) -> str:
+    """The same, on the way to the merchant."""
+    oaep = padding.OAEP(padding.MGF1(hashes.SHA1()), hashes.SHA1(), None)
+    return base64.b64encode(key.encrypt(plain, oaep)).decode()
+
+
 def serial_of(certificate: x509.Certificate) -> str:
     return f"{certificate.serial_number:040X}"
 
@@ -112,6 +123,14 @@ class WechatSigner:
     """A key that signs answers and notifications, under the name a client knows it by."""
 
     serial: str
+    key: rsa.RSAPrivateKey
+
+
+@dataclass(frozen=True)
+class AlipaySigner:
+    """A key that signs in certificate mode, with the serial number of its certificate."""
+
+    certificate_sn: str
     key: rsa.RSAPrivateKey
 
 
@@ -148,6 +167,10 @@ class KeyRing:
             serial_of(self.certificates["wechat_retired"]), self.private["wechat_retired"]
         )
 
+    def by_alipay_certificate(self, name: str) -> AlipaySigner:
+        key_name = next(key_name for known, key_name, *_ in CERTIFICATES if known == name)
+        return AlipaySigner(alipay_sn(self.certificates[name]), self.private[key_name])
+
     def certificate_pem(self, name: str) -> bytes:
         return self.certificates[name].public_bytes(serialization.Encoding.PEM)
 
@@ -158,15 +181,12 @@ def open_keys(directory: Path, *, base_url: str, sign_mode: str) -> KeyRing:
     The numbers of the merchant stay with the keys; addresses and mode follow this run.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    if is_complete(directory):
-        known = json.loads((directory / CONFIG_FILE).read_text())
-    else:
-        known = make_keys(directory)
-    private = {name: load_private_key(directory / private_key_file(name)) for name in PRIVATE_KEYS}
-    certificates = {
-        name: x509.load_pem_x509_certificate((directory / certificate_file(name)).read_bytes())
-        for name, *_ in CERTIFICATES
-    }
+    config_file = directory / CONFIG_FILE
+    known = json.loads(config_file.read_text()) if config_file.is_file() else make_identity()
+    private = {name: private_key(directory, name) for name in PRIVATE_KEYS}
+    for name in PUBLIC_KEYS:
+        write_file(directory / public_key_file(name), public_pem(private[name].public_key()))
+    certificates = open_certificates(directory, private)
     config = {
         "wechat": wechat_config(known["wechat"], certificates, base_url, sign_mode),
         "alipay": alipay_config(known["alipay"], base_url),
@@ -205,33 +225,50 @@ def alipay_config(known: dict[str, str], base_url: str) -> dict[str, str]:
     }
 
 
-def is_complete(directory: Path) -> bool:
-    files = [CONFIG_FILE]
-    files += [private_key_file(name) for name in PRIVATE_KEYS]
-    files += [public_key_file(name) for name in PUBLIC_KEYS]
-    files += [certificate_file(name) for name, *_ in CERTIFICATES]
-    return all((directory / file).is_file() for file in files)
+def private_key(directory: Path, name: str) -> rsa.RSAPrivateKey:
+    """The key of that name; made when it is missing, as in a folder of an earlier version."""
+    path = directory / private_key_file(name)
+    if path.is_file():
+        return load_private_key(path)
+    key = rsa.generate_private_key(65537, 2048)
+    write_file(path, private_pem(key))
+    return key
 
 
-def make_keys(directory: Path) -> dict[str, dict[str, str]]:
-    """Write all keys; the numbers of a new merchant, for config.json, which comes last."""
-    private = {name: rsa.generate_private_key(65537, 2048) for name in PRIVATE_KEYS}
-    for name, key in private.items():
-        write_file(directory / private_key_file(name), private_pem(key))
-    for name in PUBLIC_KEYS:
-        write_file(directory / public_key_file(name), public_pem(private[name].public_key()))
-    made: dict[str, x509.Certificate] = {}
+def open_certificates(
+    directory: Path, private: dict[str, rsa.RSAPrivateKey]
+) -> dict[str, x509.Certificate]:
+    """All certificates; one that is missing, or does not fit its keys any more, is made anew."""
+    found: dict[str, x509.Certificate] = {}
     for name, key_name, issuer, common_name in CERTIFICATES:
-        made[name] = make_certificate(
-            private[key_name],
-            common_name,
-            issuer_key=private[issuer or key_name],
-            issuer=made[issuer] if issuer else None,
+        path = directory / certificate_file(name)
+        key, issuer_key = private[key_name], private[FORGED.get(name, issuer or key_name)]
+        kept = x509.load_pem_x509_certificate(path.read_bytes()) if path.is_file() else None
+        if kept is not None and is_fitting(kept, key, issuer_key):
+            found[name] = kept
+            continue
+        found[name] = make_certificate(
+            key, common_name, issuer_key=issuer_key, issuer=found[issuer] if issuer else None
         )
-        write_file(
-            directory / certificate_file(name), made[name].public_bytes(serialization.Encoding.PEM)
+        write_file(path, found[name].public_bytes(serialization.Encoding.PEM))
+    return found
+
+
+def is_fitting(
+    certificate: x509.Certificate, key: rsa.RSAPrivateKey, issuer_key: rsa.RSAPrivateKey
+) -> bool:
+    if certificate.public_key() != key.public_key():
+        return False
+    try:
+        issuer_key.public_key().verify(
+            certificate.signature,
+            certificate.tbs_certificate_bytes,
+            padding.PKCS1v15(),
+            hashes.SHA256(),
         )
-    return make_identity()
+    except InvalidSignature:
+        return False
+    return True
 
 
 def make_identity() -> dict[str, dict[str, str]]:

@@ -6,10 +6,10 @@ import random
 import threading
 
 from simulator.faults import Faults
-from simulator.keys import KeyRing, WechatSigner
+from simulator.keys import AlipaySigner, KeyRing, WechatSigner
 from simulator.nonces import Tokens, UsedNonces
 from simulator.notify import Notifier
-from simulator.options import Options, Settings
+from simulator.options import ALIPAY_CERTIFICATES, Options, Settings
 from simulator.store import Store
 
 
@@ -54,6 +54,12 @@ class Machine:
             return self.keys.by_certificate
         by_public_key = self.random.uniform(0, 100) < self.settings.mixed_pubkey_percent
         return self.keys.by_public_key if by_public_key else self.keys.by_certificate
+
+    def alipay_signer(self) -> AlipaySigner:
+        """What signs notifications, and answers to calls in certificate mode."""
+        return self.keys.by_alipay_certificate(
+            ALIPAY_CERTIFICATES[self.settings.alipay_certificate]
+        )
 
     def stop(self) -> None:
         self.stopping.set()

@@ -7,6 +7,7 @@ import secrets
 from typing import TYPE_CHECKING, Any
 
 from simulator import alipay_messages, clock, wechat_messages
+from simulator.faults import Fault
 from simulator.money import yuan
 from simulator.store import Notice, NoticeState, Refund, RefundStatus, Trade
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 # The answer to the call that caused it goes first, as a rule.
 FIRST_DELAY_SECONDS = 0.1
+NO_TRADE = 0  # a notice that is about none
 # Unpaid closing is told for these products only [alipay.md section 9].
 ALIPAY_TELLS_CLOSED = ("wap", "app")
 ALIPAY_TELLS_FINISHED = ("app",)
@@ -51,6 +53,14 @@ def refund_settled(machine: Machine, refund: Refund) -> None:
         add(machine, "refund", trade, refund, trade.notify_url, message)
 
 
+def echoed(machine: Machine, url: str, answer: dict[str, Any]) -> None:
+    """WeChat's test of keys: a real notice that belongs to no payment."""
+    if url:
+        fault = machine.faults.draw_notice("wechat.notice.echo")
+        message = wechat_messages.echo_notice(answer)
+        enqueue(machine, "wechat", "echo", url, message, fault)
+
+
 def alipay_refund_notice(machine: Machine, trade: Trade, refund: Refund) -> dict[str, Any]:
     """refund_fee is the trade's refunded total; out_biz_no names this refund."""
     done = [r for r in machine.store.refunds_of(trade) if r.status == RefundStatus.SUCCESS]
@@ -80,10 +90,29 @@ def add(
     url: str,
     message: dict[str, Any],
 ) -> None:
-    """Put a notification on the books, in the deed's own transaction; delivery follows."""
+    """Tell of a payment or refund, unless it gave no address."""
     if not url:
         return
-    fault = machine.faults.draw_notice(f"{trade.channel}.notice")
+    numbers = [trade.out_trade_no, trade.gateway_no, *([refund.out_refund_no] if refund else [])]
+    fault = machine.faults.draw_notice(f"{trade.channel}.notice", numbers)
+    refund_id = refund.id if refund else None
+    enqueue(
+        machine, trade.channel, kind, url, message, fault, trade_id=trade.id, refund_id=refund_id
+    )
+
+
+def enqueue(
+    machine: Machine,
+    channel: str,
+    kind: str,
+    url: str,
+    message: dict[str, Any],
+    fault: Fault | None,
+    *,
+    trade_id: int = NO_TRADE,
+    refund_id: int | None = None,
+) -> None:
+    """Put a notification on the books, in the deed's own transaction; delivery follows."""
     state = NoticeState.HELD if machine.settings.hold_notices else NoticeState.WAITING
     if fault and fault.kind == "notice_lost":
         state = NoticeState.LOST
@@ -91,11 +120,11 @@ def add(
     due = clock.now() + FIRST_DELAY_SECONDS + late
     notice = machine.store.insert(
         Notice,
-        notify_id=new_notify_id(trade.channel),
-        channel=trade.channel,
+        notify_id=new_notify_id(channel),
+        channel=channel,
         kind=kind,
-        trade_id=trade.id,
-        refund_id=refund.id if refund else None,
+        trade_id=trade_id,
+        refund_id=refund_id,
         url=url,
         content=json.dumps(message, ensure_ascii=False),
         state=state,

@@ -9,6 +9,10 @@ from typing import Any
 
 SIGN_MODES = ("pubkey", "cert", "mixed")
 REFUND_OUTCOMES = ("SUCCESS", "ABNORMAL", "CLOSED")
+# Which certificate Alipay signs by: the one that clients were given, its successor, or one that
+# nobody should believe.
+ALIPAY_CERTIFICATES = {"current": "alipay", "next": "alipay_next", "rogue": "alipay_rogue"}
+CHOICES = {"refund_outcome": REFUND_OUTCOMES, "alipay_certificate": tuple(ALIPAY_CERTIFICATES)}
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,7 @@ class Settings:
     hold_notices: bool = False  # keep notifications back until they are released
     mixed_pubkey_percent: float = 50.0  # sign mode mixed: notifications signed with the public key
     console_refund_notify_url: str = ""  # WeChat: where notices of console refunds go
+    alipay_certificate: str = "current"  # certificate mode and notifications: what signs them
 
     def change(self, wanted: dict[str, Any]) -> None:
         """Set the named fields, all or none.
@@ -60,8 +65,8 @@ class Settings:
             raise ValueError(f"{name} is out of range")
         if isinstance(current, str) and not isinstance(value, str):
             raise ValueError(f"{name} must be text")
-        if name == "refund_outcome" and value not in REFUND_OUTCOMES:
-            raise ValueError(f"{name} must be one of {', '.join(REFUND_OUTCOMES)}")
+        if name in CHOICES and value not in CHOICES[name]:
+            raise ValueError(f"{name} must be one of {', '.join(CHOICES[name])}")
         return float(value) if isinstance(current, float) else value
 
 

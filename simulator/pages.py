@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from simulator import books, clock
-from simulator.faults import KINDS, NOTICE_KINDS
+from simulator.faults import CHANCE_KINDS, NOTICE_KINDS
 from simulator.money import yuan
 from simulator.store import UNPAID, WAS_PAID, Notice, Refund, RefundStatus, Trade
 
@@ -213,7 +213,7 @@ def fault_form(machine: Machine) -> str:
     fields = "".join(
         f'<label>{FAULT_NAMES[kind]} %<input class="number" name="{kind}" type="number" min="0" '
         f'max="100" step="any" value="{shown["percent"][kind]:g}"></label>'
-        for kind in KINDS + NOTICE_KINDS
+        for kind in CHANCE_KINDS + NOTICE_KINDS
     )
     return (
         f'<form method="post" action="/faults" class="card">{fields}'

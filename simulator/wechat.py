@@ -22,6 +22,18 @@ CLOCK_TOLERANCE_SECONDS = 300
 CLOCK_DETAIL = 268443699
 BODY_MAX = 128 * 1024
 
+NUMBERS = ("out_trade_no", "transaction_id", "out_refund_no")
+# Refusals on demand: the status that each code comes with [section 11]; any other, 400.
+STATUS_BY_CODE = {
+    "SIGN_ERROR": 401,
+    "NO_AUTH": 403, "RULE_LIMIT": 403, "TRADE_ERROR": 403, "NOT_ENOUGH": 403,
+    "ACCOUNT_ERROR": 403, "OUT_TRADE_NO_USED": 403, "REQUEST_BLOCKED": 403,
+    "USER_ACCOUNT_ABNORMAL": 403,
+    "ORDER_NOT_EXIST": 404, "RESOURCE_NOT_EXISTS": 404, "NOT_FOUND": 404,
+    "FREQUENCY_LIMITED": 429, "RATELIMIT_EXCEEDED": 429,
+    "SYSTEM_ERROR": 500, "BANK_ERROR": 500, "OPENID_MISMATCH": 500,
+}  # fmt: skip
+
 AUTHORIZATION_NAMES = {"mchid", "nonce_str", "timestamp", "serial_no", "signature"}
 AUTHORIZATION_PART = re.compile(r'\s*([a-z_]+)="([^"]*)"\s*')
 
@@ -88,19 +100,37 @@ def handle(machine: Machine, request: Request, routes: tuple[Route, ...]) -> Res
     def refusing(refusal: Refusal) -> Callable[[], Response]:
         return lambda: error_answer(refusal, known_signer)
 
+    fault = machine.faults.draw(route.operation, numbers_of(call))
+
+    def refused() -> Response:
+        if fault is None:
+            raise LookupError("refused without an order")
+        told = fault.refusal
+        status = told.status or STATUS_BY_CODE.get(told.code, 400)
+        is_signed = status != 401 if told.is_signed is None else told.is_signed
+        refusal = Refusal(status, told.code, told.message)
+        return error_answer(refusal, known_signer if is_signed else None)
+
     system_error = Refusal(500, "SYSTEM_ERROR", "系统异常，请用相同参数重新调用", 268435462)
     return answer_with_fault(
-        machine.faults.draw(route.operation),
+        fault,
         deed,
         refusals={
             "error_before": refusing(system_error),
             "error_after": refusing(system_error),
             "rate_limited": refusing(Refusal(429, "FREQUENCY_LIMITED", "频率超限")),
             "not_found": refusing(Refusal(404, "RESOURCE_NOT_EXISTS", "订单不存在")),
+            "refused": refused,
         },
         spoil=spoil,
         pause=machine.stopping.wait,
     )
+
+
+def numbers_of(call: Call) -> list[str]:
+    """The numbers by which a call names a payment or a refund."""
+    named = [call.body.get(name, "") for name in NUMBERS]
+    return [*call.parts.values(), *named]
 
 
 def find_route(routes: tuple[Route, ...], request: Request) -> tuple[Route, dict[str, str]]:

@@ -154,14 +154,32 @@ def refund_notice(machine: Machine, trade: Trade, refund: Refund) -> dict[str, A
     }
 
 
+def echo_notice(answer: dict[str, str]) -> dict[str, Any]:
+    """The sealed part is named differently here, and nothing is bound to the ciphertext."""
+    resource = {"echo_message": answer["echo_message"]}
+    if "encrypted_echo_message" in answer:
+        resource["encrypt_echo_message"] = answer["encrypted_echo_message"]
+    return {
+        "event_type": "SECURITY_ECHO.SUCCESS",
+        "summary": "回调通知成功",
+        "original_type": "security",
+        "associated_data": "",
+        "resource": resource,
+    }
+
+
 def notice_request(
     machine: Machine, notice: Notice, twists: frozenset[str] = frozenset()
 ) -> tuple[dict[str, str], bytes]:
     """Headers and body of one delivery: always freshly sealed and signed, under the same id."""
     message = notice.message
-    resource = twisted_resource(message["resource"], twists)
+    resource = message["resource"]
+    if twists:
+        resource = twisted_resource(resource, twists)
     sealed = keys.seal(
-        machine.keys.wechat["apiv3_key"], json_bytes(resource), message["original_type"]
+        machine.keys.wechat["apiv3_key"],
+        json_bytes(resource),
+        message.get("associated_data", message["original_type"]),
     )
     if "tampered_ciphertext" in twists:
         first = sealed["ciphertext"][0]

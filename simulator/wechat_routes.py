@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from simulator import wechat_bills, wechat_orders, wechat_refunds, wechat_schema
+from simulator import (
+    wechat_bills,
+    wechat_orders,
+    wechat_refunds,
+    wechat_schema,
+    wechat_security,
+)
 from simulator.web import Response
 from simulator.wechat import Call, Route
 
@@ -40,6 +46,9 @@ ROUTES = (
         wechat_refunds.apply_abnormal, wechat_schema.ABNORMAL_REFUND,
     ),
     Route("GET", "/v3/certificates", "wechat.certificates", wechat_refunds.certificates),
+    Route(
+        "POST", "/v3/security/echo", "wechat.echo", wechat_security.echo, wechat_schema.ECHO,
+    ),
     Route("GET", "/v3/bill/tradebill", "wechat.trade_bill", wechat_bills.trade_bill),
     Route("GET", "/v3/bill/fundflowbill", "wechat.fundflow_bill", wechat_bills.fundflow_bill),
     Route(

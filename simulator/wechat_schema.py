@@ -260,6 +260,13 @@ PREPAY = {
     ),
 }
 CLOSE = Object({"mchid": Text(32, required=True)})
+ECHO = Object(
+    {
+        "echo_message": Text(1024, required=True),
+        "encrypted_echo_message": Text(1024),
+        "notify_url": Text(255, check=wrong_notify_url),
+    }
+)
 REFUND = Object(
     {
         "transaction_id": Text(32),

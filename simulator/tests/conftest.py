@@ -25,6 +25,7 @@ CALM = {
     "statement_creating": False,
     "hold_notices": False,
     "console_refund_notify_url": "",
+    "alipay_certificate": "current",
 }
 
 

@@ -91,6 +91,90 @@ def test_a_one_shot_hits_its_own_operation_only_and_as_often_as_it_says(stand_in
     assert [wechat.refund(body).status for _ in range(3)] == [500, 500, 200]
 
 
+@pytest.mark.parametrize(
+    ("code", "status", "is_signed"),
+    [
+        ("SIGN_ERROR", 401, False),
+        ("NO_AUTH", 403, True),
+        ("PARAM_ERROR", 400, True),
+        ("APPID_MCHID_NOT_MATCH", 400, True),
+        ("ORDER_NOT_EXIST", 404, True),
+    ],
+)
+def test_wechat_refuses_with_the_code_that_was_ordered(
+    stand_in, wechat, paid, code, status, is_signed
+):
+    once(stand_in, "wechat.query", "refused", code=code)
+    answer = wechat.query(paid["out_trade_no"])
+    assert (answer.status, answer.code) == (status, code)
+    assert ("Wechatpay-Signature" in answer.headers) is is_signed
+    assert wechat.query(paid["out_trade_no"]).status == 200
+
+
+@pytest.mark.parametrize(
+    ("code", "is_signed"), [("40002", False), ("40006", True), ("20000", False), ("40004", True)]
+)
+def test_alipay_refuses_with_the_code_that_was_ordered(
+    stand_in, alipay, alipay_paid, code, is_signed
+):
+    once(stand_in, "alipay.query_refund", "refused", code=code, sub_code="ACQ.TEST")
+    content = {"out_trade_no": alipay_paid["out_trade_no"], "out_request_no": "R1"}
+    answer = alipay.call("alipay.trade.fastpay.refund.query", content)
+    node = answer.json["alipay_trade_fastpay_refund_query_response"]
+    assert (node["code"], node["sub_code"]) == (code, "ACQ.TEST")
+    assert ("sign" in answer.json) is is_signed
+
+
+def test_a_refusal_does_nothing(stand_in, wechat, paid):
+    body = wechat.refund_body(paid, 1)
+    once(stand_in, "wechat.refund", "refused", code="NOT_ENOUGH", status=403, message="余额不足")
+    assert wechat.refund(body).json["message"] == "余额不足"
+    assert wechat.query_refund(body["out_refund_no"]).status == 404
+
+
+def test_a_lasting_fault_hits_every_call_until_it_is_ended(stand_in, wechat, paid):
+    once(stand_in, "wechat.query", "refused", code="NO_AUTH", lasting=True)
+    once(stand_in, "wechat.refund", "refused", code="NO_AUTH", lasting=True)
+    number = paid["out_trade_no"]
+    assert [wechat.query(number).status for _ in range(3)] == [403, 403, 403]
+    stand_in.control("faults", end="wechat.query")
+    assert wechat.query(number).status == 200
+    assert wechat.refund(wechat.refund_body(paid, 1)).status == 403
+
+
+def test_a_fault_of_one_number_leaves_others_alone(stand_in, wechat, alipay, paid, alipay_paid):
+    other = wechat.order()
+    wechat.prepay(other)
+    once(stand_in, "wechat", "refused", code="NO_AUTH", number=paid["out_trade_no"], lasting=True)
+    assert wechat.query(other["out_trade_no"]).status == 200
+    assert wechat.query(paid["out_trade_no"]).status == 403
+    assert wechat.refund(wechat.refund_body(paid, 1)).status == 403
+    number = alipay_paid["out_trade_no"]
+    once(stand_in, "alipay.query", "refused", code="40006", number=number)
+    assert alipay.node("alipay.trade.query", {"out_trade_no": number})["code"] == "40006"
+
+
+def test_a_fault_of_answers_waits_while_notices_pass(stand_in, wechat, listener):
+    url = listener.address()
+    order = wechat.order(notify_url=url)
+    wechat.prepay(order)
+    once(stand_in, "wechat", "error_before")
+    stand_in.control("pay", channel="wechat", out_trade_no=order["out_trade_no"])
+    listener.next(url)
+    assert wechat.query(order["out_trade_no"]).status == 500
+
+
+def test_one_payment_loses_its_notice_and_another_does_not(stand_in, wechat, listener):
+    url, other_url = listener.address(), listener.address()
+    order, other = wechat.order(notify_url=url), wechat.order(notify_url=other_url)
+    once(stand_in, "wechat.notice", "notice_lost", number=order["out_trade_no"])
+    for one in (other, order):
+        wechat.prepay(one)
+        stand_in.control("pay", channel="wechat", out_trade_no=one["out_trade_no"])
+    listener.next(other_url)
+    assert listener.is_silent(url)
+
+
 def test_the_same_seed_gives_the_same_faults(stand_in, wechat, paid):
     def run():
         stand_in.control("faults", clear=True, seed=7, percent={"error_before": 40})
@@ -122,6 +206,9 @@ def test_a_lost_notice_never_comes_and_a_doubled_one_comes_twice(stand_in, wecha
         {"percent": 20},  # seven kinds of twenty percent are more than all
         {"once": {"operation": "wechat.query", "kind": "nonsense"}},
         {"once": {"kind": "slow"}},
+        {"once": {"operation": "wechat.query", "kind": "refused"}},
+        {"once": {"operation": "wechat.query", "kind": "refused", "code": "A", "status": 200}},
+        {"once": {"operation": "wechat.query", "kind": "slow", "nonsense": 1}},
         {"slow_seconds": -1},
         {"other": 1},
     ],

@@ -91,11 +91,25 @@ def test_a_restart_remembers_keys_payments_and_refunds(directory, listener):
         assert wechat.query_refund(number).json["status"] == "SUCCESS"
 
 
-def test_a_missing_file_makes_a_fresh_set(directory):
-    before = Config(directory).wechat["merchant_serial_no"]
-    (directory / "wechat_platform_cert.pem").unlink()
+@pytest.mark.parametrize("missing", ["wechat_platform_cert.pem", "alipay_next_private_key.pem"])
+def test_a_missing_file_is_made_anew_and_the_rest_is_kept(directory, missing):
+    """As in a folder of an earlier version, which knew fewer keys."""
+    before = Config(directory)
+    own_key = before.pem("wechat_merchant_private_key.pem")
+    (directory / missing).unlink()
     with running(directory) as stand_in:
-        assert stand_in.config.wechat["merchant_serial_no"] != before
+        assert stand_in.config.wechat["mchid"] == before.wechat["mchid"]
+        serial = stand_in.config.wechat["merchant_serial_no"]
+        assert serial == before.wechat["merchant_serial_no"]
+        assert stand_in.config.pem("wechat_merchant_private_key.pem") == own_key
+        assert (directory / missing).is_file()
+
+
+def test_a_certificate_whose_key_was_lost_is_made_anew_with_it(directory):
+    (directory / "alipay_root_private_key.pem").unlink()
+    with running(directory) as stand_in:
+        found = stand_in.machine.keys.certificates
+        found["alipay"].verify_directly_issued_by(found["alipay_root"])
 
 
 def test_config_has_the_shape_of_the_contract(stand_in):
