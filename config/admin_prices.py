@@ -30,7 +30,7 @@ from config.price_changes import (
     price_change_submit,
     price_change_withdraw,
 )
-from config.price_guard import MEASURED_DAYS, periods_measured
+from config.price_guard import MEASURED_DAYS, guarded_plan
 from config.price_pages import (
     Outlook,
     after_plan,
@@ -40,7 +40,7 @@ from config.price_pages import (
     outlook,
 )
 from config.price_periods import charged_on
-from config.price_plan import PriceChange, PricePlan, amount_of, price_plan, signed_percent
+from config.price_plan import PriceChange, PricePlan, amount_of, signed_percent
 from config.selectors import periods_digest, price_history, price_periods
 from tcmpay.accounts.selectors import person_text
 from tcmpay.audit.admin import actor_text
@@ -217,7 +217,7 @@ def _preview(form: PriceForm, change: PriceChange) -> dict[str, Any] | None:
     before = price_periods(change.service_type)
     planned = price_periods(change.service_type)
     try:
-        plan = price_plan(planned, change, clock.today(), periods_measured(before))
+        plan = guarded_plan(planned, change)
     except InvalidInput as error:
         _add_errors(form, error)
         return None
@@ -360,7 +360,7 @@ def _waiting_preview(
     before = price_periods(found.service_type)
     planned = price_periods(found.service_type)
     try:
-        plan = price_plan(planned, change_due(found), clock.today(), periods_measured(before))
+        plan = guarded_plan(planned, change_due(found))
     except InvalidInput as error:
         return None, None, "；".join(str(text) for texts in error.errors.values() for text in texts)
     return plan, outlook(before, after_plan(planned, plan)), ""

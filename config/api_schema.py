@@ -4,6 +4,7 @@ PRICE_EXAMPLE = {
     "id": "0198c5f0-6f2e-7cc3-a2b1-0d4f5a6b7c8d",
     "service_type": "consultation",
     "service_name": "图文咨询",
+    "order_type": "consultation",
     "price": "20.00",
     "discount_price": None,
     "is_active": True,

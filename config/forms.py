@@ -7,6 +7,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from unfold.widgets import (
     UnfoldAdminDateWidget,
+    UnfoldAdminSelectWidget,
     UnfoldAdminTextareaWidget,
     UnfoldAdminTextInputWidget,
     UnfoldBooleanSwitchWidget,
@@ -16,6 +17,7 @@ from config.models import PriceConfig
 from config.price_plan import PriceChange
 from tcmpay.common import clock
 from tcmpay.common.admin_forms import AmountFormField, ReasonFormField
+from tcmpay.common.order_types import OrderType
 
 
 class DayField(forms.DateField):
@@ -35,6 +37,12 @@ class PriceForm(forms.Form):
     )
     service_name = forms.CharField(
         label=gettext_lazy("服务名称"), max_length=100, widget=UnfoldAdminTextInputWidget
+    )
+    order_type = forms.ChoiceField(
+        label=gettext_lazy("订单类型"),
+        choices=[("", "---------"), *OrderType.choices],
+        widget=UnfoldAdminSelectWidget,
+        help_text=gettext_lazy("这个服务给哪类订单定价；以后不能更改"),
     )
     price = AmountFormField(label=gettext_lazy("价格（元）"))
     discount_price = AmountFormField(
@@ -74,6 +82,7 @@ class PriceForm(forms.Form):
         self.period = period
         if period is not None:
             del self.fields["service_type"]
+            del self.fields["order_type"]
 
     def clean_effective_date(self) -> Any:
         """What has been charged already is not rewritten: a new period begins today or later."""
@@ -102,6 +111,7 @@ class PriceForm(forms.Form):
             effective_date=day,
             expiry_date=wanted["expiry_date"],
             description=wanted["description"],
+            order_type=wanted.get("order_type"),
         )
 
     def _is_other_price(self) -> bool:

@@ -20,8 +20,8 @@ from config.errors import (
     PricesChangedMeanwhile,
 )
 from config.models import PriceChangeRequest, PriceChangeStatus, PriceConfig
-from config.price_guard import periods_measured
-from config.price_plan import UNSET, PriceChange, PricePlan, Slip, price_plan
+from config.price_guard import guarded_plan
+from config.price_plan import UNSET, PriceChange, PricePlan, Slip
 from config.selectors import periods_digest
 from config.services import Because, price_periods_lock, price_plan_write
 from tcmpay.audit.services import audit_record
@@ -72,7 +72,7 @@ def _submit(
     periods = price_periods_lock(change.service_type)
     if seen != periods_digest(periods):
         raise PricesChangedMeanwhile()
-    plan = price_plan(periods, change, clock.today(), periods_measured(periods))
+    plan = guarded_plan(periods, change)
     if plan.slip is None or not needs_second_person(plan):
         because = Because(reason=reason, restored_from=restored_from)
         return price_plan_write(actor, plan, because)
@@ -116,7 +116,7 @@ def price_change_confirm(*, actor: Actor, request_id: UUID, notes: str = "") -> 
     is_new = all(period.effective_date != change.effective_date for period in periods)
     if change.effective_date and change.effective_date < clock.today() and is_new:
         raise PriceChangeOutdated()
-    plan = price_plan(periods, change, clock.today(), periods_measured(periods))
+    plan = guarded_plan(periods, change)
     restored = request.wanted.get("restored_from")
     because = Because(
         reason=request.reason,
@@ -213,6 +213,7 @@ def change_to_json(change: PriceChange) -> dict[str, Any]:
         "is_active": change.is_active,
         "effective_date": _day_text(change.effective_date),
         "description": change.description,
+        "order_type": change.order_type,
     }
     wanted = {name: value for name, value in given.items() if value is not None}
     if change.discount_price is not UNSET:
@@ -236,6 +237,7 @@ def change_of(request: PriceChangeRequest) -> PriceChange:
         effective_date=_day(wanted.get("effective_date")),
         expiry_date=_day(wanted["expiry_date"]) if "expiry_date" in wanted else UNSET,
         description=wanted.get("description"),
+        order_type=wanted.get("order_type"),
     )
 
 

@@ -1,6 +1,7 @@
 """What a change of a price is measured against: not against the small step before it.
 
-Otherwise many changes, each within the bound, would make a large one within a minute.
+Otherwise many changes, each within the bound, would make a large one within a minute. A service
+that is new has no price before it: it is measured against the others.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,6 +10,7 @@ from datetime import date, timedelta
 from typing import Any
 
 from config.models import PriceConfig
+from config.price_plan import PriceChange, PricePlan, price_plan
 from config.selectors import price_events_since
 from tcmpay.audit.models import AuditEvent
 from tcmpay.common import clock
@@ -24,6 +26,33 @@ READERS: Mapping[str, Any] = {
 }
 
 Periods = Mapping[str, PriceConfig]
+
+
+def guarded_plan(periods: Sequence[PriceConfig], change: PriceChange) -> PricePlan:
+    """The plan of ``change`` today, measured. ``periods`` are changed in memory only.
+
+    Raises InvalidInput.
+    """
+    others = () if periods else _settled_services(change.service_type)
+    return price_plan(periods, change, clock.today(), periods_measured(periods), others)
+
+
+def _settled_services(but: str) -> list[PriceConfig]:
+    """The periods of the other services, without those that one person added within the days:
+    each could lie just within the bound below the one before it."""
+    periods = list(PriceConfig.objects.exclude(service_type=but).order_by("effective_date"))
+    rows = {str(period.pk): period for period in periods}
+    began: dict[str, str] = {}
+    for period in periods:
+        began.setdefault(period.service_type, str(period.pk))
+    young = {
+        rows[event.object_id].service_type
+        for event in price_events_since(rows, clock.now() - timedelta(days=MEASURED_DAYS))
+        if event.action == "price_created"
+        and "requested_by" not in event.details
+        and event.object_id in began.values()
+    }
+    return [period for period in periods if period.service_type not in young]
 
 
 def periods_measured(periods: Sequence[PriceConfig]) -> list[PriceConfig]:

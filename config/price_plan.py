@@ -18,6 +18,7 @@ from config.price_periods import PricePeriodRefused, charged_on, period_for, run
 from tcmpay.common import clock
 from tcmpay.common.errors import InvalidInput
 from tcmpay.common.money import Money
+from tcmpay.common.order_types import OrderType
 
 SERVICE_TYPE = re.compile(r"[a-z][a-z0-9_]{0,63}", re.ASCII)
 TENTH = Decimal("0.1")
@@ -45,6 +46,7 @@ class PriceChange:
     effective_date: date | None = None
     expiry_date: date | Maybe | None = UNSET
     description: str | None = None
+    order_type: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +54,15 @@ class Slip:
     """How far what is charged would move, where there was something to compare with.
 
     ``is_since_earlier``: ``before`` is not what would be charged without this change, but what
-    would have been before other changes of the last days.
+    would have been before other changes of the last days. ``is_undercut``: the service is new, and
+    ``before`` is the least that another service of its order type costs.
     """
 
     before: Money
     after: Money
     percent: Decimal
     is_since_earlier: bool = False
+    is_undercut: bool = False
 
     @property
     def signed(self) -> str:
@@ -90,6 +94,14 @@ class PricePlan:
         return not self.is_new and not self.before
 
 
+def named_order_type(service_type: str) -> str:
+    """The order type that a service is named after, alone or before an underline; or empty."""
+    for order_type in OrderType:
+        if service_type == order_type or service_type.startswith(f"{order_type}_"):
+            return order_type
+    return ""
+
+
 def amount_of(period: PriceConfig) -> Money:
     """What is charged: the discount price where set."""
     return period.price if period.discount_price is None else period.discount_price
@@ -100,12 +112,15 @@ def price_plan(
     change: PriceChange,
     today: date,
     measured: Sequence[PriceConfig],
+    others: Sequence[PriceConfig] = (),
 ) -> PricePlan:
     """Plan ``change`` on all ``periods`` of its service; they are changed in memory only.
 
-    ``measured`` are those that it is measured against: see periods_measured.
+    ``measured`` are those that it is measured against, ``others`` those of the other services,
+    against which a new service is: see price_guard.
     Raises InvalidInput.
     """
+    _ensure_order_type_stays(periods, change)
     begin = change.effective_date
     target = running_period(periods, today) if begin is None else None
     for period in periods:
@@ -119,7 +134,39 @@ def price_plan(
         plan = _begin(change, begin or today, periods=periods, today=today)
     if compared is not None and _moves_the_price(plan):
         plan.slip = _slip(*compared, plan.row, is_since_earlier=is_since_earlier)
+    if not periods:
+        plan.slip = _undercut(plan.row, others, max(plan.row.effective_date, today))
     return plan
+
+
+def _ensure_order_type_stays(periods: Sequence[PriceConfig], change: PriceChange) -> None:
+    if change.order_type is None or not periods:
+        return
+    if change.order_type != priced_order_type(periods[-1]):
+        text = _("服务的订单类型不能更改：请停用它，另建一个服务类型")
+        raise InvalidInput({"order_type": [text]})
+
+
+def priced_order_type(period: PriceConfig) -> str:
+    """Which orders a price is for; empty: any (written by SQL, under a name that tells nothing)."""
+    return period.order_type or named_order_type(period.service_type)
+
+
+def _undercut(row: PriceConfig, others: Sequence[PriceConfig], day: date) -> Slip | None:
+    """How far a new service lies below the cheapest one that its orders could name instead.
+
+    Without this whoever may add prices could let appointments be paid at 0.01 under another name.
+    """
+    services: dict[str, list[PriceConfig]] = {}
+    for other in others:
+        if priced_order_type(other) in ("", row.order_type):
+            services.setdefault(other.service_type, []).append(other)
+    charged = [one for one in (charged_on(each, day) for each in services.values()) if one]
+    cheapest = min(map(amount_of, charged), default=None)
+    after = amount_of(row)
+    if cheapest is None or after >= cheapest:
+        return None
+    return Slip(before=cheapest, after=after, percent=_percent(cheapest, after), is_undercut=True)
 
 
 def _moves_the_price(plan: PricePlan) -> bool:
@@ -195,6 +242,7 @@ def _begin(
     row = PriceConfig(
         service_type=change.service_type,
         service_name=name,
+        order_type=model.order_type if model else _new_order_type(change),
         price=change.price,
         discount_price=None if change.discount_price is UNSET else change.discount_price,
         is_active=True if change.is_active is None else change.is_active,
@@ -210,6 +258,16 @@ def _begin(
         plan.ended_before = ended.expiry_date
         ended.expiry_date = begin - timedelta(days=1)
     return plan
+
+
+def _new_order_type(change: PriceChange) -> str:
+    """A service that is named after an order type prices that one, or the name would lie."""
+    named = named_order_type(change.service_type)
+    if named and change.order_type not in (None, named):
+        raise InvalidInput(
+            {"order_type": [_("服务类型以 %(type)s 开头，只能属于这个订单类型") % {"type": named}]}
+        )
+    return named or change.order_type or OrderType.OTHER
 
 
 def _period(

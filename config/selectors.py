@@ -22,6 +22,7 @@ from config.models import (
     PriceChangeRequest,
     PriceConfig,
 )
+from config.price_plan import priced_order_type
 from config.versions import ConfigInForce, version_in_force, version_values
 from tcmpay.audit.models import AuditEvent
 from tcmpay.audit.selectors import events_of
@@ -35,6 +36,7 @@ PRICE_FIELDS = (
     "id",
     "service_type",
     "service_name",
+    "order_type",
     "price",
     "discount_price",
     "is_active",
@@ -44,7 +46,7 @@ PRICE_FIELDS = (
     "created_at",
     "updated_at",
 )
-PRICES_CACHE_KEY = "config:prices:1"
+PRICES_CACHE_KEY = "config:prices:2"
 MASK = "********"
 # How long the previous keys go on verifying callbacks, and how many of them at most.
 KEY_OVERLAP = timedelta(days=14)
@@ -61,6 +63,7 @@ class ChargedPrice:
     id: UUID
     service_type: str
     service_name: str
+    order_type: str  # empty: any, see priced_order_type
     price: Money
     discount_price: Money | None
     amount: Money
@@ -85,6 +88,7 @@ def price_in_force(service_type: str, day: date) -> ChargedPrice | None:
                 id=row.id,
                 service_type=row.service_type,
                 service_name=row.service_name,
+                order_type=priced_order_type(row),
                 price=row.price,
                 discount_price=row.discount_price,
                 amount=row.price if row.discount_price is None else row.discount_price,

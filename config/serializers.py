@@ -15,6 +15,7 @@ from tcmpay.common.api.serializers import (
     StrictBooleanField,
     StrictCharField,
 )
+from tcmpay.common.order_types import OrderType
 
 
 class PriceFilterInput(PageInput):
@@ -24,6 +25,11 @@ class PriceFilterInput(PageInput):
 class PriceInput(InputSerializer):
     price = AmountField()
     service_name = StrictCharField(max_length=100, required=False)
+    order_type = serializers.ChoiceField(
+        choices=OrderType.choices,
+        required=False,
+        help_text=_("新服务给哪类订单定价；不填时按服务类型的名称，否则为 other；以后不能更改"),
+    )
     discount_price = AmountField(required=False, allow_null=True)
     is_active = StrictBooleanField(required=False)
     effective_date = DayField(required=False)
@@ -49,6 +55,7 @@ class PriceSchema(serializers.Serializer):
     id = serializers.UUIDField()
     service_type = serializers.CharField()
     service_name = serializers.CharField()
+    order_type = serializers.CharField(help_text=_("给哪类订单定价；空表示由 SQL 写入而未注明"))
     price = serializers.CharField(help_text=_("元，两位小数"))
     discount_price = serializers.CharField(allow_null=True, help_text=_("设置后按此价收取"))
     is_active = serializers.BooleanField()

@@ -19,8 +19,8 @@ from config.crypto import ConfigSecretUnreadable, is_sealed, plain, seal
 from config.errors import PriceChangeNeedsSecondPerson, PricesChangedMeanwhile
 from config.keys import KNOWN_KEYS, VALUE_BYTES_MAX, ConfigKey, keys_of
 from config.models import PaymentConfig, PaymentConfigVersion, PriceConfig
-from config.price_guard import periods_measured
-from config.price_plan import UNSET, Maybe, PriceChange, PricePlan, price_plan
+from config.price_guard import guarded_plan
+from config.price_plan import UNSET, Maybe, PriceChange, PricePlan
 from config.selectors import PRICES_CACHE_KEY, periods_digest
 from config.versions import (
     AUDIT_OBJECT,
@@ -323,6 +323,7 @@ def price_set(
     effective_date: date | None = None,
     expiry_date: date | Maybe | None = UNSET,
     description: str | None = None,
+    order_type: str | None = None,
     guard_percent: int = 0,
 ) -> PriceConfig:
     """Change the running price of a service, or begin a new period.
@@ -331,7 +332,8 @@ def price_set(
     changed and keeps whatever was not given. A later ``effective_date`` begins a new period: the
     one before ends the day before, and the new one has its own discount and expiry (none unless
     given; the day before the next period where there is one). A service that is not known yet
-    needs a ``service_name``. None clears a discount or an expiry date.
+    needs a ``service_name``; ``order_type`` says which orders it prices, "other" unless it is
+    named after one, and never changes. None clears a discount or an expiry date.
 
     Raises:
         InvalidInput: periods would overlap or be changed after their end, the discount is above
@@ -348,6 +350,7 @@ def price_set(
         effective_date=effective_date,
         expiry_date=expiry_date,
         description=description,
+        order_type=order_type,
     )
     return price_change_apply(actor=actor, change=change, guard_percent=guard_percent)
 
@@ -400,7 +403,7 @@ def _price_set(
     periods = price_periods_lock(change.service_type)
     if seen and seen != periods_digest(periods):
         raise PricesChangedMeanwhile()
-    plan = price_plan(periods, change, clock.today(), periods_measured(periods))
+    plan = guarded_plan(periods, change)
     if guard_percent and plan.slip and plan.slip.percent > guard_percent:
         raise PriceChangeNeedsSecondPerson(percent=plan.slip.percent)
     return price_plan_write(actor, plan, because)
@@ -420,7 +423,14 @@ def price_plan_write(actor: Actor, plan: PricePlan, because: Because) -> PriceCo
         _price_end(actor, plan.ended, plan.ended_before, because)
     if plan.is_new:
         row.save(force_insert=True)
-        names = ["price", "discount_price", "is_active", "effective_date", "expiry_date"]
+        names = [
+            "order_type",
+            "price",
+            "discount_price",
+            "is_active",
+            "effective_date",
+            "expiry_date",
+        ]
         _audit_price(actor, row, "price_created", {"after": _facts(row, names)}, because)
     elif plan.before:
         row.updated_at = clock.now()

@@ -30,7 +30,6 @@ from payments.models import (
 from payments.states import (
     Disposition,
     OrderStatus,
-    OrderType,
     PaymentMethod,
     TransactionStatus,
     TransactionType,
@@ -63,6 +62,7 @@ from tcmpay.common.display import (
     money_text,
     time_text,
 )
+from tcmpay.common.order_types import OrderType
 
 ORDER_TONES = {
     OrderStatus.PENDING: WAITING,

@@ -11,7 +11,6 @@ from payments.states import (
     ExchangeKind,
     ExchangeOutcome,
     OrderStatus,
-    OrderType,
     PaymentMethod,
     TransactionStatus,
     TransactionType,
@@ -26,6 +25,7 @@ from tcmpay.common.fields import (
     is_amount,
 )
 from tcmpay.common.money import CURRENCY, ZERO
+from tcmpay.common.order_types import OrderType
 
 
 class PaymentOrder(models.Model):

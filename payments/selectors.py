@@ -10,17 +10,12 @@ from django.utils.translation import gettext
 
 from config.selectors import priced_services
 from payments.models import PaymentException, PaymentOrder, PaymentTransaction
-from payments.states import (
-    PAID_STATUSES,
-    SURPLUS_DISPOSITIONS,
-    OrderType,
-    TransactionStatus,
-    TransactionType,
-)
+from payments.states import PAID_STATUSES, SURPLUS_DISPOSITIONS, TransactionStatus, TransactionType
 from tcmpay.common.db import sum_money
 from tcmpay.common.display import NEUTRAL, RUNNING, WAITING
 from tcmpay.common.ids import first_id_at
 from tcmpay.common.money import Money
+from tcmpay.common.order_types import OrderType
 
 CLOCKS_APART_MAX = timedelta(minutes=10)
 

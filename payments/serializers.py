@@ -9,7 +9,7 @@ from django.utils.translation import gettext_lazy as _
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from payments.states import OrderStatus, OrderType
+from payments.states import OrderStatus
 from tcmpay.common.api.serializers import (
     AmountField,
     InputSerializer,
@@ -18,6 +18,7 @@ from tcmpay.common.api.serializers import (
     StrictCharField,
     StrictUUIDField,
 )
+from tcmpay.common.order_types import OrderType
 
 METADATA_BYTES_MAX = 4096
 LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})

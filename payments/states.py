@@ -32,13 +32,6 @@ LIVE_STATUSES = frozenset({OrderStatus.PENDING, OrderStatus.PAID, OrderStatus.PA
 REFUNDABLE_STATUSES = frozenset({OrderStatus.PAID, OrderStatus.PARTIAL_REFUNDED})
 
 
-class OrderType(models.TextChoices):
-    APPOINTMENT = "appointment", _("预约问诊")
-    CONSULTATION = "consultation", _("图文咨询")
-    PRESCRIPTION = "prescription", _("处方")
-    OTHER = "other", _("其他")
-
-
 class PaymentMethod(models.TextChoices):
     BALANCE = "balance", _("余额支付")
     WECHAT = "wechat", _("微信支付")

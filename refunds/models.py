@@ -6,10 +6,10 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from payments.models import PaymentOrder, PaymentTransaction
-from payments.states import OrderType
 from refunds.states import BatchOutcome, RefundCause, RefundStatus, ReviewDecision
 from tcmpay.common.clock import SHANGHAI
 from tcmpay.common.fields import MoneyField, UtcNow, UUIDTextField, id_field, is_amount
+from tcmpay.common.order_types import OrderType
 
 
 class Refund(models.Model):

@@ -383,7 +383,7 @@ SPECTACULAR_SETTINGS = {
     ],
     "ENUM_NAME_OVERRIDES": {
         "OrderStatusEnum": "payments.states.OrderStatus",
-        "OrderTypeEnum": "payments.states.OrderType",
+        "OrderTypeEnum": "tcmpay.common.order_types.OrderType",
         "RefundStatusEnum": "refunds.states.RefundStatus",
     },
 }

@@ -192,7 +192,7 @@ def test_what_changes_nothing_is_said_and_not_saved(client, price):
 
 
 def test_a_new_service_is_added_through_the_service(client):
-    new = {**PRICE, "service_type": "massage", "service_name": "推拿"}
+    new = {**PRICE, "service_type": "massage", "service_name": "推拿", "order_type": "other"}
     new["effective_date"] = clock.today().isoformat()
     assert client.post("/admin/config/priceconfig/add/", new).status_code == 200
     saved = client.post("/admin/config/priceconfig/add/", new | seen("massage"))

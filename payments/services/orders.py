@@ -20,7 +20,7 @@ from payments.errors import (
     ServiceOfAnotherType,
 )
 from payments.models import PaymentOrder
-from payments.states import LIVE_STATUSES, ORDER_TRANSITIONS, OrderStatus, OrderType
+from payments.states import LIVE_STATUSES, ORDER_TRANSITIONS, OrderStatus
 from tcmpay.audit.services import audit_record
 from tcmpay.common import clock
 from tcmpay.common.actor import Actor, Role
@@ -110,10 +110,14 @@ def birth_certificate(order: PaymentOrder) -> dict[str, str]:
 
 def _charge(actor: Actor, command: OrderCommand) -> Charge:
     if command.service_type:
-        _ensure_service_fits_type(command)
         price = price_in_force(command.service_type, clock.today())
         if price is None:
             raise PriceNotFound()
+        # A service of one type never prices an order of another: the cheaper one would be named.
+        if price.order_type not in ("", command.order_type):
+            raise ServiceOfAnotherType(
+                service_type=command.service_type, belongs_to=price.order_type
+            )
         if command.amount is not None and command.amount != price.amount:
             raise PriceMismatch(asked=command.amount, price=price.amount)
         return Charge(price.amount, price.id, command.service_type)
@@ -121,20 +125,6 @@ def _charge(actor: Actor, command: OrderCommand) -> Charge:
     if command.amount is None or (is_client and settings.ORDER_PRICE_POLICY == "priced"):
         raise PriceRequired()
     return Charge(command.amount, None, "")
-
-
-def _ensure_service_fits_type(command: OrderCommand) -> None:
-    """A service of one type never prices an order of another: the cheaper one would be named.
-
-    A service belongs to the type that it is named after, alone or before an underline; one that
-    is named after none goes with any.
-    """
-    for order_type in OrderType:
-        is_named_after = command.service_type == order_type or command.service_type.startswith(
-            f"{order_type}_"
-        )
-        if is_named_after and order_type != command.order_type:
-            raise ServiceOfAnotherType(service_type=command.service_type, belongs_to=order_type)
 
 
 def _new_order(

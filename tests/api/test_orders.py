@@ -279,6 +279,13 @@ def test_a_service_named_after_no_type_goes_with_any(api, patient, order_type):
     assert api.post("orders", body, by=patient).created()["amount"] == "88.00"
 
 
+def test_a_service_that_names_its_order_type_prices_no_other(api, patient):
+    priced(order_type="consultation")
+    body = order_body(patient, service_type="pulse_reading", amount=...)
+    assert api.post("orders", body, by=patient).created()["amount"] == "88.00"
+    api.post("orders", body | {"order_type": "appointment"}, by=patient).invalid("service_type")
+
+
 def test_a_name_that_only_begins_like_a_type_is_of_no_type(api, patient):
     priced(service_type="prescriptions")
     body = order_body(patient, service_type="prescriptions", amount=...)

@@ -44,6 +44,7 @@ FORMS: dict[str, dict[str, str]] = {
     "price": {
         "service_type": "herbal_tea",
         "service_name": "代茶饮指导",
+        "order_type": "other",
         "price": "21.00",
         "discount_price": "",
         "is_active": "on",
