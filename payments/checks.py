@@ -168,7 +168,11 @@ def check_transactions(scope: Scope) -> Iterator[Violation]:
         "request_data", "response_data", "callback_data"
     )
     if scope.since is not None:
-        rows = rows.filter(Q(initiated_at__gte=scope.since) | Q(completed_at__gte=scope.since))
+        rows = rows.filter(
+            Q(initiated_at__gte=scope.since)
+            | Q(completed_at__gte=scope.since)
+            | Q(booked_at__gte=scope.since)
+        )
     for batch in batches(in_chunks(rows, "id"), BATCH):
         told = stories(scope.using, TRANSACTION, [payment.id for payment in batch])
         for payment in batch:

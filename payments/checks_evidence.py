@@ -140,7 +140,7 @@ def _check_surplus(scope: Scope) -> Iterator[Violation]:
         overdue = kept.filter(
             refund_reserved=0,
             refunds=None,
-            completed_at__lt=clock.now() - PROMISE_LATE_AFTER,
+            booked_at__lt=clock.now() - PROMISE_LATE_AFTER,
         ).exclude(Exists(case.exclude(closed_at=None)))
         for payment in in_chunks(overdue, "id"):
             yield _violation(

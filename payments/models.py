@@ -48,6 +48,7 @@ class PaymentOrder(models.Model):
     payment_method = models.CharField(
         _("支付方式"), max_length=16, choices=PaymentMethod, null=True, blank=True
     )
+    # When the money moved, as the gateway says; when we booked it is booked_at (booking.py).
     payment_time = models.DateTimeField(_("支付时间"), null=True, blank=True)
     expire_time = models.DateTimeField(_("过期时间"))
     description = models.CharField(_("说明"), max_length=500, blank=True, default="", db_default="")
@@ -63,6 +64,7 @@ class PaymentOrder(models.Model):
     created_by = UUIDTextField(_("创建人"), null=True, blank=True)
     created_on = models.DateField(_("创建日"), db_default=ShanghaiToday())
     paid_on = models.DateField(_("支付日"), null=True, blank=True)
+    booked_at = models.DateTimeField(_("入账时间"), null=True, blank=True)
     # appointment_id + order_type while the order is live: the database refuses a second one.
     live_appointment_key = models.CharField(max_length=64, null=True, blank=True, unique=True)
     idempotency_key_id = UUIDTextField(null=True, blank=True, unique=True)
@@ -104,6 +106,7 @@ class PaymentOrder(models.Model):
                 fields=("paid_on", "payment_method", "order_type", "service_type", "amount"),
                 name="order_paid_day_service",
             ),
+            models.Index(fields=("booked_at", "paid_on"), name="order_booked"),
         )
 
     def __str__(self) -> str:
@@ -177,6 +180,8 @@ class PaymentTransaction(models.Model):
     # The refund that a transaction of type refund carries out: one each.
     refund_id = UUIDTextField(_("退款"), null=True, blank=True, unique=True)
     gateway_expires_at = models.DateTimeField(_("网关截止时间"), null=True, blank=True)
+    # Of a success: when we booked it. completed_at is when the money moved, as the gateway says.
+    booked_at = models.DateTimeField(_("入账时间"), null=True, blank=True)
     next_check_at = models.DateTimeField(_("下次查询"), null=True, blank=True)
     checks = models.PositiveIntegerField(_("查询次数"), default=0, db_default=0)
     is_close_owed = models.BooleanField(_("待关闭"), default=False, db_default=False)

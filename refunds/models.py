@@ -59,6 +59,8 @@ class Refund(models.Model):
     )
     approvals_needed = models.PositiveSmallIntegerField(_("尚需审批"), default=1, db_default=1)
     completed_on = models.DateField(_("完成日"), null=True, blank=True)
+    # When we booked it. completed_at is when the money went back, as the gateway says.
+    booked_at = models.DateTimeField(_("入账时间"), null=True, blank=True)
     # Set while the gateway owes us a result: when to ask next (E5: nothing is stuck).
     next_check_at = models.DateTimeField(_("下次处理"), null=True, blank=True)
     submissions = models.PositiveIntegerField(_("提交次数"), default=0, db_default=0)
@@ -94,6 +96,7 @@ class Refund(models.Model):
             models.Index(fields=("status", "created_at"), name="refund_status_created"),
             models.Index(fields=("next_check_at",), name="refund_next_check"),
             models.Index(fields=("completed_on", "refund_amount"), name="refund_day"),
+            models.Index(fields=("booked_at", "completed_on"), name="refund_booked"),
         )
 
     def __str__(self) -> str:

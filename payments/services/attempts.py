@@ -18,6 +18,7 @@ from gateways.errors import (
     RejectReason,
 )
 from gateways.interface import CloseState, Gateway, PaymentRequest, PaymentStart, Scene, TradeState
+from payments.booking import booking_of
 from payments.channels import GATEWAY_METHODS, Channel, channel_for_new_attempt, channel_of
 from payments.errors import (
     GatewayDown,
@@ -129,17 +130,18 @@ def _pay_from_balance(
 def _debit_and_apply(actor: Actor, order_id: UUID, idempotency_key_id: UUID | None) -> PaymentOrder:
     order = order_lock(order_id)
     ensure_payable(order, actor)
-    now = clock.now()
+    booking = booking_of(order)
     payment = PaymentTransaction(
-        transaction_no=new_number("TXN", now),
+        transaction_no=new_number("TXN", booking.booked_at),
         order=order,
         payment_method=PaymentMethod.BALANCE,
         amount=order.amount,
         status=TransactionStatus.SUCCESS,
         disposition=Disposition.APPLIED,
         applied_order_id=order.id,
-        initiated_at=now,
-        completed_at=now,
+        initiated_at=booking.booked_at,
+        completed_at=booking.moved_at,
+        booked_at=booking.booked_at,
         idempotency_key_id=idempotency_key_id,
     )
     payment.save(force_insert=True)
@@ -150,7 +152,7 @@ def _debit_and_apply(actor: Actor, order_id: UUID, idempotency_key_id: UUID | No
         actor=actor,
         to_state=payment.status,
     )
-    mark_paid(order, payment, actor=actor)
+    mark_paid(order, payment, booking, actor=actor)
     balance_debit(
         user_id=order.user_id,
         amount=order.amount,

@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from payments.booking import Booking
 from payments.models import PaymentTransaction
 from payments.services.settlement import transaction_transition
 from payments.states import PaymentMethod, TransactionStatus, TransactionType
@@ -93,7 +94,12 @@ def refund_transaction_begin(
 
 
 def refund_transaction_succeed(
-    *, refund_id: UUID, actor: Actor, external_id: str = "", response: Any = None
+    *,
+    refund_id: UUID,
+    booking: Booking,
+    actor: Actor,
+    external_id: str = "",
+    response: Any = None,
 ) -> None:
     """The refund's transaction brought the money back."""
     money_back = PaymentTransaction.objects.select_for_update().get(refund_id=refund_id)
@@ -102,6 +108,7 @@ def refund_transaction_succeed(
         TransactionStatus.SUCCESS,
         actor=actor,
         action="refund_succeeded",
+        booking=booking,
         external_transaction_id=_unique_external_id(money_back, external_id),
         response_data=response,
         error_code=None,

@@ -6,6 +6,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from gateways.interface import TradeReport, TradeState
+from payments.booking import Booking, booking_of
 from payments.models import PaymentOrder, PaymentTransaction
 from payments.services.exceptions import exception_open
 from payments.services.orders import order_lock, order_transition
@@ -50,9 +51,13 @@ def transaction_transition(
     actor: Actor,
     action: str,
     reason: str = "",
+    booking: Booking | None = None,
     **changes: Any,
 ) -> None:
-    """Move an attempt of a locked order: the only code that assigns a transaction's status."""
+    """Move an attempt of a locked order: the only code that assigns a transaction's status.
+
+    It is completed now, unless ``booking`` says when its money moved.
+    """
     from_state = attempt.status
     ensure_allowed(
         TRANSACTION_TRANSITIONS,
@@ -60,7 +65,7 @@ def transaction_transition(
         to_state=to_state,
         what=attempt.transaction_no,
     )
-    changes |= {"status": to_state, "completed_at": clock.now(), "next_check_at": None}
+    changes |= {"status": to_state, "next_check_at": None, **_completion(booking)}
     updated = PaymentTransaction.objects.filter(id=attempt.id, status=from_state).update(**changes)
     ensure_one(updated, attempt.transaction_no)
     for name, value in changes.items():
@@ -73,7 +78,14 @@ def transaction_transition(
         reason=reason,
         from_state=from_state,
         to_state=to_state,
+        details=booking.told if booking else None,
     )
+
+
+def _completion(booking: Booking | None) -> dict[str, Any]:
+    if booking is None:
+        return {"completed_at": clock.now()}
+    return {"completed_at": booking.moved_at, "booked_at": booking.booked_at}
 
 
 @money_unit
@@ -151,11 +163,13 @@ def _settle_paid(
         return _hold(ExceptionKind.MISMATCH, attempt, report, _("网关交易号已属于另一笔流水"))
     disposition = _disposition(order)
     is_applied = disposition is Disposition.APPLIED
+    booking = booking_of(order, report.paid_at)
     transaction_transition(
         attempt,
         TransactionStatus.SUCCESS,
         actor=gateway_actor(attempt.payment_method),
         action=f"payment_{disposition}",
+        booking=booking,
         external_transaction_id=external_id,
         trade_no=report.transaction_id,
         callback_data=dict(report.raw),
@@ -167,7 +181,7 @@ def _settle_paid(
         error_message=None,
     )
     if is_applied:
-        mark_paid(order, attempt, actor=gateway_actor(attempt.payment_method))
+        mark_paid(order, attempt, booking, actor=gateway_actor(attempt.payment_method))
     else:
         _report_surplus(attempt, report)
     return Settlement(VERDICT_OF_DISPOSITION[disposition], attempt)
@@ -193,9 +207,10 @@ def _report_surplus(attempt: PaymentTransaction, report: TradeReport) -> None:
     )
 
 
-def mark_paid(order: PaymentOrder, attempt: PaymentTransaction, *, actor: Actor) -> None:
+def mark_paid(
+    order: PaymentOrder, attempt: PaymentTransaction, booking: Booking, *, actor: Actor
+) -> None:
     """The order's side of an applied payment."""
-    now = clock.now()
     order_transition(
         order,
         OrderStatus.PAID,
@@ -205,17 +220,19 @@ def mark_paid(order: PaymentOrder, attempt: PaymentTransaction, *, actor: Actor)
             "transaction_no": attempt.transaction_no,
             "payment_method": attempt.payment_method,
             "is_mock": attempt.is_mock,
+            **booking.told,
         },
         payment_method=attempt.payment_method,
-        payment_time=now,
-        paid_on=clock.business_day(now),
+        payment_time=booking.moved_at,
+        paid_on=booking.day,
+        booked_at=booking.booked_at,
     )
     # Other attempts of this order may still be payable at their gateways: closing them is owed.
     PaymentTransaction.objects.filter(
         order_id=order.id,
         transaction_type=TransactionType.PAYMENT,
         status=TransactionStatus.PENDING,
-    ).exclude(id=attempt.id).update(is_close_owed=True, next_check_at=now)
+    ).exclude(id=attempt.id).update(is_close_owed=True, next_check_at=booking.booked_at)
 
 
 def _settle_closed(attempt: PaymentTransaction, report: TradeReport) -> Settlement:

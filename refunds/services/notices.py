@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 
 from gateways.errors import GatewayError
 from gateways.interface import RefundReport, RefundRequest, RefundState
+from payments.booking import booking_of
 from payments.channels import refund_channel_of
 from payments.models import PaymentCallback, PaymentTransaction
 from payments.services.attempts import attempt_check
@@ -184,6 +185,7 @@ def _record_outside(
     refund_finish(
         refund,
         payment,
+        booking_of(order, report.completed_at),
         actor=actor,
         external_id=report.refund_id,
         response=dict(report.raw),

@@ -10,6 +10,7 @@ from balances.models import RelatedType
 from balances.services import Related, balance_credit
 from gateways.errors import GatewayRejected, GatewayUnknown, GatewayUntrusted, RejectReason
 from gateways.interface import RefundReport, RefundRequest, RefundState
+from payments.booking import Booking, booking_of
 from payments.channels import refund_channel_of
 from payments.models import PaymentOrder, PaymentTransaction
 from payments.services.exceptions import exception_open, exception_settle
@@ -54,7 +55,7 @@ def balance_refund_complete(
     refund_transaction_begin(
         payment=payment, refund_id=refund.id, amount=refund.refund_amount, actor=actor
     )
-    refund_finish(refund, payment, actor=actor, external_id="", response=None)
+    refund_finish(refund, payment, booking_of(order), actor=actor, external_id="", response=None)
     balance_credit(
         user_id=order.user_id,
         amount=refund.refund_amount,
@@ -158,12 +159,12 @@ def _too_soon(refund: Refund, payment: PaymentTransaction) -> datetime | None:
 @money_unit
 def refund_report_apply(*, refund_id: UUID, report: RefundReport) -> None:
     """Apply what the gateway says about a refund; success wins over whatever came before."""
-    _order, payment, refund = refund_lock(refund_id)
+    order, payment, refund = refund_lock(refund_id)
     if refund.status == RefundStatus.SUCCESS:
         return
     actor = gateway_actor(payment.payment_method)
     if report.state is RefundState.SUCCESS:
-        _succeed(refund, payment, report, actor)
+        _succeed(refund, payment, report, booking_of(order, report.completed_at), actor)
     elif report.state is RefundState.CLOSED and refund.status == RefundStatus.PROCESSING:
         _fail(refund, payment, actor, code=CLOSED, message=_("网关已关闭该退款，可重试"))
         Refund.objects.filter(id=refund.id).update(number_generation=refund.number_generation + 1)
@@ -176,7 +177,11 @@ def refund_report_apply(*, refund_id: UUID, report: RefundReport) -> None:
 
 
 def _succeed(
-    refund: Refund, payment: PaymentTransaction, report: RefundReport, actor: Actor
+    refund: Refund,
+    payment: PaymentTransaction,
+    report: RefundReport,
+    booking: Booking,
+    actor: Actor,
 ) -> None:
     if report.amount is not None and report.amount != refund.refund_amount:
         _note(refund, "AMOUNT", _("网关报告的退款金额与申请不一致，请人工核对"), report)
@@ -186,6 +191,7 @@ def _succeed(
     refund_finish(
         refund,
         payment,
+        booking,
         actor=actor,
         external_id=report.refund_id,
         response=dict(report.raw),
@@ -211,23 +217,29 @@ def _takes_amount_again(refund: Refund, payment: PaymentTransaction, report: Ref
 def refund_finish(
     refund: Refund,
     payment: PaymentTransaction,
+    booking: Booking,
     *,
     actor: Actor,
     external_id: str,
     response: dict[str, object] | None,
 ) -> None:
     """The money is back: the refund, its transaction and the order's state, in one unit."""
-    now = clock.now()
     refund_transaction_succeed(
-        refund_id=refund.id, actor=actor, external_id=external_id, response=response
+        refund_id=refund.id,
+        booking=booking,
+        actor=actor,
+        external_id=external_id,
+        response=response,
     )
     refund_transition(
         refund,
         RefundStatus.SUCCESS,
         actor=actor,
         action="refund_succeeded",
-        completed_at=now,
-        completed_on=clock.business_day(now),
+        details=booking.told,
+        completed_at=booking.moved_at,
+        completed_on=booking.day,
+        booked_at=booking.booked_at,
         external_refund_id=external_id or None,
         refund_response=response,
         next_check_at=None,

@@ -32,7 +32,8 @@ BATCH = 100_000
 ORDERS_SQL = """
 INSERT INTO payment_orders
   (id, order_no, user_id, order_type, amount, currency, status, payment_method, payment_time,
-   expire_time, description, created_at, updated_at, service_type, created_on, paid_on)
+   expire_time, description, created_at, updated_at, service_type, created_on, paid_on,
+   booked_at)
 SELECT
   CONCAT('0190', LPAD(HEX(n), 4, '0'), '-', LPAD(HEX(n DIV 65536), 4, '0'),
          '-7000-8000-', LPAD(HEX(n), 12, '0')),
@@ -41,7 +42,8 @@ SELECT
   'consultation', 10 + n MOD 90, 'CNY', IF(n MOD 5, 'paid', 'expired'),
   IF(n MOD 5, ELT(1 + n MOD 3, 'wechat', 'alipay', 'balance'), NULL),
   IF(n MOD 5, made, NULL), made + INTERVAL 2 HOUR, '图文咨询', made, made, '',
-  DATE(made + INTERVAL 8 HOUR), IF(n MOD 5, DATE(made + INTERVAL 8 HOUR), NULL)
+  DATE(made + INTERVAL 8 HOUR), IF(n MOD 5, DATE(made + INTERVAL 8 HOUR), NULL),
+  IF(n MOD 5, made, NULL)
 FROM (
   SELECT seq AS n,
     UTC_TIMESTAMP(6) - INTERVAL FLOOR((%(all)s - seq) * 31536000 / %(all)s) SECOND AS made
@@ -51,19 +53,21 @@ FROM (
 PAYMENTS_SQL = """
 INSERT INTO payment_transactions
   (id, transaction_no, order_id, payment_method, transaction_type, amount, status,
-   initiated_at, completed_at, out_trade_no, scene, is_mock, disposition, applied_order_id)
+   initiated_at, completed_at, booked_at, out_trade_no, scene, is_mock, disposition,
+   applied_order_id)
 SELECT CONCAT('0191', SUBSTR(id, 5)), CONCAT('TXN', SUBSTR(order_no, 4)), id, payment_method,
-  'payment', amount, 'success', payment_time, payment_time, order_no, '', 0, 'applied', id
+  'payment', amount, 'success', payment_time, payment_time, payment_time, order_no,
+  '', 0, 'applied', id
 FROM payment_orders
 WHERE status = 'paid' AND order_no > 'ORD%(first)s' AND order_no <= 'ORD%(last)s'
 """
 REFUNDS_SQL = """
 INSERT INTO refund_records
   (id, refund_no, order_id, transaction_id, user_id, refund_amount, refund_reason, status,
-   completed_at, completed_on, created_at, updated_at, cause, approvals_needed)
+   completed_at, completed_on, booked_at, created_at, updated_at, cause, approvals_needed)
 SELECT CONCAT('0192', SUBSTR(o.id, 5)), CONCAT('RFD', SUBSTR(o.order_no, 4)), o.id,
   CONCAT('0191', SUBSTR(o.id, 5)), o.user_id, 1, '缺药', 'success', o.payment_time, o.paid_on,
-  o.payment_time, o.payment_time, 'requested', 0
+  o.payment_time, o.payment_time, o.payment_time, 'requested', 0
 FROM payment_orders o
 WHERE o.status = 'paid' AND MOD(CAST(SUBSTR(o.order_no, 4) AS UNSIGNED), 20) = 1
   AND o.order_no > 'ORD%(first)s' AND o.order_no <= 'ORD%(last)s'

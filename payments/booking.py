@@ -1,0 +1,48 @@
+"""The day of money is the gateway's; the moment at which we booked it is kept beside it."""
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+
+from payments.models import PaymentOrder
+from tcmpay.common import clock
+
+# Gateways tell whole seconds, so that a payment in the second of its order seems to come before
+# it, and no two clocks agree. A minute is also from where the doctor calls our clock wrong.
+CLOCKS_DIFFER_BY = timedelta(seconds=60)
+
+
+@dataclass(frozen=True, slots=True)
+class Booking:
+    """When money moved (UTC), the business day (Asia/Shanghai) that it counts in, and when it
+    was written into our books (UTC)."""
+
+    moved_at: datetime
+    day: date
+    booked_at: datetime
+
+    @property
+    def told(self) -> dict[str, str]:
+        """For the trail, so that times and days in the rows can be compared with it."""
+        moment = self.moved_at.astimezone(UTC).isoformat(timespec="microseconds")
+        return {"moved_at": moment, "day": self.day.isoformat()}
+
+
+def booking_of(order: PaymentOrder, reported_at: datetime | None = None) -> Booking:
+    """Money of ``order`` booked now, which the gateway says moved at ``reported_at``.
+
+    A moment before the order or in the future is no gateway's word to go by, and where there is
+    none (a balance payment, an answer without it) the moment of booking is the moment of money.
+    The only place that decides the day of a payment or a refund.
+    """
+    booked_at = clock.now()
+    moved_at = _credible(reported_at, order.created_at, booked_at) or booked_at
+    return Booking(moved_at, clock.business_day(moved_at), booked_at)
+
+
+def _credible(
+    reported_at: datetime | None, ordered_at: datetime, booked_at: datetime
+) -> datetime | None:
+    if reported_at is None:
+        return None
+    earliest, latest = ordered_at - CLOCKS_DIFFER_BY, booked_at + CLOCKS_DIFFER_BY
+    return reported_at if earliest <= reported_at <= latest else None
