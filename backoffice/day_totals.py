@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 from django.db import connections, models
-from django.db.models import Count, F, QuerySet, Sum
+from django.db.models import Count, F, Max, QuerySet, Sum
 from django.db.models.functions import Cast, Round
 
 from backoffice.models import DayTotal, TotalKind, TotalledDay
@@ -19,6 +19,8 @@ from refunds.states import RefundStatus
 from tcmpay.common.money import ZERO, Money, fen_to_yuan
 
 ONE_DAY = timedelta(days=1)
+# What is booked now may be committed a little later; nothing takes this long.
+SETTLED_AFTER = timedelta(minutes=15)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,10 +92,33 @@ def totals(kind: TotalKind, first: date, last: date) -> Totals:
     kept_days = set(
         TotalledDay.objects.filter(day__gte=first, day__lte=last).values_list("day", flat=True)
     )
-    found = _kept(kind, first, last) if kept_days else {}
+    changed = changed_days() if kept_days else set()
+    kept_days -= changed
+    stated = _kept(kind, first, last) if kept_days else {}
+    found = {cell: total for cell, total in stated.items() if cell.day not in changed}
     for start, end in _gaps(first, last, kept_days):
         found |= counted(kind, start, end)
     return found
+
+
+def changed_days(*, using: str = "default") -> set[date]:
+    """Totalled days for which money was booked since: a notice that came late, a payment that
+    only a question brought to light. Their kept sums lack it until they are totalled anew.
+
+    The newest totalling tells until when all totals are known to hold what was booked.
+    """
+    days = TotalledDay.objects.using(using).order_by("-day")
+    newest = days.first()
+    if newest is None:
+        return set()
+    looked_at = days.aggregate(at=Max("totalled_at"))["at"]
+    changed: set[date] = set()
+    for source in SOURCES.values():
+        since = source.rows(using).filter(
+            booked_at__gte=looked_at - SETTLED_AFTER, **{f"{source.day}__lte": newest.day}
+        )
+        changed.update(since.order_by().values_list(source.day, flat=True).distinct())
+    return changed & set(days.filter(day__in=changed).values_list("day", flat=True))
 
 
 def counted(kind: TotalKind, first: date, last: date, *, using: str = "default") -> Totals:

@@ -3,7 +3,7 @@
 import html
 import re
 import uuid
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from urllib.parse import parse_qs, urlsplit
 
@@ -14,10 +14,10 @@ from django.db import connection
 from django.test import Client
 
 from backoffice.audit import audit
-from backoffice.day_totals import counted, totals
+from backoffice.day_totals import SETTLED_AFTER, changed_days, counted, kept, totals
 from backoffice.health import gateways_health
 from backoffice.models import DayTotal, TotalKind, TotalledDay
-from backoffice.services.day_totals import SETTLED_AFTER, day_totals_catch_up, day_totals_keep
+from backoffice.services.day_totals import day_totals_catch_up, day_totals_keep
 from balances.adjustments import adjustment_request
 from balances.models import Direction
 from balances.services import balance_top_up
@@ -32,6 +32,7 @@ from payments.services.orders import OrderCommand, order_create
 from payments.services.settlement import trade_report_apply
 from payments.states import Verdict
 from refunds.models import Refund
+from refunds.services.notices import notices_take
 from refunds.services.requests import refund_request, refund_review
 from tcmpay.accounts.models import StaffUser
 from tcmpay.common import clock
@@ -154,10 +155,10 @@ def test_kept_sums_are_the_counted_ones_and_time_stands_still_in_them(business):
 
 def test_totalling_twice_changes_nothing(business):
     day = clock.today() - timedelta(days=1)
-    day_totals_keep(day)
+    day_totals_keep(day, clock.now())
     columns = ("kind", "payment_method", "service", "number", "amount")
     once = sorted(DayTotal.objects.filter(day=day).values_list(*columns))
-    day_totals_keep(day)
+    day_totals_keep(day, clock.now())
     assert sorted(DayTotal.objects.values_list(*columns)) == once
     assert once
 
@@ -171,6 +172,73 @@ def test_a_day_is_totalled_once_nobody_can_still_be_paying_in_it(business):
     with clock.frozen(midnight + SETTLED_AFTER):
         day_totals_catch_up()
     assert TotalledDay.objects.filter(day=today).exists()
+
+
+def paid_late(owner: Actor, paid_at: datetime) -> PaymentTransaction:
+    """A payment of that moment that we hear of only now."""
+    with clock.frozen(paid_at - timedelta(minutes=1)):
+        order = order_create(
+            actor=Actor(uuid.uuid4(), Role.SERVICE),
+            command=OrderCommand(
+                user_id=owner.id, order_type="consultation", amount=Decimal("7.00")
+            ),
+        )
+        pay(actor=owner, command=PayCommand(order_id=order.id, payment_method="wechat"))
+    attempt = PaymentTransaction.objects.get(order=order)
+    number = attempt.out_trade_no
+    report = TradeReport(number, TradeState.PAID, number, attempt.amount, paid_at=paid_at)
+    trade_report_apply(method="wechat", report=report)
+    return attempt
+
+
+def outside_refund(payment: PaymentTransaction, completed_at: datetime) -> None:
+    PaymentCallback.objects.create(
+        payment_method="wechat",
+        verdict=Verdict.REFUND_NOTICE,
+        body_sha256="",
+        is_picked_up=False,
+        refund_notice={
+            "out_refund_no": "console-1",
+            "state": "success",
+            "refund_id": "503001",
+            "out_trade_no": payment.out_trade_no,
+            "transaction_id": payment.trade_no,
+            "amount": "3.00",
+            "completed_at": completed_at.isoformat(),
+        },
+    )
+    assert notices_take() == 1
+
+
+def test_money_that_lands_on_a_totalled_day_counts_there_at_once_and_is_kept_soon(business):
+    day = clock.today() - timedelta(days=3)
+    noon = clock.day_start(day) + timedelta(hours=12)
+    in_half_an_hour = clock.now() + 2 * SETTLED_AFTER
+    day_totals_catch_up()
+
+    def shown(kind: TotalKind) -> Decimal:
+        sums = totals(kind, day, day)
+        assert sums == counted(kind, day, day)
+        return sum((total.amount for total in sums.values()), Decimal(0))
+
+    receipts, refunds = shown(TotalKind.RECEIPTS), shown(TotalKind.REFUNDS)
+    payment = paid_late(Actor(uuid.uuid4(), Role.PATIENT), noon)
+    outside_refund(payment, noon + timedelta(hours=1))
+    with clock.frozen(in_half_an_hour):
+        assert shown(TotalKind.RECEIPTS) == receipts + Decimal("7.00")
+        assert shown(TotalKind.REFUNDS) == refunds + Decimal("3.00")
+        assert "T1" not in findings()
+        assert changed_days() == {day}
+
+        day_totals_catch_up()
+        assert changed_days() == set()
+        assert kept(TotalKind.RECEIPTS, day) == counted(TotalKind.RECEIPTS, day, day)
+        assert kept(TotalKind.REFUNDS, day) == counted(TotalKind.REFUNDS, day, day)
+        assert "T1" not in findings()
+
+
+def test_without_totals_no_day_has_changed(business):
+    assert changed_days() == set()
 
 
 def findings() -> list[str]:
