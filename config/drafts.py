@@ -12,7 +12,7 @@ from typing import Any
 
 from django.conf import settings
 
-from config.crypto import ConfigSecretUnreadable, seal, unseal
+from config.crypto import ConfigSecretUnreadable, Place, draft_place, seal, unseal
 from config.doctor import examine_values, probe_values
 from config.errors import (
     DraftChanged,
@@ -83,10 +83,14 @@ def draft_changes(draft: PaymentConfigDraft) -> dict[str, str]:
     changes: dict[str, str] = {}
     for key, text in json.loads(draft.encrypted_values).items():
         try:
-            changes[key] = unseal(text) if text else ""
+            changes[key] = unseal(text, _place(draft, key)) if text else ""
         except ConfigSecretUnreadable:
             continue
     return changes
+
+
+def _place(draft: PaymentConfigDraft, key: str) -> Place:
+    return draft_place(draft.id, draft.payment_method, key)
 
 
 @money_unit
@@ -136,7 +140,8 @@ def _write(
     now = clock.now()
     is_new = draft._state.adding
     draft.encrypted_values = json.dumps(
-        {key: seal(value) if value else "" for key, value in changes.items()}, sort_keys=True
+        {key: seal(value, _place(draft, key)) if value else "" for key, value in changes.items()},
+        sort_keys=True,
     )
     draft.revision += 1
     draft.updated_at, draft.updated_by = now, actor.id

@@ -3,7 +3,7 @@
 import hashlib
 import logging
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import date
 from typing import Any
 from uuid import UUID
@@ -15,7 +15,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from config.addresses import AddressRefused
-from config.crypto import ConfigSecretUnreadable, is_sealed, plain, seal
+from config.crypto import ConfigSecretUnreadable, Place, is_sealed, plain, row_place, seal
 from config.errors import PriceChangeNeedsSecondPerson, PricesChangedMeanwhile
 from config.keys import KNOWN_KEYS, VALUE_BYTES_MAX, ConfigKey, keys_of
 from config.models import PaymentConfig, PaymentConfigVersion, PriceConfig
@@ -25,13 +25,10 @@ from config.selectors import PRICES_CACHE_KEY, periods_digest
 from config.versions import (
     AUDIT_OBJECT,
     audit_id,
-    rows_digest,
     rows_lock,
     version_adopt,
     version_append,
-    version_reseal,
 )
-from tcmpay.accounts.services.second_factor import totp_keys_reseal
 from tcmpay.audit.services import audit_record
 from tcmpay.common import clock
 from tcmpay.common.actor import Actor
@@ -201,7 +198,7 @@ def _row_write(row: PaymentConfig, value: str, *, is_encrypted: bool | None) -> 
     if _is_as_wanted(row, value, is_to_seal=is_to_seal):
         return None
     row.is_encrypted = is_to_seal
-    row.config_value = seal(value) if value and is_to_seal else value
+    row.config_value = seal(value, _place(row)) if value and is_to_seal else value
     row.updated_at = clock.now()
     if row._state.adding:
         row.created_at = row.updated_at
@@ -213,13 +210,17 @@ def _row_write(row: PaymentConfig, value: str, *, is_encrypted: bool | None) -> 
     return "changed" if had_value else "set"
 
 
+def _place(row: PaymentConfig) -> Place:
+    return row_place(row.payment_method, row.config_key)
+
+
 def _is_as_wanted(row: PaymentConfig, value: str, *, is_to_seal: bool) -> bool:
     if row.is_encrypted != is_to_seal and value:
         return False
     if is_to_seal and row.config_value and not is_sealed(row.config_value):
         return False
     try:
-        return plain(row.config_value) == value
+        return plain(row.config_value, _place(row)) == value
     except ConfigSecretUnreadable:
         return False
 
@@ -245,70 +246,6 @@ def _audit_config(
         reason=reason,
         details=details,
     )
-
-
-@dataclass(frozen=True, slots=True)
-class Rotation:
-    """How many rows, versions and staff authenticators were sealed anew, and how many rows for
-    the first time."""
-
-    rows: int
-    versions: int
-    newly_sealed: int
-    authenticators: int
-
-
-@money_unit
-def config_keys_rotate(*, actor: Actor) -> Rotation:
-    """Seal everything with the first key, so that the others can be taken away; or nothing.
-
-    Secrets that were written by SQL in plain text are sealed too.
-    Raises ConfigSecretUnreadable naming everything that no configured key opens.
-    """
-    rows_count = versions_count = newly_sealed = 0
-    unreadable: list[str] = []
-    for method in sorted(KNOWN_KEYS):
-        rows = rows_lock(method)
-        running = version_adopt(method, rows)
-        for key, row in sorted(rows.items()):
-            is_to_seal = row.is_encrypted or KNOWN_KEYS[method][key].is_secret
-            if not row.config_value or not (is_to_seal or is_sealed(row.config_value)):
-                continue
-            newly_sealed += not is_sealed(row.config_value)
-            try:
-                row.config_value = seal(plain(row.config_value))
-            except ConfigSecretUnreadable:
-                unreadable.append(audit_id(method, key))
-                continue
-            row.is_encrypted = True
-            row.save(update_fields=["config_value", "is_encrypted"])
-            rows_count += 1
-        digest = rows_digest(method, rows)
-        versions = PaymentConfigVersion.objects.filter(payment_method=method).order_by("number")
-        for version in versions.iterator(chunk_size=50):
-            try:
-                version_reseal(version, digest if version.id == running.id else None)
-            except ConfigSecretUnreadable as error:
-                unreadable += [f"{key} (version {version.number})" for key in error.keys]
-            versions_count += 1
-    authenticators, lost = totp_keys_reseal()
-    unreadable += lost
-    if unreadable:
-        raise ConfigSecretUnreadable(*unreadable)
-    result = Rotation(
-        rows=rows_count,
-        versions=versions_count,
-        newly_sealed=newly_sealed,
-        authenticators=authenticators,
-    )
-    audit_record(
-        object_type=AUDIT_OBJECT,
-        object_id="encryption_keys",
-        action="config_keys_rotated",
-        actor=actor,
-        details=asdict(result),
-    )
-    return result
 
 
 # --- prices -----------------------------------------------------------------------------------

@@ -3,10 +3,11 @@ from typing import Any
 from django.core.checks import CheckMessage, Error, Tags, register
 from django.db import DatabaseError
 
-from config.crypto import ConfigSecretUnreadable, is_sealed, unseal
+from config.crypto import ConfigSecretUnreadable, is_unbound, plain, row_place
 from config.models import PaymentConfig
 from config.versions import audit_id
 from tcmpay.accounts.services.second_factor import totp_keys_unreadable
+from tcmpay.common.sealing import former_opened
 
 
 @register(Tags.database)
@@ -14,15 +15,21 @@ def stored_secrets_are_readable(
     app_configs: Any = None, databases: Any = None, **kwargs: Any
 ) -> list[CheckMessage]:
     """Run by ``migrate`` and ``check --database default``: a deployment with the wrong
-    CONFIG_ENCRYPTION_KEYS stops before it serves."""
+    CONFIG_ENCRYPTION_KEYS stops before it serves.
+
+    What was sealed before seals were bound to their rows only has to be readable: ``migrate`` comes
+    by here first, and seals it anew.
+    """
     if "default" not in (databases or []):
         return []
     unreadable = []
     try:
         for row in PaymentConfig.objects.exclude(config_value=""):
             try:
-                if is_sealed(row.config_value):
-                    unseal(row.config_value)
+                if is_unbound(row.config_value):
+                    former_opened(row.config_value)
+                else:
+                    plain(row.config_value, row_place(row.payment_method, row.config_key))
             except ConfigSecretUnreadable:
                 unreadable.append(audit_id(row.payment_method, row.config_key))
         unreadable += totp_keys_unreadable()

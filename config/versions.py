@@ -13,7 +13,14 @@ from uuid import UUID
 
 from django.db import connection
 
-from config.crypto import ConfigSecretUnreadable, is_sealed, plain, seal, unseal
+from config.crypto import (
+    ConfigSecretUnreadable,
+    plain,
+    row_place,
+    seal,
+    unseal,
+    version_place,
+)
 from config.keys import KNOWN_KEYS, keys_of
 from config.models import PaymentConfig, PaymentConfigVersion
 from tcmpay.audit.services import audit_record
@@ -65,7 +72,7 @@ def version_adopt(method: str, rows: Mapping[str, PaymentConfig]) -> PaymentConf
     before: Stored = json.loads(version.encrypted_values) if version else {}
     adopted = version_append(method, rows, actor=SYSTEM)
     for key in sorted(stored.keys() | before.keys()):
-        if not _is_same(stored.get(key, ""), before.get(key, "")):
+        if not _is_same(version, key, stored.get(key, ""), before.get(key, "")):
             audit_record(
                 object_type=AUDIT_OBJECT,
                 object_id=audit_id(method, key),
@@ -96,32 +103,46 @@ def version_append(
         retired_at=now
     )
     stored = _stored(method, rows.values())
-    # A sealed value is copied as it is: one that can't be opened must not keep the others from
-    # being changed.
-    sealed = {key: text if is_sealed(text) else seal(text) for key, text in stored.items()}
     version = PaymentConfigVersion(
         payment_method=method,
         number=(last or 0) + 1,
-        encrypted_values=json.dumps(sealed, sort_keys=True),
         digest=_digest(stored),
         activated_at=now,
         created_by=actor.id,
         reason=reason[:500],
         restored_from=restored_from,
     )
+    version.encrypted_values = json.dumps(
+        {key: _sealed_again(version, key, text) for key, text in stored.items()}, sort_keys=True
+    )
     version.save(force_insert=True)
     return version
 
 
-def version_reseal(version: PaymentConfigVersion, digest: str | None) -> None:
-    """Seal the values anew with the first key; with ``digest``, the rows' new one.
+def _sealed_again(version: PaymentConfigVersion, key: str, stored: str) -> str:
+    """A row's text as the version holds it: sealed for this version.
 
-    Raises ConfigSecretUnreadable.
+    What can't be opened in its row is kept as it is, and opens here no more than there: it must
+    not keep the other values from being changed.
     """
-    sealed: Stored = json.loads(version.encrypted_values)
-    opened = _open(version.payment_method, sealed)
+    try:
+        value = plain(stored, row_place(version.payment_method, key))
+    except ConfigSecretUnreadable:
+        return stored
+    return seal(value, version_place(version.id, version.payment_method, key))
+
+
+def version_reseal(
+    version: PaymentConfigVersion, values: Mapping[str, str], digest: str | None
+) -> None:
+    """Seal the version's own ``values`` anew with the first key; with ``digest``, the rows' new
+    one."""
     version.encrypted_values = json.dumps(
-        {key: seal(value) for key, value in opened.items()}, sort_keys=True
+        {
+            key: seal(value, version_place(version.id, version.payment_method, key))
+            for key, value in values.items()
+        },
+        sort_keys=True,
     )
     version.digest = digest or version.digest
     version.save(update_fields=["encrypted_values", "digest"])
@@ -141,16 +162,16 @@ def version_values(version_id: UUID) -> dict[str, str]:
 def _opened(version_id: UUID) -> tuple[str, dict[str, str]]:
     # Cached for good: what a version says never changes, only the key that seals it.
     version = PaymentConfigVersion.objects.get(id=version_id)
-    sealed: Stored = json.loads(version.encrypted_values)
-    return version.payment_method, _open(version.payment_method, sealed)
+    return version.payment_method, _open(version)
 
 
-def _open(method: str, sealed: Stored) -> dict[str, str]:
+def _open(version: PaymentConfigVersion) -> dict[str, str]:
+    method, sealed = version.payment_method, json.loads(version.encrypted_values)
     opened: dict[str, str] = {}
     unreadable: list[str] = []
     for key, text in sealed.items():
         try:
-            opened[key] = unseal(text)
+            opened[key] = unseal(text, version_place(version.id, method, key))
         except ConfigSecretUnreadable:
             unreadable.append(audit_id(method, key))
     if unreadable:
@@ -183,10 +204,15 @@ def _digest(stored: Stored) -> str:
     return hashlib.sha256(json.dumps(stored, sort_keys=True).encode()).hexdigest()
 
 
-def _is_same(stored: str, sealed_before: str) -> bool:
-    if stored == sealed_before:
-        return True
+def _is_same(
+    version: PaymentConfigVersion | None, key: str, stored: str, sealed_before: str
+) -> bool:
+    """Whether a row's text says what the version before said."""
+    if version is None or not (stored and sealed_before):
+        return stored == sealed_before
+    method = version.payment_method
     try:
-        return bool(stored and sealed_before) and plain(stored) == unseal(sealed_before)
+        before = unseal(sealed_before, version_place(version.id, method, key))
+        return plain(stored, row_place(method, key)) == before
     except ConfigSecretUnreadable:
         return False

@@ -56,7 +56,7 @@ def test_a_plain_secret_is_found_and_a_plain_value_is_not():
 
 def test_what_cannot_be_decrypted_is_found(settings):
     settings.CONFIG_ENCRYPTION_KEYS = [Fernet.generate_key().decode()]
-    assert codes() == [("C4", "wechat.api_key"), ("C4", "wechat v2")]
+    assert codes() == [("C4", "wechat.api_key"), ("C4", "wechat v2 api_key")]
 
 
 def test_two_versions_in_force_are_found():

@@ -12,6 +12,7 @@ from config.crypto import (
     is_sealed_with_first_key,
 )
 from config.models import PaymentConfig, PaymentConfigVersion
+from config.rotation import config_keys_rotate
 from config.selectors import (
     KEY_OVERLAP,
     gateway_config_current,
@@ -19,7 +20,6 @@ from config.selectors import (
     gateway_config_version,
 )
 from config.services import (
-    config_keys_rotate,
     gateway_config_clear,
     gateway_config_replace,
     gateway_config_set,
@@ -31,6 +31,7 @@ from tcmpay.audit.models import AuditEvent
 from tcmpay.common import clock
 from tcmpay.common.actor import SYSTEM
 from tcmpay.common.errors import InvalidInput
+from tcmpay.common.sealing import PREFIX
 
 pytestmark = pytest.mark.django_db
 
@@ -186,7 +187,7 @@ def test_rotation_seals_secrets_that_sql_left_plain(settings):
     update_by_sql("api_key", "CANARY")
     assert config_keys_rotate(actor=SYSTEM).newly_sealed == 1
     row = PaymentConfig.objects.get(payment_method="wechat", config_key="api_key")
-    assert row.config_value.startswith("enc:1:")
+    assert row.config_value.startswith(PREFIX)
     assert gateway_config_current("wechat").values["api_key"] == "CANARY"
 
 

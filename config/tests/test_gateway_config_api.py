@@ -55,7 +55,7 @@ def test_the_guides_calls_work_as_printed(admin_api, method, key, value, is_encr
 def test_a_secret_is_sealed_and_masked_whatever_the_caller_says(admin_api, method, key):
     assert put(admin_api, method, key, "CANARY-7f3a", False)[0] == 200
     row = row_of(method, key)
-    assert row.config_value.startswith("enc:1:")
+    assert row.config_value.startswith("enc:2:")
     assert "CANARY" not in row.config_value
     assert row.is_encrypted
     shown = {r["config_key"]: r for r in admin_api("get", f"admin/config/{method}")[1]["data"]}
@@ -67,7 +67,7 @@ def test_a_plain_value_is_stored_and_shown_plain_or_sealed_and_masked_when_asked
     put(admin_api, "wechat", "app_id", "wx1", False)
     assert row_of("wechat", "app_id").config_value == "wx1"
     put(admin_api, "wechat", "app_id", "wx1", True)
-    assert row_of("wechat", "app_id").config_value.startswith("enc:1:")
+    assert row_of("wechat", "app_id").config_value.startswith("enc:2:")
     shown = {r["config_key"]: r for r in admin_api("get", "admin/config/wechat")[1]["data"]}
     assert shown["app_id"]["config_value"] == "********"
     assert gateway_config_current("wechat").values["app_id"] == "wx1"

@@ -127,7 +127,7 @@ def test_a_secret_is_stored_sealed_and_never_rendered_back(editor):
     assert refused.status_code == 200
     save(editor, api_v3_key=NEW_SECRET)
     stored = PaymentConfigDraft.objects.get().encrypted_values
-    assert json.loads(stored)["api_v3_key"].startswith("enc:1:")
+    assert json.loads(stored)["api_v3_key"].startswith("enc:2:")
     editor.post(f"{PAGE}test/")
     number = PaymentConfigVersion.objects.get(payment_method="wechat", retired_at=None).number
     pages = [
@@ -141,7 +141,7 @@ def test_a_secret_is_stored_sealed_and_never_rendered_back(editor):
     for answer in pages:
         text = answer.content.decode()
         assert answer.status_code == 200
-        for hidden in ("CANARY", "enc:1:", "k" * 32, "BEGIN PRIVATE"):
+        for hidden in ("CANARY", "enc:2:", "k" * 32, "BEGIN PRIVATE"):
             assert hidden not in text
     assert "CANARY" not in str(list(AuditEvent.objects.values_list("details", flat=True)))
     assert "已设置" in pages[-2].content.decode()

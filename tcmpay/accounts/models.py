@@ -13,7 +13,14 @@ from django_otp.oath import TOTP
 from tcmpay.common import clock
 from tcmpay.common.actor import Actor, Role
 from tcmpay.common.fields import UtcNow, UUIDTextField, id_field
-from tcmpay.common.sealing import ConfigSecretUnreadable, seal, unseal
+from tcmpay.common.sealing import (
+    ConfigSecretUnreadable,
+    Place,
+    SealProblem,
+    former_opened,
+    seal,
+    unseal,
+)
 
 TOTP_STEP_SECONDS = 30
 TOTP_DIGITS = 6
@@ -60,9 +67,8 @@ class StaffUser(AbstractUser):  # type: ignore[django-manager-missing]
 class TotpDevice(TimestampMixin, ThrottlingMixin, Device):
     """The app on somebody's phone that shows a code every half minute.
 
-    The shared key is sealed, together with the owner's id: a sealed key that was copied to another
-    account by SQL does not open there. Failed codes make the next try wait 1, 2, 4 … seconds, and
-    a code is good once.
+    The shared key is sealed for this row and its owner: one that was copied elsewhere by SQL does
+    not open there. Failed codes make the next try wait 1, 2, 4 … seconds, and a code is good once.
     """
 
     sealed_key = models.TextField(editable=False)
@@ -75,14 +81,28 @@ class TotpDevice(TimestampMixin, ThrottlingMixin, Device):
         verbose_name_plural = _("身份验证器")
 
     def key_set(self, key: bytes) -> None:
-        self.sealed_key = seal(f"{self.user_id}:{key.hex()}")
+        """Seal ``key`` for this row, which must have been saved before."""
+        if self.pk is None:
+            raise ValueError("an authenticator's key is sealed for its row: save that first")
+        self.sealed_key = seal(key.hex(), self.key_place)
 
     def key(self) -> bytes:
         """The shared key. Raises ConfigSecretUnreadable."""
-        owner, _separator, key = unseal(self.sealed_key).partition(":")
+        return bytes.fromhex(unseal(self.sealed_key, self.key_place))
+
+    def former_key(self) -> bytes:
+        """The key as it was sealed before seals were bound to their rows: it named its owner.
+
+        Only for sealing it anew. Raises ConfigSecretUnreadable.
+        """
+        owner, _separator, key = former_opened(self.sealed_key).partition(":")
         if owner != str(self.user_id):
-            raise ConfigSecretUnreadable(f"staff_totp_devices {self.pk}")
+            raise ConfigSecretUnreadable(problem=SealProblem.MISPLACED)
         return bytes.fromhex(key)
+
+    @property
+    def key_place(self) -> Place:
+        return Place("staff_totp_devices", str(self.pk), f"key of {self.user_id}")
 
     def verify_token(self, token: Any) -> bool:
         """Whether ``token`` is the code of now; writes what follows from the answer.

@@ -31,6 +31,7 @@ _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
     # The same without its frame: base64 of PKCS#1 or PKCS#8.
     (re.compile(r"\bMII[A-Za-z0-9+/]{2}[A-Za-z0-9+/=\s\\]{120,}"), STARS),
     (re.compile(r"\beyJ[\w-]{4,}\.[\w-]{4,}\.[\w-]*"), STARS),  # JWT
+    (re.compile(r"\benc:2:[0-9a-f]{8}:[\w-]+={0,2}"), STARS),  # a sealed value
     (re.compile(r"\b(?:enc:1:)?gAAAA[\w-]{40,}={0,2}"), STARS),  # Fernet
     (re.compile(r"(?i)\b(bearer|basic)\s+[\w.~+/=-]{6,}"), r"\1 " + STARS),
     (re.compile(r"(?i)(WECHATPAY2-[\w-]+\s+).*"), r"\1" + STARS),

@@ -96,7 +96,7 @@ def put_everything_in(api, admin) -> list[str]:
 
 def test_what_goes_in_as_a_secret_comes_out_nowhere(api, admin, chief, log):
     answers = put_everything_in(api, admin)
-    assert PaymentConfig.objects.filter(config_value__startswith="enc:1:").count() >= 2
+    assert PaymentConfig.objects.filter(config_value__startswith="enc:2:").count() >= 2
     assert found_in("\n".join(answers)) == []
     assert found_in(everything_in_the_database()) == []
     assert found_in(log.getvalue()) == []
@@ -184,3 +184,19 @@ def test_the_search_finds_what_is_there(log):
     logging.getLogger("payments").warning("event %s", TOKEN)
     assert found_in(everything_in_the_database()) == [TOKEN]
     assert found_in(log.getvalue()) == [TOKEN]
+
+
+def test_a_sealed_secret_copied_by_sql_into_the_return_address_reaches_no_payer(
+    api, story, admin, patient
+):
+    secret = SECRETS["alipay", "private_key"]
+    body = {"config_key": "private_key", "config_value": secret, "is_encrypted": True}
+    assert api.put("admin/config/alipay", body, by=admin).status == 200
+    sealed = PaymentConfig.objects.get(payment_method="alipay", config_key="private_key")
+    PaymentConfig.objects.filter(payment_method="alipay", config_key="return_url").update(
+        config_value=sealed.config_value, is_encrypted=False
+    )
+    order = story.order(patient)
+    answer = api.post("pay", {"order_id": order["id"], "payment_method": "alipay"}, by=patient)
+    assert answer.status == 503
+    assert secret not in str(answer.body)

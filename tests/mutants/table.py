@@ -543,7 +543,7 @@ STRANGERS = (
     Mutant(
         "secrets are sealed",
         "config/services.py",
-        "row.config_value = seal(value) if value and is_to_seal else value",
+        "row.config_value = seal(value, _place(row)) if value and is_to_seal else value",
         "row.config_value = value",
         ("config/tests/test_gateway_config_api.py",),
     ),

@@ -6,7 +6,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils.translation import gettext as _
 
 from config.crypto import ConfigSecretUnreadable
-from config.services import config_keys_rotate
+from config.rotation import config_keys_rotate
 from tcmpay.common.actor import SYSTEM
 
 
@@ -28,10 +28,14 @@ class Command(BaseCommand):
             self.stdout.write(json.dumps(asdict(result)))
             return
         self.stdout.write(
-            _("已用新密钥加密 %(rows)s 个配置项、%(versions)s 个历史版本、%(devices)s 个身份验证器")
+            _(
+                "已用新密钥加密 %(rows)s 个配置项、%(versions)s 个历史版本、%(drafts)s 个草稿、"
+                "%(devices)s 个身份验证器"
+            )
             % {
                 "rows": result.rows,
                 "versions": result.versions,
+                "drafts": result.drafts,
                 "devices": result.authenticators,
             }
         )

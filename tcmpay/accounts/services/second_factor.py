@@ -5,6 +5,7 @@ import hashlib
 import logging
 import secrets
 import unicodedata
+from collections.abc import Iterator
 from datetime import timedelta
 from urllib.parse import quote, urlencode
 
@@ -20,7 +21,12 @@ from tcmpay.accounts.models import (
 from tcmpay.audit.services import audit_record
 from tcmpay.common import clock
 from tcmpay.common.actor import Actor
-from tcmpay.common.sealing import ConfigSecretUnreadable
+from tcmpay.common.sealing import (
+    ConfigSecretUnreadable,
+    SealProblem,
+    is_unbound,
+    seal_problem,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -56,8 +62,9 @@ def enrolment_begin(person: StaffUser) -> TotpDevice:
         return device
     TotpDevice.objects.filter(user=person, confirmed=False).delete()
     device = TotpDevice(user=person, name="app", confirmed=False)
+    device.save()  # its id is part of what the key is sealed for
     device.key_set(secrets.token_bytes(KEY_BYTES))
-    device.save()
+    device.save(update_fields=["sealed_key"])
     return device
 
 
@@ -242,9 +249,9 @@ def totp_keys_reseal() -> tuple[int, list[str]]:
     count = 0
     for device in TotpDevice.objects.select_for_update().order_by("id"):
         try:
-            device.key_set(device.key())
+            device.key_set(_key_in_any_form(device))
         except ConfigSecretUnreadable:
-            unreadable.append(f"staff_totp_devices {device.pk}")
+            unreadable.append(_device_name(device))
             continue
         device.save(update_fields=["sealed_key"])
         count += 1
@@ -252,9 +259,27 @@ def totp_keys_reseal() -> tuple[int, list[str]]:
 
 
 def totp_keys_unreadable() -> list[str]:
-    """The authenticators whose key no configured key opens."""
-    return [
-        f"staff_totp_devices {device.pk}"
-        for device in TotpDevice.objects.order_by("id")
-        if not _is_readable(device)
-    ]
+    """The authenticators whose key no configured key opens, not even in the form of before, which
+    ``migrate`` seals anew."""
+    found = []
+    for device in TotpDevice.objects.order_by("id"):
+        try:
+            _key_in_any_form(device)
+        except ConfigSecretUnreadable:
+            found.append(_device_name(device))
+    return found
+
+
+def totp_keys_misplaced(*, using: str = "default") -> Iterator[tuple[str, SealProblem]]:
+    """The authenticators whose key does not open in its row, each with why."""
+    for device in TotpDevice.objects.using(using).order_by("id").iterator(chunk_size=200):
+        if problem := seal_problem(device.sealed_key, device.key_place):
+            yield _device_name(device), problem
+
+
+def _key_in_any_form(device: TotpDevice) -> bytes:
+    return device.former_key() if is_unbound(device.sealed_key) else device.key()
+
+
+def _device_name(device: TotpDevice) -> str:
+    return f"staff_totp_devices {device.pk}"

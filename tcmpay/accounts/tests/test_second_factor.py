@@ -7,7 +7,7 @@ from django.core.management.base import SystemCheckError
 from django.db import connection
 from django_otp.oath import TOTP
 
-from config.services import config_keys_rotate
+from config.rotation import config_keys_rotate
 from tcmpay.accounts.models import RecoveryCode, StaffUser, TotpDevice
 from tcmpay.accounts.services.second_factor import (
     CodeRefused,
@@ -127,6 +127,12 @@ def test_a_key_copied_to_another_account_opens_nothing(person, device, codes):
     with pytest.raises(ConfigSecretUnreadable):
         TotpDevice.objects.get(user=other).key()
     assert second_factor_check(person=other, code=code_of(device)) is None
+
+
+def test_a_key_copied_to_another_row_of_the_same_account_opens_nothing(person, device):
+    copied = TotpDevice.objects.create(user=person, name="app", sealed_key=device.sealed_key)
+    with pytest.raises(ConfigSecretUnreadable):
+        copied.key()
 
 
 def test_a_reset_takes_everything_and_ends_the_sessions(person, codes):
