@@ -28,6 +28,7 @@ from tcmpay.common import clock
 from tcmpay.common.actor import Actor
 from tcmpay.common.db import money_unit
 from tcmpay.common.money import Money, format_money
+from tcmpay.common.second_person import is_one_of, is_somebody_else
 from tcmpay.common.transitions import ensure_one
 
 AUDIT_OBJECT = "balance_adjustment"
@@ -48,7 +49,7 @@ def adjustment_request(
     ``request_id`` becomes its id: the same form sent twice asks once.
     Raises OwnBalance, AdjustmentExists.
     """
-    if actor.owns(user_id):
+    if is_one_of(actor, user_id):
         raise OwnBalance()
     if BalanceAdjustment.objects.filter(id=request_id).exists():
         raise AdjustmentExists()
@@ -121,9 +122,9 @@ def _lock(adjustment_id: UUID) -> BalanceAdjustment:
 def _ensure_may_decide(actor: Actor, adjustment: BalanceAdjustment) -> None:
     if adjustment.status != AdjustmentStatus.PENDING:
         raise AdjustmentDecided()
-    if actor.id is None or actor.owns(adjustment.requested_by):
+    if not is_somebody_else(actor, adjustment.requested_by):
         raise OwnAdjustment()
-    if actor.owns(adjustment.user_id):
+    if is_one_of(actor, adjustment.user_id):
         raise OwnBalance()
 
 

@@ -21,6 +21,7 @@ from tcmpay.common.actor import Actor
 from tcmpay.common.db import money_unit
 from tcmpay.common.ids import new_id
 from tcmpay.common.money import MONEY_MAX, ZERO, Money
+from tcmpay.common.second_person import is_one_of
 from tcmpay.common.transitions import ensure_one
 
 AUDIT_OBJECT = "balance"
@@ -134,7 +135,11 @@ def balance_unfreeze(
 def balance_top_up(
     *, user_id: UUID, amount: Money, reason: str, actor: Actor
 ) -> BalanceTransaction:
-    """Credit ``amount`` (yuan) that came in outside of the gateways, with its reason."""
+    """Credit ``amount`` (yuan) that came in outside of the gateways, with its reason.
+
+    Raises OwnBalance.
+    """
+    _ensure_not_own(actor, user_id)
     entry = balance_credit(
         user_id=user_id,
         amount=amount,
@@ -184,7 +189,7 @@ def opening_adopt(*, user_id: UUID, reason: str, actor: Actor) -> bool:
 
 def _ensure_not_own(actor: Actor, user_id: UUID) -> None:
     """A staff user may have an account as a patient: somebody else handles it."""
-    if actor.owns(user_id):
+    if is_one_of(actor, user_id):
         raise OwnBalance()
 
 

@@ -34,6 +34,7 @@ from tcmpay.audit.services import audit_record
 from tcmpay.common import clock
 from tcmpay.common.actor import Actor
 from tcmpay.common.db import money_unit
+from tcmpay.common.second_person import is_somebody_else
 
 Values = Mapping[str, str]
 
@@ -227,7 +228,7 @@ def draft_activate(
         raise DraftEmpty()
     if draft.revision != revision:
         raise DraftChanged()
-    if settings.CONFIG_ACTIVATION_SECOND_PERSON and str(actor.id) in draft.editors:
+    if settings.CONFIG_ACTIVATION_SECOND_PERSON and not is_somebody_else(actor, *draft.editors):
         raise DraftIsOwn()
     candidate = candidate_of(method)
     if not candidate.is_tested or _has_error(examine_values(method, candidate.values)):

@@ -30,6 +30,7 @@ from tcmpay.common.actor import Actor
 from tcmpay.common.db import money_unit
 from tcmpay.common.errors import ObjectNotFound
 from tcmpay.common.money import format_money, parse_money
+from tcmpay.common.second_person import is_somebody_else
 from tcmpay.common.transitions import ensure_one
 
 AUDIT_OBJECT = "price_change"
@@ -158,7 +159,7 @@ def _lock(request_id: UUID) -> tuple[list[PriceConfig], PriceChangeRequest]:
 def _ensure_may_decide(actor: Actor, request: PriceChangeRequest) -> None:
     if request.status != PriceChangeStatus.PENDING:
         raise PriceChangeDecided()
-    if actor.id is None or actor.id == request.requested_by:
+    if not is_somebody_else(actor, request.requested_by):
         raise PriceChangeIsOwn()
 
 

@@ -125,6 +125,12 @@ class SelfConfirmation(DomainError):
     message = _("不能确认自己的核销申请，请由另一位有权限的人确认")
 
 
+class OwnCase(DomainError):
+    code = "OWN_CASE"
+    http_status = 403
+    message = _("不能处理自己的订单、或自己创建的订单的差错，请由另一位同事处理")
+
+
 class NotConfirmedByGateway(DomainError):
     code = "NOT_CONFIRMED"
     message = _("网关查询没有确认这笔款项")

@@ -21,7 +21,7 @@ from payments.states import (
     TransactionType,
 )
 from refunds.models import Refund, RefundApproval, RefundBatch
-from refunds.services.requests import approvals_needed
+from refunds.services.approvals import approvals_needed
 from refunds.services.states import AUDIT_OBJECT
 from refunds.services.submission import CLOSED
 from refunds.states import AUTOMATIC_CAUSES, RESERVING_STATUSES, RefundStatus

@@ -53,6 +53,12 @@ class SelfReview(DomainError):
     message = _("不能审核自己申请或退给自己的退款")
 
 
+class RetryNeedsSecondPerson(DomainError):
+    code = "REFUND_NEEDS_SECOND_PERSON"
+    http_status = 403
+    message = _("该支付的退款合计已超过双人审批线：请由没有批准过它的另一位审核人重试")
+
+
 class RefundNotWithdrawable(DomainError):
     code = "REFUND_NOT_WITHDRAWABLE"
     message = _("只能撤回待审核的退款申请")

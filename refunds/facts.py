@@ -12,10 +12,12 @@ from payments.models import PaymentOrder
 from payments.states import PaymentMethod
 from refunds.models import Refund, RefundApproval, RefundPolicyRule
 from refunds.policy import Proposal, active_rules, appointment_time, propose
+from refunds.services.approvals import approvals_left
 from refunds.states import AUTOMATIC_CAUSES, RESERVING_STATUSES, RefundStatus
 from tcmpay.accounts.selectors import people_names, person_text
 from tcmpay.common.display import age_text
 from tcmpay.common.money import ZERO, Money
+from tcmpay.common.second_person import is_one_of
 
 EARLIER_MAX = 10
 COUNT_MAX = 1000
@@ -110,6 +112,12 @@ class Facts:
         return self.is_pending and not self.is_own and not self.has_approved
 
     @property
+    def approvals_left(self) -> int:
+        """How many more people have to approve it, as things stand now."""
+        payment = self.refund.transaction
+        return approvals_left(self.refund, payment.refund_reserved, len(self.approvals))
+
+    @property
     def is_second_step(self) -> bool:
         return self.is_pending and bool(self.approvals)
 
@@ -117,7 +125,7 @@ class Facts:
     def remarks(self) -> list[str]:
         """What the reader should know, none of which hinders."""
         found = []
-        if self.is_pending and self.refund.approvals_needed > 1:
+        if self.is_pending and self.approvals_left > 1:
             found.append(_("需双人审批：批准后还需另一位审核人"))
         if self.is_second_step and not self.has_approved:
             found.append(_("%(person)s 已批准，您是第二位") % {"person": self.approvals[0].person})
@@ -159,7 +167,7 @@ def facts_of_many(refunds: Sequence[Refund], reader: Any) -> list[Facts]:
             approvals=[approval for _key, approval in approvals.get(refund.pk, [])],
             requester=requester_text(refund, people),
             decision=decision_of(refund, people),
-            is_own=reader.pk in {refund.requested_by, refund.user_id},
+            is_own=is_one_of(reader.as_actor(), refund.requested_by, refund.user_id),
             has_approved=any(key == reader.pk for key, _a in approvals.get(refund.pk, [])),
         )
         for refund in refunds

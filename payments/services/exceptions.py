@@ -11,16 +11,18 @@ from payments.errors import (
     ExceptionClosed,
     ExceptionNotFound,
     ExceptionTaken,
+    OwnCase,
     SelfConfirmation,
     WriteOffWaits,
 )
-from payments.models import PaymentException, PaymentTransaction
+from payments.models import PaymentException, PaymentOrder, PaymentTransaction
 from payments.states import EXCEPTION_ACTIONS, ExceptionAction, ExceptionKind, ExceptionOutcome
 from tcmpay.audit.services import audit_record
 from tcmpay.common import clock
 from tcmpay.common.actor import Actor, gateway_actor
 from tcmpay.common.db import money_unit
 from tcmpay.common.money import MONEY_MAX, ZERO, Money
+from tcmpay.common.second_person import is_one_of, is_somebody_else
 
 AUDIT_OBJECT = "payment_exception"
 ENDINGS = {
@@ -124,10 +126,12 @@ def exception_begin(
     """Note that ``actor`` now does ``action``, before anything outside is asked or moved.
 
     ``details`` say more of it for the trail, such as the order that was named.
-    Raises ExceptionNotFound, ExceptionClosed, ExceptionTaken, WriteOffWaits, ActionNotOffered.
+    Raises ExceptionNotFound, ExceptionClosed, ExceptionTaken, WriteOffWaits, ActionNotOffered,
+    OwnCase.
     """
     case = _lock(exception_id)
     _ensure_offered(case, action)
+    ensure_not_own_order(actor, case.order)
     _own(case, actor)
     _audit(case, actor, "exception_action", reason, chosen=str(action), **details)
     return case
@@ -147,10 +151,12 @@ def exception_refusal_note(
 def exception_close(*, actor: Actor, exception_id: UUID, resolution: str) -> PaymentException:
     """Close a case that holds no money with what was done about it.
 
-    Raises ExceptionNotFound, ExceptionClosed, ExceptionTaken, WriteOffWaits, ActionNotOffered.
+    Raises ExceptionNotFound, ExceptionClosed, ExceptionTaken, WriteOffWaits, ActionNotOffered,
+    OwnCase.
     """
     case = _lock(exception_id)
     _ensure_offered(case, ExceptionAction.CLOSE)
+    ensure_not_own_order(actor, case.order)
     _own(case, actor)
     exception_end(case, actor, resolution, ExceptionOutcome.CLOSED)
     return case
@@ -160,10 +166,12 @@ def exception_close(*, actor: Actor, exception_id: UUID, resolution: str) -> Pay
 def exception_write_off_ask(*, actor: Actor, exception_id: UUID, reason: str) -> PaymentException:
     """Ask that the case be written off; a second person confirms.
 
-    Raises ExceptionNotFound, ExceptionClosed, ExceptionTaken, WriteOffWaits, ActionNotOffered.
+    Raises ExceptionNotFound, ExceptionClosed, ExceptionTaken, WriteOffWaits, ActionNotOffered,
+    OwnCase.
     """
     case = _lock(exception_id)
     _ensure_offered(case, ExceptionAction.WRITE_OFF)
+    ensure_not_own_order(actor, case.order)
     _own(case, actor)
     case.write_off_by, case.write_off_at = actor.id, clock.now()
     case.write_off_reason = reason[:500]
@@ -179,7 +187,7 @@ def exception_write_off_decide(
     """The second person's word: the case is written off, or goes on.
 
     Whoever asked may take the request back, but never confirm it.
-    Raises ExceptionNotFound, ExceptionClosed, ActionNotOffered, SelfConfirmation.
+    Raises ExceptionNotFound, ExceptionClosed, ActionNotOffered, SelfConfirmation, OwnCase.
     """
     case = _lock(exception_id)
     if case.write_off_by is None:
@@ -189,8 +197,9 @@ def exception_write_off_decide(
         case.save(update_fields=["write_off_by", "write_off_at", "write_off_reason"])
         _audit(case, actor, "exception_write_off_declined", notes)
         return case
-    if actor.id is None or case.write_off_by == actor.id:
+    if not is_somebody_else(actor, case.write_off_by):
         raise SelfConfirmation()
+    ensure_not_own_order(actor, case.order)
     resolution = "；".join(part for part in (case.write_off_reason, notes) if part)
     exception_end(case, actor, resolution, ExceptionOutcome.WRITTEN_OFF)
     return case
@@ -213,6 +222,15 @@ def _ensure_offered(case: PaymentException, action: ExceptionAction) -> None:
         raise WriteOffWaits()
     if action not in EXCEPTION_ACTIONS.get(case.kind, (ExceptionAction.CLOSE,)):
         raise ActionNotOffered(action=action)
+
+
+def ensure_not_own_order(actor: Actor, order: PaymentOrder | None) -> None:
+    """Nobody decides about money of an order that is their own, or that they made.
+
+    Raises OwnCase.
+    """
+    if order is not None and is_one_of(actor, order.user_id, order.created_by):
+        raise OwnCase()
 
 
 def _own(case: PaymentException, actor: Actor) -> None:

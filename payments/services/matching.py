@@ -19,6 +19,7 @@ from payments.errors import (
 from payments.models import PaymentException, PaymentOrder, PaymentTransaction
 from payments.services.attempts import attempt_check
 from payments.services.exceptions import (
+    ensure_not_own_order,
     exception_begin,
     exception_end,
     exception_refusal_note,
@@ -95,12 +96,14 @@ def exception_match(
     refused is in the case's trail, with the order that was named.
 
     Raises:
-        What exception_begin raises; OrderNotFound; OrderDoesNotFit: not pending, other amount.
+        What exception_begin raises; OwnCase: also where the named order is one's own, or made by
+            oneself; OrderNotFound; OrderDoesNotFit: not pending, other amount.
         NotConfirmedByGateway: not paid, or another trade or amount. GatewayDown.
     """
     order = PaymentOrder.objects.filter(order_no=order_no.strip().upper()).first()
     if order is None:
         raise OrderNotFound()
+    ensure_not_own_order(actor, order)
     case = exception_begin(
         actor=actor,
         exception_id=exception_id,

@@ -2,7 +2,6 @@
 
 from uuid import UUID
 
-from django.conf import settings
 from django.db import IntegrityError
 from django.utils.translation import gettext as _
 
@@ -17,19 +16,17 @@ from payments.services.refund_money import (
 )
 from payments.states import REFUNDABLE_STATUSES, PaymentMethod
 from refunds.errors import (
-    ApprovedByYouAlready,
-    ApprovedMeanwhile,
     OrderNotRefundable,
     RefundAlreadyReviewed,
     RefundExceedsPaid,
     RefundNotReplaceable,
     RefundNotWithdrawable,
-    SelfReview,
     TooManyRefunds,
     TooManyWaiting,
 )
 from refunds.limits import LIMITS, WAITING_MAX
-from refunds.models import Refund, RefundApproval
+from refunds.models import Refund
+from refunds.services.approvals import approval_add, approvals_needed, ensure_may_decide
 from refunds.services.states import AUDIT_OBJECT, refund_lock, refund_transition
 from refunds.services.submission import balance_refund_complete, refund_send_to_gateway
 from refunds.states import RESERVING_STATUSES, RefundCause, RefundStatus
@@ -158,16 +155,6 @@ def refund_insert(
     return refund
 
 
-def approvals_needed(amount: Money) -> int:
-    """How many people have to approve a refund that brings a payment's refunds to ``amount``.
-
-    Pending, processing and done ones count together (yuan): whoever could split a large refund
-    into small ones would need one person only.
-    """
-    threshold = settings.REFUND_SECOND_APPROVAL_OVER
-    return 2 if threshold is not None and amount > threshold else 1
-
-
 @money_unit
 def refund_withdraw(*, actor: Actor, refund_id: UUID) -> Refund:
     """Take back a pending request; only whoever asked for it may.
@@ -240,7 +227,7 @@ def refund_decide(
     _ensure_may_decide(actor, refund)
     if not is_approved:
         _reject(actor, payment, refund, notes)
-    elif _is_final_approval(actor, refund, notes, approvals_seen):
+    elif _is_final_approval(actor, payment, refund, notes, approvals_seen):
         _approve(actor, order, payment, refund, notes)
     return refund
 
@@ -248,8 +235,7 @@ def refund_decide(
 def _ensure_may_decide(actor: Actor, refund: Refund) -> None:
     if refund.status != RefundStatus.PENDING:
         raise RefundAlreadyReviewed(status=refund.status)
-    if actor.id in {refund.requested_by, refund.user_id}:
-        raise SelfReview()
+    ensure_may_decide(actor, refund)
 
 
 @money_unit
@@ -303,17 +289,14 @@ def _reject(actor: Actor, payment: PaymentTransaction, refund: Refund, notes: st
 
 
 def _is_final_approval(
-    actor: Actor, refund: Refund, notes: str, approvals_seen: int | None
+    actor: Actor,
+    payment: PaymentTransaction,
+    refund: Refund,
+    notes: str,
+    approvals_seen: int | None,
 ) -> bool:
     """Count this person's yes; whether it was the last one needed."""
-    if RefundApproval.objects.filter(refund=refund, reviewer_id=actor.id).exists():
-        raise ApprovedByYouAlready()
-    _ensure_seen(refund, approvals_seen)
-    approval = RefundApproval(
-        refund=refund, reviewer_id=actor.id, notes=notes, created_at=clock.now()
-    )
-    approval.save(force_insert=True)
-    left = refund.approvals_needed - 1
+    left = approval_add(actor, payment, refund, notes, approvals_seen)
     updated = Refund.objects.filter(id=refund.id, status=RefundStatus.PENDING).update(
         approvals_needed=left, updated_at=clock.now()
     )
@@ -330,17 +313,7 @@ def _is_final_approval(
             from_state=refund.status,
             to_state=refund.status,
         )
-    return left <= 0
-
-
-def _ensure_seen(refund: Refund, approvals_seen: int | None) -> None:
-    """Who was told "one more person after you" must not send the money as the last one."""
-    if approvals_seen is None:
-        return
-    earlier = RefundApproval.objects.filter(refund=refund).order_by("-created_at")
-    people = list(earlier.values_list("reviewer_id", flat=True))
-    if len(people) != approvals_seen:
-        raise ApprovedMeanwhile(by=people[0] if people else None)
+    return left == 0
 
 
 def _approve(

@@ -30,6 +30,7 @@ from refunds.errors import RefundExceedsPaid, RefundNotRetryable
 from refunds.limits import LIMITS
 from refunds.models import Refund
 from refunds.selectors import refunded_total
+from refunds.services.approvals import ensure_approved_for_retry
 from refunds.services.states import AUDIT_OBJECT, refund_lock, refund_transition
 from refunds.states import RefundStatus
 from tcmpay.audit.services import audit_record
@@ -355,7 +356,8 @@ def _keep_in_doubt(refund_id: UUID, code: str, message: str) -> None:
 def refund_retry(*, actor: Actor, refund_id: UUID, reason: str) -> Refund:
     """Send a failed refund again with the same number (a suffix only after CLOSED).
 
-    Raises RefundNotFound, RefundNotRetryable, RefundExceedsPaid.
+    Raises RefundNotFound, RefundNotRetryable, RefundExceedsPaid, SelfReview,
+    RetryNeedsSecondPerson.
     """
     refund = _back_to_processing(actor, refund_id, reason)
     refund_send_to_gateway(refund_id)
@@ -371,6 +373,7 @@ def _back_to_processing(actor: Actor, refund_id: UUID, reason: str) -> Refund:
         refund_reserve(payment, refund.refund_amount)
     except RefundExceedsPayment as error:
         raise RefundExceedsPaid(available=error.available) from error
+    ensure_approved_for_retry(actor, payment, refund, reason)
     refund_transition(
         refund,
         RefundStatus.PROCESSING,

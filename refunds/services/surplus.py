@@ -25,6 +25,7 @@ from refunds.states import SURPLUS_CAUSES, RefundCause, RefundStatus
 from tcmpay.common import clock
 from tcmpay.common.actor import SYSTEM, Actor
 from tcmpay.common.db import money_unit
+from tcmpay.common.second_person import is_one_of
 
 logger = logging.getLogger(__name__)
 
@@ -106,7 +107,7 @@ def _return(actor: Actor, transaction_id: UUID, reason: str) -> Refund:
         raise NoSurplus()
     if _was_tried(payment):
         raise SurplusRefundExists()
-    if actor.owns(order.user_id):
+    if is_one_of(actor, order.user_id):
         raise SelfReview()
     reviewed = {"reviewed_by": actor.id, "reviewed_at": clock.now(), "review_notes": reason[:500]}
     return _begin(order, payment, actor=actor, reason=reason, reviewed=reviewed)

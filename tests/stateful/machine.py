@@ -378,14 +378,15 @@ class Stories(RuleBasedStateMachine):
         assert told == self.model.withdraw(refund, by)
 
     @precondition(lambda self: self.model.orders)
-    @rule(pick=PICK)
-    def retry(self, pick: int) -> None:
+    @rule(pick=PICK, by=st.integers(0, ADMINS))
+    def retry(self, pick: int, by: int) -> None:
         if not (chosen := self.pick_refund(pick)):
             return
         refund_id, order, refund = chosen
-        actor = Actor(self.admins[0], Role.ADMIN)
+        person = [*self.admins, order.owner][by]
+        actor = Actor(person, Role.ADMIN)
         told, _ = self.do(refund_retry, actor=actor, refund_id=refund_id, reason="story")
-        assert told == self.model.retry(order, refund)
+        assert told == self.model.retry(order, refund, person)
 
     @rule()
     def sweep_refunds(self) -> None:

@@ -52,12 +52,16 @@ class Refund:
         return self.status in {"pending", "processing", "success"}
 
 
+def people_needed(held: Decimal) -> int:
+    return 2 if held > SECOND_APPROVAL_OVER else 1
+
+
 class Refunds(dict[UUID, Refund]):
-    """An order's refunds. How many people one needs is settled when it is asked for."""
+    """An order's refunds. One needs no fewer people than when it was asked for."""
 
     def __setitem__(self, key: UUID, refund: Refund) -> None:
         held = self.held_of(refund.payment) + refund.amount
-        refund.people_needed = 2 if held > SECOND_APPROVAL_OVER else 1
+        refund.people_needed = people_needed(held)
         super().__setitem__(key, refund)
 
     def held_of(self, payment: str) -> Decimal:
@@ -164,6 +168,8 @@ class Model:
         if by in refund.approved_by:
             return "REFUND_ALREADY_REVIEWED"
         refund.approved_by.add(by)
+        held = order.refunds.held_of(refund.payment)
+        refund.people_needed = max(refund.people_needed, people_needed(held))
         if len(refund.approved_by) >= refund.people_needed:
             refund.status = "processing"
             if refund.payment == "balance":
@@ -171,11 +177,18 @@ class Model:
                 self._refunded(order, refund)
         return OK
 
-    def retry(self, order: Order, refund: Refund) -> str:
+    def retry(self, order: Order, refund: Refund, by: UUID) -> str:
         if refund.status != "failed":
             return "REFUND_NOT_RETRYABLE"
         if refund.amount > order.left_of(refund.payment):
             return "REFUND_EXCEEDS_PAID"
+        if by == order.owner:
+            return "SELF_REVIEW"
+        held = order.refunds.held_of(refund.payment) + refund.amount
+        if not refund.is_automatic and people_needed(held) > len(refund.approved_by):
+            if by in {refund.asked_by, *refund.approved_by}:
+                return "REFUND_NEEDS_SECOND_PERSON"
+            refund.approved_by.add(by)
         refund.status = "processing"
         return OK
 

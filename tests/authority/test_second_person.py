@@ -1,0 +1,487 @@
+"""Every door that moves or decides money, and who may not go through it: as one table.
+
+A door is built anew for each person; whoever is refused changes no row.
+"""
+
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import Decimal
+from unittest.mock import patch
+
+import pytest
+
+from balances.adjustments import adjustment_approve, adjustment_reject, adjustment_request
+from balances.errors import OwnAdjustment, OwnBalance
+from balances.models import Direction
+from balances.services import balance_freeze, balance_top_up, balance_unfreeze, opening_adopt
+from config.drafts import draft_activate, draft_save
+from config.errors import DraftIsOwn, DraftNotTested, PriceChangeIsOwn
+from config.models import PaymentConfigDraft
+from config.price_changes import (
+    price_change_confirm,
+    price_change_refuse,
+    price_change_submit,
+)
+from config.price_plan import PriceChange
+from config.selectors import periods_digest, price_periods
+from gateways.interface import RefundReport, RefundState, TradeReport, TradeState
+from gateways.mock import MockGateway
+from payments.errors import NotConfirmedByGateway, OwnCase, SelfConfirmation
+from payments.models import PaymentTransaction
+from payments.services.exceptions import (
+    exception_close,
+    exception_open,
+    exception_write_off_ask,
+    exception_write_off_decide,
+)
+from payments.services.matching import exception_match, exception_query
+from payments.services.orders import OrderCommand, order_create
+from payments.states import ExceptionKind
+from refunds.errors import ApprovedByYouAlready, RetryNeedsSecondPerson, SelfReview
+from refunds.models import Refund
+from refunds.services.cases import case_give_back, case_retry
+from refunds.services.requests import refund_replace, refund_request, refund_review
+from refunds.services.submission import refund_retry, refund_submit
+from refunds.states import RefundStatus
+from tcmpay.common.actor import SYSTEM, Actor, Role
+from tcmpay.common.errors import DomainError
+from tcmpay.common.money import parse_money
+from tests.api.kit import nothing_moves
+from tests.clinic import (
+    late_case,
+    paid_order,
+    patient,
+    report_paid,
+    started_attempt,
+    unknown_case,
+    waiting_refund,
+    wrong_amount_case,
+)
+
+pytestmark = pytest.mark.django_db
+
+LIN = Actor(uuid.UUID(int=1), Role.STAFF, "林")
+WANG = Actor(uuid.UUID(int=2), Role.STAFF, "王")
+NOBODY = Actor(None, Role.STAFF, "")
+
+Refusal = type[DomainError]
+Act = Callable[[Actor], object]
+
+
+@dataclass(frozen=True)
+class Door:
+    """What is done, and who may not: each with the refusal. Everybody else may."""
+
+    act: Act
+    refused: dict[str, tuple[Actor, Refusal]]
+
+
+def staff(user_id: object) -> Actor:
+    """The staff user who is the same person as a platform's user."""
+    return Actor(uuid.UUID(str(user_id)), Role.STAFF)
+
+
+# --- refunds ------------------------------------------------------------------------------------
+
+
+def review_of(refund: Refund, *, is_approved: bool) -> Door:
+    return Door(
+        lambda actor: refund_review(
+            actor=actor, refund_id=refund.id, is_approved=is_approved, notes="同意"
+        ),
+        {
+            "requester": (LIN, SelfReview),
+            "payer": (staff(refund.user_id), SelfReview),
+            "nobody": (NOBODY, SelfReview),
+        },
+    )
+
+
+def approve_refund() -> Door:
+    return review_of(waiting_refund(asker=LIN), is_approved=True)
+
+
+def reject_refund() -> Door:
+    return review_of(waiting_refund(asker=LIN), is_approved=False)
+
+
+def complete_refund() -> Door:
+    refund = waiting_refund(amount="600.00", asker=LIN)
+    refund_review(actor=WANG, refund_id=refund.id, is_approved=True, notes="一审")
+    door = review_of(refund, is_approved=True)
+    return Door(door.act, door.refused | {"first approver": (WANG, ApprovedByYouAlready)})
+
+
+def approve_beside_a_larger_one() -> Door:
+    """One that needed one person when it was asked for; the next one made them too many."""
+    order = paid_order(amount="900.00")
+    first = refund_request(actor=LIN, order_id=order.id, amount=Decimal("400.00"), reason="部分")
+    refund_request(actor=LIN, order_id=order.id, amount=Decimal("500.00"), reason="其余")
+    refund_review(actor=WANG, refund_id=first.id, is_approved=True, notes="一审")
+    first.refresh_from_db()
+    assert first.status == RefundStatus.PENDING, "together they are over the line"
+    door = review_of(first, is_approved=True)
+    return Door(door.act, door.refused | {"first approver": (WANG, ApprovedByYouAlready)})
+
+
+def replace_refund() -> Door:
+    refund = waiting_refund(asker=LIN)
+    return Door(
+        lambda actor: refund_replace(
+            actor=actor, refund_id=refund.id, amount=Decimal("10.00"), notes="少退"
+        ),
+        {
+            "requester": (LIN, SelfReview),
+            "payer": (staff(refund.user_id), SelfReview),
+        },
+    )
+
+
+def failed_refund(amount: str, paid: str) -> Refund:
+    """Approved by WANG, refused by its gateway."""
+    attempt = started_attempt(amount=paid)
+    report_paid(attempt)
+    refund = refund_request(
+        actor=LIN, order_id=attempt.order_id, amount=Decimal(amount), reason="未服务"
+    )
+    refund_review(actor=WANG, refund_id=refund.id, is_approved=True, notes="同意")
+    closed = RefundReport(refund.refund_no, RefundState.CLOSED)
+    with patch.object(MockGateway, "refund", return_value=closed):
+        refund_submit(refund_id=refund.id)
+    refund.refresh_from_db()
+    assert refund.status == RefundStatus.FAILED
+    return refund
+
+
+def grown_failed_refund() -> Refund:
+    """400 failed, then 500 were asked for and approved: 900 over a line of 500."""
+    refund = failed_refund("400.00", "900.00")
+    other = refund_request(
+        actor=LIN, order_id=refund.order_id, amount=Decimal("500.00"), reason="再退"
+    )
+    refund_review(actor=WANG, refund_id=other.id, is_approved=True, notes="同意")
+    return refund
+
+
+def retry_of(refund: Refund, act: Act) -> Door:
+    return Door(
+        act,
+        {
+            "approver": (WANG, RetryNeedsSecondPerson),
+            "requester": (LIN, RetryNeedsSecondPerson),
+            "payer": (staff(refund.user_id), SelfReview),
+        },
+    )
+
+
+def retry_beyond_the_line() -> Door:
+    refund = grown_failed_refund()
+    return retry_of(
+        refund, lambda actor: refund_retry(actor=actor, refund_id=refund.id, reason="重试")
+    )
+
+
+def retry_within_the_line() -> Door:
+    refund = failed_refund("400.00", "900.00")
+    return Door(
+        lambda actor: refund_retry(actor=actor, refund_id=refund.id, reason="重试"),
+        {"payer": (staff(refund.user_id), SelfReview)},
+    )
+
+
+def give_back_surplus() -> Door:
+    case = late_case()
+    return Door(
+        lambda actor: case_give_back(actor=actor, exception_id=case.id, reason="退回"),
+        {"payer": (staff(case.order.user_id), OwnCase)},
+    )
+
+
+def retry_from_the_desk() -> Door:
+    refund = failed_refund("30.00", "30.00")
+    exception_open(
+        ExceptionKind.REFUND_REFUSED,
+        method="wechat",
+        fact=str(refund.id),
+        attempt=refund.transaction,
+    )
+    case = refund.transaction.exceptions.get(kind=ExceptionKind.REFUND_REFUSED)
+    return Door(
+        lambda actor: case_retry(actor=actor, exception_id=case.id, reason="重试"),
+        {"payer": (staff(refund.user_id), OwnCase)},
+    )
+
+
+# --- cases --------------------------------------------------------------------------------------
+
+
+def match_payment() -> Door:
+    case = unknown_case()
+    owner = patient()
+    order = order_create(
+        actor=Actor(LIN.id, Role.ADMIN),
+        command=OrderCommand(user_id=owner.id, order_type="appointment", amount=Decimal("30.00")),
+    )
+    return Door(
+        lambda actor: exception_match(
+            actor=actor, exception_id=case.id, order_no=order.order_no, reason="用户提供截图"
+        ),
+        {
+            "order's owner": (staff(owner.id), OwnCase),
+            "order's maker": (LIN, OwnCase),
+        },
+    )
+
+
+def write_off_ask() -> Door:
+    case = wrong_amount_case()
+    return Door(
+        lambda actor: exception_write_off_ask(actor=actor, exception_id=case.id, reason="已退"),
+        {"order's owner": (staff(case.order.user_id), OwnCase)},
+    )
+
+
+def write_off_confirm() -> Door:
+    case = wrong_amount_case()
+    exception_write_off_ask(actor=LIN, exception_id=case.id, reason="已退")
+    return Door(
+        lambda actor: exception_write_off_decide(
+            actor=actor, exception_id=case.id, is_confirmed=True, notes=""
+        ),
+        {
+            "who asked": (LIN, SelfConfirmation),
+            "order's owner": (staff(case.order.user_id), OwnCase),
+            "nobody": (NOBODY, SelfConfirmation),
+        },
+    )
+
+
+def query_case() -> Door:
+    case = wrong_amount_case()
+    return Door(
+        lambda actor: exception_query(actor=actor, exception_id=case.id, reason="核对"),
+        {"order's owner": (staff(case.order.user_id), OwnCase)},
+    )
+
+
+def close_case() -> Door:
+    attempt = started_attempt()
+    exception_open(ExceptionKind.STUCK_PAYMENT, method="wechat", fact="1", attempt=attempt)
+    case = attempt.exceptions.get()
+    return Door(
+        lambda actor: exception_close(actor=actor, exception_id=case.id, resolution="已查明"),
+        {"order's owner": (staff(attempt.order.user_id), OwnCase)},
+    )
+
+
+# --- balances -----------------------------------------------------------------------------------
+
+
+def asked_adjustment() -> tuple[uuid.UUID, Actor]:
+    owner = patient()
+    adjustment = adjustment_request(
+        actor=LIN,
+        request_id=uuid.uuid4(),
+        user_id=owner.id,
+        direction=Direction.CREDIT,
+        amount=Decimal("5.00"),
+        reason="补记",
+    )
+    return adjustment.id, owner
+
+
+def adjustment_door(decide: Callable[..., object]) -> Door:
+    adjustment_id, owner = asked_adjustment()
+    return Door(
+        lambda actor: decide(actor=actor, adjustment_id=adjustment_id, notes="核对过"),
+        {
+            "who asked": (LIN, OwnAdjustment),
+            "account's owner": (staff(owner.id), OwnBalance),
+            "nobody": (NOBODY, OwnAdjustment),
+        },
+    )
+
+
+def approve_adjustment() -> Door:
+    return adjustment_door(adjustment_approve)
+
+
+def reject_adjustment() -> Door:
+    return adjustment_door(adjustment_reject)
+
+
+def ask_adjustment() -> Door:
+    owner = patient()
+    return Door(
+        lambda actor: adjustment_request(
+            actor=actor,
+            request_id=uuid.uuid4(),
+            user_id=owner.id,
+            direction=Direction.CREDIT,
+            amount=Decimal("5.00"),
+            reason="补记",
+        ),
+        {"account's owner": (staff(owner.id), OwnBalance)},
+    )
+
+
+def balance_door(move: Callable[..., object], **more: object) -> Door:
+    owner = patient()
+    balance_top_up(user_id=owner.id, amount=Decimal("9.00"), reason="充值", actor=SYSTEM)
+    if move is balance_unfreeze:
+        balance_freeze(user_id=owner.id, amount=Decimal("5.00"), reason="x", actor=SYSTEM)
+    return Door(
+        lambda actor: move(actor=actor, user_id=owner.id, reason="核对过", **more),
+        {"account's owner": (staff(owner.id), OwnBalance)},
+    )
+
+
+def freeze() -> Door:
+    return balance_door(balance_freeze, amount=Decimal("5.00"))
+
+
+def unfreeze() -> Door:
+    return balance_door(balance_unfreeze, amount=Decimal("5.00"))
+
+
+def top_up() -> Door:
+    return balance_door(balance_top_up, amount=Decimal("5.00"))
+
+
+def adopt_opening() -> Door:
+    return balance_door(opening_adopt)
+
+
+# --- prices and gateway configuration -----------------------------------------------------------
+
+
+def waiting_price_change(service_type: str, price: str) -> uuid.UUID:
+    change = PriceChange(service_type, parse_money(price), service_name="新服务")
+    seen = periods_digest(price_periods(service_type))
+    return price_change_submit(actor=LIN, change=change, reason="活动", seen=seen).id
+
+
+def confirm_price() -> Door:
+    change = waiting_price_change("prescription", "1.00")
+    return Door(
+        lambda actor: price_change_confirm(actor=actor, request_id=change),
+        {"who asked": (LIN, PriceChangeIsOwn), "nobody": (NOBODY, PriceChangeIsOwn)},
+    )
+
+
+def confirm_new_service() -> Door:
+    change = waiting_price_change("appointment_promotion", "0.01")
+    return Door(
+        lambda actor: price_change_confirm(actor=actor, request_id=change),
+        {"who asked": (LIN, PriceChangeIsOwn)},
+    )
+
+
+def refuse_price() -> Door:
+    change = waiting_price_change("prescription", "1.00")
+    return Door(
+        lambda actor: price_change_refuse(actor=actor, request_id=change, notes="不同意"),
+        {"who asked": (LIN, PriceChangeIsOwn)},
+    )
+
+
+def activate_configuration() -> Door:
+    """Everybody else is asked for the test first, which is another rule."""
+    draft_save(actor=LIN, method="wechat", values={"mch_id": "1900000001"}, revision=0)
+    draft_save(actor=WANG, method="wechat", values={"app_id": "wx1234567890abcdef"}, revision=1)
+    revision = PaymentConfigDraft.objects.get().revision
+    return Door(
+        lambda actor: draft_activate(
+            actor=actor, method="wechat", revision=revision, reason="换商户"
+        ),
+        {"first editor": (LIN, DraftIsOwn), "second editor": (WANG, DraftIsOwn)},
+    )
+
+
+DOORS = (
+    approve_refund,
+    reject_refund,
+    complete_refund,
+    approve_beside_a_larger_one,
+    replace_refund,
+    retry_beyond_the_line,
+    retry_within_the_line,
+    give_back_surplus,
+    retry_from_the_desk,
+    match_payment,
+    write_off_ask,
+    write_off_confirm,
+    query_case,
+    close_case,
+    approve_adjustment,
+    reject_adjustment,
+    ask_adjustment,
+    freeze,
+    unfreeze,
+    top_up,
+    adopt_opening,
+    confirm_price,
+    confirm_new_service,
+    refuse_price,
+    activate_configuration,
+)
+# What somebody else meets behind the door, where it is not open for another reason.
+ELSE_REFUSED: dict[object, Refusal] = {
+    match_payment: NotConfirmedByGateway,
+    activate_configuration: DraftNotTested,
+}
+
+
+@pytest.fixture(autouse=True)
+def _two_people_are_asked_for(settings):
+    settings.REFUND_SECOND_APPROVAL_OVER = Decimal("500.00")
+    settings.CONFIG_ACTIVATION_SECOND_PERSON = True
+    settings.PRICE_CHANGE_SECOND_PERSON_OVER_PERCENT = 50
+    settings.MOCK_CALLBACKS = True
+    settings.LATE_PAYMENT_POLICY = "hold"
+
+
+@pytest.mark.parametrize("door", DOORS, ids=lambda door: door.__name__)
+def test_who_may_not_is_refused_and_changes_nothing(door):
+    built = door()
+    for who, (actor, refusal) in built.refused.items():
+        with nothing_moves(), pytest.raises(refusal) as raised:
+            built.act(actor)
+        assert type(raised.value) is refusal, who
+
+
+@pytest.mark.parametrize("door", DOORS, ids=lambda door: door.__name__)
+def test_somebody_else_may(door):
+    built = door()
+    somebody = Actor(uuid.uuid4(), Role.STAFF, "赵")
+    if refusal := ELSE_REFUSED.get(door):
+        with pytest.raises(refusal):
+            built.act(somebody)
+    else:
+        built.act(somebody)
+
+
+def test_a_retry_beyond_the_line_counts_as_the_second_approval():
+    refund = grown_failed_refund()
+    somebody = Actor(uuid.uuid4(), Role.STAFF, "赵")
+    refund_retry(actor=somebody, refund_id=refund.id, reason="核对过，重试")
+    refund.refresh_from_db()
+    assert refund.status == RefundStatus.PROCESSING
+    approvers = refund.approvals.order_by("created_at").values_list("reviewer_id", flat=True)
+    assert list(approvers) == [WANG.id, somebody.id]
+
+
+def test_money_that_the_gateway_confirms_is_matched_by_somebody_else(monkeypatch):
+    door = match_payment()
+    report = TradeReport(
+        out_trade_no="ORD20260101000000ABCDEF",
+        state=TradeState.PAID,
+        transaction_id="42000009",
+        amount=Decimal("30.00"),
+    )
+    monkeypatch.setattr(MockGateway, "query_payment", lambda _self, _number: report)
+    with nothing_moves(), pytest.raises(OwnCase):
+        door.act(LIN)
+    door.act(WANG)
+    assert PaymentTransaction.objects.filter(status="success").count() == 1
