@@ -2,10 +2,10 @@
 
 The SDKs use ``requests`` and ``urlopen``, which follow the proxies of the environment and
 redirects, wait without a total bound and open a new connection per call. urllib3's pool (which
-requests itself stands on) does none of these when told so, and is safe to share by threads.
+requests itself stands on) does none of these when told so, and is safe to share by threads; the
+total bound is ours.
 """
 
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -24,10 +24,13 @@ from urllib3.exceptions import (
 
 from gateways.errors import GatewayUnavailable, GatewayUnknown
 from tcmpay.common.addresses import is_loopback_url
+from tcmpay.common.call_bounds import Bounds, bounded, tls_context
 from tcmpay.common.egress import guard
 
 CONNECT_SECONDS = 3.0
 READ_SECONDS = 10.0
+CALL_SECONDS_MAX = 15.0  # name, connection, TLS, headers and body together
+HEAD_BYTES_MAX = 1 << 18
 ANSWER_BYTES_MAX = 1 << 20
 BILL_BYTES_MAX = 512 << 20
 BILL_SECONDS_MAX = 300.0
@@ -63,16 +66,16 @@ class Transport:
         *,
         connect_seconds: float = CONNECT_SECONDS,
         read_seconds: float = READ_SECONDS,
+        call_seconds_max: float = CALL_SECONDS_MAX,
         connections_max: int = 8,
         is_loopback_allowed: bool = False,
     ) -> None:
-        # A peer that drips one byte per second never hits the read timeout: bound the whole.
-        self._total_seconds = connect_seconds + 2 * read_seconds
+        self._call_seconds_max = call_seconds_max
         pool = urllib3.PoolManager(
             num_pools=4,
             maxsize=connections_max,
             retries=False,
-            ca_certs=certifi.where(),
+            ssl_context=tls_context(certifi.where()),
             timeout=urllib3.Timeout(connect=connect_seconds, read=read_seconds),
         )
         # Addresses of bills come from answers: none of them may lead into our own network.
@@ -85,7 +88,7 @@ class Transport:
         """One request, its whole answer in memory. Raises GatewayUnknown, GatewayUnavailable."""
         chunks: list[bytes] = []
         status, answer_headers = self._exchange(
-            verb, url, headers, body, chunks.append, ANSWER_BYTES_MAX, self._total_seconds
+            verb, url, headers, body, chunks.append, ANSWER_BYTES_MAX, self._call_seconds_max
         )
         return HttpAnswer(status, answer_headers, b"".join(chunks))
 
@@ -108,45 +111,47 @@ class Transport:
         bytes_max: int,
         seconds_max: float,
     ) -> tuple[int, dict[str, str]]:
-        deadline = time.monotonic() + seconds_max
-        try:
-            response = self._pool.request(
-                verb,
-                url,
-                body=body or None,
-                headers={"Accept-Encoding": "identity", **headers},
-                redirect=False,
-                preload_content=False,
-            )
-        except _NEVER_SENT as error:
-            raise GatewayUnavailable(type(error).__name__, code="NOT_CONNECTED") from error
-        except (HTTPError, OSError, ValueError) as error:
-            raise GatewayUnknown(type(error).__name__, code="TRANSPORT") from error
-        try:
-            _pour(response, write, bytes_max, deadline)
-        except (HTTPError, OSError, ValueError) as error:
-            raise GatewayUnknown(type(error).__name__, code="TRANSPORT") from error
-        finally:
-            # An unread rest must not be taken for the next answer on this connection.
-            response.close()
+        with bounded(seconds=seconds_max, bytes_max=bytes_max + HEAD_BYTES_MAX) as bounds:
+            try:
+                response = self._pool.request(
+                    verb,
+                    url,
+                    body=body or None,
+                    headers={"Accept-Encoding": "identity", **headers},
+                    redirect=False,
+                    preload_content=False,
+                )
+            except _NEVER_SENT as error:
+                raise GatewayUnavailable(type(error).__name__, code="NOT_CONNECTED") from error
+            except (HTTPError, OSError, ValueError) as error:
+                raise _unknown(error, bounds) from error
+            try:
+                _pour(response, write, bytes_max)
+            except (HTTPError, OSError, ValueError) as error:
+                raise _unknown(error, bounds) from error
+            finally:
+                # An unread rest must not be taken for the next answer on this connection.
+                response.close()
         answer_headers = {name.lower(): value for name, value in response.headers.items()}
         self.clock_skew_seconds = _skew_seconds(answer_headers.get("date", ""))
         return response.status, answer_headers
+
+
+def _unknown(error: Exception, bounds: Bounds) -> GatewayUnknown:
+    code = "ANSWER_TOO_SLOW" if bounds.is_time_over else "TRANSPORT"
+    return GatewayUnknown(type(error).__name__, code=code)
 
 
 def _pour(
     response: urllib3.BaseHTTPResponse,
     write: Callable[[bytes], object],
     bytes_max: int,
-    deadline: float,
 ) -> None:
     received_bytes = 0
     for chunk in response.stream(_CHUNK_BYTES):
         received_bytes += len(chunk)
         if received_bytes > bytes_max:
             raise GatewayUnknown("answer too long", code="ANSWER_TOO_LONG")
-        if time.monotonic() > deadline:
-            raise GatewayUnknown("answer too slow", code="ANSWER_TOO_SLOW")
         write(chunk)
 
 

@@ -8,6 +8,8 @@ gateways' transport stands on; whoever calls addresses that were entered by some
 
 import ipaddress
 import socket
+import threading
+from queue import Empty, SimpleQueue
 from typing import Any
 
 import urllib3
@@ -16,20 +18,21 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
 from tcmpay.common.addresses import is_public_address
+from tcmpay.common.call_bounds import BoundedSocket, patience
 
+# Family, kind, protocol, canonical name and address, as the system's resolver gives them.
+Resolved = tuple[int, int, int, str, tuple[Any, ...]]
 # What a test or a demo may reach besides the public network.
-Resolved = tuple[int, int, int, tuple[Any, ...]]
+Reachable = tuple[int, int, int, tuple[Any, ...]]
 
 
 def reachable_addresses(
-    host: str, port: int, *, is_loopback_allowed: bool
-) -> tuple[list[Resolved], bool]:
+    host: str, port: int, *, is_loopback_allowed: bool, seconds: float | None = None
+) -> tuple[list[Reachable], bool]:
     """What ``host`` resolves to and may be reached, and whether anything had to be left out."""
-    found: list[Resolved] = []
+    found: list[Reachable] = []
     is_cut = False
-    for family, kind, protocol, _name, address in socket.getaddrinfo(
-        host, port, type=socket.SOCK_STREAM
-    ):
+    for family, kind, protocol, _name, address in _resolved(host, port, seconds):
         literal = ipaddress.ip_address(str(address[0]).partition("%")[0])
         is_ours = is_loopback_allowed and literal.is_loopback
         if is_ours or is_public_address(literal):
@@ -39,11 +42,39 @@ def reachable_addresses(
     return found, is_cut
 
 
+def _resolved(host: str, port: int, seconds: float | None) -> list[Resolved]:
+    """The system's answer within ``seconds``.
+
+    The resolver has no timeout of its own that a caller could set: a thread of its own waits for
+    it, and is left to itself when it takes too long (it ends by the resolver's own bounds).
+
+    Raises:
+        OSError: no answer, or none in time.
+    """
+    answers: SimpleQueue[list[Any] | OSError | UnicodeError] = SimpleQueue()
+
+    def ask() -> None:
+        try:
+            answers.put(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+        except (OSError, UnicodeError) as error:
+            answers.put(error)
+
+    threading.Thread(target=ask, name="resolve", daemon=True).start()
+    try:
+        answer = answers.get(timeout=patience(seconds))
+    except Empty:
+        raise TimeoutError("the name took too long") from None
+    if isinstance(answer, Exception):
+        raise answer
+    return answer
+
+
 def _connect(connection: Any, *, is_loopback_allowed: bool) -> socket.socket:
     host = connection._dns_host.strip("[]")
+    timeout = connection.timeout if isinstance(connection.timeout, int | float) else None
     try:
         found, is_cut = reachable_addresses(
-            host, connection.port, is_loopback_allowed=is_loopback_allowed
+            host, connection.port, is_loopback_allowed=is_loopback_allowed, seconds=timeout
         )
     except (OSError, ValueError) as error:
         raise NewConnectionError(connection, f"{type(error).__name__} at {host}") from error
@@ -51,13 +82,11 @@ def _connect(connection: Any, *, is_loopback_allowed: bool) -> socket.socket:
         raise NewConnectionError(connection, "the address lies in a private network")
     last: OSError | None = None
     for family, kind, protocol, address in found:
-        sock = socket.socket(family, kind, protocol)
+        sock = BoundedSocket(family, kind, protocol)
         try:
             for option in connection.socket_options or ():
                 sock.setsockopt(*option)
-            timeout = connection.timeout
-            if isinstance(timeout, int | float):
-                sock.settimeout(timeout)
+            sock.settimeout(timeout)
             sock.connect(address)
         except TimeoutError as error:
             sock.close()

@@ -1,6 +1,7 @@
 """Where connections may end: judged at the moment of connecting, by the address itself."""
 
 import socket
+import threading
 
 import pytest
 import urllib3
@@ -93,3 +94,15 @@ def test_a_stand_in_on_this_machine_is_reached_where_that_is_allowed():
         server.accept()[0].close()
     with pytest.raises(NewConnectionError, match="private network"):
         pool(is_loopback_allowed=True).request("GET", "http://10.0.0.1/")
+
+
+def test_a_resolver_that_never_answers_ends_with_the_connection(no_connection, monkeypatch):
+    over = threading.Event()
+    late = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("93.184.216.34", 80))]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **kwargs: [over.wait(2), late][1])
+    try:
+        with pytest.raises(NewConnectionError):
+            pool().request("GET", "http://lost.test/")
+        assert no_connection == []
+    finally:
+        over.set()
