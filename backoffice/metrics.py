@@ -5,7 +5,6 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
-from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -25,6 +24,7 @@ from payments.states import OrderStatus, TransactionStatus, TransactionType
 from refunds.models import Refund
 from refunds.states import RefundStatus
 from tcmpay.common import clock
+from tcmpay.common.client_address import is_this_machine
 
 # Enough to alarm; a count of everything would cost more the worse things are.
 COUNTED_MAX = 10_000
@@ -153,14 +153,4 @@ def _refusal(request: HttpRequest) -> HttpResponse | None:
         if hmac.compare_digest(given.encode(), wanted.encode()):
             return None
         return HttpResponse(status=401, headers={"WWW-Authenticate": "Bearer"})
-    return None if _is_local(request) else HttpResponse(status=404)
-
-
-def _is_local(request: HttpRequest) -> bool:
-    # A proxy on this machine connects from it, too: what it passes on is not local.
-    if {"HTTP_X_FORWARDED_FOR", "HTTP_X_REAL_IP", "HTTP_FORWARDED"} & set(request.META):
-        return False
-    try:
-        return ip_address(str(request.META.get("REMOTE_ADDR", ""))).is_loopback
-    except ValueError:
-        return False
+    return None if is_this_machine(request.META) else HttpResponse(status=404)

@@ -4,7 +4,6 @@ Verified and applied in one request. A callback that can't be verified changes n
 """
 
 import logging
-from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
@@ -17,7 +16,8 @@ from payments.channels import GATEWAY_METHODS, gateways_that_may_call
 from payments.services.callbacks import Incoming, callback_handle, untrusted_record
 from tcmpay.common import clock
 from tcmpay.common.api.middleware import refusal
-from tcmpay.guard.throttling import client_address, count_forged_callback
+from tcmpay.common.client_address import client_address
+from tcmpay.guard.throttling import count_forged_callback
 
 logger = logging.getLogger(__name__)
 
@@ -27,9 +27,9 @@ def callback(request: HttpRequest, method: str | None = None) -> HttpResponse:
     """Receive one gateway message and answer in the gateway's own form."""
     asked = [method] if method else request.GET.getlist("method")
     if len(asked) != 1 or asked[0] not in GATEWAY_METHODS:
-        return refusal(404)
+        return _refuse_stranger(request, 404)
     if request.method != "POST":
-        return refusal(405)
+        return _refuse_stranger(request, 405)
     try:
         return _receive(request, str(asked[0]))
     except Exception:
@@ -54,18 +54,28 @@ def _receive(request: HttpRequest, method: str) -> HttpResponse:
     try:
         gateway, notice = _verified(gateways, incoming)
     except GatewayUntrusted as error:
-        logger.warning("callback_untrusted", extra={"method": method, "reason": str(error)})
-        return _refuse_forged(incoming, _speaker(gateways, method), str(error), request.META)
+        return _refuse_forged(request, incoming, _speaker(gateways, method), str(error))
     callback_handle(incoming=incoming, notice=notice, is_mock=gateway.is_mock)
     return _http(gateway.answer_callback(is_handled=True))
 
 
-def _refuse_forged(
-    incoming: Incoming, gateway: Gateway, reason: str, meta: dict[str, Any]
-) -> HttpResponse:
-    """Record it and refuse; past the address's limit, refuse without a row."""
-    allowance = count_forged_callback(meta)
+def _refuse_stranger(request: HttpRequest, status: int) -> HttpResponse:
+    """What no gateway sends, counted like a forgery."""
+    allowance = count_forged_callback(request)
     if not allowance.is_exceeded:
+        return refusal(status)
+    response = refusal(429)
+    response.headers["Retry-After"] = str(allowance.resets_in_seconds)
+    return response
+
+
+def _refuse_forged(
+    request: HttpRequest, incoming: Incoming, gateway: Gateway, reason: str
+) -> HttpResponse:
+    """Count it, record it and refuse; past the address's limit there is no row and no line."""
+    allowance = count_forged_callback(request)
+    if not allowance.is_exceeded:
+        logger.warning("callback_untrusted", extra={"method": incoming.method, "reason": reason})
         untrusted_record(incoming=incoming, reason=reason)
         return _http(gateway.answer_callback(is_handled=False, status=401))
     response = _http(gateway.answer_callback(is_handled=False, status=429))

@@ -54,8 +54,8 @@ from tcmpay.common.api.views import (
     owner_filter,
     path_id,
 )
+from tcmpay.common.client_address import client_address
 from tcmpay.guard.idempotency import idempotent
-from tcmpay.guard.throttling import client_address
 
 READERS = frozenset({Role.ADMIN, Role.SERVICE})
 EVERYONE = frozenset({Role.PATIENT, Role.DOCTOR, Role.ADMIN, Role.SERVICE})

@@ -178,7 +178,8 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "tcmpay.accounts.middleware.StaffSessionMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "django_structlog.middlewares.RequestMiddleware",
+    "tcmpay.guard.request_log.RequestLogMiddleware",
+    "tcmpay.guard.middleware.StrangerLimitMiddleware",
     "axes.middleware.AxesMiddleware",
     "tcmpay.common.directions.DirectionsShownMiddleware",
 ]
@@ -453,6 +454,8 @@ LOG_LEVEL: str = env.str("LOG_LEVEL", default="INFO").upper()
 if LOG_LEVEL not in {"DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"}:
     raise ImproperlyConfigured("LOG_LEVEL must be DEBUG, INFO, WARNING, ERROR or CRITICAL")
 
+# One line per request, at its end; LOG_LEVEL=DEBUG writes one at its start too.
+DJANGO_STRUCTLOG_STATUS_START_LOG_LEVEL = logging.DEBUG
 # By now the header carries our middleware's own or checked id: the log names a request by it.
 DJANGO_STRUCTLOG_TRUST_UPSTREAM_REQUEST_ID = True
 
@@ -501,6 +504,10 @@ LOGGING = {
             )
         },
         "django.server": {"level": "WARNING"},
+        # What it says of refusals stands in the request's own line, which is bounded and counted.
+        "django.request": {"level": "ERROR"},
+        # Strangers choose how often: metrics count it (400).
+        "django.security.DisallowedHost": {"level": "CRITICAL"},
         # The gateways' SDKs and HTTP write whole messages when they debug: never that far.
         **{
             name: {"level": "WARNING"}

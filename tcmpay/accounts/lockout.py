@@ -5,8 +5,6 @@ not, so that being locked tells nothing about it. Two counters before it are exa
 requests come at the same time, which axes' are not.
 """
 
-import contextlib
-import ipaddress
 from datetime import timedelta
 from typing import Any
 
@@ -16,8 +14,8 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
 from tcmpay.common import clock
+from tcmpay.common.client_address import client_address, client_network
 from tcmpay.guard.services import hit_count
-from tcmpay.guard.throttling import IPV6_PREFIX, client_address
 
 UNKNOWN_ADDRESS = "0.0.0.0"
 ATTEMPTS_PER_MINUTE_MAX = 10
@@ -28,25 +26,13 @@ OWN_PASSWORD_ATTEMPTS_MAX = 5
 
 
 def address_of(request: HttpRequest) -> str:
-    """The client's real address, for the log of sign-ins; nothing but an address."""
-    for text in (client_address(request.META), str(request.META.get("REMOTE_ADDR", ""))):
-        with contextlib.suppress(ValueError):
-            return str(ipaddress.ip_address(text.partition("%")[0]))
-    return UNKNOWN_ADDRESS
+    """The client's whole address, for the log of sign-ins; nothing but an address."""
+    return client_address(request.META) or UNKNOWN_ADDRESS
 
 
 def counted_address(request: HttpRequest) -> str:
-    """What stands for the client where failures are counted, for axes and for our own counters.
-
-    Who has one IPv6 address has the 2^64 beside it: the first of them stands for all. Not
-    written as a network, because axes keeps addresses.
-    """
-    address = ipaddress.ip_address(address_of(request))
-    if isinstance(address, ipaddress.IPv4Address):
-        return str(address)
-    if address.ipv4_mapped:
-        return str(address.ipv4_mapped)
-    return str(ipaddress.ip_network((address, IPV6_PREFIX), strict=False).network_address)
+    """What stands for the client where failures are counted, for axes and for our own counters."""
+    return client_network(request.META) or UNKNOWN_ADDRESS
 
 
 def is_locked(request: HttpRequest, username: str) -> bool:

@@ -7,4 +7,9 @@ class GuardConfig(AppConfig):
     verbose_name = _("请求防护")
 
     def ready(self) -> None:
-        from tcmpay.guard import system_checks  # noqa: F401  (registers itself)
+        from tcmpay.guard import (
+            request_log,
+            system_checks,  # noqa: F401  (registers itself)
+        )
+
+        request_log.connect()

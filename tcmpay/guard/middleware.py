@@ -1,10 +1,15 @@
-"""Tells callers how much of their limit is left."""
+"""Tells callers how much of their limit is left, and counts strangers who look at pages."""
 
 from collections.abc import Callable
 
 from django.http import HttpRequest, HttpResponse
+from django.utils.translation import gettext as _
+from rest_framework.exceptions import Throttled
 
-from tcmpay.guard.throttling import Allowance
+from tcmpay.guard.throttling import Allowance, count_stranger
+
+# The API counts in its views and callbacks in theirs; what watches us asks as often as it likes.
+COUNTED_ELSEWHERE = ("/api/", "/payment/", "/health/", "/metrics")
 
 
 class RateLimitHeadersMiddleware:
@@ -19,3 +24,22 @@ class RateLimitHeadersMiddleware:
             response.headers["RateLimit-Remaining"] = str(allowance.remaining)
             response.headers["RateLimit-Reset"] = str(allowance.resets_in_seconds)
         return response
+
+
+class StrangerLimitMiddleware:
+    """Pages cost more than the API's answers: whoever is not signed in has so many a minute."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if request.path.startswith(COUNTED_ELSEWHERE) or request.user.is_authenticated:
+            return self.get_response(request)
+        try:
+            count_stranger(request)
+        except Throttled as refusal:
+            seconds = str(max(1, int(refusal.wait or 1)))  # type: ignore[attr-defined]
+            text = _("请求过于频繁，请稍后重试")
+            headers = {"Retry-After": seconds, "Content-Type": "text/plain; charset=utf-8"}
+            return HttpResponse(text, status=429, headers=headers)
+        return self.get_response(request)

@@ -1,6 +1,5 @@
 """Rate limits, exact under concurrency: per user, per address, per class of endpoint."""
 
-import ipaddress
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -12,10 +11,8 @@ from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 
+from tcmpay.common.client_address import client_network
 from tcmpay.guard.services import hit_count
-
-# Who has one IPv6 address has the 2^64 beside it.
-IPV6_PREFIX = 64
 
 
 class EndpointClass(StrEnum):
@@ -40,48 +37,13 @@ class Allowance:
         return self.count > self.limit
 
     @property
+    def is_first_refusal(self) -> bool:
+        """Whether this is the request that the log hears of; those after it are only counted."""
+        return self.count == self.limit + 1
+
+    @property
     def remaining(self) -> int:
         return max(0, self.limit - self.count)
-
-
-def client_address(meta: dict[str, Any]) -> str:
-    """The address of the client as seen by the outermost proxy of ours.
-
-    ``X-Forwarded-For`` is trusted for exactly TRUSTED_PROXY_HOPS entries from its right end;
-    whatever stands further left was written by the client. What stands at that place but is no
-    address was not written by a proxy: then the peer's own address counts.
-    """
-    remote = str(meta.get("REMOTE_ADDR", ""))
-    hops = settings.TRUSTED_PROXY_HOPS
-    if not hops:
-        return remote
-    forwarded = str(meta.get("HTTP_X_FORWARDED_FOR", "")).split(",")
-    seen = _address(forwarded[-hops]) if len(forwarded) >= hops else None
-    return str(seen) if seen else remote
-
-
-def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    """The address in one entry of X-Forwarded-For; some proxies add the port."""
-    text = text.strip()
-    if text.startswith("["):
-        text = text[1:].partition("]")[0]
-    elif text.count(":") == 1:
-        text = text.partition(":")[0]
-    try:
-        address = ipaddress.ip_address(text)
-    except ValueError:
-        return None
-    mapped = getattr(address, "ipv4_mapped", None)
-    return mapped or address
-
-
-def limited_address(meta: dict[str, Any]) -> str:
-    """What stands for the client where addresses are counted: of IPv6, its network."""
-    text = client_address(meta)
-    address = _address(text)
-    if isinstance(address, ipaddress.IPv6Address):
-        return str(ipaddress.ip_network((address, IPV6_PREFIX), strict=False))
-    return str(address or text)
 
 
 class RequestThrottle(BaseThrottle):
@@ -134,13 +96,16 @@ def count_stranger(request: HttpRequest) -> None:
         raise Throttled(wait=allowance.resets_in_seconds)
 
 
-def count_forged_callback(meta: dict[str, Any]) -> Allowance:
+def count_forged_callback(request: HttpRequest) -> Allowance:
     """Count a callback that did not verify, by its address; those that do are never counted."""
-    return _count("forged", _address_identity(meta), settings.RATE_LIMIT_FORGED_PER_MINUTE)
+    identity = _address_identity(request.META)
+    allowance = _count("forged", identity, settings.RATE_LIMIT_FORGED_PER_MINUTE)
+    request.rate_allowance = allowance  # type: ignore[attr-defined]
+    return allowance
 
 
 def _address_identity(meta: dict[str, Any]) -> str:
-    return f"address:{limited_address(meta)}"
+    return f"address:{client_network(meta)}"
 
 
 def _count(scope: str, identity: str, limit: int) -> Allowance:

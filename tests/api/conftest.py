@@ -1,5 +1,7 @@
 """The stage of the API's tests: the demo's switches, a clock that stands still, a few people."""
 
+import io
+import logging
 from collections.abc import Iterator
 from contextlib import ExitStack
 from types import SimpleNamespace
@@ -90,3 +92,18 @@ def rich_patient(story, patient) -> Person:
     """A patient with 100.00 on the balance."""
     story.fund(patient, "100.00")
     return patient
+
+
+@pytest.fixture
+def log() -> Iterator[io.StringIO]:
+    """What the one handler of all loggers writes."""
+    handler = next(h for h in logging.getLogger().handlers if type(h) is logging.StreamHandler)
+    stream = io.StringIO()
+    before = handler.setStream(stream)
+    levels = {name: logging.getLogger(name).level for name in ("tcmpay", "config", "payments")}
+    for name in levels:
+        logging.getLogger(name).setLevel(logging.DEBUG)
+    yield stream
+    handler.setStream(before)
+    for name, level in levels.items():
+        logging.getLogger(name).setLevel(level)

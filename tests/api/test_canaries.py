@@ -1,6 +1,5 @@
 """Secrets of our own making are put in wherever they go in, and looked for everywhere else."""
 
-import io
 import json
 import logging
 
@@ -32,20 +31,6 @@ SECRETS = {
 TOKEN = "CanaryTokenOfSomebody0123456789"
 PASSWORD = "CanaryPassw0rdOfSomebody"
 CODE = "CanaryCode"
-
-
-@pytest.fixture
-def log():
-    handler = next(h for h in logging.getLogger().handlers if type(h) is logging.StreamHandler)
-    stream = io.StringIO()
-    before = handler.setStream(stream)
-    levels = {name: logging.getLogger(name).level for name in ("tcmpay", "config", "payments")}
-    for name in levels:
-        logging.getLogger(name).setLevel(logging.DEBUG)
-    yield stream
-    handler.setStream(before)
-    for name, level in levels.items():
-        logging.getLogger(name).setLevel(level)
 
 
 @pytest.fixture

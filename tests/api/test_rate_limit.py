@@ -9,9 +9,9 @@ import pytest
 import tcmpay.settings
 from payments.models import PaymentCallback
 from tcmpay.common.actor import Role
+from tcmpay.common.client_address import client_address
 from tcmpay.guard import redis_counter
 from tcmpay.guard.models import RateCounter
-from tcmpay.guard.throttling import client_address
 from tests import servers
 from tests.api.kit import nothing_moves, someone
 

@@ -20,6 +20,7 @@ HTML_ERRORS: dict[int, tuple[str, str | Promise]] = {
     404: ("NOT_FOUND", _("资源不存在")),
     405: ("METHOD_NOT_ALLOWED", _("不支持该请求方法")),
     413: ("BODY_TOO_LARGE", _("请求内容过大")),
+    429: ("RATE_LIMITED", _("请求过于频繁，请稍后重试")),
     503: ("SERVICE_UNAVAILABLE", _("服务暂时不可用，请稍后重试")),
 }
 UNEXPECTED = ("INTERNAL_ERROR", _("系统内部错误，请稍后重试"))

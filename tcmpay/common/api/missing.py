@@ -9,10 +9,10 @@ from tcmpay.common.errors import ObjectNotFound
 class MissingView(PublicView):
     """Any address under the API that is not one of ours: 404, whatever the method."""
 
-    throttle_classes = ()
     schema = None
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> NoReturn:
+        self.check_throttles(request)
         raise ObjectNotFound()
 
 
