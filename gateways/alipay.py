@@ -300,6 +300,9 @@ class AlipayGateway:
         """Section 9. There is no freshness rule: re-sends come for 25 hours."""
         fields = read_form(request.body, request.content_type)
         verify_notification(fields, self._config.alipay_public_key)
+        if not fields.get("notify_id"):
+            # What the payer's browser brings back from the cashier carries the same signature.
+            raise GatewayUntrusted("not a notification", code="NOT_A_NOTICE")
         is_trade = fields.get("notify_type") == TRADE_NOTIFICATION
         self._require_addressed_to_us(fields, is_trade=is_trade)
         is_refund = is_trade and _is_refund(fields) and bool(fields.get("out_biz_no"))

@@ -182,3 +182,20 @@ def test_answers(gateway):
     assert (handled.status, handled.content_type, handled.body) == (200, "text/plain", "success")
     refused = gateway.answer_callback(is_handled=False, message="x", status=400)
     assert (refused.status, refused.body) == (400, "failure")
+
+
+def test_what_the_payers_browser_brings_back_is_no_notice(gateway):
+    """It carries the same signature, and anybody who paid once has it."""
+    returned = {
+        "app_id": ALI_APP_ID,
+        "method": "alipay.trade.page.pay.return",
+        "out_trade_no": "ORD20261124100000ABCD",
+        "seller_id": SELLER_ID,
+        "timestamp": "2026-11-24 10:00:00",
+        "total_amount": "30.00",
+        "trade_no": "2026112422001468450512505578",
+        "version": "1.0",
+    }
+    with pytest.raises(GatewayUntrusted) as refusal:
+        gateway.parse_callback(alipay_callback(alipay_body(returned)))
+    assert refusal.value.code == "NOT_A_NOTICE"

@@ -33,8 +33,24 @@ HEADERS_KEPT = (
     "Wechatpay-Signature",
     "Wechatpay-Signature-Type",
 )
-# Forgeries leave a bounded number of rows, per minute and in all.
+# Forgeries leave a bounded number of rows, per minute and in all. So do verified messages that
+# anybody who holds one could send for ever: they are handled each time, but not all written down.
 UNTRUSTED_ROWS_PER_MINUTE = 60
+IGNORED_ROWS_PER_MINUTE = 60
+ROWS_OF_ONE_BODY_PER_HOUR = 60
+# What was told before, or tells nothing.
+REPEATABLE_VERDICTS = frozenset(
+    {
+        Verdict.REPEAT,
+        Verdict.NOT_PAID,
+        Verdict.CLOSED,
+        Verdict.REFUND_NOTICE,
+        Verdict.WRONG_AMOUNT,
+        Verdict.MISMATCH,
+        Verdict.UNKNOWN_ORDER,
+        Verdict.IGNORED,
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +62,46 @@ class Incoming:
     remote_address: str = ""
 
 
-@money_unit
 def callback_handle(
     *, incoming: Incoming, notice: CallbackNotice, is_mock: bool
 ) -> PaymentCallback:
-    """Apply a verified notice and record it with its verdict, in one commit."""
+    """Apply a verified notice and record it with its verdict, in one commit.
+
+    Beyond the bounds above, one that changed nothing is returned without having been saved.
+    """
+    callback = _handle(incoming, notice, is_mock, is_row_due=_is_row_due(incoming, notice))
+    logger.debug(
+        "callback_handled",
+        extra={
+            "payment_method": incoming.method,
+            "verdict": str(callback.verdict),
+            "reason": callback.reason,
+            "out_trade_no": callback.out_trade_no,
+            "external_transaction_id": callback.external_transaction_id,
+        },
+    )
+    if callback.is_picked_up is False:
+        ring(REFUND_NOTICES_TASK)
+    return callback
+
+
+def _is_row_due(incoming: Incoming, notice: CallbackNotice) -> bool:
+    body = hashlib.sha256(incoming.request.body).hexdigest()
+    same = hit_count(
+        scope="callback-body", identity=f"{incoming.method} {body}", window_seconds=3600
+    )
+    if same.count > ROWS_OF_ONE_BODY_PER_HOUR:
+        return False
+    if notice.trade is not None or notice.refund is not None:
+        return True
+    ignored = hit_count(scope="ignored-callback", identity=incoming.method)
+    return ignored.count <= IGNORED_ROWS_PER_MINUTE
+
+
+@money_unit
+def _handle(
+    incoming: Incoming, notice: CallbackNotice, is_mock: bool, *, is_row_due: bool
+) -> PaymentCallback:
     settlement = _settlement(incoming.method, notice, is_mock)
     trade, refund = notice.trade, notice.refund
     amount = trade.amount if trade else refund.amount if refund else None
@@ -70,24 +121,14 @@ def callback_handle(
         refund_notice=_refund_notice(refund) if refund else None,
         **_envelope(incoming),
     )
+    if settlement.verdict in REPEATABLE_VERDICTS and not is_row_due:
+        return callback
     callback.save(force_insert=True)
     PaymentCallbackBody(
         callback=callback,
         headers=_kept_headers(incoming),
         body=_kept_body(incoming),
     ).save(force_insert=True)
-    logger.debug(
-        "callback_recorded",
-        extra={
-            "payment_method": incoming.method,
-            "verdict": str(callback.verdict),
-            "reason": callback.reason,
-            "out_trade_no": callback.out_trade_no,
-            "external_transaction_id": callback.external_transaction_id,
-        },
-    )
-    if refund:
-        ring(REFUND_NOTICES_TASK)
     return callback
 
 

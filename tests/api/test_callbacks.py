@@ -231,6 +231,27 @@ def test_forgeries_leave_a_bounded_number_of_rows(api, still_window):
     assert len(verdicts()) == 60
 
 
+@pytest.mark.usefixtures("still_window")
+@pytest.mark.parametrize("status", ["TRADE_SUCCESS", "WAIT_BUYER_PAY"])
+def test_one_message_sent_for_ever_leaves_a_bounded_number_of_rows(story, patient, status):
+    order = started(story, patient)
+    for _ in range(70):
+        handled("alipay", story.gateway_reports(order, status=status))
+    assert PaymentCallback.objects.count() <= 61
+    assert story.status(order, patient) == ("paid" if status == "TRADE_SUCCESS" else "pending")
+
+
+@pytest.mark.usefixtures("still_window")
+def test_a_new_message_is_recorded_beside_one_that_was_sent_too_often(story, patient):
+    order = started(story, patient)
+    for _ in range(70):
+        story.gateway_reports(order, status="WAIT_BUYER_PAY")
+    rows = PaymentCallback.objects.count()
+    handled("alipay", story.gateway_reports(order))
+    assert PaymentCallback.objects.count() == rows + 1
+    assert story.status(order, patient) == "paid"
+
+
 @pytest.mark.parametrize("method", GATEWAYS)
 def test_trouble_of_ours_asks_the_gateway_to_send_it_again(story, patient, method):
     order = started(story, patient, method)
