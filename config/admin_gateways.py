@@ -49,8 +49,8 @@ from config.models import GatewayMethod, PaymentConfigDraft
 from config.versions import version_values
 from gateways.configuration import notify_url_in_path_form
 from gateways.doctor import Finding
+from gateways.key_blocks import KeyUnreadable
 from gateways.key_texts import expiries, told
-from gateways.keys import KeyUnreadable
 from tcmpay.accounts.selectors import person_text
 from tcmpay.common import clock
 from tcmpay.common.admin_forms import ReasonFormField

@@ -30,3 +30,8 @@ CONFIG_EXAMPLE = [
         "updated_at": "2026-11-24T02:00:00.000000Z",
     },
 ]
+CONFIG_WARNING_EXAMPLE = {
+    "warnings": [
+        "不是可读的 RSA 私钥。怎么办：填入商户 API 证书压缩包里 apiclient_key.pem 的全部内容"
+    ]
+}

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from django.conf import settings
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from config.crypto import ConfigSecretUnreadable
@@ -31,6 +32,22 @@ def examine_current(method: str) -> list[Finding]:
 def examine_values(method: str, values: Mapping[str, str]) -> list[Finding]:
     """The same about values that need not be in force."""
     return examine(method, values, now=clock.now())
+
+
+def value_warnings(method: str, key: str) -> list[str]:
+    """Why the value of ``key`` in force can't be used, and what to do; nothing where it can be.
+
+    No file is looked at: whoever may set ``cert_path`` would learn what lies on this server.
+    """
+    try:
+        values = {**gateway_config_current(method).values, "cert_path": ""}
+    except ConfigSecretUnreadable:
+        return []
+    return [
+        gettext("%(problem)s。怎么办：%(fix)s") % {"problem": finding.message, "fix": finding.fix}
+        for finding in examine_values(method, values)
+        if finding.level == "error" and finding.key == key
+    ]
 
 
 def probe_current(method: str) -> list[Finding]:

@@ -1,4 +1,4 @@
-"""A ``config.json`` (CONTRACT section 8) as values of both gateways."""
+"""A ``config.json`` (CONTRACT section 8) as values of both gateways, or of one."""
 
 import json
 from collections.abc import Mapping
@@ -10,17 +10,19 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from gateways.doctor import examine
-from gateways.keys import (
-    KeyUnreadable,
-    certificate_serial,
-    load_certificate,
-    load_private_key,
-    load_public_key,
-)
+from gateways.key_blocks import KEY_FILE_BYTES_MAX, KeyUnreadable, text_of
+from gateways.key_texts import Kind, normalised
+from gateways.keys import is_serial_of, load_certificates
 from tcmpay.common import clock
 
-FILE_BYTES_MAX = 64 * 1024
-SIGN_MODES = ("pubkey", "cert")
+# "both" is a merchant on the way from the certificate to the public key.
+SIGN_MODES = ("pubkey", "cert", "both")
+# The three of Alipay's certificate mode: the field here and the configuration key.
+ALIPAY_CERTIFICATES = (
+    ("app_cert_file", "app_cert", Kind.CERTIFICATE),
+    ("alipay_cert_file", "alipay_cert", Kind.CERTIFICATE),
+    ("alipay_root_cert_file", "root_cert", Kind.ROOTS),
+)
 
 
 class GatewayFileRefused(Exception):
@@ -49,53 +51,55 @@ class _Section:
             self.problems[f"{self.name}.{key}"] = _("未填写")
         return value.strip()
 
-    def one_of(self, key: str, allowed: tuple[str, ...]) -> str:
-        value = self.text(key)
-        if value and value not in allowed:
+    def has(self, key: str) -> bool:
+        return bool(self.given.get(key))
+
+    def one_of(self, key: str, allowed: tuple[str, ...], default: str) -> str:
+        value = self.text(key, is_required=False) or default
+        if value not in allowed:
             self.problems[f"{self.name}.{key}"] = _("应为 %(allowed)s") % {
                 "allowed": " / ".join(allowed)
             }
         return value
 
-    def file(self, key: str, load: Any) -> str:
-        """The text of the file that ``key`` names, once ``load`` has read it."""
+    def file(self, key: str, kind: Kind) -> str:
+        """What is in the file that ``key`` names, as it is stored."""
         name = self.text(key)
         if not name:
             return ""
         path = self.folder / name
         try:
-            if path.stat().st_size > FILE_BYTES_MAX:
-                raise ValueError("size")
-            text = path.read_text(encoding="ascii").strip()
-            load(text)
+            if path.stat().st_size > KEY_FILE_BYTES_MAX:
+                raise KeyUnreadable(_("文件过大，不是密钥或证书"))
+            return normalised(kind, path.read_bytes())
         except OSError as error:
             self.problems[f"{self.name}.{key}"] = f"{path}: {error.strerror}"
-            return ""
         except KeyUnreadable as error:
             self.problems[f"{self.name}.{key}"] = error.text
-            return ""
-        except ValueError:
-            self.problems[f"{self.name}.{key}"] = _("文件内容不是应有的密钥或证书")
-            return ""
-        return text
+        except ValueError:  # a path that no file can have
+            self.problems[f"{self.name}.{key}"] = _("不是文件路径")
+        return ""
 
 
 def read_gateway_file(path: Path) -> dict[str, dict[str, str]]:
-    """Method → values, complete and readable, of the file at ``path``.
+    """Method → values, complete and readable, of the gateways that the file at ``path`` names.
 
     Raises GatewayFileRefused naming every problem.
     """
     whole = _read_json(path)
-    sections = {}
-    for name in ("wechat", "alipay"):
-        given = whole.get(name)
+    readers = {"wechat": _wechat, "alipay": _alipay}
+    if not whole.keys() & readers.keys():
+        raise GatewayFileRefused({str(path): _("应有 wechat 或 alipay 一部分，或两部分都有")})
+    configs: dict[str, dict[str, str]] = {}
+    problems: dict[str, str | Promise] = {}
+    for name in [name for name in readers if name in whole]:
+        given = whole[name]
         if not isinstance(given, dict):
-            raise GatewayFileRefused({name: _("缺少这一部分")})
-        sections[name] = _Section(name, given, path.resolve().parent)
-    configs = {"wechat": _wechat(sections["wechat"]), "alipay": _alipay(sections["alipay"])}
-    problems = sections["wechat"].problems | sections["alipay"].problems
-    if not problems:
-        problems = _doctor_problems(configs)
+            raise GatewayFileRefused({name: _("应为 JSON 对象")})
+        section = _Section(name, given, path.resolve().parent)
+        configs[name] = readers[name](section)
+        problems |= section.problems
+    problems = problems or _doctor_problems(configs)
     if problems:
         raise GatewayFileRefused(problems)
     return {
@@ -106,10 +110,10 @@ def read_gateway_file(path: Path) -> dict[str, dict[str, str]]:
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        whole = json.loads(path.read_text(encoding="utf-8"))
+        whole = json.loads(text_of(path.read_bytes()))
     except OSError as error:
         raise GatewayFileRefused({str(path): error.strerror or str(error)}) from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise GatewayFileRefused({str(path): _("不是有效的 JSON")}) from error
     if not isinstance(whole, dict):
         raise GatewayFileRefused({str(path): _("应为 JSON 对象")})
@@ -122,17 +126,43 @@ def _wechat(section: _Section) -> dict[str, str]:
         "mch_id": section.text("mchid"),
         "api_v3_key": section.text("apiv3_key"),
         "cert_serial_no": section.text("merchant_serial_no"),
-        "private_key": section.file("merchant_private_key_file", load_private_key),
+        "private_key": section.file("merchant_private_key_file", Kind.PRIVATE_KEY),
         "base_url": section.text("base_url", is_required=False),
     }
-    # Only what the mode needs: a merchant in certificate mode must not announce a public key.
-    if section.one_of("sign_mode", SIGN_MODES) == "cert":
-        values["platform_cert"] = section.file("platform_cert_file", load_certificate)
-        _check_serial(section, values["platform_cert"])
-    else:
+    mode = section.one_of("sign_mode", SIGN_MODES, _sign_mode_meant(section))
+    # A merchant in certificate mode must not announce a public key: answers follow it.
+    if mode != "cert":
         values["public_key_id"] = section.text("public_key_id")
-        values["public_key"] = section.file("platform_public_key_file", load_public_key)
+        values["public_key"] = section.file("platform_public_key_file", Kind.PUBLIC_KEY)
+    if mode != "pubkey":
+        values["platform_cert"] = section.file("platform_cert_file", Kind.CERTIFICATES)
+        _check_serial(section, values["platform_cert"])
+    elif certificate := _certificate_of_migration(section):
+        values["platform_cert"] = certificate
     return values
+
+
+def _sign_mode_meant(section: _Section) -> str:
+    if not section.has("platform_public_key_file"):
+        return "cert" if section.has("platform_cert_file") else "pubkey"
+    return "both" if section.has("platform_cert_file") else "pubkey"
+
+
+def _certificate_of_migration(section: _Section) -> str:
+    """The platform certificate beside a public key, where the file has a valid one: WeChat goes
+    on signing notices with it for some days. It isn't needed, so that a missing, old or broken
+    one is no error."""
+    quiet = _Section(section.name, section.given, section.folder)
+    certificate = quiet.file("platform_cert_file", Kind.CERTIFICATES)
+    _check_serial(quiet, certificate)
+    if quiet.problems:
+        return ""
+    now = clock.now()
+    is_valid = all(
+        one.not_valid_before_utc <= now <= one.not_valid_after_utc
+        for one in load_certificates(certificate)
+    )
+    return certificate if is_valid else ""
 
 
 def _alipay(section: _Section) -> dict[str, str]:
@@ -143,18 +173,25 @@ def _alipay(section: _Section) -> dict[str, str]:
     return {
         "app_id": section.text("app_id"),
         "seller_id": section.text("seller_id", is_required=False),
-        "private_key": section.file("app_private_key_file", load_private_key),
-        "public_key": section.file("alipay_public_key_file", load_public_key),
+        "private_key": section.file("app_private_key_file", Kind.PRIVATE_KEY),
         "gateway_url": section.text("gateway_url", is_required=False),
+        **_alipay_verifiers(section),
     }
 
 
-def _check_serial(section: _Section, certificate: str) -> None:
+def _alipay_verifiers(section: _Section) -> dict[str, str]:
+    """Alipay's public key, or in certificate mode the three certificates instead."""
+    if not any(section.has(field) for field, _key, _kind in ALIPAY_CERTIFICATES):
+        return {"public_key": section.file("alipay_public_key_file", Kind.PUBLIC_KEY)}
+    return {key: section.file(field, kind) for field, key, kind in ALIPAY_CERTIFICATES}
+
+
+def _check_serial(section: _Section, certificates: str) -> None:
     given = section.text("platform_serial_no", is_required=False)
-    if certificate and given:
-        serial = certificate_serial(load_certificate(certificate))
-        if serial.lstrip("0") != given.upper().lstrip("0"):
-            section.problems["wechat.platform_serial_no"] = _("与平台证书的序列号不一致")
+    if not certificates or not given:
+        return
+    if not any(is_serial_of(one, given) for one in load_certificates(certificates)):
+        section.problems["wechat.platform_serial_no"] = _("与平台证书的序列号不一致")
 
 
 def _doctor_problems(configs: Mapping[str, Mapping[str, str]]) -> dict[str, str | Promise]:

@@ -1,6 +1,5 @@
 """One form per gateway: real fields, keys pasted or uploaded, secrets never rendered back."""
 
-import base64
 from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
 from typing import Any
@@ -13,8 +12,8 @@ from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
 from config.addresses import AddressRefused
 from config.keys import VALUE_BYTES_MAX, ConfigKey, keys_of
+from gateways.key_blocks import KEY_FILE_BYTES_MAX, KeyUnreadable
 from gateways.key_texts import FILE_KINDS, Kind, normalised
-from gateways.keys import KeyUnreadable
 
 # What belongs together, in the order in which a merchant fills it in.
 SECTIONS: Mapping[str, tuple[tuple[Any, tuple[str, ...]], ...]] = {
@@ -97,7 +96,7 @@ class GatewayForm(forms.Form):
             label=key.description,
             help_text=key.where,
             required=False,
-            max_length=VALUE_BYTES_MAX,
+            max_length=KEY_FILE_BYTES_MAX if key.kind in FILE_KINDS else VALUE_BYTES_MAX,
             widget=widget,
         )
 
@@ -114,27 +113,24 @@ class GatewayForm(forms.Form):
             if name in self.errors:
                 continue
             try:
-                text = self._given(name)
-                cleaned[name] = normalised(key.kind, text) if text else ""
+                given = self._given(name)
+                cleaned[name] = normalised(key.kind, given) if given else ""
+                if len(cleaned[name]) > VALUE_BYTES_MAX:
+                    raise KeyUnreadable(_("文件过大，不是密钥或证书"))
                 if cleaned[name] and key.ensure_valid is not None:
                     key.ensure_valid(cleaned[name])
             except (KeyUnreadable, AddressRefused) as error:
                 self.add_error(name, ValidationError(error.text))
         return cleaned
 
-    def _given(self, name: str) -> str:
+    def _given(self, name: str) -> str | bytes:
         """What was uploaded, else what was typed."""
         file = self.cleaned_data.get(f"{name}_file")
         if file is None:
             return str(self.cleaned_data.get(name) or "").strip()
-        if file.size > VALUE_BYTES_MAX:
+        if file.size > KEY_FILE_BYTES_MAX:
             raise KeyUnreadable(_("文件过大，不是密钥或证书"))
-        content = file.read()
-        try:
-            return content.decode("ascii").strip()
-        except UnicodeDecodeError:
-            # A certificate in its binary form.
-            return base64.b64encode(content).decode("ascii")
+        return bytes(file.read())
 
     def wanted(self) -> dict[str, str]:
         """What is to be different: empty for what is to be cleared."""

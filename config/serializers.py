@@ -74,3 +74,9 @@ class GatewayConfigSchema(serializers.Serializer):
     is_encrypted = serializers.BooleanField()
     description = serializers.CharField()
     updated_at = serializers.DateTimeField()
+
+
+class GatewayConfigUpdatedSchema(serializers.Serializer):
+    """已保存但不能使用的值有什么问题；没有问题时为 null。"""
+
+    warnings = serializers.ListField(child=serializers.CharField())

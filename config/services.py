@@ -29,6 +29,8 @@ from config.versions import (
     version_adopt,
     version_append,
 )
+from gateways.key_blocks import KeyUnreadable, visible
+from gateways.key_texts import normalised
 from tcmpay.audit.services import audit_record
 from tcmpay.common import clock
 from tcmpay.common.actor import Actor
@@ -50,14 +52,24 @@ def gateway_config_set(
 ) -> PaymentConfig:
     """Set one value; it is in force from the next attempt on, as a version of its own.
 
-    Secrets are sealed whatever ``is_encrypted`` says; None leaves it as it is.
+    Secrets are sealed whatever ``is_encrypted`` says; None leaves it as it is. A key in any form
+    is kept as the back office would keep it; what can't be read is kept as it was given.
 
     Raises:
         MethodNotFound: no such gateway.
         InvalidInput: an unknown key, an empty value, or one that the key refuses.
     """
     ensure_config_valid(method, {key: value})
+    value = _as_stored(KNOWN_KEYS[method][key], value)
     return _config_set(actor=actor, method=method, key=key, value=value, is_encrypted=is_encrypted)
+
+
+def _as_stored(key: ConfigKey, value: str) -> str:
+    try:
+        kept = normalised(key.kind, value)
+    except KeyUnreadable:
+        return value
+    return kept if len(kept.encode()) <= VALUE_BYTES_MAX else value
 
 
 def gateway_config_clear(*, actor: Actor, method: str, key: str) -> PaymentConfig:
@@ -167,7 +179,7 @@ def _known_key(method: str, name: str) -> ConfigKey:
 
 
 def _value_problem(key: ConfigKey, value: str) -> str | Promise | None:
-    if not value.strip():
+    if not visible(value):
         return _("配置值不能为空")
     if len(value.encode(errors="replace")) > VALUE_BYTES_MAX:
         return _("配置值过长")

@@ -9,6 +9,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from config import api_schema, selectors, services
+from config.doctor import value_warnings
 from config.errors import (
     ConfigNeedsSecondPerson,
     MethodNotFound,
@@ -19,6 +20,7 @@ from config.keys import keys_of
 from config.serializers import (
     GatewayConfigInput,
     GatewayConfigSchema,
+    GatewayConfigUpdatedSchema,
     PriceFilterInput,
     PriceInput,
     PriceSchema,
@@ -120,12 +122,15 @@ class GatewayConfigViewSet(ContractViewSet):
         operation_id="admin_config_update",
         summary=_("更新一个支付配置项"),
         description=_(
-            "机密一律加密保存；自下一笔支付起生效。"
+            "机密一律加密保存；自下一笔支付起生效。密钥和证书可用任何常见形式，统一保存为 PEM。"
+            "不能使用的值照样保存，data.warnings 说明问题和处理办法；没有问题时 data 为 null。"
             "若部署要求由第二人启用配置（CONFIG_ACTIVATION_SECOND_PERSON），此接口不作修改。"
         ),
         parameters=[METHOD_PARAMETER],
         request=GatewayConfigInput,
-        responses={200: enveloped("GatewayConfigUpdated", None)},
+        responses={
+            200: enveloped("GatewayConfigUpdated", GatewayConfigUpdatedSchema(allow_null=True))
+        },
         examples=[
             request_example(
                 "API 密钥",
@@ -136,6 +141,9 @@ class GatewayConfigViewSet(ContractViewSet):
                 },
             ),
             success_example("支付配置更新成功", None),
+            success_example(
+                "支付配置更新成功", api_schema.CONFIG_WARNING_EXAMPLE, name="保存了不能使用的值"
+            ),
         ],
     )
     def update(self, request: Request, method: str) -> Response:
@@ -150,4 +158,5 @@ class GatewayConfigViewSet(ContractViewSet):
             value=wanted["config_value"],
             is_encrypted=wanted.get("is_encrypted"),
         )
-        return success(_("支付配置更新成功"))
+        warnings = value_warnings(method, wanted["config_key"])
+        return success(_("支付配置更新成功"), {"warnings": warnings} if warnings else None)

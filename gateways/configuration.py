@@ -13,13 +13,12 @@ from django.utils.translation import gettext_lazy as _
 
 from gateways import keys
 from gateways.errors import GatewayMisconfigured
-from gateways.keys import KeyUnreadable
+from gateways.key_blocks import KEY_FILE_BYTES_MAX, KeyUnreadable, visible
 from gateways.texts import Text
 
 WECHAT_BASE_URL = "https://api.mch.weixin.qq.com"
 ALIPAY_GATEWAY_URL = "https://openapi.alipay.com/gateway.do"
 API_V3_KEY_BYTES = 32
-CERTIFICATE_FILE_BYTES_MAX = 64 * 1024
 ALIPAY_SIGN_TYPE = "RSA2"
 _CALLBACK_METHODS = ("wechat", "alipay")
 
@@ -30,7 +29,7 @@ class _Reader:
     """Reads configuration values and collects what is wrong with them, key by key."""
 
     def __init__(self, values: Mapping[str, str]) -> None:
-        self._values = {key: (value or "").strip() for key, value in values.items()}
+        self._values = {key: visible(value or "") for key, value in values.items()}
         self.problems: dict[str, Text] = {}
 
     def text(self, key: str) -> str:
@@ -213,16 +212,17 @@ def _wechat_verifiers(reader: _Reader) -> dict[str, RSAPublicKey]:
 
 
 def _platform_keys(bundle: str) -> dict[str, RSAPublicKey]:
-    return {
-        keys.certificate_serial(certificate): keys.certificate_public_key(certificate)
-        for certificate in keys.load_certificates(bundle)
+    certificates = {
+        keys.serial_normalised(keys.certificate_serial(one)): one
+        for one in keys.load_certificates(bundle)
     }
+    return {serial: keys.certificate_public_key(one) for serial, one in certificates.items()}
 
 
 def _merchant_serial(reader: _Reader) -> str:
     given = reader.text("cert_serial_no")
     if given:
-        return given.upper()
+        return keys.serial_text(given)
     if reader.text("merchant_cert"):
         certificate = reader.parsed("merchant_cert", keys.load_certificate)
     elif reader.text("cert_path"):
@@ -238,14 +238,14 @@ def read_certificate_file(path: str) -> Certificate:
     file = Path(path)
     try:
         # A device or a pipe would never end.
-        if not file.is_file() or file.stat().st_size > CERTIFICATE_FILE_BYTES_MAX:
+        if not file.is_file() or file.stat().st_size > KEY_FILE_BYTES_MAX:
             raise KeyUnreadable(_("证书文件无法读取"))
-        text = file.read_text(encoding="ascii")
-    except KeyUnreadable:
-        raise
+        content = file.read_bytes()
     except (OSError, ValueError) as error:
+        if isinstance(error, KeyUnreadable):
+            raise
         raise KeyUnreadable(_("证书文件无法读取")) from error
-    return keys.load_certificate(text)
+    return keys.load_certificate(content)
 
 
 def _alipay_verifier(reader: _Reader) -> tuple[dict[str, str], RSAPublicKey | None]:

@@ -31,7 +31,7 @@ from gateways.errors import (
     RejectReason,
 )
 from gateways.interface import Gateway, TradeState
-from gateways.keys import KeyUnreadable
+from gateways.key_blocks import KeyUnreadable, visible
 from gateways.texts import Text
 
 Level = Literal["error", "warning", "ok"]
@@ -41,6 +41,10 @@ KEY_BITS_MIN = 2048
 EXPIRY_WARNING_DAYS = 30
 SKEW_WARNING_SECONDS = 60
 SKEW_ERROR_SECONDS = 300
+SERIAL_DIGITS_MIN, SERIAL_DIGITS_MAX = 16, 40
+DECIMAL_SERIAL_DIGITS_MIN, DECIMAL_SERIAL_DIGITS_MAX = 30, 60
+_SERIAL = re.compile(r"[0-9A-F]+", re.ASCII)
+_WECHAT_APP_ID = re.compile(r"wx[0-9a-f]{16}", re.ASCII)
 _PROBE_NUMBER = "DOCTOR0PROBE0NO0SUCH0ORDER"
 
 
@@ -60,11 +64,11 @@ Check = Callable[[Values, datetime], Iterator[Finding]]
 
 def examine(method: str, values: Values, *, now: datetime) -> list[Finding]:
     """Everything that can be told without asking the gateway, errors first."""
-    given = {key: (value or "").strip() for key, value in values.items()}
+    given = {key: visible(value or "") for key, value in values.items()}
     findings = list(_misconfigured(method, given))
-    faulty = {finding.key for finding in findings}
     for check in _CHECKS[method]:
         # One finding per fault: what could not be read is not also reported as not matching.
+        faulty = {finding.key for finding in findings if finding.level == "error"}
         findings += [found for found in check(given, now) if _is_new(found, faulty)]
     if not any(finding.level == "error" for finding in findings):
         findings.append(Finding("ok", "", _("配置完整，可以建立客户端")))
@@ -119,14 +123,48 @@ _FIXES: Mapping[tuple[str, str], Text] = {
 
 
 def _form_check(method: str, key: str, pattern: str, message: Text) -> Check:
+    """A value of another form can't work: the gateway knows none such."""
     compiled = re.compile(pattern, re.ASCII)
 
     def check(values: Values, now: datetime) -> Iterator[Finding]:
         value = values.get(key, "")
         if value and not compiled.fullmatch(value):
-            yield Finding("warning", key, message, _FIXES.get((method, key), ""))
+            yield Finding("error", key, message, _FIXES[method, key])
 
     return check
+
+
+def _wechat_app_ids(values: Values, now: datetime) -> Iterator[Finding]:
+    """The default one and those of single scenes."""
+    for key in [key for key in values if key == "app_id" or key.startswith("app_id_")]:
+        if values[key] and not _WECHAT_APP_ID.fullmatch(values[key]):
+            message = _("AppID 的形式不对：应为 wx 加 16 位小写字母或数字")
+            yield Finding("error", key, message, _FIXES["wechat", "app_id"])
+
+
+def _wechat_serial_form(values: Values, now: datetime) -> Iterator[Finding]:
+    serial = keys.serial_text(values.get("cert_serial_no", ""))
+    fix = _FIXES["wechat", "cert_serial_no"]
+    if not serial:
+        return
+    if not _SERIAL.fullmatch(serial) or len(serial) > SERIAL_DIGITS_MAX or _is_decimal(serial):
+        yield Finding("error", "cert_serial_no", _serial_problem(serial), fix)
+    elif len(serial) < SERIAL_DIGITS_MIN:
+        yield Finding("warning", "cert_serial_no", _("证书序列号过短，通常为 40 位"), fix)
+
+
+def _is_decimal(serial: str) -> bool:
+    """Forty random hexadecimal digits without a letter happen once in 140 million."""
+    return serial.isdigit() and len(serial) >= DECIMAL_SERIAL_DIGITS_MIN
+
+
+def _serial_problem(serial: str) -> Text:
+    if serial.isdigit() and len(serial) <= DECIMAL_SERIAL_DIGITS_MAX:
+        return format_lazy(
+            _("填入的是十进制的序列号，应填十六进制：{serial}"),
+            serial=keys.serial_text(f"{int(serial):X}"),
+        )
+    return _("证书序列号应为 40 位十六进制")
 
 
 def _notify_url_check(method: str) -> Check:
@@ -228,20 +266,21 @@ def _wechat_merchant_certificates(values: Values, now: datetime) -> Iterator[Fin
 
 def _serial(values: Values, certificate: x509.Certificate, key: str) -> Iterator[Finding]:
     serial = values.get("cert_serial_no", "")
-    if serial and keys.serial_normalised(serial) != keys.certificate_serial(certificate):
-        yield Finding(
-            "error",
-            "cert_serial_no",
-            format_lazy(_("证书序列号与 {key} 的证书不一致"), key=key),
-            _FIXES["wechat", "cert_serial_no"],
+    if serial and not keys.is_serial_of(certificate, serial):
+        is_decimal = serial.isdigit() and int(serial) == certificate.serial_number
+        problem = (
+            _serial_problem(serial)
+            if is_decimal
+            else format_lazy(_("证书序列号与 {key} 的证书不一致"), key=key)
         )
+        yield Finding("error", "cert_serial_no", problem, _FIXES["wechat", "cert_serial_no"])
 
 
 def _wechat_platform_serial(values: Values, now: datetime) -> Iterator[Finding]:
     """The serial that signs requests is the merchant's own, never the platform's."""
-    serial = keys.serial_normalised(values.get("cert_serial_no", ""))
+    serial = values.get("cert_serial_no", "")
     platform = _loaded(values, "platform_cert", keys.load_certificates) or []
-    if serial and serial in {keys.certificate_serial(one) for one in platform}:
+    if serial and any(keys.is_serial_of(one, serial) for one in platform):
         yield Finding(
             "error",
             "cert_serial_no",
@@ -337,11 +376,14 @@ def _unused_keys(values: Values, now: datetime) -> Iterator[Finding]:
 
 _CHECKS: Mapping[str, tuple[Check, ...]] = {
     "wechat": (
-        _form_check("wechat", "app_id", r"wx[0-9a-f]{16}", _("AppID 的形式不对")),
+        _wechat_app_ids,
         _form_check("wechat", "mch_id", r"[0-9]{8,10}", _("商户号应为 8 到 10 位数字")),
-        _form_check("wechat", "cert_serial_no", r"[0-9A-Fa-f]{16,40}", _("证书序列号应为十六进制")),
+        _wechat_serial_form,
         _form_check(
-            "wechat", "public_key_id", r"PUB_KEY_ID_[0-9A-Z]+", _("公钥 ID 应以 PUB_KEY_ID_ 开头")
+            "wechat",
+            "public_key_id",
+            r"PUB_KEY_ID_[0-9A-Z]+",
+            _("公钥 ID 应以 PUB_KEY_ID_ 开头（大写）"),
         ),
         _notify_url_check("wechat"),
         _key_size_check("private_key", keys.load_private_key),

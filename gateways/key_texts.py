@@ -11,10 +11,9 @@ from django.utils.translation import gettext_lazy as _
 
 from gateways import keys
 from gateways.configuration import read_certificate_file
-from gateways.keys import KeyUnreadable
+from gateways.key_blocks import KeyUnreadable, What, blocks_of, text_of
+from gateways.keys import Content
 from gateways.texts import SHANGHAI, Text
-
-_BEGIN_CERTIFICATE = "-----BEGIN CERTIFICATE-----"
 
 
 class Kind(StrEnum):
@@ -44,35 +43,45 @@ FILE_KINDS = frozenset(
 )
 
 
-def normalised(kind: Kind, text: str) -> str:
-    """``text`` as it is stored: PEM with LF whatever form it came in, a serial without colons.
+def normalised(kind: Kind, content: Content) -> str:
+    """``content`` (a text, or a file's bytes) as it is stored: PEM with LF whatever form it came
+    in, a serial without colons, other texts without what nobody sees.
 
     A certificate in the place of a serial gives its serial. Raises KeyUnreadable.
     """
-    return _NORMALISERS.get(kind, str.strip)(text)
+    return _NORMALISERS.get(kind, text_of)(content)
 
 
-def _serial(text: str) -> str:
-    if _BEGIN_CERTIFICATE in text:
-        return keys.certificate_serial(keys.load_certificate(text))
-    return "".join(text.replace(":", "").split()).upper()
+def _serial(content: Content) -> str:
+    try:
+        is_certificate = any(block.what is What.CERTIFICATE for block in blocks_of(content))
+    except KeyUnreadable:
+        is_certificate = False
+    if is_certificate:
+        return keys.certificate_serial(keys.load_certificate(content))
+    return keys.serial_text(text_of(content))
 
 
-def _certificates(text: str) -> str:
-    keys.load_certificates(text)
-    return keys.certificates_pem(text)
+def _own_certificate(content: Content) -> str:
+    """The holder's own first, in whatever order the file had them."""
+    return "".join(map(keys.certificate_pem, keys.own_first(keys.load_certificates(content))))
 
 
-def _roots(text: str) -> str:
-    keys.alipay_root_sn(text)
-    return keys.certificates_pem(text)
+def _certificates(content: Content) -> str:
+    keys.load_certificates(content)
+    return keys.certificates_pem(content)
 
 
-_NORMALISERS: Mapping[Kind, Callable[[str], str]] = {
+def _roots(content: Content) -> str:
+    keys.alipay_root_sn(content)
+    return keys.certificates_pem(content)
+
+
+_NORMALISERS: Mapping[Kind, Callable[[Content], str]] = {
     Kind.SERIAL: _serial,
-    Kind.PRIVATE_KEY: lambda text: keys.private_key_pem(keys.load_private_key(text)),
-    Kind.PUBLIC_KEY: lambda text: keys.public_key_pem(keys.load_public_key(text)),
-    Kind.CERTIFICATE: _certificates,
+    Kind.PRIVATE_KEY: lambda content: keys.private_key_pem(keys.load_private_key(content)),
+    Kind.PUBLIC_KEY: lambda content: keys.public_key_pem(keys.load_public_key(content)),
+    Kind.CERTIFICATE: _own_certificate,
     Kind.CERTIFICATES: _certificates,
     Kind.ROOTS: _roots,
 }

@@ -111,6 +111,10 @@ def test_loading_keeps_our_own_addresses_unless_told(folder):
     "change",
     [
         {"wechat__mchid": ""},
+        {"wechat__merchant_serial_no": "123456789012345678901234567890123456789012345678"},
+        {"wechat__appid": "wx1"},
+        {"wechat__public_key_id": "pub_key_id_1"},
+        {"alipay__app_id": "2021"},
         {"wechat__apiv3_key": "short"},
         {"wechat__merchant_private_key_file": "missing.pem"},
         {"wechat__merchant_private_key_file": "platform.pem"},

@@ -84,6 +84,36 @@ def certificate_pem(name: str, serial: int, days_left: int = 365) -> str:
     )
 
 
+def signed_certificate(
+    name: str,
+    serial: int,
+    *,
+    subject: str,
+    issuer: tuple[str, str] | None = None,
+    is_authority: bool = False,
+    begins_days: int = -300,
+    days_left: int = 365,
+) -> str:
+    """A certificate of ``name``'s key for ``subject``, signed by ``issuer``: the name of its key
+    and its certificate (none: by itself)."""
+    own = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, subject)])
+    signer = issuer[0] if issuer else name
+    above = x509.load_pem_x509_certificate(issuer[1].encode()).subject if issuer else own
+    return (
+        x509.CertificateBuilder()
+        .subject_name(own)
+        .issuer_name(above)
+        .public_key(private_key(name).public_key())
+        .serial_number(serial)
+        .not_valid_before(NOW + timedelta(days=begins_days))
+        .not_valid_after(NOW + timedelta(days=days_left))
+        .add_extension(x509.BasicConstraints(ca=is_authority, path_length=None), critical=True)
+        .sign(private_key(signer), hashes.SHA256())
+        .public_bytes(serialization.Encoding.PEM)
+        .decode()
+    )
+
+
 def sign(name: str, text: bytes, digest=hashes.SHA256) -> str:
     signature = private_key(name).sign(text, padding.PKCS1v15(), digest())
     return base64.b64encode(signature).decode()

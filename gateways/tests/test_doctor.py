@@ -7,12 +7,13 @@ import pytest
 
 from gateways.configuration import WechatConfig
 from gateways.doctor import examine, probe
+from gateways.key_blocks import KeyUnreadable
 from gateways.key_texts import Kind, expiries, normalised
-from gateways.keys import KeyUnreadable
 from gateways.tests.kit import (
     MERCHANT_SERIAL,
     NOW,
     PLATFORM_SERIAL,
+    PUBLIC_KEY_ID,
     Reply,
     alipay_gateway,
     alipay_values,
@@ -63,10 +64,17 @@ def test_an_empty_configuration(method):
 
 
 WECHAT_FAULTS = [
-    ({"app_id": "APP"}, "warning", "app_id"),
-    ({"mch_id": "abc"}, "warning", "mch_id"),
-    ({"cert_serial_no": "no hex"}, "warning", "cert_serial_no"),
-    ({"public_key_id": "KEY_1"}, "warning", "public_key_id"),
+    ({"app_id": "APP"}, "error", "app_id"),
+    ({"app_id": "WX0123456789ABCDEF"}, "error", "app_id"),
+    ({"app_id": "wx0123456789abcdefg"}, "error", "app_id"),
+    ({"app_id_jsapi": "gh_0123456789ab"}, "error", "app_id_jsapi"),
+    ({"mch_id": "abc"}, "error", "mch_id"),
+    ({"cert_serial_no": "no hex"}, "error", "cert_serial_no"),
+    ({"cert_serial_no": str(MERCHANT_SERIAL)}, "error", "cert_serial_no"),
+    ({"cert_serial_no": "A" * 42}, "error", "cert_serial_no"),
+    ({"cert_serial_no": "5A3B"}, "warning", "cert_serial_no"),
+    ({"public_key_id": "KEY_1"}, "error", "public_key_id"),
+    ({"public_key_id": PUBLIC_KEY_ID.lower()}, "error", "public_key_id"),
     ({"api_v3_key": "k" * 31}, "error", "api_v3_key"),
     ({"api_v3_key": "", "api_key": "k" * 32}, "warning", "api_v3_key"),
     ({"private_key": "x"}, "error", "private_key"),
@@ -101,9 +109,10 @@ def test_wechat_faults(changes, level, key):
 
 
 ALIPAY_FAULTS = [
-    ({"app_id": "1"}, "warning", "app_id"),
+    ({"app_id": "1"}, "error", "app_id"),
+    ({"app_id": "wx0123456789abcdef"}, "error", "app_id"),
     ({"seller_id": ""}, "warning", "seller_id"),
-    ({"seller_id": "1"}, "warning", "seller_id"),
+    ({"seller_id": "1"}, "error", "seller_id"),
     ({"public_key": bare(public_pem("app"))}, "error", "public_key"),
     ({"private_key": bare(public_pem("app"))}, "error", "private_key"),
     (
@@ -139,6 +148,21 @@ def test_a_certificate_of_another_key_or_serial(tmp_path):
     assert found(examine("wechat", pair, now=NOW), "error") == {"private_key"}
     serial = wechat_values(cert_path=certificate_file(tmp_path, serial=77))
     assert found(examine("wechat", serial, now=NOW), "error") == {"cert_serial_no"}
+
+
+def test_a_serial_typed_in_decimal_is_told_in_hexadecimal():
+    for serial, decimal in ((MERCHANT_SERIAL, str(MERCHANT_SERIAL)), (77, "77")):
+        certificate = certificate_pem("merchant", serial)
+        values = wechat_values(cert_serial_no=decimal, merchant_cert=certificate)
+        [error] = [one for one in examine("wechat", values, now=NOW) if one.level == "error"]
+        assert (error.key, f"{serial:X}" in str(error.message)) == ("cert_serial_no", True)
+
+
+def test_a_serial_without_its_leading_zero_is_the_certificates():
+    certificate = certificate_pem("merchant", 0x0DDE55AD98ED71D6EDD4A4A16996DE7B47773A8C)
+    typed = "DDE55AD98ED71D6EDD4A4A16996DE7B47773A8C"
+    values = wechat_values(cert_serial_no=typed, merchant_cert=certificate)
+    assert found(examine("wechat", values, now=NOW), "error") == set()
 
 
 def test_no_secret_is_repeated():

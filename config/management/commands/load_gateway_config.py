@@ -8,7 +8,6 @@ from django.utils.translation import gettext as _
 
 from config.crypto import ConfigSecretUnreadable
 from config.gateway_file import GatewayFileRefused, read_gateway_file
-from config.keys import KNOWN_KEYS
 from config.models import PaymentConfig
 from config.services import gateway_configs_replace
 from tcmpay.common.actor import SYSTEM
@@ -19,8 +18,8 @@ DEMO_PORT = "3000"
 
 class Command(BaseCommand):
     help = (
-        "把 config.json 设为两个支付平台的现行配置；先全部检查，再写入。"
-        "Make a config.json the active configuration of both gateways."
+        "把 config.json 设为其中支付平台的现行配置；先全部检查，再写入。"
+        "Make a config.json the active configuration of the gateways in it."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -48,7 +47,7 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from error
         for method in configs:
             self.stdout.write(_("%(method)s 的配置已生效") % {"method": method})
-        for method in KNOWN_KEYS:
+        for method in configs:
             if not self._has_notify_url(method):
                 self.stderr.write(_("%(method)s 尚未填写 notify_url") % {"method": method})
 

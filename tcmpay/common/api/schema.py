@@ -131,9 +131,14 @@ def failure_example(refusal: Refusal) -> dict[str, Any]:
     return body
 
 
-def success_example(message: str, data: Any, *, status: int = 200) -> OpenApiExample:
+def success_example(
+    message: str, data: Any, *, status: int = 200, name: str = ""
+) -> OpenApiExample:
+    """``name`` tells several of one answer apart."""
     body = {"success": True, "message": message, "data": data}
-    return OpenApiExample(message, value=body, response_only=True, status_codes=[str(status)])
+    return OpenApiExample(
+        name or message, value=body, response_only=True, status_codes=[str(status)]
+    )
 
 
 def request_example(name: str, value: Any) -> OpenApiExample:
