@@ -22,8 +22,8 @@ from tcmpay.common.api.schema import enveloped, success_example
 from tcmpay.common.api.serializers import PageInput
 from tcmpay.common.api.views import ContractViewSet, actor_of, ensure_may_see, path_id
 
-READERS = frozenset({Role.ADMIN})
-CALLERS = frozenset({Role.PATIENT, Role.DOCTOR, Role.ADMIN})
+READERS = frozenset({Role.ADMIN, Role.SERVICE})
+CALLERS = READERS | {Role.PATIENT, Role.DOCTOR}
 
 
 class BalanceViewSet(ContractViewSet):

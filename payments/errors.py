@@ -1,7 +1,9 @@
+from uuid import UUID
+
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from tcmpay.common.errors import DomainError, InvalidInput, ObjectNotFound
+from tcmpay.common.errors import DomainError, Forbidden, InvalidInput, ObjectNotFound
 
 
 class OrderNotFound(ObjectNotFound):
@@ -65,6 +67,14 @@ class AppointmentHasOrder(DomainError):
     code = "APPOINTMENT_HAS_ORDER"
     http_status = 409
     message = _("该预约已有待支付或已支付的订单")
+
+    def __init__(self, *, live_order_id: UUID, is_shown: bool) -> None:
+        super().__init__(data=str(live_order_id) if is_shown else None)
+        self.live_order_id = live_order_id
+
+
+class AppointmentByPlatformOnly(Forbidden):
+    message = _("预约的订单由平台创建，请不要填写 appointment_id")
 
 
 class GatewayRefused(DomainError):

@@ -16,6 +16,7 @@ from balances.errors import BalanceUnderReview, InsufficientBalance
 from gateways.interface import PaymentStart
 from payments import api_schema, selectors
 from payments.errors import (
+    AppointmentByPlatformOnly,
     AppointmentHasOrder,
     GatewayDown,
     GatewayNotConfigured,
@@ -41,7 +42,7 @@ from payments.serializers import (
     PayInput,
     PaySchema,
 )
-from payments.services import attempts, endings, orders, sweeping
+from payments.services import appointments, attempts, endings, orders, sweeping
 from tcmpay.common.actor import Role
 from tcmpay.common.api.envelope import created, success
 from tcmpay.common.api.pages import take_page
@@ -89,12 +90,19 @@ class OrderViewSet(ContractViewSet):
         "create": EVERYONE,
         "list": EVERYONE,
         "retrieve": EVERYONE,
-        "qr": OWNERS_AND_ADMIN,
-        "cancel": OWNERS_AND_ADMIN,
-        "sync": OWNERS_AND_ADMIN,
+        "qr": EVERYONE,
+        "cancel": EVERYONE,
+        "sync": EVERYONE,
     }
     refusals = {
-        "create": (PriceRequired, PriceNotFound, PriceMismatch, AppointmentHasOrder),
+        "create": (
+            PriceRequired,
+            PriceNotFound,
+            PriceMismatch,
+            AppointmentHasOrder,
+            AppointmentByPlatformOnly,
+            GatewayDown,
+        ),
         "retrieve": (OrderNotFound,),
         "qr": (OrderNotFound, NoCodeToShow),
         "cancel": (OrderNotFound, OrderNotCancellable, GatewayDown),
@@ -115,7 +123,7 @@ class OrderViewSet(ContractViewSet):
     @idempotent(recover_order)
     def create(self, request: Request) -> Response:
         command = orders.OrderCommand(**OrderCreateInput.parse(request))
-        order = orders.order_create(
+        order = appointments.order_place(
             actor=actor_of(request),
             command=command,
             idempotency_key_id=request.idempotency_key_id,  # type: ignore[attr-defined]

@@ -69,6 +69,9 @@ if not 1 <= ORDER_EXPIRE_MINUTES <= 60 * 24 * 15:
 ORDER_PRICE_POLICY: str = env.str("ORDER_PRICE_POLICY", default="open" if DEBUG else "priced")
 if ORDER_PRICE_POLICY not in {"open", "priced"}:
     secrets.complain("ORDER_PRICE_POLICY must be open or priced")
+APPOINTMENT_ORDERS_BY: str = env.str("APPOINTMENT_ORDERS_BY", default="anyone")
+if APPOINTMENT_ORDERS_BY not in {"anyone", "service"}:
+    secrets.complain("APPOINTMENT_ORDERS_BY must be anyone or service")
 LATE_PAYMENT_POLICY: str = env.str("LATE_PAYMENT_POLICY", default="refund")
 if LATE_PAYMENT_POLICY not in {"refund", "hold"}:
     secrets.complain("LATE_PAYMENT_POLICY must be refund or hold")
@@ -96,6 +99,7 @@ CONFIG_ACTIVATION_SECOND_PERSON: bool = env.bool("CONFIG_ACTIVATION_SECOND_PERSO
 RETURN_URL_ORIGINS: list[str] = env.list("RETURN_URL_ORIGINS", default=[])
 RATE_LIMIT_PER_MINUTE: int = env.int("RATE_LIMIT_PER_MINUTE", default=1200)
 # Lower limits for one class of endpoints each; 0: only the common one.
+RATE_LIMIT_SERVICE_PER_MINUTE: int = env.int("RATE_LIMIT_SERVICE_PER_MINUTE", default=12000)
 RATE_LIMIT_READS_PER_MINUTE: int = env.int("RATE_LIMIT_READS_PER_MINUTE", default=0)
 RATE_LIMIT_MONEY_PER_MINUTE: int = env.int("RATE_LIMIT_MONEY_PER_MINUTE", default=0)
 RATE_LIMIT_SYNC_PER_MINUTE: int = env.int("RATE_LIMIT_SYNC_PER_MINUTE", default=0)

@@ -16,10 +16,15 @@ from gateways.errors import GatewayError
 from payments.errors import OrderNotCancellable, OrderNotFound
 from payments.models import PaymentOrder, PaymentTransaction
 from payments.services.attempts import attempt_close, close_open_attempts
-from payments.services.orders import ensure_cancellable, order_lock, order_transition
+from payments.services.orders import (
+    ORDERERS_FOR_OTHERS,
+    ensure_cancellable,
+    order_lock,
+    order_transition,
+)
 from payments.states import OrderStatus, TransactionStatus, TransactionType
 from tcmpay.common import clock
-from tcmpay.common.actor import SYSTEM, Actor, Role
+from tcmpay.common.actor import SYSTEM, Actor
 from tcmpay.common.db import money_unit
 from tcmpay.common.errors import Forbidden
 
@@ -42,7 +47,7 @@ class ExpiryReport:
     waiting: int = 0
 
 
-def order_cancel(*, actor: Actor, order_id: UUID) -> None:
+def order_cancel(*, actor: Actor, order_id: UUID, reason: str = "") -> None:
     """Cancel a pending order, closing its open attempts at their gateways first.
 
     Raises OrderNotFound, Forbidden, OrderNotCancellable; GatewayDown when a gateway can't be
@@ -51,24 +56,26 @@ def order_cancel(*, actor: Actor, order_id: UUID) -> None:
     order = PaymentOrder.objects.filter(id=order_id).first()
     if order is None:
         raise OrderNotFound()
-    if actor.role is not Role.ADMIN and not actor.owns(order.user_id):
+    if actor.role not in ORDERERS_FOR_OTHERS and not actor.owns(order.user_id):
         raise Forbidden()
     ensure_cancellable(order)
     for _round in range(ENDING_ROUNDS_MAX):
         close_open_attempts(order_id, is_required=True)
-        if _cancel_unless_attempted(actor, order_id):
+        if _cancel_unless_attempted(actor, order_id, reason):
             return
     raise OrderNotCancellable()
 
 
 @money_unit
-def _cancel_unless_attempted(actor: Actor, order_id: UUID) -> bool:
+def _cancel_unless_attempted(actor: Actor, order_id: UUID, reason: str) -> bool:
     """Cancel the order; False when an attempt was opened meanwhile."""
     order = order_lock(order_id)
     ensure_cancellable(order)
     if _open_attempts_of(order_id).exists():
         return False
-    order_transition(order, OrderStatus.CANCELLED, actor=actor, action="order_cancelled")
+    order_transition(
+        order, OrderStatus.CANCELLED, actor=actor, action="order_cancelled", reason=reason
+    )
     return True
 
 

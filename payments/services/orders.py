@@ -169,7 +169,7 @@ def _refuse_if_appointment_is_taken(actor: Actor, key: str | None) -> None:
     if live is None:
         return
     may_see = actor.role in ORDERERS_FOR_OTHERS or actor.owns(live.user_id)
-    raise AppointmentHasOrder(data=str(live.id) if may_see else None)
+    raise AppointmentHasOrder(live_order_id=live.id, is_shown=may_see)
 
 
 def order_lock(order_id: UUID) -> PaymentOrder:

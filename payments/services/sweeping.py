@@ -12,9 +12,10 @@ from gateways.interface import TradeState
 from payments.errors import OrderNotFound, SyncTooOften
 from payments.models import PaymentOrder, PaymentTransaction
 from payments.services.attempts import attempt_check, attempt_close, attempt_give_up
+from payments.services.orders import ORDERERS_FOR_OTHERS
 from payments.states import PaymentMethod, TransactionStatus, TransactionType
 from tcmpay.common import clock
-from tcmpay.common.actor import Actor, Role
+from tcmpay.common.actor import Actor
 from tcmpay.common.errors import Forbidden
 from tcmpay.guard.services import hit_count
 
@@ -84,7 +85,7 @@ def order_sync(*, actor: Actor, order_id: UUID) -> PaymentOrder:
     order = PaymentOrder.objects.filter(id=order_id).first()
     if order is None:
         raise OrderNotFound()
-    if actor.role is not Role.ADMIN and not actor.owns(order.user_id):
+    if actor.role not in ORDERERS_FOR_OTHERS and not actor.owns(order.user_id):
         raise Forbidden()
     hit = hit_count(scope="sync", identity=str(order_id))
     if hit.count > SYNCS_PER_MINUTE:

@@ -40,6 +40,7 @@ from tcmpay.common.money import ZERO, Money, format_money
 
 NUMBER_ATTEMPTS_MAX = 3
 REVIEWERS = frozenset({Role.ADMIN, Role.STAFF})
+REQUESTERS_FOR_OTHERS = REVIEWERS | {Role.SERVICE}
 
 
 def refund_request(
@@ -75,7 +76,7 @@ def _request(
     actor: Actor, order_id: UUID, amount: Money, reason: str, idempotency_key_id: UUID | None
 ) -> Refund:
     order = order_lock(order_id)
-    if actor.role not in REVIEWERS and not actor.owns(order.user_id):
+    if actor.role not in REQUESTERS_FOR_OTHERS and not actor.owns(order.user_id):
         raise Forbidden()
     payment = _refundable_payment(order)
     _ensure_within_count(payment)

@@ -11,6 +11,7 @@ from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 
+from tcmpay.common.actor import Actor
 from tcmpay.common.client_address import client_network
 from tcmpay.guard.services import hit_count
 
@@ -56,7 +57,7 @@ class RequestThrottle(BaseThrottle):
 
     def allow_request(self, request: Request, view: Any) -> bool:
         identity = f"user:{request.user.id}" if request.user else _address_identity(request.META)
-        allowances = [_count("api", identity, settings.RATE_LIMIT_PER_MINUTE)]
+        allowances = [_count("api", identity, _common_limit(request.user))]
         kind = endpoint_class(request, view)
         if (limit := class_limit(kind)) > 0:
             allowances.append(_count(f"api:{kind}", identity, limit))
@@ -68,6 +69,12 @@ class RequestThrottle(BaseThrottle):
 
     def wait(self) -> float | None:
         return self._wait_seconds
+
+
+def _common_limit(user: object) -> int:
+    """The platform's back end calls for everybody."""
+    is_service = isinstance(user, Actor) and user.is_service
+    return settings.RATE_LIMIT_SERVICE_PER_MINUTE if is_service else settings.RATE_LIMIT_PER_MINUTE
 
 
 def endpoint_class(request: Request, view: Any) -> EndpointClass:

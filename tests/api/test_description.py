@@ -162,6 +162,8 @@ def test_every_error_of_the_product_is_described_somewhere(found):
         "EXCEPTION_TAKEN",
         "ACTION_NOT_OFFERED",
         "SELF_CONFIRMATION",
+        "OWN_CASE",
+        "REFUND_NEEDS_SECOND_PERSON",
         "NOT_CONFIRMED",
         "ORDER_DOES_NOT_FIT",
     }

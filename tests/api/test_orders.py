@@ -9,7 +9,11 @@ from decimal import Decimal
 import pytest
 
 from config.models import PriceConfig
-from payments.models import PaymentOrder
+from gateways.errors import GatewayUnknown
+from gateways.interface import TradeReport, TradeState
+from gateways.mock import MockGateway
+from payments.models import PaymentOrder, PaymentTransaction
+from tcmpay.audit.models import AuditEvent
 from tests.api.kit import NOW, nothing_moves
 
 ORDER_FIELDS = {
@@ -310,7 +314,7 @@ def test_the_rule_holds_whoever_orders_and_however_the_id_is_written(api, story,
 
 
 def test_a_stranger_is_not_told_whose_order_holds_the_appointment(
-    api, story, patient, other_patient, doctor, service
+    api, story, patient, other_patient, doctor
 ):
     first = story.order(patient, appointment_id=APPOINTMENT)
     for stranger in (other_patient, doctor):
@@ -318,9 +322,75 @@ def test_a_stranger_is_not_told_whose_order_holds_the_appointment(
         answer = api.post("orders", body, by=stranger).refused(409, "APPOINTMENT_HAS_ORDER")
         assert first["id"] not in str(answer.body)
         assert "data" not in answer.body
+
+
+@pytest.mark.parametrize("platform", ["service", "admin"])
+def test_the_platforms_order_for_another_user_supersedes_a_pending_one(
+    request, api, story, patient, other_patient, platform
+):
+    squatted = story.order(patient, appointment_id=APPOINTMENT)
+    body = order_body(other_patient, appointment_id=APPOINTMENT)
+    api.post("orders", body, by=request.getfixturevalue(platform)).created()
+    assert story.status(squatted, patient) == "cancelled"
+    event = AuditEvent.objects.get(object_id=squatted["id"], action="order_cancelled")
+    assert "另一位用户" in event.reason
+
+
+def test_it_does_not_supersede_the_same_users_order(api, story, patient, service):
+    first = story.order(patient, appointment_id=APPOINTMENT)
+    with nothing_moves():
+        answer = api.post("orders", order_body(patient, appointment_id=APPOINTMENT), by=service)
+    assert answer.refused(409, "APPOINTMENT_HAS_ORDER").data == first["id"]
+
+
+def test_it_does_not_supersede_a_paid_one(api, story, rich_patient, other_patient, service):
+    paid = story.paid_from_balance(rich_patient, appointment_id=APPOINTMENT)
+    body = order_body(other_patient, appointment_id=APPOINTMENT)
+    with nothing_moves():
+        answer = api.post("orders", body, by=service)
+    assert answer.refused(409, "APPOINTMENT_HAS_ORDER").data == paid["id"]
+
+
+def test_money_that_was_on_its_way_already_keeps_the_appointment(
+    api, story, patient, other_patient, service, monkeypatch
+):
+    squatted = story.order(patient, appointment_id=APPOINTMENT)
+    story.pay(squatted, patient, "wechat")
+    attempt = PaymentTransaction.objects.get(order_id=squatted["id"])
+    paid = TradeReport(attempt.out_trade_no, TradeState.PAID, "42001", attempt.amount)
+    monkeypatch.setattr(MockGateway, "query_payment", lambda _self, _number: paid)
     body = order_body(other_patient, appointment_id=APPOINTMENT)
     answer = api.post("orders", body, by=service)
-    assert answer.refused(409, "APPOINTMENT_HAS_ORDER").data == first["id"]
+    assert answer.refused(409, "APPOINTMENT_HAS_ORDER").data == squatted["id"]
+    assert story.status(squatted, patient) == "paid"
+
+
+def test_a_gateway_that_can_not_be_reached_keeps_both_as_they_are(
+    api, story, patient, other_patient, service, monkeypatch
+):
+    squatted = story.order(patient, appointment_id=APPOINTMENT)
+    story.pay(squatted, patient, "wechat")
+
+    def silent(_self, _number):
+        raise GatewayUnknown("no answer")
+
+    monkeypatch.setattr(MockGateway, "query_payment", silent)
+    body = order_body(other_patient, appointment_id=APPOINTMENT)
+    api.post("orders", body, by=service).refused(503, "GATEWAY_UNAVAILABLE")
+    assert story.status(squatted, patient) == "pending"
+    assert PaymentOrder.objects.count() == 1
+
+
+def test_where_the_deployment_says_so_only_the_platform_names_an_appointment(
+    api, settings, patient, doctor, service
+):
+    settings.APPOINTMENT_ORDERS_BY = "service"
+    for person in (patient, doctor):
+        with nothing_moves():
+            answer = api.post("orders", order_body(person, appointment_id=APPOINTMENT), by=person)
+        assert "平台" in answer.refused(403, "FORBIDDEN").message
+        api.post("orders", order_body(person), by=person).created()
+    api.post("orders", order_body(patient, appointment_id=APPOINTMENT), by=service).created()
 
 
 def test_a_paid_order_holds_its_appointment(api, story, rich_patient):

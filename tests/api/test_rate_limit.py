@@ -58,6 +58,13 @@ def test_a_user_has_one_limit_whatever_is_called_in_whatever_role(api, limit, pa
     api.get(f"balance/{patient.name}", by=patient).refused(429, "RATE_LIMITED")
 
 
+def test_the_platforms_back_end_has_a_limit_of_its_own(api, settings, limit, service):
+    settings.RATE_LIMIT_SERVICE_PER_MINUTE = limit + 2
+    for _ in range(limit + 2):
+        api.get("orders", by=service).accepted()
+    api.get("orders", by=service).refused(429, "RATE_LIMITED")
+
+
 def test_the_next_minute_begins_anew(api, limit, patient, monkeypatch):
     for _ in range(limit + 1):
         api.get("orders", by=patient)
