@@ -24,7 +24,7 @@ from refunds.services.requests import refund_request, refund_review
 from refunds.services.submission import refunds_sweep
 from tcmpay.accounts.models import StaffUser
 from tcmpay.audit.checks import TRAIL
-from tcmpay.audit.seals import days_seal
+from tcmpay.audit.roots import chain_seal_and_tell
 from tcmpay.common import clock
 from tcmpay.common.actor import SYSTEM, Actor, Role
 from tcmpay.common.money import Money
@@ -100,9 +100,9 @@ def seed() -> Iterator[str]:
     seed_desk(_appointment, PATIENT_WANG)
     yield "orders in every state, refunds waiting for review, a case to look at"
     for chain in (LEDGER, TRAIL):
-        days_seal(chain)
+        chain_seal_and_tell(chain)
     day_totals_catch_up()
-    yield "days that are over, summed up and sealed"
+    yield "days that are over, summed up; what is over an hour old, sealed"
 
 
 def _staff() -> None:

@@ -10,7 +10,7 @@ from django.db import connections
 from django.db.models import Count, F, Min, Q, QuerySet
 from django.utils.translation import gettext as _
 
-from balances.ledger import MOVES, Figures, entry_hash
+from balances.ledger import MOVES, Figures, entry_verdict
 from balances.ledger_rows import follows, ledger_rows
 from balances.models import (
     AdjustmentStatus,
@@ -22,8 +22,9 @@ from balances.models import (
 )
 from balances.selectors import unadopted_openings
 from balances.services import AUDIT_OBJECT
+from tcmpay.audit.day_seals import check_sealed
 from tcmpay.audit.models import AuditEvent
-from tcmpay.audit.seals import Chain, check_seals
+from tcmpay.audit.seals import Chain, KeyPeriods
 from tcmpay.common.fields import as_uuid_or_text
 from tcmpay.common.invariants import Scope, Violation, batches, in_chunks, rows_in_chunks
 from tcmpay.common.money import ZERO, Money
@@ -44,10 +45,11 @@ class Ending:
 
 def check_ledgers(scope: Scope) -> Iterator[Violation]:
     """Every chain is gapless, sound and hashed, and ends at its account (L1–L3, L5, L6)."""
+    periods = KeyPeriods(LEDGER.name, using=scope.using)
     if connections[scope.using].vendor == "mysql":
-        found = _bare_chains(scope)
+        found = _bare_chains(scope, periods)
     else:
-        found = _chains(scope, _entries(scope))
+        found = _chains(_entries(scope), periods)
     for batch in batches(found, ACCOUNTS_BATCH):
         yield from (item for item in batch if isinstance(item, Violation))
         yield from _check_accounts(scope, [item for item in batch if isinstance(item, Ending)])
@@ -61,14 +63,14 @@ def _entries(scope: Scope) -> QuerySet[BalanceTransaction]:
     return entries
 
 
-def _bare_chains(scope: Scope) -> Iterator[Ending | Violation]:
+def _bare_chains(scope: Scope, periods: KeyPeriods) -> Iterator[Ending | Violation]:
     """Chains by their bare rows; only what is odd there is looked at closely."""
     since = scope.since and scope.since.astimezone(UTC).replace(tzinfo=None)
     for user_id, chain in groupby(ledger_rows(scope, since), key=lambda row: row[0]):
         figures: Figures | None = Figures(ZERO, ZERO, ZERO, ZERO)
         sequence, previous_hash, openings = 0, "", 0
         for row in chain:
-            figures = figures and follows(row, sequence, figures, previous_hash)
+            figures = figures and follows(row, sequence, figures, previous_hash, periods)
             sequence, previous_hash = row[1], row[15]
             openings += row[9] == RelatedType.OPENING
             if row[9] == RelatedType.OPENING and sequence > openings:
@@ -77,22 +79,27 @@ def _bare_chains(scope: Scope) -> Iterator[Ending | Violation]:
             yield Ending(user_id, sequence, figures, openings > 0)
         else:
             whole = BalanceTransaction.objects.using(scope.using).filter(user_id=user_id)
-            yield from _chains(scope, whole)
+            yield from _chains(whole, periods)
 
 
-def _chains(scope: Scope, entries: QuerySet[BalanceTransaction]) -> Iterator[Ending | Violation]:
+def _chains(
+    entries: QuerySet[BalanceTransaction], periods: KeyPeriods
+) -> Iterator[Ending | Violation]:
     for user_id, chain in groupby(
         in_chunks(entries, "user_id", "sequence"), key=lambda entry: entry.user_id
     ):
-        yield _check_chain(user_id, chain)
+        yield _check_chain(user_id, chain, periods)
 
 
-def _check_chain(user_id: UUID | str, chain: Iterator[BalanceTransaction]) -> Ending | Violation:
+def _check_chain(
+    user_id: UUID | str, chain: Iterator[BalanceTransaction], periods: KeyPeriods
+) -> Ending | Violation:
     figures = Figures(ZERO, ZERO, ZERO, ZERO)
     sequence, previous_hash, openings = 0, "", 0
     for entry in chain:
         openings += entry.related_type == RelatedType.OPENING
-        problem = _entry_problem(entry, sequence + 1, figures, previous_hash, openings)
+        problem = _entry_problem(entry, sequence + 1, figures, openings)
+        problem = problem or _hash_problem(entry, previous_hash, periods)
         if problem:
             # The first broken row is the one to look at: what follows is broken by it.
             return _violation(problem[0], user_id, f"balance_transactions: {problem[1]}")
@@ -102,7 +109,7 @@ def _check_chain(user_id: UUID | str, chain: Iterator[BalanceTransaction]) -> En
 
 
 def _entry_problem(
-    entry: BalanceTransaction, sequence: int, before: Figures, previous_hash: str, openings: int
+    entry: BalanceTransaction, sequence: int, before: Figures, openings: int
 ) -> tuple[str, str] | None:
     where = {"id": entry.id, "no": entry.sequence}
     if entry.transaction_type not in MOVES:
@@ -118,8 +125,18 @@ def _entry_problem(
         return "L2", _("第 %(no)s 条流水 %(id)s：余额为负") % where
     if entry.related_type == RelatedType.OPENING and sequence > openings:
         return "L6", _("第 %(no)s 条流水 %(id)s：期初流水不在最前") % where
-    if entry.previous_hash != previous_hash or entry.hash != entry_hash(entry):
+    return None
+
+
+def _hash_problem(
+    entry: BalanceTransaction, previous_hash: str, periods: KeyPeriods
+) -> tuple[str, str] | None:
+    where: dict[str, object] = {"id": entry.id, "no": entry.sequence}
+    if entry.previous_hash != previous_hash:
         return "L5", _("第 %(no)s 条流水 %(id)s：内容被篡改，哈希不符") % where
+    if problem := periods.problem(entry_verdict(entry), entry.hash, entry.created_at):
+        where["problem"] = problem
+        return "L5", _("第 %(no)s 条流水 %(id)s：%(problem)s") % where
     return None
 
 
@@ -296,14 +313,14 @@ def _violation(code: str, user_id: object, message: str) -> Violation:
     return Violation(code=code, object_type="balance", object_id=str(user_id), message=message)
 
 
-def check_sealed_days(scope: Scope) -> Iterator[Violation]:
-    """What was sealed of the ledger is still there (L5)."""
-    yield from check_seals(LEDGER, scope)
+def check_sealed_ledger(scope: Scope) -> Iterator[Violation]:
+    """What was sealed of the ledger is still there (L5, E10)."""
+    yield from check_sealed(LEDGER, scope)
 
 
 CHECKS = (
     check_ledgers,
-    check_sealed_days,
+    check_sealed_ledger,
     check_accounts_without_entries,
     check_facts,
     check_openings,

@@ -1,6 +1,5 @@
 """How one entry moves an account, and the hash that binds it to the entry before."""
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,8 +7,10 @@ from datetime import UTC
 from decimal import Decimal
 
 from balances.models import BalanceTransaction, EntryType
+from tcmpay.audit.macs import Verdict, chain_mac, chain_mac_verdict
 from tcmpay.common.money import Money, format_money
 
+MAC_KIND = "balance_transactions"
 ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
 
@@ -56,7 +57,16 @@ class Figures:
 
 
 def entry_hash(entry: BalanceTransaction) -> str:
-    """SHA-256 over the entry's content and its predecessor's hash: tampering by SQL shows."""
+    """The keyed digest of the entry's content and its predecessor's hash: tampering shows."""
+    return chain_mac(MAC_KIND, _content(entry))
+
+
+def entry_verdict(entry: BalanceTransaction) -> Verdict:
+    """Whether the entry's own hash is that of its content."""
+    return chain_mac_verdict(MAC_KIND, _content(entry), entry.hash)
+
+
+def _content(entry: BalanceTransaction) -> bytes:
     content = [
         entry.previous_hash,
         str(entry.id),
@@ -74,4 +84,4 @@ def entry_hash(entry: BalanceTransaction) -> str:
         str(entry.actor_id or ""),
         entry.created_at.astimezone(UTC).isoformat(timespec="microseconds"),
     ]
-    return hashlib.sha256(ENCODER.encode(content).encode()).hexdigest()
+    return ENCODER.encode(content).encode()

@@ -4,12 +4,13 @@ It only says whether a row is exactly what the services write. What is not is ju
 in ``checks``; a mistake here costs time, never a finding.
 """
 
-import hashlib
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
-from balances.ledger import ENCODER, MOVES, Figures
+from balances.ledger import ENCODER, MAC_KIND, MOVES, Figures
+from tcmpay.audit.macs import chain_mac_verdict
+from tcmpay.audit.seals import KeyPeriods
 from tcmpay.common.invariants import Scope, rows_in_chunks
 from tcmpay.common.money import format_money
 
@@ -35,7 +36,9 @@ def ledger_rows(scope: Scope, since: datetime | None) -> Iterator[Row]:
     )
 
 
-def follows(row: Row, sequence: int, figures: Figures, previous_hash: str) -> Figures | None:
+def follows(
+    row: Row, sequence: int, figures: Figures, previous_hash: str, periods: KeyPeriods
+) -> Figures | None:
     """Where ``row`` leads to from the state before it; None when anything at all is odd."""
     move = MOVES.get(row[3])
     if row[1] != sequence + 1 or row[14] != previous_hash or move is None:
@@ -46,10 +49,12 @@ def follows(row: Row, sequence: int, figures: Figures, previous_hash: str) -> Fi
     after = figures.moved(row[3], amount)
     if row[6] != after.balance or row[8] != after.frozen or after.balance < 0 or after.frozen < 0:
         return None
-    return after if _hash(row) == row[15] else None
+    verdict = chain_mac_verdict(MAC_KIND, _content(row), row[15])
+    is_odd = periods.problem(verdict, row[15], row[13].replace(tzinfo=UTC))
+    return None if is_odd else after
 
 
-def _hash(row: Row) -> str:
+def _content(row: Row) -> bytes:
     content = [
         row[14],
         row[2],
@@ -63,4 +68,4 @@ def _hash(row: Row) -> str:
         row[12] or "",
         row[13].isoformat(timespec="microseconds") + "+00:00",
     ]
-    return hashlib.sha256(ENCODER.encode(content).encode()).hexdigest()
+    return ENCODER.encode(content).encode()

@@ -1,9 +1,9 @@
 from celery import shared_task
 
 from balances.checks import LEDGER
-from tcmpay.audit.seals import days_seal
+from tcmpay.audit.roots import chain_seal_and_tell
 
 
 @shared_task(name="balances.seal_ledger")
-def seal_ledger() -> int:
-    return len(days_seal(LEDGER))
+def seal_ledger() -> bool:
+    return chain_seal_and_tell(LEDGER) is not None

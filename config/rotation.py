@@ -28,6 +28,7 @@ from config.versions import (
     version_reseal,
 )
 from tcmpay.accounts.services.second_factor import totp_keys_reseal
+from tcmpay.audit.macs import chain_keys_keep
 from tcmpay.audit.services import audit_record
 from tcmpay.common.actor import Actor
 from tcmpay.common.db import money_unit
@@ -84,6 +85,7 @@ def config_keys_rotate(*, actor: Actor) -> Rotation:
     authenticators, lost = totp_keys_reseal()
     if unreadable := [*count.unreadable, *lost]:
         raise ConfigSecretUnreadable(*unreadable)
+    chain_keys_keep()
     result = Rotation(
         rows=count.rows,
         versions=count.versions,

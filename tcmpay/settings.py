@@ -35,6 +35,13 @@ AUDIT_CHAIN_KEYS: list[str] = [
     key.strip() for key in secrets.optional("AUDIT_CHAIN_KEYS").split(",") if key.strip()
 ]
 secrets.check_each("AUDIT_CHAIN_KEYS", AUDIT_CHAIN_KEYS)
+# Where the roots of what was sealed are kept besides the log (audit/roots.py).
+AUDIT_ROOT_FILE: str = env.str("AUDIT_ROOT_FILE", default="")
+AUDIT_ROOT_URL: str = env.str("AUDIT_ROOT_URL", default="")
+if AUDIT_ROOT_URL and not AUDIT_ROOT_URL.startswith(
+    ("https://", "http://") if DEBUG else "https://"
+):
+    secrets.complain("AUDIT_ROOT_URL must begin with https://")
 
 # --- who may call -----------------------------------------------------------------------------
 JWT_PUBLIC_KEY = secrets.optional("JWT_PUBLIC_KEY")
@@ -342,9 +349,9 @@ CELERY_BEAT_SCHEDULE = {
     "submit-refunds": {"task": "refunds.sweep", "schedule": 30.0},
     "run-exports": {"task": "backoffice.run_exports", "schedule": 60.0},
     "keep-day-totals": {"task": "backoffice.keep_day_totals", "schedule": 600.0},
-    # A day is sealed once, soon after it is over; asked hourly, so that no outage skips one.
-    "seal-trail": {"task": "audit.seal_trail", "schedule": 3600.0},
-    "seal-ledger": {"task": "balances.seal_ledger", "schedule": 3600.0},
+    # An hour is sealed a quarter of an hour after it is over; asked more often, as beat may rest.
+    "seal-trail": {"task": "audit.seal_trail", "schedule": 600.0},
+    "seal-ledger": {"task": "balances.seal_ledger", "schedule": 600.0},
     "purge-guard": {"task": "guard.purge", "schedule": 3600.0},
     "purge-sign-ins": {"task": "accounts.purge_sign_ins", "schedule": 86_400.0},
 }

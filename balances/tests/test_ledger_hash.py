@@ -1,14 +1,18 @@
-"""What the hash of an entry covers, written out: auditors compute it with their own tools."""
+"""What the digest of an entry covers, written out: auditors with the key compute it too."""
 
 import hashlib
+import hmac
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from uuid import UUID
 
 import pytest
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from balances.ledger import entry_hash
+from balances.ledger import entry_hash, entry_verdict
 from balances.models import BalanceTransaction
+from tcmpay.audit.macs import Verdict
 
 CONTENT = (
     '["before","0192f0c1-0000-7000-8000-000000000001","0192f0c1-0000-7000-8000-000000000101",7,'
@@ -39,8 +43,21 @@ def entry(**changes) -> BalanceTransaction:
     return BalanceTransaction(**columns | changes)
 
 
-def test_the_content_is_what_is_written_here():
-    assert entry_hash(entry()) == hashlib.sha256(CONTENT.encode()).hexdigest()
+def test_the_content_is_what_is_written_here(settings):
+    settings.AUDIT_CHAIN_KEYS = ["a-key-of-the-chains-that-is-long-enough"]
+    secret = HKDF(SHA256(), 32, salt=None, info=b"tcmpay audit chains 1").derive(
+        settings.AUDIT_CHAIN_KEYS[0].encode()
+    )
+    key_id = hashlib.sha256(b"tcmpay chain key id" + secret).hexdigest()[:8]
+    content = b"balance_transactions\n" + CONTENT.encode()
+    digest = hmac.new(secret, content, "sha256").hexdigest()[:55]
+    assert entry_hash(entry()) == f"{key_id}.{digest}"
+
+
+def test_an_entry_from_before_there_were_keys_has_the_plain_hash():
+    plain = hashlib.sha256(CONTENT.encode()).hexdigest()
+    assert entry_verdict(entry(hash=plain)) is Verdict.HOLDS
+    assert entry_verdict(entry(hash=plain, amount=Decimal("31.00"))) is Verdict.WRONG
 
 
 def test_a_moment_is_the_same_in_every_time_zone():

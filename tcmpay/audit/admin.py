@@ -27,6 +27,7 @@ from tcmpay.audit.words import (
     OBJECT_PAGES,
     ROLE_NAMES,
     action_name,
+    audited,
     state_name,
 )
 from tcmpay.common.actor import Role
@@ -43,6 +44,8 @@ from tcmpay.common.admin import (
 from tcmpay.common.display import EMPTY, code_text, time_text
 
 PEOPLE_MAX = 50
+
+audited("chain_seal", _("封存"), actions={"chain_sealed": _("封存流水或审计记录")})
 
 
 def change_text(event: AuditEvent) -> str:

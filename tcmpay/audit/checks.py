@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from itertools import groupby
 
+from tcmpay.audit.day_seals import check_sealed
 from tcmpay.audit.models import AuditEvent
-from tcmpay.audit.seals import Chain, check_seals
+from tcmpay.audit.seals import Chain, KeyPeriods
 from tcmpay.audit.verification import chain_break
 from tcmpay.common.invariants import Scope, Violation, in_chunks
 
@@ -17,18 +18,19 @@ def check_chains(scope: Scope) -> Iterator[Violation]:
     if scope.since is not None:
         touched = events.filter(created_at__gte=scope.since).values("object_id").distinct()
         events = events.filter(object_id__in=touched)
+    periods = KeyPeriods(TRAIL.name, using=scope.using)
     for (object_type, object_id), chain in groupby(
         in_chunks(events, "object_type", "object_id", "version"),
         key=lambda event: (event.object_type, event.object_id),
     ):
-        broken = chain_break(chain)
+        broken = chain_break(chain, periods)
         if broken is not None:
             yield Violation("E2", object_type, object_id, f"audit_events: {broken.problem}")
 
 
-def check_sealed_days(scope: Scope) -> Iterator[Violation]:
-    """What was sealed of the trail is still there (E2)."""
-    yield from check_seals(TRAIL, scope)
+def check_sealed_trail(scope: Scope) -> Iterator[Violation]:
+    """What was sealed of the trail is still there (E2, E10)."""
+    yield from check_sealed(TRAIL, scope)
 
 
-CHECKS = (check_chains, check_sealed_days)
+CHECKS = (check_chains, check_sealed_trail)

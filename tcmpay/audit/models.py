@@ -49,8 +49,42 @@ class AuditEvent(models.Model):
         return f"{self.object_type} {self.object_id} v{self.version} {self.action}"
 
 
+class ChainRoot(models.Model):
+    """What one chained table got up to ``until`` since the root before, bound by a keyed digest.
+
+    Insert only, gapless numbers. ``is_anchor``: the first one of a table whose rows were hashed
+    without a key until then.
+    """
+
+    id = id_field()
+    chain = models.CharField(_("链"), max_length=64)
+    number = models.PositiveIntegerField(_("序号"))
+    until = models.DateTimeField(_("截至"))
+    rows = models.PositiveIntegerField(_("条数"))
+    rows_sha256 = models.CharField(max_length=64)
+    previous_root = models.CharField(max_length=64, blank=True, default="")
+    root = models.CharField(_("根哈希"), max_length=64)
+    sealed_at = models.DateTimeField(_("封存时间"), db_default=UtcNow())
+    is_anchor = models.BooleanField(default=False, db_default=False)
+
+    class Meta:
+        db_table = "chain_roots"
+        verbose_name = _("封存")
+        verbose_name_plural = _("封存")
+        default_permissions = ()
+        constraints = (
+            models.UniqueConstraint(fields=("chain", "number"), name="chain_root_number_unique"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.chain} #{self.number}"
+
+
 class ChainSeal(models.Model):
-    """One business day of one chained table, hashed as a whole; ``root`` binds the day before."""
+    """One business day of one chained table, hashed as a whole; ``root`` binds the day before.
+
+    From the time before ``ChainRoot``: kept and compared, no more are made.
+    """
 
     id = id_field()
     chain = models.CharField(_("链"), max_length=64)

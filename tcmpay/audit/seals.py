@@ -1,32 +1,47 @@
-"""Sealing a day's chain rows into one root: a tail that is deleted by SQL shows.
+"""Sealing what was written into keyed roots: rows that are taken away or made anew by SQL show.
 
 Hash chains bind every row to the one before it, but say nothing of rows that are gone from their
-ends. So each day's rows are hashed as a whole, and each day's root binds the day before. A root
-that somebody wrote down elsewhere (the log has it) vouches for everything before it.
+ends. So every hour the rows that came since are hashed as a whole, and a root under a key binds
+that hash, the root before and its own number. The trail keeps each root too, and each leaves the
+database (``tcmpay.audit.roots``): a root that was kept elsewhere vouches for everything before it.
 """
 
 import hashlib
-import logging
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.db import IntegrityError
 from django.db.models import Model, Q
 from django.utils.translation import gettext as _
 
-from tcmpay.audit.models import ChainSeal
+from tcmpay.audit.macs import (
+    UNKEYED,
+    Verdict,
+    chain_mac,
+    chain_mac_verdict,
+    current_key_id,
+    key_id_of,
+)
+from tcmpay.audit.models import AuditEvent, ChainRoot
+from tcmpay.audit.services import audit_record
 from tcmpay.common import clock
+from tcmpay.common.actor import SYSTEM
 from tcmpay.common.db import money_unit
 from tcmpay.common.invariants import Scope, Violation
 
-logger = logging.getLogger(__name__)
-
+AUDIT_OBJECT = "chain_seal"
+MAC_KIND = "chain_root"
 # Rows are dated when they are written and visible when they are committed: a little later.
 GRACE = timedelta(minutes=15)
 OVERDUE_AFTER = timedelta(hours=24)
+# Processes that are restarted after a change of keys, or after `migrate`, have so long for it.
+RESTART_LEEWAY = timedelta(hours=1)
 CHUNK = 5000
+
+Row = tuple[datetime, object, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,119 +62,269 @@ class Digest:
     sha256: str
 
 
-def day_digest(chain: Chain, day: date, *, using: str = "default") -> Digest:
-    """The count and the hash of a day's rows (Asia/Shanghai), in the order they were written."""
-    start, end = clock.day_start(day), clock.day_start(day + timedelta(days=1))
+class KeyPeriods:
+    """Until when the rows of one chain may stand under each former key, or under none.
+
+    A key's time ends with the first root under another: what was written before is in it. So a
+    former key that became known makes no row that is believed.
+    """
+
+    def __init__(self, chain: str, *, using: str = "default") -> None:
+        roots = ChainRoot.objects.using(using).filter(chain=chain).order_by("number")
+        self._begun: dict[str, datetime] = {}
+        self._unkeyed_until: datetime | None = None
+        for root, sealed_at, is_anchor in roots.values_list("root", "sealed_at", "is_anchor"):
+            self._begun.setdefault(key_id_of(root), sealed_at)
+            if is_anchor:
+                self._unkeyed_until = sealed_at + RESTART_LEEWAY
+
+    def problem(self, verdict: Verdict, stored: str, created_at: datetime) -> str:
+        """What is wrong with a digest that was looked at; "" when nothing is."""
+        key_id = key_id_of(stored)
+        if verdict is Verdict.WRONG:
+            return _("内容被篡改，哈希不符")
+        if verdict is Verdict.KEY_MISSING:
+            return _("摘要所用的密钥 %(key)s 不在 AUDIT_CHAIN_KEYS 中，无法核对") % {"key": key_id}
+        if not self._is_in_time(key_id, created_at):
+            return _("摘要没有用当时的密钥生成")
+        return ""
+
+    def _is_in_time(self, key_id: str, created_at: datetime) -> bool:
+        if key_id == UNKEYED:
+            return self._unkeyed_until is not None and created_at < self._unkeyed_until
+        if key_id == current_key_id():
+            return True
+        end = self._end(key_id)
+        return end is None or created_at < end + RESTART_LEEWAY
+
+    def _end(self, key_id: str) -> datetime | None:
+        began = self._begun.get(key_id)
+        if began is None:
+            return self._begun.get(current_key_id())
+        return min((moment for moment in self._begun.values() if moment > began), default=None)
+
+
+# --- sealing --------------------------------------------------------------------------------
+
+
+def chain_seal(chain: Chain) -> ChainRoot | None:
+    """Seal what the chain got since its newest root, up to the last full hour; None: nothing due.
+
+    An hour in which nothing was written is sealed too, once there are roots.
+    """
+    last = _newest(chain.name, "default")
+    until = _due_until()
+    if last is not None and last.until >= until:
+        return None
+    digest = digest_between(chain.model, last.until if last else None, until)
+    if last is None and digest.rows == 0:
+        return None
+    try:
+        return _seal(chain.name, last, until, digest)
+    except IntegrityError:
+        return None  # another worker seals the same hour
+
+
+@money_unit
+def _seal(chain: str, last: ChainRoot | None, until: datetime, digest: Digest) -> ChainRoot:
+    # Where roots were taken away by SQL the numbers go on: the gap stays to be seen.
+    told = _newest_event(chain, "default")
+    number = max(last.number if last else 0, told.details["number"] if told else 0) + 1
+    root = ChainRoot(
+        chain=chain,
+        number=number,
+        until=until,
+        rows=digest.rows,
+        rows_sha256=digest.sha256,
+        previous_root=last.root if last else "",
+        sealed_at=clock.now(),
+    )
+    root.root = chain_mac(MAC_KIND, root_content(root))
+    root.save(force_insert=True)
+    audit_record(
+        object_type=AUDIT_OBJECT,
+        object_id=chain,
+        action="chain_sealed",
+        actor=SYSTEM,
+        details={"number": number, "rows": digest.rows, "root": root.root},
+    )
+    return root
+
+
+def anchor_write(root_model: Any, row_model: Any, previous_root: str, chain: str) -> None:
+    """The first keyed root of a chain that has rows already: it binds all that was unkeyed.
+
+    For migrations, which hand over the models of their moment.
+    """
+    if not row_model.objects.exists():
+        return
+    # What is being written at this moment, by the former version, is left to the next root.
+    until = clock.now() - timedelta(minutes=1)
+    digest = digest_between(row_model, None, until)
+    root = root_model(
+        chain=chain,
+        number=1,
+        until=until,
+        rows=digest.rows,
+        rows_sha256=digest.sha256,
+        previous_root=previous_root,
+        sealed_at=clock.now(),
+        is_anchor=True,
+    )
+    root.root = chain_mac(MAC_KIND, root_content(root))
+    root.save(force_insert=True)
+
+
+def root_content(root: Any) -> bytes:
+    content = [
+        root.chain,
+        root.number,
+        root.until.astimezone(UTC).isoformat(timespec="microseconds"),
+        root.rows,
+        root.rows_sha256,
+        root.previous_root,
+        root.sealed_at.astimezone(UTC).isoformat(timespec="microseconds"),
+        root.is_anchor,
+    ]
+    return json.dumps(content, separators=(",", ":")).encode()
+
+
+def digest_between(
+    model: Any, start: datetime | None, end: datetime, *, using: str = "default"
+) -> Digest:
+    """The count and the hash of the rows from ``start`` to before ``end``, as they were written."""
+    hashed = _Hashed()
+    for row in _rows(model, start, end, using):
+        hashed.add(row)
+    return hashed.digest()
+
+
+class _Hashed:
+    def __init__(self) -> None:
+        self._content, self._count = hashlib.sha256(), 0
+
+    def add(self, row: Row) -> None:
+        self._content.update(f"{row[1]} {row[2]}\n".encode())
+        self._count += 1
+
+    def digest(self) -> Digest:
+        return Digest(self._count, self._content.hexdigest())
+
+
+def _rows(model: Any, start: datetime | None, end: datetime, using: str) -> Iterator[Row]:
     rows = (
-        chain.model._default_manager.using(using)
-        .filter(created_at__gte=start, created_at__lt=end)
+        model.objects.using(using)
+        .filter(created_at__lt=end)
         .order_by("created_at", "id")
         .values_list("created_at", "id", "hash")
     )
-    content, count, after = hashlib.sha256(), 0, Q()
+    after = Q() if start is None else Q(created_at__gte=start)
     while True:
-        chunk = list(rows.filter(after)[:CHUNK])
-        for _created_at, row_id, row_hash in chunk:
-            content.update(f"{row_id} {row_hash}\n".encode())
-        count += len(chunk)
+        chunk: list[Row] = list(rows.filter(after)[:CHUNK])
+        yield from chunk
         if len(chunk) < CHUNK:
-            return Digest(count, content.hexdigest())
+            return
         moment, last_id, _hash = chunk[-1]
         after = Q(created_at__gt=moment) | Q(created_at=moment, id__gt=last_id)
 
 
-def root_of(previous_root: str, chain: str, day: date, digest: Digest) -> str:
-    content = f"{previous_root} {chain} {day.isoformat()} {digest.rows} {digest.sha256}"
-    return hashlib.sha256(content.encode()).hexdigest()
+def _due_until() -> datetime:
+    moment = clock.now() - GRACE
+    return moment.replace(minute=0, second=0, microsecond=0)
 
 
-def days_seal(chain: Chain) -> list[ChainSeal]:
-    """Seal every day of the chain that is over and not sealed yet, oldest first."""
-    made = []
-    for day in _days_due(chain):
-        digest = day_digest(chain, day)
-        try:
-            made.append(_seal(chain.name, day, digest))
-        except IntegrityError:
-            return made  # another worker seals the same days
-    return made
+def _newest(chain: str, using: str) -> ChainRoot | None:
+    return ChainRoot.objects.using(using).filter(chain=chain).order_by("-number").first()
 
 
-@money_unit
-def _seal(chain: str, day: date, digest: Digest) -> ChainSeal:
-    previous = ChainSeal.objects.filter(chain=chain).order_by("-day").first()
-    previous_root = previous.root if previous else ""
-    seal = ChainSeal(
-        chain=chain,
-        day=day,
-        rows=digest.rows,
-        rows_sha256=digest.sha256,
-        previous_root=previous_root,
-        root=root_of(previous_root, chain, day, digest),
-        sealed_at=clock.now(),
-    )
-    seal.save(force_insert=True)
-    # The log lies elsewhere: whoever changes the database can't change what was told there.
-    logger.info("day_sealed", extra={"chain": chain, "day": day.isoformat(), "root": seal.root})
-    return seal
+def _newest_event(chain: str, using: str) -> AuditEvent | None:
+    events = AuditEvent.objects.using(using).filter(object_type=AUDIT_OBJECT, object_id=chain)
+    return events.order_by("-version").first()
 
 
-def _days_due(chain: Chain) -> Iterator[date]:
-    day = _first_unsealed(chain, "default")
-    while day is not None and clock.now() >= _due_at(day):
-        yield day
-        day += timedelta(days=1)
+# --- comparing ------------------------------------------------------------------------------
 
 
-def _first_unsealed(chain: Chain, using: str) -> date | None:
-    sealed = ChainSeal.objects.using(using).filter(chain=chain.name).order_by("-day").first()
-    if sealed is not None:
-        return sealed.day + timedelta(days=1)
-    first = chain.model._default_manager.using(using).order_by("created_at").values("created_at")
-    oldest: Any = first.first()
-    return clock.business_day(oldest["created_at"]) if oldest else None
+def check_roots(chain: Chain, previous_root: str, scope: Scope) -> Iterator[Violation]:
+    """What was sealed is there as it was, no root is missing, and none is overdue.
+
+    ``previous_root``: what the anchor of a chain that had seals of days must bind.
+    """
+    periods = KeyPeriods(chain.name, using=scope.using)
+    roots = list(ChainRoot.objects.using(scope.using).filter(chain=chain.name).order_by("number"))
+    before: ChainRoot | None = None
+    for root in roots:
+        binds = before.root if before else previous_root if root.is_anchor else ""
+        if problem := _root_problem(root, before, binds, periods):
+            yield _violation(chain, root.number, problem)
+        before = root
+    yield from _check_rows(chain, roots, scope)
+    yield from _check_told(chain, before, scope)
+    yield from _check_overdue(chain, before, scope)
 
 
-def _due_at(day: date) -> Any:
-    return clock.day_start(day + timedelta(days=1)) + GRACE
-
-
-def check_seals(chain: Chain, scope: Scope) -> Iterator[Violation]:
-    """Every sealed day still has exactly the rows that were sealed, and no seal is missing."""
-    seals = ChainSeal.objects.using(scope.using).filter(chain=chain.name).order_by("day")
-    before: ChainSeal | None = None
-    for seal in seals.iterator(chunk_size=500):
-        if problem := _seal_problem(seal, before):
-            yield _violation(chain, seal.day, problem)
-        elif scope.since is None or clock.day_start(seal.day + timedelta(days=1)) > scope.since:
-            yield from _check_rows(chain, seal, scope)
-        before = seal
-    due = _first_unsealed(chain, scope.using)
-    if due is not None and clock.now() > _due_at(due) + OVERDUE_AFTER:
-        yield Violation(
-            "E5", "chain_seal", f"{chain.name} {due}", _("应封存的一天尚未封存"), is_unfinished=True
-        )
-
-
-def _seal_problem(seal: ChainSeal, before: ChainSeal | None) -> str:
-    if before is not None and seal.day != before.day + timedelta(days=1):
+def _root_problem(
+    root: ChainRoot, before: ChainRoot | None, binds: str, periods: KeyPeriods
+) -> str:
+    if root.number != (before.number if before else 0) + 1:
         return _("之前缺少封存记录")
-    if seal.previous_root != (before.root if before else ""):
-        return _("与前一天的封存记录不衔接")
-    digest = Digest(seal.rows, seal.rows_sha256)
-    if seal.root != root_of(seal.previous_root, seal.chain, seal.day, digest):
+    if root.previous_root != binds or (before is not None and root.until <= before.until):
+        return _("与上一条封存记录不衔接")
+    if key_id_of(root.root) == UNKEYED:
         return _("封存记录被篡改，哈希不符")
-    return ""
+    verdict = chain_mac_verdict(MAC_KIND, root_content(root), root.root)
+    return periods.problem(verdict, root.root, root.sealed_at)
 
 
-def _check_rows(chain: Chain, seal: ChainSeal, scope: Scope) -> Iterator[Violation]:
-    now = day_digest(chain, seal.day, using=scope.using)
-    if now.rows != seal.rows:
-        text = _("当天封存 %(sealed)s 条，现有 %(now)s 条") % {"sealed": seal.rows, "now": now.rows}
-        yield _violation(chain, seal.day, text)
-    elif now.sha256 != seal.rows_sha256:
-        yield _violation(chain, seal.day, _("当天的记录与封存时不同"))
+def _check_rows(chain: Chain, roots: list[ChainRoot], scope: Scope) -> Iterator[Violation]:
+    """One look at all rows in the order of writing, compared root by root."""
+    start: datetime | None = None
+    due = []
+    for root in roots:
+        if scope.since is not None and root.until <= scope.since:
+            start = root.until
+        else:
+            due.append(root)
+    if not due:
+        return
+    rows = _rows(chain.model, start, due[-1].until, scope.using)
+    row = next(rows, None)
+    for root in due:
+        hashed = _Hashed()
+        while row is not None and row[0] < root.until:
+            hashed.add(row)
+            row = next(rows, None)
+        now = hashed.digest()
+        if now.rows != root.rows:
+            text = _("封存时 %(sealed)s 条，现有 %(now)s 条")
+            yield _violation(chain, root.number, text % {"sealed": root.rows, "now": now.rows})
+        elif now.sha256 != root.rows_sha256:
+            yield _violation(chain, root.number, _("记录与封存时不同"))
 
 
-def _violation(chain: Chain, day: date, problem: str) -> Violation:
-    return Violation(chain.code, "chain_seal", f"{chain.name} {day}", problem)
+def _check_told(chain: Chain, newest: ChainRoot | None, scope: Scope) -> Iterator[Violation]:
+    """The newest root is the one that the trail tells of."""
+    event = _newest_event(chain.name, scope.using)
+    told = (event.details.get("number"), event.details.get("root")) if event else None
+    is_there = (newest.number, newest.root) if newest and not newest.is_anchor else None
+    if told != is_there:
+        number = (told or is_there or (0,))[0]
+        yield _violation(chain, number, _("封存记录与审计记录所述的最新一条不同"))
+
+
+def _check_overdue(chain: Chain, newest: ChainRoot | None, scope: Scope) -> Iterator[Violation]:
+    sealed_until = newest.until if newest else _oldest(chain, scope.using)
+    if sealed_until is not None and _due_until() > sealed_until + OVERDUE_AFTER:
+        where = f"{chain.name} {sealed_until.astimezone(clock.SHANGHAI):%Y-%m-%d %H:%M}"
+        text = _("应封存的记录尚未封存")
+        yield Violation("E5", AUDIT_OBJECT, where, text, is_unfinished=True)
+
+
+def _oldest(chain: Chain, using: str) -> datetime | None:
+    rows = chain.model._default_manager.using(using).order_by("created_at")
+    oldest: datetime | None = rows.values_list("created_at", flat=True).first()
+    return oldest
+
+
+def _violation(chain: Chain, number: object, problem: str) -> Violation:
+    return Violation(chain.code, AUDIT_OBJECT, f"{chain.name} #{number}", problem)

@@ -1,6 +1,5 @@
 """Writing the audit trail, in the same transaction as what it tells of."""
 
-import hashlib
 import json
 import logging
 from collections.abc import Mapping
@@ -9,12 +8,15 @@ from typing import Any
 
 from django.db.transaction import get_connection
 
+from tcmpay.audit.macs import Verdict, chain_mac, chain_mac_verdict
 from tcmpay.audit.models import AuditEvent
 from tcmpay.common import clock
 from tcmpay.common.actor import Actor
 from tcmpay.common.request_id import current_request_id
 
 logger = logging.getLogger(__name__)
+
+MAC_KIND = "audit_events"
 
 
 class AuditOutsideTransaction(RuntimeError):
@@ -83,7 +85,16 @@ def _log(event: AuditEvent) -> None:
 
 
 def event_hash(event: AuditEvent) -> str:
-    """SHA-256 over the event's content and the hash of the event before it."""
+    """The keyed digest of the event's content and the hash of the event before it."""
+    return chain_mac(MAC_KIND, _content(event))
+
+
+def event_verdict(event: AuditEvent) -> Verdict:
+    """Whether the event's own hash is that of its content."""
+    return chain_mac_verdict(MAC_KIND, _content(event), event.hash)
+
+
+def _content(event: AuditEvent) -> bytes:
     content = [
         event.previous_hash,
         str(event.id),
@@ -102,4 +113,4 @@ def event_hash(event: AuditEvent) -> str:
         event.created_at.astimezone(UTC).isoformat(timespec="microseconds"),
     ]
     canonical = json.dumps(content, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(canonical.encode()).hexdigest()
+    return canonical.encode()

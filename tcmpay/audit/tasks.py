@@ -1,9 +1,9 @@
 from celery import shared_task
 
 from tcmpay.audit.checks import TRAIL
-from tcmpay.audit.seals import days_seal
+from tcmpay.audit.roots import chain_seal_and_tell
 
 
 @shared_task(name="audit.seal_trail")
-def seal_trail() -> int:
-    return len(days_seal(TRAIL))
+def seal_trail() -> bool:
+    return chain_seal_and_tell(TRAIL) is not None

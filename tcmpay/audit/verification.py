@@ -9,7 +9,8 @@ from django.db.models import Q
 from django.utils.translation import gettext as _
 
 from tcmpay.audit.models import AuditEvent
-from tcmpay.audit.services import event_hash
+from tcmpay.audit.seals import KeyPeriods
+from tcmpay.audit.services import event_verdict
 from tcmpay.common import clock
 from tcmpay.common.invariants import in_chunks
 
@@ -48,11 +49,11 @@ class ChainReport:
         return not self.broken
 
 
-def chain_break(chain: Iterator[AuditEvent]) -> ChainBreak | None:
+def chain_break(chain: Iterator[AuditEvent], periods: KeyPeriods) -> ChainBreak | None:
     """The first broken event of one object's chain, given from its first version on."""
     version, previous_hash, state = 0, "", ""
     for event in chain:
-        problem = _event_problem(event, version, previous_hash, state)
+        problem = _event_problem(event, version, previous_hash, state, periods)
         if problem:
             return ChainBreak(
                 event.object_type,
@@ -67,12 +68,17 @@ def chain_break(chain: Iterator[AuditEvent]) -> ChainBreak | None:
     return None
 
 
-def _event_problem(event: AuditEvent, version: int, previous_hash: str, state: str) -> str:
-    where = {"version": event.version, "id": event.id}
+def _event_problem(
+    event: AuditEvent, version: int, previous_hash: str, state: str, periods: KeyPeriods
+) -> str:
+    where: dict[str, object] = {"version": event.version, "id": event.id}
     if event.version != version + 1:
         return _("审计记录 %(id)s（第 %(version)s 版）之前缺少记录") % where
-    if event.previous_hash != previous_hash or event.hash != event_hash(event):
+    if event.previous_hash != previous_hash:
         return _("审计记录 %(id)s（第 %(version)s 版）被篡改，哈希不符") % where
+    if problem := periods.problem(event_verdict(event), event.hash, event.created_at):
+        where["problem"] = problem
+        return _("审计记录 %(id)s（第 %(version)s 版）：%(problem)s") % where
     # Each change of state has exactly one record: none is left out, none told twice.
     if (event.from_state or event.to_state) and event.from_state != state:
         return _("审计记录 %(id)s（第 %(version)s 版）的原状态与上一条不衔接") % where
@@ -126,9 +132,10 @@ def _follow(report: ChainReport, object_type: str, object_ids: list[str], using:
         object_type=object_type, object_id__in=object_ids
     )
     rows = _counted(report, in_chunks(events, "object_type", "object_id", "version"))
+    periods = KeyPeriods(AuditEvent._meta.db_table, using=using)
     for _key, chain in groupby(rows, key=lambda event: event.object_id):
         report.chains += 1
-        broken = chain_break(chain)
+        broken = chain_break(chain, periods)
         if broken is not None:
             report.broken.append(broken)
 

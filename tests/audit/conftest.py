@@ -1,4 +1,7 @@
+from collections.abc import Iterator
+
 import pytest
+from django.utils.translation import override
 
 from tests.audit.books import World, sound_books
 
@@ -9,6 +12,13 @@ def _one_connection(settings) -> None:
     settings.SNAPSHOT_DATABASE = "default"
     settings.MOCK_CALLBACKS = True
     settings.LATE_PAYMENT_POLICY = "refund"
+
+
+@pytest.fixture(autouse=True)
+def _in_chinese() -> Iterator[None]:
+    """Findings are read here; the test before may have left another language."""
+    with override("zh-hans"):
+        yield
 
 
 @pytest.fixture

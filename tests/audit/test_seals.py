@@ -1,45 +1,69 @@
-"""Days that are over are sealed: what was written in them can't be taken away unseen."""
+"""What is written is sealed by the hour: it can't be taken away, or made anew, unseen."""
 
+import hashlib
+import json
 from datetime import timedelta
 from io import StringIO
 
 import pytest
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 
+from balances import ledger
 from balances.checks import LEDGER
 from balances.models import BalanceTransaction, UserBalance
+from tcmpay.audit import services
 from tcmpay.audit.checks import TRAIL
-from tcmpay.audit.models import AuditEvent, ChainSeal
-from tcmpay.audit.seals import GRACE, days_seal
+from tcmpay.audit.macs import chain_mac
+from tcmpay.audit.models import AuditEvent, ChainRoot, ChainSeal
+from tcmpay.audit.roots import chain_seal_and_tell, root_line
+from tcmpay.audit.seals import (
+    GRACE,
+    MAC_KIND,
+    RESTART_LEEWAY,
+    anchor_write,
+    chain_seal,
+    root_content,
+)
 from tcmpay.common import clock
 from tests.audit.books import audit, sound_books, sql
 
 pytestmark = pytest.mark.django_db
 
+ANOTHER_KEY = "another-key-of-the-chains-" * 2
+
+
+def hour(hours: int = 0):
+    return clock.now().replace(minute=0, second=0, microsecond=0) + timedelta(hours=hours)
+
+
+def seal_both() -> None:
+    for chain in (LEDGER, TRAIL):
+        chain_seal(chain)
+
 
 @pytest.fixture
 def sealed():
-    """Sound books of yesterday, sealed today; gives them."""
-    with clock.frozen(clock.now() - timedelta(days=1)):
+    """Sound books of three hours ago, sealed since; gives them."""
+    with clock.frozen(clock.now() - timedelta(hours=3)):
         world = sound_books()
-    with clock.frozen(clock.day_start(clock.today()) + timedelta(hours=1)):
-        assert len(days_seal(LEDGER)) == len(days_seal(TRAIL)) == 1
-        yield world
+    seal_both()
+    return world
 
 
-def violations() -> list[tuple[str, str]]:
+def violations(*options: str) -> list[tuple[str, str]]:
     return [
         (found["code"], found["object_type"])
-        for found in audit()[1]
+        for found in audit(*options)[1]
         if found["kind"] == "violation"
     ]
 
 
-def test_sound_days_are_silent(sealed):
+def test_what_was_sealed_and_is_as_it_was_is_silent(sealed):
+    assert ChainRoot.objects.count() == 2
     assert violations() == []
 
 
-def test_a_ledger_whose_tail_was_cut_off_consistently_shows_by_the_seal_alone(sealed):
+def test_a_ledger_whose_tail_was_cut_off_consistently_shows_by_the_root_alone(sealed):
     last = BalanceTransaction.objects.filter(user_id=sealed.user_id).latest("sequence")
     sql("DELETE FROM balance_transactions WHERE id = %s", last.id)
     # And the account put back to where the ledger ends now.
@@ -50,17 +74,16 @@ def test_a_ledger_whose_tail_was_cut_off_consistently_shows_by_the_seal_alone(se
     )
     found = audit()[1]
     (seal,) = [finding for finding in found if finding["object_type"] == "chain_seal"]
-    assert seal["code"] == "L5"
-    assert seal["object_id"].startswith("balance_transactions ")
+    assert (seal["code"], seal["object_id"]) == ("L5", "balance_transactions #1")
     assert not [f for f in found if f["object_type"] == "balance" and f["code"] != "R3"]
 
 
 def test_an_object_whose_whole_trail_is_gone_shows(sealed):
     sql("DELETE FROM audit_events WHERE object_type = 'balance' AND object_id = %s", sealed.user_id)
-    assert violations() == [("E2", "chain_seal")]
+    assert ("E2", "chain_seal") in violations()
 
 
-def test_a_row_that_was_slipped_into_a_sealed_day_shows(sealed):
+def test_a_row_that_was_slipped_into_a_sealed_hour_shows(sealed):
     entry = BalanceTransaction.objects.filter(user_id=sealed.user_id).earliest("sequence")
     AuditEvent.objects.create(
         object_type="x", object_id="x", version=1, action="x", created_at=entry.created_at, hash="x"
@@ -68,58 +91,330 @@ def test_a_row_that_was_slipped_into_a_sealed_day_shows(sealed):
     assert ("E2", "chain_seal") in violations()
 
 
-BROKEN_SEALS = {
-    "its count was changed": "UPDATE chain_seals SET rows_sha256 = 'x' WHERE id = %s",
-    "it was dated back": "UPDATE chain_seals SET day = '2020-01-01' WHERE id = %s",
-    "its root was changed": "UPDATE chain_seals SET root = 'x' WHERE id = %s",
-    "the one before it is gone": "UPDATE chain_seals SET previous_root = 'x' WHERE id = %s",
+BROKEN_ROOTS = {
+    "its rows' hash was changed": "UPDATE chain_roots SET rows_sha256 = 'x' WHERE id = %s",
+    "its count was changed": "UPDATE chain_roots SET rows = rows + 1 WHERE id = %s",
+    "it was dated back": "UPDATE chain_roots SET until = '2020-01-01 00:00:00' WHERE id = %s",
+    "its making was dated back": "UPDATE chain_roots SET sealed_at = '2020-01-01' WHERE id = %s",
+    "its number was changed": "UPDATE chain_roots SET number = 7 WHERE id = %s",
+    "it was called the first": "UPDATE chain_roots SET is_anchor = 1 WHERE id = %s",
+    "its root was changed": "UPDATE chain_roots SET root = 'x' WHERE id = %s",
+    "the one before it is another": "UPDATE chain_roots SET previous_root = 'x' WHERE id = %s",
+    "it was given to another chain": "UPDATE chain_roots SET chain = 'x' WHERE id = %s",
+    "it was taken away": "DELETE FROM chain_roots WHERE id = %s",
 }
 
 
-@pytest.mark.parametrize("name", BROKEN_SEALS)
-def test_a_seal_that_was_changed_shows(sealed, name):
-    sql(BROKEN_SEALS[name], ChainSeal.objects.get(chain="balance_transactions").id)
+@pytest.mark.parametrize("name", BROKEN_ROOTS)
+def test_a_root_that_was_changed_shows(sealed, name):
+    sql(BROKEN_ROOTS[name], ChainRoot.objects.get(chain="balance_transactions").id)
     assert ("L5", "chain_seal") in violations()
 
 
-def test_a_missing_day_between_two_shows(sealed):
-    with clock.frozen(clock.now() + timedelta(days=2)):
-        assert len(days_seal(LEDGER)) == 2
+def test_a_root_made_anew_without_the_key_shows(sealed):
+    root = ChainRoot.objects.get(chain="balance_transactions")
+    root.rows = 3
+    plain = hashlib.sha256(root_content(root)).hexdigest()
+    sql("UPDATE chain_roots SET rows = 3, root = %s WHERE id = %s", plain, root.id)
+    assert ("L5", "chain_seal") in violations()
+
+
+def test_a_missing_root_between_two_shows(sealed):
+    with clock.frozen(clock.now() + timedelta(hours=1)):
+        seal_both()
+    with clock.frozen(clock.now() + timedelta(hours=2)):
+        seal_both()
         assert violations() == []
-        middle = ChainSeal.objects.filter(chain="balance_transactions").order_by("day")[1]
-        sql("DELETE FROM chain_seals WHERE id = %s", middle.id)
+        sql("DELETE FROM chain_roots WHERE chain = 'balance_transactions' AND number = %s", 2)
         assert violations() == [("L5", "chain_seal")]
 
 
-def test_a_day_is_sealed_once_and_only_when_it_is_surely_over():
-    start = clock.day_start(clock.today())
+def test_roots_that_were_taken_away_stay_missing_when_more_are_made(sealed):
+    sql("DELETE FROM chain_roots WHERE chain = %s", "balance_transactions")
+    with clock.frozen(clock.now() + timedelta(hours=1)):
+        assert chain_seal(LEDGER).number == 2
+        assert violations() == [("L5", "chain_seal")]
+
+
+def test_a_trail_that_tells_of_another_root_shows(sealed):
+    sql(
+        "UPDATE audit_events SET details = '{}' WHERE object_id = %s",
+        "balance_transactions",
+    )
+    assert {("L5", "chain_seal"), ("E2", "chain_seal")} <= set(violations())
+
+
+def test_an_hour_is_sealed_once_and_only_when_it_is_surely_over():
+    start = hour()
     with clock.frozen(start):
         sound_books()
-    tomorrow = start + timedelta(days=1)
-    with clock.frozen(tomorrow + GRACE - timedelta(seconds=1)):
-        assert days_seal(LEDGER) == []
-    with clock.frozen(tomorrow + GRACE):
-        assert [seal.rows for seal in days_seal(LEDGER)] == [4]
-        assert days_seal(LEDGER) == []
+    with clock.frozen(start + timedelta(hours=1) + GRACE - timedelta(seconds=1)):
+        assert chain_seal(LEDGER) is None
+    with clock.frozen(start + timedelta(hours=1) + GRACE):
+        assert chain_seal(LEDGER).rows == 4
+        assert chain_seal(LEDGER) is None
 
 
-def test_an_outage_skips_no_day():
+def test_an_hour_without_business_is_sealed_too(sealed):
+    with clock.frozen(clock.now() + timedelta(hours=1)):
+        assert (chain_seal(LEDGER).rows, ChainRoot.objects.count()) == (0, 3)
+
+
+def test_an_outage_skips_nothing():
     with clock.frozen(clock.now() - timedelta(days=4)):
         sound_books()
-    seals = days_seal(LEDGER)
-    assert [seal.rows for seal in seals][:2] == [4, 0]
-    days = [seal.day for seal in seals]
-    assert days == [days[0] + timedelta(days=number) for number in range(len(days))]
+    assert chain_seal(LEDGER).rows == 4
+    assert chain_seal(TRAIL).rows == AuditEvent.objects.exclude(object_type="chain_seal").count()
+    assert violations() == []
 
 
-def test_strictly_days_that_nobody_sealed_are_unfinished_work(sealed):
-    with clock.frozen(clock.now() + timedelta(days=3)):
+def test_strictly_what_nobody_sealed_is_unfinished_work(sealed):
+    with clock.frozen(clock.now() + timedelta(days=2)):
         found = [f for f in audit("--strict")[1] if f["object_type"] == "chain_seal"]
     assert {(f["code"], f["kind"]) for f in found} == {("E5", "unfinished")}
 
 
+def test_since_a_day_only_later_roots_are_compared(sealed):
+    sql("DELETE FROM balance_transactions WHERE user_id = %s", sealed.user_id)
+    with clock.frozen(clock.now() + timedelta(days=2)):
+        seal_both()
+        tomorrow = clock.business_day(clock.now() - timedelta(days=1))
+        assert ("L5", "chain_seal") not in violations("--since", str(tomorrow))
+        assert ("L5", "chain_seal") in violations()
+
+
+# --- under a key ----------------------------------------------------------------------------
+
+
+def event_of(world) -> AuditEvent:
+    return AuditEvent.objects.filter(
+        object_type="order", object_id=str(world.by_wechat.id)
+    ).earliest("version")
+
+
+def test_an_event_whose_hash_was_made_anew_without_the_key_shows(world):
+    event = event_of(world)
+    event.actor_name = "别人"
+    plain = hashlib.sha256(services._content(event)).hexdigest()
+    sql(
+        "UPDATE audit_events SET actor_name = '别人', hash = %s WHERE id = %s",
+        plain,
+        event.id,
+    )
+    (found,) = audit()[1]
+    assert (found["code"], found["object_type"]) == ("E2", "order")
+    assert "没有用当时的密钥" in found["message"]
+
+
+def test_an_event_whose_hash_was_made_with_another_key_shows(world, settings):
+    event = event_of(world)
+    event.actor_name = "别人"
+    ours = settings.AUDIT_CHAIN_KEYS
+    settings.AUDIT_CHAIN_KEYS = [ANOTHER_KEY]
+    forged = services.event_hash(event)
+    settings.AUDIT_CHAIN_KEYS = ours
+    sql(
+        "UPDATE audit_events SET actor_name = '别人', hash = %s WHERE id = %s",
+        forged,
+        event.id,
+    )
+    assert ("E2", "order") in violations()
+
+
+def test_an_entry_whose_hash_was_made_anew_without_the_key_shows(world):
+    entry = BalanceTransaction.objects.filter(user_id=world.user_id).latest("sequence")
+    entry.description = "别的"
+    plain = hashlib.sha256(ledger._content(entry)).hexdigest()
+    sql(
+        "UPDATE balance_transactions SET description = '别的', hash = %s WHERE id = %s",
+        plain,
+        entry.id,
+    )
+    assert violations() == [("L5", "balance")]
+
+
+def test_a_new_key_takes_over_and_the_former_one_still_verifies(sealed, settings):
+    settings.AUDIT_CHAIN_KEYS = [ANOTHER_KEY]
+    with clock.frozen(clock.now() + timedelta(hours=1)):
+        seal_both()
+        sound_books()
+        assert violations() == []
+
+
+def test_a_former_key_that_became_known_makes_nothing_that_is_believed(sealed, settings):
+    takeover = clock.now() + timedelta(hours=1)
+    settings.AUDIT_CHAIN_KEYS = [ANOTHER_KEY]
+    with clock.frozen(takeover):
+        seal_both()
+    settings.AUDIT_CHAIN_KEYS = []
+    with clock.frozen(takeover + RESTART_LEEWAY):
+        sound_books()
+    settings.AUDIT_CHAIN_KEYS = [ANOTHER_KEY]
+    assert {("L5", "balance"), ("E2", "order")} <= set(violations())
+
+
+# --- from before there were keys ------------------------------------------------------------
+
+
+def made_plain() -> None:
+    """The chains as the version before wrote them."""
+    for model, content in ((AuditEvent, services._content), (BalanceTransaction, ledger._content)):
+        before: dict[object, str] = {}
+        order = (
+            ("object_type", "object_id", "version")
+            if model is AuditEvent
+            else ("user_id", "sequence")
+        )
+        for row in model.objects.order_by(*order):
+            key = tuple(getattr(row, name) for name in order[:-1])
+            row.previous_hash = before.get(key, "")
+            row.hash = before[key] = hashlib.sha256(content(row)).hexdigest()
+            row.save()
+
+
+@pytest.fixture
+def anchored():
+    """Books from before there were keys, bound by the migrations two hours ago."""
+    with clock.frozen(clock.now() - timedelta(days=1)):
+        world = sound_books()
+    made_plain()
+    with clock.frozen(clock.now() - timedelta(hours=2)):
+        for chain in (LEDGER, TRAIL):
+            anchor_write(ChainRoot, chain.model, "", chain.name)
+    return world
+
+
+def test_chains_from_before_there_were_keys_hold_once_they_are_anchored(anchored):
+    assert violations() == []
+    with clock.frozen(clock.now() + timedelta(hours=1)):
+        seal_both()
+        sound_books()
+        assert violations() == []
+
+
+def test_without_an_anchor_no_unkeyed_row_is_believed(anchored):
+    sql("DELETE FROM chain_roots WHERE chain = %s", "balance_transactions")
+    assert violations() == [("L5", "balance")]
+
+
+def test_an_anchored_row_that_is_made_anew_shows(anchored):
+    event = event_of(anchored)
+    AuditEvent.objects.filter(id=event.id).update(actor_name="别人")
+    made_plain()
+    assert violations() == [("E2", "chain_seal")]
+
+
+def test_an_unkeyed_row_from_after_the_anchor_shows(anchored):
+    sound_books()
+    made_plain()
+    assert {("L5", "balance"), ("E2", "order")} <= set(violations())
+
+
+def test_what_the_former_version_wrote_until_its_restart_holds(anchored):
+    with clock.frozen(clock.now() - timedelta(hours=2) + RESTART_LEEWAY - timedelta(seconds=1)):
+        sound_books()
+    made_plain()
+    assert [found for found in violations() if found[1] != "chain_seal"] == []
+
+
+def test_the_seals_of_days_go_on_holding_and_are_bound(anchored):
+    day = clock.business_day(clock.now() - timedelta(days=1))
+    entries = BalanceTransaction.objects.order_by("created_at", "id")
+    content = "".join(f"{entry.id} {entry.hash}\n" for entry in entries)
+    sha256 = hashlib.sha256(content.encode()).hexdigest()
+    text = f" balance_transactions {day.isoformat()} {len(entries)} {sha256}"
+    seal = ChainSeal.objects.create(
+        chain="balance_transactions",
+        day=day,
+        rows=len(entries),
+        rows_sha256=sha256,
+        root=hashlib.sha256(text.encode()).hexdigest(),
+    )
+    # Bound by the anchor only when it was there first.
+    assert violations() == [("L5", "chain_seal")]
+    ChainRoot.objects.filter(chain="balance_transactions").delete()
+    anchor_write(ChainRoot, BalanceTransaction, seal.root, "balance_transactions")
+    assert violations() == []
+    for change in ("day = '2020-01-01'", "rows_sha256 = 'x'", "root = 'x'", "previous_root = 'x'"):
+        sql(f"UPDATE chain_seals SET {change} WHERE id = %s", seal.id)
+        assert ("L5", "chain_seal") in violations(), change
+        seal.save()
+    sql("DELETE FROM chain_seals WHERE id = %s", seal.id)
+    assert violations() == [("L5", "chain_seal")]
+
+
+def test_an_empty_table_needs_no_anchor():
+    anchor_write(ChainRoot, BalanceTransaction, "", "balance_transactions")
+    assert not ChainRoot.objects.exists()
+
+
+# --- outside of the database ----------------------------------------------------------------
+
+
+@pytest.fixture
+def kept(sealed, tmp_path):
+    """Where the roots are kept."""
+    path = tmp_path / "roots.jsonl"
+    path.write_text("".join(root_line(root) + "\n" for root in ChainRoot.objects.all()))
+    return path
+
+
+def test_kept_roots_that_are_there_are_silent(kept):
+    assert violations("--root", str(kept)) == []
+
+
+def test_a_past_that_was_made_anew_with_the_key_shows_by_a_kept_root(kept):
+    root = ChainRoot.objects.get(chain="balance_transactions")
+    root.sealed_at += timedelta(seconds=1)
+    root.root = chain_mac(MAC_KIND, root_content(root))
+    root.save()
+    found = [f for f in audit("--root", str(kept))[1] if "保存在外" in f["message"]]
+    assert [f["object_id"] for f in found] == ["balance_transactions #1"]
+
+
+def test_a_database_that_was_put_back_shows_by_a_kept_root(kept):
+    sql("DELETE FROM chain_roots WHERE chain = %s", "balance_transactions")
+    sql("DELETE FROM audit_events WHERE object_id = %s", "balance_transactions")
+    found = [f for f in audit("--root", str(kept))[1] if "保存在外" in f["message"]]
+    assert [(f["code"], f["object_id"]) for f in found] == [("L5", "balance_transactions #1")]
+
+
+def test_lines_of_the_log_are_read_too(kept):
+    told = [{"event": "request_started"}]
+    told += [{"event": "chain_sealed", **json.loads(line)} for line in kept.open()]
+    kept.write_text("".join(json.dumps(line) + "\n" for line in told))
+    assert violations("--root", str(kept)) == []
+
+
+@pytest.mark.parametrize("text", ["", "\n", "nothing\n", "[]\n", '{"chain": "x", "root": "y"}\n'])
+def test_a_file_without_roots_is_refused(tmp_path, text):
+    path = tmp_path / "roots"
+    path.write_text(text)
+    with pytest.raises(CommandError, match="--root"):
+        audit("--root", str(path))
+
+
+def test_a_root_goes_to_the_file_and_to_the_log(settings, tmp_path, caplog):
+    settings.AUDIT_ROOT_FILE = str(tmp_path / "roots.jsonl")
+    with clock.frozen(clock.now() - timedelta(hours=3)):
+        sound_books()
+    root = chain_seal_and_tell(LEDGER)
+    assert (tmp_path / "roots.jsonl").read_text() == root_line(root) + "\n"
+    (told,) = [record for record in caplog.records if record.getMessage() == "chain_sealed"][-1:]
+    assert (told.chain, told.number, told.root) == (root.chain, 1, root.root)
+
+
+def test_a_file_that_can_not_be_written_is_told_and_holds_nothing_up(settings, tmp_path, caplog):
+    settings.AUDIT_ROOT_FILE = str(tmp_path / "nowhere" / "roots.jsonl")
+    with clock.frozen(clock.now() - timedelta(hours=3)):
+        sound_books()
+    assert chain_seal_and_tell(LEDGER) is not None
+    assert "chain_root_not_kept" in [record.getMessage() for record in caplog.records]
+
+
 def test_the_command_prints_the_roots_to_keep_elsewhere(sealed):
     output = StringIO()
-    call_command("seal_days", stdout=output)
-    for seal in ChainSeal.objects.all():
-        assert f"{seal.chain}: +0, {seal.day} {seal.root}" in output.getvalue()
+    call_command("seal_chains", stdout=output)
+    assert sorted(output.getvalue().split("\n")[:-1]) == sorted(
+        root_line(root) for root in ChainRoot.objects.all()
+    )

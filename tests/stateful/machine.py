@@ -42,7 +42,7 @@ from refunds.services.requests import refund_request, refund_review, refund_with
 from refunds.services.submission import refund_retry, refunds_sweep
 from refunds.services.surplus import surplus_sweep
 from tcmpay.audit.checks import TRAIL
-from tcmpay.audit.seals import days_seal
+from tcmpay.audit.seals import chain_seal
 from tcmpay.common import clock
 from tcmpay.common.actor import SYSTEM, Actor, Role
 from tcmpay.common.errors import DomainError
@@ -237,10 +237,10 @@ class Stories(RuleBasedStateMachine):
         self.now += timedelta(minutes=minutes)
 
     @rule()
-    def seal_days(self) -> None:
-        """As every night: what happens afterwards must not reach back into a sealed day."""
+    def seal(self) -> None:
+        """As every hour: what happens afterwards must not reach back into what is sealed."""
         for chain in (LEDGER, TRAIL):
-            assert self.do(days_seal, chain=chain)[0] == OK
+            assert self.do(chain_seal, chain=chain)[0] == OK
 
     @rule()
     def expire(self) -> None:
@@ -486,7 +486,7 @@ class Stories(RuleBasedStateMachine):
             for sweep in (self.expire, self.sweep_attempts, self.sweep_surplus, self.sweep_refunds):
                 sweep()
                 self.agrees_with_the_model()
-        self.seal_days()
+        self.seal()
         self.audit(is_strict=True)
         for book in BOOKS.values():
             self._compare_books(book)

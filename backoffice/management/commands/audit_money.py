@@ -2,6 +2,7 @@ import json
 from argparse import ArgumentParser
 from collections.abc import Iterator
 from datetime import date, datetime
+from itertools import chain
 from typing import Any
 
 from django.conf import settings
@@ -9,8 +10,13 @@ from django.core.management.base import BaseCommand, CommandError
 from django.utils.translation import gettext as _
 
 from backoffice.audit import audit, consistent_reads
+from balances.checks import LEDGER
+from tcmpay.audit.checks import TRAIL
+from tcmpay.audit.roots import KeptRoot, RootsUnreadable, check_kept, kept_roots
 from tcmpay.common.clock import day_start
 from tcmpay.common.invariants import Scope, Violation
+
+CODES = {chain.name: chain.code for chain in (LEDGER, TRAIL)}
 
 
 class Command(BaseCommand):
@@ -25,14 +31,22 @@ class Command(BaseCommand):
         )
         parser.add_argument("--json", action="store_true", help="print the findings as JSON")
         parser.add_argument(
+            "--root",
+            metavar="FILE",
+            default=settings.AUDIT_ROOT_FILE,
+            help="compare with the roots kept in FILE (AUDIT_ROOT_FILE when not given)",
+        )
+        parser.add_argument(
             "--since", metavar="DATE", help="only what changed since this day (Asia/Shanghai)"
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
         scope = Scope(using=settings.SNAPSHOT_DATABASE, since=self._since(options["since"]))
+        kept = self._kept(options["root"])
         printed = self._as_json if options["json"] else self._as_text
         with consistent_reads():
-            failing = printed(self._findings(scope, options), options["strict"])
+            findings = chain(self._findings(scope, options), check_kept(kept, CODES, scope))
+            failing = printed(findings, options["strict"])
         if failing:
             raise SystemExit(1)
 
@@ -43,6 +57,15 @@ class Command(BaseCommand):
                 yield finding
             if options["verbosity"] > 1:
                 self.stderr.write(f"{check.__module__}.{check.__name__}: {count}")
+
+    def _kept(self, path: str) -> list[KeptRoot]:
+        if not path:
+            return []
+        try:
+            with open(path, encoding="utf-8") as file:
+                return kept_roots(file)
+        except (OSError, UnicodeError, RootsUnreadable) as error:
+            raise CommandError(f"--root {path}: {error}") from error
 
     def _since(self, text: str | None) -> datetime | None:
         if text is None:

@@ -1,0 +1,23 @@
+from typing import Any
+
+from django.core.management.base import BaseCommand
+
+from balances.checks import LEDGER
+from tcmpay.audit.checks import TRAIL
+from tcmpay.audit.models import ChainRoot
+from tcmpay.audit.roots import chain_seal_and_tell, root_line
+
+
+class Command(BaseCommand):
+    help = (
+        "封存流水与审计记录（截至上一个整点），并打印每条链最新的根哈希。"
+        "Seal ledger and trail up to the last full hour and print the newest root of each as a "
+        "line of JSON: keep it elsewhere."
+    )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        for chain in (LEDGER, TRAIL):
+            chain_seal_and_tell(chain)
+            newest = ChainRoot.objects.filter(chain=chain.name).order_by("-number").first()
+            if newest is not None:
+                self.stdout.write(root_line(newest))
