@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import secrets
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -60,7 +61,36 @@ def trade_status(trade: Trade, refunded_fen: int) -> str:
 
 
 def fund_bill_list(trade: Trade) -> list[dict[str, str]]:
-    return [{"amount": yuan(trade.amount_fen), "fundChannel": "ALIPAYACCOUNT"}]
+    """What the payment was made of; a merchant's discount is MDISCOUNT, Alipay's own COUPON."""
+    bills = [{"amount": yuan(trade.payer_fen), "fundChannel": "ALIPAYACCOUNT"}]
+    if trade.coupon_fen:
+        channel = "MDISCOUNT" if trade.coupon_by == "merchant" else "COUPON"
+        bills.append({"amount": yuan(trade.coupon_fen), "fundChannel": channel})
+    return bills
+
+
+def paid_amounts(trade: Trade) -> dict[str, str]:
+    """The merchant receives settled_fen; the buyer pays payer_fen, and an invoice is for that."""
+    return {
+        "receipt_amount": yuan(trade.settled_fen),
+        "buyer_pay_amount": yuan(trade.payer_fen),
+        "invoice_amount": yuan(trade.payer_fen),
+        "point_amount": "0.00",
+    }
+
+
+def voucher_detail_list(trade: Trade) -> list[dict[str, str]]:
+    is_merchants = trade.coupon_by == "merchant"
+    return [
+        {
+            "id": f"{trade.id:016d}",
+            "name": "模拟优惠券",
+            "type": "ALIPAY_BIZ_VOUCHER" if is_merchants else "ALIPAY_DISCOUNT_VOUCHER",
+            "amount": yuan(trade.coupon_fen),
+            "merchant_contribute": yuan(trade.coupon_fen if is_merchants else 0),
+            "other_contribute": yuan(0 if is_merchants else trade.coupon_fen),
+        }
+    ]
 
 
 def trade_notice(machine: Machine, trade: Trade, status: str) -> dict[str, str]:
@@ -90,13 +120,27 @@ def trade_notice(machine: Machine, trade: Trade, status: str) -> dict[str, str]:
         parameters["gmt_close"] = clock.wall(trade.closed_at)
     if trade.paid_at is None:
         return parameters
-    return parameters | {
-        "gmt_payment": clock.wall(trade.paid_at),
-        "receipt_amount": yuan(trade.amount_fen),
-        "invoice_amount": yuan(trade.amount_fen),
-        "buyer_pay_amount": yuan(trade.amount_fen),
-        "point_amount": "0.00",
-        "fund_bill_list": json.dumps(fund_bill_list(trade), separators=(",", ":")),
+    if trade.coupon_fen:
+        parameters["voucher_detail_list"] = compact(
+            [named_as_in_notices(voucher) for voucher in voucher_detail_list(trade)]
+        )
+    return (
+        parameters
+        | {"gmt_payment": clock.wall(trade.paid_at)}
+        | paid_amounts(trade)
+        | {"fund_bill_list": compact(fund_bill_list(trade))}
+    )
+
+
+def compact(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def named_as_in_notices(voucher: dict[str, str]) -> dict[str, str]:
+    """Notifications write names in camel case where answers write underscores."""
+    return {
+        re.sub("_([a-z])", lambda letter: letter[1].upper(), name): value
+        for name, value in voucher.items()
     }
 
 

@@ -17,7 +17,13 @@ from simulator.alipay import (
     invalid,
     wrong_parameter,
 )
-from simulator.alipay_messages import BUYER_LOGON_ID, fund_bill_list, trade_status
+from simulator.alipay_messages import (
+    BUYER_LOGON_ID,
+    fund_bill_list,
+    paid_amounts,
+    trade_status,
+    voucher_detail_list,
+)
 from simulator.money import fen_of, yuan
 from simulator.options import ALIPAY_CERTIFICATES
 from simulator.store import UNPAID, WAS_PAID, Refund, RefundStatus, Trade, TradeState
@@ -174,7 +180,7 @@ def existing(call: Call) -> Trade:
 
 def query(call: Call) -> dict[str, Any]:
     trade = existing(call)
-    answer = {
+    answer: dict[str, Any] = {
         "trade_no": trade.gateway_no,
         "out_trade_no": trade.out_trade_no,
         "buyer_logon_id": BUYER_LOGON_ID,
@@ -185,18 +191,28 @@ def query(call: Call) -> dict[str, Any]:
     }
     if trade.paid_at is None:
         return answer
-    amount = yuan(trade.amount_fen)
-    return answer | {
-        "receipt_amount": amount,
-        "buyer_pay_amount": amount,
-        "invoice_amount": amount,
-        "point_amount": "0.00",
-        "send_pay_date": clock.wall(trade.paid_at),
-        "fund_bill_list": [
-            {"fund_channel": bill["fundChannel"], "amount": bill["amount"]}
-            for bill in fund_bill_list(trade)
-        ],
-    }
+    if trade.coupon_fen and "voucher_detail_list" in options(call):
+        answer["voucher_detail_list"] = voucher_detail_list(trade)
+    return (
+        answer
+        | paid_amounts(trade)
+        | {"send_pay_date": clock.wall(trade.paid_at), "fund_bill_list": fund_bills(trade)}
+    )
+
+
+def fund_bills(trade: Trade) -> list[dict[str, str]]:
+    return [
+        {"fund_channel": bill["fundChannel"], "amount": bill["amount"]}
+        for bill in fund_bill_list(trade)
+    ]
+
+
+def options(call: Call) -> list[str]:
+    """query_options: what the caller wants to be told besides the usual."""
+    wanted = call.content.get("query_options", [])
+    if not isinstance(wanted, list) or not all(isinstance(option, str) for option in wanted):
+        raise invalid("query_options 应为字符串数组")
+    return wanted
 
 
 def close(call: Call) -> dict[str, Any]:
@@ -242,13 +258,14 @@ def refund(call: Call) -> dict[str, Any]:
         raise invalid("refund_amount 应为大于 0 的两位小数")
     number = call.text("out_request_no", 64)
     reason = call.text("refund_reason", 256)
+    options(call)
     with call.machine.store.deed():
         trade = call.machine.store.get(Trade, trade.id)
         known = known_refund(call, trade, number or trade.out_trade_no)
         if known is not None and known.status != RefundStatus.CLOSED:
             if known.amount_fen != amount_fen:
                 raise BusinessError("ACQ.DISCORDANT_REPEAT_REQUEST", "同一退款请求号金额不一致")
-            return refund_answer(call, trade, "N")
+            return refund_answer(call, trade, known, "N")
         check_refund(call, trade, amount_fen, number)
         if known is not None:  # refused by the bank before: the same number may try again
             call.machine.store.update(known, out_refund_no=f"{known.out_refund_no}#{known.id}")
@@ -260,9 +277,9 @@ def refund(call: Call) -> dict[str, Any]:
             reason=reason,
         )
         if call.machine.settings.alipay_refund_async:
-            return refund_answer(call, trade, "N")
-        books.refund_settle(call.machine, begun, RefundStatus.SUCCESS)
-        return refund_answer(call, trade, "Y")
+            return refund_answer(call, trade, begun, "N")
+        begun = books.refund_settle(call.machine, begun, RefundStatus.SUCCESS)
+        return refund_answer(call, trade, begun, "Y")
 
 
 def known_refund(call: Call, trade: Trade, number: str) -> Refund | None:
@@ -286,8 +303,9 @@ def check_refund(call: Call, trade: Trade, amount_fen: int, number: str) -> None
         raise BusinessError("ACQ.SELLER_BALANCE_NOT_ENOUGH", "卖家余额不足")
 
 
-def refund_answer(call: Call, trade: Trade, fund_change: str) -> dict[str, Any]:
-    answer = {
+def refund_answer(call: Call, trade: Trade, refund: Refund, fund_change: str) -> dict[str, Any]:
+    """What is about this refund alone is told to those who ask for it by query_options."""
+    return {
         "trade_no": trade.gateway_no,
         "out_trade_no": trade.out_trade_no,
         "buyer_logon_id": BUYER_LOGON_ID,
@@ -295,8 +313,25 @@ def refund_answer(call: Call, trade: Trade, fund_change: str) -> dict[str, Any]:
         "fund_change": fund_change,
         "refund_fee": yuan(books.refunded_fen(call.machine, trade)),
         "gmt_refund_pay": clock.wall(clock.now()),
-    }
-    return answer
+    } | refund_details(call, trade, refund)
+
+
+def refund_details(call: Call, trade: Trade, refund: Refund) -> dict[str, Any]:
+    if refund.status != RefundStatus.SUCCESS:
+        return {}
+    wanted = options(call)
+    split = books.split_of(call.machine, trade, refund)
+    details: dict[str, Any] = {}
+    if "refund_detail_item_list" in wanted:
+        items = [{"fund_channel": "ALIPAYACCOUNT", "amount": yuan(split.payer_fen)}]
+        if by_coupon := refund.amount_fen - split.payer_fen:
+            coupon = fund_bills(trade)[-1]["fund_channel"]
+            items.append({"fund_channel": coupon, "amount": yuan(by_coupon)})
+        details["refund_detail_item_list"] = items
+        details["send_back_fee"] = yuan(split.payer_fen)
+    if "deposit_back_info" in wanted:
+        details["deposit_back_info"] = {"has_deposit_back": "false"}
+    return details
 
 
 def query_refund(call: Call) -> dict[str, Any]:
@@ -316,13 +351,9 @@ def query_refund(call: Call) -> dict[str, Any]:
     }
     if known.status != RefundStatus.SUCCESS:
         return answer
-    wanted = call.content.get("query_options", [])
-    if isinstance(wanted, list) and "gmt_refund_pay" in wanted:
+    if "gmt_refund_pay" in options(call):
         answer["gmt_refund_pay"] = clock.wall(known.settled_at or 0)
-    if isinstance(wanted, list) and "refund_detail_item_list" in wanted:
-        item = {"fund_channel": "ALIPAYACCOUNT", "amount": yuan(known.amount_fen)}
-        answer["refund_detail_item_list"] = [item]
-    return answer | {"refund_status": "REFUND_SUCCESS"}
+    return answer | refund_details(call, trade, known) | {"refund_status": "REFUND_SUCCESS"}
 
 
 def bill_address(call: Call) -> dict[str, Any]:

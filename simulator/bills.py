@@ -11,7 +11,7 @@ import zipfile
 from datetime import date
 from typing import TYPE_CHECKING
 
-from simulator import clock
+from simulator import books, clock
 from simulator.money import yuan
 from simulator.store import Refund, RefundStatus, Trade
 from simulator.wechat_messages import TRADE_TYPES
@@ -42,6 +42,11 @@ TRADE_SUMMARY = [
     "订单总金额",
     "申请退款总金额",
 ]
+SUMMARIES = {
+    "ALL": TRADE_SUMMARY,
+    "SUCCESS": ["总交易单数", "应结订单总金额", "手续费总金额", "订单总金额"],
+    "REFUND": TRADE_SUMMARY,
+}
 FLOW_COLUMNS = [
     "记账时间",
     "微信支付业务单号",
@@ -132,7 +137,9 @@ def wechat_trade_bill(machine: Machine, day: date, bill_type: str) -> bytes | No
     columns = TRADE_COLUMNS[bill_type]
     lines = [",".join(columns)]
     lines += [backticked([row.get(name, "0") for name in columns]) for row in cells]
-    lines += [",".join(TRADE_SUMMARY), backticked(trade_summary(cells))]
+    summary = trade_summary(cells)
+    lines += [",".join(SUMMARIES[bill_type])]
+    lines += [backticked([summary[name] for name in SUMMARIES[bill_type]])]
     return wechat_file(lines)
 
 
@@ -149,8 +156,6 @@ def common_cells(machine: Machine, trade: Trade) -> dict[str, str]:
         "交易类型": TRADE_TYPES[trade.scene],
         "付款银行": "OTHERS",
         "货币种类": "CNY",
-        "代金券金额": "0.00",
-        "充值券退款金额": "0.00",
         "商品名称": one_line(trade.subject),
         "商户数据包": one_line(trade.attach),
         "费率": "0.60%",
@@ -162,11 +167,13 @@ def payment_cells(machine: Machine, trade: Trade) -> dict[str, str]:
     return common_cells(machine, trade) | {
         "交易时间": clock.wall(trade.paid_at or 0),
         "交易状态": "SUCCESS",
-        "应结订单金额": yuan(trade.amount_fen),
+        "应结订单金额": yuan(trade.settled_fen),
+        "代金券金额": yuan(trade.coupon_fen),
         "退款金额": "0.00",
+        "充值券退款金额": "0.00",
         "退款类型": "",
         "退款状态": "",
-        "手续费": fee_text(trade.amount_fen),
+        "手续费": fee_text(trade.settled_fen),
         "订单金额": yuan(trade.amount_fen),
         "申请退款金额": "0.00",
     }
@@ -175,6 +182,7 @@ def payment_cells(machine: Machine, trade: Trade) -> dict[str, str]:
 def refund_cells(machine: Machine, refund: Refund) -> dict[str, str]:
     """The order's own amounts are zero here, the refund's are positive, the fee comes back."""
     trade = machine.store.get(Trade, refund.trade_id)
+    split = books.split_of(machine, trade, refund)
     is_done = refund.status == RefundStatus.SUCCESS and refund.settled_at is not None
     return common_cells(machine, trade) | {
         "交易时间": clock.wall(refund.created_at),
@@ -182,32 +190,34 @@ def refund_cells(machine: Machine, refund: Refund) -> dict[str, str]:
         "退款成功时间": clock.wall(refund.settled_at or 0) if is_done else "",
         "交易状态": "REFUND",
         "应结订单金额": "0.00",
+        "代金券金额": "0.00",
         "微信退款单号": refund.refund_id,
         "商户退款单号": refund.out_refund_no,
-        "退款金额": yuan(refund.amount_fen),
+        "退款金额": yuan(split.settled_fen),
+        "充值券退款金额": yuan(split.settled_fen - split.payer_fen),
         "退款类型": "ORIGINAL",
         "退款状态": REFUND_STATES[refund.status],
-        "手续费": fee_text(-refund.amount_fen),
+        "手续费": fee_text(-split.settled_fen),
         "订单金额": "0.00",
         "申请退款金额": yuan(refund.amount_fen),
     }
 
 
-def trade_summary(rows: list[dict[str, str]]) -> list[str]:
+def trade_summary(rows: list[dict[str, str]]) -> dict[str, str]:
     def total(name: str, places: int = 2) -> str:
         value = sum(int(row[name].replace(".", "")) for row in rows)
         unit = 10**places
         return f"{'-' if value < 0 else ''}{abs(value) // unit}.{abs(value) % unit:0{places}d}"
 
-    return [
-        f"{len(rows)}.0",
-        total("应结订单金额"),
-        total("退款金额"),
-        total("充值券退款金额"),
-        total("手续费", 5),
-        total("订单金额"),
-        total("申请退款金额"),
-    ]
+    return {
+        "总交易单数": f"{len(rows)}.0",
+        "应结订单总金额": total("应结订单金额"),
+        "退款总金额": total("退款金额"),
+        "充值券退款总金额": total("充值券退款金额"),
+        "手续费总金额": total("手续费", 5),
+        "订单总金额": total("订单金额"),
+        "申请退款总金额": total("申请退款金额"),
+    }
 
 
 def wechat_fundflow_bill(machine: Machine, day: date) -> bytes | None:
@@ -216,15 +226,15 @@ def wechat_fundflow_bill(machine: Machine, day: date) -> bytes | None:
     moves: list[tuple[float, Trade, str, str, str, int]] = []
     for trade in day_trades(machine, "wechat", start, end):
         at, number = trade.paid_at or 0.0, trade.out_trade_no
-        moves.append((at, trade, "交易", "交易", number, trade.amount_fen))
-        fee = fee_fen(trade.amount_fen)
+        moves.append((at, trade, "交易", "交易", number, trade.settled_fen))
+        fee = fee_fen(trade.settled_fen)
         if fee:
             moves.append((at, trade, "扣除交易手续费", "扣除交易手续费", number, -fee))
     for refund in day_refunds(machine, "wechat", start, end):
         trade = machine.store.get(Trade, refund.trade_id)
-        moves.append(
-            (refund.created_at, trade, "退款", "退款", refund.out_refund_no, -refund.amount_fen)
-        )
+        back = books.split_of(machine, trade, refund).settled_fen
+        if back:
+            moves.append((refund.created_at, trade, "退款", "退款", refund.out_refund_no, -back))
     if not moves:
         return None
     moves.sort(key=lambda move: move[0])
@@ -277,8 +287,9 @@ def alipay_zip(machine: Machine, bill_type: str, start: float, end: float) -> by
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as file:
         detail = frame(machine, kind, start, end, lines(machine, trades, refunds))
-        write_gbk(file, f"{stem}.csv", [*detail, *totals(trades, refunds)])
-        summary = frame(machine, f"{kind}(汇总)", start, end, summary_lines(trades, refunds))
+        write_gbk(file, f"{stem}.csv", [*detail, *totals(machine, trades, refunds)])
+        summary = summary_lines(machine, trades, refunds)
+        summary = frame(machine, f"{kind}(汇总)", start, end, summary)
         write_gbk(file, f"{stem}(汇总).csv", summary)
     return archive.getvalue()
 
@@ -320,18 +331,23 @@ def cell(text: str) -> str:
 def trade_lines(machine: Machine, trades: list[Trade], refunds: list[Refund]) -> list[str]:
     lines = [ALIPAY_COLUMNS]
     lines += [
-        alipay_line(trade, "交易", trade.paid_at or 0.0, trade.amount_fen, "") for trade in trades
+        alipay_line(trade, "交易", trade.paid_at or 0.0, trade.amount_fen, trade.settled_fen, "")
+        for trade in trades
     ]
     for refund in refunds:
         trade = machine.store.get(Trade, refund.trade_id)
-        at = refund.settled_at or refund.created_at
-        lines.append(alipay_line(trade, "退款", at, -refund.amount_fen, refund.out_refund_no))
+        at, number = refund.settled_at or refund.created_at, refund.out_refund_no
+        settled_fen = books.split_of(machine, trade, refund).settled_fen
+        lines.append(alipay_line(trade, "退款", at, -refund.amount_fen, -settled_fen, number))
     return lines
 
 
-def alipay_line(trade: Trade, kind: str, at: float, fen: int, request_no: str) -> str:
+def alipay_line(
+    trade: Trade, kind: str, at: float, fen: int, settled_fen: int, request_no: str
+) -> str:
     """Refund rows are negative; the fee is negative on payments [section 10]."""
-    zeros = ["0.00"] * 4
+    coupon_fen = trade.coupon_fen if fen > 0 else 0
+    by_merchant = trade.coupon_by == "merchant"
     return ",".join(
         [
             cell(trade.gateway_no),
@@ -343,14 +359,16 @@ def alipay_line(trade: Trade, kind: str, at: float, fen: int, request_no: str) -
             *[cell("")] * 4,
             cell("*买家(138****0000)"),
             yuan(fen),
-            yuan(fen),
-            *zeros,
+            yuan(settled_fen),
+            *["0.00"] * 2,
+            yuan(0 if by_merchant else coupon_fen),
+            yuan(fen - settled_fen),
             "0.00",
             cell(""),
             "0.00",
             "0.00",
             cell(request_no),
-            yuan(-fee_fen(fen)) if fen > 0 else "0.00",
+            yuan(-fee_fen(settled_fen)) if fen > 0 else "0.00",
             "0.00",
             cell(""),
         ]
@@ -358,12 +376,12 @@ def alipay_line(trade: Trade, kind: str, at: float, fen: int, request_no: str) -
 
 
 def account_lines(machine: Machine, trades: list[Trade], refunds: list[Refund]) -> list[str]:
-    moves = [(t.paid_at or 0.0, t, t.amount_fen, "在线支付") for t in trades]
+    moves = [(t.paid_at or 0.0, t, t.settled_fen, "在线支付") for t in trades]
     moves += [
         (
             r.settled_at or r.created_at,
             machine.store.get(Trade, r.trade_id),
-            -r.amount_fen,
+            -settled_back(machine, r),
             "交易退款",
         )
         for r in refunds
@@ -386,20 +404,30 @@ def account_lines(machine: Machine, trades: list[Trade], refunds: list[Refund]) 
     return lines
 
 
-def totals(trades: list[Trade], refunds: list[Refund]) -> list[str]:
-    paid = sum(trade.amount_fen for trade in trades)
-    back = sum(refund.amount_fen for refund in refunds)
+def settled_back(machine: Machine, refund: Refund) -> int:
+    """What a refund took from the merchant's account."""
+    trade = machine.store.get(Trade, refund.trade_id)
+    return books.split_of(machine, trade, refund).settled_fen
+
+
+def totals(machine: Machine, trades: list[Trade], refunds: list[Refund]) -> list[str]:
+    paid = sum(trade.settled_fen for trade in trades)
+    given = sum(trade.amount_fen for trade in trades) - paid
+    back = sum(settled_back(machine, refund) for refund in refunds)
+    given_back = sum(refund.amount_fen for refund in refunds) - back
     return [
-        f"#交易合计：{len(trades)}笔，商家实收共{yuan(paid)}元，商家优惠共0.00元",
-        f"#退款合计：{len(refunds)}笔，商家实收退款共{yuan(-back)}元，商家优惠退款共0.00元",
+        f"#交易合计：{len(trades)}笔，商家实收共{yuan(paid)}元，商家优惠共{yuan(given)}元",
+        f"#退款合计：{len(refunds)}笔，商家实收退款共{yuan(-back)}元，"
+        f"商家优惠退款共{yuan(-given_back)}元",
         f"#导出时间：[{clock.beijing(clock.now()):%Y年%m月%d日 %H:%M:%S}]",
     ]
 
 
-def summary_lines(trades: list[Trade], refunds: list[Refund]) -> list[str]:
-    paid = sum(trade.amount_fen for trade in trades)
-    back = sum(refund.amount_fen for refund in refunds)
+def summary_lines(machine: Machine, trades: list[Trade], refunds: list[Refund]) -> list[str]:
+    ordered = sum(trade.amount_fen for trade in trades)
+    paid = sum(trade.settled_fen for trade in trades)
+    back = sum(settled_back(machine, refund) for refund in refunds)
     return [
         "门店编号,门店名称,交易订单总笔数,退款订单总笔数,订单金额（元）,商家实收（元）,实收净额（元）",
-        f"合计\t,\t,{len(trades)},{len(refunds)},{yuan(paid)},{yuan(paid)},{yuan(paid - back)}",
+        f"合计\t,\t,{len(trades)},{len(refunds)},{yuan(ordered)},{yuan(paid)},{yuan(paid - back)}",
     ]

@@ -6,6 +6,7 @@ The protocols (wechat*.py, alipay*.py) decide what they answer; the deeds themse
 from __future__ import annotations
 
 import secrets
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from simulator import clock, notices
@@ -83,11 +84,23 @@ def open_cashier(machine: Machine, trade: Trade) -> Trade:
         return trade
 
 
-def pay(machine: Machine, trade: Trade, *, is_late: bool = False) -> Trade:
+def pay(
+    machine: Machine,
+    trade: Trade,
+    *,
+    is_late: bool = False,
+    coupon_fen: int = 0,
+    coupon_by: str = "gateway",
+    wrong_by_fen: int = 0,
+) -> Trade:
     """The buyer pays; the notification follows.
 
+    ``is_late``: also past its last moment, or after it was closed: the payment had been under way
+    when the close was answered. ``wrong_by_fen``: so much more than was asked for.
+
     Raises:
-        Refused: paid, closed, or past its last moment and not ``is_late``.
+        Refused: paid, or closed or past its last moment and not ``is_late``; a coupon that leaves
+            nothing to pay.
     """
     with machine.store.deed():
         trade = machine.store.get(Trade, trade.id)
@@ -95,8 +108,10 @@ def pay(machine: Machine, trade: Trade, *, is_late: bool = False) -> Trade:
             trade = expire_if_due(machine, trade)
         if trade.state in WAS_PAID:
             raise Refused("订单已支付")
-        if trade.state == TradeState.CLOSED:
-            raise Refused("订单已关闭，网关不会再收款")
+        if trade.state == TradeState.CLOSED and not is_late:
+            raise Refused("订单已关闭，网关不会再收款（可用 pay_late）")
+        if not 0 <= coupon_fen < trade.amount_fen:
+            raise Refused("优惠券应少于订单金额", 400)
         if not is_late and trade.deadline is not None and trade.deadline <= clock.now():
             raise Refused("已超过 time_expire，买家不能再支付（可用 pay_late）")
         moment = clock.now()
@@ -107,11 +122,17 @@ def pay(machine: Machine, trade: Trade, *, is_late: bool = False) -> Trade:
             opened_at=trade.opened_at or moment,
             buyer=trade.buyer or new_buyer(trade.channel),
             paid_at=moment,
+            closed_at=None,
+            closed_by="",
+            amount_fen=trade.amount_fen + wrong_by_fen,
+            coupon_fen=coupon_fen,
+            coupon_by=coupon_by if coupon_fen else "",
         )
         machine.store.remember(
             trade.channel,
             trade.out_trade_no,
-            f"{'迟到' if is_late else ''}付款 {yuan(trade.amount_fen)}",
+            f"{'迟到' if is_late else ''}付款 {yuan(trade.amount_fen)}"
+            + (f"（用券 {yuan(coupon_fen)}）" if coupon_fen else ""),
         )
         notices.trade_paid(machine, trade)
         return trade
@@ -188,6 +209,26 @@ def occupied_fen(machine: Machine, trade: Trade) -> int:
     )
 
 
+@dataclass(frozen=True)
+class Split:
+    """How a refund falls to the payer and to the merchant's account when a coupon took part."""
+
+    payer_fen: int
+    settled_fen: int
+
+
+def split_of(machine: Machine, trade: Trade, refund: Refund) -> Split:
+    """In proportion, to the fen: the parts of all refunds add up to what was paid."""
+    counted = [r for r in machine.store.refunds_of(trade) if r.status != RefundStatus.CLOSED]
+    before = sum(r.amount_fen for r in counted if r.id < refund.id)
+    after = before + refund.amount_fen
+
+    def share(of_fen: int) -> int:
+        return after * of_fen // trade.amount_fen - before * of_fen // trade.amount_fen
+
+    return Split(share(trade.payer_fen), share(trade.settled_fen))
+
+
 def refund_begin(
     machine: Machine,
     trade: Trade,
@@ -244,7 +285,8 @@ def refund_settle(machine: Machine, refund: Refund, status: str) -> Refund:
         moment = clock.now()
         refund = machine.store.update(refund, status=status, settled_at=moment, settle_at=None)
         machine.store.remember(refund.channel, refund.out_refund_no, f"退款 {status}")
-        notices.refund_settled(machine, refund)
+        trade = machine.store.get(Trade, refund.trade_id)
+        notices.refund_settled(machine, refund, split_of(machine, trade, refund))
         return refund
 
 
@@ -275,14 +317,17 @@ def refund_outside(machine: Machine, trade: Trade, amount_fen: int, reason: str)
 
 
 def other_attempt(machine: Machine, trade: Trade) -> Trade | None:
-    """An unpaid trade that looks like another attempt at the same order, newest first.
+    """A trade that looks like another attempt at the same order: one that waits for its buyer
+    first, then one that was closed, which only a late payment can still reach.
 
     Merchants number attempts alike; the stand-in knows no more than the numbers, so it takes the
     longest common beginning, and no less than all but the last three characters of the shorter.
     """
     unpaid = machine.store.find(
-        Trade, "state IN (?, ?) AND id <> ? ORDER BY id DESC LIMIT 500", *UNPAID, trade.id
-    )
+        Trade,
+        "state IN (?, ?, ?) AND id <> ? ORDER BY state = ?, id DESC LIMIT 500",
+        *UNPAID, TradeState.CLOSED, trade.id, TradeState.CLOSED,
+    )  # fmt: skip
 
     def likeness(other: Trade) -> int:
         common = common_length(trade.out_trade_no, other.out_trade_no)
@@ -308,6 +353,8 @@ def trade_shown(machine: Machine, trade: Trade) -> dict[str, Any]:
         "scene": trade.scene,
         "subject": trade.subject,
         "amount_fen": trade.amount_fen,
+        "coupon_fen": trade.coupon_fen,
+        "coupon_by": trade.coupon_by,
         "state": trade.state,
         "closed_by": trade.closed_by,
         "refunded_fen": refunded_fen(machine, trade),

@@ -80,25 +80,72 @@ class Command:
 
 
 def pay(command: Command) -> dict[str, Any]:
-    """Mark a payment paid; asked again, it says so and pays nothing twice."""
+    """Mark a payment paid; asked again, it says so and pays nothing twice.
+
+    ``coupon_fen`` of it by a coupon of ``coupon_by``: gateway (the default) or merchant.
+    """
     trade = command.trade()
     if trade.paid_at is not None:
         return paid_answer(command, trade) | {"already_paid": True}
     return paid_answer(command, pay_open(command, trade, is_late=command.body.get("late") is True))
 
 
-def pay_open(command: Command, trade: Trade, *, is_late: bool) -> Trade:
+def pay_open(
+    command: Command, trade: Trade, *, is_late: bool = False, wrong_by_fen: int = 0
+) -> Trade:
+    coupon_by = command.text("coupon_by") or "gateway"
+    if coupon_by not in ("gateway", "merchant"):
+        raise books.Refused("coupon_by must be gateway or merchant", 400)
+    coupon_fen = int(command.number("coupon_fen", 0, 0, trade.amount_fen))
     if trade.channel == "alipay" and not is_late:
         trade = books.open_cashier(command.machine, trade)
-    return books.pay(command.machine, trade, is_late=is_late)
+    return books.pay(
+        command.machine,
+        trade,
+        is_late=is_late,
+        coupon_fen=coupon_fen,
+        coupon_by=coupon_by,
+        wrong_by_fen=wrong_by_fen,
+    )
 
 
 def pay_late(command: Command) -> dict[str, Any]:
+    """Pay what is closed, or past its last moment."""
     return paid_answer(command, pay_open(command, command.trade(), is_late=True))
 
 
+def pay_wrong(command: Command) -> dict[str, Any]:
+    """Pay one fen more than was asked for: gateway, bill and notification all say so."""
+    return paid_answer(command, pay_open(command, command.trade(), wrong_by_fen=1))
+
+
+def pay_silently(command: Command) -> dict[str, Any]:
+    """Pay, and lose the notification of it."""
+    trade = command.trade()
+    lost = {
+        "operation": f"{trade.channel}.notice",
+        "kind": "notice_lost",
+        "number": trade.out_trade_no,
+    }
+    command.machine.faults.change({"once": lost})
+    return paid_answer(command, pay_open(command, trade))
+
+
+def pay_with_coupon(command: Command) -> dict[str, Any]:
+    """A tenth by a coupon of the gateway's."""
+    trade = command.trade()
+    if trade.amount_fen < 2:
+        raise books.Refused("一分钱的订单不能用券", 409)
+    tenth = max(1, trade.amount_fen // 10)
+    coupon = Command(command.machine, command.body | {"coupon_fen": tenth})
+    return paid_answer(command, pay_open(coupon, trade))
+
+
 def pay_twice(command: Command) -> dict[str, Any]:
-    """Pay another open attempt at the same order: the named ``other``, or one numbered alike."""
+    """Pay one more attempt at the same order: the named ``other``, or one numbered alike.
+
+    The attempt that is named first is paid as well, unless it is already.
+    """
     trade = command.trade()
     if other_number := command.text("other"):
         channel = command.text("other_channel") or trade.channel
@@ -106,7 +153,11 @@ def pay_twice(command: Command) -> dict[str, Any]:
     else:
         other = books.other_attempt(command.machine, trade)
     if other is None:
-        raise books.Refused("没有找到同一订单的另一笔待付款", 404)
+        raise books.Refused(
+            "没有找到同一订单的另一笔付款：请先在商户系统对同一订单换一种方式再次发起支付", 404
+        )
+    if trade.paid_at is None:
+        pay_open(command, trade, is_late=True)
     return paid_answer(command, pay_open(command, other, is_late=True))
 
 
@@ -242,6 +293,13 @@ def settings(command: Command) -> dict[str, Any]:
     return asdict(command.machine.settings)
 
 
+def turn_h5_check(command: Command) -> dict[str, Any]:
+    """The switch of the page: whether H5 payments from this machine's own address are refused."""
+    settings = command.machine.settings
+    settings.change({"h5_refuses_loopback": not settings.h5_refuses_loopback})
+    return asdict(settings)
+
+
 def faults(command: Command) -> dict[str, Any]:
     try:
         command.machine.faults.change(command.body)
@@ -295,6 +353,9 @@ POST: dict[str, Handler] = {
     "pay": pay,
     "pay_late": pay_late,
     "pay_twice": pay_twice,
+    "pay_wrong": pay_wrong,
+    "pay_silently": pay_silently,
+    "pay_with_coupon": pay_with_coupon,
     "open": open_url,
     "fail": fail,
     "close": close,
@@ -304,6 +365,7 @@ POST: dict[str, Handler] = {
     "notify": notify_again,
     "release": release,
     "settings": settings,
+    "turn_h5_check": turn_h5_check,
     "faults": faults,
 }
 

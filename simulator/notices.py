@@ -12,6 +12,7 @@ from simulator.money import yuan
 from simulator.store import Notice, NoticeState, Refund, RefundStatus, Trade
 
 if TYPE_CHECKING:
+    from simulator.books import Split
     from simulator.machine import Machine
 
 # The answer to the call that caused it goes first, as a rule.
@@ -42,11 +43,11 @@ def trade_finished(machine: Machine, trade: Trade) -> None:
         add(machine, "finished", trade, None, trade.notify_url, message)
 
 
-def refund_settled(machine: Machine, refund: Refund) -> None:
+def refund_settled(machine: Machine, refund: Refund, split: Split) -> None:
     """WeChat tells every end of a refund; Alipay tells done ones, on the payment's address."""
     trade = machine.store.get(Trade, refund.trade_id)
     if trade.channel == "wechat":
-        message: dict[str, Any] = wechat_messages.refund_notice(machine, trade, refund)
+        message: dict[str, Any] = wechat_messages.refund_notice(machine, trade, refund, split)
         add(machine, "refund", trade, refund, refund.notify_url, message)
     elif refund.status == RefundStatus.SUCCESS:
         message = alipay_refund_notice(machine, trade, refund)

@@ -41,6 +41,8 @@ class Settings:
     hold_notices: bool = False  # keep notifications back until they are released
     mixed_pubkey_percent: float = 50.0  # sign mode mixed: notifications signed with the public key
     console_refund_notify_url: str = ""  # WeChat: where notices of console refunds go
+    # WeChat refuses H5 payments from 127.0.0.1; here every payer is there.
+    h5_refuses_loopback: bool = False
     alipay_certificate: str = "current"  # certificate mode and notifications: what signs them
 
     def change(self, wanted: dict[str, Any]) -> None:

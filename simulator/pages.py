@@ -10,7 +10,7 @@ from urllib.parse import quote
 from simulator import books, clock
 from simulator.faults import CHANCE_KINDS, NOTICE_KINDS
 from simulator.money import yuan
-from simulator.store import UNPAID, WAS_PAID, Notice, Refund, RefundStatus, Trade
+from simulator.store import UNPAID, WAS_PAID, Notice, Refund, RefundStatus, Trade, TradeState
 
 if TYPE_CHECKING:
     from simulator.machine import Machine
@@ -128,19 +128,33 @@ def home(machine: Machine, said: str = "") -> str:
         "".join(trade_card(machine, trade) for trade in ended) or nothing,
         "<h2>故障开关</h2>",
         fault_form(machine),
+        h5_form(machine),
         "<h2>最近发生</h2>",
         history(machine) or nothing,
     ]
     return page("模拟支付网关", "".join(inner))
 
 
+def h5_form(machine: Machine) -> str:
+    is_refused = machine.settings.h5_refuses_loopback
+    text = "拒绝（与真实网关相同）" if is_refused else "允许"
+    button = ("turn_h5_check", "改为允许" if is_refused else "改为拒绝", "")
+    return (
+        f'<div class="card">来自本机地址 127.0.0.1 的 H5 支付：{text}'
+        f"{form('/do', {}, [button])}</div>"
+    )
+
+
 def trade_card(machine: Machine, trade: Trade) -> str:
     hidden = {"channel": trade.channel, "out_trade_no": trade.out_trade_no}
     if trade.state in UNPAID:
         buttons = [
-            ("pay", "付款", "primary"), ("fail", "失败", ""), ("pay_late", "迟到付款", ""),
-            ("pay_twice", "重复付款", ""), ("close", "关闭", ""),
+            ("pay", "付款", "primary"), ("pay_with_coupon", "用券付款", ""), ("fail", "失败", ""),
+            ("pay_silently", "付款但丢失通知", ""), ("pay_wrong", "多付一分", ""),
+            ("pay_late", "迟到付款", ""), ("pay_twice", "重复付款", ""), ("close", "关闭", ""),
         ]  # fmt: skip
+    elif trade.state == TradeState.CLOSED:
+        buttons = [("pay_late", "迟到付款", "")]
     else:
         buttons = [("notify", "再次通知", "")]
         if trade.state in WAS_PAID:

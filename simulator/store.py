@@ -31,6 +31,7 @@ CREATE TABLE IF NOT EXISTS trade (
   request TEXT NOT NULL DEFAULT '', credential TEXT NOT NULL DEFAULT '',
   credential_at REAL NOT NULL DEFAULT 0, created_at REAL NOT NULL,
   opened_at REAL, deadline REAL, paid_at REAL, closed_at REAL,
+  coupon_fen INTEGER NOT NULL DEFAULT 0, coupon_by TEXT NOT NULL DEFAULT '',
   UNIQUE (channel, out_trade_no));
 CREATE INDEX IF NOT EXISTS trade_gateway_no ON trade (gateway_no);
 CREATE INDEX IF NOT EXISTS trade_credential ON trade (credential);
@@ -58,6 +59,15 @@ CREATE TABLE IF NOT EXISTS history (
   id INTEGER PRIMARY KEY, at REAL NOT NULL, channel TEXT NOT NULL, number TEXT NOT NULL,
   what TEXT NOT NULL);
 """
+
+
+# Of books that an earlier version began.
+LATER_COLUMNS = {
+    "trade": {
+        "coupon_fen": "INTEGER NOT NULL DEFAULT 0",
+        "coupon_by": "TEXT NOT NULL DEFAULT ''",
+    }
+}
 
 
 class TradeState:
@@ -112,6 +122,18 @@ class Trade:
     deadline: float | None
     paid_at: float | None
     closed_at: float | None
+    coupon_fen: int
+    coupon_by: str  # whose coupon: "gateway", which makes up for it, or "merchant", who gets less
+
+    @property
+    def payer_fen(self) -> int:
+        """What the payer's own money came to."""
+        return self.amount_fen - self.coupon_fen
+
+    @property
+    def settled_fen(self) -> int:
+        """What the merchant gets, before fees."""
+        return self.payer_fen if self.coupon_by == "merchant" else self.amount_fen
 
 
 @dataclass(frozen=True)
@@ -170,6 +192,10 @@ class Store:
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=NORMAL")
         self._db.executescript(SCHEMA)
+        for table, columns in LATER_COLUMNS.items():
+            known = {row["name"] for row in self._db.execute(f"PRAGMA table_info({table})")}
+            for name in columns.keys() - known:
+                self._db.execute(f"ALTER TABLE {table} ADD COLUMN {name} {columns[name]}")
 
     def close(self) -> None:
         with self._lock:

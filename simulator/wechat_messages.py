@@ -20,6 +20,7 @@ from simulator.store import (
 from simulator.web import json_bytes
 
 if TYPE_CHECKING:
+    from simulator.books import Split
     from simulator.machine import Machine
 
 SIGNATURE_TYPE = "WECHATPAY2-SHA256-RSA2048"
@@ -32,6 +33,7 @@ STATE_TEXTS = {
     "PAYERROR": "支付失败",
 }
 STALE_SECONDS = 600
+COUPON_ID_BASE = 10_000_000_000
 
 # Wrongs that can be put into a notification on demand, and where they act.
 RESOURCE_TWISTS = ("wrong_merchant", "wrong_app", "wrong_amount", "wrong_currency", "unknown_order")
@@ -80,16 +82,53 @@ def trade_body(config: dict[str, str], trade: Trade, *, has_refunds: bool) -> di
         "bank_type": "OTHERS",
         "success_time": clock.rfc3339(trade.paid_at),
         "payer": {"openid": trade.buyer},
+        "promotion_detail": promotion_detail(trade),
         "amount": {
             "total": trade.amount_fen,
-            "payer_total": trade.amount_fen,
+            "payer_total": trade.payer_fen,
             "currency": "CNY",
             "payer_currency": "CNY",
         },
     }
 
 
-def refund_body(trade: Trade, refund: Refund) -> dict[str, Any]:
+def promotion_detail(trade: Trade) -> list[dict[str, Any]]:
+    """The coupon, if one was used: NOCASH is given by the merchant, who gets less for it."""
+    if not trade.coupon_fen:
+        return []
+    is_merchants = trade.coupon_by == "merchant"
+    return [
+        {
+            "coupon_id": str(COUPON_ID_BASE + trade.id),
+            "name": "模拟代金券",
+            "scope": "GLOBAL",
+            "type": "NOCASH" if is_merchants else "CASH",
+            "amount": trade.coupon_fen,
+            "stock_id": "931386",
+            "wechatpay_contribute": 0 if is_merchants else trade.coupon_fen,
+            "merchant_contribute": trade.coupon_fen if is_merchants else 0,
+            "other_contribute": 0,
+            "currency": "CNY",
+        }
+    ]
+
+
+def refund_promotion(trade: Trade, refund: Refund, split: Split) -> list[dict[str, Any]]:
+    back = refund.amount_fen - split.payer_fen
+    if not back:
+        return []
+    return [
+        {
+            "promotion_id": str(COUPON_ID_BASE + trade.id),
+            "scope": "GLOBAL",
+            "type": "DISCOUNT" if trade.coupon_by == "merchant" else "COUPON",
+            "amount": trade.coupon_fen,
+            "refund_amount": back,
+        }
+    ]
+
+
+def refund_body(trade: Trade, refund: Refund, split: Split) -> dict[str, Any]:
     body = {
         "refund_id": refund.refund_id,
         "out_refund_no": refund.out_refund_no,
@@ -103,15 +142,15 @@ def refund_body(trade: Trade, refund: Refund) -> dict[str, Any]:
         "amount": {
             "total": trade.amount_fen,
             "refund": refund.amount_fen,
-            "payer_total": trade.amount_fen,
-            "payer_refund": refund.amount_fen,
-            "settlement_refund": refund.amount_fen,
-            "settlement_total": trade.amount_fen,
-            "discount_refund": 0,
+            "payer_total": trade.payer_fen,
+            "payer_refund": split.payer_fen,
+            "settlement_refund": split.settled_fen,
+            "settlement_total": trade.settled_fen,
+            "discount_refund": refund.amount_fen - split.payer_fen,
             "currency": "CNY",
             "refund_fee": 0,
         },
-        "promotion_detail": [],
+        "promotion_detail": refund_promotion(trade, refund, split),
     }
     if refund.status == RefundStatus.SUCCESS and refund.settled_at is not None:
         body["success_time"] = clock.rfc3339(refund.settled_at)
@@ -127,7 +166,7 @@ def payment_notice(machine: Machine, trade: Trade) -> dict[str, Any]:
     }
 
 
-def refund_notice(machine: Machine, trade: Trade, refund: Refund) -> dict[str, Any]:
+def refund_notice(machine: Machine, trade: Trade, refund: Refund, split: Split) -> dict[str, Any]:
     """Its state is named refund_status, and there is no appid."""
     resource = {
         "mchid": machine.keys.wechat["mchid"],
@@ -140,8 +179,8 @@ def refund_notice(machine: Machine, trade: Trade, refund: Refund) -> dict[str, A
         "amount": {
             "total": trade.amount_fen,
             "refund": refund.amount_fen,
-            "payer_total": trade.amount_fen,
-            "payer_refund": refund.amount_fen,
+            "payer_total": trade.payer_fen,
+            "payer_refund": split.payer_fen,
         },
     }
     if refund.status == RefundStatus.SUCCESS and refund.settled_at is not None:

@@ -27,6 +27,8 @@ ORDER_UNKNOWN = 268512771
 def prepay(call: Call, scene: str) -> Response:
     """A new order, or a fresh credential for the identical request."""
     check_merchant(call)
+    if scene == "h5" and call.machine.settings.h5_refuses_loopback:
+        check_payer_address(call.body["scene_info"]["payer_client_ip"])
     with call.machine.store.deed():
         trade = call.machine.store.trade("wechat", call.body["out_trade_no"])
         if trade is None:
@@ -42,6 +44,12 @@ def check_merchant(call: Call) -> None:
         raise Refusal(400, "PARAM_ERROR", "mchid 与签名的商户号不一致")
     if call.body["appid"] != call.config["appid"]:
         raise Refusal(400, "APPID_MCHID_NOT_MATCH", "appid 和 mch_id 不匹配")
+
+
+def check_payer_address(address: str) -> None:
+    """h5 needs the payer's own address, never the server's loopback [section 3]."""
+    if address.startswith("127.") or address == "::1":
+        raise Refusal(400, "PARAM_ERROR", "payer_client_ip 不能是 127.0.0.1")
 
 
 def canonical(scene: str, body: dict[str, Any]) -> str:

@@ -34,7 +34,12 @@ def refund(call: Call) -> Response:
                 notify_url=call.body.get("notify_url", ""),
                 request=canonical(call.body),
             )
-    return json_response(refund_body(trade, known))
+    return refund_response(call, known)
+
+
+def refund_response(call: Call, refund: Refund) -> Response:
+    trade = call.machine.store.get(Trade, refund.trade_id)
+    return json_response(refund_body(trade, refund, books.split_of(call.machine, trade, refund)))
 
 
 def canonical(body: dict[str, Any]) -> str:
@@ -90,7 +95,7 @@ def query(call: Call) -> Response:
     known = call.machine.store.refund("wechat", call.parts["out_refund_no"])
     if known is None:
         raise Refusal(404, "RESOURCE_NOT_EXISTS", "退款单不存在")
-    return json_response(refund_body(call.machine.store.get(Trade, known.trade_id), known))
+    return refund_response(call, known)
 
 
 def apply_abnormal(call: Call) -> Response:
@@ -119,7 +124,7 @@ def apply_abnormal(call: Call) -> Response:
         )
         store.remember("wechat", known.out_refund_no, f"异常退款改退至{account}")
     call.machine.notifier.settle_later(known)
-    return json_response(refund_body(store.get(Trade, known.trade_id), known))
+    return refund_response(call, known)
 
 
 def opened(call: Call, name: str) -> str:

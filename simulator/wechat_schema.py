@@ -184,9 +184,6 @@ def wrong_notify_url(value: str) -> str:
 
 
 def wrong_client_ip(value: str) -> str:
-    """h5 needs the payer's own address, never the server's loopback [section 3]."""
-    if value.startswith("127.") or value in ("::1", "localhost"):
-        return "payer_client_ip 不能是 127.0.0.1"
     return "" if re.fullmatch(r"[0-9A-Fa-f.:]{3,45}", value) else "终端 IP 格式不正确"
 
 

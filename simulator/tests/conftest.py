@@ -26,6 +26,7 @@ CALM = {
     "hold_notices": False,
     "console_refund_notify_url": "",
     "alipay_certificate": "current",
+    "h5_refuses_loopback": False,
 }
 
 

@@ -69,6 +69,39 @@ def rows(content):
     )
 
 
+def named_rows(content):
+    """Each row by the names of its columns, and the summary."""
+    header, cells, summary = rows(content)
+    return [dict(zip(header, row, strict=True)) for row in cells], summary
+
+
+WITH_REFUNDS = (
+    "总交易单数,应结订单总金额,退款总金额,充值券退款总金额,手续费总金额,订单总金额,申请退款总金额"
+)
+
+
+@pytest.mark.parametrize(
+    ("bill_type", "summary"),
+    [
+        ("ALL", WITH_REFUNDS),
+        ("SUCCESS", "总交易单数,应结订单总金额,手续费总金额,订单总金额"),
+        ("REFUND", WITH_REFUNDS),
+    ],
+)
+def test_each_kind_of_bill_has_a_summary_of_its_own(day, bill_type, summary):
+    _, wechat, *_ = day
+    content = download(wechat, offer(wechat, "tradebill", f"&bill_type={bill_type}")).body
+    head, values = content.decode("utf-8-sig").splitlines()[-2:]
+    assert head == summary
+    assert len(values.split(",`")) == len(summary.split(","))
+
+
+def test_the_summary_of_payments_adds_them_up(day):
+    _, wechat, *_ = day
+    content = download(wechat, offer(wechat, "tradebill", "&bill_type=SUCCESS")).body
+    assert named_rows(content)[1] == "`2.0,`30.01,`0.18006,`30.01"
+
+
 @pytest.mark.parametrize(
     ("bill_type", "columns", "count"), [("ALL", 27, 3), ("SUCCESS", 20, 2), ("REFUND", 29, 1)]
 )
@@ -157,8 +190,8 @@ def alipay_bill(stand_in, alipay, bill_type="trade", date=None):
     return alipay.node(method, {"bill_type": bill_type, "bill_date": date or beijing_day()})
 
 
-def test_alipays_bill_is_a_gbk_archive_with_negative_refunds(day):
-    stand_in, _, alipay, _, _, paid = day
+def alipay_rows(stand_in, alipay):
+    """Each row of the details by the names of its columns, and the closing lines."""
     parts = urlsplit(alipay_bill(stand_in, alipay)["bill_download_url"])
     content = stand_in.get(f"{parts.path}?{parts.query}").body
     with zipfile.ZipFile(io.BytesIO(content), metadata_encoding="gbk") as archive:
@@ -169,11 +202,17 @@ def test_alipays_bill_is_a_gbk_archive_with_negative_refunds(day):
     assert all(line.startswith("#") for line in lines[:4])
     header = lines[4].split(",")
     cells = [dict(zip(header, line.split(","), strict=True)) for line in lines[5:-4]]
+    return cells, lines[-3:]
+
+
+def test_alipays_bill_is_a_gbk_archive_with_negative_refunds(day):
+    stand_in, _, alipay, _, _, paid = day
+    cells, totals = alipay_rows(stand_in, alipay)
     assert [row["业务类型"] for row in cells] == ["交易\t", "退款\t"]
     assert [row["订单金额（元）"] for row in cells] == ["30.00", "-10.00"]
     assert cells[1]["退款批次号/请求号"] == "R1\t"
     assert cells[0]["商户订单号"].strip() == paid["out_trade_no"]
-    assert "1笔，商家实收共30.00元" in lines[-3]
+    assert "1笔，商家实收共30.00元" in totals[0]
 
 
 def test_alipays_account_ledger_is_served_too(day):

@@ -40,13 +40,15 @@ def test_pay_refuses_what_names_no_payment(stand_in, body):
     assert post(stand_in, "/_control/pay", body).status == 400
 
 
-def test_closed_payments_are_not_paid_not_even_late(stand_in, wechat):
+def test_closed_payments_are_paid_by_nothing_but_a_late_payment(stand_in, wechat):
+    """The buyer's payment was under way when the close was answered."""
     order = wechat.order()
     wechat.prepay(order)
     wechat.close(order["out_trade_no"])
     key = {"channel": "wechat", "out_trade_no": order["out_trade_no"]}
     assert stand_in.control("pay", **key)["status_code"] == 409
-    assert stand_in.control("pay_late", **key)["status_code"] == 409
+    assert stand_in.control("pay_late", **key)["payment"]["state"] == "PAID"
+    assert wechat.query(order["out_trade_no"]).json["trade_state"] == "SUCCESS"
 
 
 def test_paying_twice_pays_another_attempt_at_the_same_order(stand_in, wechat):
@@ -62,6 +64,53 @@ def test_paying_twice_pays_another_attempt_at_the_same_order(stand_in, wechat):
     assert stand_in.control("pay_twice", **key)["status_code"] == 404
     named = stand_in.control("pay_twice", **key, other=stranger["out_trade_no"])
     assert named["payment"]["out_trade_no"] == stranger["out_trade_no"]
+
+
+def test_an_attempt_that_was_closed_is_paid_as_well(stand_in, wechat):
+    """A merchant closes the attempt before when the patient changes the way of paying."""
+    first = wechat.order(out_trade_no=number()[:20])
+    second = wechat.order(out_trade_no=first["out_trade_no"] + "A01")
+    wechat.prepay(first)
+    wechat.close(first["out_trade_no"])
+    wechat.prepay(second)
+    stand_in.control("pay_twice", channel="wechat", out_trade_no=second["out_trade_no"])
+    states = [wechat.query(order["out_trade_no"]).json["trade_state"] for order in (first, second)]
+    assert states == ["SUCCESS", "SUCCESS"]
+
+
+def test_paying_twice_pays_nothing_when_there_is_nothing_else_to_pay(stand_in, wechat):
+    order = wechat.order()
+    wechat.prepay(order)
+    key = {"channel": "wechat", "out_trade_no": order["out_trade_no"]}
+    assert stand_in.control("pay_twice", **key)["status_code"] == 404
+    assert wechat.query(order["out_trade_no"]).json["trade_state"] == "NOTPAY"
+
+
+def test_a_wrong_amount_is_wrong_in_notice_and_query(stand_in, wechat, listener):
+    url = listener.address((204, b""))
+    order = wechat.order(notify_url=url)
+    wechat.prepay(order)
+    stand_in.control("pay_wrong", channel="wechat", out_trade_no=order["out_trade_no"])
+    assert wechat.opened(listener.next(url))["amount"]["total"] == 3001
+    assert wechat.query(order["out_trade_no"]).json["amount"]["total"] == 3001
+
+
+def test_a_silent_payment_is_found_by_asking_only(stand_in, wechat, listener):
+    url = listener.address()
+    order = wechat.order(notify_url=url)
+    wechat.prepay(order)
+    stand_in.control("pay_silently", channel="wechat", out_trade_no=order["out_trade_no"])
+    assert listener.is_silent(url)
+    assert wechat.query(order["out_trade_no"]).json["trade_state"] == "SUCCESS"
+
+
+def test_the_switch_of_h5_payments_from_this_machine_turns(stand_in, wechat):
+    own = {"payer_client_ip": "127.0.0.1", "h5_info": {"type": "Wap"}}
+    seen = []
+    for _ in range(2):
+        seen.append(wechat.prepay(wechat.order("h5", scene_info=own), "h5").status)
+        stand_in.control("turn_h5_check")
+    assert seen == [200, 400]
 
 
 def test_a_failed_try_leaves_the_order_payable(stand_in, wechat):

@@ -87,7 +87,6 @@ def test_it_refuses_an_app_of_another_merchant(wechat):
         ("native", {"payer": {"openid": "o123"}}),
         ("h5", {"scene_info": ...}),
         ("h5", {"scene_info": {"payer_client_ip": "14.23.150.211"}}),
-        ("h5", {"scene_info": {"payer_client_ip": "127.0.0.1", "h5_info": {"type": "Wap"}}}),
         ("h5", {"scene_info": {"payer_client_ip": "14.2.1.1", "h5_info": {"type": "Web"}}}),
     ],
 )
