@@ -100,12 +100,19 @@ class AlipayGateway:
         guard: Guard | None = None,
         transport: Transport | None = None,
         clock: Callable[[], float] = time.time,
+        keep_certificate: Callable[[str], None] = lambda pem: None,
     ) -> None:
         self._config = config
         self._guard = guard or Guard()
         self._transport = transport or transport_to(config.gateway_url)
         self._clock = clock
-        self._wire = AlipayWire(config, AlipayClient(config, clock=clock), self._transport)
+        self._wire = AlipayWire(
+            config,
+            AlipayClient(config, clock=clock),
+            self._transport,
+            keep=keep_certificate,
+            clock=clock,
+        )
 
     @property
     def clock_skew_seconds(self) -> float | None:
@@ -299,7 +306,7 @@ class AlipayGateway:
     def _notice(self, request: CallbackRequest) -> CallbackNotice:
         """Section 9. There is no freshness rule: re-sends come for 25 hours."""
         fields = read_form(request.body, request.content_type)
-        verify_notification(fields, self._config.alipay_public_key)
+        verify_notification(fields, self._wire.public_keys)
         if not fields.get("notify_id"):
             # What the payer's browser brings back from the cashier carries the same signature.
             raise GatewayUntrusted("not a notification", code="NOT_A_NOTICE")

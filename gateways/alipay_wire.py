@@ -6,7 +6,9 @@ counting braces without looking at strings, and raises whatever comes.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import UTC, datetime
 from json import JSONDecoder
 from typing import Any
 from urllib.parse import parse_qsl
@@ -14,16 +16,27 @@ from urllib.parse import parse_qsl
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from gateways import keys
+from gateways.alipay_chain import AlipayChain
 from gateways.alipay_sdk import AlipayClient
 from gateways.configuration import ALIPAY_SIGN_TYPE, AlipayConfig
 from gateways.errors import GatewayRejected, GatewayUnknown, GatewayUntrusted, RejectReason
+from gateways.key_blocks import KeyUnreadable
 from gateways.texts import Malformed, canonical_json, read_json_object
 from gateways.transport import HttpAnswer, Transport
 
 FORM = "application/x-www-form-urlencoded"
 SUCCEEDED = "10000"
 TRADE_NOTIFICATION = "trade_status_sync"
+CERTIFICATE_DOWNLOAD = "alipay.open.app.alipaycert.download"
+_CERTIFICATE_SN = re.compile(r"[0-9a-f]{32}", re.ASCII)
 _FORM_FIELDS_MAX = 200
+# The widest of the three reads what each of them writes, and writes it back as it was.
+_CODECS: Mapping[str, str] = {
+    "utf-8": "utf-8",
+    "gbk": "gb18030",
+    "gb2312": "gb18030",
+    "gb18030": "gb18030",
+}
 _BLANK = re.compile(r"[ \t\r\n]*")
 
 # By code where the sub_code does not say more (section 5).
@@ -56,12 +69,31 @@ _UNSIGNED_CODES = frozenset(_CODE_REASONS) - {"40004"}
 
 
 class AlipayWire:
-    """Calls of one application; no state changes after construction."""
+    """Calls of one application. All that changes after construction: certificates are learnt.
 
-    def __init__(self, config: AlipayConfig, client: AlipayClient, transport: Transport) -> None:
+    ``keep`` is told of a certificate of Alipay's that was fetched and found good, as PEM.
+    """
+
+    def __init__(
+        self,
+        config: AlipayConfig,
+        client: AlipayClient,
+        transport: Transport,
+        *,
+        keep: Callable[[str], None] = lambda pem: None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         self._config = config
         self._client = client
         self._transport = transport
+        self._keep = keep
+        self._clock = clock
+        self._verifiers = dict(config.verifiers)
+
+    @property
+    def public_keys(self) -> list[RSAPublicKey]:
+        """The keys that Alipay may sign with: the configured one, then its successors."""
+        return list(self._verifiers.values())
 
     def signed(self, method: str, biz_content: Mapping[str, Any], **public: str) -> str:
         """The signed request as a query string."""
@@ -74,6 +106,9 @@ class AlipayWire:
             GatewayRejected: a definite no.
             GatewayUnknown: anything else, an answer that can't be verified among it.
         """
+        return self._node(method, self._sent(method, biz_content, **public))
+
+    def _sent(self, method: str, biz_content: Mapping[str, Any], **public: str) -> HttpAnswer:
         address, body = _split_request(self.signed(method, biz_content, **public))
         answer = self._transport.send(
             "POST",
@@ -83,17 +118,10 @@ class AlipayWire:
         )
         if answer.status != 200:
             raise GatewayUnknown(f"HTTP {answer.status}", code=str(answer.status))
-        return self._node(method, answer)
+        return answer
 
     def _node(self, method: str, answer: HttpAnswer) -> dict[str, Any]:
-        try:
-            values = top_level_texts(answer.body.decode())
-            name = f"{method.replace('.', '_')}_response"
-            raw = values.get(name) or values.get("error_response", "")
-            node = read_json_object(raw)
-            envelope = {key: _string(values.get(key)) for key in ("sign", "alipay_cert_sn")}
-        except (Malformed, UnicodeDecodeError) as error:
-            raise GatewayUnknown("answer not understood", code="UNREADABLE") from error
+        node, raw, envelope = _opened(method, answer)
         if not envelope["sign"]:
             raise _unsigned_error(node)
         self._require_verified(raw, envelope)
@@ -103,10 +131,46 @@ class AlipayWire:
 
     def _require_verified(self, raw: str, envelope: Mapping[str, str]) -> None:
         sn = envelope["alipay_cert_sn"]
-        if sn and self._config.alipay_cert_sn and sn != self._config.alipay_cert_sn:
-            raise GatewayUnknown(f"signed with certificate {sn}", code="CERTIFICATE_CHANGED")
-        if not keys.is_signed_by(self._config.alipay_public_key, raw.encode(), envelope["sign"]):
+        if self._config.chain is not None and sn and sn not in self._verifiers:
+            self._learn(sn, self._config.chain)
+        key = self._verifiers.get(sn, self._config.alipay_public_key)
+        if not keys.is_signed_by(key, raw.encode(), envelope["sign"]):
             raise GatewayUnknown("answer not verified", code="BAD_SIGNATURE")
+
+    def _learn(self, sn: str, chain: AlipayChain) -> None:
+        """Fetch the certificate that an answer names (section 4) and believe it for its chain.
+
+        What was answered is not known while there is none to verify it with. The answer to this
+        call may come unsigned: the chain is the proof.
+        """
+        changed = f"signed with certificate {sn[:64]}"
+        if not _CERTIFICATE_SN.fullmatch(sn):
+            raise GatewayUnknown(changed, code="CERTIFICATE_CHANGED")
+        answer = self._sent(CERTIFICATE_DOWNLOAD, {"alipay_cert_sn": sn})
+        node, _raw, _envelope = _opened(CERTIFICATE_DOWNLOAD, answer)
+        content = node.get("alipay_cert_content")
+        if node.get("code") != SUCCEEDED or not isinstance(content, str):
+            raise GatewayUnknown(f"{changed}: {error_of(node)}", code="CERTIFICATE_CHANGED")
+        try:
+            found = chain.believed(content, now=datetime.fromtimestamp(self._clock(), UTC))
+        except KeyUnreadable as error:
+            raise GatewayUnknown(f"{changed}: {error}", code="CERTIFICATE_CHANGED") from error
+        if sn not in found:
+            raise GatewayUnknown(f"{changed}, not Alipay's", code="CERTIFICATE_NOT_TRUSTED")
+        self._verifiers[sn] = found[sn]
+        self._keep(keys.certificates_pem(content))
+
+
+def _opened(method: str, answer: HttpAnswer) -> tuple[dict[str, Any], str, dict[str, str]]:
+    """The node of an answer, its text as it was sent, and what stands beside it."""
+    try:
+        values = top_level_texts(answer.body.decode())
+        name = f"{method.replace('.', '_')}_response"
+        raw = values.get(name) or values.get("error_response", "")
+        node = read_json_object(raw)
+        return node, raw, {key: _string(values.get(key)) for key in ("sign", "alipay_cert_sn")}
+    except (Malformed, UnicodeDecodeError) as error:
+        raise GatewayUnknown("answer not understood", code="UNREADABLE") from error
 
 
 def top_level_texts(text: str) -> dict[str, str]:
@@ -196,24 +260,36 @@ def read_form(body: bytes, content_type: str) -> dict[str, str]:
         body.decode("ascii"),
         keep_blank_values=True,
         strict_parsing=True,
-        errors="strict",
+        encoding="latin-1",  # the bytes as they are: the form itself says in what they are written
         max_num_fields=_FORM_FIELDS_MAX,
     )
-    fields = dict(pairs)
-    if len(fields) != len(pairs):
+    raw = dict(pairs)
+    if len(raw) != len(pairs):
         raise Malformed("duplicate names")
-    return fields
+    codec = _codec(raw)
+    return {
+        name.encode("latin-1").decode(codec): value.encode("latin-1").decode(codec)
+        for name, value in raw.items()
+    }
 
 
-def verify_notification(fields: Mapping[str, str], public_key: RSAPublicKey) -> None:
-    """Raises GatewayUntrusted unless Alipay signed these fields (section 3, rule 3)."""
+def _codec(fields: Mapping[str, str]) -> str:
+    """In what a notification is written and signed. Raises GatewayUntrusted."""
+    name = fields.get("charset", "utf-8").lower()
+    if name not in _CODECS:
+        raise GatewayUntrusted("charset", code="CHARSET")
+    return _CODECS[name]
+
+
+def verify_notification(fields: Mapping[str, str], public_keys: Iterable[RSAPublicKey]) -> None:
+    """Raises GatewayUntrusted unless Alipay signed these fields (section 3, rule 3) with one of
+    its keys. Nothing is asked for: whoever sent them is not known yet."""
     if fields.get("sign_type", ALIPAY_SIGN_TYPE) != ALIPAY_SIGN_TYPE:
         raise GatewayUntrusted("signature type", code="SIGNATURE_TYPE")
-    if fields.get("charset", "utf-8").lower() != "utf-8":
-        raise GatewayUntrusted("charset", code="CHARSET")
+    codec = _codec(fields)
     signature = fields.get("sign", "")
-    texts = list(_signed_texts(fields))
-    if not any(keys.is_signed_by(public_key, text.encode(), signature) for text in texts):
+    texts = [text.encode(codec) for text in _signed_texts(fields)]
+    if not any(keys.is_signed_by(key, text, signature) for key in public_keys for text in texts):
         raise GatewayUntrusted("bad signature", code="BAD_SIGNATURE")
 
 

@@ -12,6 +12,7 @@ from cryptography.x509 import Certificate
 from django.utils.translation import gettext_lazy as _
 
 from gateways import keys
+from gateways.alipay_chain import AlipayChain
 from gateways.errors import GatewayMisconfigured
 from gateways.key_blocks import KEY_FILE_BYTES_MAX, KeyUnreadable, visible
 from gateways.texts import Text
@@ -122,6 +123,10 @@ class AlipayConfig:
     alipay_cert_sn: str
     private_key: RSAPrivateKey = field(repr=False)
     alipay_public_key: RSAPublicKey = field(repr=False)
+    # By the SN of the certificate (empty in key mode), the configured one first; in certificate
+    # mode those that Alipay went over to since, and what proves one of them.
+    verifiers: Mapping[str, RSAPublicKey] = field(repr=False)
+    chain: AlipayChain | None = field(repr=False)
 
     @classmethod
     def from_values(
@@ -138,6 +143,8 @@ class AlipayConfig:
         names, public_key = _alipay_verifier(reader)
         notify_url = _notify_url(reader, "alipay")
         reader.finish()
+        chain = AlipayChain.of(values) if names else None
+        cert_sn, own_key = names.get("alipay_cert", ""), cast(RSAPublicKey, public_key)
         return cls(
             app_id=app_id,
             seller_id=reader.text("seller_id"),
@@ -148,9 +155,11 @@ class AlipayConfig:
             ),
             app_cert_sn=names.get("app_cert", ""),
             root_cert_sn=names.get("root_cert", ""),
-            alipay_cert_sn=names.get("alipay_cert", ""),
+            alipay_cert_sn=cert_sn,
             private_key=cast(RSAPrivateKey, private_key),  # finish() has raised otherwise
-            alipay_public_key=cast(RSAPublicKey, public_key),
+            alipay_public_key=own_key,
+            verifiers={cert_sn: own_key, **(chain.kept(values) if chain else {})},
+            chain=chain,
         )
 
 

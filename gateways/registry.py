@@ -26,8 +26,12 @@ def build_gateway(
     wechat_base_url: str | None = None,
     alipay_gateway_url: str | None = None,
     guard: Guard | None = None,
+    keep_certificate: Callable[[str], None] = lambda pem: None,
 ) -> Gateway:
-    """A client for this configuration; immutable, makes no call.
+    """A client for this configuration; makes no call.
+
+    ``keep_certificate`` is told of a further certificate of Alipay's that a call found good; it
+    runs where the call was made, while no transaction is open.
 
     The address is, in this order: the argument; the configured ``base_url`` or ``gateway_url``,
     where ``allow_custom_base`` says so; the real one.
@@ -48,6 +52,7 @@ def build_gateway(
                 values, allow_custom_base=allow_custom_base, gateway_url=alipay_gateway_url
             ),
             guard=shared,
+            keep_certificate=keep_certificate,
         ),
     }
     return builders[method]()

@@ -179,9 +179,17 @@ def wechat_gateway(base_url: str = "http://127.0.0.1:9", **changes: str) -> Wech
     return WechatGateway(config, guard=Guard(), transport=quick_transport(), clock=now_seconds)
 
 
-def alipay_gateway(base_url: str = "http://127.0.0.1:9", **changes: str) -> AlipayGateway:
+def alipay_gateway(
+    base_url: str = "http://127.0.0.1:9", *, keep=lambda pem: None, **changes: str
+) -> AlipayGateway:
     config = _alipay_config(f"{base_url}/gateway.do", tuple(changes.items()))
-    return AlipayGateway(config, guard=Guard(), transport=quick_transport(), clock=now_seconds)
+    return AlipayGateway(
+        config,
+        guard=Guard(),
+        transport=quick_transport(),
+        clock=now_seconds,
+        keep_certificate=keep,
+    )
 
 
 def payment_request(scene: Scene, **changes) -> PaymentRequest:
@@ -437,14 +445,19 @@ def alipay_fields(**changes: str | None) -> dict[str, str]:
     return {name: value for name, value in {**fields, **changes}.items() if value is not None}
 
 
-def alipay_signature(fields: dict[str, str], key: str = "alipay", digest=hashes.SHA256) -> str:
+def alipay_signature(
+    fields: dict[str, str], key: str = "alipay", digest=hashes.SHA256, encoding: str = "utf-8"
+) -> str:
     text = "&".join(f"{k}={v}" for k, v in sorted(fields.items()) if k != "sign_type")
-    return sign(key, text.encode(), digest)
+    return sign(key, text.encode(encoding), digest)
 
 
-def alipay_body(fields: dict[str, str], signature: str | None = None) -> bytes:
-    signed = {**fields, "sign": alipay_signature(fields) if signature is None else signature}
-    return "&".join(f"{k}={quote_plus(v)}" for k, v in signed.items()).encode()
+def alipay_body(
+    fields: dict[str, str], signature: str | None = None, encoding: str = "utf-8"
+) -> bytes:
+    own = alipay_signature(fields, encoding=encoding) if signature is None else signature
+    signed = {**fields, "sign": own}
+    return "&".join(f"{k}={quote_plus(v, encoding=encoding)}" for k, v in signed.items()).encode()
 
 
 FORM = "application/x-www-form-urlencoded; charset=utf-8"

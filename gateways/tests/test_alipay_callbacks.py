@@ -141,7 +141,8 @@ WRONGS = {
     "no application": (signed(app_id=None), "FOREIGN"),
     "foreign seller": (signed(seller_id="2088000000000999"), "FOREIGN"),
     "no seller": (signed(seller_id=None), "FOREIGN"),
-    "gbk announced": (signed(charset="gbk"), "CHARSET"),
+    "another charset announced": (signed(charset="big5"), "CHARSET"),
+    "gbk announced, utf-8 written": (signed(charset="gbk"), "MALFORMED"),
     "gbk bytes": (alipay_callback("subject=挂号".encode("gbk")), "MALFORMED"),
     "gbk escapes": (alipay_callback(b"subject=%B9%D2%BA%C5"), "MALFORMED"),
     "JSON": (alipay_callback(b'{"a": 1}', "application/json"), "MALFORMED"),
@@ -175,6 +176,27 @@ def test_it_refuses(gateway, wrong):
 def test_the_content_type_may_name_its_charset(gateway):
     for content_type in (FORM, "application/x-www-form-urlencoded", FORM.upper()):
         assert gateway.parse_callback(alipay_callback(BODY, content_type)).trade
+
+
+@pytest.mark.parametrize("name", ["GBK", "gbk", "gb2312", "GB18030"])
+def test_a_notice_in_gbk_is_verified_over_its_own_bytes_and_read(gateway, name):
+    fields = alipay_fields(charset=name, subject="挂号费 中医内科", body="朱砂")
+    notice = gateway.parse_callback(alipay_callback(alipay_body(fields, encoding="gbk")))
+    assert notice.trade
+    assert notice.trade.raw["subject"] == "挂号费 中医内科"
+    assert notice.trade.amount == Decimal("30.00")
+    tampered = alipay_body(fields, encoding="gbk").replace(b"total_amount=30", b"total_amount=31")
+    with pytest.raises(GatewayUntrusted) as caught:
+        gateway.parse_callback(alipay_callback(tampered))
+    assert caught.value.code == "BAD_SIGNATURE"
+
+
+def test_a_notice_signed_in_another_charset_than_it_says_is_refused(gateway):
+    fields = alipay_fields(charset="GBK", subject="挂号")
+    as_utf8 = alipay_signature(fields)
+    with pytest.raises(GatewayUntrusted) as caught:
+        gateway.parse_callback(alipay_callback(alipay_body(fields, as_utf8, encoding="gbk")))
+    assert caught.value.code == "BAD_SIGNATURE"
 
 
 def test_answers(gateway):

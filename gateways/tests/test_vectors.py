@@ -170,10 +170,10 @@ def test_alipay_notification(name):
     vector = VECTORS[name]
     public_key = keys.load_public_key(vector["public_key"])
     if vector["valid"]:
-        verify_notification(vector["params"], public_key)
+        verify_notification(vector["params"], [public_key])
         return
     with pytest.raises(GatewayUntrusted):
-        verify_notification(vector["params"], public_key)
+        verify_notification(vector["params"], [public_key])
 
 
 @pytest.mark.parametrize("name", ALIPAY_ANSWERS)

@@ -202,7 +202,7 @@ FORGED: dict[str, dict[str, Callable[[str], Message]]] = {
         "amount with three decimals": lambda n: form(fields(n, total_amount="30.000")),
         "amount as a fraction": lambda n: form(fields(n, total_amount="29.999999999999999")),
         "negative amount": lambda n: form(fields(n, total_amount="-30.00")),
-        "another charset": lambda n: form(fields(n, charset="gbk")),
+        "another charset": lambda n: form(fields(n, charset="big5")),
         "JSON": lambda n: Message(form(fields(n)).body, {"Content-Type": "application/json"}),
     },
 }
