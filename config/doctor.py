@@ -6,6 +6,7 @@ from django.conf import settings
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from config.certificates import certificate_keep, with_certificates_kept
 from config.crypto import ConfigSecretUnreadable
 from config.selectors import gateway_config_current
 from gateways.breaker import Guard
@@ -31,7 +32,7 @@ def examine_current(method: str) -> list[Finding]:
 
 def examine_values(method: str, values: Mapping[str, str]) -> list[Finding]:
     """The same about values that need not be in force."""
-    return examine(method, values, now=clock.now())
+    return examine(method, with_certificates_kept(method, values), now=clock.now())
 
 
 def value_warnings(method: str, key: str) -> list[str]:
@@ -67,11 +68,12 @@ def probe_values(method: str, values: Mapping[str, str]) -> list[Finding]:
     try:
         gateway = build_gateway(
             method,
-            values,
+            with_certificates_kept(method, values),
             allow_custom_base=settings.DEBUG,
             wechat_base_url=settings.WECHATPAY_BASE_URL or None,
             alipay_gateway_url=settings.ALIPAY_GATEWAY_URL or None,
             guard=Guard(calls_max=1),
+            keep_certificate=certificate_keep,
         )
     except GatewayMisconfigured:
         return []

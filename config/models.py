@@ -125,6 +125,35 @@ class PaymentConfigDraft(models.Model):
         return f"{self.payment_method} draft {self.revision}"
 
 
+class GatewayCertificate(models.Model):
+    """A certificate that a gateway went over to, with its chain as PEM, fetched from it. Public;
+    believed for its chain to the configured root alone, whenever it is read."""
+
+    id = id_field()
+    payment_method = models.CharField(_("支付方式"), max_length=16, choices=GatewayMethod)
+    serial = models.CharField(_("证书序列号"), max_length=64)
+    pem = models.TextField()
+    fetched_at = models.DateTimeField(_("获取时间"), db_default=UtcNow())
+
+    class Meta:
+        db_table = "payment_gateway_certificates"
+        verbose_name = _("支付平台证书")
+        verbose_name_plural = _("支付平台证书")
+        default_permissions = ()
+        constraints = (
+            models.UniqueConstraint(
+                fields=("payment_method", "serial"), name="gateway_certificate_unique"
+            ),
+            models.CheckConstraint(
+                condition=Q(payment_method__in=GatewayMethod.values),
+                name="gateway_certificate_method_known",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.payment_method} {self.serial}"
+
+
 class PriceConfig(models.Model):
     """What a service costs during one period; both dates belong to it (Asia/Shanghai)."""
 

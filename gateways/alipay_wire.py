@@ -273,6 +273,12 @@ def read_form(body: bytes, content_type: str) -> dict[str, str]:
     }
 
 
+def readable_form(text: str) -> dict[str, str]:
+    """A notification's fields for people to read; what can't be decoded is replaced."""
+    name = dict(parse_qsl(text, encoding="latin-1")).get("charset", "").lower()
+    return dict(parse_qsl(text, encoding=_CODECS.get(name, "utf-8"), errors="replace"))
+
+
 def _codec(fields: Mapping[str, str]) -> str:
     """In what a notification is written and signed. Raises GatewayUntrusted."""
     name = fields.get("charset", "utf-8").lower()

@@ -14,6 +14,7 @@ from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
 from gateways import keys
+from gateways.alipay_chain import KEPT_CERTIFICATES, AlipayChain
 from gateways.configuration import (
     API_V3_KEY_BYTES,
     AlipayConfig,
@@ -364,6 +365,26 @@ def _alipay_seller(values: Values, now: datetime) -> Iterator[Finding]:
         )
 
 
+def _alipay_next_certificate(values: Values, now: datetime) -> Iterator[Finding]:
+    """Alipay has gone over to another certificate than the configured one: it is believed by
+    itself, and its file belongs into the configuration before the former one ends."""
+    if not values.get(KEPT_CERTIFICATES) or not is_alipay_certificate_mode(values):
+        return
+    try:
+        chain = AlipayChain.of(values)
+        own = keys.alipay_certificate_sn(keys.load_certificate(values["alipay_cert"]))
+        kept = set(chain.believed(values[KEPT_CERTIFICATES], now=now)) - {own}
+    except KeyUnreadable:
+        return
+    if kept:
+        yield Finding(
+            "warning",
+            "alipay_cert",
+            format_lazy(_("支付宝已启用新的公钥证书（{sn}），已核对并自动使用"), sn=min(kept)),
+            _("在「接口加签方式 - 证书」下载新的 alipayCertPublicKey_RSA2.crt 并更新此项"),
+        )
+
+
 def _unused_keys(values: Values, now: datetime) -> Iterator[Finding]:
     if is_alipay_certificate_mode(values) and values.get("public_key"):
         yield Finding(
@@ -407,6 +428,7 @@ _CHECKS: Mapping[str, tuple[Check, ...]] = {
         _own_certificate_check("alipay", "alipay_cert"),
         _alipay_pair,
         _alipay_seller,
+        _alipay_next_certificate,
         _unused_keys,
     ),
 }

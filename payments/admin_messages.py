@@ -2,10 +2,10 @@
 
 import json
 from typing import Any
-from urllib.parse import parse_qsl
 
 from django.utils.html import format_html
 
+from gateways.alipay_wire import readable_form
 from tcmpay.common.display import EMPTY
 
 # What the gateways' messages may hold of a person, or what would let somebody pay or sign.
@@ -38,7 +38,7 @@ def body_fields(body: str) -> dict[str, Any]:
     try:
         fields = json.loads(body)
     except ValueError:
-        return dict(parse_qsl(body))
+        return readable_form(body)
     return fields if isinstance(fields, dict) else {}
 
 

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from django.conf import settings
 
+from config.certificates import certificate_keep, with_certificates_kept
 from config.crypto import ConfigSecretUnreadable
 from config.selectors import (
     gateway_config_current,
@@ -88,7 +89,8 @@ def gateways_that_may_call(method: str) -> list[Gateway]:
 
 
 def _gateway(method: str, version_id: UUID, values: Mapping[str, str]) -> Gateway:
-    return _built(method, version_id, tuple(sorted(values.items())))
+    items = with_certificates_kept(method, values).items()
+    return _built(method, version_id, tuple(sorted(items)))
 
 
 @lru_cache(maxsize=32)
@@ -99,4 +101,5 @@ def _built(method: str, version_id: UUID, items: tuple[tuple[str, str], ...]) ->
         allow_custom_base=settings.DEBUG,
         wechat_base_url=settings.WECHATPAY_BASE_URL or None,
         alipay_gateway_url=settings.ALIPAY_GATEWAY_URL or None,
+        keep_certificate=certificate_keep,
     )
