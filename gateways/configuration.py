@@ -1,6 +1,5 @@
 """From the texts of ``payment_configs`` to a configuration with which a client can be made."""
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -284,4 +283,4 @@ def _address(
 ) -> str:
     """The caller's own address, else (where allowed) the configured one, else the real one."""
     configured = reader.text(key) if is_custom_allowed else ""
-    return re.sub(r"[/?]+$", "", argument or configured or default)
+    return (argument or configured or default).rstrip("/?")

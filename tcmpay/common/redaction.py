@@ -6,7 +6,7 @@ under code that does not log secrets in the first place.
 
 import logging
 import re
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from typing import Any
 
 STARS = "********"
@@ -20,43 +20,63 @@ SECRET_NAMES = re.compile(
 )
 NOT_SECRET = frozenset({"public_key"})
 
-_PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
+Pattern = re.Pattern[str]
+Replacement = str | Callable[[re.Match[str]], str]
+
+
+def _without_token(found: re.Match[str]) -> str:
+    """A run of a token's letters without the JWT in it: three parts, the first of JSON."""
+    before, begins, after = found[0].partition("eyJ")
+    return before + STARS if begins and after.count(".") >= 2 else found[0]
+
+
+# What has to stand in a text for its pattern to be worth trying (in lower case), the pattern, and
+# what is written instead. A pattern must not look at the same letters again from each place at
+# which it may begin: a line of 20,000 letters comes from outside (tests/hostile/test_patterns.py).
+_PATTERNS: tuple[tuple[str, Pattern, Replacement], ...] = (
     # Keys, whole or as a single line with \n in it.
     (
+        "private key",
         re.compile(
-            r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL
+            r"-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----.*?"
+            r"(-----END [A-Z ]{0,40}PRIVATE KEY-----|\Z)",
+            re.DOTALL,
         ),
         "-----PRIVATE KEY " + STARS,
     ),
     # The same without its frame: base64 of PKCS#1 or PKCS#8.
-    (re.compile(r"\bMII[A-Za-z0-9+/]{2}[A-Za-z0-9+/=\s\\]{120,}"), STARS),
-    (re.compile(r"\beyJ[\w-]{4,}\.[\w-]{4,}\.[\w-]*"), STARS),  # JWT
-    (re.compile(r"\benc:2:[0-9a-f]{8}:[\w-]+={0,2}"), STARS),  # a sealed value
-    (re.compile(r"\b(?:enc:1:)?gAAAA[\w-]{40,}={0,2}"), STARS),  # Fernet
-    (re.compile(r"(?i)\b(bearer|basic)\s+[\w.~+/=-]{6,}"), r"\1 " + STARS),
-    (re.compile(r"(?i)(WECHATPAY2-[\w-]+\s+).*"), r"\1" + STARS),
-    (re.compile(r"(?i)(://[^\s:/@]*:)[^\s@/]+@"), r"\1" + STARS + "@"),  # a password in an address
-    (re.compile(r"(?i)(otpauth://)\S+"), r"\1" + STARS),
+    ("mii", re.compile(r"\bMII[A-Za-z0-9+/]{2}[A-Za-z0-9+/=\s\\]{120,}"), STARS),
+    ("eyj", re.compile(r"[\w.-]{16,}"), _without_token),  # JWT
+    ("enc:2:", re.compile(r"\benc:2:[0-9a-f]{8}:[\w-]+={0,2}"), STARS),  # a sealed value
+    ("gaaaa", re.compile(r"\b(?:enc:1:)?gAAAA[\w-]{40,}={0,2}"), STARS),  # Fernet
+    ("bearer", re.compile(r"(?i)\b(bearer)\s{1,8}[\w.~+/=-]{6,}"), r"\1 " + STARS),
+    ("basic", re.compile(r"(?i)\b(basic)\s{1,8}[\w.~+/=-]{6,}"), r"\1 " + STARS),
+    ("wechatpay2-", re.compile(r"(?i)(WECHATPAY2-[\w-]{1,40}\s{1,8}).*"), r"\1" + STARS),
+    # A password in an address.
+    ("://", re.compile(r"(?i)(://[^\s:/@]*:)[^\s@/]+@"), r"\1" + STARS + "@"),
+    ("otpauth://", re.compile(r"(?i)(otpauth://)\S+"), r"\1" + STARS),
     (
+        "",
         re.compile(
             r"""(?ix) (["']? \b (?:authorization|cookie|set-cookie|password|passwd|secret|
             (?:access_|refresh_|id_)?token|signature|sign|private_key|api_?v?3?_key|app_private_key|
             secret_key|jwt_secret|config_encryption_keys|idempotency-key|csrfmiddlewaretoken|
             sessionid|__host-session|__host-csrf|openid|id_card|id_number|phone|mobile) \b
-            ["']? \s* [=:] \s* ["']? ) (?!\*{8}) [^\s"'&,;}{)]+"""
+            ["']? \s{0,8} [=:] \s{0,8} ["']? ) (?!\*{8}) [^\s"'&,;}{)]+"""
         ),
         r"\1" + STARS,
     ),
     # An openid, an id card's number (17 digits and a check letter or digit, with a date that can
     # be), a mobile phone's number; none of them inside a longer number or id of ours.
-    (re.compile(r"(?<![\w-])o[A-Za-z0-9_-]{27}(?![\w-])"), STARS),
+    ("o", re.compile(r"(?<![\w-])o[A-Za-z0-9_-]{27}(?![\w-])"), STARS),
     (
+        "",
         re.compile(
             r"(?<![\w-])[1-9]\d{5}(?:19|20)\d{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])\d{3}[\dXx](?![\w-])"
         ),
         STARS,
     ),
-    (re.compile(r"(?<![\w.-])(?:\+?86[ -]?)?1[3-9]\d{9}(?![\w.-])"), STARS),
+    ("1", re.compile(r"(?<![\w.-])(?:\+?86[ -]?)?1[3-9]\d{9}(?![\w.-])"), STARS),
 )
 # What one line may hold; more of it is cut before it is looked through.
 TEXT_MAX = 20_000
@@ -66,8 +86,10 @@ def redacted_text(text: str) -> str:
     """``text`` without what looks like a secret or a person."""
     if len(text) > TEXT_MAX:
         text = text[:TEXT_MAX] + "…"
-    for pattern, replacement in _PATTERNS:
-        text = pattern.sub(replacement, text)
+    folded = text.lower()
+    for needle, pattern, replacement in _PATTERNS:
+        if needle in folded:
+            text = pattern.sub(replacement, text)
     return text
 
 
