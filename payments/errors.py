@@ -17,11 +17,13 @@ class NoCodeToShow(ObjectNotFound):
 class OrderNotPayable(DomainError):
     code = "ORDER_NOT_PAYABLE"
     message = _("订单状态不正确")
+    is_lasting = True  # no order becomes pending again
 
 
 class OrderExpired(DomainError):
     code = "ORDER_EXPIRED"
     message = _("订单已过期")
+    is_lasting = True
 
 
 class OrderNotCancellable(DomainError):
@@ -53,6 +55,8 @@ class PriceNotFound(DomainError):
 
 class ServiceOfAnotherType(InvalidInput):
     """An order of one type named a service of another."""
+
+    is_lasting = False  # prices are edited
 
     def __init__(self, *, service_type: str, belongs_to: str) -> None:
         text = gettext(

@@ -15,6 +15,9 @@ class DomainError(Exception):
     code: ClassVar[str] = "DOMAIN_ERROR"
     http_status: ClassVar[int] = 400
     message: ClassVar[str | Promise] = _("请求被拒绝")
+    # Whether the same request is refused so for ever, whatever happens meanwhile. Only then is the
+    # answer kept under an Idempotency-Key: a balance is topped up, a refund withdrawn.
+    is_lasting: ClassVar[bool] = False
     # Where waiting helps: sent as Retry-After.
     retry_after_seconds: int | None = None
 
@@ -35,6 +38,7 @@ class InvalidInput(DomainError):
 
     code = "VALIDATION_ERROR"
     message = _("请求参数有误，请检查后重试")
+    is_lasting = True
 
     def __init__(self, errors: dict[str, Any]) -> None:
         super().__init__()

@@ -11,13 +11,15 @@ from uuid import UUID
 
 from django.db import Error as DatabaseError
 from django.utils.translation import gettext_lazy as _
+from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.status import is_success
 
 from tcmpay.common.api.exceptions import contract_exception_handler
 from tcmpay.common.api.views import actor_of
 from tcmpay.common.db import CommitUnknown, drop_lost_connection
-from tcmpay.common.errors import InvalidInput
+from tcmpay.common.errors import DomainError, InvalidInput
 from tcmpay.guard.errors import IdempotencyInProgress, IdempotencyKeyReused
 from tcmpay.guard.services import Claim, key_claim, key_complete, key_doubt, key_release
 
@@ -76,9 +78,11 @@ def _run_with_key(
         _keep(claim, found)
         return _replayed(found)
     request.idempotency_key_id = claim.key_id  # type: ignore[attr-defined]
+    is_lasting = False
     try:
         response = action(view, request, *args, **kwargs)
     except Exception as error:
+        is_lasting = _is_lasting(error)
         drop_lost_connection(error)
         response = contract_exception_handler(error, {"view": view, "request": request})
         if _may_have_happened(claim, response) and (found := recover(claim.key_id)):
@@ -86,8 +90,15 @@ def _run_with_key(
         elif isinstance(error, CommitUnknown):
             key_doubt(claim)
             return response
-    _keep(claim, response)
+    _keep(claim, response, is_lasting=is_lasting)
     return response
+
+
+def _is_lasting(refusal: Exception) -> bool:
+    """Whether the same request would be refused so again, whatever happens meanwhile."""
+    if isinstance(refusal, DomainError):
+        return refusal.is_lasting
+    return isinstance(refusal, ValidationError)
 
 
 def _may_have_happened(claim: Claim, response: Response) -> bool:
@@ -118,17 +129,20 @@ def _fingerprint(request: Request) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
-def _keep(claim: Claim, response: Response) -> None:
-    """Keep a decided answer, free the key of an undecided one.
+def _keep(claim: Claim, response: Response, *, is_lasting: bool = False) -> None:
+    """Keep a success and a lasting refusal; free the key of whatever may turn out otherwise.
 
     The request is done by now: a database that goes away here costs the answer's copy, not the
     answer. Whoever asks again after the lease finds the effect by its row.
     """
     try:
-        if response.status_code >= 500 or response.status_code == 429:
-            key_release(claim)
-        else:
+        if is_success(response.status_code) or is_lasting:
             key_complete(claim, response_status=response.status_code, response_body=response.data)
+        elif claim.is_takeover:
+            # The holder before may be slow instead of dead: its effect carries this key's id.
+            key_doubt(claim)
+        else:
+            key_release(claim)
     except DatabaseError:
         logger.exception("idempotency_answer_not_kept", extra={"key": str(claim.key_id)})
 

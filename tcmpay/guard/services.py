@@ -119,8 +119,9 @@ def key_complete(claim: Claim, *, response_status: int, response_body: Any) -> N
 def key_doubt(claim: Claim) -> None:
     """Let the next holder in at once, but as one that has to look for the effect first.
 
-    The COMMIT was not answered: the unit may still become visible. Its row carries the key's id,
-    which is unique, so neither order of events can lead to a second effect.
+    The COMMIT was not answered, or the holder before this one may still be at work: a unit may
+    yet become visible. Its row carries the key's id, which is unique, so neither order of events
+    can lead to a second effect.
     """
     IdempotencyKey.objects.filter(id=claim.key_id, lease=claim.lease, completed_at=None).update(
         claimed_at=clock.now() - LEASE
@@ -128,7 +129,7 @@ def key_doubt(claim: Claim) -> None:
 
 
 def key_release(claim: Claim) -> None:
-    """Free the key: the request was not decided (5xx, 429)."""
+    """Free the key: asked again, the request may be answered otherwise."""
     IdempotencyKey.objects.filter(id=claim.key_id, lease=claim.lease, completed_at=None).delete()
 
 

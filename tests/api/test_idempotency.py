@@ -2,6 +2,7 @@
 
 import uuid
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from django.db import OperationalError, connection
 from payments.models import PaymentOrder, PaymentTransaction
 from refunds.models import Refund
 from tcmpay.common.actor import Role
+from tcmpay.common.errors import DomainError
 from tcmpay.guard.models import IdempotencyKey
 from tcmpay.guard.services import guard_purge
 from tests.api.kit import nothing_moves, someone
@@ -113,16 +115,145 @@ def test_another_key_is_another_request_and_case_counts(api, patient):
     assert len(made) in (4, 5)
 
 
-def test_a_decided_refusal_is_kept(api, story, patient):
-    order = story.order(patient)
+# --- refusals ---------------------------------------------------------------------------------
+
+
+def short_of_money(story, person):
+    order = story.order(person)
     body = {"order_id": order["id"], "payment_method": "balance"}
-    first = api.post("pay", body, by=patient, key="k").refused(400, "INSUFFICIENT_BALANCE")
-    story.fund(patient, "30.00")
+    return "pay", body, lambda: story.fund(person, "30.00")
+
+
+def refund_of_what_is_not_paid_yet(story, person):
+    order = story.order(person)
+    body = {"order_id": order["id"], "refund_amount": "1.00", "refund_reason": "x"}
+
+    def mended():
+        story.fund(person, "30.00")
+        story.pay(order, person)
+
+    return "refunds", body, mended
+
+
+def refund_of_what_another_request_holds(story, person):
+    story.fund(person, "30.00")
+    order = story.paid_from_balance(person)
+    other = story.refund(order, person, "30.00")
+    body = {"order_id": order["id"], "refund_amount": "1.00", "refund_reason": "x"}
+    mended = partial(story.api.put, f"refunds/{other['id']}/withdraw", by=person)
+    return "refunds", body, mended
+
+
+def appointment_with_an_order(story, person):
+    appointment = {"appointment_id": str(uuid.uuid4())}
+    live = story.order(person, **appointment)
+    body = order_body(person) | {"order_type": "consultation"} | appointment
+    return "orders", body, lambda: story.cancel(live, person)
+
+
+def price_that_is_not_the_servers(story, person):
+    body = {
+        "user_id": person.name, "order_type": "consultation", "service_type": "consultation",
+        "amount": "21.00",
+    }  # fmt: skip
+
+    def mended():
+        price = {"price": "21.00"}
+        story.api.put("admin/prices/consultation", price, by=someone(Role.ADMIN)).accepted()
+
+    return "orders", body, mended
+
+
+@pytest.mark.parametrize(
+    ("refusal", "status", "code"),
+    [
+        (short_of_money, 400, "INSUFFICIENT_BALANCE"),
+        (refund_of_what_is_not_paid_yet, 400, "ORDER_NOT_REFUNDABLE"),
+        (refund_of_what_another_request_holds, 400, "REFUND_EXCEEDS_PAID"),
+        (appointment_with_an_order, 409, "APPOINTMENT_HAS_ORDER"),
+        (price_that_is_not_the_servers, 400, "PRICE_MISMATCH"),
+    ],
+)
+def test_what_may_turn_out_otherwise_is_looked_at_again(api, story, patient, refusal, status, code):
+    path, body, mended = refusal(story, patient)
+    for _ in range(2):
+        answer = api.post(path, body, by=patient, key="k").refused(status, code)
+        assert REPLAYED not in answer.headers
+    mended()
+    answer = api.post(path, body, by=patient, key="k")
+    assert answer.status in (200, 201), answer.body
     with nothing_moves():
-        again = api.post("pay", body, by=patient, key="k")
-    assert again.refused(400, "INSUFFICIENT_BALANCE").body == first.body
-    assert again.headers[REPLAYED] == "true"
-    api.post("pay", body, by=patient, key="k2").accepted()
+        again = api.post(path, body, by=patient, key="k")
+    assert (again.body, again.headers[REPLAYED]) == (answer.body, "true")
+
+
+def payment_of_a_paid_order(story, person, clock):
+    story.fund(person, "60.00")
+    return story.paid_from_balance(person), "balance", "ORDER_NOT_PAYABLE"
+
+
+def payment_of_a_cancelled_order(story, person, clock):
+    order = story.order(person)
+    story.cancel(order, person)
+    return order, "balance", "ORDER_NOT_PAYABLE"
+
+
+def payment_past_its_time(story, person, clock):
+    order = story.order(person)
+    clock.advance(hours=3)
+    return order, "balance", "ORDER_EXPIRED"
+
+
+def payment_without_a_method(story, person, clock):
+    return story.order(person), 7, "VALIDATION_ERROR"
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        payment_of_a_paid_order,
+        payment_of_a_cancelled_order,
+        payment_past_its_time,
+        payment_without_a_method,
+    ],
+)
+def test_what_is_refused_for_ever_is_kept(api, story, patient, clock, refusal):
+    order, method, code = refusal(story, patient, clock)
+    body = {"order_id": order["id"], "payment_method": method}
+    first = api.post("pay", body, by=patient, key="k").refused(400, code)
+    again = api.post("pay", body, by=patient, key="k")
+    assert (again.body, again.headers[REPLAYED]) == (first.body, "true")
+
+
+def test_no_other_refusal_is_kept():
+    def kinds(base):
+        return {base, *(kind for child in base.__subclasses__() for kind in kinds(child))}
+
+    assert {kind.code for kind in kinds(DomainError) if kind.is_lasting} == {
+        "VALIDATION_ERROR",
+        "ORDER_EXPIRED",
+        "ORDER_NOT_PAYABLE",
+    }
+
+
+def test_a_refused_second_holder_leaves_the_effect_of_a_slow_first_to_be_found(
+    api, story, clock, rich_patient
+):
+    """The first is slow, not dead: it commits after the second was refused and freed the key."""
+    order = story.paid_from_balance(rich_patient, "30.00")
+    body = {"order_id": order["id"], "refund_amount": "1.00", "refund_reason": "x"}
+    first = api.post("refunds", body, by=rich_patient, key="k")
+    effect = Refund.objects.get()
+    Refund.objects.update(idempotency_key_id=None)  # not committed yet
+    died_holding_the_key()
+    clock.advance(seconds=60)
+    held = story.refund(order, rich_patient, "29.00")
+    api.post("refunds", body, by=rich_patient, key="k").refused(400, "REFUND_EXCEEDS_PAID")
+    Refund.objects.filter(id=effect.id).update(idempotency_key_id=effect.idempotency_key_id)
+    api.put(f"refunds/{held['id']}/withdraw", by=rich_patient).accepted()
+    with nothing_moves():
+        third = api.post("refunds", body, by=rich_patient, key="k")
+    assert third.data["id"] == first.data["id"]
 
 
 # --- which keys -------------------------------------------------------------------------------
