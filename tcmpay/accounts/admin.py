@@ -25,6 +25,7 @@ from tcmpay.accounts.forms import StaffChangeForm, StaffCreationForm, StaffPassw
 from tcmpay.accounts.models import StaffUser
 from tcmpay.accounts.roles import ROLE_NAMES, ROLE_TEXTS, permissions_within, role_names
 from tcmpay.accounts.services.second_factor import AUDIT_OBJECT
+from tcmpay.accounts.services.tokens import TOKEN_AUDIT_OBJECT
 from tcmpay.audit.admin import history_panel
 from tcmpay.audit.services import audit_record
 from tcmpay.audit.words import audited
@@ -38,6 +39,11 @@ KEPT = ("username", "last_name", "first_name", "email", "is_active", "is_staff",
 # A change of one of these ends the account's sessions.
 RIGHTS = frozenset({"is_active", "is_staff", "is_superuser", "roles"})
 
+audited(
+    TOKEN_AUDIT_OBJECT,
+    _("平台令牌"),
+    actions={"token_issued_by_hand": _("用命令签发令牌")},
+)
 audited(
     AUDIT_OBJECT,
     _("员工"),

@@ -7,8 +7,8 @@ from django.utils.translation import gettext as _
 
 from balances.selectors import unadopted_openings
 from balances.services import opening_adopt
-from tcmpay.common.actor import SYSTEM
 from tcmpay.common.invariants import in_chunks
+from tcmpay.common.operator import operator_actor
 
 
 class Command(BaseCommand):
@@ -32,7 +32,7 @@ class Command(BaseCommand):
         rows = []
         for account in in_chunks(accounts, "id"):
             adopted = not options["list"] and opening_adopt(
-                user_id=account.user_id, reason=options["reason"].strip(), actor=SYSTEM
+                user_id=account.user_id, reason=options["reason"].strip(), actor=operator_actor()
             )
             rows.append(
                 {

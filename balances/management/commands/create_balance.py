@@ -8,8 +8,8 @@ from django.core.management.base import BaseCommand, CommandError
 from balances.errors import BalanceLimit, BalanceUnderReview
 from balances.models import UserBalance
 from balances.services import account_ensure, balance_top_up
-from tcmpay.common.actor import SYSTEM
 from tcmpay.common.money import Money, MoneyError, format_money, parse_money
+from tcmpay.common.operator import operator_actor
 
 
 class Command(BaseCommand):
@@ -36,7 +36,7 @@ class Command(BaseCommand):
 
     def _credit(self, user_id: uuid.UUID, amount: Money, reason: str) -> None:
         try:
-            balance_top_up(user_id=user_id, amount=amount, reason=reason, actor=SYSTEM)
+            balance_top_up(user_id=user_id, amount=amount, reason=reason, actor=operator_actor())
         except (BalanceLimit, BalanceUnderReview) as error:
             raise CommandError(str(error.text)) from error
 

@@ -10,8 +10,8 @@ from config.crypto import ConfigSecretUnreadable
 from config.gateway_file import GatewayFileRefused, read_gateway_file
 from config.models import PaymentConfig
 from config.services import gateway_configs_replace
-from tcmpay.common.actor import SYSTEM
 from tcmpay.common.errors import InvalidInput
+from tcmpay.common.operator import operator_actor
 
 DEMO_PORT = "3000"
 
@@ -36,7 +36,7 @@ class Command(BaseCommand):
             for method, values in configs.items():
                 if url := self._notify_url(method, options["notify_base"]):
                     values["notify_url"] = url
-            gateway_configs_replace(actor=SYSTEM, configs=configs)
+            gateway_configs_replace(actor=operator_actor(), configs=configs)
         except GatewayFileRefused as error:
             lines = [f"  {name}: {text}" for name, text in error.problems.items()]
             raise CommandError("\n".join([_("配置文件有误，没有任何改动："), *lines])) from error

@@ -7,7 +7,7 @@ from django.utils.translation import gettext as _
 
 from config.crypto import ConfigSecretUnreadable
 from config.rotation import config_keys_rotate
-from tcmpay.common.actor import SYSTEM
+from tcmpay.common.operator import operator_actor
 
 
 class Command(BaseCommand):
@@ -21,7 +21,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
-            result = config_keys_rotate(actor=SYSTEM)
+            result = config_keys_rotate(actor=operator_actor())
         except ConfigSecretUnreadable as error:
             raise CommandError(_("没有任何改动。") + str(error)) from error
         if options["json"]:

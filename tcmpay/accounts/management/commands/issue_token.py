@@ -3,9 +3,11 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import DatabaseError
 
-from tcmpay.accounts.services import CannotIssueToken, token_issue
+from tcmpay.accounts.services import CannotIssueToken, token_issue_by_hand
 from tcmpay.common.actor import TOKEN_ROLES, Role
+from tcmpay.common.operator import operator_actor
 
 DEVELOPMENT_TTL_SECONDS = 7 * 24 * 3600
 TTL_MAX_SECONDS = 366 * 24 * 3600
@@ -25,15 +27,21 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
-            token = token_issue(
+            token = token_issue_by_hand(
                 user_id=self._user(options["user"]),
                 role=Role(options["role"]),
                 ttl_seconds=self._ttl(options["ttl_seconds"]),
+                actor=operator_actor(),
             )
         except CannotIssueToken as error:
             raise CommandError(
                 "只配置了平台公钥，无法签发令牌：请由平台签发。"
                 "Only the platform's public key is configured: let the platform issue tokens."
+            ) from error
+        except DatabaseError as error:
+            raise CommandError(
+                "数据库不可用，无法留痕，因此没有签发。"
+                "The database can't be reached: no record, no token."
             ) from error
         self.stdout.write(token)
 
