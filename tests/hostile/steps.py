@@ -9,8 +9,8 @@ bounded stays bounded, and what is not stays so.
 import re
 import sys
 from collections.abc import Callable, Iterator
-from re import _constants as sre  # type: ignore[attr-defined]
-from re import _parser as parser  # type: ignore[attr-defined]
+from re import _constants as sre
+from re import _parser as parser
 from typing import Any
 
 BOUND_MAX = 8
@@ -60,7 +60,7 @@ class Stepper:
         while start <= len(self._text):
             ends: list[int] = []
             self._groups = {}
-            self._match(start, lambda end, ends=ends: ends.append(end) or True)  # type: ignore[misc]
+            self._match(start, lambda end, ends=ends: ends.append(end) or True)
             start = max(start + 1, ends[0]) if ends else start + 1
 
     def _step(self) -> None:
@@ -178,7 +178,8 @@ class Stepper:
         most = max(least, most)
         inner_nodes = list(nodes)
         if len(inner_nodes) == 1 and inner_nodes[0][0] in CHARACTERS:
-            is_good = tests_of(*inner_nodes[0], self.flags)
+            character, value = inner_nodes[0]
+            is_good = tests_of(character, value, self.flags)
             return self._repeat_character(kind, least, most, is_good)
         return self._repeat_sequence(kind, least, most, self._sequence(inner_nodes))
 
@@ -257,7 +258,7 @@ def tests_of(kind: Any, value: Any, flags: int) -> Callable[[str], bool]:
         return lambda char: char != "\n" or bool(flags & re.DOTALL)
     if kind is sre.IN:
         is_negated = value[0][0] is sre.NEGATE
-        tests = [tests_of(*item, flags) for item in value if item[0] is not sre.NEGATE]
+        tests = [tests_of(item, one, flags) for item, one in value if item is not sre.NEGATE]
         return lambda char: any(test(char) for test in tests) != is_negated
     if kind is sre.CATEGORY:
         return CATEGORIES[value]
