@@ -46,6 +46,19 @@ def test_the_rule_of_the_hours_before_the_appointment_holds(hours, percentage):
     assert found.amount == Decimal(30) * percentage / 100
 
 
+@pytest.mark.parametrize(
+    ("hours", "percentage"),
+    [(24, 100), (Decimal("23.9999"), 80), (2, 80), (Decimal("1.9999"), 50), (0, 50)],
+)
+def test_a_border_belongs_to_the_rule_that_begins_there(hours, percentage):
+    """``from`` is inclusive, ``to`` is not: no request falls between two rules, or under both."""
+    for part in ((100, 24, None), (80, 2, 24), (50, 0, 2), (0, None, 0)):
+        rule(*part)
+    with clock.frozen(clock.now()):
+        refund = refund_with(float(hours))
+    assert propose(refund, taken=Decimal("0.00")).rule.percentage == percentage
+
+
 def test_without_an_appointment_time_the_rule_without_hours_holds():
     rule(100, 24, None)
     assert propose(refund_with(), taken=Decimal("0.00")) is None
