@@ -29,6 +29,11 @@ long_hostile() {
     HOSTILE_REQUESTS=113000 on_sqlite tests/hostile -n 2 -s &&
         HOSTILE_REQUESTS=10000 on_mariadb tests/hostile -n 2 -s
 }
+long_mutants() {
+    # Which tests run which functions takes a whole run of the tests; then the changes are drawn.
+    .venv/bin/python -m tests.mutants.drawn reach &&
+        .venv/bin/python -m tests.mutants.drawn run --seed "$TEST_SEED" --count "${MUTANTS:-120}"
+}
 long_pages() { PAGES_OF=all on_sqlite -s --show-capture=no -m browser tests/browser/test_every_page.py; }
 long_races() { on_mariadb tests/races -n 2; }
 long_stateful() { on_sqlite tests/stateful -n 2 && on_mariadb tests/stateful -n 2; }
