@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import django
 import pytest
 from django.conf import settings
+from django.utils import translation
 
 SEED_VARIABLE = "TEST_SEED"
 
@@ -52,6 +53,12 @@ settings.WHITENOISE_AUTOREFRESH = True
 
 # One seed for `random` and for Hypothesis. A run is repeated with TEST_SEED=<the seed it printed>.
 SEED = int(os.environ.setdefault(SEED_VARIABLE, str(random.SystemRandom().randrange(2**32))))
+
+
+@pytest.fixture(autouse=True)
+def _product_language() -> None:
+    """A request in English leaves its thread in English, for whatever test comes next."""
+    translation.activate(settings.LANGUAGE_CODE)
 
 
 def database_in_use() -> str:

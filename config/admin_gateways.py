@@ -20,7 +20,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from unfold.widgets import UnfoldBooleanSwitchWidget
 
 from config.crypto import ConfigSecretUnreadable
-from config.doctor import examine_values
+from config.doctor import Depth, examine_values
 from config.drafts import (
     Candidate,
     candidate_of,
@@ -138,7 +138,7 @@ def _saved(request: HttpRequest, method: str, is_draft: bool) -> HttpResponse:
     elif "test" not in request.POST:
         messages.success(request, _("草稿已保存，尚未生效。下一步：测试草稿。"))
     if "test" in request.POST and is_draft:
-        findings = draft_test(actor=_actor(request), method=method)
+        findings = draft_test(actor=_actor(request), method=method, depth=_depth(request))
         _tell_test(request, findings)
     return HttpResponseRedirect(_url(method))
 
@@ -147,7 +147,9 @@ def _tell_test(request: HttpRequest, findings: list[Finding]) -> None:
     if any(finding.level == "error" for finding in findings):
         messages.error(request, _("测试没有通过，请按“测试结果”里的说明修改后再试。"))
     else:
-        messages.success(request, _("测试通过：网关认可这份配置。下一步：填写原因并启用。"))
+        messages.success(
+            request, _("测试通过；没有证明的项目见“测试结果”。下一步：填写原因并启用。")
+        )
 
 
 @require_POST
@@ -156,7 +158,7 @@ def test_view(request: HttpRequest, method: str, model_admin: Any) -> HttpRespon
     _ensure(request, CHANGE)
     _ensure_method(method)
     try:
-        findings = draft_test(actor=_actor(request), method=method)
+        findings = draft_test(actor=_actor(request), method=method, depth=_depth(request))
         candidate = candidate_of(method)
     except ConfigSecretUnreadable as error:
         return _unreadable(request, method, model_admin, error)
@@ -408,6 +410,11 @@ def _unreadable(
         "labels": labels(method, (name.partition(".")[2] for name in error.keys)),
     }
     return _page(request, model_admin, "admin/config/unreadable.html", context)
+
+
+def _depth(request: HttpRequest) -> Depth:
+    """A real order is made at the gateway only where the person ticked it."""
+    return Depth.ORDER if "with_order" in request.POST else Depth.QUERY
 
 
 def _revision(request: HttpRequest) -> int:

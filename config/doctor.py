@@ -1,6 +1,7 @@
 """What is wrong with a gateway configuration, where, and what to do about it."""
 
 from collections.abc import Mapping
+from enum import StrEnum
 
 from django.conf import settings
 from django.utils.translation import gettext
@@ -10,11 +11,20 @@ from config.certificates import certificate_keep, with_certificates_kept
 from config.crypto import ConfigSecretUnreadable
 from config.selectors import gateway_config_current
 from gateways.breaker import Guard
-from gateways.doctor import Finding, examine, probe
+from gateways.doctor import Finding, examine
 from gateways.errors import GatewayMisconfigured
+from gateways.interface import Gateway
 from gateways.key_texts import Expiry, expiries
 from gateways.registry import build_gateway
+from gateways.trial import probe, trial
 from tcmpay.common import clock
+
+
+class Depth(StrEnum):
+    """How far a test goes."""
+
+    QUERY = "query"  # one harmless signed query
+    ORDER = "order"  # also an echo, and a real order over one fen that is closed again
 
 
 def examine_current(method: str) -> list[Finding]:
@@ -51,33 +61,41 @@ def value_warnings(method: str, key: str) -> list[str]:
     ]
 
 
-def probe_current(method: str) -> list[Finding]:
-    """One harmless signed query with the configuration in force; what came of it.
+def probe_current(method: str, depth: Depth) -> list[Finding]:
+    """Ask the gateway with the configuration in force; what came of it.
 
     Nothing is asked of a gateway whose configuration has errors: examine_current tells them.
     """
     try:
-        return probe_values(method, gateway_config_current(method).values)
+        return probe_values(method, gateway_config_current(method).values, depth)
     except ConfigSecretUnreadable:
         return []
 
 
-def probe_values(method: str, values: Mapping[str, str]) -> list[Finding]:
-    """The same with values that need not be in force; a circuit that is open for payments does
-    not keep a test from being made, nor does a failed test open it."""
+def probe_values(method: str, values: Mapping[str, str], depth: Depth) -> list[Finding]:
+    """The same with values that need not be in force."""
     try:
-        gateway = build_gateway(
-            method,
-            with_certificates_kept(method, values),
-            allow_custom_base=settings.DEBUG,
-            wechat_base_url=settings.WECHATPAY_BASE_URL or None,
-            alipay_gateway_url=settings.ALIPAY_GATEWAY_URL or None,
-            guard=Guard(calls_max=1),
-            keep_certificate=certificate_keep,
-        )
+        gateway = _gateway_to_test(method, values)
     except GatewayMisconfigured:
         return []
-    return probe(gateway)
+    findings = probe(gateway)
+    if depth is Depth.ORDER and not any(finding.level == "error" for finding in findings):
+        findings += trial(gateway, now=clock.now())
+    return findings
+
+
+def _gateway_to_test(method: str, values: Mapping[str, str]) -> Gateway:
+    """A circuit that is open for payments does not keep a test from being made, nor does a failed
+    test open it. Raises GatewayMisconfigured."""
+    return build_gateway(
+        method,
+        with_certificates_kept(method, values),
+        allow_custom_base=settings.DEBUG,
+        wechat_base_url=settings.WECHATPAY_BASE_URL or None,
+        alipay_gateway_url=settings.ALIPAY_GATEWAY_URL or None,
+        guard=Guard(calls_max=1),
+        keep_certificate=certificate_keep,
+    )
 
 
 def expiries_current(method: str) -> list[Expiry]:

@@ -13,7 +13,7 @@ from typing import Any
 from django.conf import settings
 
 from config.crypto import ConfigSecretUnreadable, Place, draft_place, seal, unseal
-from config.doctor import examine_values, probe_values
+from config.doctor import Depth, examine_values, probe_values
 from config.errors import (
     DraftChanged,
     DraftEmpty,
@@ -178,8 +178,8 @@ def _drop(actor: Actor, draft: PaymentConfigDraft, reason: str) -> None:
     _audit(actor, draft.payment_method, "config_draft_discarded", reason=reason)
 
 
-def draft_test(*, actor: Actor, method: str) -> list[Finding]:
-    """Examine what the draft would put in force, and ask the gateway one harmless signed query.
+def draft_test(*, actor: Actor, method: str, depth: Depth = Depth.QUERY) -> list[Finding]:
+    """Examine what the draft would put in force, and ask the gateway, as far as ``depth`` goes.
 
     Nothing is asked while there are errors. Without a draft it is what is in force that is tested.
     """
@@ -187,14 +187,16 @@ def draft_test(*, actor: Actor, method: str) -> list[Finding]:
     findings = examine_values(method, candidate.values)
     if not _has_error(findings):
         # No transaction is open here: the gateway may take its time.
-        findings = [*probe_values(method, candidate.values), *findings]
+        findings = [*probe_values(method, candidate.values, depth), *findings]
     if candidate.draft is not None:
-        _record_test(actor=actor, candidate=candidate, findings=findings)
+        _record_test(actor=actor, candidate=candidate, findings=findings, depth=depth)
     return findings
 
 
 @money_unit
-def _record_test(*, actor: Actor, candidate: Candidate, findings: list[Finding]) -> None:
+def _record_test(
+    *, actor: Actor, candidate: Candidate, findings: list[Finding], depth: Depth
+) -> None:
     """Keep the result; of a draft that has changed meanwhile it says nothing."""
     rows_lock(candidate.method)
     draft = _draft(candidate.method)
@@ -204,12 +206,19 @@ def _record_test(*, actor: Actor, candidate: Candidate, findings: list[Finding])
     draft.tested_at, draft.tested_by = clock.now(), actor.id
     draft.is_test_passed = not _has_error(findings)
     draft.test_findings = [
-        [finding.level, finding.key, str(finding.message), str(finding.fix)] for finding in findings
+        [
+            finding.level,
+            finding.key,
+            str(finding.message),
+            str(finding.fix),
+            str(finding.unproved),
+        ]
+        for finding in findings
     ]
     names = ["tested_as", "tested_at", "tested_by", "is_test_passed", "test_findings"]
     draft.save(update_fields=names)
     action = "config_draft_test_passed" if draft.is_test_passed else "config_draft_test_failed"
-    _audit(actor, candidate.method, action)
+    _audit(actor, candidate.method, action, depth=str(depth))
 
 
 @money_unit

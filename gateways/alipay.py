@@ -183,6 +183,12 @@ class AlipayGateway:
             return _CLOSE_REFUSALS[error.code]
         return CloseState.CLOSED
 
+    def cancel_payment(self, out_trade_no: str) -> None:
+        """Make a code useless that nobody was shown: a face-to-face trade is closed, or can never
+        come into being. One that was paid would be given back: never for an order (section 7)."""
+        _require_number(out_trade_no)
+        self._call("alipay.trade.cancel", {"out_trade_no": out_trade_no})
+
     # -- refunds -------------------------------------------------------------------------------
 
     def refund(self, request: RefundRequest) -> RefundReport:

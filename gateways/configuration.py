@@ -74,6 +74,7 @@ class WechatConfig:
     notify_url: str
     base_url: str
     public_key_id: str
+    answer_serial: str  # of the key that answers are wanted with: as WeChat writes it
     api_v3_key: str = field(repr=False)
     private_key: RSAPrivateKey = field(repr=False)
     verifiers: Mapping[str, RSAPublicKey] = field(repr=False)
@@ -102,6 +103,7 @@ class WechatConfig:
             notify_url=notify_url,
             base_url=_address(reader, "base_url", base_url, WECHAT_BASE_URL, allow_custom_base),
             public_key_id=reader.text("public_key_id"),
+            answer_serial=reader.text("public_key_id") or _platform_serial(reader),
             api_v3_key=api_v3_key,
             private_key=cast(RSAPrivateKey, private_key),  # finish() has raised otherwise
             verifiers=verifiers,
@@ -225,6 +227,13 @@ def _platform_keys(bundle: str) -> dict[str, RSAPublicKey]:
         for one in keys.load_certificates(bundle)
     }
     return {serial: keys.certificate_public_key(one) for serial, one in certificates.items()}
+
+
+def _platform_serial(reader: _Reader) -> str:
+    """The newest platform certificate's."""
+    bundle = reader.parsed("platform_cert", keys.load_certificates) or []
+    newest = max(bundle, key=lambda one: one.not_valid_before_utc, default=None)
+    return keys.certificate_serial(newest) if newest else ""
 
 
 def _merchant_serial(reader: _Reader) -> str:

@@ -23,15 +23,7 @@ from gateways.configuration import (
     notify_url_in_path_form,
     read_certificate_file,
 )
-from gateways.errors import (
-    GatewayError,
-    GatewayMisconfigured,
-    GatewayRejected,
-    GatewayUnavailable,
-    GatewayUnknown,
-    RejectReason,
-)
-from gateways.interface import Gateway, TradeState
+from gateways.errors import GatewayMisconfigured
 from gateways.key_blocks import KeyUnreadable, visible
 from gateways.texts import Text
 
@@ -40,23 +32,22 @@ Loaded = TypeVar("Loaded")
 
 KEY_BITS_MIN = 2048
 EXPIRY_WARNING_DAYS = 30
-SKEW_WARNING_SECONDS = 60
-SKEW_ERROR_SECONDS = 300
 SERIAL_DIGITS_MIN, SERIAL_DIGITS_MAX = 16, 40
 DECIMAL_SERIAL_DIGITS_MIN, DECIMAL_SERIAL_DIGITS_MAX = 30, 60
 _SERIAL = re.compile(r"[0-9A-F]+", re.ASCII)
 _WECHAT_APP_ID = re.compile(r"wx[0-9a-f]{16}", re.ASCII)
-_PROBE_NUMBER = "DOCTOR0PROBE0NO0SUCH0ORDER"
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Errors and warnings say in ``fix`` what to do; ``key`` is empty for the whole."""
+    """Errors and warnings say in ``fix`` what to do; ``key`` is empty for the whole. What was
+    asked of the gateway says in ``unproved`` what the answer does not prove."""
 
     level: Level
     key: str
     message: Text
     fix: Text = ""
+    unproved: Text = ""
 
 
 Values = Mapping[str, str]
@@ -432,43 +423,3 @@ _CHECKS: Mapping[str, tuple[Check, ...]] = {
         _unused_keys,
     ),
 }
-
-
-# -- asking the gateway ----------------------------------------------------------------------------
-
-
-def probe(gateway: Gateway) -> list[Finding]:
-    """One harmless signed query for a number that does not exist."""
-    try:
-        report = gateway.query_payment(_PROBE_NUMBER)
-    except GatewayError as error:
-        return [_refused(error), *_skew(gateway)]
-    if report.state is not TradeState.NOT_FOUND:
-        fix = _("确认接口地址是支付平台的正式地址，稍后再试")
-        return [Finding("warning", "", _("网关返回了意外的结果"), fix), *_skew(gateway)]
-    return [Finding("ok", "", _("签名查询成功，网关认可本配置")), *_skew(gateway)]
-
-
-def _refused(error: GatewayError) -> Finding:
-    is_configuration = (
-        isinstance(error, GatewayRejected) and error.reason == RejectReason.CONFIGURATION
-    )
-    if is_configuration:
-        message, fix = _("网关拒绝了配置：{code}"), _("核对密钥、序列号、应用和权限")
-    elif isinstance(error, GatewayUnavailable):
-        message, fix = _("无法连接网关：{code}"), _("检查服务器能否访问外网")
-    elif isinstance(error, GatewayUnknown):
-        message, fix = _("网关的应答无法确认：{code}"), _("核对支付平台的公钥或证书，稍后再试")
-    else:
-        message, fix = _("网关拒绝了查询：{code}"), _("按错误码查阅支付平台的文档")
-    return Finding("error", "", format_lazy(message, code=error.code), fix)
-
-
-def _skew(gateway: Gateway) -> Iterator[Finding]:
-    """Beyond five minutes WeChat refuses every request, and we refuse every answer."""
-    skew_seconds = gateway.clock_skew_seconds
-    if skew_seconds is None or abs(skew_seconds) < SKEW_WARNING_SECONDS:
-        return
-    level: Level = "error" if abs(skew_seconds) >= SKEW_ERROR_SECONDS else "warning"
-    message = format_lazy(_("服务器时钟与网关相差 {seconds} 秒"), seconds=round(abs(skew_seconds)))
-    yield Finding(level, "", message, _("为服务器启用时间同步（NTP）"))

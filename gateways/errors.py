@@ -16,6 +16,7 @@ class GatewayError(Exception):
         super().__init__(message or code)
         self.message = message
         self.code = code
+        self.status: int | None = None  # of an HTTP answer, where that says something of its own
 
 
 class GatewayRejected(GatewayError):

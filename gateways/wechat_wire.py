@@ -96,17 +96,23 @@ class WechatCore(Core):
         path: str,
         method: RequestType = RequestType.GET,
         data: Mapping[str, Any] | None = None,
+        *,
+        is_key_named: bool = False,
         **_unused: Any,
     ) -> tuple[int, str]:
-        """A signed call; only a verified 2xx comes back.
+        """A signed call; only a verified 2xx comes back. ``is_key_named``: the call says with
+        which of WeChat's keys it wants the answer, in certificate mode too.
 
         Raises:
             GatewayRejected: a definite no.
             GatewayUnknown: anything else, a badly signed or stale 2xx among it.
         """
-        answer = self._exchange(path, method.value, canonical_json(data) if data else "")
+        body = canonical_json(data) if data else ""
+        answer = self._exchange(path, method.value, body, is_key_named=is_key_named)
         if not answer.is_success:
-            raise error_of(answer)
+            error = error_of(answer)
+            error.status = answer.status
+            raise error
         self._require_verified(answer)
         if answer.status == _ACCEPTED_NOT_DONE:
             raise GatewayUnknown("accepted, not processed", code="ACCEPTED")
@@ -139,11 +145,14 @@ class WechatCore(Core):
             )
         )
 
-    def _exchange(self, path: str, verb: str, body: str) -> HttpAnswer:
+    def _exchange(self, path: str, verb: str, body: str, *, is_key_named: bool) -> HttpAnswer:
+        headers = self._headers(verb, path, body)
+        if is_key_named and self._config.answer_serial:
+            headers["Wechatpay-Serial"] = self._config.answer_serial
         return self._transport.send(
             verb,
             self._config.base_url + path,
-            headers=self._headers(verb, path, body),
+            headers=headers,
             body=body.encode(),
         )
 

@@ -46,7 +46,7 @@ def person(name: str, *codenames: str) -> Client:
 def gateway(monkeypatch) -> list[Finding]:
     """What the gateway answers to a test; nothing leaves this process."""
     answers = [Finding("ok", "", "网关认可")]
-    monkeypatch.setattr(drafts, "probe_values", lambda method, values: list(answers))
+    monkeypatch.setattr(drafts, "probe_values", lambda method, values, depth: list(answers))
     return answers
 
 
@@ -340,3 +340,21 @@ def test_a_single_keys_page_leads_to_its_gateway(editor):
     assert editor.post(f"/admin/config/paymentconfig/{row.pk}/change/").status_code == 403
     assert editor.get("/admin/config/paymentconfig/add/").status_code == 403
     assert editor.post(f"/admin/config/paymentconfig/{row.pk}/delete/").status_code == 403
+
+
+@pytest.mark.parametrize(("ticked", "depth"), [({}, "query"), ({"with_order": "1"}, "order")])
+def test_a_real_order_is_made_only_where_it_was_ticked(editor, monkeypatch, ticked, depth):
+    asked: list[str] = []
+    said = Finding("ok", "", "查询被接受", unproved="AppID、通知地址")
+
+    def answer(method: str, values: Any, wanted: Any) -> list[Finding]:
+        asked.append(str(wanted))
+        return [said]
+
+    monkeypatch.setattr(drafts, "probe_values", answer)
+    save(editor, api_v3_key=NEW_SECRET, test="1", **ticked)
+    shown = editor.post(f"{PAGE}test/", ticked, follow=True).content.decode()
+    assert asked == [depth, depth]
+    assert "没有证明：AppID、通知地址" in shown
+    event = AuditEvent.objects.filter(action="config_draft_test_passed").latest("created_at")
+    assert event.details["depth"] == depth

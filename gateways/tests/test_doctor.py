@@ -6,7 +6,7 @@ from email.utils import format_datetime
 import pytest
 
 from gateways.configuration import WechatConfig
-from gateways.doctor import examine, probe
+from gateways.doctor import examine
 from gateways.key_blocks import KeyUnreadable
 from gateways.key_texts import Kind, expiries, normalised
 from gateways.tests.kit import (
@@ -27,6 +27,7 @@ from gateways.tests.kit import (
     wechat_trade,
     wechat_values,
 )
+from gateways.trial import probe
 
 
 def found(findings, level: str) -> set[str]:

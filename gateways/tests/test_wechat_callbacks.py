@@ -60,6 +60,12 @@ def test_a_refund(gateway, state):
     assert notice.refund.merchant_id == MCH_ID
 
 
+def test_the_notice_of_an_echo_names_no_merchant(gateway):
+    body = wechat_notification({"echo_message": "x"}, event="SECURITY_ECHO.SUCCESS")
+    notice = gateway.parse_callback(wechat_callback(body))
+    assert (notice.event, notice.trade, notice.refund) == ("SECURITY_ECHO.SUCCESS", None, None)
+
+
 def test_an_event_that_we_do_not_know_is_neither(gateway):
     body = wechat_notification({"mchid": MCH_ID}, event="PAYSCORE.USER_OPEN_SERVICE")
     notice = gateway.parse_callback(wechat_callback(body))

@@ -27,7 +27,7 @@ CERTIFICATE = certificate_pem("merchant", MERCHANT_SERIAL)
 @pytest.fixture
 def gateway(monkeypatch):
     monkeypatch.setattr(
-        drafts, "probe_values", lambda method, values: [Finding("ok", "", "签名查询成功")]
+        drafts, "probe_values", lambda method, values, depth: [Finding("ok", "", "签名查询成功")]
     )
     values = {**wechat_values(), "platform_cert": ""}
     gateway_configs_replace(

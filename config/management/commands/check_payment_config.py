@@ -5,7 +5,7 @@ from django.core.management.base import BaseCommand, CommandParser
 from django.utils import translation
 from django.utils.translation import gettext as _
 
-from config.doctor import examine_current, probe_current
+from config.doctor import Depth, examine_current, probe_current
 from config.keys import KNOWN_KEYS
 from config.models import GatewayMethod
 from gateways.doctor import Finding
@@ -22,23 +22,29 @@ class Command(BaseCommand):
         parser.add_argument(
             "--live", action="store_true", help="also ask each gateway one harmless signed query"
         )
+        parser.add_argument(
+            "--with-order",
+            action="store_true",
+            help="also an echo, and a real order over one fen that is closed again; with --live",
+        )
         parser.add_argument("--json", action="store_true", help="machine-readable output")
         parser.add_argument("--language", choices=["zh-hans", "en"], help="language of the texts")
 
     def handle(self, *args: Any, **options: Any) -> None:
         methods = [options["method"]] if options["method"] else list(KNOWN_KEYS)
         with translation.override(options["language"] or translation.get_language()):
-            found = {method: self._findings(method, options["live"]) for method in methods}
+            depth = Depth.ORDER if options["with_order"] else Depth.QUERY
+            found = {
+                method: examine_current(method)
+                + (probe_current(method, depth) if options["live"] else [])
+                for method in methods
+            }
             if options["json"]:
                 self._print_json(found)
             else:
                 self._print_text(found)
         if any(finding.level == "error" for findings in found.values() for finding in findings):
             raise SystemExit(1)
-
-    @staticmethod
-    def _findings(method: str, is_live: bool) -> list[Finding]:
-        return examine_current(method) + (probe_current(method) if is_live else [])
 
     def _print_json(self, found: dict[str, list[Finding]]) -> None:
         report = {
@@ -48,6 +54,7 @@ class Command(BaseCommand):
                     "key": finding.key,
                     "message": str(finding.message),
                     "fix": str(finding.fix),
+                    "unproved": str(finding.unproved),
                 }
                 for finding in findings
             ]
@@ -62,4 +69,6 @@ class Command(BaseCommand):
             for finding in findings:
                 about = f"{finding.key}: " if finding.key else ""
                 line = f"  [{marks[finding.level]}] {about}{finding.message}"
+                if finding.unproved:
+                    line += _("（没有证明：%(what)s）") % {"what": finding.unproved}
                 self.stdout.write(f"{line} → {finding.fix}" if finding.fix else line)

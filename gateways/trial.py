@@ -1,0 +1,203 @@
+"""Asking the gateway whether it takes a configuration, and saying what each answer proves.
+
+``probe`` asks one harmless question. ``trial`` goes further where staff allow it: an echo, and a
+real order over one fen (never shown to anybody) that is closed again.
+"""
+
+import secrets
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from django.utils.text import format_lazy
+from django.utils.translation import gettext_lazy as _
+
+from gateways.alipay import AlipayGateway
+from gateways.doctor import Finding, Level
+from gateways.errors import (
+    GatewayError,
+    GatewayRejected,
+    GatewayUnavailable,
+    GatewayUnknown,
+    RejectReason,
+)
+from gateways.interface import CloseState, Gateway, PaymentRequest, Scene, TradeState
+from gateways.texts import SHANGHAI, Text
+from gateways.wechat import WechatGateway
+
+SKEW_WARNING_SECONDS = 60
+SKEW_ERROR_SECONDS = 300
+TRIAL_AMOUNT = Decimal("0.01")  # yuan
+TRIAL_ENDS_AFTER = timedelta(minutes=10)
+TRIAL_SUBJECT = "支付配置测试"
+_PROBE_NUMBER = "DOCTOR0PROBE0NO0SUCH0ORDER"
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What a success proves, and what it leaves open."""
+
+    proved: Text
+    unproved: Text
+
+
+# WeChat's "no such order" comes unsigned, so that it says nothing about WeChat's own key.
+_QUERY: Mapping[str, Proof] = {
+    "wechat": Proof(
+        _("签名查询被接受：商户号、证书序列号和商户私钥相符"),
+        _("AppID、微信支付公钥（平台证书）、APIv3 密钥、通知地址、产品权限"),
+    ),
+    "alipay": Proof(
+        _("签名查询被接受，应答可以验签：APPID、应用私钥和支付宝公钥（证书）相符"),
+        _("收款方 PID、通知地址、产品权限"),
+    ),
+}
+_ECHO = Proof(
+    _("回声成功：微信支付公钥（平台证书）可以验签"),
+    _("AppID、APIv3 密钥、通知地址、产品权限"),
+)
+_ORDER: Mapping[str, Proof] = {
+    "wechat": Proof(
+        _("已创建一分钱的测试订单：AppID 与商户号已绑定，Native 支付已开通，应答可以验签"),
+        _("APIv3 密钥和通知地址（要有通知到达）、其他场景的 AppID、JSAPI、H5 和 APP 支付的权限"),
+    ),
+    "alipay": Proof(
+        _("已创建一分钱的测试订单：当面付已开通"),
+        _("收款方 PID 和通知地址（要有通知到达）、电脑网站、手机网站和 APP 支付的权限"),
+    ),
+}
+_SCENES: Mapping[str, Scene] = {"wechat": Scene.NATIVE, "alipay": Scene.QR}
+_NOT_BOUND = "APPIDMCHIDNOTMATCH"
+_WITHOUT_PRODUCT = frozenset(
+    {"NOAUTH", "40006", "ISV.INSUFFICIENTISVPERMISSIONS", "ACQ.ACCESSFORBIDDEN"}
+)
+
+
+def probe(gateway: Gateway) -> list[Finding]:
+    """One harmless signed query for a number that does not exist."""
+    try:
+        report = gateway.query_payment(_PROBE_NUMBER)
+    except GatewayError as error:
+        return [_refused(error), *_skew(gateway)]
+    if report.state is not TradeState.NOT_FOUND:
+        fix = _("确认接口地址是支付平台的正式地址，稍后再试")
+        return [Finding("warning", "", _("网关返回了意外的结果"), fix), *_skew(gateway)]
+    return [_proof(_QUERY[gateway.method]), *_skew(gateway)]
+
+
+def trial(gateway: Gateway, *, now: datetime) -> list[Finding]:
+    """An echo, where the gateway has one, and a real order over one fen, closed again."""
+    return [*_echo(gateway), *_order(gateway, now)]
+
+
+def _proof(proof: Proof) -> Finding:
+    return Finding("ok", "", proof.proved, unproved=proof.unproved)
+
+
+def _echo(gateway: Gateway) -> Iterator[Finding]:
+    if not isinstance(gateway, WechatGateway):
+        return
+    try:
+        is_offered = gateway.echo(secrets.token_hex(8))
+    except GatewayError as error:
+        yield _refused(error)
+        return
+    if is_offered:
+        yield _proof(_ECHO)
+    else:
+        # Documented for partners; whether other merchants may is not known (beyond.md).
+        yield Finding("ok", "", _("微信支付没有向本商户开放回声测试"), unproved=_ECHO.unproved)
+
+
+def _order(gateway: Gateway, now: datetime) -> Iterator[Finding]:
+    number = f"TRIAL{now.astimezone(SHANGHAI):%Y%m%d%H%M%S}{secrets.token_hex(4).upper()}"
+    request = PaymentRequest(
+        out_trade_no=number,
+        amount=TRIAL_AMOUNT,
+        description=TRIAL_SUBJECT,
+        scene=_SCENES[gateway.method],
+        created_at=now,
+        expires_at=now + TRIAL_ENDS_AFTER,
+    )
+    try:
+        gateway.create_payment(gateway.prepare_payment(request))
+    except GatewayRejected as error:
+        yield _order_refused(gateway.method, error)
+        return
+    except GatewayError as error:
+        yield _refused(error)
+    else:
+        yield _proof(_ORDER[gateway.method])
+    # Also where the answer was lost: the order may be there.
+    yield from _end(gateway, number)
+
+
+def _order_refused(method: str, error: GatewayRejected) -> Finding:
+    name = error.code.upper().replace("_", "").replace("-", "")
+    if name == _NOT_BOUND:
+        return Finding(
+            "error",
+            "app_id",
+            _("AppID 没有与商户号绑定，或填错了"),
+            _("核对 AppID，并在商户平台「产品中心 - AppID账号管理」绑定"),
+        )
+    if name in _WITHOUT_PRODUCT:
+        product = _("Native 支付") if method == "wechat" else _("当面付")
+        return Finding(
+            "warning",
+            "",
+            format_lazy(_("没有开通{product}，测试订单被拒绝：{code}"), product=product, code=name),
+            _("需要扫码支付时申请开通；只用其他产品时，请在启用后真实支付一笔"),
+            _ORDER[method].unproved if method == "alipay" else _QUERY[method].unproved,
+        )
+    return Finding(
+        "error",
+        "",
+        format_lazy(
+            _("网关拒绝了测试订单：{code} {message}"), code=error.code, message=error.message
+        ),
+        _("按错误码查阅支付平台的文档；常见原因是 AppID 填错"),
+    )
+
+
+def _end(gateway: Gateway, number: str) -> Iterator[Finding]:
+    """Nobody was shown the code, and it dies by itself within minutes."""
+    left = format_lazy(_("测试订单 {number} 没有关闭"), number=number)
+    try:
+        if isinstance(gateway, AlipayGateway):
+            # Alipay can't close what no buyer has opened; cancelling makes the code useless.
+            gateway.cancel_payment(number)
+            return
+        state = gateway.close_payment(number)
+    except GatewayError as error:
+        fix = format_lazy(_("它会在十分钟内自动失效（{code}）"), code=error.code)
+        yield Finding("warning", "", left, fix)
+        return
+    if state is CloseState.ALREADY_PAID:
+        yield Finding("warning", "", left, _("它已被支付，请在商户平台退款"))
+
+
+def _refused(error: GatewayError) -> Finding:
+    is_configuration = (
+        isinstance(error, GatewayRejected) and error.reason == RejectReason.CONFIGURATION
+    )
+    if is_configuration:
+        message, fix = _("网关拒绝了配置：{code}"), _("核对密钥、序列号、应用和权限")
+    elif isinstance(error, GatewayUnavailable):
+        message, fix = _("无法连接网关：{code}"), _("检查服务器能否访问外网")
+    elif isinstance(error, GatewayUnknown):
+        message, fix = _("网关的应答无法确认：{code}"), _("核对支付平台的公钥或证书，稍后再试")
+    else:
+        message, fix = _("网关拒绝了查询：{code}"), _("按错误码查阅支付平台的文档")
+    return Finding("error", "", format_lazy(message, code=error.code), fix)
+
+
+def _skew(gateway: Gateway) -> Iterator[Finding]:
+    """Beyond five minutes WeChat refuses every request, and we refuse every answer."""
+    skew_seconds = gateway.clock_skew_seconds
+    if skew_seconds is None or abs(skew_seconds) < SKEW_WARNING_SECONDS:
+        return
+    level: Level = "error" if abs(skew_seconds) >= SKEW_ERROR_SECONDS else "warning"
+    message = format_lazy(_("服务器时钟与网关相差 {seconds} 秒"), seconds=round(abs(skew_seconds)))
+    yield Finding(level, "", message, _("为服务器启用时间同步（NTP）"))
