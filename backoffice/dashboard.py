@@ -28,6 +28,7 @@ from backoffice.selectors import (
 )
 from gateways.doctor import EXPIRY_WARNING_DAYS
 from payments.selectors import service_names
+from payments.services.activations import activations_failing
 from payments.states import OrderStatus, PaymentMethod
 from tcmpay.common import clock
 from tcmpay.common.display import EMPTY, age_text
@@ -321,6 +322,7 @@ def _tasks(request: HttpRequest, found: Waiting, held_since: date) -> list[Task]
         ("balances.view_userbalance", lambda: _openings_task(found)),
         ("balances.view_balanceadjustment", lambda: _adjustments_task(found)),
         ("config.view_pricechangerequest", lambda: _price_changes_task(found)),
+        ("config.view_paymentconfig", _activations_task),
         ("config.view_paymentconfig", _endings_task),
         ("payments.view_paymentorder", lambda: _orders_task(found)),
     ]
@@ -421,6 +423,34 @@ def _price_changes_task(found: Waiting) -> Task:
         url=_list("config_pricechangerequest", {"status__exact": "pending"}),
         note=_("幅度较大的改价由第二人确认"),
         is_urgent=found.price_changes > 0,
+    )
+
+
+def _activations_task() -> Task:
+    failing = activations_failing()
+    if not failing:
+        return Task(
+            title=_("启用后支付全部失败的配置"),
+            count=0,
+            url=reverse("admin:config_paymentconfig_changelist"),
+            note=_("新启用的配置，首批支付有成功的就不再提醒"),
+        )
+    first = failing[0]
+    facts = {
+        "method": first.method.label,
+        "version": first.version,
+        "attempts": first.attempts,
+        "code": first.code,
+    }
+    note = _("%(method)s版本 %(version)d：首批 %(attempts)d 笔都失败（%(code)s）") % facts
+    gateway = str(first.method)
+    if first.earlier is None:
+        url = reverse("admin:config_paymentconfig_gateway", args=[gateway])
+    else:
+        url = reverse("admin:config_paymentconfig_version", args=[gateway, first.earlier])
+        note += _("，点击可恢复版本 %(earlier)d") % {"earlier": first.earlier}
+    return Task(
+        title=_("启用后支付全部失败的配置"), count=len(failing), url=url, note=note, is_urgent=True
     )
 
 

@@ -20,6 +20,7 @@ from redis.exceptions import RedisError
 
 from payments.models import PaymentCallback, PaymentException, PaymentOrder, PaymentTransaction
 from payments.selectors import surplus_payments
+from payments.services.activations import activations_failing
 from payments.states import OrderStatus, TransactionStatus, TransactionType
 from refunds.models import Refund
 from refunds.states import RefundStatus
@@ -102,7 +103,9 @@ class QueueDepths:
                 (name, (text, float(rows().order_by()[:COUNTED_MAX].count())))
                 for name, (text, rows) in QUEUES.items()
             ]
+            failing = float(len(activations_failing()))
             yield "database_up", ("1: the database answers", 1.0)
+            yield "activations_failing", ("gateways whose new configuration takes nothing", failing)
             yield from figures
         except DatabaseError:
             connection.close_if_unusable_or_obsolete()

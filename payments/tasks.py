@@ -1,6 +1,6 @@
 from celery import shared_task
 
-from payments.services import endings, stuck, sweeping
+from payments.services import activations, endings, stuck, sweeping
 
 
 @shared_task(name="payments.expire_orders")
@@ -10,4 +10,6 @@ def expire_orders() -> int:
 
 @shared_task(name="payments.sweep_attempts")
 def sweep_attempts() -> int:
-    return sweeping.attempts_sweep() + stuck.attempts_stuck_report()
+    swept = sweeping.attempts_sweep() + stuck.attempts_stuck_report()
+    activations.activations_watch()
+    return swept
