@@ -39,6 +39,7 @@ BEAT_ROWS = 2_000
 INTERRUPTED_AFTER = timedelta(minutes=3)
 KEPT_FOR = timedelta(days=7)
 OPEN_PER_PERSON_MAX = 5
+OWN_FILE, OWN_FOLDER, FOR_OTHERS = 0o600, 0o700, 0o077
 
 
 class ExportRefused(Exception):
@@ -63,6 +64,8 @@ def export_request(
             % {"number": total, "bound": XLSX_ROWS_MAX}
         )
     with atomic():
+        # One after the other: of several at once, each would count without the rest.
+        get_user_model().objects.select_for_update().get(pk=person.pk)
         unfinished = ExportJob.objects.filter(
             requested_by=person.pk, status__in=(ExportStatus.QUEUED, ExportStatus.RUNNING)
         )
@@ -173,8 +176,9 @@ def _write_file(job: ExportJob) -> Money | None:
     if person is None:
         raise ExportRefused(_("导出人的账号已停用。"))
     listed = LISTS[job.page]
-    export_path(job).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    own_folder(export_path(job).parent)
     unfinished = export_path(job).with_suffix(f".{secrets.token_hex(4)}.part")
+    unfinished.touch(mode=OWN_FILE, exist_ok=False)
     widths = [column.width for column in listed.columns]
     writer = open_rows(unfinished, job.file_format, title=str(listed.title), widths=widths)
     totals = ExportTotals(listed)
@@ -210,9 +214,18 @@ def export_path(job: ExportJob) -> Path:
     return Path(settings.EXPORT_DIR) / f"{job.pk}.{job.file_format}"
 
 
+def own_folder(folder: Path) -> None:
+    """Make the folder, or close it to everybody else: an earlier version left it open."""
+    folder.mkdir(mode=OWN_FOLDER, parents=True, exist_ok=True)
+    if folder.stat().st_mode & FOR_OTHERS:
+        folder.chmod(OWN_FOLDER)
+
+
 def _purge() -> None:
     """Take away files past their time; the rows stay and say who exported what."""
     for file in Path(settings.EXPORT_DIR).glob("*"):
+        if file.stat().st_mode & FOR_OTHERS:
+            file.chmod(OWN_FILE)
         age = clock.now().timestamp() - file.stat().st_mtime
         if age > KEPT_FOR.total_seconds():
             file.unlink(missing_ok=True)

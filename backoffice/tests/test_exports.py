@@ -2,12 +2,17 @@
 
 import csv
 import io
+import os
+import stat
+import threading
 import uuid
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 from django.contrib.auth.models import Group
 from django.core.management import call_command
+from django.db import connection, connections
 from openpyxl import load_workbook
 
 from backoffice import admin_exports
@@ -408,3 +413,65 @@ def test_the_audit_stays_clean(client, staff, orders):
     staff("finance")
     content(export(client))
     call_command("audit_money", "--strict")
+
+
+# --- whose files, and how many ------------------------------------------------------------------
+
+
+def mode_of(path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+@pytest.fixture
+def open_to_all():
+    """The usual umask, and none at all: the files decide for themselves."""
+    before = os.umask(0)
+    yield
+    os.umask(before)
+
+
+@pytest.mark.usefixtures("open_to_all")
+@pytest.mark.parametrize("file_format", ["csv", "xlsx"])
+def test_a_file_is_for_the_services_account_alone(client, staff, orders, settings, file_format):
+    folder = Path(settings.EXPORT_DIR)
+    folder.mkdir(mode=0o777)
+    staff("finance")
+    assert export(client, file_format).status_code == 200
+    (file,) = folder.iterdir()
+    assert (mode_of(file), mode_of(folder)) == (0o600, 0o700)
+
+
+def test_a_file_that_an_earlier_version_left_open_is_closed(settings):
+    folder = Path(settings.EXPORT_DIR)
+    folder.mkdir()
+    (folder / "old.csv").touch(mode=0o644)
+    exports_run()
+    assert mode_of(folder / "old.csv") == 0o600
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_eight_at_once_five_are_queued():
+    if connection.vendor == "sqlite":
+        pytest.skip("one in-memory database can't be shared by threads")
+    person = StaffUser.objects.create_superuser("exporter")
+    together, queued = threading.Barrier(8), []
+
+    def ask() -> None:
+        try:
+            together.wait()
+            queued.append(
+                exports.export_request(
+                    person=person, page=PAGE, query="", file_format="csv", language="zh-hans"
+                )
+            )
+        except exports.ExportRefused:
+            pass
+        finally:
+            connections.close_all()
+
+    threads = [threading.Thread(target=ask) for _number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(queued) == ExportJob.objects.count() == exports.OPEN_PER_PERSON_MAX
