@@ -251,18 +251,22 @@ def _merchant_serial(reader: _Reader) -> str:
 
 
 def read_certificate_file(path: str) -> Certificate:
-    """Raises KeyUnreadable, also for what is no plain file of a certificate's size."""
-    file = Path(path)
+    """The certificate that lies at ``path`` on this server.
+
+    Raises KeyUnreadable with one and the same text for whatever else there may be: who sets a
+    path must not learn which files this server has, or what is in them.
+    """
     try:
-        # A device or a pipe would never end.
-        if not file.is_file() or file.stat().st_size > KEY_FILE_BYTES_MAX:
-            raise KeyUnreadable(_("证书文件无法读取"))
-        content = file.read_bytes()
-    except (OSError, ValueError) as error:
-        if isinstance(error, KeyUnreadable):
-            raise
-        raise KeyUnreadable(_("证书文件无法读取")) from error
-    return keys.load_certificate(content)
+        return keys.load_certificate(_content_of(Path(path)))
+    except (KeyUnreadable, OSError, ValueError) as error:
+        raise KeyUnreadable(_("该路径没有本服务可读取的证书")) from error
+
+
+def _content_of(file: Path) -> bytes:
+    # A device or a pipe would never end.
+    if not file.is_file() or file.stat().st_size > KEY_FILE_BYTES_MAX:
+        raise KeyUnreadable("")
+    return file.read_bytes()
 
 
 def _alipay_verifier(reader: _Reader) -> tuple[dict[str, str], RSAPublicKey | None]:

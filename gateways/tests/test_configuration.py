@@ -1,11 +1,19 @@
 """Configured texts: every form that merchants hold keys in, and every problem by its key."""
 
+from pathlib import Path
+
 import pytest
 from cryptography.hazmat.primitives import serialization
 
 from gateways import keys
-from gateways.configuration import AlipayConfig, WechatConfig, notify_url_in_path_form
+from gateways.configuration import (
+    AlipayConfig,
+    WechatConfig,
+    notify_url_in_path_form,
+    read_certificate_file,
+)
 from gateways.errors import GatewayMisconfigured
+from gateways.key_blocks import KeyUnreadable
 from gateways.registry import build_gateway
 from gateways.tests.kit import (
     MERCHANT_SERIAL,
@@ -211,3 +219,54 @@ def test_gateways_are_built_by_method():
     assert build_gateway("alipay", alipay_values()).method == "alipay"
     with pytest.raises(GatewayMisconfigured):
         build_gateway("wechat", {})
+
+
+# -- the file of a certificate -----------------------------------------------------------------
+
+
+def closed(folder):
+    file = folder / "closed.pem"
+    file.write_text(certificate_pem("merchant", MERCHANT_SERIAL))
+    file.chmod(0)
+    return file
+
+
+def anything(folder, content=b"root:x:0:0::/root:/bin/bash\n", name="file"):
+    file = folder / name
+    file.write_bytes(content)
+    return file
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        lambda folder: folder / "missing.pem",
+        lambda folder: folder / "missing" / "below.pem",
+        lambda folder: folder,
+        anything,
+        lambda folder: anything(folder, b""),
+        lambda folder: anything(folder, b"\xff" * 2_000_000),
+        lambda folder: anything(folder, private_pem("merchant").encode()),
+        lambda folder: anything(folder, b"-----BEGIN CERTIFICATE-----\nAAAA\n"),
+        lambda folder: anything(folder) / "below.pem",
+        lambda folder: "/dev/zero",
+        lambda folder: "/proc/self/mem",
+        lambda folder: "\0",
+        lambda folder: "x" * 5_000,
+        closed,
+    ],
+)  # fmt: skip
+def test_a_path_tells_nothing_of_what_lies_there(tmp_path, place, monkeypatch):
+    """Missing, closed or something else: whoever sets the path reads one and the same text."""
+    path = str(place(tmp_path))
+    if path.endswith("closed.pem"):  # the tests may run as root, who may read everything
+        monkeypatch.setattr(Path, "read_bytes", deny)
+    with pytest.raises(KeyUnreadable) as told:
+        read_certificate_file(path)
+    with pytest.raises(KeyUnreadable) as of_nothing:
+        read_certificate_file("/no/such/file")
+    assert (str(told.value), told.value.text) == (str(of_nothing.value), of_nothing.value.text)
+
+
+def deny(_path):
+    raise PermissionError
