@@ -18,7 +18,7 @@ from balances.models import BalanceTransaction, RelatedType
 from gateways.interface import CloseState, RefundState, TradeState
 from payments.admin import CALLBACK_PAGE, VERDICT_TONES, method_text
 from payments.models import GatewayExchange, PaymentCallback, PaymentOrder, PaymentTransaction
-from payments.states import ExchangeOutcome, TransactionType
+from payments.states import ExchangeKind, ExchangeOutcome, TransactionType
 from refunds.models import Refund
 from tcmpay.audit.admin import actor_text, change_text
 from tcmpay.audit.models import AuditEvent
@@ -262,7 +262,8 @@ def _exchanges(story: Story) -> Iterator[Moment]:
 def _answer_text(exchange: GatewayExchange) -> str:
     outcome = str(exchange.get_outcome_display())
     if exchange.outcome == ExchangeOutcome.ANSWERED:
-        answers = REFUND_ANSWERS if exchange.refund_id else PAYMENT_ANSWERS
+        is_refund = exchange.kind in {ExchangeKind.REFUND, ExchangeKind.QUERY_REFUND}
+        answers = REFUND_ANSWERS if is_refund else PAYMENT_ANSWERS
         return str(answers.get(exchange.answer, exchange.answer or outcome))
     return f"{outcome}（{exchange.answer}）" if exchange.answer else outcome
 

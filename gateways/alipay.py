@@ -318,7 +318,7 @@ class AlipayGateway:
             raise GatewayUntrusted("not a notification", code="NOT_A_NOTICE")
         is_trade = fields.get("notify_type") == TRADE_NOTIFICATION
         self._require_addressed_to_us(fields, is_trade=is_trade)
-        is_refund = is_trade and _is_refund(fields) and bool(fields.get("out_biz_no"))
+        is_refund = is_trade and _is_refund(fields)
         status = fields.get("trade_status", "")
         is_known = is_trade and status in _TRADE_STATES
         return CallbackNotice(
@@ -408,12 +408,16 @@ def _is_refund(fields: Mapping[str, str]) -> bool:
 
 
 def _notified_refund(fields: Mapping[str, str]) -> RefundReport:
-    """refund_fee is the trade's refunded total, so the amount of this refund stays open."""
+    """refund_fee is the trade's refunded total, so the amount of this refund stays open. A refund
+    that was asked for without a number goes by the trade's (section 8)."""
+    out_trade_no = read_text(fields, "out_trade_no", is_required=True)
     return RefundReport(
-        out_refund_no=read_text(fields, "out_biz_no", is_required=True),
+        out_refund_no=read_text(fields, "out_biz_no") or out_trade_no,
         state=RefundState.SUCCESS,
-        out_trade_no=read_text(fields, "out_trade_no", is_required=True),
+        out_trade_no=out_trade_no,
         transaction_id=read_text(fields, "trade_no"),
+        total_amount=_amount(fields, "total_amount", is_required=False),
+        refunded_total=_amount(fields, "refund_fee", is_required=False),
         completed_at=read_moment(fields.get("gmt_refund")),
         app_id=read_text(fields, "app_id"),
         merchant_id=read_text(fields, "seller_id"),
@@ -428,9 +432,10 @@ def _queried_refund(answer: Mapping[str, Any], request: RefundRequest) -> Refund
     return RefundReport(
         out_refund_no=request.out_refund_no,
         state=_REFUND_STATES[status],
-        out_trade_no=request.out_trade_no,
+        out_trade_no=read_text(answer, "out_trade_no") or request.out_trade_no,
         transaction_id=read_text(answer, "trade_no"),
         amount=_amount(answer, "refund_amount", is_required=False),
+        total_amount=_amount(answer, "total_amount", is_required=False),
         completed_at=read_moment(answer.get("gmt_refund_pay")),
         raw=answer,
     )

@@ -111,7 +111,7 @@ class RefundReport:
 
     ``merchant_id`` is empty where the message carries none (WeChat answers to our own call), and
     ``amount`` is None where the message names only the trade's refunded total (Alipay's refund
-    answers and notices).
+    answers and notices), which is ``refunded_total``. ``total_amount`` is what the payment brought.
     """
 
     out_refund_no: str
@@ -120,6 +120,8 @@ class RefundReport:
     out_trade_no: str = ""
     transaction_id: str = ""
     amount: Decimal | None = None
+    total_amount: Decimal | None = None
+    refunded_total: Decimal | None = None
     completed_at: datetime | None = None
     app_id: str = ""
     merchant_id: str = ""

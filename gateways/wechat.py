@@ -460,6 +460,7 @@ def _refund_report(refund: Mapping[str, Any], state_field: str) -> RefundReport:
         out_trade_no=read_text(refund, "out_trade_no"),
         transaction_id=read_text(refund, "transaction_id"),
         amount=_yuan(refund, "refund", is_required=True),
+        total_amount=_yuan(refund, "total", is_required=False),
         completed_at=read_moment(refund.get("success_time")),
         app_id=read_text(refund, "appid"),
         merchant_id=read_text(refund, "mchid"),

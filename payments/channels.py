@@ -72,6 +72,24 @@ def refund_channel_of(payment: PaymentTransaction) -> Gateway:
     return MockGateway(payment.payment_method) if payment.is_mock else channel_of(payment)
 
 
+def is_of_another_merchant(payment: PaymentTransaction, *, app_id: str, merchant_id: str) -> bool:
+    """Whether a message names another application or merchant than ``payment`` began with.
+
+    A name that the message or the configuration lacks is not compared, nor is one of a version
+    that can't be read any more; the mock has none.
+    """
+    if payment.config_version_id is None:
+        return False
+    try:
+        values = gateway_config_version(payment.config_version_id)
+    except ConfigSecretUnreadable:
+        return False
+    applications = {value for key, value in values.items() if key.startswith("app_id") and value}
+    merchant = values.get("mch_id") or values.get("seller_id", "")
+    is_other_application = bool(app_id and applications) and app_id not in applications
+    return is_other_application or bool(merchant_id and merchant and merchant_id != merchant)
+
+
 def gateways_that_may_call(method: str) -> list[Gateway]:
     """The gateways whose callbacks are believed: the running version and recent ones."""
     gateways: list[Gateway] = []

@@ -113,9 +113,9 @@ def check_promises(scope: Scope) -> Iterator[Violation]:
 
 
 def _check_notices(scope: Scope) -> Iterator[Violation]:
-    waiting = PaymentCallback.objects.using(scope.using).filter(
-        is_picked_up=False, received_at__lt=clock.now() - PROMISE_LATE_AFTER
-    )
+    late = clock.now() - PROMISE_LATE_AFTER
+    is_late = Q(next_take_at=None, received_at__lt=late) | Q(next_take_at__lt=late)
+    waiting = PaymentCallback.objects.using(scope.using).filter(is_late, is_picked_up=False)
     for callback in in_chunks(waiting, "id"):
         yield Violation(
             "E3",

@@ -272,6 +272,9 @@ class PaymentCallback(models.Model):
     request_id = models.CharField(_("请求编号"), max_length=64, blank=True, default="")
     # A verified refund notice waits here for refunds' task; NULL: nothing to pick up.
     is_picked_up = models.BooleanField(null=True)
+    # How often it was taken up in vain, and when next (NULL: at once).
+    takes = models.PositiveIntegerField(default=0, db_default=0)
+    next_take_at = models.DateTimeField(null=True)
     # What a verified refund notice says, as refunds' task needs it.
     refund_notice = models.JSONField(null=True)
 

@@ -117,6 +117,7 @@ class ExceptionKind(models.TextChoices):
     REFUND_ABNORMAL = "refund_abnormal", _("退款异常")
     REFUND_REFUSED = "refund_refused", _("退款被网关拒绝")
     OUTSIDE_REFUND = "outside_refund", _("商户平台直接退款")
+    UNBOOKED_REFUND = "unbooked_refund", _("退款通知未入账")
     STUCK_PAYMENT = "stuck_payment", _("支付结果不明")
     STUCK_REFUND = "stuck_refund", _("退款迟迟无结果")
 
@@ -155,6 +156,7 @@ EXCEPTION_ACTIONS: Mapping[str, tuple[ExceptionAction, ...]] = {
     ExceptionKind.REFUND_ABNORMAL: (_A.RETRY, _A.WRITE_OFF),
     ExceptionKind.REFUND_REFUSED: (_A.RETRY, _A.WRITE_OFF),
     ExceptionKind.OUTSIDE_REFUND: (_A.CLOSE,),
+    ExceptionKind.UNBOOKED_REFUND: (_A.WRITE_OFF,),
     ExceptionKind.STUCK_PAYMENT: (_A.QUERY, _A.CLOSE),
     ExceptionKind.STUCK_REFUND: (_A.RETRY, _A.CLOSE),
 }
@@ -181,6 +183,9 @@ EXCEPTION_STORY: Mapping[str, Any] = {
     ExceptionKind.OUTSIDE_REFUND: _(
         "有人在商户平台上直接退了款。金额已计入该支付的退款，请核对是谁、为什么退的。"
     ),
+    ExceptionKind.UNBOOKED_REFUND: _(
+        "网关说退了一笔款，但它无法记入：与我们的记录对不上，或多次查询仍没有结果。没有改动任何退款和订单；这笔钱可能已经退出。"
+    ),
     ExceptionKind.STUCK_PAYMENT: _(
         "付款时间早已结束，网关仍没有给出明确结果。系统会继续查询；钱可能已付，也可能没有。"
     ),
@@ -205,6 +210,9 @@ EXCEPTION_ADVICE: Mapping[str, Any] = {
     ),
     ExceptionKind.REFUND_REFUSED: _("查看拒绝原因，处理后点击“用原单号重试”"),
     ExceptionKind.OUTSIDE_REFUND: _("核对商户平台的退款操作；金额已计入该支付的退款"),
+    ExceptionKind.UNBOOKED_REFUND: _(
+        "在商户平台核对这笔退款；核对清楚之前，请勿再为该支付退款，核对后申请核销"
+    ),
     ExceptionKind.STUCK_PAYMENT: _("点击“立即查询网关”；仍无结果时检查支付配置和网络"),
     ExceptionKind.STUCK_REFUND: _("点击“用原单号重试”再问一次；仍无结果时请在商户平台核对"),
 }

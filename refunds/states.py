@@ -1,5 +1,6 @@
 """The states of a refund, and which may follow which."""
 
+import enum
 from collections.abc import Mapping
 
 from django.db import models
@@ -27,6 +28,16 @@ REFUND_TRANSITIONS: Mapping[str, frozenset[str]] = {
 RESERVING_STATUSES = frozenset(
     {RefundStatus.PENDING, RefundStatus.PROCESSING, RefundStatus.SUCCESS}
 )
+
+
+class Told(enum.Enum):
+    """What became of something that a gateway said about one of our refunds."""
+
+    AGREED = enum.auto()  # booked, or in the books already, or nothing to book
+    HELD = enum.auto()  # a case for staff
+    CONTRADICTED = enum.auto()  # it says that what we booked as done is not
+    UNDECIDED = enum.auto()  # nobody has decided about the refund that it speaks of
+    NEVER_OURS = enum.auto()  # the refund that it speaks of was called off here
 
 
 class RefundCause(models.TextChoices):

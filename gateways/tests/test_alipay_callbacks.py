@@ -67,9 +67,16 @@ def test_a_refund_fee_of_zero_is_a_payment(gateway):
     assert notice_of(gateway, refund_fee="0.00", out_biz_no="x").trade.state is TradeState.PAID
 
 
-def test_a_refund_without_its_number_still_tells_of_refunds(gateway):
-    trade = notice_of(gateway, trade_status="TRADE_CLOSED", refund_fee="30.00").trade
-    assert (trade.state, trade.has_refunds, trade.is_refundable) == (TradeState.PAID, True, False)
+def test_a_refund_without_its_number_goes_by_the_trades(gateway):
+    notice = notice_of(gateway, trade_status="TRADE_CLOSED", refund_fee="30.00")
+    assert notice.trade is None
+    assert (
+        notice.refund.out_refund_no == notice.refund.out_trade_no == alipay_fields()["out_trade_no"]
+    )
+    assert (notice.refund.refunded_total, notice.refund.total_amount) == (
+        Decimal("30.00"),
+        Decimal("30.00"),
+    )
 
 
 def test_a_closed_trade_that_was_never_paid(gateway):

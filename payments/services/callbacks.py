@@ -3,12 +3,14 @@
 import hashlib
 import logging
 from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
 from uuid import UUID
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.utils.translation import gettext as _
 
-from gateways.interface import CallbackNotice, CallbackRequest, RefundReport
+from gateways.interface import CallbackNotice, CallbackRequest, RefundReport, RefundState
 from payments.models import PaymentCallback, PaymentCallbackBody
 from payments.services.settlement import Settlement, settle
 from payments.states import Verdict
@@ -141,15 +143,43 @@ def _settlement(method: str, notice: CallbackNotice, is_mock: bool) -> Settlemen
 
 
 def _refund_notice(refund: RefundReport) -> dict[str, str | None]:
+    """What the report says, as JSON; ``refund_notice_report`` reads it back."""
     return {
         "out_refund_no": refund.out_refund_no,
         "state": str(refund.state),
         "refund_id": refund.refund_id,
         "out_trade_no": refund.out_trade_no,
         "transaction_id": refund.transaction_id,
-        "amount": str(refund.amount) if refund.amount is not None else None,
+        **{name: _text(getattr(refund, name)) for name in _REFUND_AMOUNTS},
         "completed_at": refund.completed_at.isoformat() if refund.completed_at else None,
+        "app_id": refund.app_id,
+        "merchant_id": refund.merchant_id,
     }
+
+
+_REFUND_AMOUNTS = ("amount", "total_amount", "refunded_total")
+
+
+def _text(amount: Decimal | None) -> str | None:
+    return None if amount is None else str(amount)
+
+
+def refund_notice_report(callback: PaymentCallback) -> RefundReport:
+    """What a refund notice said."""
+    notice = callback.refund_notice or {}
+    completed_at = notice.get("completed_at")
+    return RefundReport(
+        out_refund_no=notice.get("out_refund_no", ""),
+        state=RefundState(notice.get("state", RefundState.NOT_FOUND)),
+        refund_id=notice.get("refund_id", ""),
+        out_trade_no=notice.get("out_trade_no", ""),
+        transaction_id=notice.get("transaction_id", ""),
+        completed_at=datetime.fromisoformat(completed_at) if completed_at else None,
+        app_id=notice.get("app_id", ""),
+        merchant_id=notice.get("merchant_id", ""),
+        raw=dict(notice),
+        **{name: Decimal(notice[name]) for name in _REFUND_AMOUNTS if notice.get(name)},
+    )
 
 
 def refund_notices_waiting() -> QuerySet[PaymentCallback]:
@@ -157,9 +187,22 @@ def refund_notices_waiting() -> QuerySet[PaymentCallback]:
     return PaymentCallback.objects.filter(is_picked_up=False).order_by("received_at")
 
 
+def refund_notices_due() -> QuerySet[PaymentCallback]:
+    """Those of them whose time has come."""
+    is_due = Q(next_take_at=None) | Q(next_take_at__lte=clock.now())
+    return refund_notices_waiting().filter(is_due)
+
+
 def refund_notice_taken(callback_id: UUID) -> None:
     """Refunds' task has dealt with the notice; inside the caller's unit or after it."""
     PaymentCallback.objects.filter(id=callback_id, is_picked_up=False).update(is_picked_up=True)
+
+
+def refund_notice_postpone(callback: PaymentCallback, *, takes: int, wait: timedelta) -> None:
+    """Take the notice up again after ``wait``, unless somebody else dealt with it meanwhile."""
+    PaymentCallback.objects.filter(id=callback.id, is_picked_up=False, takes=callback.takes).update(
+        takes=takes, next_take_at=clock.now() + wait
+    )
 
 
 def untrusted_record(*, incoming: Incoming, reason: str) -> None:

@@ -7,6 +7,7 @@ from django.utils.translation import gettext as _
 
 from gateways.interface import TradeReport, TradeState
 from payments.booking import Booking, booking_of
+from payments.channels import is_of_another_merchant
 from payments.models import PaymentOrder, PaymentTransaction
 from payments.services.exceptions import exception_open
 from payments.services.orders import order_lock, order_transition
@@ -110,11 +111,15 @@ def settle(*, method: str, report: TradeReport, is_mock: bool = False) -> Settle
         return _settle_unknown(method, report)
     order = order_lock(attempt.order_id)
     attempt = PaymentTransaction.objects.select_for_update().get(id=attempt.id)
-    if report.state is TradeState.PAID:
-        return _settle_paid(order, attempt, report, is_mock)
+    if report.state not in {TradeState.PAID, TradeState.CLOSED}:
+        return Settlement(Verdict.NOT_PAID, attempt)
+    if is_of_another_merchant(attempt, app_id=report.app_id, merchant_id=report.merchant_id):
+        return _hold(ExceptionKind.MISMATCH, attempt, report, _("通知属于另一个商户号或应用"))
     if report.state is TradeState.CLOSED:
         return _settle_closed(attempt, report)
-    return Settlement(Verdict.NOT_PAID, attempt)
+    settlement = _settle_paid(order, attempt, report, is_mock)
+    _tell_of_refunds(attempt, report)
+    return settlement
 
 
 def _settle_unknown(method: str, report: TradeReport) -> Settlement:
@@ -235,7 +240,37 @@ def mark_paid(
     ).exclude(id=attempt.id).update(is_close_owed=True, next_check_at=booking.booked_at)
 
 
+def _tell_of_refunds(attempt: PaymentTransaction, report: TradeReport) -> None:
+    """The gateway gave money of this trade back that no refund of ours did: staff look into it."""
+    if not report.has_refunds or _is_explained(attempt, report):
+        return
+    exception_open(
+        ExceptionKind.UNBOOKED_REFUND,
+        method=attempt.payment_method,
+        fact=str(attempt.id),
+        attempt=attempt,
+        out_trade_no=report.out_trade_no,
+        external_transaction_id=report.transaction_id,
+        reason=_("网关说这笔交易有过退款，我们没有它的退款记录"),
+    )
+
+
+def _is_explained(attempt: PaymentTransaction, report: TradeReport) -> bool:
+    """Alipay's trade is closed once all of it went back; WeChat's goes on saying that it was once
+    asked for a refund, also when that one failed."""
+    if not report.is_refundable:
+        return attempt.refund_reserved >= attempt.amount
+    asked_for = PaymentTransaction.objects.filter(
+        order_id=attempt.order_id,
+        transaction_type=TransactionType.REFUND,
+        trade_no=attempt.trade_no,
+    )
+    return attempt.refund_reserved > 0 or asked_for.exists()
+
+
 def _settle_closed(attempt: PaymentTransaction, report: TradeReport) -> Settlement:
+    if attempt.status == TransactionStatus.SUCCESS and attempt.refund_reserved < attempt.amount:
+        return _hold(ExceptionKind.MISMATCH, attempt, report, _("已入账，网关却说未付款并已关闭"))
     if attempt.status == TransactionStatus.PENDING:
         attempt_fail(attempt, code="CLOSED", message=_("交易已在网关关闭，未支付"))
     return Settlement(Verdict.CLOSED, attempt)

@@ -1,37 +1,39 @@
-"""Refund notices of the gateways: of our refunds, and of refunds made in the merchant console."""
+"""Refund notices of the gateways: of our refunds, and of refunds made in the merchant console.
+
+A verified notice is a fact about money. It ends in the books, or as a case for staff; until then
+it waits and is taken up again, so that no fact is lost and none is asked about without end.
+"""
 
 import logging
 import re
-from collections.abc import Mapping
-from datetime import datetime
-from decimal import Decimal
-from typing import Any
-from uuid import UUID
+from dataclasses import dataclass
+from datetime import timedelta
 
 from django.utils.translation import gettext as _
 
 from gateways.errors import GatewayError
 from gateways.interface import RefundReport, RefundRequest, RefundState
-from payments.booking import booking_of
 from payments.channels import refund_channel_of
 from payments.models import PaymentCallback, PaymentTransaction
 from payments.services.attempts import attempt_check
-from payments.services.callbacks import refund_notice_taken, refund_notices_waiting
-from payments.services.exceptions import exception_open
-from payments.services.orders import order_lock
-from payments.services.refund_money import (
-    RefundExceedsPayment,
-    payment_lock,
-    refund_reserve,
-    refund_transaction_begin,
+from payments.services.callbacks import (
+    refund_notice_postpone,
+    refund_notice_report,
+    refund_notice_taken,
+    refund_notices_due,
 )
-from payments.states import ExceptionKind, TransactionStatus, TransactionType
+from payments.services.exchanges import Question, ask
+from payments.states import ExchangeKind, TransactionStatus, TransactionType
 from refunds.models import Refund
 from refunds.selectors import refunded_total
-from refunds.services.requests import refund_insert
-from refunds.services.states import refund_transition
-from refunds.services.submission import refund_finish, refund_report_apply
-from refunds.states import RefundCause, RefundStatus
+from refunds.services.agreement import (
+    disagreement,
+    unbooked_case_open,
+    unbooked_case_settle,
+)
+from refunds.services.outside import outside_refund, outside_refund_record
+from refunds.services.submission import NOT_DONE, refund_report_apply
+from refunds.states import Told
 from tcmpay.common.actor import gateway_actor
 from tcmpay.common.db import money_unit
 from tcmpay.common.money import Money
@@ -39,66 +41,99 @@ from tcmpay.common.money import Money
 logger = logging.getLogger(__name__)
 
 BATCH = 200
+# Seconds until a notice is taken up again, by how often it was: the gateway's own answer may lag.
+BACKOFF_SECONDS = (15, 60, 60, 120, 300, 600, 1200, 1800, 3600)
+# After so many tries, about twenty minutes, staff are told; after about a day it is theirs alone.
+CASE_AFTER = 6
+TAKES_MAX = 30
+# What waits for a decision of ours is only looked at here, and for as long as that takes.
+DECISION_WAIT = timedelta(seconds=60)
 # The number that we gave the gateway: the refund's own, and from the second generation a suffix.
 _OUR_NUMBER = re.compile(r"(?P<refund_no>RFD[0-9A-Z]{24})(?:R(?P<generation>[0-9]+))?", re.ASCII)
 
 
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Why a notice has to be taken up again: for the gateway's word, or for a decision of ours."""
+
+    reason: str
+    is_for_decision: bool = False
+
+
 def notices_take() -> int:
-    """Apply every waiting refund notice, oldest first; returns how many were taken."""
+    """Take up every refund notice whose time has come, oldest first; returns how many are done."""
     taken = 0
-    waiting: set[tuple[str, str]] = set()
-    for callback in refund_notices_waiting()[:BATCH]:
+    waiting: dict[tuple[str, str], Wait] = {}
+    for callback in refund_notices_due()[:BATCH]:
         told = (callback.payment_method, (callback.refund_notice or {}).get("out_refund_no", ""))
+        # Told again while the first one waits: one of them is enough.
+        outcome = waiting.get(told) or _taken_up(callback)
+        if isinstance(outcome, Wait):
+            waiting[told] = outcome
         try:
-            # Told again while the first one waits for room: one of them is enough.
-            is_taken = told in waiting or _take(callback)
-        except GatewayError as error:
-            # Stays waiting: the next sweep asks again.
-            logger.warning("refund_notice_waits", extra={"error": str(error)})
+            taken += _ended(callback, outcome)
         except Exception:
-            # One broken notice must not hold up the others; its row stays waiting.
             logger.exception("refund_notice_failed", extra={"callback": str(callback.id)})
-        else:
-            if is_taken:
-                refund_notice_taken(callback.id)
-                taken += 1
-            else:
-                waiting.add(told)
     return taken
 
 
-def _take(callback: PaymentCallback) -> bool:
-    """Apply one notice; False when it has to wait for room in its payment."""
-    report = _report(callback.refund_notice or {})
-    refund = _our_refund(report.out_refund_no)
-    if refund is not None:
-        refund_report_apply(refund_id=refund.id, report=report)
+def _taken_up(callback: PaymentCallback) -> Told | Wait:
+    try:
+        return _take(callback, refund_notice_report(callback))
+    except GatewayError as error:
+        logger.warning("refund_notice_waits", extra={"error": str(error)})
+        return Wait(_("网关没有给出答复：%(error)s") % {"error": error})
+    except Exception:
+        # One broken notice must not hold up the others, and is no less a fact.
+        logger.exception("refund_notice_failed", extra={"callback": str(callback.id)})
+        return Wait(_("处理出错，详见日志"))
+
+
+@money_unit
+def _ended(callback: PaymentCallback, outcome: Told | Wait) -> bool:
+    """Keep what became of the notice; whether it is done with."""
+    report = refund_notice_report(callback)
+    method = callback.payment_method
+    if isinstance(outcome, Told):
+        if outcome is Told.AGREED:
+            text = _("网关的说法与退款记录已一致")
+            actor = gateway_actor(method)
+            unbooked_case_settle(report, method=method, resolution=text, actor=actor)
+        refund_notice_taken(callback.id)
         return True
-    payment = PaymentTransaction.objects.filter(
-        payment_method=callback.payment_method,
-        out_trade_no=report.out_trade_no,
-        transaction_type=TransactionType.PAYMENT,
-    ).first()
-    if payment is None or report.state is not RefundState.SUCCESS:
+    if outcome.is_for_decision:
+        refund_notice_postpone(callback, takes=callback.takes, wait=DECISION_WAIT)
+        return False
+    takes = callback.takes + 1
+    if takes >= CASE_AFTER:
+        payment = _payment_of(callback, report)
+        unbooked_case_open(report, method=method, payment=payment, reason=outcome.reason)
+    if takes >= TAKES_MAX:
+        refund_notice_taken(callback.id)
         return True
-    return _outside_refund(payment, report)
+    seconds = BACKOFF_SECONDS[min(takes, len(BACKOFF_SECONDS)) - 1]
+    refund_notice_postpone(callback, takes=takes, wait=timedelta(seconds=seconds))
+    return False
 
 
-def _report(notice: Mapping[str, Any]) -> RefundReport:
-    amount, completed_at = notice.get("amount"), notice.get("completed_at")
-    return RefundReport(
-        out_refund_no=notice.get("out_refund_no", ""),
-        state=RefundState(notice.get("state", RefundState.NOT_FOUND)),
-        refund_id=notice.get("refund_id", ""),
-        out_trade_no=notice.get("out_trade_no", ""),
-        transaction_id=notice.get("transaction_id", ""),
-        amount=Decimal(amount) if amount else None,
-        completed_at=datetime.fromisoformat(completed_at) if completed_at else None,
-        raw=dict(notice),
-    )
+# --- what it is about ---------------------------------------------------------------------------
 
 
-def _our_refund(out_refund_no: str) -> Refund | None:
+def _take(callback: PaymentCallback, report: RefundReport) -> Told | Wait:
+    refund = _our_refund(callback.payment_method, report.out_refund_no)
+    if refund is None:
+        return _take_outside(callback, report)
+    told = refund_report_apply(refund_id=refund.id, report=report)
+    if told is Told.UNDECIDED:
+        return _undecided(refund.transaction, report)
+    if told is Told.NEVER_OURS:
+        return _take_outside(callback, report)
+    if told is Told.CONTRADICTED:
+        return _asked_again(refund.transaction, report)
+    return told
+
+
+def _our_refund(method: str, out_refund_no: str) -> Refund | None:
     """The refund that the number belongs to, if it is the number that it goes by now.
 
     A notice about an earlier, closed generation says nothing about the running one.
@@ -106,97 +141,133 @@ def _our_refund(out_refund_no: str) -> Refund | None:
     match = _OUR_NUMBER.fullmatch(out_refund_no)
     if match is None:
         return None
-    refund = Refund.objects.filter(refund_no=match["refund_no"]).first()
+    refund = (
+        Refund.objects.select_related("transaction")
+        .filter(refund_no=match["refund_no"], transaction__payment_method=method)
+        .first()
+    )
     if refund is None or refund.number_generation != int(match["generation"] or 1):
         return None
     return refund
 
 
-def _outside_refund(payment: PaymentTransaction, report: RefundReport) -> bool:
-    """Record a refund that staff made in the merchant console, so that we can't give it again.
-
-    False when it has to wait for room in the payment.
-    """
-    if payment.status != TransactionStatus.SUCCESS:
-        attempt_check(payment.id)  # the refund's notice overtook the payment's
-    amount = report.amount or _asked_amount(payment, report)
-    if amount is None:
-        return True
-    return _record_outside(payment.id, payment.order_id, report, amount)
+def _payment_of(callback: PaymentCallback, report: RefundReport) -> PaymentTransaction | None:
+    return PaymentTransaction.objects.filter(
+        payment_method=callback.payment_method,
+        out_trade_no=report.out_trade_no,
+        transaction_type=TransactionType.PAYMENT,
+    ).first()
 
 
-def _asked_amount(payment: PaymentTransaction, report: RefundReport) -> Money | None:
-    """Alipay's notices tell only the running total: the refund itself is asked for."""
-    asked = refund_channel_of(payment).query_refund(
-        RefundRequest(
-            out_trade_no=payment.out_trade_no or "",
-            transaction_id=payment.trade_no or "",
-            out_refund_no=report.out_refund_no,
-            refund_amount=payment.amount,
-            total_amount=payment.amount,
-            reason="",
-        )
-    )
-    return asked.amount
+def _undecided(payment: PaymentTransaction, report: RefundReport) -> Told | Wait:
+    """Of a refund that nobody has approved: approved, it is asked about; rejected, it happened
+    outside. Until then staff know of it."""
+    if report.state is RefundState.CLOSED:
+        return Told.AGREED  # nothing moved, and we say no more
+    _hold(payment, report, _("网关说已退款，而这笔退款在我们这里还没有批准"))
+    return Wait(_("等待审核"), is_for_decision=True)
+
+
+# --- a refund that is none of ours --------------------------------------------------------------
+
+
+def _take_outside(callback: PaymentCallback, report: RefundReport) -> Told | Wait:
+    payment = _payment_of(callback, report)
+    if payment is None:
+        return _strange(callback, report)
+    if problem := disagreement(report, payment, outside_refund(payment, report)):
+        return _hold(payment, report, problem)
+    if report.state in NOT_DONE:
+        return _not_done(payment, report)
+    if report.state is not RefundState.SUCCESS:
+        return Wait(_("网关还在处理这笔退款"))
+    return _done(payment, report)
+
+
+def _strange(callback: PaymentCallback, report: RefundReport) -> Told:
+    """A refund of a payment that we don't know: nothing of it can be booked."""
+    if report.state is RefundState.CLOSED:
+        return Told.AGREED
+    _hold_strange(callback, report)
+    return Told.HELD
 
 
 @money_unit
-def _record_outside(
-    transaction_id: UUID, order_id: UUID, report: RefundReport, amount: Money
-) -> bool:
-    order = order_lock(order_id)
-    payment = payment_lock(transaction_id)
-    actor = gateway_actor(payment.payment_method)
-    if _is_recorded(payment, report):
-        return True
-    exception_open(
-        ExceptionKind.OUTSIDE_REFUND,
-        method=payment.payment_method,
-        fact=f"{payment.out_trade_no}:{report.out_refund_no}",
-        attempt=payment,
+def _hold_strange(callback: PaymentCallback, report: RefundReport) -> None:
+    reason = _("没有这个商户订单号")
+    unbooked_case_open(report, method=callback.payment_method, payment=None, reason=reason)
+
+
+def _not_done(payment: PaymentTransaction, report: RefundReport) -> Told | Wait:
+    """It did not happen, or is stuck with the gateway."""
+    if outside_refund(payment, report) is not None:
+        return _asked_again(payment, report)
+    if report.state is RefundState.CLOSED:
+        return Told.AGREED
+    return _hold(payment, report, _("商户平台上的退款异常，需在商户平台处理"))
+
+
+def _done(payment: PaymentTransaction, report: RefundReport) -> Told | Wait:
+    """Record it, so that we can't give the same money again."""
+    if payment.status != TransactionStatus.SUCCESS:
+        attempt_check(payment.id)  # the refund's notice overtook the payment's
+        payment.refresh_from_db()
+        if payment.status != TransactionStatus.SUCCESS:
+            return Wait(_("网关说退了款，而这笔支付没有入账"))
+    amount = report.amount
+    if amount is None:
+        asked = _asked(payment, report.out_refund_no)
+        if problem := disagreement(asked, payment):
+            return _hold(payment, report, problem)
+        if asked.state is not RefundState.SUCCESS or asked.amount is None:
+            return _unconfirmed(payment, report)
+        amount = asked.amount
+    if outside_refund_record(payment.id, payment.order_id, report, amount):
+        return Told.AGREED
+    return Wait(_("其他退款占用了可退金额"), is_for_decision=True)
+
+
+def _unconfirmed(payment: PaymentTransaction, report: RefundReport) -> Told | Wait:
+    """A refund without a number of its own may be one of ours: then the totals agree."""
+    is_numberless = report.out_refund_no == report.out_trade_no
+    total: Money | None = report.refunded_total
+    if is_numberless and total is not None and refunded_total(payment.id) >= total:
+        return Told.AGREED
+    return Wait(_("网关通知已退款，查询却没有结果"))
+
+
+# --- asking, and telling staff ------------------------------------------------------------------
+
+
+def _asked(payment: PaymentTransaction, out_refund_no: str) -> RefundReport:
+    """What the gateway answers about the refund now. Raises GatewayError."""
+    request = RefundRequest(
         out_trade_no=payment.out_trade_no or "",
-        external_transaction_id=payment.trade_no or "",
-        amount=amount,
-        reason=_("商户平台退款 %(number)s") % {"number": report.out_refund_no[:64]},
+        transaction_id=payment.trade_no or "",
+        out_refund_no=out_refund_no,
+        refund_amount=payment.amount,
+        total_amount=payment.amount,
+        reason="",
     )
-    try:
-        refund_reserve(payment, amount)
-    except RefundExceedsPayment:
-        # A request of ours holds what went back already: the gateway will refuse that one, or
-        # staff decide about it, and then there is room. What went back beyond the payment itself
-        # never finds any: the open case is all that can be said.
-        return refunded_total(payment.id) + amount > payment.amount
-    refund = refund_insert(
-        order=order,
-        payment=payment,
-        amount=amount,
-        reason=_("商户平台直接退款"),
-        cause=RefundCause.OUTSIDE,
-        actor=actor,
+    return ask(
+        Question(ExchangeKind.QUERY_REFUND, payment),
+        lambda: refund_channel_of(payment).query_refund(request),
     )
-    refund_transition(
-        refund,
-        RefundStatus.PROCESSING,
-        actor=actor,
-        action="refund_outside",
-        approvals_needed=0,
-    )
-    refund_transaction_begin(payment=payment, refund_id=refund.id, amount=amount, actor=actor)
-    refund_finish(
-        refund,
-        payment,
-        booking_of(order, report.completed_at),
-        actor=actor,
-        external_id=report.refund_id,
-        response=dict(report.raw),
-    )
-    return True
 
 
-def _is_recorded(payment: PaymentTransaction, report: RefundReport) -> bool:
-    """Whether this console refund is among the locked payment's refunds already."""
-    known = Refund.objects.filter(transaction=payment, cause=RefundCause.OUTSIDE)
-    return any(
-        (refund.refund_response or {}).get("out_refund_no") == report.out_refund_no
-        for refund in known
-    )
+def _asked_again(payment: PaymentTransaction, report: RefundReport) -> Told | Wait:
+    """It says that what we booked as done is not: an old message, or the truth."""
+    asked = _asked(payment, report.out_refund_no)
+    if problem := disagreement(asked, payment):
+        return _hold(payment, report, problem)
+    if asked.state is RefundState.SUCCESS:
+        return Told.AGREED
+    if asked.state in NOT_DONE:
+        return _hold(payment, report, _("网关说这笔退款没有成功，我们已记为完成"))
+    return Wait(_("网关的通知与已完成的退款矛盾，查询还没有结果"))
+
+
+@money_unit
+def _hold(payment: PaymentTransaction, report: RefundReport, reason: str) -> Told:
+    unbooked_case_open(report, method=payment.payment_method, payment=payment, reason=reason)
+    return Told.HELD

@@ -1,6 +1,7 @@
 """Giving the money back: to the balance at once, through a gateway in three phases."""
 
 import logging
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -30,9 +31,10 @@ from refunds.errors import RefundExceedsPaid, RefundNotRetryable
 from refunds.limits import LIMITS
 from refunds.models import Refund
 from refunds.selectors import refunded_total
+from refunds.services.agreement import disagreement, unbooked_case_open
 from refunds.services.approvals import ensure_approved_for_retry
 from refunds.services.states import AUDIT_OBJECT, refund_lock, refund_transition
-from refunds.states import RefundStatus
+from refunds.states import RefundStatus, Told
 from tcmpay.audit.services import audit_record
 from tcmpay.common import clock
 from tcmpay.common.actor import SYSTEM, Actor, gateway_actor
@@ -45,6 +47,12 @@ SUBMIT_TASK = "refunds.submit"
 SWEEP_BATCH = 100
 # Seconds until we ask again, by how often we did: WeChat asks for once a minute at first.
 BACKOFF_SECONDS = (15, 60, 60, 60, 120, 300, 600, 1200, 1800)
+NOT_DONE = frozenset({RefundState.CLOSED, RefundState.ABNORMAL})
+# Refunds that we have not asked the gateway for: what it says of them is not theirs to take.
+TOLD_OF: Mapping[str, Told] = {
+    RefundStatus.PENDING: Told.UNDECIDED,
+    RefundStatus.CANCELLED: Told.NEVER_OURS,
+}
 ABNORMAL = "ABNORMAL"
 CLOSED = "CLOSED"
 
@@ -53,9 +61,6 @@ def balance_refund_complete(
     actor: Actor, order: PaymentOrder, payment: PaymentTransaction, refund: Refund
 ) -> None:
     """Credit the order's owner and finish the refund, inside the reviewer's unit."""
-    refund_transaction_begin(
-        payment=payment, refund_id=refund.id, amount=refund.refund_amount, actor=actor
-    )
     refund_finish(refund, payment, booking_of(order), actor=actor, external_id="", response=None)
     balance_credit(
         user_id=order.user_id,
@@ -158,23 +163,34 @@ def _too_soon(refund: Refund, payment: PaymentTransaction) -> datetime | None:
 
 
 @money_unit
-def refund_report_apply(*, refund_id: UUID, report: RefundReport) -> None:
-    """Apply what the gateway says about a refund; success wins over whatever came before."""
+def refund_report_apply(*, refund_id: UUID, report: RefundReport) -> Told:
+    """Apply what the gateway says about a refund; success wins over whatever came before.
+
+    Where a number in it is not ours nothing changes, and staff get a case.
+    """
     order, payment, refund = refund_lock(refund_id)
+    if problem := disagreement(report, payment, refund):
+        unbooked_case_open(report, method=payment.payment_method, payment=payment, reason=problem)
+        return Told.HELD
+    if refund.status in TOLD_OF:
+        return TOLD_OF[refund.status]
     if refund.status == RefundStatus.SUCCESS:
-        return
+        return Told.CONTRADICTED if report.state in NOT_DONE else Told.AGREED
     actor = gateway_actor(payment.payment_method)
     if report.state is RefundState.SUCCESS:
         _succeed(refund, payment, report, booking_of(order, report.completed_at), actor)
     elif report.state is RefundState.CLOSED and refund.status == RefundStatus.PROCESSING:
         _fail(refund, payment, actor, code=CLOSED, message=_("网关已关闭该退款，可重试"))
-        Refund.objects.filter(id=refund.id).update(number_generation=refund.number_generation + 1)
+        Refund.objects.filter(id=refund.id).update(
+            number_generation=refund.number_generation + 1, external_refund_id=None
+        )
     elif report.state is RefundState.ABNORMAL:
         message = _("退款异常：请在商户平台处理，处理后系统会自动更新")
         _note(refund, ABNORMAL, message, report)
         _open_case(ExceptionKind.REFUND_ABNORMAL, refund, payment, message)
     elif report.state is RefundState.PROCESSING:
         _note(refund, "", "", report)
+    return Told.AGREED
 
 
 def _succeed(
@@ -184,9 +200,6 @@ def _succeed(
     booking: Booking,
     actor: Actor,
 ) -> None:
-    if report.amount is not None and report.amount != refund.refund_amount:
-        _note(refund, "AMOUNT", _("网关报告的退款金额与申请不一致，请人工核对"), report)
-        return
     if refund.status == RefundStatus.FAILED and not _takes_amount_again(refund, payment, report):
         return
     refund_finish(
@@ -225,6 +238,9 @@ def refund_finish(
     response: dict[str, object] | None,
 ) -> None:
     """The money is back: the refund, its transaction and the order's state, in one unit."""
+    refund_transaction_begin(
+        payment=payment, refund_id=refund.id, amount=refund.refund_amount, actor=actor
+    )
     refund_transaction_succeed(
         refund_id=refund.id,
         booking=booking,
@@ -318,6 +334,9 @@ def _refusal_text(error: GatewayRejected) -> str:
 def _fail(
     refund: Refund, payment: PaymentTransaction, actor: Actor, *, code: str, message: str
 ) -> None:
+    refund_transaction_begin(
+        payment=payment, refund_id=refund.id, amount=refund.refund_amount, actor=actor
+    )
     refund_transaction_fail(refund_id=refund.id, actor=actor, code=code, message=message)
     refund_release(payment, refund.refund_amount)
     refund_transition(

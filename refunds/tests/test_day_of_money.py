@@ -81,7 +81,7 @@ def noticed(payment: PaymentTransaction, out_refund_no: str, completed_at: datet
         refund_notice={
             "out_refund_no": out_refund_no,
             "state": "success",
-            "refund_id": "503001",
+            "refund_id": f"MOCK{out_refund_no}",
             "out_trade_no": payment.out_trade_no,
             "transaction_id": payment.trade_no,
             "amount": "10.00",

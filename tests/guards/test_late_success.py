@@ -74,7 +74,8 @@ def tell(notice: CallbackNotice) -> None:
 
 
 def tell_success(refund: Refund) -> None:
-    report = RefundReport(refund.refund_no, RefundState.SUCCESS, refund_id="R1", amount=ALL)
+    number = refund.refund_no
+    report = RefundReport(number, RefundState.SUCCESS, refund_id=f"M{number}", amount=ALL)
     tell(CallbackNotice("", "", refund=report))
 
 
@@ -119,7 +120,8 @@ def test_whatever_a_gateway_says_after_success_changes_nothing(book, order, stat
     refund_submit(refund_id=refund.id)
     before = Refund.objects.filter(id=refund.id).values().get()
     assert before["status"] == "success"
-    report = RefundReport(refund.refund_no, state, refund_id="M1", amount=ALL)
+    number = refund.refund_no
+    report = RefundReport(number, state, refund_id=f"M{number}", amount=ALL)
     refund_report_apply(refund_id=refund.id, report=report)
     assert Refund.objects.filter(id=refund.id).values().get() == before
     assert not PaymentException.objects.exists()

@@ -415,7 +415,8 @@ GIVING_BACK = (
     Mutant(
         "success wins",
         "refunds/services/submission.py",
-        "    if refund.status == RefundStatus.SUCCESS:\n        return\n",
+        "    if refund.status == RefundStatus.SUCCESS:\n"
+        "        return Told.CONTRADICTED if report.state in NOT_DONE else Told.AGREED\n",
         "",
         ("tests/guards/test_late_success.py",),
     ),

@@ -1,0 +1,79 @@
+"""Whether what a gateway says of a refund is about ours: every number that it names is compared,
+and what does not agree changes nothing and becomes a case for staff."""
+
+import hashlib
+
+from django.utils.translation import gettext as _
+
+from gateways.interface import RefundReport
+from payments.channels import is_of_another_merchant
+from payments.models import PaymentTransaction
+from payments.services.exceptions import exception_open, exception_settle
+from payments.states import ExceptionKind
+from refunds.models import Refund
+from tcmpay.common.actor import Actor
+
+
+def disagreement(
+    report: RefundReport, payment: PaymentTransaction, refund: Refund | None = None
+) -> str:
+    """What the report says otherwise than we know it, in words; "" when all of it agrees.
+
+    Numbers that the message does not carry, or that we don't know yet, are not compared.
+    """
+    if is_of_another_merchant(payment, app_id=report.app_id, merchant_id=report.merchant_id):
+        return _("通知属于另一个商户号或应用")
+    pairs = [
+        (_("商户订单号"), report.out_trade_no, payment.out_trade_no),
+        (_("网关交易号"), report.transaction_id, payment.trade_no),
+        (_("订单金额"), report.total_amount, payment.amount),
+    ]
+    if refund is not None:
+        pairs += [
+            (_("网关退款号"), report.refund_id, refund.external_refund_id),
+            (_("退款金额"), report.amount, refund.refund_amount),
+        ]
+    for name, said, ours in pairs:
+        if said not in (None, "") and ours not in (None, "") and said != ours:
+            return _("%(name)s不一致：网关说 %(said)s，我们的是 %(ours)s") % {
+                "name": name,
+                "said": said,
+                "ours": ours,
+            }
+    return ""
+
+
+def unbooked_case_open(
+    report: RefundReport, *, method: str, payment: PaymentTransaction | None, reason: str
+) -> None:
+    """Tell staff of a refund that can't be booked as it stands; inside the caller's unit."""
+    exception_open(
+        ExceptionKind.UNBOOKED_REFUND,
+        method=method,
+        fact=_fact(report),
+        attempt=payment,
+        out_trade_no=report.out_trade_no or (payment.out_trade_no if payment else "") or "",
+        external_transaction_id=report.transaction_id,
+        amount=report.amount,
+        reason=f"{report.out_refund_no[:64]}: {reason}",
+    )
+
+
+def unbooked_case_settle(
+    report: RefundReport, *, method: str, resolution: str, actor: Actor
+) -> None:
+    """What the case was about is in the books by now; inside the caller's unit."""
+    exception_settle(
+        ExceptionKind.UNBOOKED_REFUND,
+        method=method,
+        fact=_fact(report),
+        resolution=resolution,
+        actor=actor,
+    )
+
+
+def _fact(report: RefundReport) -> str:
+    """The refund that the gateway speaks of: the same however often, and in whatever state."""
+    numbers = "\n".join((report.out_trade_no, report.transaction_id, report.refund_id))
+    digest = hashlib.sha256(numbers.encode()).hexdigest()
+    return f"{report.out_refund_no[:64]}:{digest[:16]}"

@@ -1,0 +1,94 @@
+"""Refunds that were made in the merchant console: recorded, so that we can't give them again."""
+
+from uuid import UUID
+
+from django.utils.translation import gettext as _
+
+from gateways.interface import RefundReport
+from payments.booking import booking_of
+from payments.models import PaymentTransaction
+from payments.services.exceptions import exception_open, exception_settle
+from payments.services.orders import order_lock
+from payments.services.refund_money import RefundExceedsPayment, payment_lock, refund_reserve
+from payments.states import ExceptionKind
+from refunds.models import Refund
+from refunds.selectors import refunded_total
+from refunds.services.requests import refund_insert
+from refunds.services.states import refund_transition
+from refunds.services.submission import refund_finish
+from refunds.states import RefundCause, RefundStatus
+from tcmpay.common.actor import gateway_actor
+from tcmpay.common.db import money_unit
+from tcmpay.common.money import Money
+
+
+def outside_refund(payment: PaymentTransaction, report: RefundReport) -> Refund | None:
+    """This console refund among the payment's refunds, if it is recorded already."""
+    known = Refund.objects.filter(transaction=payment, cause=RefundCause.OUTSIDE)
+    return next((refund for refund in known if _number(refund) == report.out_refund_no), None)
+
+
+def _number(refund: Refund) -> str:
+    return str((refund.refund_response or {}).get("out_refund_no", ""))
+
+
+@money_unit
+def outside_refund_record(
+    transaction_id: UUID, order_id: UUID, report: RefundReport, amount: Money
+) -> bool:
+    """Book a refund of ``amount`` (yuan) that the gateway says is done, with a case for staff.
+
+    False when a request of ours holds what went back already: the gateway will refuse that one,
+    or staff decide about it, and then there is room. What went back beyond the payment itself
+    never finds any: the open case is all that can be said.
+    """
+    order = order_lock(order_id)
+    payment = payment_lock(transaction_id)
+    actor = gateway_actor(payment.payment_method)
+    if outside_refund(payment, report) is not None:
+        return True
+    exception_open(
+        ExceptionKind.OUTSIDE_REFUND,
+        method=payment.payment_method,
+        fact=f"{payment.out_trade_no}:{report.out_refund_no}",
+        attempt=payment,
+        out_trade_no=payment.out_trade_no or "",
+        external_transaction_id=payment.trade_no or "",
+        amount=amount,
+        reason=_("商户平台退款 %(number)s") % {"number": report.out_refund_no[:64]},
+    )
+    try:
+        refund_reserve(payment, amount)
+    except RefundExceedsPayment:
+        return refunded_total(payment.id) + amount > payment.amount
+    refund = refund_insert(
+        order=order,
+        payment=payment,
+        amount=amount,
+        reason=_("商户平台直接退款"),
+        cause=RefundCause.OUTSIDE,
+        actor=actor,
+    )
+    refund_transition(
+        refund,
+        RefundStatus.PROCESSING,
+        actor=actor,
+        action="refund_outside",
+        approvals_needed=0,
+    )
+    refund_finish(
+        refund,
+        payment,
+        booking_of(order, report.completed_at),
+        actor=actor,
+        external_id=report.refund_id,
+        response=dict(report.raw),
+    )
+    exception_settle(
+        ExceptionKind.UNBOOKED_REFUND,
+        method=payment.payment_method,
+        fact=str(payment.id),
+        resolution=_("已记入商户平台退款 %(number)s") % {"number": refund.refund_no},
+        actor=actor,
+    )
+    return True
