@@ -6,12 +6,14 @@ project's ``.env``. With DEBUG on, missing secrets are made once and kept in a g
 
 import base64
 import binascii
+import difflib
 import json
 import math
 import os
 import secrets
 from collections import Counter
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import environ
@@ -19,9 +21,17 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.fernet import Fernet
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
-from cryptography.hazmat.primitives.serialization import load_pem_public_key
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    PublicFormat,
+    load_pem_public_key,
+)
 from django.core.exceptions import ImproperlyConfigured
 
+from tcmpay.dotenv import EnvFile, TextUnreadable, read_env_file, read_text
+
+# Variables of other programs in our file whose names are like ours.
+OTHERS_NAMES = frozenset({"DJANGO_SETTINGS_MODULE", "PROMETHEUS_MULTIPROC_DIR", "PORT", "TZ"})
 SECRET_MIN_BYTES = 32
 # Addresses that carry a password, and so may come from a file too.
 ADDRESSES_WITH_PASSWORDS = ("DATABASE_URL", "CACHE_URL", "CELERY_BROKER_URL")
@@ -59,16 +69,205 @@ WEAK_PASSWORDS = frozenset(
 RSA_BITS_MIN = 2048
 
 
-def load_env(base_dir: Path) -> environ.Env:
-    """Read ``.env`` (or the file that TCMPAY_ENV_FILE names; empty: none) and return the reader."""
-    env = environ.Env()
-    env_file = os.environ.get("TCMPAY_ENV_FILE", str(base_dir / ".env"))
-    if env_file and Path(env_file).is_file():
-        environ.Env.read_env(env_file, overwrite=False)
-    for name in ADDRESSES_WITH_PASSWORDS:
-        if value := read_secret(name):
-            os.environ[name] = _in_known_scheme(value)
-    return env
+TRUE = frozenset({"true", "on", "yes", "y", "1", "ok"})
+FALSE = frozenset({"false", "off", "no", "n", "0"})
+DATABASE_SCHEMES = frozenset({"mysql", "mariadb", "sqlite"})
+CACHE_SCHEMES = frozenset({"redis", "rediss", "locmemcache", "dummycache"})
+BROKER_SCHEMES = frozenset({"redis", "rediss", "sentinel", "amqp", "amqps", "filesystem", "memory"})
+# What editors, consoles and copied pages leave at the edges of a value.
+EDGES = " \t\r\n\ufeff\u200b\u2060\u00a0"
+# How near a name has to be to one of ours to be taken for a slip of the pen.
+SIMILAR_FROM = 0.85
+
+
+class _Values:
+    """The one reader of settings: what it gives is what was checked and what is used.
+
+    A value that can't be used is a problem, told by its variable's name and never by itself; its
+    default stands in meanwhile, so that one start tells all problems. Empty means not set.
+    """
+
+    def __init__(self, file: EnvFile | None = None) -> None:
+        self.file = file or EnvFile()
+        self._known: set[str] = set()
+        self._problems: list[str] = []
+        for name, value in self.file.values.items():
+            os.environ.setdefault(name, value)
+
+    def complain(self, problem: str) -> None:
+        if problem not in self._problems:
+            self._problems.append(problem)
+
+    @property
+    def problems(self) -> list[str]:
+        return [*self.file.problems, *self._malformed(), *self._misspelt(), *self._problems]
+
+    def is_set(self, name: str) -> bool:
+        return bool(self.text(name))
+
+    # -- values ----------------------------------------------------------------------------------
+
+    def text(self, name: str, *, lines: bool = False) -> str:
+        """The value as it is used: without edges and quotes around it; "" when there is none."""
+        self._known.add(name)
+        return self._cleaned(name, os.environ.get(name, ""), lines=lines)
+
+    def word(self, name: str, default: str = "") -> str:
+        return self.text(name) or default
+
+    def number(self, name: str, default: int = 0) -> int:
+        text = self.text(name)
+        if not text:
+            return default
+        if not (text.removeprefix("-").isdigit() and text.isascii() and len(text) <= 12):
+            self.complain(f"{name} must be a whole number")
+            return default
+        return int(text)
+
+    def flag(self, name: str, default: bool = False) -> bool:
+        text = self.text(name).lower()
+        if text and text not in TRUE | FALSE:
+            self.complain(f"{name} must be on or off")
+        return text in TRUE if text in TRUE | FALSE else default
+
+    def words(self, name: str, default: list[str] | None = None) -> list[str]:
+        """Words between commas; a word holds no space, no quote and no comment."""
+        words = [word.strip() for word in self.text(name).split(",") if word.strip()]
+        if any(char.isspace() or char in "'\"#" for word in words for char in word):
+            self.complain(f"{name} must be words separated by commas, and nothing behind them")
+            return []
+        return words or [*(default or ())]
+
+    def secret(self, name: str, *, lines: bool = False) -> str:
+        """The secret called ``name``, from its variable or from the file named by NAME_FILE."""
+        value = self.text(name, lines=lines)
+        if not value:
+            value = self._from_file(name, lines=lines)
+        if " #" in value or "\t#" in value:
+            self.complain(f"{name} has a comment behind it")
+        return value
+
+    def database(self, name: str, default: str = "") -> dict[str, Any]:
+        """Django's settings of a database, from its address; {} when there is none to be had."""
+        address = _in_known_scheme(self.secret(name)) or default
+        if not address:
+            self.complain(f"{name} (or {name}_FILE) is missing")
+            return {}
+        problem = _problem_of_database(address)
+        options: dict[str, Any] = {}
+        if not problem:
+            try:
+                options = dict(environ.Env.db_url_config(address))
+            except (ValueError, TypeError, KeyError, ImproperlyConfigured):
+                problem = "can't be read as an address: percent-encode special characters"
+        if problem:
+            self.complain(f"{name} {problem}")
+            return {}
+        return options
+
+    def cache(self, name: str, default: str) -> dict[str, Any]:
+        address = self._address(name, default, CACHE_SCHEMES)
+        try:
+            return dict(environ.Env.cache_url_config(address))
+        except (ValueError, TypeError, KeyError, ImproperlyConfigured):
+            self.complain(f"{name} can't be read as an address: percent-encode special characters")
+            return dict(environ.Env.cache_url_config(default))
+
+    def broker(self, name: str, default: str) -> str:
+        return self._address(name, default, BROKER_SCHEMES)
+
+    # -- how they come ---------------------------------------------------------------------------
+
+    def _address(self, name: str, default: str, schemes: frozenset[str]) -> str:
+        address = self.secret(name)
+        if not address:
+            return default
+        try:
+            parts = urlsplit(address)
+            is_good = parts.scheme in schemes and "://" in address and not parts.fragment
+            _port = parts.port
+        except ValueError:
+            is_good = False
+        if not is_good or any(char.isspace() for char in address):
+            self.complain(
+                f"{name} must be an address of {', '.join(sorted(schemes))}, "
+                "special characters percent-encoded"
+            )
+            return default
+        return address
+
+    def _from_file(self, name: str, *, lines: bool) -> str:
+        where = f"{name}_FILE"
+        path = self.text(where)
+        if not path:
+            return ""
+        try:
+            value = self._cleaned(where, read_text(Path(path)), lines=lines)
+        except TextUnreadable as error:
+            self.complain(f"{where} names a file that {error.text}")
+            return ""
+        if not value:
+            self.complain(f"{where} names an empty file")
+        elif value.startswith(f"{name}="):
+            self.complain(f"{where} names a file that must hold the value alone")
+        return value
+
+    def _cleaned(self, name: str, raw: str, *, lines: bool = False) -> str:
+        value = raw.strip(EDGES)
+        if len(value) > 1 and value[0] == value[-1] and value[0] in "'\"":
+            value = value[1:-1].strip(EDGES)
+        elif value[:1] in ("'", '"') or value[-1:] in ("'", '"'):
+            self.complain(f"{name} begins or ends with a quote that has no other")
+        allowed = "\n\r\t" if lines else ""
+        if any(not char.isprintable() and char not in allowed for char in value):
+            self.complain(f"{name} has characters in it that can't be seen, or more than one line")
+        return value
+
+    # -- slips of the pen --------------------------------------------------------------------------
+
+    def _malformed(self) -> list[str]:
+        return [
+            f"{self.file.name}: line {number}"
+            f"{f' ({word})' if word in self._all_names() else ''} is not NAME=value"
+            " (or a quote in it is not closed, or something follows it)"
+            for number, word in self.file.malformed.items()
+        ]
+
+    def _misspelt(self) -> list[str]:
+        """Names in the file that are nearly ours: told by the name that was meant."""
+        names = self._all_names()
+        found = []
+        for name, number in self.file.lines.items():
+            near = difflib.get_close_matches(name.upper(), names, n=1, cutoff=SIMILAR_FROM)
+            if name not in names and name not in OTHERS_NAMES and near:
+                found.append(f"{self.file.name}: line {number} is no setting: {near[0]} was meant?")
+        return found
+
+    def _all_names(self) -> frozenset[str]:
+        return frozenset(self._known | {f"{name}_FILE" for name in self._known})
+
+
+class Environment(_Values):
+    """By the names that django-environ gave its readers."""
+
+    str = _Values.word
+    int = _Values.number
+    bool = _Values.flag
+    list = _Values.words
+
+
+def load_env(base_dir: Path) -> Environment:
+    """Read ``.env`` (or the file that TCMPAY_ENV_FILE names; empty: none) and return the reader.
+
+    Variables that are set already go before the file's.
+    """
+    named = os.environ.get("TCMPAY_ENV_FILE")
+    if named == "":
+        return Environment()
+    if named:
+        return Environment(read_env_file(Path(named.strip(EDGES)), name="TCMPAY_ENV_FILE"))
+    path = base_dir / ".env"
+    return Environment(read_env_file(path, name=".env") if path.exists() else None)
 
 
 def _in_known_scheme(address: str) -> str:
@@ -76,108 +275,118 @@ def _in_known_scheme(address: str) -> str:
     return address.replace("mariadb://", "mysql://", 1)
 
 
-def read_secret(name: str) -> str:
-    """The secret called ``name``, from its variable or from the file named by ``NAME_FILE``.
-
-    Returns "" when neither is set. Raises ImproperlyConfigured when the file can't be read.
-    """
-    if value := os.environ.get(name, ""):
-        return value
-    if path := os.environ.get(f"{name}_FILE", ""):
-        try:
-            return Path(path).read_text(encoding="utf-8").strip()
-        except OSError as error:
-            raise ImproperlyConfigured(
-                f"{name}_FILE: cannot read {path} ({error.strerror})"
-            ) from error
+def _problem_of_database(address: str) -> str:
+    try:
+        parts = urlsplit(address)
+        has_host = bool(parts.hostname)
+        if parts.scheme not in DATABASE_SCHEMES:
+            return "must be an address of mysql, mariadb or sqlite"
+        if parts.scheme == "sqlite":
+            is_named = address == "sqlite://:memory:" or address.startswith("sqlite:///")
+            return "" if is_named else "must have three slashes: sqlite:///db.sqlite3"
+        _port = parts.port
+    except ValueError:
+        return "can't be read as an address: percent-encode special characters"
+    is_whole = has_host and bool(parts.path.strip("/")) and not parts.fragment
+    if not is_whole or any(char.isspace() for char in address):
+        return "must name host and database: mysql://USER:PASSWORD@HOST:3306/NAME"
     return ""
 
 
 class Secrets:
     """The deployment's secrets; with ``debug`` on, missing ones are generated and remembered."""
 
-    def __init__(self, *, debug: bool, development_file: Path) -> None:
+    def __init__(self, env: Environment, *, debug: bool, development_file: Path) -> None:
+        self._env = env
         self._debug = debug
         self._file = development_file
-        self._problems: list[str] = []
 
     def require(self, name: str, *, fernet: bool = False) -> str:
-        value = read_secret(name)
+        value = self._env.secret(name)
         if not value and self._debug:
             return self._development_value(name, fernet=fernet)
         if not value:
-            self._problems.append(f"{name} (or {name}_FILE) is missing")
-        elif not self._debug:
+            self.complain(f"{name} (or {name}_FILE) is missing")
+            return ""
+        if not self._debug:
             self._check_strength(name, value)
-            if fernet:
-                self._check_fernet(name, value)
+        if fernet:
+            self._check_fernet(name, value)
         return value
 
-    def optional(self, name: str) -> str:
-        return read_secret(name)
+    def optional(self, name: str, *, lines: bool = False) -> str:
+        """With ``lines`` it may have several, as keys in PEM do."""
+        return self._env.secret(name, lines=lines)
+
+    def complain(self, problem: str) -> None:
+        self._env.complain(problem)
+
+    def raise_problems(self) -> None:
+        """Refuse to start, telling every problem in a line of its own, without a traceback."""
+        problems = self._env.problems
+        if not problems:
+            return
+        hint = "See the configuration table in README.md; for development set DEBUG=on."
+        lines = [*(f"tcmpay does not start: {problem}" for problem in problems), hint]
+        raise SystemExit("\n".join(lines))
+
+    def check_addresses(self) -> None:
+        """Refuse well-known passwords in the addresses of database and queue."""
+        for name in ADDRESSES_WITH_PASSWORDS:
+            password = unquote(_password_of(self._env.secret(name)))
+            if not self._debug and password and password.lower() in WEAK_PASSWORDS:
+                self.complain(f"{name} has a password that stands in documents")
 
     def check_each(self, name: str, values: list[str]) -> None:
         """Refuse weak ones among secrets that stand in one variable, separated by commas."""
         for value in values if not self._debug else []:
             self._check_strength(name, value)
 
-    def complain(self, problem: str) -> None:
-        self._problems.append(problem)
-
-    def raise_problems(self) -> None:
-        """Refuse to start, naming every problem at once."""
-        if self._problems:
-            raise ImproperlyConfigured(
-                "tcmpay does not start with this environment: "
-                + "; ".join(self._problems)
-                + ". See the configuration table in README.md; for development set DEBUG=on."
-            )
-
-    def check_addresses(self) -> None:
-        """Refuse well-known passwords in the addresses of database and queue."""
-        for name in ADDRESSES_WITH_PASSWORDS:
-            password = unquote(_password_of(read_secret(name)))
-            if not self._debug and password and password.lower() in WEAK_PASSWORDS:
-                self._problems.append(f"{name} has a password that stands in documents")
-
     def check_apart(self, *names: str) -> None:
         """Refuse one secret for two purposes: who learns it in one place has both."""
-        values = [value for name in names if (value := read_secret(name))]
+        values = [value for name in names if (value := self._env.secret(name))]
         if not self._debug and len(set(values)) < len(values):
-            self._problems.append(f"{', '.join(names)} must differ from each other")
+            self.complain(f"{', '.join(names)} must differ from each other")
 
-    def check_public_key(self, name: str, pem: str, algorithm: str) -> None:
-        """Refuse what is no public key, of another kind than ``algorithm`` needs, or too short."""
+    def check_public_key(self, name: str, given: str, algorithm: str) -> str:
+        """Refuse what is no public key, of another kind than ``algorithm`` needs, or too short.
+
+        Returns what is to be used: written anew, as PEM, from the key that was checked.
+        """
         try:
-            key = load_pem_public_key(pem.replace("\\n", "\n").encode())
+            key = load_pem_public_key(given.replace("\\r", "").replace("\\n", "\n").encode())
         except (ValueError, UnsupportedAlgorithm):
-            self._problems.append(f"{name} is not a public key in PEM")
-            return
+            self.complain(f"{name} is not a public key in PEM")
+            return ""
         kind = RSAPublicKey if algorithm == "RS256" else EllipticCurvePublicKey
         if not isinstance(key, kind):
-            self._problems.append(f"{name} is not a key for {algorithm}")
+            self.complain(f"{name} is not a key for the algorithm of JWT_ALGORITHM")
         elif isinstance(key, RSAPublicKey) and key.key_size < RSA_BITS_MIN:
-            self._problems.append(f"{name} is shorter than {RSA_BITS_MIN} bits")
+            self.complain(f"{name} is shorter than {RSA_BITS_MIN} bits")
+        return key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
 
     def _check_strength(self, name: str, value: str) -> None:
         if len(value.encode()) < SECRET_MIN_BYTES:
-            self._problems.append(f"{name} is shorter than {SECRET_MIN_BYTES} bytes")
+            self.complain(f"{name} is shorter than {SECRET_MIN_BYTES} bytes")
         if _is_weak(value):
-            self._problems.append(f"{name} looks like a placeholder: generate a random one")
+            self.complain(f"{name} looks like a placeholder: generate a random one")
         elif value in self._development_values():
-            self._problems.append(f"{name} is the one made for development: generate another")
+            self.complain(f"{name} is the one made for development: generate another")
 
     def _check_fernet(self, name: str, value: str) -> None:
-        for key in filter(None, (part.strip() for part in value.split(","))):
+        keys = [part.strip() for part in value.split(",")]
+        for key in keys:
             try:
                 raw = base64.urlsafe_b64decode(key.encode())
             except (binascii.Error, ValueError):
                 raw = b""
-            if len(raw) != 32:
-                self._problems.append(f"{name} is malformed: Fernet keys of 44 characters")
+            if len(raw) != 32 or base64.urlsafe_b64encode(raw).decode() != key:
+                self.complain(f"{name} is malformed: Fernet keys of 44 characters")
+            elif self._debug:
+                continue
             elif len(set(raw)) < 16 or all(32 <= byte < 127 for byte in raw):
                 # Of 32 random bytes about 30 differ, and never are all of them letters.
-                self._problems.append(f"{name} looks like a placeholder: generate a random one")
+                self.complain(f"{name} looks like a placeholder: generate a random one")
 
     def _development_values(self) -> set[str]:
         try:
@@ -186,12 +395,28 @@ class Secrets:
             return set()
 
     def _development_value(self, name: str, *, fernet: bool) -> str:
-        stored = json.loads(self._file.read_text()) if self._file.exists() else {}
+        try:
+            stored = json.loads(self._file.read_text()) if self._file.exists() else {}
+            if not isinstance(stored, dict):
+                raise ValueError
+        except (OSError, ValueError):
+            # Never made anew by itself: what its keys sealed would be lost.
+            self.complain(
+                f"{self._file.name} can't be read: put it back from a copy, or delete it (what its "
+                "keys sealed is lost then)"
+            )
+            return ""
         if name not in stored:
             stored[name] = Fernet.generate_key().decode() if fernet else secrets.token_urlsafe(48)
-            self._file.touch(mode=0o600, exist_ok=True)
-            self._file.write_text(json.dumps(stored, indent=2))
+            self._write_development_values(stored)
         return str(stored[name])
+
+    def _write_development_values(self, values: dict[str, Any]) -> None:
+        """Complete or as before: a power cut leaves no half of it."""
+        unfinished = self._file.with_name(f"{self._file.name}.{os.getpid()}")
+        unfinished.touch(mode=0o600)
+        unfinished.write_text(json.dumps(values, indent=2))
+        unfinished.replace(self._file)
 
 
 def _password_of(address: str) -> str:

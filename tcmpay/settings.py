@@ -9,7 +9,6 @@ from urllib.parse import urlsplit
 
 import structlog
 from csp.constants import NONCE
-from django.core.exceptions import ImproperlyConfigured
 from django.urls import reverse_lazy
 from django.utils.translation import gettext_lazy as _
 
@@ -22,7 +21,7 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 env = load_env(BASE_DIR)
 
 DEBUG: bool = env.bool("DEBUG", default=False)
-secrets = Secrets(debug=DEBUG, development_file=BASE_DIR / ".dev-secrets.json")
+secrets = Secrets(env, debug=DEBUG, development_file=BASE_DIR / ".dev-secrets.json")
 
 SECRET_KEY = secrets.require("SECRET_KEY")
 CONFIG_ENCRYPTION_KEYS: list[str] = [
@@ -44,7 +43,7 @@ if AUDIT_ROOT_URL and not AUDIT_ROOT_URL.startswith(
     secrets.complain("AUDIT_ROOT_URL must begin with https://")
 
 # --- who may call -----------------------------------------------------------------------------
-JWT_PUBLIC_KEY = secrets.optional("JWT_PUBLIC_KEY")
+JWT_PUBLIC_KEY = secrets.optional("JWT_PUBLIC_KEY", lines=True)
 JWT_ALGORITHM: str = env.str("JWT_ALGORITHM", default="" if JWT_PUBLIC_KEY else "HS256")
 JWT_SECRET = "" if JWT_PUBLIC_KEY else secrets.require("JWT_SECRET")
 if JWT_PUBLIC_KEY and secrets.optional("JWT_SECRET"):
@@ -52,11 +51,12 @@ if JWT_PUBLIC_KEY and secrets.optional("JWT_SECRET"):
 if JWT_PUBLIC_KEY and JWT_ALGORITHM not in {"RS256", "ES256"}:
     secrets.complain("JWT_PUBLIC_KEY needs JWT_ALGORITHM=RS256 or ES256")
 if not JWT_PUBLIC_KEY and JWT_ALGORITHM != "HS256":
-    secrets.complain("JWT_SECRET needs JWT_ALGORITHM=HS256")
+    secrets.complain("JWT_SECRET needs JWT_ALGORITHM=HS256; the others need JWT_PUBLIC_KEY")
 if JWT_SECRET and len(JWT_SECRET.encode()) < 32:
     secrets.complain("JWT_SECRET must have at least 32 bytes")
 if JWT_PUBLIC_KEY:
-    secrets.check_public_key("JWT_PUBLIC_KEY", JWT_PUBLIC_KEY, JWT_ALGORITHM)
+    # Used as it was checked: PEM, however it was written.
+    JWT_PUBLIC_KEY = secrets.check_public_key("JWT_PUBLIC_KEY", JWT_PUBLIC_KEY, JWT_ALGORITHM)
 # Where the platform's tokens name them: a token meant for another service is refused.
 JWT_AUDIENCE: str = env.str("JWT_AUDIENCE", default="")
 JWT_ISSUER: str = env.str("JWT_ISSUER", default="")
@@ -97,7 +97,7 @@ PRICE_CHANGE_SECOND_PERSON_OVER_PERCENT: int = env.int(
 if PRICE_CHANGE_SECOND_PERSON_OVER_PERCENT < 0:
     secrets.complain("PRICE_CHANGE_SECOND_PERSON_OVER_PERCENT must be 0 (off) or more")
 IS_PRICE_API_GUARDED: bool = (
-    "PRICE_CHANGE_SECOND_PERSON_OVER_PERCENT" in env.ENVIRON
+    env.is_set("PRICE_CHANGE_SECOND_PERSON_OVER_PERCENT")
     and PRICE_CHANGE_SECOND_PERSON_OVER_PERCENT > 0
 )
 # Whoever edited a draft of the gateway configuration may not be the one who activates it.
@@ -142,8 +142,6 @@ for _name, _is_on in (
 ):
     if _is_on and not DEBUG:
         secrets.complain(f"{_name} is for development and can't be set with DEBUG off")
-
-secrets.raise_problems()
 
 # --- Django -----------------------------------------------------------------------------------
 INSTALLED_APPS = [
@@ -283,8 +281,6 @@ def database(options: dict[str, Any], *, snapshot: bool = False) -> dict[str, An
             "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
             **given,
         }
-    else:
-        raise ImproperlyConfigured("DATABASE_URL must be sqlite, mysql or mariadb")
     result["CONN_MAX_AGE"] = env.int("DATABASE_CONN_MAX_AGE_SECONDS", default=60)
     result["CONN_HEALTH_CHECKS"] = True
     result["ATOMIC_REQUESTS"] = False
@@ -295,7 +291,13 @@ def database(options: dict[str, Any], *, snapshot: bool = False) -> dict[str, An
     return result
 
 
-_database_options = env.db_url("DATABASE_URL", default="sqlite:///db.sqlite3")
+_database_options = env.database("DATABASE_URL", default="sqlite:///db.sqlite3" if DEBUG else "")
+if not _database_options:
+    # Complained about: the process does not start, and nothing is ever asked of this one.
+    _database_options = {"ENGINE": "django.db.backends.dummy", "NAME": ""}
+SQLITE_IN_PRODUCTION: bool = env.bool("SQLITE_IN_PRODUCTION", default=False)
+if not DEBUG and not SQLITE_IN_PRODUCTION and _database_options["ENGINE"].endswith("sqlite3"):
+    secrets.complain("DATABASE_URL is SQLite: if that is meant, set SQLITE_IN_PRODUCTION=yes")
 DATABASES = {
     "default": database(_database_options),
     "snapshot": database(_database_options, snapshot=True),
@@ -304,13 +306,13 @@ DATABASES = {
 SNAPSHOT_DATABASE = "snapshot"
 
 # --- cache and queue --------------------------------------------------------------------------
-CACHES = {"default": env.cache_url("CACHE_URL", default="locmemcache://tcmpay")}
+CACHES = {"default": env.cache("CACHE_URL", default="locmemcache://tcmpay")}
 if CACHES["default"]["BACKEND"].endswith("RedisCache"):
     # A cache that is away costs a moment, once: what it holds is in the database too.
     CACHES["default"]["BACKEND"] = "tcmpay.common.redis_cache.ImpatientRedisCache"
 PRICE_CACHE_SECONDS = 30  # rows edited by SQL are seen within 60 seconds
 
-CELERY_BROKER_URL: str = env.str(
+CELERY_BROKER_URL: str = env.broker(
     "CELERY_BROKER_URL",
     default="filesystem://" if DEBUG else "redis://127.0.0.1:6379/0",
 )
@@ -323,7 +325,10 @@ CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any] = {
 if urlsplit(CELERY_BROKER_URL).scheme == "filesystem":
     _broker_dir = Path(env.str("CELERY_FILESYSTEM_DIR", default=str(BASE_DIR / ".demo" / "broker")))
     for _folder in ("messages", "control"):
-        (_broker_dir / _folder).mkdir(parents=True, exist_ok=True)
+        try:
+            (_broker_dir / _folder).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            secrets.complain(f"CELERY_FILESYSTEM_DIR can't be used as a folder ({error.strerror})")
     CELERY_BROKER_TRANSPORT_OPTIONS = {
         "data_folder_in": str(_broker_dir / "messages"),
         "data_folder_out": str(_broker_dir / "messages"),
@@ -463,7 +468,10 @@ LOGIN_REDIRECT_URL = reverse_lazy("admin:index")
 # --- logs -------------------------------------------------------------------------------------
 LOG_LEVEL: str = env.str("LOG_LEVEL", default="INFO").upper()
 if LOG_LEVEL not in {"DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"}:
-    raise ImproperlyConfigured("LOG_LEVEL must be DEBUG, INFO, WARNING, ERROR or CRITICAL")
+    secrets.complain("LOG_LEVEL must be DEBUG, INFO, WARNING, ERROR or CRITICAL")
+
+# All that was read and found wrong, at once. Below nothing is read any more.
+secrets.raise_problems()
 
 # One line per request, at its end; LOG_LEVEL=DEBUG writes one at its start too.
 DJANGO_STRUCTLOG_STATUS_START_LOG_LEVEL = logging.DEBUG

@@ -1,14 +1,30 @@
 """The WSGI application that gunicorn serves."""
 
 import os
+import sys
 
+from django.core.exceptions import ImproperlyConfigured
+from django.core.handlers.wsgi import WSGIHandler
 from django.core.wsgi import get_wsgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tcmpay.settings")
 
-application = get_wsgi_application()
+# With this one gunicorn gives up, instead of starting workers that end over and over.
+GUNICORN_GIVES_UP = 3
 
-# Imported once Django is set up.
-from tcmpay.common.database_session import require_sound_database  # noqa: E402
 
-require_sound_database()
+def _application() -> WSGIHandler:
+    """Raises SystemExit, its reason told in lines of their own, when the deployment is unsound."""
+    try:
+        served = get_wsgi_application()
+        # Imported once Django is set up.
+        from tcmpay.common.database_session import require_sound_database
+
+        require_sound_database()
+    except (SystemExit, ImproperlyConfigured) as refusal:
+        sys.stderr.write(f"{refusal}\n")
+        raise SystemExit(GUNICORN_GIVES_UP) from None
+    return served
+
+
+application = _application()

@@ -1,0 +1,40 @@
+"""Load the settings once per case, all in one process: cases from standard input, results out.
+
+A case is an environment; a result is what was said when it was refused, or a digest of what is
+used.
+"""
+
+import hashlib
+import json
+import os
+import runpy
+import sys
+from pathlib import Path
+
+# They hold objects, and texts that wait for the apps; no variable goes into them alone.
+MADE_ANEW = {"LOGGING", "UNFOLD", "SPECTACULAR_SETTINGS", "LOGIN_URL", "LOGIN_REDIRECT_URL"}
+SETTINGS = Path(__file__).resolve().parent.parent / "tcmpay" / "settings.py"
+
+
+def load(environment: dict[str, str]) -> dict[str, str]:
+    os.environ.clear()
+    os.environ.update(environment)
+    try:
+        found = runpy.run_path(str(SETTINGS))
+    except SystemExit as refusal:
+        return {"refused": str(refusal), "settings": ""}
+    settings = {
+        name: repr(value)
+        for name, value in found.items()
+        if name.isupper() and name not in MADE_ANEW
+    }
+    return {"refused": "", "settings": digest(settings)}
+
+
+def digest(settings: dict[str, str]) -> str:
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
+
+
+if __name__ == "__main__":
+    cases = json.load(sys.stdin)
+    sys.stdout.write(json.dumps([load(case) for case in cases]))
