@@ -4,6 +4,7 @@ They are not the admin's change form: the services are durable units, and a test
 gateway while no transaction is open.
 """
 
+from functools import partial
 from typing import Any
 
 from django import forms
@@ -32,6 +33,7 @@ from config.drafts import (
     roll_back_draft,
     version_of,
 )
+from config.echo import echo_expect, echo_is_heard
 from config.gateway_forms import GatewayForm
 from config.gateway_pages import (
     differences,
@@ -51,11 +53,14 @@ from gateways.configuration import notify_url_in_path_form
 from gateways.doctor import Finding
 from gateways.key_blocks import KeyUnreadable
 from gateways.key_texts import expiries, told
+from gateways.trial import Ear
 from tcmpay.accounts.selectors import person_text
 from tcmpay.common import clock
 from tcmpay.common.admin_forms import ReasonFormField
 from tcmpay.common.errors import DomainError, InvalidInput
 
+ECHO_WAITED_SECONDS = 6.0
+EAR = Ear(echo_expect, partial(echo_is_heard, within_seconds=ECHO_WAITED_SECONDS))
 VIEW = "config.view_paymentconfig"
 CHANGE = "config.change_paymentconfig"
 ACTIVATE = "config.activate_paymentconfig"
@@ -138,7 +143,7 @@ def _saved(request: HttpRequest, method: str, is_draft: bool) -> HttpResponse:
     elif "test" not in request.POST:
         messages.success(request, _("草稿已保存，尚未生效。下一步：测试草稿。"))
     if "test" in request.POST and is_draft:
-        findings = draft_test(actor=_actor(request), method=method, depth=_depth(request))
+        findings = draft_test(actor=_actor(request), method=method, depth=_depth(request), ear=EAR)
         _tell_test(request, findings)
     return HttpResponseRedirect(_url(method))
 
@@ -158,7 +163,7 @@ def test_view(request: HttpRequest, method: str, model_admin: Any) -> HttpRespon
     _ensure(request, CHANGE)
     _ensure_method(method)
     try:
-        findings = draft_test(actor=_actor(request), method=method, depth=_depth(request))
+        findings = draft_test(actor=_actor(request), method=method, depth=_depth(request), ear=EAR)
         candidate = candidate_of(method)
     except ConfigSecretUnreadable as error:
         return _unreadable(request, method, model_admin, error)

@@ -16,7 +16,7 @@ from gateways.errors import GatewayMisconfigured
 from gateways.interface import Gateway
 from gateways.key_texts import Expiry, expiries
 from gateways.registry import build_gateway
-from gateways.trial import probe, trial
+from gateways.trial import Ear, probe, trial
 from tcmpay.common import clock
 
 
@@ -72,15 +72,18 @@ def probe_current(method: str, depth: Depth) -> list[Finding]:
         return []
 
 
-def probe_values(method: str, values: Mapping[str, str], depth: Depth) -> list[Finding]:
-    """The same with values that need not be in force."""
+def probe_values(
+    method: str, values: Mapping[str, str], depth: Depth, ear: Ear | None = None
+) -> list[Finding]:
+    """The same with values that need not be in force. ``ear``: where the notice of an echo can be
+    waited for, which is where callbacks arrive in the same cache."""
     try:
         gateway = _gateway_to_test(method, values)
     except GatewayMisconfigured:
         return []
     findings = probe(gateway)
     if depth is Depth.ORDER and not any(finding.level == "error" for finding in findings):
-        findings += trial(gateway, now=clock.now())
+        findings += trial(gateway, now=clock.now(), ear=ear)
     return findings
 
 

@@ -30,6 +30,7 @@ from config.versions import AUDIT_OBJECT, rows_lock, version_adopt, version_valu
 from gateways.doctor import Finding
 from gateways.key_blocks import KeyUnreadable
 from gateways.key_texts import normalised
+from gateways.trial import Ear
 from tcmpay.audit.services import audit_record
 from tcmpay.common import clock
 from tcmpay.common.actor import Actor
@@ -178,7 +179,9 @@ def _drop(actor: Actor, draft: PaymentConfigDraft, reason: str) -> None:
     _audit(actor, draft.payment_method, "config_draft_discarded", reason=reason)
 
 
-def draft_test(*, actor: Actor, method: str, depth: Depth = Depth.QUERY) -> list[Finding]:
+def draft_test(
+    *, actor: Actor, method: str, depth: Depth = Depth.QUERY, ear: Ear | None = None
+) -> list[Finding]:
     """Examine what the draft would put in force, and ask the gateway, as far as ``depth`` goes.
 
     Nothing is asked while there are errors. Without a draft it is what is in force that is tested.
@@ -187,7 +190,7 @@ def draft_test(*, actor: Actor, method: str, depth: Depth = Depth.QUERY) -> list
     findings = examine_values(method, candidate.values)
     if not _has_error(findings):
         # No transaction is open here: the gateway may take its time.
-        findings = [*probe_values(method, candidate.values, depth), *findings]
+        findings = [*probe_values(method, candidate.values, depth, ear), *findings]
     if candidate.draft is not None:
         _record_test(actor=actor, candidate=candidate, findings=findings, depth=depth)
     return findings

@@ -148,6 +148,7 @@ class CallbackNotice:
     event: str
     trade: TradeReport | None = None
     refund: RefundReport | None = None
+    echo_message: str = ""  # of a test of keys (WeChat)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ real order over one fen (never shown to anybody) that is closed again.
 """
 
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -57,6 +57,7 @@ _ECHO = Proof(
     _("回声成功：微信支付公钥（平台证书）可以验签"),
     _("AppID、APIv3 密钥、通知地址、产品权限"),
 )
+_ECHO_PROOF = Finding("ok", "", _ECHO.proved, unproved=_ECHO.unproved)
 _ORDER: Mapping[str, Proof] = {
     "wechat": Proof(
         _("已创建一分钱的测试订单：AppID 与商户号已绑定，Native 支付已开通，应答可以验签"),
@@ -86,25 +87,52 @@ def probe(gateway: Gateway) -> list[Finding]:
     return [_proof(_QUERY[gateway.method]), *_skew(gateway)]
 
 
-def trial(gateway: Gateway, *, now: datetime) -> list[Finding]:
+@dataclass(frozen=True, slots=True)
+class Ear:
+    """How to learn that the notice of an echo came: ``expect`` it, then ask whether it is
+    ``heard``, which waits for some seconds."""
+
+    expect: Callable[[str], None]
+    is_heard: Callable[[str], bool]
+
+
+def trial(gateway: Gateway, *, now: datetime, ear: Ear | None = None) -> list[Finding]:
     """An echo, where the gateway has one, and a real order over one fen, closed again."""
-    return [*_echo(gateway), *_order(gateway, now)]
+    message = secrets.token_hex(8)
+    if ear:
+        ear.expect(message)
+    echo = list(_echo(gateway, message))
+    order = list(_order(gateway, now))
+    is_promised = _ECHO_PROOF in echo
+    return [*echo, *order, *(_notice(ear, message) if ear and is_promised else ())]
+
+
+def _notice(ear: Ear, message: str) -> Iterator[Finding]:
+    if ear.is_heard(message):
+        yield Finding("ok", "", _("回声通知已收到并解密：通知地址可达，APIv3 密钥正确"))
+    else:
+        yield Finding(
+            "warning",
+            "notify_url",
+            _("没有等到回声通知：通知地址和 APIv3 密钥没有得到证明"),
+            _("确认通知地址能从公网访问并通向本系统，APIv3 密钥与商户平台所设一致，再测试一次"),
+        )
 
 
 def _proof(proof: Proof) -> Finding:
     return Finding("ok", "", proof.proved, unproved=proof.unproved)
 
 
-def _echo(gateway: Gateway) -> Iterator[Finding]:
+def _echo(gateway: Gateway, message: str) -> Iterator[Finding]:
     if not isinstance(gateway, WechatGateway):
         return
     try:
-        is_offered = gateway.echo(secrets.token_hex(8))
+        is_offered = gateway.echo(message)
     except GatewayError as error:
         yield _refused(error)
         return
     if is_offered:
-        yield _proof(_ECHO)
+        yield _ECHO_PROOF
     else:
         # Documented for partners; whether other merchants may is not known (beyond.md).
         yield Finding("ok", "", _("微信支付没有向本商户开放回声测试"), unproved=_ECHO.unproved)

@@ -346,6 +346,7 @@ class WechatGateway:
             event=event,
             trade=_trade_report(resource) if is_payment else None,
             refund=_refund_report(resource, "refund_status") if is_refund else None,
+            echo_message=read_text(resource, "echo_message") if event == ECHO_EVENT else "",
         )
 
     def _opened(self, envelope: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,11 +9,13 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
 
+from config.echo import echo_note, echo_note_of_draft
 from gateways.errors import GatewayUntrusted
 from gateways.interface import CallbackAnswer, CallbackNotice, CallbackRequest, Gateway
 from gateways.mock import MockGateway
 from payments.channels import GATEWAY_METHODS, gateways_that_may_call
 from payments.services.callbacks import Incoming, callback_handle, untrusted_record
+from payments.states import PaymentMethod
 from tcmpay.common import clock
 from tcmpay.common.api.middleware import refusal
 from tcmpay.common.client_address import client_address
@@ -54,8 +56,12 @@ def _receive(request: HttpRequest, method: str) -> HttpResponse:
     try:
         gateway, notice = _verified(gateways, incoming)
     except GatewayUntrusted as error:
+        if method == PaymentMethod.WECHAT and echo_note_of_draft(incoming.request):
+            return _http(_speaker(gateways, method).answer_callback(is_handled=True))
         return _refuse_forged(request, incoming, _speaker(gateways, method), str(error))
     callback_handle(incoming=incoming, notice=notice, is_mock=gateway.is_mock)
+    if notice.echo_message:
+        echo_note(notice)
     return _http(gateway.answer_callback(is_handled=True))
 
 

@@ -46,7 +46,7 @@ def person(name: str, *codenames: str) -> Client:
 def gateway(monkeypatch) -> list[Finding]:
     """What the gateway answers to a test; nothing leaves this process."""
     answers = [Finding("ok", "", "网关认可")]
-    monkeypatch.setattr(drafts, "probe_values", lambda method, values, depth: list(answers))
+    monkeypatch.setattr(drafts, "probe_values", lambda method, values, depth, ear: list(answers))
     return answers
 
 
@@ -347,7 +347,7 @@ def test_a_real_order_is_made_only_where_it_was_ticked(editor, monkeypatch, tick
     asked: list[str] = []
     said = Finding("ok", "", "查询被接受", unproved="AppID、通知地址")
 
-    def answer(method: str, values: Any, wanted: Any) -> list[Finding]:
+    def answer(method: str, values: Any, wanted: Any, ear: Any) -> list[Finding]:
         asked.append(str(wanted))
         return [said]
 

@@ -63,7 +63,8 @@ def test_a_refund(gateway, state):
 def test_the_notice_of_an_echo_names_no_merchant(gateway):
     body = wechat_notification({"echo_message": "x"}, event="SECURITY_ECHO.SUCCESS")
     notice = gateway.parse_callback(wechat_callback(body))
-    assert (notice.event, notice.trade, notice.refund) == ("SECURITY_ECHO.SUCCESS", None, None)
+    assert (notice.event, notice.echo_message) == ("SECURITY_ECHO.SUCCESS", "x")
+    assert (notice.trade, notice.refund) == (None, None)
 
 
 def test_an_event_that_we_do_not_know_is_neither(gateway):

@@ -26,9 +26,7 @@ CERTIFICATE = certificate_pem("merchant", MERCHANT_SERIAL)
 
 @pytest.fixture
 def gateway(monkeypatch):
-    monkeypatch.setattr(
-        drafts, "probe_values", lambda method, values, depth: [Finding("ok", "", "签名查询成功")]
-    )
+    monkeypatch.setattr(drafts, "probe_values", lambda *_asked: [Finding("ok", "", "签名查询成功")])
     values = {**wechat_values(), "platform_cert": ""}
     gateway_configs_replace(
         actor=SYSTEM, configs={"wechat": {k: v for k, v in values.items() if v}}
