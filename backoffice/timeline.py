@@ -96,7 +96,7 @@ class Story:
 
 def timeline(story: Story) -> list[Moment]:
     """Everything that happened to the order, oldest first."""
-    sources = (_events, _callbacks, _exchanges, _entries)
+    sources = (_money, _events, _callbacks, _exchanges, _entries)
     moments = [moment for source in sources for moment in source(story)]
     return sorted(moments, key=lambda moment: (moment.at, moment.key))
 
@@ -114,6 +114,28 @@ def ledger_entries(story: Story) -> QuerySet[BalanceTransaction]:
     if keys:
         facts |= Q(related_type=RelatedType.REFUND, related_id__in=keys)
     return BalanceTransaction.objects.filter(facts).order_by("created_at")[:SOURCE_ROWS_MAX]
+
+
+# --- when the money moved, where that was not when we booked it -----------------------------------
+
+
+def _money(story: Story) -> Iterator[Moment]:
+    for row in story.attempts:
+        if row.completed_at is None or row.booked_at in (None, row.completed_at):
+            continue
+        is_payment = row.transaction_type == TransactionType.PAYMENT
+        sentence = PAID_AT if is_payment else GIVEN_BACK_AT
+        yield Moment(
+            at=row.completed_at,
+            key="",  # first of its second: gateways tell whole ones
+            who=method_text(row.payment_method),
+            what=str(sentence) % {"amount": row.amount},
+            tone=GOOD,
+        )
+
+
+PAID_AT = gettext_lazy("网关时间：用户付款 %(amount)s 元")
+GIVEN_BACK_AT = gettext_lazy("网关时间：退款 %(amount)s 元完成")
 
 
 # --- what people and the system did -------------------------------------------------------------

@@ -167,7 +167,8 @@ class OrderAdmin(ReadOnlyAdmin):
                     ("type_shown", "service_shown"),
                     ("user", "appointment"),
                     ("created", "creator"),
-                    ("paid", "expires"),
+                    ("paid", "booked"),
+                    "expires",
                     "description_shown",
                 )
             },
@@ -180,6 +181,7 @@ class OrderAdmin(ReadOnlyAdmin):
     amount_shown = money("amount", _("金额（元）"))
     created = moment("created_at", _("创建时间"))
     paid = moment("payment_time", _("支付时间"))
+    booked = moment("booked_at", _("入账时间"))
     expires = moment("expire_time", _("过期时间"))
     id_shown = number("id", _("编号"))
 
@@ -258,12 +260,13 @@ def transactions_panel(transactions: Iterable[PaymentTransaction]) -> Panel:
             _outcome(attempt),
             time_text(attempt.initiated_at),
             time_text(attempt.completed_at),
+            time_text(attempt.booked_at),
         )
         for attempt in transactions
     ]
     headers = (
         _("流水号"), _("类型"), _("支付方式"), _("金额（元）"), _("状态"), _("结果"),
-        _("发起时间"), _("完成时间"),
+        _("发起时间"), _("完成时间"), _("入账时间"),
     )  # fmt: skip
     return Panel(_("支付流水"), headers, rows, empty=_("还没有发起过支付。"))
 
@@ -348,7 +351,8 @@ class TransactionAdmin(ReadOnlyAdmin):
                     ("type_shown", "method"),
                     ("amount_shown", "outcome"),
                     ("order_link", "mock"),
-                    ("started", "completed"),
+                    "started",
+                    ("completed", "booked"),
                     ("out_trade_no_shown", "scene_shown"),
                     ("trade_no_shown", "external_shown"),
                     ("reserved", "error"),
@@ -369,6 +373,7 @@ class TransactionAdmin(ReadOnlyAdmin):
     reserved = money("refund_reserved", _("已占用退款额（元）"))
     started = moment("initiated_at", _("发起时间"))
     completed = moment("completed_at", _("完成时间"))
+    booked = moment("booked_at", _("入账时间"))
     expires = moment("gateway_expires_at", _("网关截止时间"))
     next_check = moment("next_check_at", _("下次查询"))
     out_trade_no_shown = number("out_trade_no", _("商户订单号"))

@@ -136,12 +136,13 @@ def refunds_panel(refunds: Iterable[Refund], title: Any = "") -> Panel:
             time_text(refund.created_at),
             person_text(refund.reviewed_by, names=names) if refund.reviewed_by else EMPTY,
             time_text(refund.completed_at),
+            time_text(refund.booked_at),
         )
         for refund in shown
     ]
     headers = (
         _("退款单号"), _("金额（元）"), _("状态"), _("原因"), _("申请时间"), _("审核人"),
-        _("完成时间"),
+        _("完成时间"), _("入账时间"),
     )  # fmt: skip
     return Panel(title or _("退款"), headers, rows, empty=_("没有退款。"))
 
@@ -207,7 +208,8 @@ class RefundAdmin(ReadOnlyAdmin):
                 "fields": (
                     ("reviewer", "reviewed"),
                     ("notes", "approvals_left"),
-                    ("completed", "external_shown"),
+                    ("completed", "booked"),
+                    "external_shown",
                     ("error", "next_check"),
                     "where_the_money_is",
                 )
@@ -222,6 +224,7 @@ class RefundAdmin(ReadOnlyAdmin):
     created = moment("created_at", _("申请时间"))
     reviewed = moment("reviewed_at", _("审核时间"))
     completed = moment("completed_at", _("完成时间"))
+    booked = moment("booked_at", _("入账时间"))
     next_check = moment("next_check_at", _("下次处理"))
     external_shown = number("external_refund_id", _("网关退款号"))
     submissions_shown = number("submissions", _("提交次数"))

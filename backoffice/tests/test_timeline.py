@@ -1,6 +1,7 @@
 """An order's story: everything is told once, in words, in order; and why it stands as it does."""
 
 import uuid
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
@@ -21,6 +22,7 @@ from payments.services.settlement import trade_report_apply
 from refunds.services.requests import refund_request, refund_review
 from refunds.services.submission import refunds_sweep
 from refunds.services.surplus import surplus_sweep
+from tcmpay.accounts.models import StaffUser
 from tcmpay.common import clock
 from tcmpay.common.actor import SYSTEM, Actor, Role
 
@@ -183,3 +185,34 @@ def test_a_second_payment_and_its_return_are_told(owner, order):
     surplus_sweep()
     refunds_sweep()
     assert "重复收到微信支付 30.00 元，没有用于订单：已于" in why(order)
+
+
+def test_money_that_we_heard_of_later_stands_where_it_moved_and_where_it_was_booked(owner, order):
+    attempt = start(owner, order)
+    paid_at = clock.now().replace(microsecond=0) + timedelta(minutes=1)
+    with clock.frozen(paid_at + timedelta(days=1)):
+        trade_report_apply(method="wechat", report=replace(paid(attempt), paid_at=paid_at))
+    order.refresh_from_db()
+    moments = [(strip_tags(moment.what), moment.at) for moment in timeline(Story.of(order))]
+    assert ("网关时间：用户付款 30.00 元", paid_at) in moments
+    assert ("订单已支付", paid_at + timedelta(days=1)) in moments
+
+
+def test_the_pages_show_the_moment_of_booking_beside_the_gateways(owner, order, client):
+    attempt = start(owner, order)
+    paid_at = clock.now().replace(microsecond=0) + timedelta(minutes=1)
+    booked_at = paid_at + timedelta(days=1, minutes=7)
+    with clock.frozen(booked_at):
+        trade_report_apply(method="wechat", report=replace(paid(attempt), paid_at=paid_at))
+        refund_request(actor=owner, order_id=order.id, amount=Decimal("1.00"), reason="x")
+    user = StaffUser.objects.create_superuser(id=uuid.uuid4(), username="head")
+    client.force_login(user)
+    for path in (
+        f"/admin/payments/paymentorder/{order.pk}/change/",
+        f"/admin/payments/paymenttransaction/{attempt.pk}/change/",
+    ):
+        page = client.get(path).content.decode()
+        assert "入账时间" in page
+        for moment in (paid_at, booked_at):
+            local = moment.astimezone(clock.SHANGHAI)
+            assert f"{local:%Y-%m-%d %H:%M}" in page
