@@ -10,11 +10,12 @@ class BackofficeConfig(AppConfig):
     verbose_name = _("后台")
 
     def ready(self) -> None:
-        post_migrate.connect(give_roles_their_permissions, dispatch_uid="backoffice.roles")
+        post_migrate.connect(complete_database, dispatch_uid="backoffice.database")
 
 
-def give_roles_their_permissions(sender: Any, using: str = "default", **kwargs: Any) -> None:
-    """After the last app's permissions exist, hand out what the table of roles says.
+def complete_database(sender: Any, using: str = "default", **kwargs: Any) -> None:
+    """After the last app's permissions exist, hand out what the table of roles says, and mark the
+    tables of authority that were never marked.
 
     The signal comes once per app with models, in the order of INSTALLED_APPS; Django's own
     handler, connected before this one, has created the sender's permissions by then.
@@ -22,6 +23,9 @@ def give_roles_their_permissions(sender: Any, using: str = "default", **kwargs: 
     last = [config for config in apps.get_app_configs() if config.models_module][-1]
     if sender.label != last.label or using != "default":
         return
-    from tcmpay.accounts.roles import roles_apply  # models are not loaded when this file is
+    # Models are not loaded when this file is.
+    from tcmpay.accounts.roles import roles_apply
+    from tcmpay.audit.marks import marks_begin
 
     roles_apply()
+    marks_begin()

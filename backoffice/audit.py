@@ -13,6 +13,7 @@ import config.checks
 import payments.checks
 import payments.checks_evidence
 import refunds.checks
+import tcmpay.accounts.rights
 import tcmpay.audit.checks
 from tcmpay.common.invariants import Check, Scope, Violation
 
@@ -30,6 +31,7 @@ CHECKS: tuple[Check, ...] = (
     *refunds.checks.CHECKS,
     *backoffice.checks_keys.CHECKS,
     *tcmpay.audit.checks.CHECKS,
+    *tcmpay.accounts.rights.CHECKS,
     *backoffice.checks.CHECKS,
 )
 

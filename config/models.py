@@ -7,6 +7,7 @@ from django.db.models import Case, Q, Value, When
 from django.db.models.functions import Coalesce
 from django.utils.translation import gettext_lazy as _
 
+from tcmpay.audit.marks import Marked, MarkedQuerySet
 from tcmpay.common.fields import (
     MoneyField,
     ShanghaiToday,
@@ -25,8 +26,10 @@ class GatewayMethod(models.TextChoices):
     ALIPAY = "alipay", _("支付宝")
 
 
-class PaymentConfig(models.Model):
+class PaymentConfig(Marked):
     """One value of one gateway's configuration. Secrets are stored encrypted, always."""
+
+    IS_SQL_ALLOWED = True
 
     id = id_field()
     payment_method = models.CharField(_("支付方式"), max_length=16, choices=GatewayMethod)
@@ -36,6 +39,8 @@ class PaymentConfig(models.Model):
     description = models.CharField(_("说明"), max_length=255, blank=True, default="", db_default="")
     created_at = models.DateTimeField(_("创建时间"), db_default=UtcNow())
     updated_at = models.DateTimeField(_("更新时间"), db_default=UtcNow())
+
+    objects = MarkedQuerySet.as_manager()
 
     class Meta:
         db_table = "payment_configs"
@@ -57,7 +62,7 @@ class PaymentConfig(models.Model):
         return f"{self.payment_method}.{self.config_key}"
 
 
-class PaymentConfigVersion(models.Model):
+class PaymentConfigVersion(Marked):
     """A gateway's whole configuration as it was at one moment; an attempt keeps its version.
 
     ``encrypted_values`` is the encrypted JSON of all values. ``digest`` tells versions apart
@@ -76,6 +81,8 @@ class PaymentConfigVersion(models.Model):
     # The number of the earlier version whose values it brought back.
     restored_from = models.PositiveIntegerField(_("恢复自版本"), null=True, blank=True)
 
+    objects = MarkedQuerySet.as_manager()
+
     class Meta:
         db_table = "payment_config_versions"
         verbose_name = _("支付配置版本")
@@ -91,7 +98,7 @@ class PaymentConfigVersion(models.Model):
         return f"{self.payment_method} v{self.number}"
 
 
-class PaymentConfigDraft(models.Model):
+class PaymentConfigDraft(Marked):
     """Changes of one gateway's configuration that are not in force yet.
 
     ``encrypted_values`` is JSON of sealed values by key, an empty text for a key to be cleared;
@@ -114,6 +121,8 @@ class PaymentConfigDraft(models.Model):
     tested_by = UUIDTextField(_("测试人"), null=True)
     is_test_passed = models.BooleanField(_("测试通过"), default=False, db_default=False)
     test_findings = models.JSONField(default=list)
+
+    objects = MarkedQuerySet.as_manager()
 
     class Meta:
         db_table = "payment_config_drafts"
@@ -154,8 +163,10 @@ class GatewayCertificate(models.Model):
         return f"{self.payment_method} {self.serial}"
 
 
-class PriceConfig(models.Model):
+class PriceConfig(Marked):
     """What a service costs during one period; both dates belong to it (Asia/Shanghai)."""
+
+    IS_SQL_ALLOWED = True
 
     id = id_field()
     service_type = models.CharField(_("服务类型"), max_length=64)
@@ -184,6 +195,8 @@ class PriceConfig(models.Model):
         output_field=models.DateField(null=True),
         db_persist=True,
     )
+
+    objects = MarkedQuerySet.as_manager()
 
     class Meta:
         db_table = "price_configs"
@@ -228,7 +241,7 @@ class PriceChangeStatus(models.TextChoices):
     WITHDRAWN = "withdrawn", _("已撤回")
 
 
-class PriceChangeRequest(models.Model):
+class PriceChangeRequest(Marked):
     """A change of a price that waits for a second person, and what became of it.
 
     ``wanted`` holds the arguments of ``price_set`` as text. ``waiting_service`` is the service
@@ -253,6 +266,8 @@ class PriceChangeRequest(models.Model):
     )
     created_at = models.DateTimeField(_("提交时间"), db_default=UtcNow())
     decided_at = models.DateTimeField(_("处理时间"), null=True)
+
+    objects = MarkedQuerySet.as_manager()
 
     class Meta:
         db_table = "price_change_requests"

@@ -9,7 +9,8 @@ class AccountsConfig(AppConfig):
 
     def ready(self) -> None:
         # Registers itself with the API description by being imported.
-        from tcmpay.accounts import schema  # noqa: F401
+        from tcmpay.accounts import rights, schema  # noqa: F401
         from tcmpay.accounts.middleware import connect
 
         connect()
+        rights.connect()

@@ -1,15 +1,18 @@
 """Staff of the back office. Patients and doctors live in the platform; we know their ids."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django.conf import settings
-from django.contrib.auth.models import AbstractUser
+from django.contrib.auth.models import AbstractUser, Permission, UserManager
 from django.db import models
+from django.db.models import Q
 from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext_lazy as _
-from django_otp.models import Device, ThrottlingMixin, TimestampMixin
+from django_otp.models import Device, DeviceManager, ThrottlingMixin, TimestampMixin
 from django_otp.oath import TOTP
 
+from tcmpay.accounts.roles import ROLES
+from tcmpay.audit.marks import Marked, MarkedQuerySet
 from tcmpay.common import clock
 from tcmpay.common.actor import Actor, Role
 from tcmpay.common.fields import UtcNow, UUIDTextField, id_field
@@ -28,7 +31,11 @@ TOTP_DIGITS = 6
 TOTP_TOLERANCE_STEPS = 1
 
 
-class StaffUser(AbstractUser):  # type: ignore[django-manager-missing]
+class StaffManager(UserManager.from_queryset(MarkedQuerySet)):  # type: ignore[misc]
+    use_in_migrations = False
+
+
+class StaffUser(Marked, AbstractUser):
     """Someone who signs in to the admin.
 
     The id is a UUID: where the same person also holds a platform token it is the token's
@@ -37,11 +44,15 @@ class StaffUser(AbstractUser):  # type: ignore[django-manager-missing]
     ``session_epoch`` is part of what a session is bound to: counting it up ends all of them.
     """
 
+    UNMARKED = ("last_login",)
+
     id = id_field()
     session_epoch = models.PositiveIntegerField(default=0, db_default=0, editable=False)
     must_change_password = models.BooleanField(
         _("下次登录须修改密码"), default=False, db_default=False, editable=False
     )
+
+    objects: ClassVar[StaffManager] = StaffManager()
 
     class Meta:
         db_table = "staff_users"
@@ -51,6 +62,17 @@ class StaffUser(AbstractUser):  # type: ignore[django-manager-missing]
     def get_full_name(self) -> str:
         """As names are written here: the family's name first, nothing between."""
         return f"{self.last_name}{self.first_name}".strip()
+
+    def more_marked(self) -> dict[str, Any]:
+        """The account's roles, and what it may beyond our table of roles."""
+        groups = dict(self.groups.values_list("pk", "name"))
+        others = [key for key, name in groups.items() if name not in ROLES]
+        beyond = Permission.objects.filter(Q(user=self) | Q(group__in=others))
+        names = beyond.values_list("content_type__app_label", "codename").distinct()
+        return {
+            "groups": sorted(groups.values()),
+            "permissions": sorted(f"{label}.{codename}" for label, codename in names),
+        }
 
     def as_actor(self) -> Actor:
         return Actor(id=self.id, role=Role.STAFF, name=self.get_full_name() or self.username)
@@ -64,16 +86,27 @@ class StaffUser(AbstractUser):  # type: ignore[django-manager-missing]
         ).hexdigest()
 
 
-class TotpDevice(TimestampMixin, ThrottlingMixin, Device):
+class TotpManager(DeviceManager.from_queryset(MarkedQuerySet)):  # type: ignore[misc]
+    pass
+
+
+class TotpDevice(Marked, TimestampMixin, ThrottlingMixin, Device):
     """The app on somebody's phone that shows a code every half minute.
 
     The shared key is sealed for this row and its owner: one that was copied elsewhere by SQL does
     not open there. Failed codes make the next try wait 1, 2, 4 … seconds, and a code is good once.
     """
 
+    UNMARKED = (
+        *("drift", "last_step", "last_used_at"),
+        *("throttling_failure_count", "throttling_failure_timestamp"),
+    )
+
     sealed_key = models.TextField(editable=False)
     drift = models.SmallIntegerField(default=0)
     last_step = models.BigIntegerField(default=-1)
+
+    objects = TotpManager()
 
     class Meta:
         db_table = "staff_totp_devices"
@@ -135,7 +168,7 @@ class TotpDevice(TimestampMixin, ThrottlingMixin, Device):
         return 1
 
 
-class RecoveryCode(models.Model):
+class RecoveryCode(Marked):
     """One of the codes that replace a lost phone, each once. Only its hash is kept.
 
     A code is 80 random bits, so a fast hash can't be searched.
@@ -148,6 +181,8 @@ class RecoveryCode(models.Model):
     code_hash = models.CharField(max_length=64)
     used_at = models.DateTimeField(null=True)
     created_at = models.DateTimeField(db_default=UtcNow())
+
+    objects = MarkedQuerySet.as_manager()
 
     class Meta:
         db_table = "staff_recovery_codes"

@@ -46,6 +46,14 @@ from tcmpay.common.display import EMPTY, code_text, time_text
 PEOPLE_MAX = 50
 
 audited("chain_seal", _("封存"), actions={"chain_sealed": _("封存流水或审计记录")})
+audited(
+    "table_mark",
+    _("表的标记"),
+    actions={
+        "marks_begun": _("开始标记"),
+        "outside_change_adopted": _("确认由 SQL 所做的修改"),
+    },
+)
 
 
 def change_text(event: AuditEvent) -> str:

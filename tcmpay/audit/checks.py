@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from itertools import groupby
 
 from tcmpay.audit.day_seals import check_sealed
+from tcmpay.audit.marks import check_marks
 from tcmpay.audit.models import AuditEvent
 from tcmpay.audit.seals import Chain, KeyPeriods
 from tcmpay.audit.verification import chain_break
@@ -33,4 +34,4 @@ def check_sealed_trail(scope: Scope) -> Iterator[Violation]:
     yield from check_sealed(TRAIL, scope)
 
 
-CHECKS = (check_chains, check_sealed_trail)
+CHECKS = (check_chains, check_sealed_trail, check_marks)

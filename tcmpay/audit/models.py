@@ -123,3 +123,23 @@ class ChainKey(models.Model):
 
     def __str__(self) -> str:
         return self.key_id
+
+
+class TableMark(models.Model):
+    """What the rows of one table of authority were when the product wrote them (audit/marks.py).
+
+    ``rows``: a keyed digest by primary key; ``mac`` binds all of them.
+    """
+
+    table = models.CharField(max_length=64, primary_key=True)
+    number = models.PositiveIntegerField(default=0)
+    rows = models.JSONField(default=dict)
+    marked_at = models.DateTimeField(db_default=UtcNow())
+    mac = models.CharField(max_length=64, blank=True, default="")
+
+    class Meta:
+        db_table = "table_marks"
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"{self.table} {self.number}"

@@ -1,0 +1,27 @@
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from django.utils.translation import gettext as _
+
+from tcmpay.audit.marks import marks_adopt
+from tcmpay.common.actor import SYSTEM
+
+
+class Command(BaseCommand):
+    help = (
+        "确认由 SQL 直接修改的价格与支付配置，并记录原因。"
+        "Take over prices and gateway configuration that were changed by SQL, with a reason."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--reason", required=True, help="why they are right")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        reason = options["reason"].strip()
+        if not reason:
+            raise CommandError("--reason 必填：说明这些改动为何正确 / say why they are right")
+        adopted = marks_adopt(actor=SYSTEM, reason=reason)
+        for name in adopted:
+            self.stdout.write(name)
+        self.stdout.write(_("已确认 %(count)d 行") % {"count": len(adopted)})

@@ -1,0 +1,263 @@
+"""Tables of authority: who may do what, what gateways are spoken to with, what things cost.
+
+Each keeps a mark outside of its rows: a keyed digest of every row as the product wrote it last
+(``TableMark``). What is written through the models marks itself, in the same transaction; what is
+written by SQL does not, and shows. A row that was changed by SQL and then through the product goes
+on showing until somebody takes it over (``marks_adopt``).
+"""
+
+import json
+from collections.abc import Collection, Iterable, Iterator
+from typing import Any, ClassVar, TypeVar
+
+from django.db import DatabaseError, models
+from django.db.transaction import atomic
+from django.utils.translation import gettext as _
+
+from tcmpay.audit.macs import chain_mac, chain_mac_verdict, row_mac, row_mac_holds
+from tcmpay.audit.models import AuditEvent, TableMark
+from tcmpay.audit.services import audit_record
+from tcmpay.common import clock
+from tcmpay.common.actor import SYSTEM, Actor
+from tcmpay.common.invariants import Scope, Violation
+
+AUDIT_OBJECT = "table_mark"
+MAC_KIND = "table_mark"
+HOLDS = "holds"
+CODE = "E9"
+# Before the digest of a row that was once found changed by SQL, and that nobody has taken over.
+FOUND_CHANGED = "!"
+
+M = TypeVar("M", bound="Marked")
+
+
+class MarkedQuerySet(models.QuerySet[M]):
+    """Writes of many rows mark each of them."""
+
+    def update(self, **values: Any) -> int:
+        if not _tells(self.model, values):
+            return super().update(**values)
+        with atomic(using=self.db):
+            keys = _keys(self)
+            found = _found_changed(self.model, keys)
+            count = super().update(**values)
+            _mark(self.model, keys, found)
+        return count
+
+    update.alters_data = True  # type: ignore[attr-defined]
+
+    def delete(self) -> tuple[int, dict[str, int]]:
+        with atomic(using=self.db):
+            keys = _keys(self)
+            result = super().delete()
+            _mark(self.model, keys, set())
+        return result
+
+    delete.alters_data = True  # type: ignore[attr-defined]
+    delete.queryset_only = True  # type: ignore[attr-defined]
+
+    def bulk_create(self, objs: Iterable[M], *args: Any, **kwargs: Any) -> list[M]:
+        with atomic(using=self.db):
+            rows = super().bulk_create(objs, *args, **kwargs)
+            _mark(self.model, [str(row.pk) for row in rows], set())
+        return rows
+
+
+class Marked(models.Model):
+    """A row that its table's mark tells of; ``UNMARKED`` columns change without it."""
+
+    UNMARKED: ClassVar[Collection[str]] = ()
+    # Whether the documents allow to change rows by SQL: then it waits for somebody, no more.
+    IS_SQL_ALLOWED: ClassVar[bool] = False
+
+    class Meta:
+        abstract = True
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        names = kwargs.get("update_fields")
+        if names is not None and not _tells(type(self), names):
+            super().save(*args, **kwargs)
+            return
+        with atomic():
+            found = set() if self._state.adding else _found_changed(type(self), [str(self.pk)])
+            super().save(*args, **kwargs)
+            _mark(type(self), [str(self.pk)], found)
+
+    def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
+        with atomic():
+            key = str(self.pk)
+            result = super().delete(*args, **kwargs)
+            _mark(type(self), [key], set())
+        return result
+
+    def more_marked(self) -> dict[str, Any]:
+        """What belongs to the row and lies in other tables."""
+        return {}
+
+
+def marked_models() -> list[type[Marked]]:
+    """Every table that has a mark, by name."""
+    found = [model for model in _subclasses(Marked) if not model._meta.abstract]  # type: ignore[type-abstract]
+    return sorted(found, key=lambda model: model._meta.db_table)
+
+
+def _subclasses(model: type[Marked]) -> Iterator[type[Marked]]:
+    for subclass in model.__subclasses__():
+        if not subclass.__module__.startswith("__fake__"):
+            yield subclass
+            yield from _subclasses(subclass)
+
+
+def row_mark(row: Marked) -> None:
+    """Mark a row of which something in another table has changed."""
+    with atomic():
+        _mark(type(row), [str(row.pk)], set())
+
+
+def marks_begin() -> None:
+    """Mark what is there, in tables that never had a mark: after the first ``migrate``."""
+    for model in marked_models():
+        try:
+            _begin(model)
+        except DatabaseError:
+            continue  # migrated back to before the table, or the marks, were there
+
+
+def _begin(model: type[Marked]) -> None:
+    table = model._meta.db_table
+    with atomic():
+        begun = AuditEvent.objects.filter(object_type=AUDIT_OBJECT, object_id=table)
+        if begun.exists() or TableMark.objects.filter(table=table).exists():
+            return
+        _mark(model, [str(row.pk) for row in model._base_manager.all()], set())
+        audit_record(object_type=AUDIT_OBJECT, object_id=table, action="marks_begun", actor=SYSTEM)
+
+
+def marks_adopt(*, actor: Actor, reason: str) -> list[str]:
+    """Take over what was changed by SQL where the documents allow it; returns the rows' names."""
+    adopted = []
+    for model in marked_models():
+        if not model.IS_SQL_ALLOWED:
+            continue
+        table = model._meta.db_table
+        with atomic():
+            mark = _lock(table)
+            keys = [key for key, _problem in _differences(model, mark, "default")]
+            if not keys:
+                continue
+            _write(model, mark, keys, set())
+            for key in keys:
+                audit_record(
+                    object_type=AUDIT_OBJECT,
+                    object_id=table,
+                    action="outside_change_adopted",
+                    actor=actor,
+                    reason=reason,
+                    details={"row": key},
+                )
+            adopted += [f"{table} {key}" for key in keys]
+    return adopted
+
+
+def check_marks(scope: Scope) -> Iterator[Violation]:
+    """Every row of a marked table is as the product wrote it, and none is gone or added (E9)."""
+    for model in marked_models():
+        table = model._meta.db_table
+        mark = TableMark.objects.using(scope.using).filter(table=table).first()
+        if mark is None:
+            if model._base_manager.using(scope.using).exists():
+                yield Violation(CODE, AUDIT_OBJECT, table, _("该表的标记已被删除"))
+            continue
+        if chain_mac_verdict(MAC_KIND, _content(mark), mark.mac) != HOLDS:
+            yield Violation(CODE, AUDIT_OBJECT, table, _("该表的标记被篡改"))
+            continue
+        for key, problem in _differences(model, mark, scope.using):
+            yield Violation(CODE, table, key, problem, is_unfinished=model.IS_SQL_ALLOWED)
+
+
+def _differences(model: type[Marked], mark: TableMark, using: str) -> Iterator[tuple[str, str]]:
+    told = dict(mark.rows)
+    for row in model._base_manager.using(using).order_by("pk"):
+        key = str(row.pk)
+        digest = told.pop(key, None)
+        if digest is None:
+            yield key, _("该行不是由系统写入的（由 SQL 新增）")
+        elif digest.startswith(FOUND_CHANGED):
+            yield key, _("该行曾由 SQL 修改，尚无人确认")
+        elif not row_mac_holds(model._meta.db_table, key, _facts(row), digest):
+            yield key, _("该行与系统最后写入的内容不同（由 SQL 修改）")
+    for key in sorted(told):
+        yield key, _("该行已被 SQL 删除")
+
+
+# --- writing marks --------------------------------------------------------------------------
+
+
+def _tells(model: type[Marked], names: Iterable[str]) -> bool:
+    return not set(names) <= set(model.UNMARKED)
+
+
+def _keys(rows: models.QuerySet[Any]) -> list[str]:
+    return [str(key) for key in rows.order_by().values_list("pk", flat=True)]
+
+
+def _found_changed(model: type[Marked], keys: Collection[str]) -> set[str]:
+    """Which of the rows, about to be written, are not as they were written last."""
+    mark = TableMark.objects.filter(table=model._meta.db_table).first()
+    if mark is None:
+        return set()
+    rows = model._base_manager.filter(pk__in=keys)
+    return {str(row.pk) for row in rows if not _holds(model, row, mark.rows.get(str(row.pk), ""))}
+
+
+def _holds(model: type[Marked], row: Marked, digest: str) -> bool:
+    return row_mac_holds(model._meta.db_table, row.pk, _facts(row), digest)
+
+
+def _mark(model: type[Marked], keys: Collection[str], found_changed: Collection[str]) -> None:
+    if keys:
+        _write(model, _lock(model._meta.db_table), keys, found_changed)
+
+
+def _lock(table: str) -> TableMark:
+    marks = TableMark.objects.select_for_update().filter(table=table)
+    mark = marks.first()
+    if mark is None:
+        mark, is_new = TableMark.objects.get_or_create(table=table)
+        mark = mark if is_new else marks.get()
+    return mark
+
+
+def _write(
+    model: type[Marked], mark: TableMark, keys: Collection[str], found_changed: Collection[str]
+) -> None:
+    # Read back: what the database keeps is what is marked.
+    rows = {str(row.pk): row for row in model._base_manager.filter(pk__in=keys)}
+    for key in keys:
+        if key not in rows:
+            mark.rows.pop(key, None)
+            continue
+        digest = row_mac(model._meta.db_table, key, _facts(rows[key]))
+        mark.rows[key] = f"{FOUND_CHANGED}{digest}" if key in found_changed else digest
+    mark.number += 1
+    mark.marked_at = clock.now()
+    mark.mac = chain_mac(MAC_KIND, _content(mark))
+    mark.save()
+
+
+def _content(mark: TableMark) -> bytes:
+    return json.dumps([mark.table, mark.number, mark.rows], sort_keys=True).encode()
+
+
+def _facts(row: Marked) -> dict[str, Any]:
+    """What the row says; a column that is empty or has its default is left out, so that one that
+    is added later changes no digest."""
+    facts = {}
+    for field in row._meta.concrete_fields:
+        if field.generated or field.name in row.UNMARKED:
+            continue
+        value = getattr(row, field.attname)
+        default = field.default if field.has_default() and not callable(field.default) else None
+        if value is not None and value != default:
+            facts[field.attname] = value
+    return facts | row.more_marked()
