@@ -9,9 +9,11 @@ from django.utils.translation import gettext as _
 
 from payments.models import PaymentOrder, PaymentTransaction
 from refunds.models import Refund
+from tcmpay.audit.macs import row_mac_holds
 from tcmpay.common.database_session import durability_warnings
 from tcmpay.common.invariants import Scope, Violation, batches, in_chunks
 from tcmpay.guard.models import IdempotencyKey
+from tcmpay.guard.services import MAC_KIND, answer_facts
 
 BATCH = 1000
 # What a kept answer of a creation tells of what was created.
@@ -39,6 +41,8 @@ def _effects(scope: Scope, ids: list[UUID]) -> dict[UUID, list[tuple[type[Model]
 
 
 def _check_key(key: IdempotencyKey, effects: list[tuple[type[Model], UUID]]) -> Iterator[Violation]:
+    if not row_mac_holds(MAC_KIND, key.id, answer_facts(key), key.mac):
+        yield _violation("E9", key, _("保留的答复与答复时不同（由 SQL 修改或新增）"))
     if len(effects) > 1:
         yield _violation("E4", key, _("同一幂等键产生了多个结果"))
     if key.response_status != 201:

@@ -20,6 +20,8 @@ class IdempotencyKey(models.Model):
     completed_at = models.DateTimeField(null=True)
     response_status = models.PositiveSmallIntegerField(null=True)
     response_body = models.JSONField(null=True)
+    # A keyed digest of the kept answer and of what it answers (services.answer_mac).
+    mac = models.CharField(max_length=64, blank=True, default="", db_default="")
 
     class Meta:
         db_table = "idempotency_keys"

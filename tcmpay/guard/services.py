@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import json
 import logging
 import time
 import uuid
@@ -14,6 +15,7 @@ from django.db import IntegrityError, OperationalError, connection
 from django.db.models import F
 from django.db.transaction import atomic
 
+from tcmpay.audit.macs import row_mac
 from tcmpay.common import clock
 from tcmpay.common.db import drop_lost_connection, is_retryable
 from tcmpay.guard.errors import IdempotencyInProgress, IdempotencyKeyReused
@@ -22,6 +24,7 @@ from tcmpay.guard.redis_counter import CounterAway, count_in_redis
 
 logger = logging.getLogger(__name__)
 
+MAC_KIND = "idempotency_keys"
 KEPT_FOR = timedelta(hours=24)
 LEASE = timedelta(seconds=60)
 PURGE_BATCH = 1000
@@ -37,6 +40,7 @@ class Claim:
 
     key_id: uuid.UUID
     lease: int
+    asked: IdempotencyKey
     is_takeover: bool = False
     response_status: int | None = None
     response_body: Any = None
@@ -60,7 +64,7 @@ def key_claim(*, caller_id: uuid.UUID, key: str, fingerprint: str) -> Claim:
             record.save(force_insert=True)
     except IntegrityError:
         return _claim_existing(caller_id, key_hash, fingerprint)
-    return Claim(key_id=record.id, lease=record.lease)
+    return Claim(key_id=record.id, lease=record.lease, asked=record)
 
 
 def _claim_existing(caller_id: uuid.UUID, key_hash: str, fingerprint: str) -> Claim:
@@ -78,6 +82,7 @@ def _claim_existing(caller_id: uuid.UUID, key_hash: str, fingerprint: str) -> Cl
         return Claim(
             key_id=record.id,
             lease=record.lease,
+            asked=record,
             response_status=record.response_status,
             response_body=record.response_body,
         )
@@ -88,7 +93,7 @@ def _claim_existing(caller_id: uuid.UUID, key_hash: str, fingerprint: str) -> Cl
     ).update(lease=F("lease") + 1, claimed_at=now)
     if not taken:
         raise IdempotencyInProgress
-    return Claim(key_id=record.id, lease=record.lease + 1, is_takeover=True)
+    return Claim(key_id=record.id, lease=record.lease + 1, asked=record, is_takeover=True)
 
 
 def key_claim_again(old: IdempotencyKey, fingerprint: str) -> Claim:
@@ -104,16 +109,32 @@ def key_claim_again(old: IdempotencyKey, fingerprint: str) -> Claim:
             fresh.save(force_insert=True)
     except IntegrityError as error:
         raise IdempotencyInProgress from error
-    return Claim(key_id=fresh.id, lease=fresh.lease)
+    return Claim(key_id=fresh.id, lease=fresh.lease, asked=fresh)
 
 
 def key_complete(claim: Claim, *, response_status: int, response_body: Any) -> None:
     """Keep the answer, unless another holder took the key over meanwhile."""
+    answered = claim.asked
+    answered.completed_at = clock.now()
+    answered.response_status, answered.response_body = response_status, response_body
     IdempotencyKey.objects.filter(id=claim.key_id, lease=claim.lease, completed_at=None).update(
-        completed_at=clock.now(),
+        completed_at=answered.completed_at,
         response_status=response_status,
         response_body=response_body,
+        mac=row_mac(MAC_KIND, claim.key_id, answer_facts(answered)),
     )
+
+
+def answer_facts(key: Any) -> dict[str, Any]:
+    """What a kept answer's digest binds: who asked for what, and what they were told when."""
+    return {
+        "caller_id": key.caller_id,
+        "key_hash": key.key_hash,
+        "fingerprint": key.fingerprint,
+        "completed_at": key.completed_at,
+        "response_status": key.response_status,
+        "response_body": json.dumps(key.response_body, sort_keys=True),
+    }
 
 
 def key_doubt(claim: Claim) -> None:

@@ -19,9 +19,11 @@ from payments.services.callbacks import Incoming, callback_handle
 from payments.services.orders import OrderCommand, order_create
 from refunds.models import Refund
 from refunds.services.requests import refund_request, refund_review
+from tcmpay.audit.macs import row_mac
 from tcmpay.common import clock
 from tcmpay.common.actor import SYSTEM, Actor, Role
 from tcmpay.guard.models import IdempotencyKey
+from tcmpay.guard.services import MAC_KIND, answer_facts
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,7 @@ def answered_key(owner: Actor) -> IdempotencyKey:
     key.claimed_at = key.completed_at = clock.now()
     key.response_status = 201
     key.response_body = {"data": {"id": str(order.id), "order_no": order.order_no}}
+    key.mac = row_mac(MAC_KIND, key.id, answer_facts(key))
     key.save(force_insert=True)
     return key
 
