@@ -15,7 +15,7 @@ from django.db.transaction import atomic
 from django.utils.translation import gettext as _
 
 from tcmpay.audit.macs import chain_mac, chain_mac_verdict, row_mac, row_mac_holds
-from tcmpay.audit.models import AuditEvent, TableMark
+from tcmpay.audit.models import AuditEvent, ChainRoot, TableMark
 from tcmpay.audit.services import audit_record
 from tcmpay.common import clock
 from tcmpay.common.actor import SYSTEM, Actor
@@ -25,6 +25,7 @@ AUDIT_OBJECT = "table_mark"
 MAC_KIND = "table_mark"
 HOLDS = "holds"
 CODE = "E9"
+BEGUN = "marks_begun"
 # Before the digest of a row that was once found changed by SQL, and that nobody has taken over.
 FOUND_CHANGED = "!"
 
@@ -127,10 +128,15 @@ def _begin(model: type[Marked]) -> None:
     table = model._meta.db_table
     with atomic():
         begun = AuditEvent.objects.filter(object_type=AUDIT_OBJECT, object_id=table)
-        if begun.exists() or TableMark.objects.filter(table=table).exists():
+        if (
+            begun.filter(action=BEGUN).exists()
+            or TableMark.objects.filter(table_name=table).exists()
+        ):
             return
-        _mark(model, [str(row.pk) for row in model._base_manager.all()], set())
-        audit_record(object_type=AUDIT_OBJECT, object_id=table, action="marks_begun", actor=SYSTEM)
+        _write(model, _lock(table), _keys(model._base_manager.all()), set())
+        # A database that has no history yet has nothing to tell of.
+        if AuditEvent.objects.exists():
+            audit_record(object_type=AUDIT_OBJECT, object_id=table, action=BEGUN, actor=SYSTEM)
 
 
 def marks_adopt(*, actor: Actor, reason: str) -> list[str]:
@@ -163,7 +169,7 @@ def check_marks(scope: Scope) -> Iterator[Violation]:
     """Every row of a marked table is as the product wrote it, and none is gone or added (E9)."""
     for model in marked_models():
         table = model._meta.db_table
-        mark = TableMark.objects.using(scope.using).filter(table=table).first()
+        mark = TableMark.objects.using(scope.using).filter(table_name=table).first()
         if mark is None:
             if model._base_manager.using(scope.using).exists():
                 yield Violation(CODE, AUDIT_OBJECT, table, _("该表的标记已被删除"))
@@ -171,8 +177,22 @@ def check_marks(scope: Scope) -> Iterator[Violation]:
         if chain_mac_verdict(MAC_KIND, _content(mark), mark.mac) != HOLDS:
             yield Violation(CODE, AUDIT_OBJECT, table, _("该表的标记被篡改"))
             continue
+        yield from _begun_late(table, scope)
         for key, problem in _differences(model, mark, scope.using):
             yield Violation(CODE, table, key, problem, is_unfinished=model.IS_SQL_ALLOWED)
+
+
+def _begun_late(table: str, scope: Scope) -> Iterator[Violation]:
+    """A mark that began on a running installation: the table is new, or its mark was deleted."""
+    first = (
+        ChainRoot.objects.using(scope.using).filter(is_anchor=False).order_by("sealed_at").first()
+    )
+    begun = AuditEvent.objects.using(scope.using).filter(
+        object_type=AUDIT_OBJECT, object_id=table, action=BEGUN
+    )
+    if first is not None and begun.filter(created_at__gt=first.sealed_at).exists():
+        text = _("该表的标记是运行中才开始的：此前的修改无从得知")
+        yield Violation(CODE, AUDIT_OBJECT, table, text, is_notice=True)
 
 
 def _differences(model: type[Marked], mark: TableMark, using: str) -> Iterator[tuple[str, str]]:
@@ -203,7 +223,7 @@ def _keys(rows: models.QuerySet[Any]) -> list[str]:
 
 def _found_changed(model: type[Marked], keys: Collection[str]) -> set[str]:
     """Which of the rows, about to be written, are not as they were written last."""
-    mark = TableMark.objects.filter(table=model._meta.db_table).first()
+    mark = TableMark.objects.filter(table_name=model._meta.db_table).first()
     if mark is None:
         return set()
     rows = model._base_manager.filter(pk__in=keys)
@@ -220,10 +240,10 @@ def _mark(model: type[Marked], keys: Collection[str], found_changed: Collection[
 
 
 def _lock(table: str) -> TableMark:
-    marks = TableMark.objects.select_for_update().filter(table=table)
+    marks = TableMark.objects.select_for_update().filter(table_name=table)
     mark = marks.first()
     if mark is None:
-        mark, is_new = TableMark.objects.get_or_create(table=table)
+        mark, is_new = TableMark.objects.get_or_create(table_name=table)
         mark = mark if is_new else marks.get()
     return mark
 
@@ -246,7 +266,7 @@ def _write(
 
 
 def _content(mark: TableMark) -> bytes:
-    return json.dumps([mark.table, mark.number, mark.rows], sort_keys=True).encode()
+    return json.dumps([mark.table_name, mark.number, mark.rows], sort_keys=True).encode()
 
 
 def _facts(row: Marked) -> dict[str, Any]:

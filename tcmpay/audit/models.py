@@ -131,7 +131,7 @@ class TableMark(models.Model):
     ``rows``: a keyed digest by primary key; ``mac`` binds all of them.
     """
 
-    table = models.CharField(max_length=64, primary_key=True)
+    table_name = models.CharField(max_length=64, primary_key=True)
     number = models.PositiveIntegerField(default=0)
     rows = models.JSONField(default=dict)
     marked_at = models.DateTimeField(db_default=UtcNow())
@@ -142,4 +142,4 @@ class TableMark(models.Model):
         default_permissions = ()
 
     def __str__(self) -> str:
-        return f"{self.table} {self.number}"
+        return f"{self.table_name} {self.number}"

@@ -20,8 +20,10 @@ from config.services import gateway_config_set, price_set
 from tcmpay.accounts.models import RecoveryCode, StaffUser, TotpDevice
 from tcmpay.accounts.rights import check_roles
 from tcmpay.accounts.services.second_factor import recovery_codes_renew
+from tcmpay.audit.checks import TRAIL
 from tcmpay.audit.marks import check_marks, marks_begin
 from tcmpay.audit.models import AuditEvent, TableMark
+from tcmpay.audit.seals import chain_seal
 from tcmpay.common import clock
 from tcmpay.common.actor import Actor, Role
 from tcmpay.common.invariants import Scope, Violation
@@ -304,9 +306,17 @@ def test_a_mark_that_is_changed_shows(clinic, name):
 
 
 def test_a_mark_that_is_gone_is_not_begun_again_unseen(clinic):
-    sql("DELETE FROM table_marks WHERE %s = %s", 1, 1)
+    with clock.frozen(clock.now() - timedelta(hours=3)):
+        gateway_config_set(actor=EDITOR, method="wechat", key="mch_id", value="1900000003")
+    chain_seal(TRAIL)
+    sql("DELETE FROM table_marks WHERE table_name = %s", "staff_users")
+    with clock.frozen(clock.now() + timedelta(minutes=1)):
+        marks_begin()
+    (found,) = findings()
+    assert (found.object_id, found.is_notice) == ("staff_users", True)
+    sql("DELETE FROM table_marks WHERE table_name = %s", "staff_users")
     marks_begin()
-    assert TableMark.objects.count() == 0
+    assert not TableMark.objects.filter(table_name="staff_users").exists()
 
 
 def test_a_change_through_the_product_does_not_launder_one_by_sql(clinic):

@@ -12,7 +12,7 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name='TableMark',
             fields=[
-                ('table', models.CharField(max_length=64, primary_key=True, serialize=False)),
+                ('table_name', models.CharField(max_length=64, primary_key=True, serialize=False)),
                 ('number', models.PositiveIntegerField(default=0)),
                 ('rows', models.JSONField(default=dict)),
                 ('marked_at', models.DateTimeField(db_default=tcmpay.common.fields.UtcNow())),
