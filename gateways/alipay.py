@@ -144,6 +144,13 @@ class AlipayGateway:
             "biz_content": biz_content,
         }
 
+    def with_return_url(self, prepared: Json, return_url: str) -> Json:
+        """A public parameter, signed anew with every address (section 2); the trade's own data,
+        wap's quit_url among them, stay as they were first shown."""
+        if Scene(prepared["scene"]) not in _RETURNING_SCENES:
+            return prepared
+        return {**prepared, "return_url": return_url or self._config.return_url}
+
     def create_payment(self, prepared: Json) -> PaymentStart:
         """Page, wap and app are only signed (the payer's client sends them); qr is a call."""
         scene = Scene(prepared["scene"])

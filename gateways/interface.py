@@ -212,6 +212,10 @@ class Gateway(Protocol):
     def prepare_payment(self, request: PaymentRequest) -> dict[str, Any]:
         """The exact request to store before it is sent, so that a re-entry repeats it."""
 
+    def with_return_url(self, prepared: Json, return_url: str) -> Json:
+        """The same request, for a client that leads its payer back to ``return_url``: what the
+        gateway compares a repetition with stays as it is."""
+
     def create_payment(self, prepared: Json) -> PaymentStart:
         """Register the prepared attempt; the same ``prepared`` again gives a fresh credential."""
 

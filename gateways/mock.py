@@ -75,6 +75,9 @@ class MockGateway:
             "description": plain_text(request.description, characters_max=127),
         }
 
+    def with_return_url(self, prepared: Json, return_url: str) -> Json:
+        return prepared
+
     def create_payment(self, prepared: Json) -> PaymentStart:
         """The same for the same attempt, in the shape that the real gateway gives the scene."""
         number, scene = prepared["out_trade_no"], Scene(prepared["scene"])

@@ -142,6 +142,10 @@ class WechatGateway:
         }
         return {"scene": str(request.scene), "return_url": request.return_url, "body": body}
 
+    def with_return_url(self, prepared: Json, return_url: str) -> Json:
+        """H5's address takes it as a suffix (section 4); nothing of it goes to WeChat."""
+        return {**prepared, "return_url": return_url}
+
     def create_payment(self, prepared: Json) -> PaymentStart:
         scene = Scene(prepared["scene"])
         answer = self._call(

@@ -427,3 +427,23 @@ def test_an_answer_that_makes_no_sense_is_unknown(gateway, stand_in, changes):
     stand_in.always(alipay_reply(QUERY, {**TRADE, **changes}))
     with pytest.raises(GatewayUnknown):
         gateway.query_payment(NUMBER)
+
+
+@pytest.mark.parametrize("scene", [Scene.PAGE, Scene.WAP])
+def test_another_return_url_is_signed_for_the_same_trade(gateway, scene):
+    prepared = gateway.prepare_payment(payment_request(scene))
+    other = gateway.with_return_url(prepared, "https://shop.example.com/other")
+    assert other["biz_content"] == prepared["biz_content"]
+    address = gateway.create_payment(other).payment_url
+    assert dict(parse_qsl(urlsplit(address).query))["return_url"] == (
+        "https://shop.example.com/other"
+    )
+    assert gateway.with_return_url(other, "")["return_url"] == (
+        "https://pay.example.com/payment/success"
+    )
+
+
+@pytest.mark.parametrize("scene", [Scene.APP, Scene.QR])
+def test_a_scene_without_a_return_takes_none(gateway, scene):
+    prepared = gateway.prepare_payment(payment_request(scene))
+    assert gateway.with_return_url(prepared, "https://shop.example.com/other") == prepared

@@ -452,3 +452,15 @@ def test_the_merchants_secrets_are_not_shown():
     text = repr(WechatConfig.from_values(wechat_values()))
     assert "k" * 32 not in text
     assert "RSAPrivateKey" not in text
+
+
+def test_another_return_url_changes_the_address_and_nothing_of_the_request(stand_in, gateway):
+    stand_in.always(wechat_reply({"h5_url": "https://wx.tenpay.com/c?prepay_id=1"}))
+    prepared = gateway.prepare_payment(payment_request(Scene.H5))
+    first = gateway.create_payment(prepared)
+    other = gateway.create_payment(
+        gateway.with_return_url(prepared, "https://shop.example.com/other")
+    )
+    assert stand_in.seen[0].body == stand_in.seen[1].body
+    assert first.payment_url != other.payment_url
+    assert other.payment_url.endswith("redirect_url=https%3A%2F%2Fshop.example.com%2Fother")
