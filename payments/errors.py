@@ -97,6 +97,13 @@ class GatewayNotConfigured(GatewayDown):
     message = _("该支付方式尚未配置，请选择其他支付方式")
 
 
+class TooManyAttempts(DomainError):
+    """``attempts`` is how many an order may have."""
+
+    code = "TOO_MANY_ATTEMPTS"
+    message = _("该订单发起支付的次数过多，请重新下单或联系客服")
+
+
 class SyncTooOften(DomainError):
     code = "RATE_LIMITED"
     http_status = 429

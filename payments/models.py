@@ -185,6 +185,9 @@ class PaymentTransaction(models.Model):
     next_check_at = models.DateTimeField(_("下次查询"), null=True, blank=True)
     checks = models.PositiveIntegerField(_("查询次数"), default=0, db_default=0)
     is_close_owed = models.BooleanField(_("待关闭"), default=False, db_default=False)
+    # How often the gateway was asked to begin it while it had not answered yet, and when last.
+    starts = models.PositiveIntegerField(_("发起次数"), default=1, db_default=1)
+    started_at = models.DateTimeField(_("最近发起时间"), null=True, blank=True)
     idempotency_key_id = UUIDTextField(null=True, blank=True, unique=True)
 
     class Meta:
@@ -335,6 +338,7 @@ class GatewayExchange(models.Model):
         indexes = (
             models.Index(fields=("transaction", "asked_at"), name="exchange_transaction"),
             models.Index(fields=("asked_at",), name="exchange_asked"),
+            models.Index(fields=("outcome", "asked_at"), name="exchange_outcome"),
         )
 
     def __str__(self) -> str:

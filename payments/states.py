@@ -97,6 +97,11 @@ class ExchangeKind(models.TextChoices):
     QUERY_REFUND = "query_refund", _("查询退款结果")
 
 
+# Asking how something stands, or that it end unpaid. What a gateway answers to these moves nothing
+# by itself; CREATE and REFUND are deeds.
+QUESTIONS = frozenset({ExchangeKind.QUERY, ExchangeKind.CLOSE, ExchangeKind.QUERY_REFUND})
+
+
 class ExchangeOutcome(models.TextChoices):
     """How a gateway answered, or that it did not."""
 
@@ -120,6 +125,7 @@ class ExceptionKind(models.TextChoices):
     UNBOOKED_REFUND = "unbooked_refund", _("退款通知未入账")
     STUCK_PAYMENT = "stuck_payment", _("支付结果不明")
     STUCK_REFUND = "stuck_refund", _("退款迟迟无结果")
+    GATEWAY_SILENT = "gateway_silent", _("网关不再回答询问")
 
 
 class ExceptionAction(models.TextChoices):
@@ -159,6 +165,7 @@ EXCEPTION_ACTIONS: Mapping[str, tuple[ExceptionAction, ...]] = {
     ExceptionKind.UNBOOKED_REFUND: (_A.WRITE_OFF,),
     ExceptionKind.STUCK_PAYMENT: (_A.QUERY, _A.CLOSE),
     ExceptionKind.STUCK_REFUND: (_A.RETRY, _A.CLOSE),
+    ExceptionKind.GATEWAY_SILENT: (_A.CLOSE,),
 }
 
 # What happened, in plain words.
@@ -192,6 +199,9 @@ EXCEPTION_STORY: Mapping[str, Any] = {
     ExceptionKind.STUCK_REFUND: _(
         "退款已提交，但迟迟没有明确结果。系统会用同一单号继续查询，请勿另行退款。"
     ),
+    ExceptionKind.GATEWAY_SILENT: _(
+        "网关持续拒绝我们的询问（查询、关闭、退款查询）。支付和退款都保持原状，没有任何一笔因此失败；系统会一直询问，恢复后自动补上结果。"
+    ),
 }
 
 # What staff should do about each, in the words of the exceptions list.
@@ -215,6 +225,9 @@ EXCEPTION_ADVICE: Mapping[str, Any] = {
     ),
     ExceptionKind.STUCK_PAYMENT: _("点击“立即查询网关”；仍无结果时检查支付配置和网络"),
     ExceptionKind.STUCK_REFUND: _("点击“用原单号重试”再问一次；仍无结果时请在商户平台核对"),
+    ExceptionKind.GATEWAY_SILENT: _(
+        "按说明检查密钥、证书序列号、权限、服务器时间和商户状态；恢复回答后差错自动了结，请勿另行退款"
+    ),
 }
 
 # Verified, but staff have to look at them.

@@ -1,6 +1,6 @@
 from celery import shared_task
 
-from payments.services import activations, endings, stuck, sweeping
+from payments.services import activations, endings, silence, stuck, sweeping
 
 
 @shared_task(name="payments.expire_orders")
@@ -10,6 +10,7 @@ def expire_orders() -> int:
 
 @shared_task(name="payments.sweep_attempts")
 def sweep_attempts() -> int:
-    swept = sweeping.attempts_sweep() + stuck.attempts_stuck_report()
+    done = sweeping.attempts_sweep() + silence.gateways_silent_report()
+    done += stuck.attempts_stuck_report()
     activations.activations_watch()
-    return swept
+    return done

@@ -30,6 +30,7 @@ from payments.errors import (
     PriceNotFound,
     PriceRequired,
     SyncTooOften,
+    TooManyAttempts,
     UnsupportedMethod,
 )
 from payments.models import PaymentOrder, PaymentTransaction
@@ -242,6 +243,7 @@ class PayViewSet(ContractViewSet):
             OrderNotFound,
             OrderNotPayable,
             OrderExpired,
+            TooManyAttempts,
             UnsupportedMethod,
             InsufficientBalance,
             BalanceUnderReview,

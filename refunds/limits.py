@@ -1,8 +1,11 @@
-"""How many refunds of one payment there may be, and how far apart they are sent.
+"""How many refunds of one payment there may be, how far apart they are sent, and how long after
+a sending the gateway's "there is no such refund" is to be believed.
 
 Sources: WeChat Pay, domestic refund: at most 50 partial refunds per order, at least one minute
-apart. Alipay, alipay.trade.refund: at least three seconds apart, no count documented. WeChat's
-count holds for every method: more would only flood the queue of those who review.
+apart, ask once a minute. Alipay, alipay.trade.refund: at least three seconds apart, no count
+documented; alipay.trade.fastpay.refund.query: ask ten seconds after the refund or later, an early
+question may miss a refund that still succeeds. WeChat's count holds for every method: more would
+only flood the queue of those who review.
 """
 
 from collections.abc import Mapping
@@ -16,6 +19,7 @@ from payments.states import PaymentMethod
 class RefundLimits:
     refunds_max: int
     spacing: timedelta
+    known_after: timedelta
 
 
 REFUNDS_MAX = 50
@@ -24,7 +28,17 @@ WAITING_MAX = 10
 
 
 LIMITS: Mapping[str, RefundLimits] = {
-    PaymentMethod.BALANCE: RefundLimits(refunds_max=REFUNDS_MAX, spacing=timedelta(0)),
-    PaymentMethod.WECHAT: RefundLimits(refunds_max=REFUNDS_MAX, spacing=timedelta(seconds=61)),
-    PaymentMethod.ALIPAY: RefundLimits(refunds_max=REFUNDS_MAX, spacing=timedelta(seconds=4)),
+    PaymentMethod.BALANCE: RefundLimits(
+        refunds_max=REFUNDS_MAX, spacing=timedelta(0), known_after=timedelta(0)
+    ),
+    PaymentMethod.WECHAT: RefundLimits(
+        refunds_max=REFUNDS_MAX,
+        spacing=timedelta(seconds=61),
+        known_after=timedelta(seconds=60),
+    ),
+    PaymentMethod.ALIPAY: RefundLimits(
+        refunds_max=REFUNDS_MAX,
+        spacing=timedelta(seconds=4),
+        known_after=timedelta(seconds=15),
+    ),
 }

@@ -66,6 +66,17 @@ class Refund(models.Model):
     submissions = models.PositiveIntegerField(_("提交次数"), default=0, db_default=0)
     # Grows only after the gateway's definite CLOSED; the gateway's number then gains R2, R3, …
     number_generation = models.PositiveSmallIntegerField(_("编号代次"), default=1, db_default=1)
+    # How often the number that it goes by now was sent to the gateway, and when last: whatever
+    # comes back, the gateway may know it from then on (E11).
+    sendings = models.PositiveIntegerField(_("发送次数"), default=0, db_default=0)
+    sent_at = models.DateTimeField(_("最近发送时间"), null=True, blank=True)
+    # The newest sending was refused with this; it ends the refund once a question confirms it.
+    refused_code = models.CharField(
+        _("拒绝码"), max_length=64, blank=True, default="", db_default=""
+    )
+    refused_message = models.CharField(
+        _("拒绝说明"), max_length=500, blank=True, default="", db_default=""
+    )
     error_code = models.CharField(_("错误码"), max_length=64, blank=True, default="", db_default="")
     error_message = models.CharField(
         _("错误信息"), max_length=500, blank=True, default="", db_default=""

@@ -3,6 +3,7 @@
 import logging
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import NoReturn
 from uuid import UUID
 
 from django.db.models import QuerySet
@@ -26,11 +27,13 @@ from payments.errors import (
     OrderExpired,
     OrderNotFound,
     OrderNotPayable,
+    TooManyAttempts,
     UnsupportedMethod,
 )
 from payments.models import PaymentOrder, PaymentTransaction
 from payments.services.exchanges import Question, ask
 from payments.services.orders import order_lock
+from payments.services.refusals import NEW_NUMBER, is_ended_by
 from payments.services.settlement import (
     attempt_fail,
     mark_paid,
@@ -57,6 +60,9 @@ logger = logging.getLogger(__name__)
 AUDIT_OBJECT = "payment_transaction"
 FIRST_CHECK_AFTER = timedelta(seconds=60)
 STARTS_MAX = 4
+# Of one order at all gateways together: more than any payer needs, and few enough to ask about.
+ATTEMPTS_MAX = 30
+NEVER_ARRIVED_AFTER = timedelta(minutes=5)
 OWED_CLOSE_CHECK = timedelta(minutes=5)
 # Clocks differ: a code is taken for dead this long after its expiry.
 GATEWAY_EXPIRY_MARGIN = timedelta(minutes=2)
@@ -86,6 +92,7 @@ def pay(*, actor: Actor, command: PayCommand, idempotency_key_id: UUID | None = 
         UnsupportedMethod, OrderNotFound, Forbidden, OrderNotPayable, OrderExpired.
         InsufficientBalance, BalanceUnderReview: nothing is written.
         GatewayDown, GatewayRefused: the attempt is recorded, the order stays payable.
+        TooManyAttempts: the order was begun to be paid too often.
     """
     logger.debug(
         "payment_requested",
@@ -171,6 +178,7 @@ def _pay_at_gateway(actor: Actor, command: PayCommand) -> PayResult:
     channel = channel_for_new_attempt(command.payment_method)
     scene = _scene(channel.gateway, command)
     for _start in range(STARTS_MAX):
+        _ensure_room(command, scene)
         close_open_attempts(command.order_id, is_required=True, unless=(command, scene))
         attempt = _open_attempt(actor, command, scene, channel)
         if attempt is None:
@@ -211,20 +219,49 @@ def _open_attempt(
     if len(fitting) != len(open_attempts):
         return None
     if fitting:
-        return fitting[0]
+        return _started_again(fitting[0])
     return _insert_attempt(actor, order, command, scene, channel)
+
+
+def _started_again(attempt: PaymentTransaction) -> PaymentTransaction:
+    """Count another start of one that was never answered: a refusal of this one is not the word
+    about all of them. An attempt that was answered once is known at its gateway anyway."""
+    if not _was_answered(attempt):
+        attempt.starts, attempt.started_at = attempt.starts + 1, clock.now()
+        attempt.save(update_fields=["starts", "started_at"])
+    return attempt
+
+
+def _was_answered(attempt: PaymentTransaction) -> bool:
+    """Whether the gateway answered a start: then the payer may hold a code that can be paid."""
+    return attempt.response_data is not None
+
+
+def _ensure_room(command: PayCommand, scene: Scene) -> None:
+    """Refuse one attempt too many before anything is closed for it; looked at again when locked."""
+    if _gateway_attempts(command.order_id).count() < ATTEMPTS_MAX:
+        return
+    if not any(_fits(attempt, command, scene) for attempt in _open_attempts(command.order_id)):
+        raise TooManyAttempts(attempts=ATTEMPTS_MAX)
+
+
+def _gateway_attempts(order_id: UUID) -> QuerySet[PaymentTransaction]:
+    return PaymentTransaction.objects.filter(
+        order_id=order_id,
+        payment_method__in=GATEWAY_METHODS,
+        transaction_type=TransactionType.PAYMENT,
+    )
 
 
 def _insert_attempt(
     actor: Actor, order: PaymentOrder, command: PayCommand, scene: Scene, channel: Channel
 ) -> PaymentTransaction:
     now = clock.now()
-    earlier = PaymentTransaction.objects.filter(
-        order_id=order.id,
-        payment_method=command.payment_method,
-        transaction_type=TransactionType.PAYMENT,
-    ).count()
-    number = attempt_number(order.order_no, earlier)
+    earlier = _gateway_attempts(order.id)
+    if earlier.count() >= ATTEMPTS_MAX:
+        raise TooManyAttempts(attempts=ATTEMPTS_MAX)
+    at_this_gateway = earlier.filter(payment_method=command.payment_method).count()
+    number = attempt_number(order.order_no, at_this_gateway)
     prepared = channel.gateway.prepare_payment(
         PaymentRequest(
             out_trade_no=number,
@@ -249,6 +286,7 @@ def _insert_attempt(
         config_version_id=channel.config_version_id,
         request_data={"prepared": prepared, "asked": _asked(command)},
         initiated_at=now,
+        started_at=now,
         gateway_expires_at=order.expire_time,
         next_check_at=now + FIRST_CHECK_AFTER,
     )
@@ -272,10 +310,9 @@ def payment_subject(order: PaymentOrder) -> str:
 def _start_at_gateway(actor: Actor, command: PayCommand, attempt: PaymentTransaction) -> PayResult:
     """Phases two and three: register the attempt, keep the answer."""
     try:
-        prepared = (attempt.request_data or {})["prepared"]
         start = ask(
             Question(ExchangeKind.CREATE, attempt),
-            lambda: channel_of(attempt).create_payment(prepared),
+            lambda: _create(channel_of(attempt), attempt, command.return_url),
         )
     except GatewayRejected as error:
         _after_refusal(attempt, error)
@@ -288,20 +325,61 @@ def _start_at_gateway(actor: Actor, command: PayCommand, attempt: PaymentTransac
     return PayResult(order, attempt.payment_method, start)
 
 
+def _create(gateway: Gateway, attempt: PaymentTransaction, return_url: str) -> PaymentStart:
+    """The stored request, with the payer led back to where this client wants."""
+    prepared = (attempt.request_data or {})["prepared"]
+    return gateway.create_payment(gateway.with_return_url(prepared, return_url))
+
+
 def _after_refusal(attempt: PaymentTransaction, error: GatewayRejected) -> None:
+    """What a refused start means for its attempt; raises what the client is told, if not that the
+    gateway refused."""
     if error.reason == RejectReason.ALREADY_PAID:
-        attempt_check(attempt.id)
-        raise OrderNotPayable() from error
-    if error.reason == RejectReason.TOO_SOON:
-        _note_start_error(attempt, error.code, error.message)
-        raise GatewayDown() from error
-    attempt_give_up(attempt.id, error.code or "REJECTED", error.message)
-    if error.reason in {RejectReason.NUMBER_BURNT, RejectReason.CHANGED_REQUEST}:
+        _check_paid(attempt, error)
+    is_ended = _take_refusal(attempt.id, error)
+    if error.reason in NEW_NUMBER:
+        if not is_ended:
+            # The payer may hold a code of an earlier start.
+            _close_or_owe(attempt)
         raise _NumberBurnt from error
+    if error.reason == RejectReason.TOO_SOON:
+        raise GatewayDown() from error
+
+
+def _check_paid(attempt: PaymentTransaction, error: GatewayRejected) -> NoReturn:
+    try:
+        attempt_check(attempt.id)
+    except GatewayError as unanswered:
+        raise GatewayDown() from unanswered
+    raise OrderNotPayable() from error
+
+
+@money_unit
+def _take_refusal(attempt_id: UUID, error: GatewayRejected) -> bool:
+    """End the attempt where the refused start was the only one ever made; whether it ended.
+
+    Otherwise the payer may hold a code that can be paid: the attempt stays, and is asked about
+    until that code is dead.
+    """
+    attempt = _lock_attempt(attempt_id)
+    if attempt.status != TransactionStatus.PENDING:
+        return True
+    starts = attempt.starts + _was_answered(attempt)
+    is_ended = is_ended_by(ExchangeKind.CREATE, error, sendings=starts)
+    code, message = (error.code or "REJECTED")[:64], error.message[:500]
+    if is_ended:
+        attempt_fail(attempt, code=code, message=message)
+    else:
+        PaymentTransaction.objects.filter(id=attempt_id, status=TransactionStatus.PENDING).update(
+            error_code=code, error_message=message
+        )
+    return is_ended
 
 
 @money_unit
 def _keep_start(attempt: PaymentTransaction, start: PaymentStart, actor: Actor) -> PaymentOrder:
+    """Keep the answer. A code of an attempt that ended meanwhile, or whose close is owed, is not
+    handed out: nobody would ask about it."""
     order = order_lock(attempt.order_id)
     PaymentTransaction.objects.filter(id=attempt.id).update(
         prepay_id=start.prepay_id or None,
@@ -314,6 +392,8 @@ def _keep_start(attempt: PaymentTransaction, start: PaymentStart, actor: Actor) 
         error_message=None,
     )
     ensure_payable(order, actor)
+    if not _open_attempts(order.id).filter(id=attempt.id).exists():
+        raise GatewayDown()
     return order
 
 
@@ -331,6 +411,20 @@ def attempt_give_up(attempt_id: UUID, code: str, message: str) -> None:
     attempt = _lock_attempt(attempt_id)
     if attempt.status == TransactionStatus.PENDING:
         attempt_fail(attempt, code=code, message=message)
+
+
+@money_unit
+def attempt_give_up_unknown(attempt_id: UUID) -> None:
+    """Fail an attempt that its gateway never heard of, unless it was started again just now."""
+    attempt = _lock_attempt(attempt_id)
+    if attempt.status == TransactionStatus.PENDING and never_arrived(attempt):
+        attempt_fail(attempt, code="NOT_FOUND", message=_("请求未到达网关，请重新发起支付"))
+
+
+def never_arrived(attempt: PaymentTransaction) -> bool:
+    """Whether "no such trade" of a gateway that registers every start is the last word on it."""
+    newest_start = attempt.started_at or attempt.initiated_at
+    return not _was_answered(attempt) and clock.now() >= newest_start + NEVER_ARRIVED_AFTER
 
 
 # --- closing and asking -----------------------------------------------------------------------
@@ -351,23 +445,33 @@ def close_open_attempts(
     for attempt in _open_attempts(order_id):
         if unless and _fits(attempt, *unless):
             continue
+        if not is_required:
+            _close_or_owe(attempt)
+            continue
         try:
             attempt_close(attempt)
         except GatewayError as error:
-            if is_required:
-                raise GatewayDown() from error
-            owe_close(attempt.id)
+            raise GatewayDown() from error
+
+
+def _close_or_owe(attempt: PaymentTransaction) -> None:
+    try:
+        attempt_close(attempt)
+    except GatewayError:
+        owe_close(attempt.id)
 
 
 def attempt_close(attempt: PaymentTransaction) -> None:
     """Query, then close one attempt at its gateway, and record what became of it.
 
-    Alipay knows no trade before the buyer opens it: then nothing can be closed there. The close
-    stays owed until the shown code has died by its own expiry; money that comes all the same is
-    recorded and, where it is too late, given back.
+    Alipay knows no trade before the buyer opens it: then nothing can be closed there. WeChat says
+    "closed" to numbers that it does not know. The close stays owed until the shown code has died
+    by its own expiry; money that comes all the same is recorded and, where it is too late, given
+    back. A refused question or close changes nothing.
     Raises GatewayUnknown, GatewayUntrusted, GatewayRejected.
     """
-    if attempt_check(attempt.id) in {TradeState.PAID, TradeState.CLOSED}:
+    state = attempt_check(attempt.id)
+    if state in {TradeState.PAID, TradeState.CLOSED}:
         return
     number = attempt.out_trade_no or ""
     closed = ask(
@@ -375,7 +479,7 @@ def attempt_close(attempt: PaymentTransaction) -> None:
     )
     if closed is CloseState.ALREADY_PAID:
         attempt_check(attempt.id)
-    elif closed is CloseState.NOT_FOUND and _may_still_be_opened(attempt):
+    elif _may_still_be_opened(attempt, state, closed):
         owe_close(attempt.id, check_after=OWED_CLOSE_CHECK)
     else:
         attempt_give_up(attempt.id, "CLOSED", _("未支付，已在网关关闭"))
@@ -396,7 +500,13 @@ def attempt_check(attempt_id: UUID) -> TradeState:
     return report.state
 
 
-def _may_still_be_opened(attempt: PaymentTransaction) -> bool:
+def _may_still_be_opened(
+    attempt: PaymentTransaction, state: TradeState, closed: CloseState
+) -> bool:
+    """Whether nothing was closed at the gateway, and the payer holds a code that still lives."""
+    is_unknown = state is TradeState.NOT_FOUND and _was_answered(attempt)
+    if not is_unknown and closed is not CloseState.NOT_FOUND:
+        return False
     ends_at = attempt.gateway_expires_at
     return ends_at is not None and clock.now() < ends_at + GATEWAY_EXPIRY_MARGIN
 
@@ -433,13 +543,16 @@ def _fits(attempt: PaymentTransaction, command: PayCommand, scene: Scene) -> boo
     return (
         attempt.payment_method == command.payment_method
         and attempt.scene == scene
-        and (attempt.request_data or {}).get("asked") == _asked(command)
+        and (attempt.request_data or {}).get("asked", {}).get("openid") == command.openid
     )
 
 
 def _asked(command: PayCommand) -> dict[str, str]:
-    """What of a command goes into the gateway's request: a change of it needs a new attempt."""
-    return {"return_url": command.return_url, "openid": command.openid}
+    """What of a command goes into the trade at the gateway: a change of it needs a new attempt.
+
+    Where the payer is led back to is no part of the trade (``Gateway.with_return_url``).
+    """
+    return {"openid": command.openid}
 
 
 def _read_order(order_id: UUID) -> PaymentOrder:

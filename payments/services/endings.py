@@ -27,6 +27,7 @@ from tcmpay.common import clock
 from tcmpay.common.actor import SYSTEM, Actor
 from tcmpay.common.db import money_unit
 from tcmpay.common.errors import Forbidden
+from tcmpay.common.sweep import in_turns
 
 logger = logging.getLogger(__name__)
 
@@ -89,9 +90,10 @@ def orders_expire() -> ExpiryReport:
         if count < EXPIRE_BATCH:
             break
     report = ExpiryReport(expired=expired)
-    for order_id in (
-        _due_orders(horizon).filter(_has_open_attempt()).values_list("id", flat=True)[:EXPIRE_BATCH]
-    ):
+    with_attempts = in_turns(
+        _due_orders(horizon).filter(_has_open_attempt()), of="user_id", by="expire_time"
+    )
+    for order_id in list(with_attempts[:EXPIRE_BATCH].values_list("id", flat=True)):
         try:
             report = _added(report, order_expire(order_id))
         except Exception:

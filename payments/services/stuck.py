@@ -8,6 +8,7 @@ from django.utils.translation import gettext as _
 from payments.models import PaymentException, PaymentTransaction
 from payments.services.exceptions import exception_open, exception_settle
 from payments.services.orders import order_lock
+from payments.services.silence import silent_methods
 from payments.states import ExceptionKind, TransactionStatus, TransactionType
 from tcmpay.common import clock
 from tcmpay.common.actor import SYSTEM
@@ -29,6 +30,8 @@ def attempts_stuck_report() -> int:
             gateway_expires_at__lt=late,
         )
         .exclude(exceptions__kind=ExceptionKind.STUCK_PAYMENT)
+        # Where the gateway answers nobody, one case tells of all.
+        .exclude(payment_method__in=silent_methods())
         .order_by("next_check_at")
         .values_list("id", "order_id")[:BATCH]
     )

@@ -5,18 +5,23 @@ from datetime import timedelta
 from uuid import UUID
 
 from django.db.models import F
-from django.utils.translation import gettext as _
 
 from gateways.errors import GatewayError, GatewayRejected
 from gateways.interface import TradeState
 from payments.errors import OrderNotFound, SyncTooOften
 from payments.models import PaymentOrder, PaymentTransaction
-from payments.services.attempts import attempt_check, attempt_close, attempt_give_up
+from payments.services.attempts import (
+    attempt_check,
+    attempt_close,
+    attempt_give_up_unknown,
+    never_arrived,
+)
 from payments.services.orders import ORDERERS_FOR_OTHERS
 from payments.states import PaymentMethod, TransactionStatus, TransactionType
 from tcmpay.common import clock
 from tcmpay.common.actor import Actor
 from tcmpay.common.errors import Forbidden
+from tcmpay.common.sweep import in_turns
 from tcmpay.guard.services import hit_count
 
 logger = logging.getLogger(__name__)
@@ -25,17 +30,17 @@ SWEEP_BATCH = 200
 # Seconds until the next question, by how often we asked: quick at first, then patient.
 BACKOFF_SECONDS = (60, 60, 120, 300, 600, 900, 1800)
 SYNCS_PER_MINUTE = 6
-NEVER_ARRIVED_AFTER = timedelta(minutes=5)
 
 
 def attempts_sweep() -> int:
     """Ask about every attempt whose time has come; returns how many were asked about."""
-    due = list(
-        PaymentTransaction.objects.filter(next_check_at__lte=clock.now())
-        .filter(transaction_type=TransactionType.PAYMENT, status=TransactionStatus.PENDING)
-        .order_by("next_check_at")[:SWEEP_BATCH]
+    due = PaymentTransaction.objects.filter(
+        next_check_at__lte=clock.now(),
+        transaction_type=TransactionType.PAYMENT,
+        status=TransactionStatus.PENDING,
     )
-    return sum(_sweep_one(attempt) for attempt in due)
+    batch = list(in_turns(due, of="order__user_id", by="next_check_at")[:SWEEP_BATCH])
+    return sum(_sweep_one(attempt) for attempt in batch)
 
 
 def _sweep_one(attempt: PaymentTransaction) -> bool:
@@ -46,8 +51,10 @@ def _sweep_one(attempt: PaymentTransaction) -> bool:
             attempt_close(attempt)
         else:
             _fail_if_never_arrived(attempt, attempt_check(attempt.id))
+        _note_answer(attempt)
     except GatewayError as error:
         # Our own trouble or the gateway's never ends an attempt: it is asked about again.
+        _note_trouble(attempt, error)
         level = logging.ERROR if isinstance(error, GatewayRejected) else logging.WARNING
         logger.log(level, "attempt_check_failed", extra={"error": str(error)})
     except Exception:
@@ -59,12 +66,26 @@ def _sweep_one(attempt: PaymentTransaction) -> bool:
 def _fail_if_never_arrived(attempt: PaymentTransaction, state: TradeState) -> None:
     """WeChat knows every number it was asked for: one that it doesn't know never arrived.
 
-    Alipay knows a trade only once its buyer opened it, so there NOT_FOUND means "not yet".
+    Alipay knows a trade only once its buyer opened it, so there NOT_FOUND means "not yet". And a
+    number that was answered once did arrive, whatever is said of it later.
     """
-    is_old = clock.now() >= attempt.initiated_at + NEVER_ARRIVED_AFTER
     is_wechat = attempt.payment_method == PaymentMethod.WECHAT
-    if state is TradeState.NOT_FOUND and is_wechat and is_old:
-        attempt_give_up(attempt.id, "NOT_FOUND", _("请求未到达网关，请重新发起支付"))
+    if state is TradeState.NOT_FOUND and is_wechat and never_arrived(attempt):
+        attempt_give_up_unknown(attempt.id)
+
+
+def _note_trouble(attempt: PaymentTransaction, error: GatewayError) -> None:
+    """Keep why nobody knows how it stands, for people and for the end of a silence."""
+    PaymentTransaction.objects.filter(id=attempt.id, status=TransactionStatus.PENDING).update(
+        error_code=(error.code or "UNKNOWN")[:64], error_message=str(error)[:500]
+    )
+
+
+def _note_answer(attempt: PaymentTransaction) -> None:
+    if attempt.error_code is not None:
+        PaymentTransaction.objects.filter(id=attempt.id, status=TransactionStatus.PENDING).update(
+            error_code=None, error_message=None
+        )
 
 
 def _claim_check(attempt: PaymentTransaction) -> bool:

@@ -8,6 +8,7 @@ from django.utils.translation import gettext as _
 
 from payments.models import PaymentException
 from payments.services.exceptions import exception_open
+from payments.services.silence import silent_methods
 from payments.states import ExceptionKind
 from refunds.models import Refund
 from refunds.services.states import refund_lock
@@ -26,17 +27,23 @@ PROCESSING_MAX = timedelta(days=5)
 
 def refunds_stuck_report() -> int:
     """Open a case for each processing refund past its time; returns how many."""
-    is_in_doubt = Q(submissions__gte=DOUBTS_MAX) & ~Q(error_code="") & ~Q(error_code=ABNORMAL)
+    # Where the gateway answers nobody, one case tells of all.
+    is_asked = ~Q(transaction__payment_method__in=silent_methods())
+    is_in_doubt = Q(submissions__gte=DOUBTS_MAX) & ~Q(error_code__in=("", ABNORMAL)) & is_asked
     is_old = Q(created_at__lt=clock.now() - PROCESSING_MAX)
     stuck = Refund.objects.filter(is_in_doubt | is_old, status=RefundStatus.PROCESSING)
-    ids = list(stuck.order_by("created_at").values_list("id", flat=True)[:BATCH])
-    known = set(
-        PaymentException.objects.filter(
-            kind=ExceptionKind.STUCK_REFUND, transaction__refunds__id__in=ids
-        ).values_list("fact_key", flat=True)
+    ids = list(
+        stuck.exclude(id__in=_told_of()).order_by("created_at").values_list("id", flat=True)[:BATCH]
     )
-    told = {key.rpartition(":")[2] for key in known}
-    return sum(_report(refund_id) for refund_id in ids if str(refund_id) not in told)
+    return sum(_report(refund_id) for refund_id in ids)
+
+
+def _told_of() -> list[UUID]:
+    """Refunds still processing that have their case: they must not stand before the others."""
+    keys = PaymentException.objects.filter(
+        kind=ExceptionKind.STUCK_REFUND, transaction__refunds__status=RefundStatus.PROCESSING
+    ).values_list("fact_key", flat=True)
+    return [UUID(key.rpartition(":")[2]) for key in keys]
 
 
 @money_unit

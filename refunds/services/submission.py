@@ -26,6 +26,8 @@ from payments.services.refund_money import (
     refund_transaction_fail,
     refund_transaction_succeed,
 )
+from payments.services.refusals import NOT_NOW, is_ended_by
+from payments.services.silence import answering_again, silent_methods
 from payments.states import Disposition, ExceptionKind, ExchangeKind
 from refunds.errors import RefundExceedsPaid, RefundNotRetryable
 from refunds.limits import LIMITS
@@ -40,6 +42,7 @@ from tcmpay.common import clock
 from tcmpay.common.actor import SYSTEM, Actor, gateway_actor
 from tcmpay.common.bell import ring
 from tcmpay.common.db import money_unit
+from tcmpay.common.sweep import in_turns
 
 logger = logging.getLogger(__name__)
 
@@ -77,44 +80,57 @@ def refund_send_to_gateway(refund_id: UUID) -> None:
 
 
 def refund_submit(*, refund_id: UUID) -> None:
-    """Ask the gateway for a processing refund, or how it stands; safe to call again any time."""
+    """Send a processing refund, or ask how it stands; safe to call again at any time.
+
+    A number that was ever sent is asked about first, whoever wants it sent again.
+    """
     begun = _begin_submission(refund_id)
     if begun is None:
         return
-    refund, payment = begun
-    request = RefundRequest(
+    refund, payment, is_known = begun
+    try:
+        if not is_known or _ask_about(refund, payment):
+            _send(refund, payment)
+    except (GatewayRejected, GatewayUnknown, GatewayUntrusted) as error:
+        # A question was refused, or money may have moved: the refund stays as it is, and the
+        # sweeper asks again with the same number.
+        _keep_in_doubt(refund_id, error.code or "UNKNOWN", error.message or str(error))
+
+
+def _send(refund: Refund, payment: PaymentTransaction) -> None:
+    """Ask the gateway for the refund; the sending is counted already."""
+    try:
+        report = ask(
+            Question(ExchangeKind.REFUND, payment, refund.id),
+            lambda: refund_channel_of(payment).refund(_request(refund, payment)),
+        )
+    except GatewayRejected as error:
+        if _take_refusal(refund.id, error):
+            _ask_about(refund, payment)
+        return
+    refund_report_apply(refund_id=refund.id, report=report)
+
+
+def _ask_about(refund: Refund, payment: PaymentTransaction) -> bool:
+    """Ask how a refund stands and apply the answer; whether it has to be sent (again) now."""
+    report = ask(
+        Question(ExchangeKind.QUERY_REFUND, payment, refund.id),
+        lambda: refund_channel_of(payment).query_refund(_request(refund, payment)),
+    )
+    if report.state is RefundState.NOT_FOUND:
+        return _take_not_found(refund.id)
+    refund_report_apply(refund_id=refund.id, report=report)
+    return False
+
+
+def _request(refund: Refund, payment: PaymentTransaction) -> RefundRequest:
+    return RefundRequest(
         out_trade_no=payment.out_trade_no or "",
         transaction_id=payment.trade_no or "",
         out_refund_no=gateway_refund_no(refund),
         refund_amount=refund.refund_amount,
         total_amount=payment.amount,
         reason=_("诊疗服务退款"),
-    )
-    try:
-        report = _send_or_ask(refund, payment, request)
-    except GatewayRejected as error:
-        _after_refusal(refund_id, error)
-    except (GatewayUnknown, GatewayUntrusted) as error:
-        # Money may have moved. The sweeper asks again with the same number.
-        _keep_in_doubt(refund_id, error.code or "UNKNOWN", str(error))
-    else:
-        refund_report_apply(refund_id=refund_id, report=report)
-
-
-def _send_or_ask(
-    refund: Refund, payment: PaymentTransaction, request: RefundRequest
-) -> RefundReport:
-    """Send a refund the first time; later ask how it stands, and send it if it never arrived."""
-    if not _is_unsent(refund):
-        report = ask(
-            Question(ExchangeKind.QUERY_REFUND, payment, refund.id),
-            lambda: refund_channel_of(payment).query_refund(request),
-        )
-        if report.state is not RefundState.NOT_FOUND:
-            return report
-    return ask(
-        Question(ExchangeKind.REFUND, payment, refund.id),
-        lambda: refund_channel_of(payment).refund(request),
     )
 
 
@@ -125,15 +141,15 @@ def gateway_refund_no(refund: Refund) -> str:
     return f"{refund.refund_no}R{refund.number_generation}"
 
 
-def _is_unsent(refund: Refund) -> bool:
-    return refund.submissions <= 1
-
-
 @money_unit
 def _begin_submission(
     refund_id: UUID,
-) -> tuple[Refund, PaymentTransaction] | None:
-    """Phase one: count the submission and set when to ask again, whatever happens to us."""
+) -> tuple[Refund, PaymentTransaction, bool] | None:
+    """Phase one: count the submission and set when to ask again, whatever happens to us.
+
+    The last value: whether the gateway may know the refund's number. If it doesn't, this is its
+    first sending, and it is counted here.
+    """
     _order, payment, refund = refund_lock(refund_id)
     if refund.status != RefundStatus.PROCESSING:
         return None
@@ -147,19 +163,85 @@ def _begin_submission(
         payment=payment, refund_id=refund.id, amount=refund.refund_amount, actor=SYSTEM
     )
     wait = BACKOFF_SECONDS[min(refund.submissions, len(BACKOFF_SECONDS) - 1)]
+    is_known = refund.sendings > 0
     refund.submissions += 1
     refund.next_check_at = now + timedelta(seconds=wait)
-    refund.save(update_fields=["submissions", "next_check_at"])
-    return refund, payment
+    if not is_known:
+        refund.sendings, refund.sent_at = 1, now
+    refund.save(update_fields=["submissions", "next_check_at", "sendings", "sent_at"])
+    return refund, payment, is_known
 
 
 def _too_soon(refund: Refund, payment: PaymentTransaction) -> datetime | None:
     """Until when this gateway wants no further refund of the same order, if it is too soon."""
-    if payment.is_mock or refund.submissions > 0:
+    if payment.is_mock or refund.sendings > 0:
         return None
     newest = last_refund_started_at(payment, other_than=refund.id)
     allowed_at = newest + LIMITS[payment.payment_method].spacing if newest else None
     return allowed_at if allowed_at and allowed_at > clock.now() else None
+
+
+@money_unit
+def _take_refusal(refund_id: UUID, error: GatewayRejected) -> bool:
+    """A sending was refused; whether a question may confirm at once that nothing is there.
+
+    Nothing ends here: another sending of the number may have arrived, so the refusal waits for a
+    question that finds no refund (``_take_not_found``).
+    """
+    _order, payment, refund = refund_lock(refund_id)
+    if refund.status != RefundStatus.PROCESSING:
+        return False
+    _note(refund, error.code, _refusal_text(error), None)
+    if error.reason in NOT_NOW:
+        # Nothing happened there; the same number goes again later.
+        return False
+    refund.refused_code = (error.code or "REJECTED")[:64]
+    refund.refused_message = _refusal_text(error)[:500]
+    refund.next_check_at = _known_from(refund, payment)
+    refund.save(update_fields=["refused_code", "refused_message", "next_check_at"])
+    return is_ended_by(ExchangeKind.REFUND, error, sendings=refund.sendings)
+
+
+@money_unit
+def _take_not_found(refund_id: UUID) -> bool:
+    """The gateway knows no such refund: send it (again), then True; or end what was refused.
+
+    Sending a number again is safe at any time. Ending frees the money, so the gateway is believed
+    only some time after the newest sending, unless that was the only one of its number.
+    """
+    _order, payment, refund = refund_lock(refund_id)
+    if refund.status != RefundStatus.PROCESSING:
+        return False
+    now = clock.now()
+    if not refund.refused_code:
+        refund.sendings, refund.sent_at = refund.sendings + 1, now
+        refund.save(update_fields=["sendings", "sent_at"])
+        return True
+    known_from = _known_from(refund, payment)
+    if refund.sendings > 1 and now < known_from:
+        refund.next_check_at = known_from
+        refund.save(update_fields=["next_check_at"])
+        return False
+    _fail(
+        refund,
+        payment,
+        gateway_actor(payment.payment_method),
+        code=refund.refused_code,
+        message=refund.refused_message,
+    )
+    return False
+
+
+def _known_from(refund: Refund, payment: PaymentTransaction) -> datetime:
+    """From when on "there is no such refund" is to be believed of the newest sending."""
+    sent_at = refund.sent_at or refund.created_at
+    return sent_at + LIMITS[payment.payment_method].known_after
+
+
+def _refusal_text(error: GatewayRejected) -> str:
+    if error.reason == RejectReason.SHORT_OF_FUNDS:
+        return _("商户账户余额不足：请充值后重试")
+    return error.message
 
 
 @money_unit
@@ -182,7 +264,10 @@ def refund_report_apply(*, refund_id: UUID, report: RefundReport) -> Told:
     elif report.state is RefundState.CLOSED and refund.status == RefundStatus.PROCESSING:
         _fail(refund, payment, actor, code=CLOSED, message=_("网关已关闭该退款，可重试"))
         Refund.objects.filter(id=refund.id).update(
-            number_generation=refund.number_generation + 1, external_refund_id=None
+            number_generation=refund.number_generation + 1,
+            external_refund_id=None,
+            sendings=0,
+            sent_at=None,
         )
     elif report.state is RefundState.ABNORMAL:
         message = _("退款异常：请在商户平台处理，处理后系统会自动更新")
@@ -260,6 +345,8 @@ def refund_finish(
         external_refund_id=external_id or None,
         refund_response=response,
         next_check_at=None,
+        refused_code="",
+        refused_message="",
         error_code="",
         error_message="",
     )
@@ -307,30 +394,6 @@ def _settle_cases(refund: Refund, payment: PaymentTransaction, actor: Actor) -> 
         )
 
 
-@money_unit
-def _after_refusal(refund_id: UUID, error: GatewayRejected) -> None:
-    _order, payment, refund = refund_lock(refund_id)
-    if refund.status != RefundStatus.PROCESSING:
-        return
-    if error.reason in {RejectReason.TOO_SOON, RejectReason.NOT_FOUND}:
-        # Nothing happened there yet; the same number goes again later.
-        _note(refund, error.code, error.message, None)
-        return
-    _fail(
-        refund,
-        payment,
-        gateway_actor(payment.payment_method),
-        code=error.code or "REJECTED",
-        message=_refusal_text(error),
-    )
-
-
-def _refusal_text(error: GatewayRejected) -> str:
-    if error.reason == RejectReason.SHORT_OF_FUNDS:
-        return _("商户账户余额不足：请充值后重试")
-    return error.message
-
-
 def _fail(
     refund: Refund, payment: PaymentTransaction, actor: Actor, *, code: str, message: str
 ) -> None:
@@ -347,6 +410,8 @@ def _fail(
         reason=message,
         details={"code": code},
         next_check_at=None,
+        refused_code="",
+        refused_message="",
         error_code=code[:64],
         error_message=message[:500],
     )
@@ -360,6 +425,9 @@ def _note(refund: Refund, code: str, message: str, report: RefundReport | None) 
         "error_message": message[:500],
         "updated_at": clock.now(),
     }
+    if report is not None:
+        # The gateway knows it: whatever sending was refused, another one arrived.
+        changes |= {"refused_code": "", "refused_message": ""}
     if report is not None and report.refund_id:
         changes |= {"external_refund_id": report.refund_id, "refund_response": dict(report.raw)}
     Refund.objects.filter(id=refund.id, status=refund.status).update(**changes)
@@ -373,8 +441,10 @@ def _keep_in_doubt(refund_id: UUID, code: str, message: str) -> None:
 
 
 def refund_retry(*, actor: Actor, refund_id: UUID, reason: str) -> Refund:
-    """Send a failed refund again with the same number (a suffix only after CLOSED).
+    """Go on with a failed refund under the same number (a suffix only after CLOSED).
 
+    What was sent before is asked about first, and sent again only where the gateway knows nothing
+    of it.
     Raises RefundNotFound, RefundNotRetryable, RefundExceedsPaid, SelfReview,
     RetryNeedsSecondPerson.
     """
@@ -408,10 +478,9 @@ def _back_to_processing(actor: Actor, refund_id: UUID, reason: str) -> Refund:
 
 
 def refund_ask_again(*, actor: Actor, refund_id: UUID, reason: str) -> Refund:
-    """Ask about a processing refund now, under its number; an abnormal one is sent again.
+    """Ask about a processing refund now, under its number.
 
-    The gateways take a refund that they know already for a question about it, so nothing goes
-    out twice. Raises RefundNotFound, RefundNotRetryable.
+    Raises RefundNotFound, RefundNotRetryable.
     """
     refund = _due_now(actor, refund_id, reason)
     refund_send_to_gateway(refund_id)
@@ -424,9 +493,7 @@ def _due_now(actor: Actor, refund_id: UUID, reason: str) -> Refund:
     if refund.status != RefundStatus.PROCESSING:
         raise RefundNotRetryable(status=refund.status)
     refund.next_check_at = clock.now()
-    if refund.error_code == ABNORMAL:
-        refund.submissions = 0
-    refund.save(update_fields=["next_check_at", "submissions"])
+    refund.save(update_fields=["next_check_at"])
     audit_record(
         object_type=AUDIT_OBJECT,
         object_id=refund.id,
@@ -441,12 +508,11 @@ def _due_now(actor: Actor, refund_id: UUID, reason: str) -> Refund:
 
 def refunds_sweep() -> int:
     """Submit or ask about every processing refund whose time has come; returns how many."""
-    due = (
-        Refund.objects.filter(status=RefundStatus.PROCESSING, next_check_at__lte=clock.now())
-        .order_by("next_check_at")
-        .values_list("id", flat=True)[:SWEEP_BATCH]
+    _hurry_after_silence()
+    due = Refund.objects.filter(status=RefundStatus.PROCESSING, next_check_at__lte=clock.now())
+    ids = list(
+        in_turns(due, of="user_id", by="next_check_at")[:SWEEP_BATCH].values_list("id", flat=True)
     )
-    ids = list(due)
     for refund_id in ids:
         try:
             refund_submit(refund_id=refund_id)
@@ -454,3 +520,25 @@ def refunds_sweep() -> int:
             # One broken refund must not hold up the others; its row stays due.
             logger.exception("refund_sweep_failed", extra={"refund": str(refund_id)})
     return len(ids)
+
+
+def _hurry_after_silence() -> None:
+    """What was asked in vain is asked at once when its gateway answers again.
+
+    While it doesn't, one refund is asked about in every sweep, so that we notice.
+    """
+    now = clock.now()
+    in_vain = (
+        Refund.objects.filter(status=RefundStatus.PROCESSING, next_check_at__gt=now)
+        .exclude(error_code__in=("", ABNORMAL))
+        .order_by("next_check_at")
+    )
+    for method in silent_methods():
+        probe = in_vain.filter(transaction__payment_method=method).first()
+        if probe is not None:
+            in_vain.filter(id=probe.id).update(next_check_at=now)
+    for method, since in answering_again().items():
+        waiting = in_vain.filter(transaction__payment_method=method, updated_at__lt=since)
+        Refund.objects.filter(id__in=list(waiting.values_list("id", flat=True))).update(
+            next_check_at=now
+        )

@@ -227,12 +227,11 @@ def test_starting_again_gives_the_open_attempt(story, patient, method):
     assert len(attempts_of(order)) == 1
 
 
-def test_another_scene_or_changed_data_is_a_new_attempt_with_a_new_number(settings, story, patient):
-    settings.RETURN_URL_ORIGINS = ["https://app.test"]
+def test_another_scene_or_changed_data_is_a_new_attempt_with_a_new_number(story, patient):
     order = story.order(patient)
-    story.pay(order, patient, "alipay")
-    story.pay(order, patient, "alipay", scene="wap")
-    story.pay(order, patient, "alipay", scene="wap", return_url="https://app.test/done")
+    story.pay(order, patient, "wechat")
+    story.pay(order, patient, "wechat", scene="jsapi", openid="oUpF8uMuAJO")
+    story.pay(order, patient, "wechat", scene="jsapi", openid="oUpF8uMuAJP")
     number = order["order_no"]
     attempts = attempts_of(order)
     assert [attempt.out_trade_no for attempt in attempts] == [
@@ -379,3 +378,38 @@ def test_a_list_of_origins_allows_exactly_these(api, settings, story, patient, d
     ]:
         answer = api.post("pay", pay_body(order, "alipay", return_url=url), by=patient)
         answer.invalid("return_url")
+
+
+# --- many attempts ------------------------------------------------------------------------------
+
+
+def test_another_return_url_continues_the_open_attempt(settings, story, patient):
+    settings.RETURN_URL_ORIGINS = ["https://app.test"]
+    order = story.order(patient)
+    for page in range(5):
+        story.pay(order, patient, "alipay", scene="wap", return_url=f"https://app.test/{page}")
+    [attempt] = attempts_of(order)
+    assert (attempt.status, attempt.out_trade_no) == ("pending", order["order_no"])
+
+
+def test_the_thirty_first_attempt_is_refused_and_the_open_one_goes_on(api, story, patient):
+    order = story.order(patient)
+    scenes = ("native", "app")
+    for turn in range(30):
+        story.pay(order, patient, "wechat", scene=scenes[turn % 2])
+    with nothing_moves():
+        for method, scene in (("wechat", "native"), ("alipay", "page")):
+            answer = api.post("pay", pay_body(order, method, scene=scene), by=patient)
+            answer.refused(400, "TOO_MANY_ATTEMPTS")
+        story.pay(order, patient, "wechat", scene="app")
+    assert len(attempts_of(order)) == 30
+    story.gateway_reports(order, method="wechat", number=attempts_of(order)[-1].out_trade_no)
+    assert story.status(order, patient) == "paid"
+
+
+def test_who_began_too_often_can_still_pay_from_the_balance(story, rich_patient):
+    order = story.order(rich_patient)
+    for turn in range(30):
+        story.pay(order, rich_patient, "wechat", scene=("native", "app")[turn % 2])
+    story.pay(order, rich_patient)
+    assert story.status(order, rich_patient) == "paid"

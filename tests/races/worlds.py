@@ -5,7 +5,7 @@ whose rows belong to it; ``born`` is its zero of time: an action at 60 happens 6
 """
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -289,7 +289,9 @@ def gateway_refund_approved() -> World:
 def gateway_refund_sent() -> World:
     """Sent once, without an answer that says how it ended."""
     things = gateway_refund_approved()
-    Refund.objects.filter(id=things["refund"]).update(submissions=1)
+    Refund.objects.filter(id=things["refund"]).update(
+        submissions=1, sendings=1, sent_at=clock.now() - timedelta(minutes=2)
+    )
     refund = Refund.objects.select_related("transaction").get(id=things["refund"])
     with atomic():
         refund_transaction_begin(

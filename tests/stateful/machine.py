@@ -123,9 +123,10 @@ class Stories(RuleBasedStateMachine):
 
     def _hear_refunds(self, book: Book) -> None:
         for call, number, answer in book.said:
-            if call in {"refund", "query_refund"} and answer not in rules.UNANSWERED:
+            if call in {"refund", "query_refund"}:
                 order, refund = self.refund_of(number)
-                self.model.refund_state(order, refund, str(answer))
+                said = str(answer)
+                self.model.refund_told(order, refund, call, said, self.now, book.method)
 
     def refund_of(self, number: str) -> tuple[Order, Refund]:
         """By the number that the gateway knows it by (R4: the refund's own, or with a suffix)."""
@@ -263,7 +264,8 @@ class Stories(RuleBasedStateMachine):
 
     def _give_up_if_never_arrived(self, order: Order, attempt: Attempt) -> None:
         is_old = self.now >= attempt.started_at + rules.NEVER_ARRIVED_AFTER
-        if attempt.method == "wechat" and is_old and not attempt.is_owed:
+        is_over = is_old and not attempt.is_answered and not attempt.is_owed
+        if attempt.method == "wechat" and is_over:
             self.model.closed(attempt.key)
 
     @rule(method=st.sampled_from(METHODS), mood=st.sampled_from(Mood))

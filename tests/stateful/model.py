@@ -15,6 +15,7 @@ ZERO = Decimal("0.00")
 SECOND_APPROVAL_OVER = Decimal("20.00")
 CODE_DEAD_AFTER = timedelta(minutes=2)
 REFUNDS_WAITING_MAX = 10
+REFUND_KNOWN_AFTER = {"wechat": timedelta(seconds=60), "alipay": timedelta(seconds=15)}
 GRACE = timedelta(minutes=3)
 NEVER_ARRIVED_AFTER = timedelta(minutes=5)
 UNANSWERED = {"silent", "cut"}
@@ -31,8 +32,9 @@ class Attempt:
     key: str  # the gateway and its number
     number: str
     method: str
-    started_at: datetime
+    started_at: datetime  # the newest start, until one was answered
     status: str = "pending"
+    is_answered: bool = False
     is_owed: bool = False
     disposition: str = ""
 
@@ -46,6 +48,11 @@ class Refund:
     approved_by: set[UUID] = field(default_factory=set)
     is_automatic: bool = False
     people_needed: int = 1
+    # Of the number that it goes by now: how often it was sent, when last, and whether that was
+    # refused.
+    sendings: int = 0
+    sent_at: datetime | None = None
+    is_refused: bool = False
 
     @property
     def holds(self) -> bool:
@@ -247,22 +254,50 @@ class Model:
         """Learn from a gateway's answers; returns the keys that it said nothing about."""
         unanswered = set()
         for call, key, answer in said:
+            if call == "create":
+                self._started(self.find(key)[1], str(answer), now)
             if answer in UNANSWERED:
                 unanswered.add(key)
             elif call in {"query", "close", "create"}:
                 self._heard_of_trade(call, key, str(answer), now)
         return unanswered
 
+    def _started(self, attempt: Attempt, answer: str, now: datetime) -> None:
+        if not attempt.is_answered:
+            attempt.started_at = now
+        attempt.is_answered |= answer == "done"
+
     def _heard_of_trade(self, call: str, key: str, answer: str, now: datetime) -> None:
         order, attempt = self.find(key)
         if call == "query" and answer == "paid":
             self.paid(key)
-        elif answer == "closed" or (call == "create" and answer == "number_burnt"):
+        elif answer == "closed":
             self.closed(key)
+        elif call == "create" and answer == "number_burnt" and attempt.status == "pending":
+            # Its code was shown: it is asked about next, and for as long as that brings nothing.
+            attempt.is_owed = True
         elif call == "close" and answer == "not_found" and attempt.status == "pending":
             attempt.is_owed = now < order.expires_at + CODE_DEAD_AFTER
             if not attempt.is_owed:
                 attempt.status = "failed"
+
+    def refund_told(
+        self, order: Order, refund: Refund, call: str, state: str, now: datetime, method: str
+    ) -> None:
+        """What a gateway answered, or did not, to a refund or to a question about it."""
+        if call == "refund":
+            refund.sendings, refund.sent_at = refund.sendings + 1, now
+        if state in UNANSWERED or refund.status != "processing":
+            return
+        if state == "short_of_funds":
+            refund.is_refused = True
+        elif state == "not_found" and refund.is_refused:
+            assert refund.sent_at is not None
+            is_known = now >= refund.sent_at + REFUND_KNOWN_AFTER[method]
+            if refund.sendings == 1 or is_known:
+                refund.status, refund.is_refused = "failed", False
+        elif state != "not_found":
+            self.refund_state(order, refund, state)
 
     def refund_state(self, order: Order, refund: Refund, state: str) -> None:
         """The gateway says how a refund stands: success wins over whatever came before."""
@@ -272,8 +307,10 @@ class Model:
             if refund.status == "failed" and refund.amount > order.left_of(refund.payment):
                 return  # no room for it by now: staff have a case
             self._refunded(order, refund)
-        elif state in {"closed", "short_of_funds"} and refund.status == "processing":
-            refund.status = "failed"
+        elif state == "closed" and refund.status == "processing":
+            refund.status, refund.sendings = "failed", 0
+        if refund.status == "processing" or state == "closed":
+            refund.is_refused = False
 
     def _become_paid(self, order: Order, by: str) -> None:
         order.status, order.applied = "paid", by

@@ -1,0 +1,22 @@
+"""What a gateway's refusal ends, and what it leaves as it is: one rule for attempts and refunds.
+
+Only the gateway's statement about a payment or refund itself ends it (invariant E11): that it is
+closed, that it does not exist. The refusal of a question, of a close or of a second sending is
+about whoever asked, about the moment or about the request; what was asked about stays as it is
+and is asked about again. A deed that was refused while nothing else had ever been sent under its
+number did not happen.
+"""
+
+from gateways.errors import GatewayRejected, RejectReason
+from payments.states import QUESTIONS, ExchangeKind
+
+# "Not now": nothing happened, and the same request is good for another time.
+NOT_NOW = frozenset({RejectReason.TOO_SOON, RejectReason.NOT_FOUND})
+# The number is no good any more, whatever became of what was begun under it.
+NEW_NUMBER = frozenset({RejectReason.NUMBER_BURNT, RejectReason.CHANGED_REQUEST})
+
+
+def is_ended_by(kind: ExchangeKind, error: GatewayRejected, *, sendings: int) -> bool:
+    """Whether this refusal ends the attempt or refund whose number was sent ``sendings`` times,
+    the refused sending among them."""
+    return kind not in QUESTIONS and sendings <= 1 and error.reason not in NOT_NOW

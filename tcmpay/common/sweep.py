@@ -1,0 +1,17 @@
+"""Rows whose time has come, in an order that is fair: nobody's many rows hold up the others."""
+
+from typing import Any
+
+from django.db.models import F, QuerySet, Window
+from django.db.models.functions import RowNumber
+
+
+def in_turns(rows: QuerySet[Any], *, of: str, by: str) -> QuerySet[Any]:
+    """``rows`` so that everybody's first comes before anybody's second.
+
+    ``of`` is the way from a row to whose it is, ``by`` what the rows of one owner are ordered by,
+    and those of one turn.
+    """
+    turn = Window(RowNumber(), partition_by=[F(of)], order_by=[F(by).asc(), F("pk").asc()])
+    turned: QuerySet[Any] = rows.annotate(turn=turn).order_by("turn", by, "pk")
+    return turned
