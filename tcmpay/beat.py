@@ -1,17 +1,58 @@
-"""Celery's beat, on whose clock nothing of money hangs longer than a moment."""
+"""Celery's beat, on whose clock and files nothing of money hangs longer than a moment."""
 
+import json
+import logging
+import os
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
-from celery.beat import PersistentScheduler
+from celery.beat import Scheduler as CeleryScheduler
+
+logger = logging.getLogger(__name__)
+
+FILE_BYTES_MAX = 256 * 1024
 
 
-class Scheduler(PersistentScheduler):
-    """Celery's own, which doesn't wait until a moment that a wrong clock wrote down.
+class Scheduler(CeleryScheduler):
+    """Remembers when each task ran last, so that a restart delays no hourly one by an hour.
 
-    Beat keeps when each task ran last. Written by a clock that was hours ahead, it would hold
+    That is all the file holds, and nothing hangs on it: a file that can't be read is thrown away,
+    and beat begins as if it were new; one that can't be written is done without. Celery's own
+    keeps it in a database file that may keep beat from ever starting again.
+
+    A moment that a wrong clock wrote down is not waited for: written hours ahead, it would hold
     the sweeps back for as many hours once the clock is right again.
     """
+
+    def __init__(self, *args: Any, schedule_filename: str = "", **kwargs: Any) -> None:
+        self._file = Path(schedule_filename or "celerybeat-schedule")
+        super().__init__(*args, **kwargs)
+
+    @property
+    def info(self) -> str:
+        return f"    . file -> {self._file}"
+
+    def setup_schedule(self) -> None:
+        super().setup_schedule()
+        for name, moment in self._remembered().items():
+            if name in self.schedule:
+                self.schedule[name].last_run_at = moment
+        self.sync()
+
+    def sync(self) -> None:
+        """Write the moments down: whole, or not at all."""
+        moments = {
+            name: entry.last_run_at.isoformat()
+            for name, entry in self.schedule.items()
+            if entry.last_run_at is not None
+        }
+        unfinished = self._file.with_name(f"{self._file.name}.{os.getpid()}.new")
+        try:
+            unfinished.write_text(json.dumps(moments), encoding="utf-8")
+            unfinished.replace(self._file)
+        except OSError as error:
+            logger.warning("beat_schedule_not_kept", extra={"reason": error.strerror})
 
     def tick(self, *args: Any, **kwargs: Any) -> float:
         """Send what is due; the seconds until the next look."""
@@ -19,6 +60,20 @@ class Scheduler(PersistentScheduler):
             self._heap = None  # ordered by the wrong clock: made anew
         seconds: float = super().tick(*args, **kwargs)
         return seconds
+
+    def _remembered(self) -> dict[str, datetime]:
+        try:
+            with self._file.open("rb") as file:
+                written = json.loads(file.read(FILE_BYTES_MAX).decode())
+            moments = {str(name): datetime.fromisoformat(text) for name, text in written.items()}
+            if any(moment.utcoffset() is None for moment in moments.values()):
+                raise ValueError("a moment without its time zone")
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
+            logger.warning("beat_schedule_thrown_away", extra={"reason": type(error).__name__})
+            return {}
+        return moments
 
     def _turn_back(self, now: datetime) -> bool:
         is_turned = False

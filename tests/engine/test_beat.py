@@ -68,3 +68,80 @@ def test_a_clock_that_is_turned_back_under_it_delays_no_sweep(start):
     assert SWEEP in sent_at(beat, NOON + timedelta(seconds=31))
     sent_at(beat, NOON - timedelta(hours=5))
     assert SWEEP in sent_at(beat, NOON - timedelta(hours=5) + timedelta(seconds=31))
+
+
+# --- its file -----------------------------------------------------------------------------------
+
+GOOD = b'{"submit-refunds": "2026-03-01T11:59:40+08:00"}'
+DAMAGED = {
+    "zeroed": b"",
+    "zeros": bytes(len(GOOD)),
+    "cut": GOOD[: len(GOOD) // 2],
+    "text": b"not a schedule",
+    "bytes": bytes(range(256)),
+    "a pickle": b"\x80\x04\x95\x0b\x00\x00\x00\x00\x00\x00\x00}\x94.",
+    "a list": b"[1, 2]",
+    "a number": b"7",
+    "a moment that is none": b'{"submit-refunds": "soon"}',
+    "a moment without a zone": b'{"submit-refunds": "2026-03-01T11:59:40"}',
+    "a number for a moment": b'{"submit-refunds": 7}',
+    "deep": b"[" * 100_000,
+    "huge": b" " * 1_000_000,
+    "another code": GOOD.decode().encode("utf-16"),
+}
+
+
+def test_what_it_wrote_down_is_read_again(start, tmp_path):
+    (tmp_path / "schedule").write_bytes(GOOD)
+    with time_machine.travel(NOON, tick=False):
+        beat = start()
+    assert SWEEP in sent_at(beat, NOON + timedelta(seconds=11)), "30 seconds after the last time"
+
+
+@pytest.mark.parametrize("damage", DAMAGED)
+def test_a_damaged_file_is_thrown_away_and_said_so(start, tmp_path, caplog, damage):
+    file = tmp_path / "schedule"
+    file.write_bytes(DAMAGED[damage])
+    with time_machine.travel(NOON, tick=False):
+        beat = start()
+    assert [record.message for record in caplog.records] == ["beat_schedule_thrown_away"]
+    assert SWEEP in sent_at(beat, NOON + timedelta(seconds=31))
+    beat.close()
+    caplog.clear()
+    start()
+    assert caplog.records == [], "the next one finds a good file"
+
+
+@pytest.mark.parametrize("place", ["a folder", "no folder", "a file for a folder"])
+def test_it_goes_on_where_nothing_can_be_kept(start, tmp_path, caplog, place):
+    if place == "a folder":
+        (tmp_path / "schedule").mkdir()
+    elif place == "no folder":
+        tmp_path.rmdir()
+    else:
+        tmp_path.rmdir()
+        tmp_path.write_text("")
+    with time_machine.travel(NOON, tick=False):
+        beat = start()
+    assert "beat_schedule_not_kept" in [record.message for record in caplog.records]
+    assert SWEEP in sent_at(beat, NOON + timedelta(seconds=31))
+    beat.close()
+
+
+def test_a_full_disk_stops_no_sweep(start, monkeypatch):
+    with time_machine.travel(NOON, tick=False):
+        beat = start()
+
+    def is_full(*_args, **_options):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("pathlib.Path.write_text", is_full)
+    beat.sync()
+    assert SWEEP in sent_at(beat, NOON + timedelta(seconds=31))
+
+
+def test_no_half_of_a_file_is_left_behind(start, tmp_path):
+    beat = start()
+    beat.sync()
+    beat.close()
+    assert [path.name for path in tmp_path.iterdir()] == ["schedule"]
