@@ -18,7 +18,10 @@ from gateways.key_texts import FILE_KINDS, Kind, normalised
 # What belongs together, in the order in which a merchant fills it in.
 SECTIONS: Mapping[str, tuple[tuple[Any, tuple[str, ...]], ...]] = {
     "wechat": (
-        (_("商户与应用"), ("mch_id", "app_id")),
+        (
+            _("商户与应用"),
+            ("mch_id", "app_id", "app_id_jsapi", "app_id_mini_program", "app_id_app"),
+        ),
         (_("商户的密钥"), ("api_v3_key", "private_key", "merchant_cert", "cert_serial_no")),
         (_("微信支付的公钥"), ("public_key_id", "public_key", "platform_cert")),
         (_("地址"), ("notify_url",)),

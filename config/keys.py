@@ -48,6 +48,21 @@ _WECHAT = (
         is_documented=True,
     ),
     ConfigKey(
+        "app_id_jsapi",
+        _("公众号 AppID（JSAPI 支付）"),
+        _("公众号与上面的 AppID 不同时填写；须与商户号绑定"),
+    ),
+    ConfigKey(
+        "app_id_mini_program",
+        _("小程序 AppID"),
+        _("小程序与上面的 AppID 不同时填写；须与商户号绑定"),
+    ),
+    ConfigKey(
+        "app_id_app",
+        _("App 的 AppID（App 支付）"),
+        _("移动应用在微信开放平台的 AppID，与上面的不同时填写；须与商户号绑定"),
+    ),
+    ConfigKey(
         "mch_id",
         _("商户号"),
         _("商户平台 pay.weixin.qq.com「账户中心 - 商户信息」，8 到 10 位数字"),

@@ -80,6 +80,15 @@ class PaymentConfigVersion(Marked):
     reason = models.CharField(_("原因"), max_length=500, blank=True, default="", db_default="")
     # The number of the earlier version whose values it brought back.
     restored_from = models.PositiveIntegerField(_("恢复自版本"), null=True, blank=True)
+    # Its callback keys are believed no more from this moment on. Where two people are needed, one
+    # asks for it and another does it; the reason is the asker's.
+    revoked_at = models.DateTimeField(_("密钥作废时间"), null=True)
+    revoked_by = UUIDTextField(_("作废人"), null=True)
+    revocation_reason = models.CharField(
+        _("作废原因"), max_length=500, blank=True, default="", db_default=""
+    )
+    revocation_asked_by = UUIDTextField(_("申请作废人"), null=True)
+    revocation_asked_at = models.DateTimeField(_("申请作废时间"), null=True)
 
     objects = MarkedQuerySet.as_manager()
 
@@ -91,6 +100,17 @@ class PaymentConfigVersion(Marked):
             models.UniqueConstraint(
                 fields=("payment_method", "number"),
                 name="payment_config_version_unique",
+            ),
+            models.CheckConstraint(
+                condition=Q(revocation_asked_by__isnull=True)
+                | Q(revoked_by__isnull=True)
+                | ~Q(revoked_by=models.F("revocation_asked_by")),
+                name="payment_config_revoked_by_two",
+            ),
+            # What is in force is changed first: the running version's keys can't be withdrawn.
+            models.CheckConstraint(
+                condition=Q(revoked_at__isnull=True) | Q(retired_at__isnull=False),
+                name="payment_config_revoked_is_retired",
             ),
         )
 

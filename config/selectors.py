@@ -2,7 +2,7 @@
 
 import hashlib
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -24,6 +24,7 @@ from config.models import (
 )
 from config.price_plan import priced_order_type
 from config.versions import ConfigInForce, version_in_force, version_values
+from gateways.configuration import merchant_of
 from tcmpay.audit.models import AuditEvent
 from tcmpay.audit.selectors import events_of
 from tcmpay.common import clock
@@ -207,15 +208,48 @@ def gateway_config_version(version_id: UUID) -> dict[str, str]:
     return version_values(version_id)
 
 
+def gateway_config_for_calls(method: str, began_with: UUID) -> Iterator[ConfigInForce]:
+    """With what something that began with a version may be asked about now, the best first.
+
+    The merchant's running keys, whatever keys it began with: a gateway takes no others. Where the
+    running configuration is another merchant's, the newest one of its own merchant, in the end the
+    very one it began with. Versions whose callback keys were withdrawn are left out: their answers
+    could be anybody's.
+
+    Raises ConfigSecretUnreadable: what it began with can't be read, so nobody knows whose it is.
+    """
+    merchant = merchant_of(method, version_values(began_with))
+    for version_id in _calling_versions(method, began_with):
+        try:
+            values = version_values(version_id)
+        except ConfigSecretUnreadable:
+            continue
+        if merchant_of(method, values) == merchant:
+            yield ConfigInForce(version_id, values)
+
+
+def _calling_versions(method: str, began_with: UUID) -> Iterator[UUID]:
+    running = version_in_force(method).id
+    yield running
+    standing = PaymentConfigVersion.objects.filter(payment_method=method, revoked_at=None)
+    newest = standing.exclude(id=running).order_by("-number").values_list("id", flat=True)
+    found = list(newest[:RECENT_VERSIONS_MAX])
+    yield from found
+    if began_with not in {running, *found} and standing.filter(id=began_with).exists():
+        yield began_with
+
+
 def gateway_config_recent(method: str, overlap: timedelta = KEY_OVERLAP) -> list[ConfigInForce]:
     """The version in force, then those retired within ``overlap``, newest first.
 
-    A callback may have been signed, or encrypted, for any of them. A retired version that can't
-    be opened is left out; the running one raises ConfigSecretUnreadable.
+    A callback may have been signed, or encrypted, for any of them, but for those whose keys were
+    withdrawn: that is read from the database each time, so that it holds at once in every process.
+    A retired version that can't be opened is left out; the running one raises
+    ConfigSecretUnreadable.
     """
     found = [gateway_config_current(method)]
     retired = PaymentConfigVersion.objects.filter(
-        payment_method=method, retired_at__gte=clock.now() - overlap
+        payment_method=method, retired_at__gte=clock.now() - overlap, revoked_at=None
     ).order_by("-number")[:RECENT_VERSIONS_MAX]
     for version in retired:
         try:

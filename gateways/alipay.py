@@ -16,7 +16,7 @@ from gateways.alipay_wire import (
     verify_notification,
 )
 from gateways.breaker import Guard
-from gateways.configuration import AlipayConfig
+from gateways.configuration import AlipayConfig, key_mark
 from gateways.errors import (
     GatewayRejected,
     GatewayUnknown,
@@ -139,6 +139,7 @@ class AlipayGateway:
             biz_content["quit_url"] = return_url
         return {
             "scene": str(request.scene),
+            "app_id": self._config.app_id,
             "notify_url": self._config.notify_url,
             "return_url": return_url if has_return else "",
             "biz_content": biz_content,
@@ -319,7 +320,7 @@ class AlipayGateway:
     def _notice(self, request: CallbackRequest) -> CallbackNotice:
         """Section 9. There is no freshness rule: re-sends come for 25 hours."""
         fields = read_form(request.body, request.content_type)
-        verify_notification(fields, self._wire.public_keys)
+        verifier = verify_notification(fields, self._wire.public_keys)
         if not fields.get("notify_id"):
             # What the payer's browser brings back from the cashier carries the same signature.
             raise GatewayUntrusted("not a notification", code="NOT_A_NOTICE")
@@ -333,6 +334,7 @@ class AlipayGateway:
             event=status or fields.get("notify_type", ""),
             trade=_notified_trade(fields) if is_known and not is_refund else None,
             refund=_notified_refund(fields) if is_refund else None,
+            key_mark=key_mark(verifier),
         )
 
     def _require_addressed_to_us(self, fields: Mapping[str, str], *, is_trade: bool) -> None:

@@ -131,10 +131,11 @@ class AlipayWire:
 
     def _require_verified(self, raw: str, envelope: Mapping[str, str]) -> None:
         sn = envelope["alipay_cert_sn"]
-        if self._config.chain is not None and sn and sn not in self._verifiers:
+        former = [one.key for one in self._config.former if not (sn and one.sn) or one.sn == sn]
+        if self._config.chain is not None and sn and sn not in self._verifiers and not former:
             self._learn(sn, self._config.chain)
-        key = self._verifiers.get(sn, self._config.alipay_public_key)
-        if not keys.is_signed_by(key, raw.encode(), envelope["sign"]):
+        known = [self._verifiers.get(sn, self._config.alipay_public_key), *former]
+        if not any(keys.is_signed_by(key, raw.encode(), envelope["sign"]) for key in known):
             raise GatewayUnknown("answer not verified", code="BAD_SIGNATURE")
 
     def _learn(self, sn: str, chain: AlipayChain) -> None:
@@ -287,16 +288,22 @@ def _codec(fields: Mapping[str, str]) -> str:
     return _CODECS[name]
 
 
-def verify_notification(fields: Mapping[str, str], public_keys: Iterable[RSAPublicKey]) -> None:
-    """Raises GatewayUntrusted unless Alipay signed these fields (section 3, rule 3) with one of
-    its keys. Nothing is asked for: whoever sent them is not known yet."""
+def verify_notification(
+    fields: Mapping[str, str], public_keys: Iterable[RSAPublicKey]
+) -> RSAPublicKey:
+    """The one of Alipay's keys that signed these fields (section 3, rule 3); else GatewayUntrusted.
+
+    Nothing is asked for: whoever sent them is not known yet.
+    """
     if fields.get("sign_type", ALIPAY_SIGN_TYPE) != ALIPAY_SIGN_TYPE:
         raise GatewayUntrusted("signature type", code="SIGNATURE_TYPE")
     codec = _codec(fields)
     signature = fields.get("sign", "")
     texts = [text.encode(codec) for text in _signed_texts(fields)]
-    if not any(keys.is_signed_by(key, text, signature) for key in public_keys for text in texts):
-        raise GatewayUntrusted("bad signature", code="BAD_SIGNATURE")
+    for key in public_keys:
+        if any(keys.is_signed_by(key, text, signature) for text in texts):
+            return key
+    raise GatewayUntrusted("bad signature", code="BAD_SIGNATURE")
 
 
 def _signed_texts(fields: Mapping[str, str]) -> Iterator[str]:

@@ -1,12 +1,14 @@
 """From the texts of ``payment_configs`` to a configuration with which a client can be made."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+import hashlib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Self, TypeVar, cast
+from typing import NamedTuple, Self, TypeVar, cast
 from urllib.parse import urlsplit, urlunsplit
 
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509 import Certificate
 from django.utils.translation import gettext_lazy as _
 
@@ -21,6 +23,15 @@ ALIPAY_GATEWAY_URL = "https://openapi.alipay.com/gateway.do"
 API_V3_KEY_BYTES = 32
 ALIPAY_SIGN_TYPE = "RSA2"
 _CALLBACK_METHODS = ("wechat", "alipay")
+# The scenes that may have an AppID of their own, by the key that holds it; the others use app_id.
+SCENE_APP_ID_KEYS: Mapping[str, str] = {
+    "jsapi": "app_id_jsapi",
+    "mini_program": "app_id_mini_program",
+    "app": "app_id_app",
+}
+# Whose money it is: what was begun under one configuration goes on under another of the same.
+_MERCHANT_KEYS: Mapping[str, str] = {"wechat": "mch_id", "alipay": "app_id"}
+KEY_MARK_DIGITS = 32
 
 Value = TypeVar("Value")
 
@@ -66,6 +77,8 @@ class WechatConfig:
 
     ``verifiers`` are the keys that answers and notifications may be signed with, by the serial
     that messages name: the public key, the platform certificates, or both during a migration.
+    ``scene_app_ids`` are the AppIDs of scenes that have their own; ``known_app_ids`` all that a
+    message may be about, those of earlier configurations among them.
     """
 
     app_id: str
@@ -78,6 +91,20 @@ class WechatConfig:
     api_v3_key: str = field(repr=False)
     private_key: RSAPrivateKey = field(repr=False)
     verifiers: Mapping[str, RSAPublicKey] = field(repr=False)
+    scene_app_ids: Mapping[str, str] = field(default_factory=dict)
+    known_app_ids: frozenset[str] = frozenset()
+
+    def app_id_of(self, scene: str) -> str:
+        return self.scene_app_ids.get(scene, self.app_id)
+
+    def believing(self, former: Iterable[Self], apps_of: Iterable[Mapping[str, str]]) -> Self:
+        """The same, which also believes what the keys of ``former`` sign, and knows the apps of
+        the configurations ``apps_of``."""
+        verifiers: dict[str, RSAPublicKey] = {}
+        for config in former:
+            verifiers = {**config.verifiers, **verifiers}
+        app_ids = self.known_app_ids.union(*map(wechat_app_ids, apps_of))
+        return replace(self, verifiers={**verifiers, **self.verifiers}, known_app_ids=app_ids)
 
     @classmethod
     def from_values(
@@ -107,12 +134,34 @@ class WechatConfig:
             api_v3_key=api_v3_key,
             private_key=cast(RSAPrivateKey, private_key),  # finish() has raised otherwise
             verifiers=verifiers,
+            scene_app_ids={
+                scene: reader.text(key)
+                for scene, key in SCENE_APP_ID_KEYS.items()
+                if reader.text(key)
+            },
+            known_app_ids=wechat_app_ids(values),
         )
+
+
+def wechat_app_ids(values: Mapping[str, str]) -> frozenset[str]:
+    """Every AppID that these values name."""
+    texts = ((values.get(key) or "").strip() for key in ("app_id", *SCENE_APP_ID_KEYS.values()))
+    return frozenset(text for text in texts if text)
+
+
+class AlipayVerifier(NamedTuple):
+    """A key that Alipay signs with, and in certificate mode the SN that it goes by."""
+
+    sn: str
+    key: RSAPublicKey
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class AlipayConfig:
-    """A self-run Alipay application, in key mode or (``app_cert_sn`` set) certificate mode."""
+    """A self-run Alipay application, in key mode or (``app_cert_sn`` set) certificate mode.
+
+    ``former`` are the keys of earlier configurations that still verify answers.
+    """
 
     app_id: str
     seller_id: str
@@ -128,6 +177,12 @@ class AlipayConfig:
     # mode those that Alipay went over to since, and what proves one of them.
     verifiers: Mapping[str, RSAPublicKey] = field(repr=False)
     chain: AlipayChain | None = field(repr=False)
+    former: tuple[AlipayVerifier, ...] = field(default=(), repr=False)
+
+    def believing(self, former: Iterable[Self]) -> Self:
+        """The same, which also believes answers that the keys of ``former`` sign."""
+        verifiers = (AlipayVerifier(*item) for one in former for item in one.verifiers.items())
+        return replace(self, former=(*self.former, *verifiers))
 
     @classmethod
     def from_values(
@@ -162,6 +217,30 @@ class AlipayConfig:
             verifiers={cert_sn: own_key, **(chain.kept(values) if chain else {})},
             chain=chain,
         )
+
+
+def merchant_of(method: str, values: Mapping[str, str]) -> str:
+    """The merchant (WeChat Pay) or the application (Alipay) that these values speak for."""
+    return (values.get(_MERCHANT_KEYS[method]) or "").strip()
+
+
+def key_mark(key: RSAPublicKey) -> str:
+    """A short name of a public key: the same for the same key, however it was written."""
+    encoded = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    return hashlib.sha256(encoded).hexdigest()[:KEY_MARK_DIGITS]
+
+
+def callback_key_marks(method: str, values: Mapping[str, str]) -> frozenset[str]:
+    """What makes callbacks believed under these values: the marks of the gateway's keys and, at
+    WeChat Pay, of the APIv3 key that opens them. None where no client can be made of them."""
+    try:
+        if method == "wechat":
+            wechat = WechatConfig.from_values(values)
+            secret = hashlib.sha256(f"APIv3 {wechat.api_v3_key}".encode()).hexdigest()
+            return frozenset({*map(key_mark, wechat.verifiers.values()), f"APIv3 {secret}"})
+        return frozenset(map(key_mark, AlipayConfig.from_values(values).verifiers.values()))
+    except GatewayMisconfigured:
+        return frozenset()
 
 
 def is_alipay_certificate_mode(values: Mapping[str, str]) -> bool:

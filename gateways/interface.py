@@ -79,7 +79,8 @@ class TradeReport:
     """A verified statement of the gateway about a payment, from a query or a callback.
 
     ``app_id`` and ``merchant_id`` are empty where the message carries none (Alipay's answers);
-    where it does, the gateway has compared them with its configuration already.
+    where it does, the gateway has compared them with its configuration already: it is one of our
+    apps. Whether it is the one that the attempt began with is for whoever knows the attempt.
     """
 
     out_trade_no: str
@@ -142,13 +143,14 @@ class CallbackRequest:
 class CallbackNotice:
     """A verified callback. Exactly one of ``trade`` and ``refund`` is set; neither: ignore it
     politely (an event type that we don't know). ``notice_id`` is for the record, not for
-    deduplication: gateways re-use and change it."""
+    deduplication: gateways re-use and change it. ``key_mark`` names the key that verified it."""
 
     notice_id: str
     event: str
     trade: TradeReport | None = None
     refund: RefundReport | None = None
     echo_message: str = ""  # of a test of keys (WeChat)
+    key_mark: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +179,7 @@ class BillLine:
     fee: Decimal
     happened_at: datetime
     state: str
+    app_id: str = ""  # where the bill names it (WeChat Pay: one merchant, several apps)
 
 
 @dataclass(frozen=True, slots=True)

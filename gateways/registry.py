@@ -1,15 +1,19 @@
 """From a payment method and its configured values to a gateway."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TypeVar
 
 from gateways.alipay import AlipayGateway
 from gateways.breaker import Guard
 from gateways.configuration import AlipayConfig, WechatConfig
+from gateways.errors import GatewayMisconfigured
 from gateways.interface import Gateway
 from gateways.mock import MockGateway
 from gateways.wechat import WechatGateway
 
 METHODS = ("wechat", "alipay")
+Values = Mapping[str, str]
+Config = TypeVar("Config")
 
 # With both gateways hanging at once, a web process of eight threads still has two to serve with.
 CALLS_MAX = 3
@@ -20,8 +24,10 @@ _GUARDS: Mapping[str, Guard] = {method: Guard(calls_max=CALLS_MAX) for method in
 
 def build_gateway(
     method: str,
-    values: Mapping[str, str],
+    values: Values,
     *,
+    former: Sequence[Values] = (),
+    apps_of: Sequence[Values] = (),
     allow_custom_base: bool = False,
     wechat_base_url: str | None = None,
     alipay_gateway_url: str | None = None,
@@ -34,7 +40,9 @@ def build_gateway(
     runs where the call was made, while no transaction is open.
 
     The address is, in this order: the argument; the configured ``base_url`` or ``gateway_url``,
-    where ``allow_custom_base`` says so; the real one.
+    where ``allow_custom_base`` says so; the real one. ``former`` are earlier configurations of the
+    same merchant whose callback keys still verify answers (those that can't be read are left
+    out), ``apps_of`` those whose apps an answer or a notification may be about.
 
     Raises:
         GatewayMisconfigured: a problem for each key that is wrong.
@@ -44,18 +52,26 @@ def build_gateway(
         "wechat": lambda: WechatGateway(
             WechatConfig.from_values(
                 values, allow_custom_base=allow_custom_base, base_url=wechat_base_url
-            ),
+            ).believing(_readable(WechatConfig.from_values, former), apps_of),
             guard=shared,
         ),
         "alipay": lambda: AlipayGateway(
             AlipayConfig.from_values(
                 values, allow_custom_base=allow_custom_base, gateway_url=alipay_gateway_url
-            ),
+            ).believing(_readable(AlipayConfig.from_values, former)),
             guard=shared,
             keep_certificate=keep_certificate,
         ),
     }
     return builders[method]()
+
+
+def _readable(read: Callable[[Values], Config], former: Sequence[Values]) -> Iterator[Config]:
+    for values in former:
+        try:
+            yield read(values)
+        except GatewayMisconfigured:
+            continue
 
 
 def build_mock_gateway(method: str) -> Gateway:

@@ -15,7 +15,7 @@ from wechatpayv3.type import RequestType
 
 from gateways import wechat_bills
 from gateways.breaker import Guard
-from gateways.configuration import WechatConfig
+from gateways.configuration import WechatConfig, key_mark
 from gateways.errors import (
     GatewayError,
     GatewayRejected,
@@ -131,7 +131,7 @@ class WechatGateway:
         if request.scene not in _PREPAY_PATHS:
             raise _invalid("scene not supported")
         body = {
-            "appid": self._config.app_id,
+            "appid": self._config.app_id_of(request.scene),
             "mchid": self._config.mch_id,
             "description": _description(request),
             "out_trade_no": request.out_trade_no,
@@ -282,13 +282,13 @@ class WechatGateway:
                 payment_url=_with_redirect(address, prepared["return_url"]), raw=answer
             )
         prepay_id = read_text(answer, "prepay_id", is_required=True)
-        return PaymentStart(
-            prepay_id=prepay_id, prepay_data=self._client_fields(scene, prepay_id), raw=answer
-        )
+        fields = self._client_fields(scene, prepared["body"]["appid"], prepay_id)
+        return PaymentStart(prepay_id=prepay_id, prepay_data=fields, raw=answer)
 
-    def _client_fields(self, scene: Scene, prepay_id: str) -> dict[str, str]:
-        """What the payer's app hands to WeChat, signed by us (section 4)."""
-        app_id, timestamp = self._config.app_id, str(int(self._clock()))
+    def _client_fields(self, scene: Scene, app_id: str, prepay_id: str) -> dict[str, str]:
+        """What the payer's app hands to WeChat, signed by us, for the app that the prepay_id was
+        made for (section 4)."""
+        timestamp = str(int(self._clock()))
         nonce = secrets.token_hex(16)
         if scene is Scene.APP:
             return {
@@ -324,13 +324,14 @@ class WechatGateway:
 
     def _require_own(self, report: TradeReport, out_trade_no: str) -> None:
         """Answers are signed without the question: a replayed one could be about another trade."""
-        is_ours = (report.merchant_id, report.app_id) == (self._config.mch_id, self._config.app_id)
+        is_ours = report.merchant_id == self._config.mch_id
+        is_ours = is_ours and report.app_id in self._config.known_app_ids
         if not is_ours or report.out_trade_no != out_trade_no:
             raise GatewayUnknown("answer about another trade", code="OTHER_SUBJECT")
 
     def _notice(self, request: CallbackRequest) -> CallbackNotice:
         """Section 8: signature over the raw body, freshness, then decryption, then whose it is."""
-        verify_message(
+        verifier = verify_message(
             self._config.verifiers,
             request.headers,
             request.body,
@@ -351,6 +352,7 @@ class WechatGateway:
             trade=_trade_report(resource) if is_payment else None,
             refund=_refund_report(resource, "refund_status") if is_refund else None,
             echo_message=read_text(resource, "echo_message") if event == ECHO_EVENT else "",
+            key_mark=key_mark(verifier),
         )
 
     def _opened(self, envelope: Mapping[str, Any]) -> dict[str, Any]:
@@ -365,7 +367,7 @@ class WechatGateway:
         if resource.get("mchid") != self._config.mch_id:
             raise GatewayUntrusted("another merchant", code="FOREIGN")
         # Refund notices carry no appid.
-        if resource.get("appid", self._config.app_id) != self._config.app_id:
+        if "appid" in resource and resource["appid"] not in self._config.known_app_ids:
             raise GatewayUntrusted("another application", code="FOREIGN")
 
 

@@ -114,6 +114,7 @@ def _line(cells: Mapping[str, str]) -> BillLine:
         fee=read_fee(kind, cells["手续费"]),
         happened_at=read_wall_clock(cells["交易时间"]),
         state=cells["退款状态"] if is_refund else cells["交易状态"],
+        app_id=cells.get("公众账号ID", ""),
     )
 
 

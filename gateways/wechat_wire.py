@@ -186,8 +186,8 @@ def verify_message(
     body: bytes,
     *,
     now: float,
-) -> None:
-    """Raises GatewayUntrusted unless a configured key signed this message within 300 seconds.
+) -> RSAPublicKey:
+    """The configured key that signed this message within 300 seconds; else GatewayUntrusted.
 
     The cheap checks come first: a forgery costs at most one signature check. A serial that is
     not configured is refused without asking anybody.
@@ -207,6 +207,7 @@ def verify_message(
     text = signed_text(timestamp, fields.get("wechatpay-nonce", ""), body)
     if not keys.is_signed_by(verifier, text, signature):
         raise GatewayUntrusted("bad signature", code="BAD_SIGNATURE")
+    return verifier
 
 
 def _is_fresh(timestamp: str, now: float) -> bool:

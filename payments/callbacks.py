@@ -13,7 +13,7 @@ from config.echo import echo_note, echo_note_of_draft
 from gateways.errors import GatewayUntrusted
 from gateways.interface import CallbackAnswer, CallbackNotice, CallbackRequest, Gateway
 from gateways.mock import MockGateway
-from payments.channels import GATEWAY_METHODS, gateways_that_may_call
+from payments.channels import GATEWAY_METHODS, Channel, channels_that_may_call
 from payments.services.callbacks import Incoming, callback_handle, untrusted_record
 from payments.states import PaymentMethod
 from tcmpay.common import clock
@@ -52,17 +52,22 @@ def _receive(request: HttpRequest, method: str) -> HttpResponse:
         ),
         remote_address=client_address(request.META),
     )
-    gateways = _candidates(incoming)
+    channels = _candidates(incoming)
     try:
-        gateway, notice = _verified(gateways, incoming)
+        channel, notice = _verified(channels, incoming)
     except GatewayUntrusted as error:
         if method == PaymentMethod.WECHAT and echo_note_of_draft(incoming.request):
-            return _http(_speaker(gateways, method).answer_callback(is_handled=True))
-        return _refuse_forged(request, incoming, _speaker(gateways, method), str(error))
-    callback_handle(incoming=incoming, notice=notice, is_mock=gateway.is_mock)
+            return _http(_speaker(channels, method).answer_callback(is_handled=True))
+        return _refuse_forged(request, incoming, _speaker(channels, method), str(error))
+    callback_handle(
+        incoming=incoming,
+        notice=notice,
+        is_mock=channel.gateway.is_mock,
+        config_version_id=channel.config_version_id,
+    )
     if notice.echo_message:
         echo_note(notice)
-    return _http(gateway.answer_callback(is_handled=True))
+    return _http(channel.gateway.answer_callback(is_handled=True))
 
 
 def _refuse_stranger(request: HttpRequest, status: int) -> HttpResponse:
@@ -89,12 +94,12 @@ def _refuse_forged(
     return response
 
 
-def _candidates(incoming: Incoming) -> list[Gateway]:
+def _candidates(incoming: Incoming) -> list[Channel]:
     """Who could have sent this. The guide's unsigned JSON is looked at only in the demo."""
-    gateways = gateways_that_may_call(incoming.method)
+    channels = channels_that_may_call(incoming.method)
     if settings.MOCK_CALLBACKS and _looks_unsigned(incoming):
-        return [MockGateway(incoming.method)]
-    return gateways
+        return [Channel(MockGateway(incoming.method), None)]
+    return channels
 
 
 def _looks_unsigned(incoming: Incoming) -> bool:
@@ -103,19 +108,19 @@ def _looks_unsigned(incoming: Incoming) -> bool:
     return is_json and "wechatpay-signature" not in headers
 
 
-def _verified(gateways: list[Gateway], incoming: Incoming) -> tuple[Gateway, CallbackNotice]:
-    """The first gateway whose keys verify the message. Raises GatewayUntrusted."""
+def _verified(channels: list[Channel], incoming: Incoming) -> tuple[Channel, CallbackNotice]:
+    """The first channel whose keys verify the message. Raises GatewayUntrusted."""
     refused = GatewayUntrusted("no configuration of this gateway")
-    for gateway in gateways:
+    for channel in channels:
         try:
-            return gateway, gateway.parse_callback(incoming.request)
+            return channel, channel.gateway.parse_callback(incoming.request)
         except GatewayUntrusted as error:
             refused = error
     raise refused
 
 
-def _speaker(gateways: list[Gateway], method: str) -> Gateway:
-    return gateways[0] if gateways else MockGateway(method)
+def _speaker(channels: list[Channel], method: str) -> Gateway:
+    return channels[0].gateway if channels else MockGateway(method)
 
 
 def _http(answer: CallbackAnswer) -> HttpResponse:

@@ -1,7 +1,7 @@
 """Which gateway carries an attempt: the configured one, or the mock of a demo without keys."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from uuid import UUID
@@ -12,9 +12,12 @@ from config.certificates import certificate_keep, with_certificates_kept
 from config.crypto import ConfigSecretUnreadable
 from config.selectors import (
     gateway_config_current,
+    gateway_config_for_calls,
     gateway_config_recent,
     gateway_config_version,
 )
+from config.versions import ConfigInForce
+from gateways.configuration import merchant_of
 from gateways.errors import GatewayMisconfigured, GatewayUnavailable
 from gateways.interface import Gateway
 from gateways.mock import MockGateway
@@ -39,11 +42,11 @@ class Channel:
 def channel_for_new_attempt(method: str) -> Channel:
     """The gateway that a new attempt uses. Raises GatewayNotConfigured."""
     try:
-        version_id, values = gateway_config_current(method)
+        current = gateway_config_current(method)
     except ConfigSecretUnreadable as error:
         raise GatewayNotConfigured(keys=error.keys) from error
     try:
-        return Channel(_gateway(method, version_id, values), version_id)
+        return Channel(_caller(method, current, begun_with=current), current.version_id)
     except GatewayMisconfigured as error:
         # In the demo a gateway without keys is mocked; one that only lacks its callback address
         # is meant to be real, and saying so is kinder than a mock.
@@ -53,18 +56,25 @@ def channel_for_new_attempt(method: str) -> Channel:
 
 
 def channel_of(attempt: PaymentTransaction) -> Gateway:
-    """The gateway that ``attempt`` began with, in the version it began with.
+    """The gateway that ``attempt`` is asked about, closed and refunded at: of the merchant that it
+    began with, spoken to with that merchant's running keys.
 
-    Raises GatewayUnavailable when that version can't be read any more.
+    Raises GatewayUnavailable when its version can't be read any more, or has no successor.
     """
     if attempt.config_version_id is None:
         return MockGateway(attempt.payment_method)
+    method, began_with = attempt.payment_method, attempt.config_version_id
     try:
-        values = gateway_config_version(attempt.config_version_id)
-        return _gateway(attempt.payment_method, attempt.config_version_id, values)
-    except (ConfigSecretUnreadable, GatewayMisconfigured) as error:
+        begun = ConfigInForce(began_with, gateway_config_version(began_with))
+        for config in gateway_config_for_calls(method, began_with):
+            try:
+                return _caller(method, config, begun_with=begun)
+            except GatewayMisconfigured:
+                continue  # half of a change was entered: the keys of before are the better ones
+    except ConfigSecretUnreadable as error:
         # Nothing is sent; whoever asked asks again once the keys are readable.
         raise GatewayUnavailable("configuration unreadable", code="CONFIGURATION") from error
+    raise GatewayUnavailable("no usable configuration of the merchant", code="CONFIGURATION")
 
 
 def refund_channel_of(payment: PaymentTransaction) -> Gateway:
@@ -84,38 +94,82 @@ def is_of_another_merchant(payment: PaymentTransaction, *, app_id: str, merchant
         values = gateway_config_version(payment.config_version_id)
     except ConfigSecretUnreadable:
         return False
-    applications = {value for key, value in values.items() if key.startswith("app_id") and value}
+    # The very app that the attempt was begun for, where that is known: a merchant has several.
+    begun_for = app_of(payment)
+    named = {value for key, value in values.items() if key.startswith("app_id") and value}
+    applications = {begun_for} if begun_for else named
     merchant = values.get("mch_id") or values.get("seller_id", "")
     is_other_application = bool(app_id and applications) and app_id not in applications
     return is_other_application or bool(merchant_id and merchant and merchant_id != merchant)
 
 
-def gateways_that_may_call(method: str) -> list[Gateway]:
+def channels_that_may_call(method: str) -> list[Channel]:
     """The gateways whose callbacks are believed: the running version and recent ones."""
-    gateways: list[Gateway] = []
     try:
-        versions = gateway_config_recent(method)
+        recent = gateway_config_recent(method)
     except ConfigSecretUnreadable:
         logger.exception("gateway_configuration_unreadable")
         return []
-    for version_id, values in versions:
+    channels: list[Channel] = []
+    for config in recent:
+        apps_of = _of_same_merchant(method, config, recent)
         try:
-            gateways.append(_gateway(method, version_id, values))
+            channels.append(Channel(_gateway(method, config, (), apps_of), config.version_id))
         except GatewayMisconfigured:
             continue
-    return gateways
+    return channels
 
 
-def _gateway(method: str, version_id: UUID, values: Mapping[str, str]) -> Gateway:
-    items = with_certificates_kept(method, values).items()
-    return _built(method, version_id, tuple(sorted(items)))
+def app_of(attempt: PaymentTransaction) -> str:
+    """The app that a gateway's messages about ``attempt`` must name; empty where none is known."""
+    prepared = (attempt.request_data or {}).get("prepared") or {}
+    # WeChat's request names it, Alipay's is kept beside the request.
+    return str(prepared.get("app_id") or prepared.get("body", {}).get("appid") or "")
 
 
-@lru_cache(maxsize=32)
-def _built(method: str, version_id: UUID, items: tuple[tuple[str, str], ...]) -> Gateway:
+def _caller(method: str, config: ConfigInForce, *, begun_with: ConfigInForce) -> Gateway:
+    """Speaks with the keys of ``config``. Answers may be signed with those of before still, and
+    be about the apps of ``begun_with``."""
+    former = _of_same_merchant(method, config, gateway_config_recent(method))
+    return _gateway(method, config, former, [begun_with, *former])
+
+
+def _of_same_merchant(
+    method: str, config: ConfigInForce, others: Sequence[ConfigInForce]
+) -> list[ConfigInForce]:
+    merchant = merchant_of(method, config.values)
+    return [
+        other
+        for other in others
+        if other.version_id != config.version_id and merchant_of(method, other.values) == merchant
+    ]
+
+
+def _gateway(
+    method: str,
+    config: ConfigInForce,
+    former: Sequence[ConfigInForce],
+    apps_of: Sequence[ConfigInForce],
+) -> Gateway:
+    def texts(others: Sequence[ConfigInForce]) -> Texts:
+        return tuple(
+            tuple(sorted(with_certificates_kept(method, other.values).items())) for other in others
+        )
+
+    return _built(method, config.version_id, *texts([config]), texts(former), texts(apps_of))
+
+
+Text = tuple[tuple[str, str], ...]
+Texts = tuple[Text, ...]
+
+
+@lru_cache(maxsize=64)
+def _built(method: str, version_id: UUID, values: Text, former: Texts, apps_of: Texts) -> Gateway:
     return build_gateway(
         method,
-        dict(items),
+        dict(values),
+        former=[dict(other) for other in former],
+        apps_of=[dict(other) for other in apps_of],
         allow_custom_base=settings.DEBUG,
         wechat_base_url=settings.WECHATPAY_BASE_URL or None,
         alipay_gateway_url=settings.ALIPAY_GATEWAY_URL or None,

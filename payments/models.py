@@ -280,6 +280,9 @@ class PaymentCallback(models.Model):
     next_take_at = models.DateTimeField(null=True)
     # What a verified refund notice says, as refunds' task needs it.
     refund_notice = models.JSONField(null=True)
+    # On whose word: the configuration version and the gateway's key that verified it.
+    config_version_id = UUIDTextField(_("配置版本"), null=True)
+    key_mark = models.CharField(_("验签密钥"), max_length=32, blank=True, default="", db_default="")
 
     class Meta:
         db_table = "payment_callbacks"
@@ -290,6 +293,8 @@ class PaymentCallback(models.Model):
             models.Index(fields=("out_trade_no",), name="callback_out_trade_no"),
             models.Index(fields=("verdict", "received_at"), name="callback_verdict"),
             models.Index(fields=("is_picked_up",), name="callback_picked_up"),
+            models.Index(fields=("key_mark", "received_at"), name="callback_key_mark"),
+            models.Index(fields=("config_version_id", "received_at"), name="callback_version"),
         )
 
     def __str__(self) -> str:

@@ -300,6 +300,18 @@ def turn_h5_check(command: Command) -> dict[str, Any]:
     return asdict(settings)
 
 
+def replace_keys(command: Command) -> dict[str, Any]:
+    """``{"replace": [names]}``: fresh keys from now on, in DIR and in its config.json."""
+    names = command.body.get("replace")
+    if not isinstance(names, list):
+        raise books.Refused("replace must be a list of names", 400)
+    try:
+        command.machine.replace_keys([str(name) for name in names])
+    except ValueError as error:
+        raise books.Refused(str(error), 400) from error
+    return {"replaced": names}
+
+
 def faults(command: Command) -> dict[str, Any]:
     try:
         command.machine.faults.change(command.body)
@@ -367,6 +379,7 @@ POST: dict[str, Handler] = {
     "settings": settings,
     "turn_h5_check": turn_h5_check,
     "faults": faults,
+    "keys": replace_keys,
 }
 
 

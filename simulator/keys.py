@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -195,6 +196,37 @@ def open_keys(directory: Path, *, base_url: str, sign_mode: str) -> KeyRing:
     return KeyRing(directory, config, private, certificates)
 
 
+# What a merchant, or the gateway, may replace while money is under way, by its name.
+REPLACEABLE = (
+    "wechat_merchant",
+    "wechat_public",
+    "wechat_platform",
+    "wechat_apiv3",
+    "alipay_app",
+    "alipay",
+)
+
+
+def replace_keys(ring: KeyRing, names: Sequence[str], *, base_url: str, sign_mode: str) -> KeyRing:
+    """Fresh ones in place of the named; whatever the former ones sign is refused from now on.
+
+    Raises:
+        ValueError: a name that is not replaceable.
+    """
+    if unknown := set(names) - set(REPLACEABLE):
+        raise ValueError(f"can't replace {', '.join(sorted(unknown))}")
+    wechat = dict(ring.wechat)
+    if "wechat_apiv3" in names:
+        wechat["apiv3_key"] = secrets.token_hex(16)
+    if "wechat_public" in names:
+        wechat["public_key_id"] = new_public_key_id()
+    for name in names:
+        (ring.directory / private_key_file(name)).unlink(missing_ok=True)
+    known = {**ring.config, "wechat": wechat}
+    write_file(ring.directory / CONFIG_FILE, json.dumps(known, indent=2).encode() + b"\n")
+    return open_keys(ring.directory, base_url=base_url, sign_mode=sign_mode)
+
+
 def wechat_config(
     known: dict[str, str], certificates: dict[str, x509.Certificate], base_url: str, sign_mode: str
 ) -> dict[str, str]:
@@ -271,6 +303,10 @@ def is_fitting(
     return True
 
 
+def new_public_key_id() -> str:
+    return "PUB_KEY_ID_" + "".join(secrets.choice("0123456789") for _ in range(32))
+
+
 def make_identity() -> dict[str, dict[str, str]]:
     digits = "".join(secrets.choice("0123456789") for _ in range(32))
     return {
@@ -278,7 +314,7 @@ def make_identity() -> dict[str, dict[str, str]]:
             "mchid": "19" + digits[:8],
             "appid": "wx" + secrets.token_hex(8),
             "apiv3_key": secrets.token_hex(16),
-            "public_key_id": "PUB_KEY_ID_" + digits,
+            "public_key_id": new_public_key_id(),
         },
         "alipay": {"app_id": "2021" + digits[:12], "seller_id": "2088" + digits[12:24]},
     }

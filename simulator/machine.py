@@ -6,7 +6,7 @@ import random
 import threading
 
 from simulator.faults import Faults
-from simulator.keys import AlipaySigner, KeyRing, WechatSigner
+from simulator.keys import AlipaySigner, KeyRing, WechatSigner, replace_keys
 from simulator.nonces import Tokens, UsedNonces
 from simulator.notify import Notifier
 from simulator.options import ALIPAY_CERTIFICATES, Options, Settings
@@ -59,6 +59,12 @@ class Machine:
         """What signs notifications, and answers to calls in certificate mode."""
         return self.keys.by_alipay_certificate(
             ALIPAY_CERTIFICATES[self.settings.alipay_certificate]
+        )
+
+    def replace_keys(self, names: list[str]) -> None:
+        """Raises ValueError for names that are none."""
+        self.keys = replace_keys(
+            self.keys, names, base_url=self.base_url, sign_mode=self.options.sign_mode
         )
 
     def stop(self) -> None:

@@ -65,13 +65,24 @@ class Incoming:
 
 
 def callback_handle(
-    *, incoming: Incoming, notice: CallbackNotice, is_mock: bool
+    *,
+    incoming: Incoming,
+    notice: CallbackNotice,
+    is_mock: bool,
+    config_version_id: UUID | None = None,
 ) -> PaymentCallback:
     """Apply a verified notice and record it with its verdict, in one commit.
 
+    ``config_version_id`` is the configuration whose keys verified it (None: the mock).
     Beyond the bounds above, one that changed nothing is returned without having been saved.
     """
-    callback = _handle(incoming, notice, is_mock, is_row_due=_is_row_due(incoming, notice))
+    callback = _handle(
+        incoming,
+        notice,
+        is_mock,
+        config_version_id,
+        is_row_due=_is_row_due(incoming, notice),
+    )
     logger.debug(
         "callback_handled",
         extra={
@@ -102,7 +113,12 @@ def _is_row_due(incoming: Incoming, notice: CallbackNotice) -> bool:
 
 @money_unit
 def _handle(
-    incoming: Incoming, notice: CallbackNotice, is_mock: bool, *, is_row_due: bool
+    incoming: Incoming,
+    notice: CallbackNotice,
+    is_mock: bool,
+    config_version_id: UUID | None,
+    *,
+    is_row_due: bool,
 ) -> PaymentCallback:
     settlement = _settlement(incoming.method, notice, is_mock)
     trade, refund = notice.trade, notice.refund
@@ -121,6 +137,8 @@ def _handle(
         transaction=settlement.transaction,
         is_picked_up=False if refund else None,
         refund_notice=_refund_notice(refund) if refund else None,
+        config_version_id=config_version_id,
+        key_mark=notice.key_mark,
         **_envelope(incoming),
     )
     if settlement.verdict in REPEATABLE_VERDICTS and not is_row_due:
