@@ -6,7 +6,7 @@ Verified and applied in one request. A callback that can't be verified changes n
 import logging
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, UnreadablePostError
 from django.views.decorators.csrf import csrf_exempt
 
 from config.echo import echo_note, echo_note_of_draft
@@ -34,6 +34,8 @@ def callback(request: HttpRequest, method: str | None = None) -> HttpResponse:
         return _refuse_stranger(request, 405)
     try:
         return _receive(request, str(asked[0]))
+    except UnreadablePostError:
+        return _refuse_stranger(request, 400)
     except Exception:
         # Not acknowledged: the gateway sends it again. Where the answer to COMMIT was lost and the
         # money had been applied, that second time finds it by its row and changes nothing.

@@ -7,6 +7,8 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.handlers.wsgi import WSGIHandler
 from django.core.wsgi import get_wsgi_application
 
+from tcmpay.common.reading_time import BodyWatched
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tcmpay.settings")
 
 # With this one gunicorn gives up, instead of starting workers that end over and over.
@@ -27,4 +29,4 @@ def _application() -> WSGIHandler:
     return served
 
 
-application = _application()
+application = BodyWatched(_application())

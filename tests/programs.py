@@ -146,7 +146,8 @@ def web_program(folder: Path, *, port: int, environment: Mapping[str, str]) -> P
     command = [
         *(sys.executable, "-m", "gunicorn", "tcmpay.wsgi:application"),
         *("--bind", f"127.0.0.1:{port}"),
-        *("--worker-class", "gthread", "--workers", "1", "--threads", "8"),
+        *("--worker-class", "tcmpay.gunicorn_worker.BoundedThreadWorker"),
+        *("--workers", "1", "--threads", "8"),
         *("--graceful-timeout", "2", "--log-level", "warning", "--no-control-socket"),
     ]
     return Program("web", command, folder=folder, environment=environment)

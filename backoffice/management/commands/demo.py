@@ -61,7 +61,8 @@ def demo_processes(*, host: str, port: int, folder: Path) -> list[Process]:
                 *(python, "-m", "gunicorn", "tcmpay.wsgi:application"),
                 *("--bind", f"{host}:{port}"),
                 # One process with threads: the cache of the demo lives in its memory.
-                *("--worker-class", "gthread", "--workers", "1", "--threads", "8"),
+                *("--worker-class", "tcmpay.gunicorn_worker.BoundedThreadWorker"),
+                *("--workers", "1", "--threads", "8"),
                 *("--graceful-timeout", "5"),
                 *("--log-level", "warning"),
                 "--no-control-socket",

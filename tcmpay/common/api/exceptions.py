@@ -6,7 +6,7 @@ from typing import Any
 from django.core.exceptions import PermissionDenied
 from django.db import Error as DatabaseError
 from django.db import InterfaceError, OperationalError
-from django.http import Http404
+from django.http import Http404, UnreadablePostError
 from django.utils.translation import gettext_lazy as _
 from rest_framework import exceptions as drf
 from rest_framework.response import Response
@@ -49,6 +49,8 @@ def contract_exception_handler(error: Exception, context: dict[str, Any]) -> Res
         return _refusal(error)
     if isinstance(error, drf.ValidationError):
         return _refusal(InvalidInput(as_field_errors(error.detail)))
+    if isinstance(error, UnreadablePostError):
+        return _refusal(InvalidInput({"body": [str(_("请求内容没有完整送达"))]}))
     if isinstance(error, drf.ParseError):
         return _refusal(InvalidInput({"body": [str(error.detail)]}))
     for kind, http_status, code, message in FRAMEWORK_ERRORS:
