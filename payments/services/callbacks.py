@@ -206,9 +206,10 @@ def refund_notices_waiting() -> QuerySet[PaymentCallback]:
 
 
 def refund_notices_due() -> QuerySet[PaymentCallback]:
-    """Those of them whose time has come."""
+    """Those of them whose time has come: new ones first, then what was looked at longest ago, so
+    that however many wait hold up none."""
     is_due = Q(next_take_at=None) | Q(next_take_at__lte=clock.now())
-    return refund_notices_waiting().filter(is_due)
+    return refund_notices_waiting().filter(is_due).order_by("next_take_at", "received_at")
 
 
 def refund_notice_taken(callback_id: UUID) -> None:

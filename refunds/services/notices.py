@@ -8,6 +8,7 @@ import logging
 import re
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 from django.utils.translation import gettext as _
 
@@ -46,8 +47,9 @@ BACKOFF_SECONDS = (15, 60, 60, 120, 300, 600, 1200, 1800, 3600)
 # After so many tries, about twenty minutes, staff are told; after about a day it is theirs alone.
 CASE_AFTER = 6
 TAKES_MAX = 30
-# What waits for a decision of ours is only looked at here, and for as long as that takes.
-DECISION_WAIT = timedelta(seconds=60)
+# What waits for a decision of ours is looked at in every sweep, for as long as that takes: nobody
+# outside is asked for it.
+DECISION_WAIT = timedelta(0)
 # The number that we gave the gateway: the refund's own, and from the second generation a suffix.
 _OUR_NUMBER = re.compile(r"(?P<refund_no>RFD[0-9A-Z]{24})(?:R(?P<generation>[0-9]+))?", re.ASCII)
 
@@ -63,17 +65,23 @@ class Wait:
 def notices_take() -> int:
     """Take up every refund notice whose time has come, oldest first; returns how many are done."""
     taken = 0
-    waiting: dict[tuple[str, str], Wait] = {}
+    waiting: list[tuple[str, Any]] = []
     for callback in refund_notices_due()[:BATCH]:
-        told = (callback.payment_method, (callback.refund_notice or {}).get("out_refund_no", ""))
-        # Told again while the first one waits: one of them is enough.
-        outcome = waiting.get(told) or _taken_up(callback)
-        if isinstance(outcome, Wait):
-            waiting[told] = outcome
+        told = (callback.payment_method, callback.refund_notice)
+        if told in waiting:
+            # Word for word what another one says, which waits: one of them is enough.
+            refund_notice_taken(callback.id)
+            taken += 1
+            continue
         try:
-            taken += _ended(callback, outcome)
+            is_done = _ended(callback, _taken_up(callback))
         except Exception:
             logger.exception("refund_notice_failed", extra={"callback": str(callback.id)})
+            continue
+        if is_done:
+            taken += 1
+        else:
+            waiting.append(told)
     return taken
 
 

@@ -363,3 +363,13 @@ def test_the_cells_are_many():
     """The lists above are the field's: none of them was emptied."""
     assert len(KINDS) * len(REFUNDS) * len(ANSWERS) == 352
     assert len(list(product(KINDS, NUMBERS, ROOM, ANSWERS))) == 264
+
+
+def test_of_those_that_wait_with_the_same_words_one_is_enough():
+    payment = stage.paid("alipay")
+    for _copy in range(3):
+        stage.noticed(payment, "console-1", SUCCESS)
+    stage.noticed(payment, "console-2", SUCCESS)
+    assert taken("asked too early") == 2
+    assert taken("done", after=timedelta(minutes=1)) == 2
+    assert Refund.objects.filter(status="success").count() == 2
