@@ -21,6 +21,7 @@ from backoffice.services.exports import (
     EXPORT_PERMISSION,
     ExportRefused,
     export_downloaded,
+    export_is_whole,
     export_path,
     export_request,
     export_write_now,
@@ -78,7 +79,7 @@ def download_view(request: HttpRequest, object_id: str) -> HttpResponseBase:
     if not request.user.has_perm(EXPORT_PERMISSION):
         raise PermissionDenied
     job = own_exports(request).filter(pk=unquote(object_id), status=ExportStatus.DONE).first()
-    if job is None or not export_path(job).exists():
+    if job is None or not export_is_whole(job):
         raise Http404(gettext("文件不存在或已过期，请重新导出。"))
     return _file(request, job)
 
@@ -170,7 +171,7 @@ class ExportAdmin(ReadOnlyAdmin):
     def file(self, job: ExportJob) -> str:
         if job.status != ExportStatus.DONE:
             return EMPTY
-        if not export_path(job).exists():
+        if not export_is_whole(job):
             return str(_("已过期"))
         url = admin_url("backoffice_export_download", job.pk)
         text = gettext("下载（%(size)s KB）") % {"size": f"{job.bytes_written / 1024:,.0f}"}

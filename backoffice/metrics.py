@@ -1,10 +1,13 @@
 """``/metrics`` for Prometheus: what the processes counted, and how much work waits in the rows."""
 
 import hmac
+import logging
 import os
+import struct
 import time
 from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -14,6 +17,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.mmap_dict import MmapedDict
 from prometheus_client.multiprocess import MultiProcessCollector
 from redis import Redis
 from redis.exceptions import RedisError
@@ -27,10 +31,14 @@ from refunds.states import RefundStatus
 from tcmpay.common import clock
 from tcmpay.common.client_address import is_this_machine
 
+logger = logging.getLogger(__name__)
+
 # Enough to alarm; a count of everything would cost more the worse things are.
 COUNTED_MAX = 10_000
 # Two scrapers, or an impatient one, ask the database once.
 KEPT_SECONDS = 10.0
+# A process's file is empty for a moment after it was made.
+FILE_BEING_MADE_SECONDS = 5.0
 LATE_AFTER = timedelta(minutes=5)
 BROKER_TIMEOUT_SECONDS = 0.5
 MULTIPROCESS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
@@ -135,11 +143,27 @@ def _broker_figures() -> Iterator[tuple[str, tuple[str, float]]]:
 QUEUE_DEPTHS = QueueDepths()
 
 
+def discard_damaged_figures(folder: Path) -> None:
+    """Throw away what processes counted and can't be read: one such file would hide them all."""
+    for file in folder.glob("*.db"):
+        try:
+            if time.time() - file.stat().st_mtime < FILE_BEING_MADE_SECONDS:
+                continue
+            for _value in MmapedDict.read_all_values_from_file(str(file)):
+                pass
+        except FileNotFoundError:
+            continue
+        except (OSError, RuntimeError, ValueError, struct.error) as error:
+            logger.warning("metrics_thrown_away", extra={"file": file.name, "reason": str(error)})
+            file.unlink(missing_ok=True)
+
+
 def metrics(request: HttpRequest) -> HttpResponse:
     if refusal := _refusal(request):
         return refusal
     processes: Any = REGISTRY
     if os.environ.get(MULTIPROCESS_FOLDER):
+        discard_damaged_figures(Path(os.environ[MULTIPROCESS_FOLDER]))
         processes = CollectorRegistry()
         MultiProcessCollector(processes)
     queues = CollectorRegistry()

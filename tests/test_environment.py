@@ -261,3 +261,16 @@ def test_a_convenience_of_development_does_not_run_in_production(command):
     assert answer.returncode == 1, answer.stdout
     assert "DEBUG" in answer.stderr
     assert not answer.stdout.strip()
+
+
+@pytest.mark.parametrize("damage", [b"", b'{"SECRET_KEY": "abc', b"[1]", b"\xff\xfe", None])
+def test_damaged_development_secrets_are_named_and_never_made_anew(tmp_path: Path, damage):
+    """They sealed what is in the database: whoever has a copy can put it back."""
+    file = tmp_path / ".dev-secrets.json"
+    file.mkdir() if damage is None else file.write_bytes(damage)
+    env = Environment()
+    Secrets(env, debug=True, development_file=file).require("SECRET_KEY_OF_TEST")
+    (problem,) = env.problems
+    assert ".dev-secrets.json can't be read" in problem
+    assert "abc" not in problem
+    assert damage is None or file.read_bytes() == damage

@@ -1,6 +1,8 @@
 """Exports of lists: asked for in the admin, written by the worker, kept for some days."""
 
+import errno
 import logging
+import os
 import secrets
 from collections.abc import Iterator
 from datetime import timedelta
@@ -214,6 +216,14 @@ def export_path(job: ExportJob) -> Path:
     return Path(settings.EXPORT_DIR) / f"{job.pk}.{job.file_format}"
 
 
+def export_is_whole(job: ExportJob) -> bool:
+    """Whether the file is there as it was written: half a list would be taken for the list."""
+    try:
+        return export_path(job).stat().st_size == job.bytes_written
+    except OSError:
+        return False
+
+
 def own_folder(folder: Path) -> None:
     """Make the folder, or close it to everybody else: an earlier version left it open."""
     folder.mkdir(mode=OWN_FOLDER, parents=True, exist_ok=True)
@@ -224,11 +234,23 @@ def own_folder(folder: Path) -> None:
 def _purge() -> None:
     """Take away files past their time; the rows stay and say who exported what."""
     for file in Path(settings.EXPORT_DIR).glob("*"):
-        if file.stat().st_mode & FOR_OTHERS:
-            file.chmod(OWN_FILE)
-        age = clock.now().timestamp() - file.stat().st_mtime
-        if age > KEPT_FOR.total_seconds():
-            file.unlink(missing_ok=True)
+        try:
+            _purge_file(file)
+        except FileNotFoundError:
+            continue  # another worker was quicker
+        except OSError as error:
+            # What is not ours in the folder must not keep exports from being written.
+            logger.warning("export_not_purged", extra={"file": file.name, "reason": error.strerror})
+
+
+def _purge_file(file: Path) -> None:
+    if file.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    if file.stat().st_mode & FOR_OTHERS:
+        file.chmod(OWN_FILE)
+    age = clock.now().timestamp() - file.stat().st_mtime
+    if age > KEPT_FOR.total_seconds():
+        file.unlink()
 
 
 def export_downloaded(*, person: Any, job_id: UUID) -> None:

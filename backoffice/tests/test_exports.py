@@ -32,6 +32,7 @@ from tcmpay.accounts.models import StaffUser
 from tcmpay.audit.models import AuditEvent
 from tcmpay.common import clock
 from tcmpay.common.actor import SYSTEM, Actor, Role
+from tcmpay.common.admin import admin_url
 
 pytestmark = pytest.mark.django_db
 PAGE = "payments_paymentorder"
@@ -447,6 +448,27 @@ def test_a_file_that_an_earlier_version_left_open_is_closed(settings):
     (folder / "old.csv").touch(mode=0o644)
     exports_run()
     assert mode_of(folder / "old.csv") == 0o600
+
+
+def test_what_is_not_ours_in_the_folder_holds_no_export_up(settings, caplog):
+    folder = Path(settings.EXPORT_DIR)
+    (folder / "somebody's").mkdir(parents=True)
+    (folder / "gone").symlink_to(folder / "nowhere")
+    assert exports_run() == 0
+    assert [record.message for record in caplog.records] == ["export_not_purged"]
+
+
+@pytest.mark.parametrize("damage", [b"", b"half", None], ids=["zeroed", "cut", "gone"])
+def test_half_a_list_is_not_handed_out(client, staff, orders, settings, damage):
+    staff("finance")
+    assert export(client, "csv").status_code == 200
+    job, path = ExportJob.objects.get(), next(Path(settings.EXPORT_DIR).iterdir())
+    download = admin_url("backoffice_export_download", job.pk)
+    assert client.get(download).status_code == 200
+    path.unlink() if damage is None else path.write_bytes(damage)
+    assert client.get(download).status_code == 404
+    page = client.get(admin_url("backoffice_exportjob_change", job.pk))
+    assert "已过期" in page.content.decode()
 
 
 @pytest.mark.django_db(transaction=True)

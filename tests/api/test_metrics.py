@@ -1,8 +1,10 @@
 """/metrics: who may look, and what it tells."""
 
+import os
 import re
 
 import pytest
+from prometheus_client.mmap_dict import MmapedDict, mmap_key
 
 from backoffice import metrics
 from tests.api.kit import Api
@@ -97,3 +99,30 @@ def test_a_database_that_is_away_is_told_not_raised(api, monkeypatch):
     answer = scrape(api)
     assert answer.status_code == 200
     assert figure(answer, "tcmpay_database_up") == 0
+
+
+@pytest.mark.parametrize("damage", ["zeroed", "cut", "text", "bytes"])
+def test_one_damaged_file_of_a_process_hides_no_figure(
+    api, settings, monkeypatch, tmp_path, caplog, damage
+):
+    settings.METRICS_TOKEN = ""
+    monkeypatch.setenv(metrics.MULTIPROCESS_FOLDER, str(tmp_path))
+    good, bad = tmp_path / "counter_1.db", tmp_path / "counter_2.db"
+    key = mmap_key("http_requests_total", "http_requests_total", ["method"], ["GET"], "x")
+    for file in (good, bad):
+        figures = MmapedDict(str(file))
+        figures.write_value(key, 7.0, 0.0)
+        figures.close()
+    content = bad.read_bytes()
+    bad.write_bytes(
+        {
+            "zeroed": b"",
+            "cut": content[:40],
+            "text": b"not figures at all, but a text",
+            "bytes": bytes([200, 0, 0, 0]) + bytes(range(255, -1, -1)),
+        }[damage]
+    )
+    os.utime(bad, (0, 0))
+    assert figure(scrape(api), 'http_requests_total{method="GET"}') == 7
+    assert "metrics_thrown_away" in [record.message for record in caplog.records]
+    assert not bad.exists()

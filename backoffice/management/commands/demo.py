@@ -10,7 +10,9 @@ import fcntl
 import importlib
 import importlib.util
 import io
+import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -39,6 +41,7 @@ STEADY_SECONDS = 60.0
 WEB_EARLY_DEATHS_MAX = 3
 TICK_SECONDS = 0.2
 PORT_MAX = 65_535
+LOCK_TEXT_MAX = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,6 +227,8 @@ class Command(BaseCommand):
             take_lock(lock)
             check_port(host, port)
             check_port("127.0.0.1", stand_in_port(port))
+            for name in discard_damaged_messages(folder / "broker"):
+                self._say(f"队列文件已损坏，已丢弃 / A damaged file of the queue is gone: {name}")
             self._say("准备数据库 / Preparing the database…")
             call_command("migrate", verbosity=0, interactive=False)
             call_command("seed_demo", stdout=self.stdout)
@@ -317,6 +322,21 @@ def parse_port(text: str) -> int:
     return int(text)
 
 
+def discard_damaged_messages(folder: Path) -> list[str]:
+    """Throw away what no worker can read, which would end each one that tries; their names.
+
+    Nothing is lost: a message only says that rows wait, and sweeps find them without it.
+    """
+    discarded = []
+    for file in (*folder.glob("messages/*.msg"), *folder.glob("control/*.exchange")):
+        try:
+            json.loads(file.read_bytes())
+        except (OSError, ValueError, RecursionError):
+            shutil.rmtree(file) if file.is_dir() else file.unlink(missing_ok=True)
+            discarded.append(file.name)
+    return discarded
+
+
 def take_lock(lock: IO[str]) -> None:
     """One demo per folder: two would share a database and run every scheduled job twice.
 
@@ -326,7 +346,11 @@ def take_lock(lock: IO[str]) -> None:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         lock.seek(0)
-        pids = " ".join(pid for pid in lock.read().split() if process_exists(int(pid)))
+        pids = " ".join(
+            pid
+            for pid in lock.read(LOCK_TEXT_MAX).split()
+            if pid.isdecimal() and len(pid) < 10 and process_exists(int(pid))
+        )
         raise CommandError(
             f"本目录已有演示在运行 / A demo already runs in this folder: kill {pids}"
         ) from None
