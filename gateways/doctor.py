@@ -408,7 +408,12 @@ _CHECKS: Mapping[str, tuple[Check, ...]] = {
         _wechat_platform_serial,
     ),
     "alipay": (
-        _form_check("alipay", "app_id", r"[0-9]{16}", _("APPID 应为 16 位数字")),
+        _form_check(
+            "alipay",
+            "app_id",
+            r"(?!2088)[0-9]{16}",
+            _("APPID 应为 16 位数字，且不是 2088 开头的 PID"),
+        ),
         _form_check("alipay", "seller_id", r"2088[0-9]{12}", _("PID 应为 2088 开头的 16 位数字")),
         _notify_url_check("alipay"),
         _key_size_check("private_key", keys.load_private_key),

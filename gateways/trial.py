@@ -68,6 +68,15 @@ _ORDER: Mapping[str, Proof] = {
         _("收款方 PID 和通知地址（要有通知到达）、电脑网站、手机网站和 APP 支付的权限"),
     ),
 }
+_APP_ORDER = Proof(
+    _("已创建 APP 支付的测试订单：app_id_app 与商户号已绑定，APP 支付已开通"),
+    _("APIv3 密钥和通知地址（要有通知到达）、其他场景的 AppID、JSAPI 和 H5 支付的权限"),
+)
+_PRODUCT_NAMES: Mapping[Scene, Text] = {
+    Scene.NATIVE: _("Native 支付"),
+    Scene.APP: _("APP 支付"),
+    Scene.QR: _("当面付"),
+}
 _SCENES: Mapping[str, Scene] = {"wechat": Scene.NATIVE, "alipay": Scene.QR}
 _NOT_BOUND = "APPIDMCHIDNOTMATCH"
 _WITHOUT_PRODUCT = frozenset(
@@ -102,7 +111,7 @@ def trial(gateway: Gateway, *, now: datetime, ear: Ear | None = None) -> list[Fi
     if ear:
         ear.expect(message)
     echo = list(_echo(gateway, message))
-    order = list(_order(gateway, now))
+    order = [found for scene in _scenes(gateway) for found in _order(gateway, scene, now)]
     is_promised = _ECHO_PROOF in echo
     return [*echo, *order, *(_notice(ear, message) if ear and is_promised else ())]
 
@@ -138,40 +147,46 @@ def _echo(gateway: Gateway, message: str) -> Iterator[Finding]:
         yield Finding("ok", "", _("微信支付没有向本商户开放回声测试"), unproved=_ECHO.unproved)
 
 
-def _order(gateway: Gateway, now: datetime) -> Iterator[Finding]:
+def _scenes(gateway: Gateway) -> tuple[Scene, ...]:
+    """Where an order can be made without a payer: JSAPI wants one's openid."""
+    has_own_app = isinstance(gateway, WechatGateway) and gateway.has_own_app(Scene.APP)
+    return (_SCENES[gateway.method], *((Scene.APP,) if has_own_app else ()))
+
+
+def _order(gateway: Gateway, scene: Scene, now: datetime) -> Iterator[Finding]:
     number = f"TRIAL{now.astimezone(SHANGHAI):%Y%m%d%H%M%S}{secrets.token_hex(4).upper()}"
     request = PaymentRequest(
         out_trade_no=number,
         amount=TRIAL_AMOUNT,
         description=TRIAL_SUBJECT,
-        scene=_SCENES[gateway.method],
+        scene=scene,
         created_at=now,
         expires_at=now + TRIAL_ENDS_AFTER,
     )
     try:
         gateway.create_payment(gateway.prepare_payment(request))
     except GatewayRejected as error:
-        yield _order_refused(gateway.method, error)
+        yield _order_refused(gateway.method, scene, error)
         return
     except GatewayError as error:
         yield _refused(error)
     else:
-        yield _proof(_ORDER[gateway.method])
+        yield _proof(_APP_ORDER if scene is Scene.APP else _ORDER[gateway.method])
     # Also where the answer was lost: the order may be there.
     yield from _end(gateway, number)
 
 
-def _order_refused(method: str, error: GatewayRejected) -> Finding:
+def _order_refused(method: str, scene: Scene, error: GatewayRejected) -> Finding:
     name = error.code.upper().replace("_", "").replace("-", "")
     if name == _NOT_BOUND:
         return Finding(
             "error",
-            "app_id",
+            "app_id_app" if scene is Scene.APP else "app_id",
             _("AppID 没有与商户号绑定，或填错了"),
             _("核对 AppID，并在商户平台「产品中心 - AppID账号管理」绑定"),
         )
     if name in _WITHOUT_PRODUCT:
-        product = _("Native 支付") if method == "wechat" else _("当面付")
+        product = _PRODUCT_NAMES[scene]
         return Finding(
             "warning",
             "",

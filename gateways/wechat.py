@@ -217,6 +217,10 @@ class WechatGateway:
         body = json.dumps({"code": code, "message": text}, ensure_ascii=False)
         return CallbackAnswer(200 if is_handled else status or 500, "application/json", body)
 
+    def has_own_app(self, scene: Scene) -> bool:
+        """Whether the scene's AppID is another one than the default."""
+        return self._config.app_id_of(scene) != self._config.app_id
+
     # -- the test of keys ----------------------------------------------------------------------
 
     def echo(self, message: str) -> bool:

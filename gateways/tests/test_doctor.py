@@ -112,6 +112,7 @@ def test_wechat_faults(changes, level, key):
 ALIPAY_FAULTS = [
     ({"app_id": "1"}, "error", "app_id"),
     ({"app_id": "wx0123456789abcdef"}, "error", "app_id"),
+    ({"app_id": "2088000000000001"}, "error", "app_id"),
     ({"seller_id": ""}, "warning", "seller_id"),
     ({"seller_id": "1"}, "error", "seller_id"),
     ({"public_key": bare(public_pem("app"))}, "error", "public_key"),

@@ -31,6 +31,7 @@ class Wechat:
                 ("echo", "/v3/security/echo"),
                 ("close", "/close"),
                 ("order", "/v3/pay/transactions/native"),
+                ("app", "/v3/pay/transactions/app"),
             )
             if part in seen.target
         )
@@ -39,7 +40,8 @@ class Wechat:
             return self.answers[name]
         if name == "echo":
             return wechat_reply({"echo_message": seen.json["echo_message"]})
-        return wechat_reply({"code_url": "weixin://wxpay/x"} if name == "order" else None)
+        started = {"order": {"code_url": "weixin://wxpay/x"}, "app": {"prepay_id": "wx1"}}
+        return wechat_reply(started.get(name))
 
 
 def told(findings) -> list[tuple[str, str]]:
@@ -121,6 +123,17 @@ def test_in_certificate_mode_the_echo_names_the_certificate(stand_in):
     stand_in.answer = wechat = Wechat()
     trial(wechat_gateway(stand_in.url, public_key="", public_key_id=""), now=NOW)
     assert wechat.heard["echo"].headers["wechatpay-serial"] == f"{PLATFORM_SERIAL:040X}"
+
+
+def test_an_app_of_its_own_is_proved_by_an_order_of_its_own(stand_in):
+    own = "wx9999999999999999"
+    stand_in.answer = wechat = Wechat()
+    findings = trial(wechat_gateway(stand_in.url, app_id_app=own), now=NOW)
+    assert told(findings) == [("ok", "")] * 3
+    assert wechat.heard["app"].json["appid"] == own
+    stand_in.answer = Wechat(app=wechat_error(400, "APPID_MCHID_NOT_MATCH"))
+    findings = trial(wechat_gateway(stand_in.url, app_id_app=own), now=NOW)
+    assert told(findings)[-1] == ("error", "app_id_app")
 
 
 # -- Alipay ----------------------------------------------------------------------------------------

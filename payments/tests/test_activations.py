@@ -12,6 +12,7 @@ from config.models import GatewayMethod, PaymentConfigVersion
 from config.services import gateway_config_set, gateway_configs_replace
 from gateways.errors import GatewayRejected, GatewayUnknown, RejectReason
 from gateways.interface import PaymentStart
+from gateways.mock import MockGateway
 from gateways.tests.kit import alipay_values, wechat_values
 from payments import channels
 from payments.errors import GatewayDown, GatewayRefused
@@ -26,24 +27,22 @@ pytestmark = pytest.mark.django_db
 WRONG = GatewayRejected("m", code="APPID_MCHID_NOT_MATCH", reason=RejectReason.CONFIGURATION)
 
 
-class Answering:
+class Answering(MockGateway):
     """Each gateway built from a configuration, answering as the test says."""
 
+    is_mock = False
+
     def __init__(self, method: str) -> None:
-        self.is_mock, self.method = False, method
-        self.scenes = ("native",) if method == "wechat" else ("page", "qr")
+        super().__init__(method)
         self.start: PaymentStart | Exception = WRONG
         self.query: Exception = WRONG
-
-    def prepare_payment(self, request):
-        return {"number": request.out_trade_no}
 
     def create_payment(self, prepared):
         if isinstance(self.start, Exception):
             raise self.start
         return self.start
 
-    def query_payment(self, number):
+    def query_payment(self, out_trade_no):
         raise self.query
 
 
