@@ -47,7 +47,11 @@ audited(
     _("导出"),
     page=EXPORT_PAGE,
     states=ExportStatus.choices,
-    actions={"export_requested": _("导出列表"), "export_downloaded": _("下载导出文件")},
+    actions={
+        "export_requested": _("导出列表"),
+        "export_downloaded": _("下载导出文件"),
+        "export_finished": _("导出结束"),
+    },
 )
 
 

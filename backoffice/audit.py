@@ -7,13 +7,14 @@ from django.conf import settings
 from django.db.transaction import atomic
 
 import backoffice.checks
+import backoffice.checks_exports
 import backoffice.checks_keys
 import balances.checks
 import config.checks
 import payments.checks
 import payments.checks_evidence
 import refunds.checks
-import tcmpay.accounts.rights
+import tcmpay.accounts.checks
 import tcmpay.audit.checks
 from tcmpay.common.invariants import Check, Scope, Violation
 
@@ -31,7 +32,8 @@ CHECKS: tuple[Check, ...] = (
     *refunds.checks.CHECKS,
     *backoffice.checks_keys.CHECKS,
     *tcmpay.audit.checks.CHECKS,
-    *tcmpay.accounts.rights.CHECKS,
+    *tcmpay.accounts.checks.CHECKS,
+    *backoffice.checks_exports.CHECKS,
     *backoffice.checks.CHECKS,
 )
 

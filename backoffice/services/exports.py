@@ -26,8 +26,10 @@ from backoffice.export_columns import LISTS
 from backoffice.export_files import XLSX_ROWS_MAX, open_rows
 from backoffice.export_totals import ExportTotals
 from backoffice.models import ExportFormat, ExportJob, ExportStatus
+from tcmpay.audit.macs import row_mac
 from tcmpay.audit.services import audit_record
 from tcmpay.common import clock
+from tcmpay.common.actor import SYSTEM
 from tcmpay.common.bell import ring
 from tcmpay.common.invariants import in_chunks
 from tcmpay.common.money import Money
@@ -169,7 +171,27 @@ def _write(job: ExportJob) -> None:
 
 
 def _end(job: ExportJob, status: ExportStatus, **changes: Any) -> None:
-    ExportJob.objects.filter(pk=job.pk).update(status=status, finished_at=clock.now(), **changes)
+    with atomic():
+        ExportJob.objects.filter(pk=job.pk).update(
+            status=status, finished_at=clock.now(), **changes
+        )
+        job.refresh_from_db()
+        audit_record(
+            object_type=AUDIT_OBJECT,
+            object_id=job.pk,
+            action="export_finished",
+            actor=SYSTEM,
+            details={"digest": row_mac(AUDIT_OBJECT, job.pk, export_facts(job))},
+        )
+
+
+def export_facts(job: ExportJob) -> dict[str, Any]:
+    """What a finished export says, for the digest that its trail keeps."""
+    return {
+        field.attname: getattr(job, field.attname)
+        for field in job._meta.concrete_fields
+        if field.name not in {"id", "beat_at"}
+    }
 
 
 def _write_file(job: ExportJob) -> Money | None:

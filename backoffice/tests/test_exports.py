@@ -330,11 +330,11 @@ def test_a_large_one_is_written_by_the_worker_and_taken_from_its_page(
     assert "<progress" not in page
     assert len(content(client.get(link))) == job.bytes_written
     told = AuditEvent.objects.filter(object_type="export", object_id=str(job.pk))
-    assert [event.action for event in told.order_by("version")] == [
-        "export_requested",
-        "export_downloaded",
+    assert [(event.action, event.actor_id) for event in told.order_by("version")] == [
+        ("export_requested", person.pk),
+        ("export_finished", None),
+        ("export_downloaded", person.pk),
     ]
-    assert {event.actor_id for event in told} == {person.pk}
 
 
 def test_nobody_takes_anothers_file(client, staff, orders, in_background):

@@ -214,6 +214,8 @@ class SignIn(models.Model):
     user_agent = models.CharField(_("浏览器"), max_length=255, blank=True, default="")
     request_id = models.CharField(_("请求编号"), max_length=64, blank=True, default="")
     created_at = models.DateTimeField(_("时间"), db_default=UtcNow())
+    # A keyed digest of the rest (services.staff.sign_in_facts).
+    hash = models.CharField(max_length=64, blank=True, default="", db_default="")
 
     class Meta:
         db_table = "staff_sign_ins"

@@ -65,6 +65,3 @@ def check_roles(scope: Scope) -> Iterator[Violation]:
             yield Violation(CODE, "role", name, _("角色已不存在"))
         for name in sorted(set().union(*ROLES.values()) - known):
             yield Violation(CODE, "role", name, _("代码中的权限在数据库中不存在"))
-
-
-CHECKS = (check_roles,)

@@ -127,11 +127,7 @@ def marks_begin() -> None:
 def _begin(model: type[Marked]) -> None:
     table = model._meta.db_table
     with atomic():
-        begun = AuditEvent.objects.filter(object_type=AUDIT_OBJECT, object_id=table)
-        if (
-            begun.filter(action=BEGUN).exists()
-            or TableMark.objects.filter(table_name=table).exists()
-        ):
+        if TableMark.objects.filter(table_name=table).exists():
             return
         _write(model, _lock(table), _keys(model._base_manager.all()), set())
         # A database that has no history yet has nothing to tell of.
@@ -183,14 +179,16 @@ def check_marks(scope: Scope) -> Iterator[Violation]:
 
 
 def _begun_late(table: str, scope: Scope) -> Iterator[Violation]:
-    """A mark that began on a running installation: the table is new, or its mark was deleted."""
+    """A mark that began on a running installation, or again: the table is new, the release was
+    taken back meanwhile, or the mark was deleted."""
     first = (
         ChainRoot.objects.using(scope.using).filter(is_anchor=False).order_by("sealed_at").first()
     )
     begun = AuditEvent.objects.using(scope.using).filter(
         object_type=AUDIT_OBJECT, object_id=table, action=BEGUN
     )
-    if first is not None and begun.filter(created_at__gt=first.sealed_at).exists():
+    is_late = first is not None and begun.filter(created_at__gt=first.sealed_at).exists()
+    if is_late or begun.count() > 1:
         text = _("该表的标记是运行中才开始的：此前的修改无从得知")
         yield Violation(CODE, AUDIT_OBJECT, table, text, is_notice=True)
 

@@ -46,10 +46,14 @@ Row = tuple[datetime, object, str]
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """A table of chained rows (``created_at``, ``id``, ``hash``) and the invariant it carries."""
+    """A table of hashed rows (``created_at``, ``id``, ``hash``) and the invariant it carries.
+
+    ``kept_for``: where old rows are deleted, after how long.
+    """
 
     model: type[Model]
     code: str
+    kept_for: timedelta | None = None
 
     @property
     def name(self) -> str:
@@ -278,13 +282,18 @@ def _root_problem(
 
 def _check_rows(chain: Chain, roots: list[ChainRoot], scope: Scope) -> Iterator[Violation]:
     """One look at all rows in the order of writing, compared root by root."""
-    start: datetime | None = None
-    due = []
+    begun_after = clock.now() - chain.kept_for + timedelta(days=1) if chain.kept_for else None
+    start = begins = None
+    due: list[ChainRoot] = []
     for root in roots:
-        if scope.since is not None and root.until <= scope.since:
+        is_old = scope.since is not None and root.until <= scope.since
+        # The first root may reach back to rows past their time.
+        is_gone = begun_after is not None and (begins is None or begins < begun_after)
+        if is_old or is_gone:
             start = root.until
         else:
             due.append(root)
+        begins = root.until
     if not due:
         return
     rows = _rows(chain.model, start, due[-1].until, scope.using)

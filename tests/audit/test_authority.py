@@ -22,7 +22,7 @@ from tcmpay.accounts.rights import check_roles
 from tcmpay.accounts.services.second_factor import recovery_codes_renew
 from tcmpay.audit.checks import TRAIL
 from tcmpay.audit.marks import check_marks, marks_begin
-from tcmpay.audit.models import AuditEvent, TableMark
+from tcmpay.audit.models import AuditEvent
 from tcmpay.audit.seals import chain_seal
 from tcmpay.common import clock
 from tcmpay.common.actor import Actor, Role
@@ -314,9 +314,6 @@ def test_a_mark_that_is_gone_is_not_begun_again_unseen(clinic):
         marks_begin()
     (found,) = findings()
     assert (found.object_id, found.is_notice) == ("staff_users", True)
-    sql("DELETE FROM table_marks WHERE table_name = %s", "staff_users")
-    marks_begin()
-    assert not TableMark.objects.filter(table_name="staff_users").exists()
 
 
 def test_a_change_through_the_product_does_not_launder_one_by_sql(clinic):

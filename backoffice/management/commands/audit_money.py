@@ -11,12 +11,13 @@ from django.utils.translation import gettext as _
 
 from backoffice.audit import audit, consistent_reads
 from balances.checks import LEDGER
+from tcmpay.accounts.checks import SIGN_INS
 from tcmpay.audit.checks import TRAIL
 from tcmpay.audit.roots import KeptRoot, RootsUnreadable, check_kept, kept_roots
 from tcmpay.common.clock import day_start
 from tcmpay.common.invariants import Scope, Violation
 
-CODES = {chain.name: chain.code for chain in (LEDGER, TRAIL)}
+CODES = {chain.name: chain.code for chain in (LEDGER, TRAIL, SIGN_INS)}
 
 
 class Command(BaseCommand):

@@ -3,6 +3,7 @@ from typing import Any
 from django.core.management.base import BaseCommand
 
 from balances.checks import LEDGER
+from tcmpay.accounts.checks import SIGN_INS
 from tcmpay.audit.checks import TRAIL
 from tcmpay.audit.models import ChainRoot
 from tcmpay.audit.roots import chain_seal_and_tell, root_line
@@ -16,7 +17,7 @@ class Command(BaseCommand):
     )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        for chain in (LEDGER, TRAIL):
+        for chain in (LEDGER, TRAIL, SIGN_INS):
             chain_seal_and_tell(chain)
             newest = ChainRoot.objects.filter(chain=chain.name).order_by("-number").first()
             if newest is not None:

@@ -8,11 +8,13 @@ from django.db.transaction import atomic
 
 from tcmpay.accounts.models import SignIn, SignInOutcome, StaffUser
 from tcmpay.accounts.services.second_factor import AUDIT_OBJECT
+from tcmpay.audit.macs import row_mac
 from tcmpay.audit.services import audit_record
 from tcmpay.common import clock
 from tcmpay.common.actor import SYSTEM, Actor
 from tcmpay.common.request_id import current_request_id
 
+MAC_KIND = "staff_sign_ins"
 SIGN_INS_KEPT_FOR = timedelta(days=400)
 PURGE_BATCH = 1000
 
@@ -57,7 +59,7 @@ def sign_in_record(
     user_agent: str = "",
 ) -> None:
     """Write down that somebody signed in, tried to, or left."""
-    SignIn.objects.create(
+    row = SignIn(
         outcome=outcome,
         cause=cause,
         username=username[:150],
@@ -67,6 +69,14 @@ def sign_in_record(
         request_id=current_request_id(),
         created_at=clock.now(),
     )
+    row.hash = row_mac(MAC_KIND, row.id, sign_in_facts(row))
+    row.save(force_insert=True)
+
+
+def sign_in_facts(row: Any) -> dict[str, Any]:
+    """What the digest of a line of the log binds."""
+    names = ("outcome", "cause", "username", "user_id", "address", "user_agent", "request_id")
+    return {name: getattr(row, name) for name in (*names, "created_at")}
 
 
 def lockout_record(*, username: str, address: str) -> None:
