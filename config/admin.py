@@ -84,6 +84,8 @@ audited(
         "config_draft_test_failed": _("测试配置草稿：没有通过"),
         "config_activated": _("启用配置"),
         "config_rolled_back": _("恢复历史版本"),
+        "config_keys_revocation_asked": _("申请作废历史版本的回调密钥"),
+        "config_keys_revoked": _("作废历史版本的回调密钥"),
     },
 )
 

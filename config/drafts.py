@@ -20,6 +20,7 @@ from config.errors import (
     DraftInTheWay,
     DraftIsOwn,
     DraftNotTested,
+    VersionIsRevoked,
     VersionNotFound,
 )
 from config.keys import KNOWN_KEYS
@@ -298,8 +299,12 @@ def _values_of_version(
     method: str, rows: Mapping[str, PaymentConfig], number: int
 ) -> dict[str, str]:
     """All of an earlier version; empty for what is to be cleared, and only where there is a row:
-    nothing has to be cleared elsewhere. Raises VersionNotFound, ConfigSecretUnreadable."""
-    wanted = dict.fromkeys(rows, "") | version_values(version_of(method, number).id)
+    nothing has to be cleared elsewhere. Raises VersionNotFound, VersionIsRevoked (withdrawn keys
+    must not come back by a click), ConfigSecretUnreadable."""
+    version = version_of(method, number)
+    if version.revoked_at is not None:
+        raise VersionIsRevoked()
+    wanted = dict.fromkeys(rows, "") | version_values(version.id)
     return {
         key: value
         for key, value in wanted.items()

@@ -83,5 +83,29 @@ class ConfigNeedsSecondPerson(DomainError):
     message = _("修改支付配置需要第二人：请在管理后台保存草稿，由另一人启用")
 
 
+class KeysInForce(DomainError):
+    code = "CONFIG_KEYS_IN_FORCE"
+    http_status = 409
+    message = _("这个版本的回调密钥正在使用：请先更换现行配置的密钥，再作废旧的")
+
+
+class KeysRevokedAlready(DomainError):
+    code = "CONFIG_KEYS_REVOKED_ALREADY"
+    http_status = 409
+    message = _("这个版本的回调密钥已经作废")
+
+
+class RevocationIsOwn(DomainError):
+    code = "CONFIG_REVOCATION_IS_OWN"
+    http_status = 403
+    message = _("作废密钥需要第二人：申请作废的人不能自己确认")
+
+
+class VersionIsRevoked(DomainError):
+    code = "CONFIG_VERSION_IS_REVOKED"
+    http_status = 409
+    message = _("这个版本的回调密钥已经作废，不能恢复；请重新填写配置")
+
+
 class VersionNotFound(ObjectNotFound):
     message = _("没有这个配置版本")

@@ -148,6 +148,8 @@ class VersionLine:
     reason: str
     restored_from: int | None
     changed: str
+    is_revoked: bool
+    is_revocation_asked: bool
 
 
 def version_lines(method: str) -> list[VersionLine]:
@@ -170,6 +172,8 @@ def version_lines(method: str) -> list[VersionLine]:
                 reason=version.reason,
                 restored_from=version.restored_from,
                 changed=_changed_labels(method, version, before),
+                is_revoked=version.revoked_at is not None,
+                is_revocation_asked=version.revocation_asked_at is not None,
             )
         )
     return lines

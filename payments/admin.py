@@ -20,6 +20,7 @@ from payments.admin_filters import (
     ServiceFilter,
     SurplusFilter,
 )
+from payments.admin_gateway_keys import gateway_keys_urls
 from payments.admin_messages import body_fields, message_text
 from payments.models import (
     PaymentCallback,
@@ -451,6 +452,9 @@ BODY_SECTION: Any = (_("报文"), {"classes": ("collapse",), "fields": ("body_sh
 @admin.register(PaymentCallback)
 class CallbackAdmin(ReadOnlyAdmin):
     """Callbacks as they came in, and what was made of each; their bodies for those who may."""
+
+    def get_urls(self) -> list[Any]:
+        return [*gateway_keys_urls(self), *super().get_urls()]
 
     search_help_text = _("商户订单号、网关交易号、流水号或请求编号")
     list_select_related = ("transaction", "transaction__order")
