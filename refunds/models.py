@@ -100,6 +100,14 @@ class Refund(models.Model):
                 condition=Q(status="success", completed_at__isnull=False) | ~Q(status="success"),
                 name="refund_success_has_time",
             ),
+            models.CheckConstraint(
+                condition=Q(sendings=0, sent_at=None) | Q(sendings__gt=0, sent_at__isnull=False),
+                name="refund_sent_has_time",
+            ),
+            models.CheckConstraint(
+                condition=Q(refused_code="") | Q(status="processing"),
+                name="refund_refusal_waits",
+            ),
         )
         indexes = (
             models.Index(fields=("user_id", "created_at", "id"), name="refund_user_created"),

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db.models import Max, QuerySet
+from django.db.models import Max, Q, QuerySet
 from django.utils.translation import gettext as _
 
 from payments.models import GatewayExchange, PaymentException, PaymentTransaction
@@ -34,6 +34,8 @@ from tcmpay.common.db import money_unit
 LOOK_BACK = timedelta(minutes=65)
 LASTING_AFTER = timedelta(minutes=2)
 LASTING_COUNT = 3
+# Answers that we can't believe: as long as they come, nobody learns anything either.
+UNVERIFIED = ("BAD_SIGNATURE", "UNKNOWN_SERIAL", "STALE", "CERTIFICATE_CHANGED")
 # Whoever closes a case of a refusal that goes on is not told again for so long.
 CLOSED_BY_HAND_FOR = timedelta(hours=24)
 # How long after a gateway's recovery what waited for it is still looked for.
@@ -87,7 +89,8 @@ def _refused_since_the_last_answer() -> dict[Cause, list[Refused]]:
     """Refused questions after which no question of that kind was answered, oldest first."""
     since = clock.now() - LOOK_BACK
     asked = GatewayExchange.objects.filter(asked_at__gte=since, kind__in=QUESTIONS)
-    rows = asked.filter(outcome=ExchangeOutcome.REJECTED).order_by("asked_at")
+    is_unverified = Q(outcome=ExchangeOutcome.UNKNOWN, answer__in=UNVERIFIED)
+    rows = asked.filter(Q(outcome=ExchangeOutcome.REJECTED) | is_unverified).order_by("asked_at")
     told = list(
         rows.values_list("transaction__payment_method", "kind", "answer", "asked_at", "message")
     )
@@ -154,6 +157,10 @@ def _reason(cause: Cause, told: list[Refused]) -> str:
 
 def _advice(code: str) -> str:
     """What usually stands behind a code, and what to do about it."""
+    if code in UNVERIFIED:
+        return _(
+            "核对网关用来签名的公钥或证书（微信支付公钥、平台证书、支付宝公钥），并校准服务器时间"
+        )
     name = code.upper().replace("_", "").replace("-", "")
     if "TIMESTAMP" in name:
         return _("校准服务器时间")

@@ -30,6 +30,8 @@ SWEEP_BATCH = 200
 # Seconds until the next question, by how often we asked: quick at first, then patient.
 BACKOFF_SECONDS = (60, 60, 120, 300, 600, 900, 1800)
 SYNCS_PER_MINUTE = 6
+# Of one order, in one request; the sweeper asks about all of them.
+SYNC_ATTEMPTS_MAX = 5
 
 
 def attempts_sweep() -> int:
@@ -98,7 +100,7 @@ def _claim_check(attempt: PaymentTransaction) -> bool:
 
 
 def order_sync(*, actor: Actor, order_id: UUID) -> PaymentOrder:
-    """Ask the gateways about the order's open attempts now and return the order.
+    """Ask the gateways about the order's newest open attempts now and return the order.
 
     Bounded per order. Raises OrderNotFound, Forbidden, SyncTooOften. A gateway that doesn't
     answer changes nothing: the order is returned as it stands.
@@ -111,11 +113,12 @@ def order_sync(*, actor: Actor, order_id: UUID) -> PaymentOrder:
     hit = hit_count(scope="sync", identity=str(order_id))
     if hit.count > SYNCS_PER_MINUTE:
         raise SyncTooOften(retry_after_seconds=hit.window_ends_in_seconds)
-    for attempt in PaymentTransaction.objects.filter(
+    pending = PaymentTransaction.objects.filter(
         order_id=order_id,
         transaction_type=TransactionType.PAYMENT,
         status=TransactionStatus.PENDING,
-    ):
+    )
+    for attempt in pending.order_by("-initiated_at")[:SYNC_ATTEMPTS_MAX]:
         _ask_quietly(attempt.id)
     return PaymentOrder.objects.get(id=order_id)
 

@@ -26,6 +26,7 @@ from tcmpay.common import clock
 from tcmpay.common.actor import SYSTEM, Actor
 from tcmpay.common.db import money_unit
 from tcmpay.common.second_person import is_one_of
+from tcmpay.common.sweep import in_turns
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +43,7 @@ def surplus_sweep() -> int:
         return 0
     begun = 0
     untried = surplus_payments().exclude(refunds__cause__in=SURPLUS_CAUSES)
-    for payment in untried[:SWEEP_BATCH]:
+    for payment in in_turns(untried, of="order__user_id", by="initiated_at")[:SWEEP_BATCH]:
         try:
             refund = surplus_refund_begin(payment.id, payment.order_id)
         except Exception:

@@ -27,6 +27,8 @@ CHANGES = {
     "an entry that ends below zero": (BalanceTransaction, {"balance_after": Decimal("-0.01")}),
     "a refund of nothing": (Refund, {"refund_amount": Decimal("0.00")}),
     "a success without a time": (Refund, {"status": "success"}),
+    "a sending without a time": (Refund, {"sendings": 1}),
+    "a refusal that waits for nothing": (Refund, {"refused_code": "NO"}),
 }
 
 

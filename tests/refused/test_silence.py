@@ -103,3 +103,17 @@ def test_a_case_that_staff_close_is_not_opened_again_at_once(stage, channel):
         exception_close(actor=ADMIN, exception_id=cases()[0].id, resolution="已联系网关")
     stage.pass_time(minutes=30)
     assert [case.outcome for case in cases()] == ["closed"]
+
+
+def test_answers_that_can_not_be_believed_are_a_case_too(stage, channel):
+    order = stage.paid(channel)
+    stage.order_faults({"operation": channel, "kind": "bad_signature", "lasting": True})
+    stage.pass_time(minutes=20)
+    [case] = cases()
+    assert "BAD_SIGNATURE" in case.reason
+    assert "核对网关用来签名的公钥或证书" in case.reason
+    stage.recover()
+    stage.pass_time(minutes=4)
+    case.refresh_from_db()
+    order.refresh_from_db()
+    assert (case.outcome, order.status) == ("settled", "paid")
