@@ -29,6 +29,8 @@ logger = logging.getLogger(__name__)
 SWEEP_BATCH = 200
 # Seconds until the next question, by how often we asked: quick at first, then patient.
 BACKOFF_SECONDS = (60, 60, 120, 300, 600, 900, 1800)
+# After a question that brought no answer, however often we asked before.
+TROUBLE_WAIT_MAX = timedelta(minutes=5)
 SYNCS_PER_MINUTE = 6
 # Of one order, in one request; the sweeper asks about all of them.
 SYNC_ATTEMPTS_MAX = 5
@@ -78,9 +80,10 @@ def _fail_if_never_arrived(attempt: PaymentTransaction, state: TradeState) -> No
 
 def _note_trouble(attempt: PaymentTransaction, error: GatewayError) -> None:
     """Keep why nobody knows how it stands, for people and for the end of a silence."""
-    PaymentTransaction.objects.filter(id=attempt.id, status=TransactionStatus.PENDING).update(
-        error_code=(error.code or "UNKNOWN")[:64], error_message=str(error)[:500]
-    )
+    pending = PaymentTransaction.objects.filter(id=attempt.id, status=TransactionStatus.PENDING)
+    pending.update(error_code=(error.code or "UNKNOWN")[:64], error_message=str(error)[:500])
+    latest = clock.now() + TROUBLE_WAIT_MAX
+    pending.filter(next_check_at__gt=latest).update(next_check_at=latest)
 
 
 def _note_answer(attempt: PaymentTransaction) -> None:

@@ -56,6 +56,8 @@ TOLD_OF: Mapping[str, Told] = {
     RefundStatus.PENDING: Told.UNDECIDED,
     RefundStatus.CANCELLED: Told.NEVER_OURS,
 }
+# After a question that brought no answer, however often we asked before.
+TROUBLE_WAIT_MAX = timedelta(minutes=5)
 ABNORMAL = "ABNORMAL"
 CLOSED = "CLOSED"
 
@@ -438,6 +440,8 @@ def _keep_in_doubt(refund_id: UUID, code: str, message: str) -> None:
     _order, _payment, refund = refund_lock(refund_id)
     if refund.status == RefundStatus.PROCESSING:
         _note(refund, code, message, None)
+        latest = clock.now() + TROUBLE_WAIT_MAX
+        Refund.objects.filter(id=refund.id, next_check_at__gt=latest).update(next_check_at=latest)
 
 
 def refund_retry(*, actor: Actor, refund_id: UUID, reason: str) -> Refund:

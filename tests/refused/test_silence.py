@@ -68,6 +68,10 @@ def test_one_order_that_is_refused_while_others_are_answered_is_no_case(stage, c
         stage.paid(channel)
         stage.pass_time(minutes=2)
     assert cases() == []
+    stage.recover()
+    stage.pass_time(minutes=6)  # asked again five minutes after the newest refusal at the latest
+    odd.refresh_from_db()
+    assert odd.status == "paid"
 
 
 def test_money_of_orders_that_expired_meanwhile_goes_back(stage, channel):
