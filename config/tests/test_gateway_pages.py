@@ -358,3 +358,17 @@ def test_a_real_order_is_made_only_where_it_was_ticked(editor, monkeypatch, tick
     assert "没有证明：AppID、通知地址" in shown
     event = AuditEvent.objects.filter(action="config_draft_test_passed").latest("created_at")
     assert event.details["depth"] == depth
+
+
+def test_the_pages_tell_nothing_of_what_lies_at_a_path(editor, tmp_path):
+    """A folder, a key, a text or nothing: the test of a draft says one and the same of each."""
+    (tmp_path / "text").write_text("root:x:0:0")
+    (tmp_path / "key").write_text(wechat_values()["private_key"])
+    told = []
+    for place in ("missing", "text", "key", "."):
+        save(editor, cert_path=str(tmp_path / place))
+        editor.post(f"{PAGE}test/")
+        told.append(PaymentConfigDraft.objects.get().test_findings)
+        save(editor, cert_path="/elsewhere")
+    assert any("cert_path" in finding for finding in told[0])
+    assert told == [told[0]] * 4
