@@ -13,7 +13,9 @@ import balances.checks
 import config.checks
 import payments.checks
 import payments.checks_evidence
+import payments.checks_logs
 import refunds.checks
+import refunds.checks_evidence
 import tcmpay.accounts.checks
 import tcmpay.audit.checks
 from tcmpay.common.invariants import Check, Scope, Violation
@@ -29,7 +31,9 @@ CHECKS: tuple[Check, ...] = (
     *balances.checks.CHECKS,
     *payments.checks.CHECKS,
     *payments.checks_evidence.CHECKS,
+    *payments.checks_logs.CHECKS,
     *refunds.checks.CHECKS,
+    *refunds.checks_evidence.CHECKS,
     *backoffice.checks_keys.CHECKS,
     *tcmpay.audit.checks.CHECKS,
     *tcmpay.accounts.checks.CHECKS,

@@ -4,8 +4,9 @@ from collections.abc import Iterator
 
 from django.utils.translation import gettext as _
 
-from backoffice.day_totals import Total, changed_days, counted, kept
-from backoffice.models import TotalKind, TotalledDay
+from backoffice.day_totals import ONE_DAY, Total, changed_days, counted, kept
+from backoffice.models import DayTotal, TotalKind, TotalledDay
+from payments.booking import CLOCKS_DIFFER_BY
 from tcmpay.common import clock
 from tcmpay.common.invariants import Check, Scope, Violation
 
@@ -45,4 +46,16 @@ def check_day_totals(scope: Scope) -> Iterator[Violation]:
                     )
 
 
-CHECKS: tuple[Check, ...] = (check_day_totals,)
+def check_totalled_days(scope: Scope) -> Iterator[Violation]:
+    """Only finished days are totalled, after their end; each sum belongs to one of them (T1)."""
+    days = TotalledDay.objects.using(scope.using)
+    unknown = DayTotal.objects.using(scope.using).exclude(day__in=days.values("day"))
+    for day in unknown.order_by("day").values_list("day", flat=True).distinct():
+        yield Violation("T1", "day_total", str(day), _("有日合计，却没有记为已合计的日期"))
+    now = clock.now()
+    for day, totalled_at in days.order_by("day").values_list("day", "totalled_at"):
+        if not clock.day_start(day + ONE_DAY) <= totalled_at <= now + CLOCKS_DIFFER_BY:
+            yield Violation("T1", "day_total", str(day), _("合计时间早于当天结束或晚于现在"))
+
+
+CHECKS: tuple[Check, ...] = (check_day_totals, check_totalled_days)

@@ -9,16 +9,14 @@ from decimal import Decimal
 from django.conf import settings
 from django.contrib.auth.models import Group
 
-from backoffice.demo_desk import seed_desk
+from backoffice.demo_desk import notice_of_payment, seed_desk
 from backoffice.services.day_totals import day_totals_catch_up
 from balances.checks import LEDGER
 from balances.services import balance_top_up
-from gateways.interface import TradeReport, TradeState
 from payments.models import PaymentOrder, PaymentTransaction
 from payments.services.attempts import PayCommand, pay
 from payments.services.endings import order_cancel, orders_expire
 from payments.services.orders import OrderCommand, order_create
-from payments.services.settlement import trade_report_apply
 from refunds.models import Refund
 from refunds.services.requests import refund_request, refund_review
 from refunds.services.submission import refunds_sweep
@@ -193,14 +191,12 @@ def _pay(order: PaymentOrder, method: str) -> None:
 
 def _report_paid(order: PaymentOrder) -> None:
     attempt = PaymentTransaction.objects.get(order=order)
-    report = TradeReport(
-        out_trade_no=attempt.out_trade_no or "",
-        state=TradeState.PAID,
-        transaction_id=f"DEMO{attempt.transaction_no}",
-        amount=order.amount,
-        paid_at=clock.now(),
+    notice_of_payment(
+        attempt.payment_method,
+        attempt.out_trade_no or "",
+        f"DEMO{attempt.transaction_no}",
+        order.amount,
     )
-    trade_report_apply(method=attempt.payment_method, report=report, is_mock=True)
 
 
 def _refund(order: PaymentOrder, amount: Money, reason: str) -> Refund:

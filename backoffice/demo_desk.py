@@ -1,5 +1,6 @@
 """What the demo's desks have to do: rules, requests that wait, and cases of money."""
 
+import json
 import uuid
 from collections.abc import Callable
 from datetime import timedelta
@@ -7,14 +8,15 @@ from decimal import Decimal
 
 from django.db.transaction import atomic
 
-from gateways.interface import TradeReport, TradeState
+from gateways.interface import CallbackNotice, CallbackRequest, TradeReport, TradeState
 from payments.models import PaymentOrder
-from payments.services.settlement import trade_report_apply
+from payments.services.callbacks import Incoming, callback_handle
 from refunds.models import RefundPolicyRule
 from refunds.services.requests import refund_request
 from refunds.services.rules import rule_save
 from tcmpay.common import clock
 from tcmpay.common.actor import SYSTEM, Actor, Role
+from tcmpay.common.money import Money
 
 # Order type, hours before the appointment from and to, percentage, why.
 RULES = (
@@ -60,11 +62,16 @@ def seed_desk(order_of: Callable[..., PaymentOrder], patient: uuid.UUID) -> None
 
 def _unknown_money() -> None:
     """A payment under a number that is not ours: somebody has to look."""
-    report = TradeReport(
-        out_trade_no="SHOP20261101000017",
-        state=TradeState.PAID,
-        transaction_id="DEMO4200002026110100017",
-        amount=Decimal("68.00"),
-        paid_at=clock.now(),
+    notice_of_payment("wechat", "SHOP20261101000017", "DEMO4200002026110100017", Decimal("68.00"))
+
+
+def notice_of_payment(method: str, number: str, trade_no: str, amount: Money) -> None:
+    """What a mock gateway's message about a payment (yuan) does."""
+    report = TradeReport(number, TradeState.PAID, trade_no, amount, paid_at=clock.now())
+    told = {"out_trade_no": number, "trade_no": trade_no, "total_amount": str(amount)}
+    body = json.dumps(told | {"trade_status": "TRADE_SUCCESS"}).encode()
+    callback_handle(
+        incoming=Incoming(method, CallbackRequest({}, body, "application/json", clock.now())),
+        notice=CallbackNotice("", "mock", trade=report),
+        is_mock=True,
     )
-    trade_report_apply(method="wechat", report=report, is_mock=True)

@@ -162,6 +162,7 @@ SENTENCES: Mapping[str, Any] = {
     "exception_opened": gettext_lazy("登记差错，等待财务处理"),
     "exception_closed": gettext_lazy("差错处理完毕"),
 }
+NOTED = frozenset({"payment_accepted", "payment_not_accepted", "refund_noted"})
 EVENT_TONES: Mapping[str, str] = {
     "order_paid": GOOD,
     "payment_applied": GOOD,
@@ -187,7 +188,9 @@ def _events(story: Story) -> Iterator[Moment]:
         keys = [str(row.pk) for row in rows]
         if keys:
             wanted |= Q(object_type=kind, object_id__in=keys)
-    for event in AuditEvent.objects.filter(wanted)[:SOURCE_ROWS_MAX]:
+    # What a gateway answered is told by the exchange itself.
+    events = AuditEvent.objects.filter(wanted).exclude(action__in=NOTED)
+    for event in events[:SOURCE_ROWS_MAX]:
         yield Moment(
             at=event.created_at,
             key=str(event.pk),

@@ -135,15 +135,18 @@ def _decide(
     notes: str,
     **details: str,
 ) -> None:
+    changes = {
+        "status": status,
+        "decided_by": actor.id,
+        "decided_at": clock.now(),
+        "decision_notes": notes[:500],
+    }
     updated = BalanceAdjustment.objects.filter(
         id=adjustment.id, status=AdjustmentStatus.PENDING
-    ).update(
-        status=status,
-        decided_by=actor.id,
-        decided_at=clock.now(),
-        decision_notes=notes[:500],
-    )
+    ).update(**changes)
     ensure_one(updated, f"adjustment {adjustment.id}")
+    for name, value in changes.items():
+        setattr(adjustment, name, value)
     _audit(actor, adjustment, f"adjustment_{status}", notes, to_state=status, **details)
 
 
@@ -169,4 +172,5 @@ def _audit(
             "amount": format_money(adjustment.amount),
             **details,
         },
+        row=adjustment,
     )

@@ -1,15 +1,18 @@
 """The ledger's invariants (L1–L7), checked from the database alone."""
 
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC
+from datetime import UTC, datetime, timedelta
 from itertools import groupby
+from typing import Any
 from uuid import UUID
 
 from django.db import connections
 from django.db.models import Count, F, Min, Q, QuerySet
 from django.utils.translation import gettext as _
 
+from balances.adjustments import AUDIT_OBJECT as ADJUSTMENT
 from balances.ledger import MOVES, Figures, entry_verdict
 from balances.ledger_rows import follows, ledger_rows
 from balances.models import (
@@ -24,12 +27,16 @@ from balances.selectors import unadopted_openings
 from balances.services import AUDIT_OBJECT
 from tcmpay.audit.day_seals import check_sealed
 from tcmpay.audit.models import AuditEvent
+from tcmpay.audit.row_checks import digests_began, lost_objects, row_problem
 from tcmpay.audit.seals import Chain, KeyPeriods
+from tcmpay.audit.stories import Story, stories
 from tcmpay.common.fields import as_uuid_or_text
 from tcmpay.common.invariants import Scope, Violation, batches, in_chunks, rows_in_chunks
 from tcmpay.common.money import ZERO, Money
 
 ACCOUNTS_BATCH = 1000
+# A row and the event that tells of it are written in one unit.
+ONE_UNIT = timedelta(minutes=1)
 LEDGER = Chain(BalanceTransaction, "L5")
 
 
@@ -41,6 +48,8 @@ class Ending:
     sequence: int
     figures: Figures
     has_opening: bool
+    began_at: datetime
+    moved_at: datetime
 
 
 def check_ledgers(scope: Scope) -> Iterator[Violation]:
@@ -69,14 +78,18 @@ def _bare_chains(scope: Scope, periods: KeyPeriods) -> Iterator[Ending | Violati
     for user_id, chain in groupby(ledger_rows(scope, since), key=lambda row: row[0]):
         figures: Figures | None = Figures(ZERO, ZERO, ZERO, ZERO)
         sequence, previous_hash, openings = 0, "", 0
+        began_at: Any = None
+        moved_at: Any = None
         for row in chain:
+            began_at, moved_at = began_at or row[13], row[13]
             figures = figures and follows(row, sequence, figures, previous_hash, periods)
             sequence, previous_hash = row[1], row[15]
             openings += row[9] == RelatedType.OPENING
             if row[9] == RelatedType.OPENING and sequence > openings:
                 figures = None
         if figures:
-            yield Ending(user_id, sequence, figures, openings > 0)
+            moments = (began_at.replace(tzinfo=UTC), moved_at.replace(tzinfo=UTC))
+            yield Ending(user_id, sequence, figures, openings > 0, *moments)
         else:
             whole = BalanceTransaction.objects.using(scope.using).filter(user_id=user_id)
             yield from _chains(whole, periods)
@@ -96,7 +109,10 @@ def _check_chain(
 ) -> Ending | Violation:
     figures = Figures(ZERO, ZERO, ZERO, ZERO)
     sequence, previous_hash, openings = 0, "", 0
+    began_at: Any = None
+    moved_at: Any = None
     for entry in chain:
+        began_at, moved_at = began_at or entry.created_at, entry.created_at
         openings += entry.related_type == RelatedType.OPENING
         problem = _entry_problem(entry, sequence + 1, figures, openings)
         problem = problem or _hash_problem(entry, previous_hash, periods)
@@ -105,7 +121,7 @@ def _check_chain(
             return _violation(problem[0], user_id, f"balance_transactions: {problem[1]}")
         figures = figures.moved(entry.transaction_type, entry.amount)
         sequence, previous_hash = entry.sequence, entry.hash
-    return Ending(user_id, sequence, figures, openings > 0)
+    return Ending(user_id, sequence, figures, openings > 0, began_at, moved_at)
 
 
 def _entry_problem(
@@ -170,6 +186,10 @@ def _check_account(ending: Ending, account: UserBalance | None) -> Iterator[Viol
                 "sum_frozen": ledger.frozen,
             },
         )
+    if account.created_at > ending.began_at + ONE_UNIT:
+        yield _violation("E9", user_id, _("账户的创建时间晚于第一条流水"))
+    if account.updated_at not in (ending.moved_at, account.opening_adopted_at):
+        yield _violation("E9", user_id, _("账户的更新时间不是最后一条流水的时间"))
     if _gap(account) != 0:
         yield _violation("L1", user_id, _("余额＋冻结 ≠ 累计收入－累计支出"))
     totals = (account.total_income, account.total_expense)
@@ -230,18 +250,21 @@ def check_adopted(scope: Scope) -> Iterator[Violation]:
     """Who accepted a balance that was put in by SQL, and why, is in the trail (L6)."""
     adopted = UserBalance.objects.using(scope.using).exclude(opening_adopted_at=None)
     for batch in batches(in_chunks(adopted, "id"), ACCOUNTS_BATCH):
-        told = set(
+        told = dict(
             AuditEvent.objects.using(scope.using)
             .filter(
                 object_type=AUDIT_OBJECT,
                 object_id__in=[str(account.user_id) for account in batch],
                 action="opening_adopted",
             )
-            .values_list("object_id", flat=True)
+            .values_list("object_id", "created_at")
         )
         for account in batch:
-            if str(account.user_id) not in told:
+            moment = told.get(str(account.user_id))
+            if moment is None:
                 yield _violation("L6", account.user_id, _("期初余额已确认，但没有确认记录"))
+            elif abs(account.opening_adopted_at - moment) > ONE_UNIT:
+                yield _violation("E9", account.user_id, _("期初确认时间与审计记录不一致"))
 
 
 def check_user_ids(scope: Scope) -> Iterator[Violation]:
@@ -264,14 +287,35 @@ def check_adjustments(scope: Scope) -> Iterator[Violation]:
         adjustments = adjustments.filter(
             Q(created_at__gte=scope.since) | Q(decided_at__gte=scope.since)
         )
-    for adjustment in in_chunks(adjustments, "id"):
-        entries = list(
-            BalanceTransaction.objects.using(scope.using).filter(
-                related_type=RelatedType.ADJUSTMENT, related_id=adjustment.id
-            )[:2]
-        )
-        if problem := _adjustment_problem(adjustment, entries):
-            yield Violation("L7", "balance_adjustment", str(adjustment.id), problem)
+    began = digests_began(scope.using)
+    for batch in batches(in_chunks(adjustments, "id"), ACCOUNTS_BATCH):
+        ids = [adjustment.id for adjustment in batch]
+        entries: dict[UUID, list[BalanceTransaction]] = defaultdict(list)
+        for entry in BalanceTransaction.objects.using(scope.using).filter(
+            related_type=RelatedType.ADJUSTMENT, related_id__in=ids
+        ):
+            entries[entry.related_id].append(entry)
+        told = stories(scope.using, ADJUSTMENT, ids)
+        for adjustment in batch:
+            story = told.get(str(adjustment.id))
+            problems = (
+                ("L7", _adjustment_problem(adjustment, entries[adjustment.id])),
+                ("E9", _adjustment_trail_problem(adjustment, story, began)),
+            )
+            for code, problem in problems:
+                if problem:
+                    yield Violation(code, ADJUSTMENT, str(adjustment.id), problem)
+    yield from lost_objects(scope, ADJUSTMENT, BalanceAdjustment)
+
+
+def _adjustment_trail_problem(
+    adjustment: BalanceAdjustment, story: Story | None, began: datetime | None
+) -> str:
+    if problem := row_problem(adjustment, story, began):
+        return problem
+    if story and (story.state, story.born_by) != (adjustment.status, adjustment.requested_by):
+        return _("余额调整的状态或申请人与审计记录不一致")
+    return ""
 
 
 def _adjustment_problem(

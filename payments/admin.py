@@ -120,6 +120,8 @@ audited(
     states=TransactionStatus.choices,
     actions={
         "payment_started": _("发起支付"),
+        "payment_accepted": _("网关已受理"),
+        "payment_not_accepted": _("网关未受理"),
         "payment_applied": _("支付入账"),
         "payment_late": _("订单结束后到账"),
         "payment_second": _("重复支付"),

@@ -5,7 +5,7 @@ What outsiders told us and what we promised them is in ``checks_evidence``.
 
 from collections import defaultdict
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -26,21 +26,25 @@ from payments.states import (
     TransactionStatus,
     TransactionType,
 )
+from tcmpay.audit.row_checks import digests_began, lost_objects, row_problem
 from tcmpay.audit.stories import Story, stories
 from tcmpay.common import clock
 from tcmpay.common.invariants import Scope, Violation, batches, in_chunks
 
 STUCK_AFTER = timedelta(minutes=5)
+# No sweeper puts off its next question for longer.
+NEXT_WITHIN = timedelta(hours=12)
 BATCH = 1000
 
 
 def _orders(scope: Scope) -> QuerySet[PaymentOrder]:
-    orders = PaymentOrder.objects.using(scope.using).defer("metadata", "description")
+    orders = PaymentOrder.objects.using(scope.using)
     return orders if scope.since is None else orders.filter(updated_at__gte=scope.since)
 
 
 def check_orders(scope: Scope) -> Iterator[Violation]:
     """Paid orders have one applied payment that agrees with them; others none (O1–O3, L4, E2)."""
+    began = digests_began(scope.using)
     for batch in batches(in_chunks(_orders(scope), "id"), BATCH):
         ids = [order.id for order in batch]
         applied = _applied(scope, ids)
@@ -50,7 +54,7 @@ def check_orders(scope: Scope) -> Iterator[Violation]:
             payments = applied[order.id]
             yield from _check_payments(order, payments)
             yield from _check_debits(order, payments, debits[order.id])
-            yield from _check_story(order, told.get(str(order.id)))
+            yield from _check_story(order, told.get(str(order.id)), began)
 
 
 def _applied(scope: Scope, ids: list[UUID]) -> dict[UUID | None, list[PaymentTransaction]]:
@@ -105,10 +109,13 @@ def _check_debits(
         yield _violation("L4", order, _("余额支付应恰有一条相符的扣款流水，其他方式应没有"))
 
 
-def _check_story(order: PaymentOrder, story: Story | None) -> Iterator[Violation]:
-    """What the trail says of the order's birth and state is still so (O3, E2)."""
+def _check_story(
+    order: PaymentOrder, story: Story | None, began: datetime | None
+) -> Iterator[Violation]:
+    """What the trail says of the order's birth, state and content is still so (O3, E2, E9)."""
+    if problem := row_problem(order, story, began):
+        yield _violation("E9" if story else "E2", order, problem)
     if story is None:
-        yield _violation("E2", order, _("订单没有审计记录"))
         return
     for name, value in birth_certificate(order).items():
         if story.birth.get(name) != value:
@@ -164,9 +171,8 @@ def check_gateway_numbers(scope: Scope) -> Iterator[Violation]:
 
 def check_transactions(scope: Scope) -> Iterator[Violation]:
     """Successful payments say what became of them (E1); every state is in the trail (E2)."""
-    rows = PaymentTransaction.objects.using(scope.using).defer(
-        "request_data", "response_data", "callback_data"
-    )
+    rows = PaymentTransaction.objects.using(scope.using)
+    began = digests_began(scope.using)
     if scope.since is not None:
         rows = rows.filter(
             Q(initiated_at__gte=scope.since)
@@ -180,6 +186,8 @@ def check_transactions(scope: Scope) -> Iterator[Violation]:
             story = told.get(str(payment.id))
             if story is None or story.state != payment.status:
                 yield _violation("E2", payment, _("支付流水状态与审计记录不一致"))
+            if problem := row_problem(payment, story, began):
+                yield _violation("E9", payment, problem)
 
 
 def _check_disposition(payment: PaymentTransaction) -> Iterator[Violation]:
@@ -189,8 +197,16 @@ def _check_disposition(payment: PaymentTransaction) -> Iterator[Violation]:
         yield _violation("E1", payment, _("成功的支付必须且只能有一个入账情况"))
     if payment.disposition == Disposition.APPLIED and payment.applied_order_id is None:
         yield _violation("O1", payment, _("标记为已入账，但没有入账到任何订单"))
+    if payment.refund_reserved and not (is_payment and is_success):
+        yield _violation("R1", payment, _("没有成功的支付却占用了退款额"))
     if payment.disposition in SURPLUS_DISPOSITIONS and payment.applied_order_id is not None:
         yield _violation("O1", payment, _("多余的款项不应入账"))
+
+
+def check_lost(scope: Scope) -> Iterator[Violation]:
+    """No order or payment is gone of which the trail tells (E9)."""
+    yield from lost_objects(scope, ORDER, PaymentOrder)
+    yield from lost_objects(scope, TRANSACTION, PaymentTransaction)
 
 
 def check_unfinished(scope: Scope) -> Iterator[Violation]:
@@ -208,6 +224,12 @@ def check_unfinished(scope: Scope) -> Iterator[Violation]:
         yield _violation("E5", attempt, _("支付进行中，却没有下次查询时间"), is_unfinished=True)
     for attempt in in_chunks(open_attempts.filter(next_check_at__lt=late), "id"):
         yield _violation("E5", attempt, _("支付查询已逾期 5 分钟"), is_unfinished=True)
+    far = clock.now() + NEXT_WITHIN
+    ended = PaymentTransaction.objects.using(scope.using).exclude(status=TransactionStatus.PENDING)
+    for attempt in in_chunks(open_attempts.filter(next_check_at__gt=far), "id"):
+        yield _violation("E5", attempt, _("下次查询的时间远在将来"))
+    for attempt in in_chunks(ended.exclude(next_check_at=None), "id"):
+        yield _violation("E5", attempt, _("已结束的支付仍有下次查询时间"))
 
 
 def _violation(
@@ -232,5 +254,6 @@ CHECKS = (
     check_lost_debits,
     check_gateway_numbers,
     check_transactions,
+    check_lost,
     check_unfinished,
 )

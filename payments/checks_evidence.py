@@ -49,6 +49,8 @@ def check_callbacks(scope: Scope) -> Iterator[Violation]:
 
 def _callback_problem(callback: PaymentCallback) -> str:
     payment = callback.transaction
+    if (callback.is_picked_up is None) != (callback.refund_notice is None):
+        return _("退款通知的处理标记与内容不相符")
     if callback.verdict == Verdict.UNTRUSTED:
         is_bound = payment is not None or callback.amount is not None
         return _("未通过验证的通知不应关联任何流水") if is_bound else ""

@@ -190,6 +190,13 @@ class PaymentTransaction(models.Model):
     started_at = models.DateTimeField(_("最近发起时间"), null=True, blank=True)
     idempotency_key_id = UUIDTextField(null=True, blank=True, unique=True)
 
+    # What the sweepers and the refunds' sum move, without an event of the trail each time, and
+    # what they note while it is open.
+    UNTOLD_FIELDS = frozenset(
+        {"next_check_at", "checks", "is_close_owed", "refund_reserved", "starts", "started_at"}
+    )
+    UNTOLD_WHILE_OPEN = frozenset({"error_code", "error_message"})
+
     class Meta:
         db_table = "payment_transactions"
         verbose_name = _("支付流水")
@@ -246,6 +253,10 @@ class PaymentTransaction(models.Model):
     def __str__(self) -> str:
         return self.transaction_no
 
+    @property
+    def is_open(self) -> bool:
+        return self.status == TransactionStatus.PENDING
+
 
 class PaymentCallback(models.Model):
     """A callback as it came in, and what was made of it. Insert only."""
@@ -283,6 +294,16 @@ class PaymentCallback(models.Model):
     # On whose word: the configuration version and the gateway's key that verified it.
     config_version_id = UUIDTextField(_("配置版本"), null=True)
     key_mark = models.CharField(_("验签密钥"), max_length=32, blank=True, default="", db_default="")
+    # The digest of the headers and the body as kept; "" where none were.
+    kept_digest = models.CharField(max_length=64, blank=True, default="", db_default="")
+    # The chain that it is part of, its place there, and what binds it to the row before
+    # (audit/logs.py): one chain for each number of an attempt, one for what names none.
+    log_key = models.CharField(max_length=96, blank=True, default="", db_default="")
+    log_number = models.PositiveIntegerField(null=True)
+    log_hash = models.CharField(max_length=64, blank=True, default="", db_default="")
+
+    # What the task that takes refund notices moves, and the hash itself.
+    UNTOLD_FIELDS = frozenset({"is_picked_up", "takes", "next_take_at", "log_hash"})
 
     class Meta:
         db_table = "payment_callbacks"
@@ -295,6 +316,7 @@ class PaymentCallback(models.Model):
             models.Index(fields=("is_picked_up",), name="callback_picked_up"),
             models.Index(fields=("key_mark", "received_at"), name="callback_key_mark"),
             models.Index(fields=("config_version_id", "received_at"), name="callback_version"),
+            models.Index(fields=("log_key", "log_number"), name="callback_log"),
         )
 
     def __str__(self) -> str:
@@ -324,9 +346,19 @@ class GatewayExchange(models.Model):
     # What the gateway said, in one word (paid, not_found, processing, …), or its error code.
     answer = models.CharField(_("答复"), max_length=64, blank=True, default="")
     message = models.CharField(_("说明"), max_length=300, blank=True, default="")
+    # The gateway's number of what it told of, and the amount (yuan), where it named them.
+    external_id = models.CharField(
+        _("网关编号"), max_length=64, blank=True, default="", db_default=""
+    )
+    amount = MoneyField(_("金额（元）"), null=True)
     asked_at = models.DateTimeField(_("时间"), db_default=UtcNow())
     took_ms = models.PositiveIntegerField(_("耗时（毫秒）"), default=0)
     request_id = models.CharField(_("请求编号"), max_length=64, blank=True, default="")
+    # Its place in the log about this attempt, and what binds it to the row before (audit/logs.py).
+    log_number = models.PositiveIntegerField(null=True)
+    log_hash = models.CharField(max_length=64, blank=True, default="", db_default="")
+
+    UNTOLD_FIELDS = frozenset({"log_hash"})
 
     class Meta:
         db_table = "payment_exchanges"
@@ -344,10 +376,15 @@ class GatewayExchange(models.Model):
             models.Index(fields=("transaction", "asked_at"), name="exchange_transaction"),
             models.Index(fields=("asked_at",), name="exchange_asked"),
             models.Index(fields=("outcome", "asked_at"), name="exchange_outcome"),
+            models.Index(fields=("transaction", "log_number"), name="exchange_log"),
         )
 
     def __str__(self) -> str:
         return f"{self.kind} {self.outcome} {self.answer}"
+
+    @property
+    def log_key(self) -> str:
+        return str(self.transaction_id)
 
 
 class PaymentException(models.Model):

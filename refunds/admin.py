@@ -81,6 +81,7 @@ audited(
         "refund_failed": _("退款失败"),
         "refund_retried": _("重试退款"),
         "refund_asked_again": _("再次查询退款"),
+        "refund_noted": _("网关答复"),
     },
 )
 

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db.models import Exists, OuterRef
@@ -26,12 +26,15 @@ from refunds.services.states import AUDIT_OBJECT
 from refunds.services.submission import CLOSED
 from refunds.states import AUTOMATIC_CAUSES, RESERVING_STATUSES, RefundStatus
 from tcmpay.audit.models import AuditEvent
+from tcmpay.audit.row_checks import digests_began, lost_objects, row_problem
 from tcmpay.audit.stories import Story, stories
 from tcmpay.common import clock
 from tcmpay.common.invariants import Scope, Violation, batches, in_chunks
 from tcmpay.common.money import ZERO, Money, format_money
 
 STUCK_AFTER = timedelta(minutes=5)
+# No sweeper puts off its next question for longer.
+NEXT_WITHIN = timedelta(hours=12)
 BATCH = 1000
 APPROVED_STATUSES = frozenset({RefundStatus.PROCESSING, RefundStatus.SUCCESS, RefundStatus.FAILED})
 
@@ -97,13 +100,14 @@ class Evidence:
 def check_refunds(scope: Scope) -> Iterator[Violation]:
     """Each refund: who gets it, what carried it out, who approved it (R1, R3–R5, E2, E3)."""
     refunds = Refund.objects.using(scope.using).select_related("order", "transaction")
+    began = digests_began(scope.using)
     if scope.since is not None:
         refunds = refunds.filter(updated_at__gte=scope.since)
     for batch in batches(in_chunks(refunds, "id"), BATCH):
         evidence = _evidence(scope, batch)
         for refund in batch:
             yield from _check_belonging(refund)
-            yield from _check_trail(refund, evidence)
+            yield from _check_trail(refund, evidence, began)
             yield from _check_money_back(refund, evidence)
             if refund.status in APPROVED_STATUSES:
                 yield from _check_approvals(refund, evidence.reviewers[refund.id])
@@ -148,12 +152,16 @@ def _check_belonging(refund: Refund) -> Iterator[Violation]:
         yield _violation("R1", refund, _("退款的支付流水不是成功的支付"))
 
 
-def _check_trail(refund: Refund, evidence: Evidence) -> Iterator[Violation]:
+def _check_trail(refund: Refund, evidence: Evidence, began: datetime | None) -> Iterator[Violation]:
     story = evidence.stories.get(str(refund.id))
     if story is None or story.state != refund.status:
         yield _violation("E2", refund, _("退款状态与审计记录不一致"))
+    if problem := row_problem(refund, story, began):
+        yield _violation("E9", refund, problem)
     if story is None:
         return
+    if story.born_by != refund.requested_by:
+        yield _violation("E9", refund, _("退款的申请人与审计记录不一致"))
     if story.birth.get("amount") != format_money(refund.refund_amount):
         yield _violation("R4", refund, _("退款金额与申请时不一致"))
     if story.birth.get("refund_no") != refund.refund_no:
@@ -197,6 +205,11 @@ def check_lost_credits(scope: Scope) -> Iterator[Violation]:
         )
 
 
+def check_lost(scope: Scope) -> Iterator[Violation]:
+    """No refund is gone of which the trail tells (E9)."""
+    yield from lost_objects(scope, AUDIT_OBJECT, Refund)
+
+
 def check_dead(scope: Scope) -> Iterator[Violation]:
     """A refund that ended without giving the money back has its case: somebody was told (E3)."""
     case = PaymentException.objects.using(scope.using).filter(
@@ -238,6 +251,13 @@ def check_unfinished(scope: Scope) -> Iterator[Violation]:
                 _("%(number)s: 退款中，处理已逾期") % {"number": refund.refund_no},
                 is_unfinished=True,
             )
+        elif refund.next_check_at > clock.now() + NEXT_WITHIN:
+            yield _violation("E5", refund, _("下次处理的时间远在将来"))
+    ended = Refund.objects.using(scope.using).filter(
+        status__in=(RefundStatus.SUCCESS, RefundStatus.CANCELLED)
+    )
+    for refund in in_chunks(ended.exclude(next_check_at=None), "id"):
+        yield _violation("E5", refund, _("已结束的退款仍有下次处理时间"))
 
 
 def check_batches(scope: Scope) -> Iterator[Violation]:
@@ -277,6 +297,7 @@ def _payment_violation(code: str, payment: PaymentTransaction, message: str) -> 
 CHECKS = (
     check_payments,
     check_refunds,
+    check_lost,
     check_lost_credits,
     check_orders_have_payments,
     check_dead,

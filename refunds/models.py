@@ -83,6 +83,11 @@ class Refund(models.Model):
     )
     idempotency_key_id = UUIDTextField(null=True, blank=True, unique=True)
 
+    # What the sweeper moves, without an event of the trail each time, and what it notes while
+    # the refund is with the gateway.
+    UNTOLD_FIELDS = frozenset({"next_check_at", "submissions"})
+    UNTOLD_WHILE_OPEN = frozenset({"refused_code", "refused_message", "sendings", "sent_at"})
+
     class Meta:
         db_table = "refund_records"
         verbose_name = _("退款")
@@ -120,6 +125,10 @@ class Refund(models.Model):
 
     def __str__(self) -> str:
         return self.refund_no
+
+    @property
+    def is_open(self) -> bool:
+        return self.status == RefundStatus.PROCESSING
 
     @property
     def state_text(self) -> str:
@@ -254,6 +263,9 @@ class RefundBatch(models.Model):
     created_at = models.DateTimeField(_("确认时间"), db_default=UtcNow())
     finished_at = models.DateTimeField(_("完成时间"), null=True, blank=True)
     next_run_at = models.DateTimeField(_("下次处理"), null=True, blank=True)
+
+    # When the worker goes on: no event of the trail tells of it.
+    UNTOLD_FIELDS = frozenset({"next_run_at"})
 
     class Meta:
         db_table = "refund_batches"

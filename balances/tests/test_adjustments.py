@@ -176,7 +176,7 @@ def test_the_audit_finds(user_id, name):
     assert found() == []
     with connection.cursor() as cursor:
         cursor.execute(BREAKS[name])
-    assert found() == ["L7"]
+    assert "L7" in found()
 
 
 @pytest.mark.django_db(transaction=True)

@@ -38,6 +38,7 @@ from payments.services.settlement import (
     attempt_fail,
     mark_paid,
     trade_report_apply,
+    transaction_note,
 )
 from payments.states import (
     Disposition,
@@ -49,7 +50,7 @@ from payments.states import (
 )
 from tcmpay.audit.services import audit_record
 from tcmpay.common import clock
-from tcmpay.common.actor import Actor
+from tcmpay.common.actor import Actor, gateway_actor
 from tcmpay.common.db import money_unit
 from tcmpay.common.errors import Forbidden, InvalidInput
 from tcmpay.common.ids import attempt_number, new_number
@@ -158,6 +159,7 @@ def _debit_and_apply(actor: Actor, order_id: UUID, idempotency_key_id: UUID | No
         action="payment_applied",
         actor=actor,
         to_state=payment.status,
+        row=payment,
     )
     mark_paid(order, payment, booking, actor=actor)
     balance_debit(
@@ -298,6 +300,7 @@ def _insert_attempt(
         actor=actor,
         to_state=attempt.status,
         details={"out_trade_no": number, "scene": str(scene)},
+        row=attempt,
     )
     return attempt
 
@@ -381,7 +384,14 @@ def _keep_start(attempt: PaymentTransaction, start: PaymentStart, actor: Actor) 
     """Keep the answer. A code of an attempt that ended meanwhile, or whose close is owed, is not
     handed out: nobody would ask about it."""
     order = order_lock(attempt.order_id)
-    PaymentTransaction.objects.filter(id=attempt.id).update(
+    ensure_payable(order, actor)
+    locked = _open_attempts(order.id).select_for_update().filter(id=attempt.id).first()
+    if locked is None:
+        raise GatewayDown()
+    transaction_note(
+        locked,
+        actor=gateway_actor(locked.payment_method),
+        action="payment_accepted",
         prepay_id=start.prepay_id or None,
         response_data={
             "payment_url": start.payment_url,
@@ -391,18 +401,21 @@ def _keep_start(attempt: PaymentTransaction, start: PaymentStart, actor: Actor) 
         error_code=None,
         error_message=None,
     )
-    ensure_payable(order, actor)
-    if not _open_attempts(order.id).filter(id=attempt.id).exists():
-        raise GatewayDown()
     return order
 
 
 @money_unit
 def _note_start_error(attempt: PaymentTransaction, code: str, message: str) -> None:
-    order_lock(attempt.order_id)
-    PaymentTransaction.objects.filter(id=attempt.id, status=TransactionStatus.PENDING).update(
-        error_code=code[:64], error_message=message[:500]
-    )
+    locked = _lock_attempt(attempt.id)
+    if locked.status == TransactionStatus.PENDING:
+        transaction_note(
+            locked,
+            actor=gateway_actor(locked.payment_method),
+            action="payment_not_accepted",
+            reason=message,
+            error_code=code[:64],
+            error_message=message[:500],
+        )
 
 
 @money_unit

@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -14,6 +15,8 @@ from gateways.interface import CallbackNotice, CallbackRequest, RefundReport, Re
 from payments.models import PaymentCallback, PaymentCallbackBody
 from payments.services.settlement import Settlement, settle
 from payments.states import Verdict
+from tcmpay.audit.logs import log_append
+from tcmpay.audit.row_digests import row_digest
 from tcmpay.common import clock
 from tcmpay.common.bell import ring
 from tcmpay.common.db import money_unit
@@ -53,6 +56,7 @@ REPEATABLE_VERDICTS = frozenset(
         Verdict.IGNORED,
     }
 )
+_PLAIN_NUMBER = re.compile(r"[0-9A-Z_-]{1,64}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,12 +147,13 @@ def _handle(
     )
     if settlement.verdict in REPEATABLE_VERDICTS and not is_row_due:
         return callback
-    callback.save(force_insert=True)
-    PaymentCallbackBody(
-        callback=callback,
-        headers=_kept_headers(incoming),
-        body=_kept_body(incoming),
-    ).save(force_insert=True)
+    kept = PaymentCallbackBody(
+        callback=callback, headers=_kept_headers(incoming), body=_kept_body(incoming)
+    )
+    callback.kept_digest = row_digest(kept)
+    callback.log_key = _log_key(callback)
+    log_append(callback)
+    kept.save(force_insert=True)
     return callback
 
 
@@ -229,9 +234,21 @@ def untrusted_record(*, incoming: Incoming, reason: str) -> None:
     hits = hit_count(scope="untrusted-callback", identity=incoming.method)
     if hits.count > UNTRUSTED_ROWS_PER_MINUTE:
         return
-    PaymentCallback(verdict=Verdict.UNTRUSTED, reason=reason[:300], **_envelope(incoming)).save(
-        force_insert=True
+    _keep_untrusted(
+        PaymentCallback(verdict=Verdict.UNTRUSTED, reason=reason[:300], **_envelope(incoming))
     )
+
+
+@money_unit
+def _keep_untrusted(callback: PaymentCallback) -> None:
+    callback.log_key = _log_key(callback)
+    log_append(callback)
+
+
+def _log_key(callback: PaymentCallback) -> str:
+    """Databases differ in which texts they take for equal, so only plain numbers name a chain."""
+    number = callback.out_trade_no.upper()
+    return f"{callback.payment_method}:{number if _PLAIN_NUMBER.fullmatch(number) else ''}"
 
 
 def _envelope(incoming: Incoming) -> dict[str, object]:

@@ -70,6 +70,7 @@ def exception_open(
             reason=reason,
             to_state="open",
             details={"kind": str(kind), "out_trade_no": out_trade_no},
+            row=case,
         )
 
 
@@ -268,6 +269,7 @@ def exception_end(
         reason=resolution,
         from_state="open",
         to_state="closed",
+        row=case,
     )
 
 
@@ -281,6 +283,7 @@ def _audit(case: PaymentException, actor: Actor, action: str, reason: str, **det
         from_state="open",
         to_state="open",
         details=details,
+        row=case,
     )
 
 

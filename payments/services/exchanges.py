@@ -10,9 +10,13 @@ from uuid import UUID
 from django.db import DatabaseError
 
 from gateways.errors import GatewayError, GatewayRejected, GatewayUnknown
+from gateways.interface import RefundReport, TradeReport
 from payments.models import GatewayExchange, PaymentTransaction
 from payments.states import ExchangeKind, ExchangeOutcome
+from tcmpay.audit.logs import log_append
 from tcmpay.common import clock
+from tcmpay.common.db import money_unit
+from tcmpay.common.money import MONEY_MAX, ZERO, Money
 from tcmpay.common.request_id import current_request_id
 
 logger = logging.getLogger(__name__)
@@ -34,9 +38,9 @@ def ask(question: Question, call: Callable[[], Answer]) -> Answer:
 
     Raises whatever ``call`` raises, with that kept, too.
     """
-    asked_at, started = clock.now(), time.monotonic()
+    asked_at, started, told = clock.now(), time.monotonic(), None
     try:
-        answer = call()
+        answer = told = call()
     except GatewayError as error:
         outcome, word, message = _outcome(error), error.code, error.message
         raise
@@ -51,6 +55,8 @@ def ask(question: Question, call: Callable[[], Answer]) -> Answer:
             outcome=outcome,
             answer=word[:64],
             message=message[:300],
+            external_id=_number(told)[:64],
+            amount=_amount(told),
             asked_at=asked_at,
             took_ms=round((time.monotonic() - started) * 1000),
             request_id=current_request_id(),
@@ -61,9 +67,14 @@ def ask(question: Question, call: Callable[[], Answer]) -> Answer:
 def _keep(exchange: GatewayExchange) -> None:
     """The log of a call must not decide what becomes of the money: without it, we go on."""
     try:
-        exchange.save(force_insert=True)
+        _append(exchange)
     except DatabaseError:
         logger.exception("exchange_not_kept", extra={"kind": str(exchange.kind)})
+
+
+@money_unit
+def _append(exchange: GatewayExchange) -> None:
+    log_append(exchange)
 
 
 def _outcome(error: GatewayError) -> ExchangeOutcome:
@@ -72,6 +83,17 @@ def _outcome(error: GatewayError) -> ExchangeOutcome:
     if isinstance(error, GatewayUnknown):
         return ExchangeOutcome.UNKNOWN
     return ExchangeOutcome.UNTRUSTED
+
+
+def _number(told: object) -> str:
+    """The gateway's number of the payment or refund that a report tells of."""
+    number = told.refund_id if isinstance(told, RefundReport) else ""
+    return told.transaction_id if isinstance(told, TradeReport) else number
+
+
+def _amount(told: object) -> Money | None:
+    amount = told.amount if isinstance(told, TradeReport | RefundReport) else None
+    return amount if amount is not None and ZERO <= amount <= MONEY_MAX else None
 
 
 def _word(answer: object) -> str:

@@ -223,5 +223,6 @@ def _insert_attempt(
         reason=reason,
         to_state=attempt.status,
         details={"out_trade_no": report.out_trade_no},
+        row=attempt,
     )
     return attempt

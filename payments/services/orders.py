@@ -92,6 +92,7 @@ def _insert(order: PaymentOrder, actor: Actor) -> PaymentOrder:
         actor=actor,
         to_state=order.status,
         details=birth_certificate(order),
+        row=order,
     )
     return order
 
@@ -213,6 +214,7 @@ def order_transition(
         from_state=from_state,
         to_state=to_state,
         details=details,
+        row=order,
     )
 
 

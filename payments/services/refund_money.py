@@ -89,6 +89,7 @@ def refund_transaction_begin(
         action="refund_started",
         actor=actor,
         to_state=money_back.status,
+        row=money_back,
     )
     return money_back
 

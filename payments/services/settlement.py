@@ -80,6 +80,31 @@ def transaction_transition(
         from_state=from_state,
         to_state=to_state,
         details=booking.told if booking else None,
+        row=attempt,
+    )
+
+
+def transaction_note(
+    attempt: PaymentTransaction, *, actor: Actor, action: str, reason: str = "", **changes: Any
+) -> None:
+    """Keep what a gateway said about a locked attempt; its state stays. Told again, nothing."""
+    if all(getattr(attempt, name) == value for name, value in changes.items()):
+        return
+    updated = PaymentTransaction.objects.filter(id=attempt.id, status=attempt.status).update(
+        **changes
+    )
+    ensure_one(updated, attempt.transaction_no)
+    for name, value in changes.items():
+        setattr(attempt, name, value)
+    audit_record(
+        object_type=AUDIT_OBJECT,
+        object_id=attempt.id,
+        action=action,
+        actor=actor,
+        reason=reason,
+        from_state=attempt.status,
+        to_state=attempt.status,
+        row=attempt,
     )
 
 

@@ -7,7 +7,7 @@ decides nothing twice.
 
 import logging
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import timedelta
 from uuid import UUID
 
@@ -19,6 +19,8 @@ from refunds.services.requests import REVIEWERS, refund_decide
 from refunds.services.submission import refund_send_to_gateway
 from refunds.states import BatchOutcome, RefundStatus, ReviewDecision
 from tcmpay.accounts.selectors import staff_actor
+from tcmpay.audit.macs import row_mac
+from tcmpay.audit.row_digests import row_facts
 from tcmpay.audit.services import audit_record
 from tcmpay.common import clock
 from tcmpay.common.actor import SYSTEM, Actor
@@ -29,6 +31,8 @@ from tcmpay.common.errors import DomainError, Forbidden
 logger = logging.getLogger(__name__)
 
 AUDIT_OBJECT = "refund_batch"
+# Where the batch's trail keeps the digest of its rows.
+ROWS = "rows"
 RUN_TASK = "refunds.run_batch"
 REVIEW_PERMISSION = "refunds.review_refund"
 BATCH_MAX = 100
@@ -90,10 +94,11 @@ def _confirm(
         next_run_at=now,
     )
     batch.save(force_insert=True)
-    RefundBatchRow.objects.bulk_create(
+    rows = [
         RefundBatchRow(batch=batch, refund=refund, position=position)
         for position, refund in enumerate(refunds, start=1)
-    )
+    ]
+    RefundBatchRow.objects.bulk_create(rows)
     audit_record(
         object_type=AUDIT_OBJECT,
         object_id=batch.id,
@@ -105,7 +110,9 @@ def _confirm(
             "decision": str(decision),
             "count": len(refunds),
             "amount": str(sum(refund.refund_amount for refund in refunds)),
+            ROWS: rows_digest(batch, rows),
         },
+        row=batch,
     )
     ring(RUN_TASK, str(batch.id))
     return batch
@@ -221,7 +228,8 @@ def _finish(batch_id: UUID) -> None:
         return
     batch.finished_at, batch.next_run_at = clock.now(), None
     batch.save(update_fields=["finished_at", "next_run_at"])
-    outcomes = list(batch.rows.values_list("outcome", flat=True))
+    rows = list(batch.rows.order_by("position"))
+    outcomes = [row.outcome for row in rows]
     audit_record(
         object_type=AUDIT_OBJECT,
         object_id=batch.id,
@@ -229,8 +237,21 @@ def _finish(batch_id: UUID) -> None:
         actor=SYSTEM,
         from_state="open",
         to_state="finished",
-        details={outcome: outcomes.count(outcome) for outcome in sorted(set(outcomes))},
+        details={
+            **{outcome: outcomes.count(outcome) for outcome in sorted(set(outcomes))},
+            ROWS: rows_digest(batch, rows),
+        },
+        row=batch,
     )
+
+
+def rows_digest(batch: RefundBatch, rows: Sequence[RefundBatchRow]) -> str:
+    """The digest of a batch's rows in their order, for its trail: which refunds they are, and of
+    a finished batch what became of each.
+    """
+    facts = [row_facts(row) if batch.finished_at else [row.refund_id, row.position] for row in rows]
+    ids = [row.pk for row in rows]
+    return row_mac(AUDIT_OBJECT, batch.pk, {"ids": ids, ROWS: facts})
 
 
 def batches_sweep() -> int:

@@ -152,6 +152,7 @@ def refund_insert(
             "order": order.order_no,
             "cause": str(cause),
         },
+        row=refund,
     )
     return refund
 
@@ -297,13 +298,13 @@ def _is_final_approval(
     approvals_seen: int | None,
 ) -> bool:
     """Count this person's yes; whether it was the last one needed."""
-    left = approval_add(actor, payment, refund, notes, approvals_seen)
+    left, now = approval_add(actor, payment, refund, notes, approvals_seen), clock.now()
     updated = Refund.objects.filter(id=refund.id, status=RefundStatus.PENDING).update(
-        approvals_needed=left, updated_at=clock.now()
+        approvals_needed=left, updated_at=now
     )
     if updated != 1:
         raise RefundAlreadyReviewed()
-    refund.approvals_needed = left
+    refund.approvals_needed, refund.updated_at = left, now
     if left > 0:
         audit_record(
             object_type=AUDIT_OBJECT,
@@ -313,6 +314,7 @@ def _is_final_approval(
             reason=notes,
             from_state=refund.status,
             to_state=refund.status,
+            row=refund,
         )
     return left == 0
 

@@ -63,4 +63,5 @@ def _save(actor: Actor, row: Any, object_type: str, fields: tuple[str, ...]) -> 
             "before": before or {},
             "after": {name: getattr(row, name) for name in fields},
         },
+        row=row,
     )

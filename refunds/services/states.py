@@ -62,4 +62,5 @@ def refund_transition(
         from_state=from_state,
         to_state=to_state,
         details=details,
+        row=refund,
     )

@@ -43,6 +43,7 @@ from tcmpay.common.actor import SYSTEM, Actor, gateway_actor
 from tcmpay.common.bell import ring
 from tcmpay.common.db import money_unit
 from tcmpay.common.sweep import in_turns
+from tcmpay.common.transitions import ensure_one
 
 logger = logging.getLogger(__name__)
 
@@ -264,9 +265,15 @@ def refund_report_apply(*, refund_id: UUID, report: RefundReport) -> Told:
     if report.state is RefundState.SUCCESS:
         _succeed(refund, payment, report, booking_of(order, report.completed_at), actor)
     elif report.state is RefundState.CLOSED and refund.status == RefundStatus.PROCESSING:
-        _fail(refund, payment, actor, code=CLOSED, message=_("网关已关闭该退款，可重试"))
-        Refund.objects.filter(id=refund.id).update(
-            number_generation=refund.number_generation + 1,
+        message = _("网关已关闭该退款，可重试")
+        generation = refund.number_generation + 1
+        _fail(
+            refund,
+            payment,
+            actor,
+            code=CLOSED,
+            message=message,
+            number_generation=generation,
             external_refund_id=None,
             sendings=0,
             sent_at=None,
@@ -397,7 +404,13 @@ def _settle_cases(refund: Refund, payment: PaymentTransaction, actor: Actor) -> 
 
 
 def _fail(
-    refund: Refund, payment: PaymentTransaction, actor: Actor, *, code: str, message: str
+    refund: Refund,
+    payment: PaymentTransaction,
+    actor: Actor,
+    *,
+    code: str,
+    message: str,
+    **changes: int | None,
 ) -> None:
     refund_transaction_begin(
         payment=payment, refund_id=refund.id, amount=refund.refund_amount, actor=actor
@@ -416,23 +429,36 @@ def _fail(
         refused_message="",
         error_code=code[:64],
         error_message=message[:500],
+        **changes,
     )
     _open_case(ExceptionKind.REFUND_REFUSED, refund, payment, message)
 
 
 def _note(refund: Refund, code: str, message: str, report: RefundReport | None) -> None:
-    """Keep what the gateway said; the state stays."""
-    changes: dict[str, object] = {
-        "error_code": code[:64],
-        "error_message": message[:500],
-        "updated_at": clock.now(),
-    }
+    """Keep what the gateway said; the state stays. Told again, nothing is written."""
+    changes: dict[str, object] = {"error_code": code[:64], "error_message": message[:500]}
     if report is not None:
         # The gateway knows it: whatever sending was refused, another one arrived.
         changes |= {"refused_code": "", "refused_message": ""}
     if report is not None and report.refund_id:
         changes |= {"external_refund_id": report.refund_id, "refund_response": dict(report.raw)}
-    Refund.objects.filter(id=refund.id, status=refund.status).update(**changes)
+    if all(getattr(refund, name) == value for name, value in changes.items()):
+        return
+    changes["updated_at"] = clock.now()
+    updated = Refund.objects.filter(id=refund.id, status=refund.status).update(**changes)
+    ensure_one(updated, refund.refund_no)
+    for name, value in changes.items():
+        setattr(refund, name, value)
+    audit_record(
+        object_type=AUDIT_OBJECT,
+        object_id=refund.id,
+        action="refund_noted",
+        actor=SYSTEM,
+        reason=message,
+        from_state=refund.status,
+        to_state=refund.status,
+        row=refund,
+    )
 
 
 @money_unit

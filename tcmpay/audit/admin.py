@@ -19,6 +19,7 @@ from unfold.decorators import action
 
 from tcmpay.audit.admin_verify import VERIFY_PERMISSION, verify_view
 from tcmpay.audit.models import AuditEvent
+from tcmpay.audit.row_digests import ROW
 from tcmpay.audit.words import (
     ACTION_NAMES,
     GATEWAY_NAMES,
@@ -76,9 +77,10 @@ def actor_text(event: AuditEvent) -> str:
 
 
 def details_text(event: AuditEvent) -> str:
-    if not event.details:
+    told = {name: value for name, value in event.details.items() if name != ROW}
+    if not told:
         return EMPTY
-    text = json.dumps(event.details, ensure_ascii=False, indent=2, default=str)
+    text = json.dumps(told, ensure_ascii=False, indent=2, default=str)
     return format_html('<pre class="tcm-json">{}</pre>', text)
 
 

@@ -143,3 +143,21 @@ class TableMark(models.Model):
 
     def __str__(self) -> str:
         return f"{self.table_name} {self.number}"
+
+
+class LogHead(models.Model):
+    """How many rows a log has about one subject, and the hash of the newest (audit/logs.py)."""
+
+    id = id_field()
+    log = models.CharField(max_length=64)
+    key = models.CharField(max_length=128)
+    rows = models.PositiveIntegerField(default=0)
+    hash = models.CharField(max_length=64, blank=True, default="")
+
+    class Meta:
+        db_table = "log_heads"
+        default_permissions = ()
+        constraints = (models.UniqueConstraint(fields=("log", "key"), name="log_head_unique"),)
+
+    def __str__(self) -> str:
+        return f"{self.log} {self.key}"

@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from datetime import UTC
 from typing import Any
 
+from django.db.models import Model
 from django.db.transaction import get_connection
 
 from tcmpay.audit.macs import Verdict, chain_mac, chain_mac_verdict
 from tcmpay.audit.models import AuditEvent
+from tcmpay.audit.row_digests import ROW, row_digest
 from tcmpay.common import clock
 from tcmpay.common.actor import Actor
 from tcmpay.common.request_id import current_request_id
@@ -33,11 +35,13 @@ def audit_record(
     from_state: str = "",
     to_state: str = "",
     details: Mapping[str, Any] | None = None,
+    row: Model | None = None,
 ) -> AuditEvent:
     """Append what happened to an object that the caller has locked or just inserted.
 
-    ``details`` must be JSON of text, integers and booleans. Raises AuditOutsideTransaction
-    outside of a transaction.
+    ``details`` must be JSON of text, integers and booleans. ``row`` is the object as it is in
+    the database now: a digest of it is kept, so that the audit notices what nobody told of.
+    Raises AuditOutsideTransaction outside of a transaction.
     """
     if not get_connection().in_atomic_block:
         raise AuditOutsideTransaction(action)
@@ -58,7 +62,7 @@ def audit_record(
         reason=reason[:500],
         from_state=from_state,
         to_state=to_state,
-        details=dict(details or {}),
+        details=dict(details or {}) | ({ROW: row_digest(row)} if row is not None else {}),
         request_id=current_request_id(),
         created_at=clock.now(),
         previous_hash=last["hash"] if last else "",

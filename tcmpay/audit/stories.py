@@ -2,17 +2,24 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from tcmpay.audit.models import AuditEvent
+from tcmpay.audit.row_digests import ROW
 
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """What the trail says of an object: how it was born, and the state it is in."""
+    """What the trail says of an object: how it was born and by whom, the state it is in, and the
+    newest digest of its row ("" where none was kept)."""
 
     birth: Mapping[str, Any]
+    born_by: UUID | str | None
+    born_at: datetime
     state: str
+    row: str
 
 
 def stories(using: str, object_type: str, ids: Iterable[object]) -> dict[str, Story]:
@@ -21,10 +28,18 @@ def stories(using: str, object_type: str, ids: Iterable[object]) -> dict[str, St
     events = AuditEvent.objects.using(using).filter(
         object_type=object_type, object_id__in=[str(object_id) for object_id in ids]
     )
-    for object_id, to_state, details in events.order_by("object_id", "version").values_list(
-        "object_id", "to_state", "details"
-    ):
-        before = told.get(object_id)
-        birth = before.birth if before else details
-        told[object_id] = Story(birth, to_state or (before.state if before else ""))
+    for object_id, to_state, details, actor_id, moment in events.order_by(
+        "object_id", "version"
+    ).values_list("object_id", "to_state", "details", "actor_id", "created_at"):
+        before, row = told.get(object_id), details.get(ROW, "")
+        if before is None:
+            told[object_id] = Story(details, actor_id, moment, to_state, row)
+        else:
+            told[object_id] = Story(
+                before.birth,
+                before.born_by,
+                before.born_at,
+                to_state or before.state,
+                row or before.row,
+            )
     return told

@@ -1,0 +1,53 @@
+"""Rows against the digests that their trail keeps (E9), for the rooms' checks."""
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from django.db.migrations.recorder import MigrationRecorder
+from django.db.models import Model
+from django.utils.translation import gettext as _
+
+from tcmpay.audit.models import AuditEvent
+from tcmpay.audit.row_digests import row_digest_holds
+from tcmpay.audit.seals import RESTART_LEEWAY
+from tcmpay.audit.stories import Story
+from tcmpay.common.invariants import Scope, Violation, batches, in_chunks
+
+# With this migration digests and logs' chains began: what is older need not have any.
+ANCHOR = ("audit", "0008_log_heads")
+
+
+def digests_began(using: str) -> datetime | None:
+    """Since when every new row has a digest; None: always.
+
+    Processes that still run a release of before the migration have a while to be restarted.
+    """
+    migrations = MigrationRecorder.Migration.objects.using(using)
+    found = migrations.filter(app=ANCHOR[0], name=ANCHOR[1]).values_list("applied", flat=True)
+    applied = found.first()
+    return None if applied is None else applied + RESTART_LEEWAY
+
+
+def row_problem(row: Model, story: Story | None, began: datetime | None) -> str:
+    """What is wrong between a row and its trail; "" when nothing is."""
+    if story is None:
+        return _("没有审计记录")
+    if not story.row:
+        # A row of before the digests has none until its next event.
+        is_old = began is not None and story.born_at < began
+        return "" if is_old else _("审计记录缺少内容摘要")
+    return "" if row_digest_holds(row, story.row) else _("内容与审计记录中的摘要不符")
+
+
+def lost_objects(scope: Scope, object_type: str, model: type[Model]) -> Iterator[Violation]:
+    """Objects that have a trail and no row any more: deleted by SQL, since no service deletes."""
+    births = AuditEvent.objects.using(scope.using).filter(object_type=object_type, version=1)
+    if scope.since is not None:
+        births = births.filter(created_at__gte=scope.since)
+    rows = model._default_manager.using(scope.using)
+    for batch in batches(in_chunks(births.only("object_id"), "object_id")):
+        ids = [event.object_id for event in batch]
+        there = {str(key) for key in rows.filter(pk__in=ids).values_list("pk", flat=True)}
+        for object_id in ids:
+            if object_id not in there:
+                yield Violation("E9", object_type, object_id, _("有审计记录，但记录本身已不存在"))
