@@ -96,6 +96,12 @@ def pytest_report_header() -> list[str]:
 
 
 @pytest.fixture(autouse=True)
+def _own_language() -> None:
+    # A page that a test before asked for in English leaves its language with the thread.
+    translation.deactivate()
+
+
+@pytest.fixture(autouse=True)
 def _seeded_random(request: pytest.FixtureRequest) -> None:
     # From the test's name too, so that a test alone sees the numbers it saw in the whole run.
     random.seed(f"{SEED} {request.node.nodeid}")

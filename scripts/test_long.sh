@@ -19,6 +19,7 @@ on_sqlite() { "${pytest[@]}" "$@"; }
 on_mariadb() { .venv/bin/python -m tests.servers -- "${pytest[@]}" "$@"; }
 
 # --- the steps: one function each ---------------------------------------------------------------
+long_audit() { AUDIT_DRAWS=all on_sqlite -s tests/audit/test_drawn_changes.py; }
 long_gateways() {
     .venv/bin/python -m tests.trial --seed "$TEST_SEED" &&
         .venv/bin/python -m tests.trial --seed "$TEST_SEED" --mariadb

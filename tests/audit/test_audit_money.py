@@ -10,6 +10,7 @@ from django.core.management import call_command
 from django.db import IntegrityError, OperationalError, connection
 from django.db.transaction import atomic
 
+from backoffice.demo_data import seed
 from balances.models import BalanceTransaction, UserBalance
 from payments.services.orders import OrderCommand, order_create
 from tcmpay.audit.models import AuditEvent
@@ -23,6 +24,11 @@ pytestmark = pytest.mark.django_db
 def test_it_is_silent_about_sound_books(world):
     code, findings = audit("--strict")
     assert (code, findings) == (0, [])
+
+
+def test_it_is_silent_about_the_demo(db):
+    seed()
+    assert audit("--strict")[0] == 0
 
 
 BREAKS = {

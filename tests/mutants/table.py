@@ -423,8 +423,8 @@ GIVING_BACK = (
     Mutant(
         "a suffix only after CLOSED",
         "refunds/services/submission.py",
-        "number_generation=refund.number_generation + 1",
-        "number_generation=refund.number_generation",
+        "generation = refund.number_generation + 1",
+        "generation = refund.number_generation",
         ("tests/gateways/test_refunds.py",),
     ),
     Mutant(

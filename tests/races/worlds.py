@@ -28,9 +28,11 @@ from payments.services.attempts import PayCommand, owe_close, pay
 from payments.services.callbacks import Incoming, callback_handle
 from payments.services.endings import order_cancel
 from payments.services.exceptions import exception_write_off_ask
+from payments.services.exchanges import Question, ask
 from payments.services.orders import OrderCommand, order_create
 from payments.services.refund_money import refund_transaction_begin
 from payments.services.settlement import trade_report_apply
+from payments.states import ExchangeKind
 from refunds.models import Refund
 from refunds.services.requests import refund_request, refund_review
 from refunds.services.submission import refund_submit
@@ -89,7 +91,9 @@ def _start(user_id: UUID, order_id: UUID, method: str) -> PaymentTransaction:
 
 
 def _told(attempt: PaymentTransaction) -> None:
-    report = SharedGateway(attempt.payment_method).query_payment(attempt.out_trade_no or "")
+    gateway, number = SharedGateway(attempt.payment_method), attempt.out_trade_no or ""
+    question = Question(ExchangeKind.QUERY, attempt)
+    report = ask(question, lambda: gateway.query_payment(number))
     trade_report_apply(method=attempt.payment_method, report=report, is_mock=True)
 
 
