@@ -27,6 +27,8 @@ RULES = {
     "DEBUG": "on",
     "SECRET_KEY": "faults-only-1d7c5b9e3f2a8d6c4e0b7a5f9c3d1e8b",
     "CONFIG_ENCRYPTION_KEYS": "ZmF1bHRzLW9ubHktZmF1bHRzLW9ubHktZmF1bHRzLTE=",
+    # Of their own: a wrong encryption key must not chain what is booked meanwhile.
+    "AUDIT_CHAIN_KEYS": "faults-only-3c9a7e1d5b8f2c6a4e0d9b7f1a3c5e8d",
     "JWT_SECRET": "faults-only-6e2b8d4f1a9c7e3b5d0f8a6c2e4b9d7f",
     "JWT_ALGORITHM": "HS256",
     "MOCK_CALLBACKS": "off",
