@@ -108,6 +108,11 @@ CHANGES = {
         "created_by": SOMEBODY,
         "reason": "'x'",
         "restored_from": "1",
+        "revoked_at": LATER,
+        "revoked_by": SOMEBODY,
+        "revocation_reason": "'x'",
+        "revocation_asked_at": LATER,
+        "revocation_asked_by": SOMEBODY,
     },
     "payment_config_drafts": {
         "payment_method": "'alipay'",
@@ -292,7 +297,7 @@ def test_a_group_made_by_hand_that_may_more_by_sql_shows(clinic):
 
 
 BROKEN_MARKS = {
-    "a row is told of no more": "UPDATE table_marks SET rows = '{}' WHERE %s = %s",
+    "a row is told of no more": "UPDATE table_marks SET `rows` = '{}' WHERE %s = %s",
     "its number was changed": "UPDATE table_marks SET number = number + 1 WHERE %s = %s",
     "its digest was changed": "UPDATE table_marks SET mac = 'x' WHERE %s = %s",
     "it is gone": "DELETE FROM table_marks WHERE %s = %s",

@@ -93,7 +93,7 @@ def test_a_row_that_was_slipped_into_a_sealed_hour_shows(sealed):
 
 BROKEN_ROOTS = {
     "its rows' hash was changed": "UPDATE chain_roots SET rows_sha256 = 'x' WHERE id = %s",
-    "its count was changed": "UPDATE chain_roots SET rows = rows + 1 WHERE id = %s",
+    "its count was changed": "UPDATE chain_roots SET `rows` = `rows` + 1 WHERE id = %s",
     "it was dated back": "UPDATE chain_roots SET until = '2020-01-01 00:00:00' WHERE id = %s",
     "its making was dated back": "UPDATE chain_roots SET sealed_at = '2020-01-01' WHERE id = %s",
     "its number was changed": "UPDATE chain_roots SET number = 7 WHERE id = %s",
@@ -115,7 +115,7 @@ def test_a_root_made_anew_without_the_key_shows(sealed):
     root = ChainRoot.objects.get(chain="balance_transactions")
     root.rows = 3
     plain = hashlib.sha256(root_content(root)).hexdigest()
-    sql("UPDATE chain_roots SET rows = 3, root = %s WHERE id = %s", plain, root.id)
+    sql("UPDATE chain_roots SET `rows` = 3, root = %s WHERE id = %s", plain, root.id)
     assert ("L5", "chain_seal") in violations()
 
 
