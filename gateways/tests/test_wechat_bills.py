@@ -66,12 +66,19 @@ def test_it_reads_a_bill(gateway, stand_in):
     assert (payment.amount, payment.fee) == (Decimal("30.00"), Decimal("0.17400"))
     assert (payment.out_trade_no, payment.transaction_id) == ("ORD1", "4200001")
     assert (payment.out_refund_no, payment.refund_id, payment.state) == ("", "", "SUCCESS")
+    assert (payment.app_id, refund.app_id) == ("wx1", "wx1")
     assert payment.happened_at == datetime(2026, 11, 22, 21, 1, 46, tzinfo=UTC)
     assert (refund.amount, refund.fee) == (Decimal("10.01"), Decimal("-0.06000"))
     assert (refund.out_refund_no, refund.refund_id) == ("RFD1", "5000001")
     assert "bill_date=2026-11-23&bill_type=ALL&tar_type=GZIP" in stand_in.seen[0].target
     assert stand_in.seen[1].target == "/v3/billdownload/file?token=a%2Bb"
     assert stand_in.seen[1].headers["authorization"]
+
+
+def test_it_reads_the_lines_of_every_app_of_the_merchant(gateway, stand_in):
+    rows = [PAYMENT.replace("`wx1,", f"`{app},") for app in ("wx1", "wx2", "wx3")]
+    serve(stand_in, bill_text(*rows, totals="`3.0,`87.00,`0.00,`0.0,`0.52,`90.00,`0.00"))
+    assert [line.app_id for line in gateway.download_bill(DAY).lines] == ["wx1", "wx2", "wx3"]
 
 
 def test_a_bill_that_was_not_packed_is_read_too(gateway, stand_in):

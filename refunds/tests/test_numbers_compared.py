@@ -161,6 +161,24 @@ def test_a_merchant_or_application_that_the_payment_did_not_begin_with(
     assert found is is_another
 
 
+@pytest.mark.parametrize(
+    "prepared",
+    [{"body": {"appid": "wx0000000000000001"}}, {"app_id": "wx0000000000000001"}],
+    ids=["as WeChat's request names it", "as Alipay's is kept beside its request"],
+)
+def test_another_app_of_the_same_merchant_is_another_one_too(of_a_merchant, prepared):
+    """A merchant has an app for each scene: what counts is the one that the payment began for."""
+    other = "wx0000000000000002"
+    gateway_config_set(actor=SYSTEM, method="wechat", key="app_id_app", value=other)
+    of_a_merchant.config_version_id = gateway_config_current("wechat").version_id
+    of_a_merchant.request_data = {}
+    assert not is_of_another_merchant(of_a_merchant, app_id=other, merchant_id="")
+    of_a_merchant.request_data = {"prepared": prepared}
+    assert is_of_another_merchant(of_a_merchant, app_id=other, merchant_id="")
+    begun_for = "wx0000000000000001"
+    assert not is_of_another_merchant(of_a_merchant, app_id=begun_for, merchant_id="")
+
+
 def test_another_merchants_refund_notice_changes_nothing(of_a_merchant):
     refund = stage.sent(of_a_merchant)
     before = Books()
