@@ -86,6 +86,7 @@ audited(
         "config_rolled_back": _("恢复历史版本"),
         "config_keys_revocation_asked": _("申请作废历史版本的回调密钥"),
         "config_keys_revoked": _("作废历史版本的回调密钥"),
+        "config_certificate_kept": _("取得并核对支付宝的新证书"),
     },
 )
 
