@@ -1,0 +1,58 @@
+"""The API's description is made once, however often strangers ask for it."""
+
+import json
+
+import pytest
+from django.test import Client
+
+from backoffice.views import ApiSchema
+
+pytestmark = pytest.mark.django_db
+SCHEMA = "/api/schema/"
+
+
+@pytest.fixture
+def made(monkeypatch) -> list:
+    """How often it is made, from nothing."""
+    calls: list = []
+    made_before = ApiSchema.generator_class.get_schema
+
+    def counted(self, *args, **kwargs):
+        calls.append(self)
+        return made_before(self, *args, **kwargs)
+
+    monkeypatch.setattr(ApiSchema, "_made", {})
+    monkeypatch.setattr(ApiSchema.generator_class, "get_schema", counted)
+    return calls
+
+
+def test_it_is_made_once_per_language_and_form(made):
+    client = Client()
+    for number in range(3):
+        for language in ("zh-hans", "en"):
+            for form in ("json", "yaml"):
+                path = f"{SCHEMA}?format={form}&lang={language}&version={number}"
+                assert client.get(path).status_code == 200
+    assert len(made) == 4
+
+
+def test_a_language_that_is_none_of_ours_makes_nothing_more(made):
+    client = Client()
+    answers = {client.get(f"{SCHEMA}?format=json&lang=x{number}").content for number in range(4)}
+    assert len(made) == len(answers) == 1
+
+
+def test_each_language_says_its_own(made):
+    client = Client()
+    told = [
+        json.loads(client.get(f"{SCHEMA}?format=json&lang={language}").content)["info"]
+        for language in ("zh-hans", "en")
+    ]
+    assert told[0]["description"] != told[1]["description"]
+
+
+@pytest.mark.parametrize("path", [SCHEMA, "/api/docs/"])
+def test_readers_are_counted(made, settings, still_window, path):
+    settings.RATE_LIMIT_PER_MINUTE = 2
+    statuses = [Client().get(path).status_code for _ in range(4)]
+    assert statuses == [200, 200, 429, 429]
