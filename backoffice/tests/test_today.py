@@ -188,7 +188,7 @@ def paid_late(owner: Actor, paid_at: datetime) -> PaymentTransaction:
     number = attempt.out_trade_no
     report = TradeReport(number, TradeState.PAID, number, attempt.amount, paid_at=paid_at)
     trade_report_apply(method="wechat", report=report)
-    return attempt
+    return PaymentTransaction.objects.get(id=attempt.id)
 
 
 def outside_refund(payment: PaymentTransaction, completed_at: datetime) -> None:

@@ -192,14 +192,14 @@ def refund_notice_report(callback: PaymentCallback) -> RefundReport:
     notice = callback.refund_notice or {}
     completed_at = notice.get("completed_at")
     return RefundReport(
-        out_refund_no=notice.get("out_refund_no", ""),
+        out_refund_no=notice.get("out_refund_no") or "",
         state=RefundState(notice.get("state", RefundState.NOT_FOUND)),
-        refund_id=notice.get("refund_id", ""),
-        out_trade_no=notice.get("out_trade_no", ""),
-        transaction_id=notice.get("transaction_id", ""),
+        refund_id=notice.get("refund_id") or "",
+        out_trade_no=notice.get("out_trade_no") or "",
+        transaction_id=notice.get("transaction_id") or "",
         completed_at=datetime.fromisoformat(completed_at) if completed_at else None,
-        app_id=notice.get("app_id", ""),
-        merchant_id=notice.get("merchant_id", ""),
+        app_id=notice.get("app_id") or "",
+        merchant_id=notice.get("merchant_id") or "",
         raw=dict(notice),
         **{name: Decimal(notice[name]) for name in _REFUND_AMOUNTS if notice.get(name)},
     )

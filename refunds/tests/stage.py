@@ -210,7 +210,7 @@ def noticed(
         "refunded_total": SOME if is_alipay else None,
     } | other
     report = RefundReport(out_refund_no, state, **facts)
-    request = CallbackRequest({}, b"{}", "application/json", clock.now())
+    request = CallbackRequest({}, uuid.uuid4().bytes, "application/json", clock.now())
     return callback_handle(
         incoming=Incoming(payment.payment_method, request),
         notice=CallbackNotice("", "REFUND", refund=report),

@@ -69,7 +69,7 @@ def refused(book, order) -> Refund:
 
 
 def tell(notice: CallbackNotice) -> None:
-    request = CallbackRequest({}, b"{}", "application/json", clock.now())
+    request = CallbackRequest({}, new_id().bytes, "application/json", clock.now())
     callback_handle(incoming=Incoming("wechat", request), notice=notice, is_mock=False)
 
 

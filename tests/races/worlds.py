@@ -374,8 +374,9 @@ def _announce(payment: PaymentTransaction, out_refund_no: str, amount: Decimal) 
         out_trade_no=payment.out_trade_no or "",
         amount=amount,
     )
+    request = CallbackRequest({}, new_id().bytes, "application/json", clock.now())
     callback_handle(
-        incoming=Incoming("wechat", CallbackRequest({}, b"{}", "application/json", clock.now())),
+        incoming=Incoming("wechat", request),
         notice=CallbackNotice("", "REFUND.SUCCESS", refund=report),
         is_mock=True,
     )

@@ -331,7 +331,7 @@ class Stories(RuleBasedStateMachine):
         return self._notify(method, CallbackNotice("", "story", trade=report))
 
     def _notify(self, method: str, notice: CallbackNotice) -> str:
-        request = CallbackRequest({}, b"{}", "application/json", self.now)
+        request = CallbackRequest({}, new_id().bytes, "application/json", self.now)
         incoming = Incoming(method, request)
         told, row = self.do(callback_handle, incoming=incoming, notice=notice, is_mock=False)
         assert told == OK
