@@ -39,6 +39,8 @@ def ask(question: Question, call: Callable[[], Answer]) -> Answer:
     Raises whatever ``call`` raises, with that kept, too.
     """
     asked_at, started, told = clock.now(), time.monotonic(), None
+    # What a fault of our own leaves behind: the gateway may have done it.
+    outcome, word, message = ExchangeOutcome.UNKNOWN, "FAULT", ""
     try:
         answer = told = call()
     except GatewayError as error:
