@@ -23,6 +23,12 @@ ALIPAY_CERTIFICATES = (
     ("alipay_cert_file", "alipay_cert", Kind.CERTIFICATE),
     ("alipay_root_cert_file", "root_cert", Kind.ROOTS),
 )
+# Where a scene has an app of its own: the field here and the configuration key.
+WECHAT_APPS_OF_SCENES = (
+    ("appid_jsapi", "app_id_jsapi"),
+    ("appid_mini_program", "app_id_mini_program"),
+    ("appid_app", "app_id_app"),
+)
 
 
 class GatewayFileRefused(Exception):
@@ -123,6 +129,7 @@ def _read_json(path: Path) -> dict[str, Any]:
 def _wechat(section: _Section) -> dict[str, str]:
     values = {
         "app_id": section.text("appid"),
+        **{key: section.text(name, is_required=False) for name, key in WECHAT_APPS_OF_SCENES},
         "mch_id": section.text("mchid"),
         "api_v3_key": section.text("apiv3_key"),
         "cert_serial_no": section.text("merchant_serial_no"),

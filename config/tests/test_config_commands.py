@@ -97,6 +97,17 @@ def test_a_loaded_file_is_the_active_configuration_and_healthy(folder):
     assert report() == (0, {"wechat": set(), "alipay": set()})
 
 
+def test_a_scene_may_have_an_app_of_its_own(folder):
+    write(folder, wechat__appid_mini_program="wxabcdef1234567890")
+    assert load(folder)[0] == 0
+    values = gateway_config_current("wechat").values
+    assert values["app_id_mini_program"] == "wxabcdef1234567890"
+    assert "app_id_jsapi" not in values
+    write(folder, wechat__appid_app="wx1")
+    with pytest.raises(CommandError, match="没有任何改动"):
+        load(folder)
+
+
 def test_loading_keeps_our_own_addresses_unless_told(folder):
     url = "https://pay.example.com/payment/callback?method=wechat"
     gateway_config_set(actor=ADMIN, method="wechat", key="notify_url", value=url)
