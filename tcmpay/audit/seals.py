@@ -75,6 +75,7 @@ class KeyPeriods:
 
     def __init__(self, chain: str, *, using: str = "default") -> None:
         roots = ChainRoot.objects.using(using).filter(chain=chain).order_by("number")
+        self._current = current_key_id()
         self._begun: dict[str, datetime] = {}
         self._unkeyed_until: datetime | None = None
         for root, sealed_at, is_anchor in roots.values_list("root", "sealed_at", "is_anchor"):
@@ -85,6 +86,8 @@ class KeyPeriods:
     def problem(self, verdict: Verdict, stored: str, created_at: datetime) -> str:
         """What is wrong with a digest that was looked at; "" when nothing is."""
         key_id = key_id_of(stored)
+        if verdict is Verdict.HOLDS and key_id == self._current:
+            return ""
         if verdict is Verdict.WRONG:
             return _("内容被篡改，哈希不符")
         if verdict is Verdict.KEY_MISSING:
@@ -96,15 +99,13 @@ class KeyPeriods:
     def _is_in_time(self, key_id: str, created_at: datetime) -> bool:
         if key_id == UNKEYED:
             return self._unkeyed_until is not None and created_at < self._unkeyed_until
-        if key_id == current_key_id():
-            return True
         end = self._end(key_id)
         return end is None or created_at < end + RESTART_LEEWAY
 
     def _end(self, key_id: str) -> datetime | None:
         began = self._begun.get(key_id)
         if began is None:
-            return self._begun.get(current_key_id())
+            return self._begun.get(self._current)
         return min((moment for moment in self._begun.values() if moment > began), default=None)
 
 
