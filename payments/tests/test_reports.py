@@ -4,8 +4,10 @@ from datetime import timedelta
 
 import pytest
 
+from gateways.errors import GatewayUnknown
 from gateways.interface import TradeReport, TradeState
 from gateways.mock import MockGateway
+from payments.errors import GatewayDown
 from payments.models import PaymentException, PaymentTransaction
 from payments.services.settlement import trade_report_apply
 from payments.services.sweeping import attempts_sweep
@@ -46,23 +48,36 @@ def test_the_same_number_at_the_other_gateway_is_another_number():
 
 
 @pytest.mark.parametrize(
-    ("method", "minutes", "status"),
+    ("method", "is_start_answered", "minutes", "status"),
     [
-        ("wechat", 4, TransactionStatus.PENDING),
-        ("wechat", 6, TransactionStatus.FAILED),
+        ("wechat", False, 4, TransactionStatus.PENDING),
+        ("wechat", False, 6, TransactionStatus.FAILED),
+        # The payer may hold the code: what the gateway once knew it may know again.
+        ("wechat", True, 60, TransactionStatus.PENDING),
         # Alipay knows a trade only once its buyer opened it: the shown code may be scanned yet.
-        ("alipay", 6, TransactionStatus.PENDING),
-        ("alipay", 60, TransactionStatus.PENDING),
+        ("alipay", False, 6, TransactionStatus.PENDING),
+        ("alipay", True, 60, TransactionStatus.PENDING),
     ],
 )
-def test_a_number_that_the_gateway_does_not_know(monkeypatch, method, minutes, status):
+def test_a_number_that_the_gateway_does_not_know(
+    monkeypatch, method, is_start_answered, minutes, status
+):
     def unknown(_self, number):
         return TradeReport(number, TradeState.NOT_FOUND)
+
+    def silent(_self, _prepared):
+        raise GatewayUnknown("no answer")
 
     monkeypatch.setattr(MockGateway, "query_payment", unknown)
     now = clock.now()
     with clock.frozen(now):
-        attempt = started_attempt(method)
+        if is_start_answered:
+            attempt = started_attempt(method)
+        else:
+            monkeypatch.setattr(MockGateway, "create_payment", silent)
+            with pytest.raises(GatewayDown):
+                started_attempt(method)
+            attempt = PaymentTransaction.objects.get()
     with clock.frozen(now + timedelta(minutes=minutes)):
         assert attempts_sweep() == 1
     attempt.refresh_from_db()

@@ -164,6 +164,10 @@ def test_every_error_of_the_product_is_described_somewhere(found):
         "SELF_CONFIRMATION",
         "OWN_CASE",
         "REFUND_NEEDS_SECOND_PERSON",
+        "CONFIG_VERSION_IS_REVOKED",
+        "CONFIG_KEYS_IN_FORCE",
+        "CONFIG_KEYS_REVOKED_ALREADY",
+        "CONFIG_REVOCATION_IS_OWN",
         "NOT_CONFIRMED",
         "ORDER_DOES_NOT_FIT",
     }

@@ -244,14 +244,14 @@ REPEATED: dict[str, dict[str, tuple[str, Callable[[str], Message]]]] = {
             "mismatch",
             lambda n: signed(kit.wechat_notification(kit.wechat_trade(out_trade_no=n))),
         ),
-        "closed after it was paid": ("closed", lambda n: signed(wechat(n, trade_state="CLOSED"))),
+        "closed after it was paid": ("mismatch", lambda n: signed(wechat(n, trade_state="CLOSED"))),
     },
     "alipay": {
         "replay": ("repeat", lambda n: form(fields(n))),
         "a day old": ("repeat", lambda n: form(fields(n, notify_time="2026-11-23 09:00:00"))),
         "another transaction": ("mismatch", lambda n: form(kit.alipay_fields(out_trade_no=n))),
         "closed after it was paid": (
-            "closed",
+            "mismatch",
             lambda n: form(fields(n, trade_status="TRADE_CLOSED", gmt_payment=None)),
         ),
     },

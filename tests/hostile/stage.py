@@ -24,7 +24,13 @@ FOUND = description()
 CALLBACKS = "/payment/"
 # What a refused request may leave behind: its own answer under its key; the message's record; the
 # version of a configuration that was put in by SQL, written once by whoever looks at it first.
-RECORDS = {"idempotency_keys", "payment_callbacks", "payment_config_versions"}
+RECORDS = {
+    "idempotency_keys",
+    "payment_callbacks",
+    "payment_config_versions",
+    "log_heads",
+    "table_marks",
+}
 
 
 @dataclass(frozen=True)
