@@ -13,7 +13,7 @@ present one (``chain_keys_keep``).
 import hashlib
 import hmac
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -71,6 +71,42 @@ def chain_mac_verdict(kind: str, content: bytes, stored: str) -> Verdict:
     if secret is None:
         return Verdict.KEY_MISSING
     return _verdict(_mac(_Key(key_id, secret), kind, content), stored)
+
+
+def mac_reader(kind: str) -> Callable[[bytes, str], bool]:
+    """A quick way to ask of many digests of one ``kind`` whether they hold, under a key of ours.
+
+    It knows the keys of the moment at which it was made.
+    """
+    head = kind.encode() + b"\n"
+    started: dict[str, tuple[Any, Any]] = {}
+
+    def holds(content: bytes, stored: str) -> bool:
+        key_id = key_id_of(stored)
+        begun = started.get(key_id)
+        if begun is None:
+            secret = _ring_now().known.get(key_id) or _kept_secret(key_id)
+            if key_id == UNKEYED or secret is None:
+                return False
+            begun = started[key_id] = _hmac_begun(secret, head)
+        inner, outer = begun[0].copy(), begun[1].copy()
+        inner.update(content)
+        outer.update(inner.digest())
+        made: str = outer.hexdigest()[:MAC_LENGTH]
+        return made == stored[KEY_ID_LENGTH + 1 :]
+
+    return holds
+
+
+def _hmac_begun(secret: bytes, head: bytes) -> tuple[Any, Any]:
+    """Both halves of HMAC-SHA256 (RFC 2104) after the key, the inner one after ``head`` too.
+
+    To copy them is several times quicker than to begin anew with the key.
+    """
+    padded = secret.ljust(hashlib.sha256().block_size, b"\0")
+    inner = hashlib.sha256(bytes(byte ^ 0x36 for byte in padded) + head)
+    outer = hashlib.sha256(bytes(byte ^ 0x5C for byte in padded))
+    return inner, outer
 
 
 def row_mac(kind: str, row_id: object, facts: Mapping[str, Any]) -> str:

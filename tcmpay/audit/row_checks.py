@@ -7,11 +7,11 @@ from django.db.migrations.recorder import MigrationRecorder
 from django.db.models import Model
 from django.utils.translation import gettext as _
 
-from tcmpay.audit.models import AuditEvent
+from tcmpay.audit.bare_rows import bare_moment, bare_rows_of
 from tcmpay.audit.row_digests import row_digest_holds
 from tcmpay.audit.seals import RESTART_LEEWAY
 from tcmpay.audit.stories import Story
-from tcmpay.common.invariants import Scope, Violation, batches, in_chunks
+from tcmpay.common.invariants import Scope, Violation, batches, rows_in_chunks
 
 # With this migration digests and logs' chains began: what is older need not have any.
 ANCHOR = ("audit", "0008_log_heads")
@@ -41,13 +41,20 @@ def row_problem(row: Model, story: Story | None, began: datetime | None) -> str:
 
 def lost_objects(scope: Scope, object_type: str, model: type[Model]) -> Iterator[Violation]:
     """Objects that have a trail and no row any more: deleted by SQL, since no service deletes."""
-    births = AuditEvent.objects.using(scope.using).filter(object_type=object_type, version=1)
+    where, values = "object_type = %s AND version = 1", [object_type]
     if scope.since is not None:
-        births = births.filter(created_at__gte=scope.since)
+        where += " AND created_at >= %s"
+        values.append(bare_moment(scope.using, scope.since))
+    births = rows_in_chunks(
+        scope, table="audit_events", columns=("object_id",), where=where, values=values
+    )
+    table, key = model._meta.db_table, str(model._meta.pk.column)
     rows = model._default_manager.using(scope.using)
-    for batch in batches(in_chunks(births.only("object_id"), "object_id")):
-        ids = [event.object_id for event in batch]
-        there = {str(key) for key in rows.filter(pk__in=ids).values_list("pk", flat=True)}
-        for object_id in ids:
+    for batch in batches(births):
+        ids = [object_id for (object_id,) in batch]
+        there = {found for (found,) in bare_rows_of(scope.using, table, key, key, ids)}
+        gone = [object_id for object_id in ids if object_id not in there]
+        there = {str(found) for found in rows.filter(pk__in=gone).values_list("pk", flat=True)}
+        for object_id in gone:
             if object_id not in there:
                 yield Violation("E9", object_type, object_id, _("有审计记录，但记录本身已不存在"))

@@ -36,7 +36,7 @@ def row_facts(row: Model) -> dict[str, Any]:
     facts: dict[str, Any] = {}
     untold: frozenset[str] = getattr(row, "UNTOLD_WHILE_OPEN", frozenset())
     is_open = bool(untold) and row.is_open  # type: ignore[attr-defined]
-    for name, prepared, default in _told_fields(type(row)):
+    for name, prepared, default in told_fields(type(row)):
         value = getattr(row, name)
         if value is not None and value != default and not (is_open and name in untold):
             facts[name] = prepared(value)
@@ -44,7 +44,8 @@ def row_facts(row: Model) -> dict[str, Any]:
 
 
 @cache
-def _told_fields(model: type[Model]) -> tuple[tuple[str, Any, Any], ...]:
+def told_fields(model: type[Model]) -> tuple[tuple[str, Any, Any], ...]:
+    """Of each column that digests cover: its name, what prepares its value, its default."""
     untold: frozenset[str] = getattr(model, "UNTOLD_FIELDS", frozenset())
     return tuple(
         (field.attname, _prepared_by(field), _default_of(field))

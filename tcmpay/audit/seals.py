@@ -17,6 +17,7 @@ from django.db import IntegrityError
 from django.db.models import Model, Q
 from django.utils.translation import gettext as _
 
+from tcmpay.audit.bare_rows import bare_moment, moment_column
 from tcmpay.audit.macs import (
     UNKEYED,
     Verdict,
@@ -30,7 +31,7 @@ from tcmpay.audit.services import audit_record
 from tcmpay.common import clock
 from tcmpay.common.actor import SYSTEM
 from tcmpay.common.db import money_unit
-from tcmpay.common.invariants import Scope, Violation
+from tcmpay.common.invariants import Scope, Violation, rows_in_chunks
 
 AUDIT_OBJECT = "chain_seal"
 MAC_KIND = "chain_root"
@@ -95,6 +96,10 @@ class KeyPeriods:
         if not self._is_in_time(key_id, created_at):
             return _("摘要没有用当时的密钥生成")
         return ""
+
+    def is_plain(self, stored: str) -> bool:
+        """Whether the digest is under the key of now, which needs no look at the time."""
+        return stored.startswith(f"{self._current}.")
 
     def _is_in_time(self, key_id: str, created_at: datetime) -> bool:
         if key_id == UNKEYED:
@@ -233,6 +238,20 @@ def _rows(model: Any, start: datetime | None, end: datetime, using: str) -> Iter
         after = Q(created_at__gt=moment) | Q(created_at=moment, id__gt=last_id)
 
 
+def _bare_rows(chain: Chain, start: datetime | None, scope: Scope) -> Iterator[tuple[Any, ...]]:
+    """The same rows as they lie there, to the end of the table."""
+    return rows_in_chunks(
+        scope,
+        table=chain.name,
+        columns=(moment_column(scope.using, "created_at"), "id", "hash"),
+        keys=2,
+        order=("created_at", "id"),
+        where="" if start is None else "created_at >= %s",
+        values=() if start is None else (bare_moment(scope.using, start),),
+        size=CHUNK,
+    )
+
+
 def _due_until() -> datetime:
     moment = clock.now() - GRACE
     return moment.replace(minute=0, second=0, microsecond=0)
@@ -297,14 +316,17 @@ def _check_rows(chain: Chain, roots: list[ChainRoot], scope: Scope) -> Iterator[
         begins = root.until
     if not due:
         return
-    rows = _rows(chain.model, start, due[-1].until, scope.using)
+    rows = _bare_rows(chain, start, scope)
     row = next(rows, None)
     for root in due:
-        hashed = _Hashed()
-        while row is not None and row[0] < root.until:
+        hashed, until = _Hashed(), bare_moment(scope.using, root.until)
+        while row is not None and row[0] < until:
             hashed.add(row)
             row = next(rows, None)
         now = hashed.digest()
+        if now != Digest(root.rows, root.rows_sha256):
+            now = digest_between(chain.model, start, root.until, using=scope.using)
+        start = root.until
         if now.rows != root.rows:
             text = _("封存时 %(sealed)s 条，现有 %(now)s 条")
             yield _violation(chain, root.number, text % {"sealed": root.rows, "now": now.rows})

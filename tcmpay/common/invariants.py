@@ -47,19 +47,26 @@ def rows_in_chunks(
     table: str,
     columns: Sequence[str],
     keys: int = 1,
+    order: Sequence[str] = (),
     where: str = "",
     values: Sequence[Any] = (),
     size: int = CHUNK,
 ) -> Iterator[tuple[Any, ...]]:
     """Bare rows, where models would cost more than what is checked; names are ours, never input.
 
-    The first ``keys`` columns order them: together unique and indexed.
+    The first ``keys`` columns order them: together unique and indexed. ``order`` is by what, where
+    they are not read as they are stored.
     """
-    order = columns[:keys]
-    after = " OR ".join(
-        "(" + " AND ".join([*(f"{name} = %s" for name in order[:n]), f"{order[n]} > %s"]) + ")"
-        for n in range(keys)
-    )
+    order = order or columns[:keys]
+    # Each in the form that its planner answers from the index alone.
+    is_tuple = connections[scope.using].vendor == "sqlite"
+    if is_tuple:
+        after = f"({', '.join(order)}) > ({', '.join(['%s'] * keys)})"
+    else:
+        after = " OR ".join(
+            "(" + " AND ".join([*(f"{name} = %s" for name in order[:n]), f"{order[n]} > %s"]) + ")"
+            for n in range(keys)
+        )
     select = f"SELECT {', '.join(columns)} FROM {table}"
     tail = f"ORDER BY {', '.join(order)} LIMIT {size}"
     last: tuple[Any, ...] | None = None
@@ -68,7 +75,8 @@ def rows_in_chunks(
         arguments = list(values)
         if last is not None:
             conditions.append(f"({after})")
-            arguments += [value for n in range(keys) for value in last[: n + 1]]
+            lengths = [keys] if is_tuple else range(1, keys + 1)
+            arguments += [value for length in lengths for value in last[:length]]
         filters = f"WHERE {' AND '.join(conditions)}" if conditions else ""
         with connections[scope.using].cursor() as cursor:
             cursor.execute(f"{select} {filters} {tail}", arguments)

@@ -1,0 +1,227 @@
+"""Rows as the driver hands them out, for the audit's quick looks at every row.
+
+A quick look only says whether a row is exactly as the services write it: what it computes is
+compared with a keyed digest, so a value that it reads in another way than the models do makes the
+digest differ. Whatever is not plainly right is judged again by the models in ``checks``.
+"""
+
+import json
+from collections import namedtuple
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from operator import itemgetter
+from typing import Any
+
+from django.db import connections, models
+
+from tcmpay.audit.macs import mac_reader
+from tcmpay.audit.row_digests import ROW, told_fields
+from tcmpay.common.fields import UUIDTextField
+from tcmpay.common.invariants import Scope, batches, rows_in_chunks
+
+ENCODE = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+ENCODE_SORTED = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode
+DECODE = json.JSONDecoder().raw_decode
+# As ``row_digests`` writes a JSON column, whose text is one fact.
+_JSON_TEXT = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
+IDS_AT_ONCE = 500
+
+
+class Odd(ValueError):
+    """A value that the services never write: to be judged by the models."""
+
+
+# --- moments --------------------------------------------------------------------------------
+
+
+def moment_column(using: str, name: str) -> str:
+    """The column's expression; on SQLite its text, which nobody parses in vain."""
+    return f"CAST({name} AS TEXT)" if connections[using].vendor == "sqlite" else name
+
+
+def bare_moment(using: str, moment: datetime) -> Any:
+    """``moment`` as such a column reads, to compare with and to ask by."""
+    naive = moment.astimezone(UTC).replace(tzinfo=None)
+    return str(naive) if connections[using].vendor == "sqlite" else naive
+
+
+def moment_text(value: Any) -> str:
+    """A bare moment as digests write it: in UTC, with microseconds."""
+    if isinstance(value, str):
+        if len(value) == 26:
+            return f"{value[:10]}T{value[11:]}+00:00"
+        if len(value) == 19:
+            return f"{value[:10]}T{value[11:]}.000000+00:00"
+        raise Odd(value)
+    text: str = value.isoformat(timespec="microseconds")
+    return text + "+00:00"
+
+
+def moment_of(value: Any) -> datetime:
+    """A bare moment as the models give it."""
+    naive = datetime.fromisoformat(value) if isinstance(value, str) else value
+    return naive.replace(tzinfo=UTC)
+
+
+# --- rows of one model ----------------------------------------------------------------------
+
+
+class BareTable:
+    """Bare rows of ``model`` with an attribute for each column, and whether digests are theirs."""
+
+    def __init__(self, model: type[models.Model], using: str) -> None:
+        fields = model._meta.concrete_fields
+        self._model = model
+        self.columns = tuple(_column(field, using) for field in fields)
+        bare: Any = namedtuple("Bare", [field.attname for field in fields])  # type: ignore[misc]
+        self.make = bare._make
+        key = model._meta.pk
+        assert key is not None
+        self._key = fields.index(key)
+        places = {field.attname: number for number, field in enumerate(fields)}
+        by_name = {field.attname: field for field in fields}
+        self._facts = tuple(
+            (places[name], name, _reader(by_name[name]), default)
+            for name, _prepared, default in sorted(told_fields(model), key=itemgetter(0))
+        )
+        self._holds = mac_reader(f"row:{model._meta.db_table}")
+
+    def rows(self, scope: Scope, where: str = "", values: tuple[Any, ...] = ()) -> Iterator[Any]:
+        """Every row by its primary key, a bounded number at a time."""
+        key = self.columns[self._key]
+        columns = (key, *self.columns)
+        found = rows_in_chunks(
+            scope, table=self._model._meta.db_table, columns=columns, where=where, values=values
+        )
+        for row in found:
+            yield self.make(row[1:])
+
+    def holds(self, row: Any, stored: str) -> bool:
+        """Whether ``stored`` is the digest of the row, which must not be open (``is_open``)."""
+        facts = {}
+        try:
+            for place, name, read, default in self._facts:
+                value = row[place]
+                if value is not None and value != default:
+                    value = read(value)
+                    if value is not None:
+                        facts[name] = value
+            return self._holds(ENCODE([row[self._key], facts]).encode(), stored)
+        except (ValueError, TypeError, ArithmeticError, UnicodeError):
+            return False
+
+
+def _column(field: Any, using: str) -> str:
+    is_moment = isinstance(field, models.DateField)
+    return moment_column(using, field.column) if is_moment else str(field.column)
+
+
+def _reader(field: Any) -> Callable[[Any], Any]:
+    """What makes of a bare value the fact that ``row_digests`` makes of it."""
+    field = field.target_field if field.is_relation else field
+    if isinstance(field, models.DateTimeField):
+        return moment_text
+    if isinstance(field, models.DateField):
+        return _day
+    if isinstance(field, models.DecimalField):
+        return _decimal_reader(field.decimal_places)
+    if isinstance(field, models.BooleanField):
+        return _boolean
+    if isinstance(field, models.JSONField):
+        return _json
+    if isinstance(field, models.IntegerField):
+        return _whole
+    if isinstance(field, models.CharField | models.TextField | UUIDTextField):
+        return _text
+    raise TypeError(f"no bare reading of {field}")
+
+
+def _text(value: Any) -> str:
+    if type(value) is str:
+        return value
+    raise Odd(value)
+
+
+def _whole(value: Any) -> int:
+    if type(value) is int:
+        return value
+    raise Odd(value)
+
+
+def _boolean(value: Any) -> bool:
+    if value in (0, 1):
+        return bool(value)
+    raise Odd(value)
+
+
+def _day(value: Any) -> str:
+    return value.isoformat() if isinstance(value, date) else _text(value)
+
+
+def json_of(text: str) -> Any:
+    """What a JSON column says; raises Odd for what Django does not write."""
+    found, end = DECODE(text)
+    if end != len(text):
+        raise Odd(text)
+    return found
+
+
+def _json(value: Any) -> str | None:
+    found = json_of(value)
+    return None if found is None else _JSON_TEXT(found)
+
+
+def _decimal_reader(places: int) -> Callable[[Any], str]:
+    def read(value: Any) -> str:
+        text = f"{value:.{places}f}"
+        return text.rstrip("0").rstrip(".") if places else text
+
+    return read
+
+
+# --- trails ---------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class BareStory:
+    """How an object's trail began, the state it ends in, the newest digest of its row."""
+
+    birth: Mapping[str, Any]
+    state: str
+    row: str
+
+
+def bare_stories(using: str, object_type: str, ids: Iterable[str]) -> dict[str, BareStory]:
+    """As ``stories`` tells, by the ids as they are stored; without what can't be read."""
+    told: dict[str, BareStory] = {}
+    for object_id, to_state, text in _among(
+        using,
+        "SELECT object_id, to_state, details FROM audit_events"
+        " WHERE object_type = %s AND object_id IN ({}) ORDER BY object_id, version",
+        ids,
+        object_type,
+    ):
+        details = json_of(text)
+        before, row = told.get(object_id), details.get(ROW, "")
+        if before is None:
+            told[object_id] = BareStory(details, to_state, row)
+        else:
+            before.state = to_state or before.state
+            before.row = row or before.row
+    return told
+
+
+def bare_rows_of(
+    using: str, table: str, columns: str, key: str, ids: Iterable[str], where: str = ""
+) -> Iterator[tuple[Any, ...]]:
+    """``columns`` of the rows whose ``key`` is one of ``ids``; names are ours, never input."""
+    more = f" AND {where}" if where else ""
+    yield from _among(using, f"SELECT {columns} FROM {table} WHERE {key} IN ({{}}){more}", ids)
+
+
+def _among(using: str, sql: str, ids: Iterable[str], *first: Any) -> Iterator[tuple[Any, ...]]:
+    for batch in batches(ids, IDS_AT_ONCE):
+        with connections[using].cursor() as cursor:
+            cursor.execute(sql.format(", ".join(["%s"] * len(batch))), [*first, *batch])
+            yield from cursor.fetchall()
