@@ -3,18 +3,17 @@
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from itertools import groupby
 from typing import Any
 from uuid import UUID
 
-from django.db import connections
 from django.db.models import Count, F, Min, Q, QuerySet
 from django.utils.translation import gettext as _
 
 from balances.adjustments import AUDIT_OBJECT as ADJUSTMENT
 from balances.ledger import MOVES, Figures, entry_verdict
-from balances.ledger_rows import follows, ledger_rows
+from balances.ledger_rows import LedgerReader, ledger_rows
 from balances.models import (
     AdjustmentStatus,
     BalanceAdjustment,
@@ -55,41 +54,18 @@ class Ending:
 def check_ledgers(scope: Scope) -> Iterator[Violation]:
     """Every chain is gapless, sound and hashed, and ends at its account (L1–L3, L5, L6)."""
     periods = KeyPeriods(LEDGER.name, using=scope.using)
-    if connections[scope.using].vendor == "mysql":
-        found = _bare_chains(scope, periods)
-    else:
-        found = _chains(_entries(scope), periods)
-    for batch in batches(found, ACCOUNTS_BATCH):
+    for batch in batches(_bare_chains(scope, periods), ACCOUNTS_BATCH):
         yield from (item for item in batch if isinstance(item, Violation))
         yield from _check_accounts(scope, [item for item in batch if isinstance(item, Ending)])
 
 
-def _entries(scope: Scope) -> QuerySet[BalanceTransaction]:
-    entries = BalanceTransaction.objects.using(scope.using).all()
-    if scope.since is not None:
-        moved = entries.filter(created_at__gte=scope.since).values("user_id").distinct()
-        entries = entries.filter(user_id__in=moved)
-    return entries
-
-
 def _bare_chains(scope: Scope, periods: KeyPeriods) -> Iterator[Ending | Violation]:
     """Chains by their bare rows; only what is odd there is looked at closely."""
-    since = scope.since and scope.since.astimezone(UTC).replace(tzinfo=None)
-    for user_id, chain in groupby(ledger_rows(scope, since), key=lambda row: row[0]):
-        figures: Figures | None = Figures(ZERO, ZERO, ZERO, ZERO)
-        sequence, previous_hash, openings = 0, "", 0
-        began_at: Any = None
-        moved_at: Any = None
-        for row in chain:
-            began_at, moved_at = began_at or row[13], row[13]
-            figures = figures and follows(row, sequence, figures, previous_hash, periods)
-            sequence, previous_hash = row[1], row[15]
-            openings += row[9] == RelatedType.OPENING
-            if row[9] == RelatedType.OPENING and sequence > openings:
-                figures = None
-        if figures:
-            moments = (began_at.replace(tzinfo=UTC), moved_at.replace(tzinfo=UTC))
-            yield Ending(user_id, sequence, figures, openings > 0, *moments)
+    read = LedgerReader(periods)
+    for user_id, chain in groupby(ledger_rows(scope), key=lambda row: row[0]):
+        plain = read.end_of(chain)
+        if plain:
+            yield Ending(user_id, *plain)
         else:
             whole = BalanceTransaction.objects.using(scope.using).filter(user_id=user_id)
             yield from _chains(whole, periods)

@@ -5,67 +5,102 @@ in ``checks``; a mistake here costs time, never a finding.
 """
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
+from django.db import connections
+
 from balances.ledger import ENCODER, MAC_KIND, MOVES, Figures
-from tcmpay.audit.macs import chain_mac_verdict
+from balances.models import RelatedType
+from tcmpay.audit.bare_rows import bare_moment, moment_column, moment_of, moment_text
+from tcmpay.audit.macs import Verdict, mac_reader
 from tcmpay.audit.seals import KeyPeriods
 from tcmpay.common.invariants import Scope, rows_in_chunks
-from tcmpay.common.money import format_money
 
-COLUMNS = (
-    *("user_id", "sequence", "id", "transaction_type", "amount"),
-    *("balance_before", "balance_after", "frozen_before", "frozen_after"),
-    *("related_type", "related_id", "description", "actor_id"),
-    *("created_at", "previous_hash", "hash"),
+AMOUNTS = ("amount", "balance_before", "balance_after", "frozen_before", "frozen_after")
+OTHERS = (
+    *("related_type", "related_id", "description", "actor_id", "previous_hash", "hash"),
+    *("id", "transaction_type"),
 )
 Row = tuple[Any, ...]
+# How a sound chain ends: sequence, figures in yuan, whether it has an opening, first and last time.
+Plain = tuple[int, Figures, bool, datetime, datetime]
 
 
-def ledger_rows(scope: Scope, since: datetime | None) -> Iterator[Row]:
-    """Every row of the users that moved since then, by user and sequence (MariaDB and MySQL)."""
-    moved = "SELECT user_id FROM balance_transactions WHERE created_at >= %s"
+def ledger_rows(scope: Scope) -> Iterator[Row]:
+    """Every row of the users that moved since then, by user and sequence; amounts in fen."""
+    where: str = ""
+    values: tuple[Any, ...] = ()
+    if scope.since is not None:
+        moved = "SELECT user_id FROM balance_transactions WHERE created_at >= %s"
+        where, values = f"user_id IN ({moved})", (bare_moment(scope.using, scope.since),)
+    whole = "INTEGER" if connections[scope.using].vendor == "sqlite" else "SIGNED"
+    fen = (f"CAST(ROUND({name} * 100) AS {whole})" for name in AMOUNTS)
     return rows_in_chunks(
         scope,
         table="balance_transactions",
-        columns=COLUMNS,
+        columns=("user_id", "sequence", *fen, *OTHERS, moment_column(scope.using, "created_at")),
         keys=2,
-        where="" if since is None else f"user_id IN ({moved})",
-        values=() if since is None else (since,),
+        where=where,
+        values=values,
     )
 
 
-def follows(
-    row: Row, sequence: int, figures: Figures, previous_hash: str, periods: KeyPeriods
-) -> Figures | None:
-    """Where ``row`` leads to from the state before it; None when anything at all is odd."""
-    move = MOVES.get(row[3])
-    if row[1] != sequence + 1 or row[14] != previous_hash or move is None:
-        return None
-    amount = row[4]
-    if row[5] != figures.balance or row[7] != figures.frozen or amount <= 0:
-        return None
-    after = figures.moved(row[3], amount)
-    if row[6] != after.balance or row[8] != after.frozen or after.balance < 0 or after.frozen < 0:
-        return None
-    verdict = chain_mac_verdict(MAC_KIND, _content(row), row[15])
-    is_odd = periods.problem(verdict, row[15], row[13].replace(tzinfo=UTC))
-    return None if is_odd else after
+class LedgerReader:
+    """Follows one user's bare rows after another's."""
+
+    def __init__(self, periods: KeyPeriods) -> None:
+        self._periods, self._holds = periods, mac_reader(MAC_KIND)
+
+    def end_of(self, chain: Iterator[Row]) -> Plain | None:
+        """Where the chain leads to from nothing; None when anything at all is odd."""
+        try:
+            return self._end_of(chain)
+        except (ValueError, TypeError):
+            return None
+
+    def _end_of(self, chain: Iterator[Row]) -> Plain | None:
+        # In fen.
+        balance = frozen = income = expense = 0
+        sequence, openings, previous_hash = 0, 0, ""
+        began_at: Any = None
+        moved_at: Any = None
+        for row in chain:
+            sequence += 1
+            amount, move, stored, moved_at = row[2], MOVES.get(row[14]), row[12], row[15]
+            began_at = began_at or moved_at
+            if move is None or row[1] != sequence or row[11] != previous_hash or amount <= 0:
+                return None
+            if row[3] != balance or row[5] != frozen:
+                return None
+            balance += move.balance * amount
+            frozen += move.frozen * amount
+            income += move.income * amount
+            expense += move.expense * amount
+            if row[4] != balance or row[6] != frozen or balance < 0 or frozen < 0:
+                return None
+            if row[7] == RelatedType.OPENING:
+                openings += 1
+                if sequence > openings:
+                    return None
+            if not self._holds(_content(row), stored) or self._is_untimely(stored, moved_at):
+                return None
+            previous_hash = stored
+        figures = Figures(*(Decimal(fen).scaleb(-2) for fen in (balance, frozen, income, expense)))
+        return sequence, figures, openings > 0, moment_of(began_at), moment_of(moved_at)
+
+    def _is_untimely(self, stored: str, moment: Any) -> bool:
+        if self._periods.is_plain(stored):
+            return False
+        return bool(self._periods.problem(Verdict.HOLDS, stored, moment_of(moment)))
 
 
 def _content(row: Row) -> bytes:
+    """What ``balances.ledger`` hashes of an entry."""
     content = [
-        row[14],
-        row[2],
-        row[0],
-        row[1],
-        row[3],
-        *(format_money(row[number]) for number in range(4, 9)),
-        row[9],
-        row[10],
-        row[11],
-        row[12] or "",
-        row[13].isoformat(timespec="microseconds") + "+00:00",
+        *(row[11], row[13], row[0], row[1], row[14]),
+        *(f"{fen // 100}.{fen % 100:02}" for fen in row[2:7]),
+        *(row[7], row[8], row[9], row[10] or "", moment_text(row[15])),
     ]
     return ENCODER.encode(content).encode()
