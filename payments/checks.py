@@ -9,10 +9,11 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Count, Exists, OuterRef, Q, QuerySet
+from django.db.models import Count, Exists, OuterRef
 from django.utils.translation import gettext as _
 
 from balances.models import BalanceTransaction, EntryType, RelatedType
+from payments.check_rows import odd_orders, odd_transactions
 from payments.models import PaymentOrder, PaymentTransaction
 from payments.services.orders import AUDIT_OBJECT as ORDER
 from payments.services.orders import birth_certificate
@@ -29,23 +30,18 @@ from payments.states import (
 from tcmpay.audit.row_checks import digests_began, lost_objects, row_problem
 from tcmpay.audit.stories import Story, stories
 from tcmpay.common import clock
-from tcmpay.common.invariants import Scope, Violation, batches, in_chunks
+from tcmpay.common.invariants import Scope, Violation, in_chunks
 
 STUCK_AFTER = timedelta(minutes=5)
 # No sweeper puts off its next question for longer.
 NEXT_WITHIN = timedelta(hours=12)
-BATCH = 1000
-
-
-def _orders(scope: Scope) -> QuerySet[PaymentOrder]:
-    orders = PaymentOrder.objects.using(scope.using)
-    return orders if scope.since is None else orders.filter(updated_at__gte=scope.since)
 
 
 def check_orders(scope: Scope) -> Iterator[Violation]:
     """Paid orders have one applied payment that agrees with them; others none (O1–O3, L4, E2)."""
     began = digests_began(scope.using)
-    for batch in batches(in_chunks(_orders(scope), "id"), BATCH):
+    for odd in odd_orders(scope, ORDER, _check_payments, _check_debits):
+        batch = list(PaymentOrder.objects.using(scope.using).filter(id__in=odd).order_by("id"))
         ids = [order.id for order in batch]
         applied = _applied(scope, ids)
         debits = _debits(scope, ids)
@@ -173,13 +169,8 @@ def check_transactions(scope: Scope) -> Iterator[Violation]:
     """Successful payments say what became of them (E1); every state is in the trail (E2)."""
     rows = PaymentTransaction.objects.using(scope.using)
     began = digests_began(scope.using)
-    if scope.since is not None:
-        rows = rows.filter(
-            Q(initiated_at__gte=scope.since)
-            | Q(completed_at__gte=scope.since)
-            | Q(booked_at__gte=scope.since)
-        )
-    for batch in batches(in_chunks(rows, "id"), BATCH):
+    for odd in odd_transactions(scope, TRANSACTION, _check_disposition):
+        batch = list(rows.filter(id__in=odd).order_by("id"))
         told = stories(scope.using, TRANSACTION, [payment.id for payment in batch])
         for payment in batch:
             yield from _check_disposition(payment)
@@ -234,15 +225,17 @@ def check_unfinished(scope: Scope) -> Iterator[Violation]:
 
 def _violation(
     code: str,
-    row: PaymentOrder | PaymentTransaction,
+    row: Any,
     message: str,
     *,
     is_unfinished: bool = False,
 ) -> Violation:
-    number = row.order_no if isinstance(row, PaymentOrder) else row.transaction_no
+    # A model's row or a bare one.
+    is_order = hasattr(row, "order_no")
+    number = row.order_no if is_order else row.transaction_no
     return Violation(
         code=code,
-        object_type=ORDER if isinstance(row, PaymentOrder) else TRANSACTION,
+        object_type=ORDER if is_order else TRANSACTION,
         object_id=str(row.id),
         message=f"{number}: {message}",
         is_unfinished=is_unfinished,

@@ -1,0 +1,138 @@
+"""A quick look at bare rows of orders and payments: which of them are not plainly right.
+
+Only those are judged, and told of, by the models in ``checks``; here nothing is found. The rules
+are those of ``checks``, handed over: a bare row answers to the same names as a model's.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from balances.models import EntryType, RelatedType
+from payments.models import PaymentOrder, PaymentTransaction
+from payments.states import TransactionStatus
+from tcmpay.audit.bare_rows import (
+    BareStory,
+    BareTable,
+    bare_moment,
+    bare_rows_of,
+    bare_stories,
+    moment_text,
+)
+from tcmpay.common.invariants import Scope, batches
+from tcmpay.common.money import format_money
+
+BATCH = 1000
+Ids = list[str]
+# The rules by which a row is judged; each yields something when it is not right.
+Rule = Callable[..., Iterator[Any]]
+
+
+def odd_orders(
+    scope: Scope, object_type: str, check_payments: Rule, check_debits: Rule
+) -> Iterator[Ids]:
+    """The ids of orders that have to be looked at closely."""
+    table = BareTable(PaymentOrder, scope.using)
+    where: str = ""
+    values: tuple[Any, ...] = ()
+    if scope.since is not None:
+        where, values = "updated_at >= %s", (bare_moment(scope.using, scope.since),)
+    for batch in batches(table.rows(scope, where, values), BATCH):
+        ids = [order.id for order in batch]
+        told = bare_stories(scope.using, object_type, ids)
+        applied, debits = _applied(scope, ids), _debits(scope, ids)
+        odd = []
+        for order in batch:
+            payments, story = applied.get(order.id, []), told.get(order.id)
+            if (
+                story is None
+                or story.state != order.status
+                or any(check_payments(order, payments))
+                or any(check_debits(order, payments, debits.get(order.id, [])))
+                or not _is_as_born(order, story)
+                or not table.holds(order, story.row)
+            ):
+                odd.append(order.id)
+        if odd:
+            yield odd
+
+
+def odd_transactions(scope: Scope, object_type: str, check_disposition: Rule) -> Iterator[Ids]:
+    """The ids of payments and repayments that have to be looked at closely."""
+    table = BareTable(PaymentTransaction, scope.using)
+    where: str = ""
+    values: tuple[Any, ...] = ()
+    if scope.since is not None:
+        where = "(initiated_at >= %s OR completed_at >= %s OR booked_at >= %s)"
+        values = (bare_moment(scope.using, scope.since),) * 3
+    for batch in batches(table.rows(scope, where, values), BATCH):
+        told = bare_stories(scope.using, object_type, (row.id for row in batch))
+        odd = [
+            row.id
+            for row in batch
+            if not _is_plain(row, told.get(row.id), table) or any(check_disposition(row))
+        ]
+        if odd:
+            yield odd
+
+
+def _is_plain(row: Any, story: BareStory | None, table: BareTable) -> bool:
+    # What an open one says is not all in its digest.
+    if story is None or row.status == TransactionStatus.PENDING:
+        return False
+    return story.state == row.status and table.holds(row, story.row)
+
+
+def _is_as_born(order: Any, story: BareStory) -> bool:
+    """Whether the birth certificate is that of the order (``services.orders``)."""
+    told = story.birth.get
+    return (
+        told("order_no") == order.order_no
+        and told("user_id") == order.user_id
+        and told("amount") == format_money(order.amount)
+        and told("expire_time") == _iso(order.expire_time)
+        and told("service_type") == order.service_type
+        and told("price") == (order.price_id or "")
+    )
+
+
+def _iso(moment: Any) -> str:
+    return moment_text(moment).replace(".000000+", "+")
+
+
+class _Applied:
+    """A payment that is applied to an order, as far as the rules ask."""
+
+    __slots__ = ("amount", "order_id", "payment_method", "status")
+
+    def __init__(self, amount: Any, order_id: str, payment_method: str, status: str) -> None:
+        self.amount, self.order_id = amount, order_id
+        self.payment_method, self.status = payment_method, status
+
+
+def _applied(scope: Scope, ids: Iterable[str]) -> dict[str, list[_Applied]]:
+    found: dict[str, list[_Applied]] = defaultdict(list)
+    # MariaDB finds an id in capitals too, as the models do.
+    for key, *values in bare_rows_of(
+        scope.using,
+        "payment_transactions",
+        "applied_order_id, amount, order_id, payment_method, status",
+        "applied_order_id",
+        ids,
+    ):
+        found[key.lower()].append(_Applied(*values))
+    return found
+
+
+def _debits(scope: Scope, ids: Iterable[str]) -> dict[str, list[tuple[Any, Any]]]:
+    found: dict[str, list[tuple[Any, Any]]] = defaultdict(list)
+    for key, user_id, amount in bare_rows_of(
+        scope.using,
+        "balance_transactions",
+        "related_id, user_id, amount",
+        "related_id",
+        ids,
+        f"related_type = '{RelatedType.ORDER}' AND transaction_type = '{EntryType.EXPENSE}'",
+    ):
+        found[key.lower()].append((user_id, amount))
+    return found

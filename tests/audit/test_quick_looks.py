@@ -1,0 +1,109 @@
+"""The audit's quick looks: sound books need no close one, and nothing odd is passed over."""
+
+import pytest
+from django.db import connection
+from django.test import override_settings
+
+from balances.ledger_rows import LedgerReader, ledger_rows
+from balances.models import BalanceTransaction
+from payments import checks
+from payments.check_rows import odd_orders, odd_transactions
+from payments.models import PaymentOrder, PaymentTransaction
+from tcmpay.audit.bare_rows import BareTable
+from tcmpay.audit.macs import chain_mac, mac_reader
+from tcmpay.audit.models import AuditEvent
+from tcmpay.audit.seals import KeyPeriods
+from tcmpay.audit.trail_rows import odd_chains
+from tcmpay.common.invariants import Scope, rows_in_chunks
+from tests.audit.books import sound_books, sql
+
+pytestmark = pytest.mark.django_db
+
+SCOPE = Scope()
+
+
+def _odd_orders() -> list[list[str]]:
+    rules = (checks._check_payments, checks._check_debits)
+    return list(odd_orders(SCOPE, checks.ORDER, *rules))
+
+
+def _odd_transactions() -> list[list[str]]:
+    return list(odd_transactions(SCOPE, checks.TRANSACTION, checks._check_disposition))
+
+
+def test_sound_books_need_no_close_look() -> None:
+    sound_books()
+    assert list(odd_chains(SCOPE, KeyPeriods("audit_events"))) == []
+    assert _odd_orders() == []
+    assert _odd_transactions() == []
+    assert LedgerReader(KeyPeriods("balance_transactions")).end_of(ledger_rows(SCOPE)) is not None
+
+
+def test_one_row_that_is_odd_is_looked_at_alone() -> None:
+    world = sound_books()
+    sql("UPDATE payment_orders SET description = 'x' WHERE id = %s", world.by_wechat.id)
+    attempt = PaymentTransaction.objects.get(order=world.by_balance, transaction_type="payment")
+    sql("UPDATE payment_transactions SET scene = 'x' WHERE id = %s", attempt.id)
+    assert _odd_orders() == [[str(world.by_wechat.id)]]
+    assert _odd_transactions() == [[str(attempt.id)]]
+
+
+def test_an_attempt_that_is_open_is_always_looked_at_closely() -> None:
+    world = sound_books()
+    attempt = PaymentTransaction.objects.get(order=world.by_balance, transaction_type="payment")
+    sql("UPDATE payment_transactions SET status = 'pending' WHERE id = %s", attempt.id)
+    assert _odd_transactions() == [[str(attempt.id)]]
+
+
+def test_a_debit_whose_order_is_written_in_capitals_is_the_order_s() -> None:
+    world = sound_books()
+    debit = BalanceTransaction.objects.get(related_type="order", transaction_type="expense")
+    sql(
+        "UPDATE balance_transactions SET related_id = %s WHERE id = %s",
+        str(world.by_wechat.id).upper(),
+        debit.id,
+    )
+    odd = {key for keys in _odd_orders() for key in keys}
+    assert str(world.by_balance.id) in odd
+    # SQLite tells capitals apart: there the debit is one of no order.
+    assert connection.vendor == "sqlite" or str(world.by_wechat.id) in odd
+
+
+@pytest.mark.parametrize("model", [PaymentOrder, PaymentTransaction])
+def test_a_bare_row_has_the_digest_that_its_trail_keeps_and_no_other(model: type) -> None:
+    sound_books()
+    table = BareTable(model, "default")
+    rows = list(table.rows(SCOPE))
+    digests = {
+        event.object_id: event.details["row"]
+        for event in AuditEvent.objects.order_by("version")
+        if "row" in event.details
+    }
+    assert len(rows) == model.objects.count() > 1
+    for row in rows:
+        assert [key for key, digest in digests.items() if table.holds(row, digest)] == [row.id]
+        assert not table.holds(row, "")
+
+
+def test_a_reader_takes_digests_of_former_keys_and_of_no_other_kind() -> None:
+    with override_settings(AUDIT_CHAIN_KEYS=["former-key-former-key-former-key-1"]):
+        former = chain_mac("kind", b"content")
+    with override_settings(
+        AUDIT_CHAIN_KEYS=["newest-key-newest-key-newest-key", "former-key-former-key-former-key-1"]
+    ):
+        holds = mac_reader("kind")
+        assert holds(b"content", former)
+        assert holds(b"content", chain_mac("kind", b"content"))
+        assert not holds(b"content.", former)
+        assert not mac_reader("another")(b"content", former)
+        assert not holds(b"content", "é" * 64)
+    assert not mac_reader("kind")(b"content", former)
+
+
+def test_rows_in_chunks_come_each_once_and_in_order() -> None:
+    sound_books()
+    columns = ("object_type", "object_id", "version")
+    whole = list(AuditEvent.objects.order_by(*columns).values_list(*columns))
+    for size in (1, 2, 3, len(whole)):
+        rows = rows_in_chunks(SCOPE, table="audit_events", columns=columns, keys=3, size=size)
+        assert list(rows) == whole
