@@ -38,6 +38,7 @@ class Told(enum.Enum):
     CONTRADICTED = enum.auto()  # it says that what we booked as done is not
     UNDECIDED = enum.auto()  # nobody has decided about the refund that it speaks of
     NEVER_OURS = enum.auto()  # the refund that it speaks of was called off here
+    EARLIER_NUMBER = enum.auto()  # it speaks of a number that the refund does not go by now
 
 
 class RefundCause(models.TextChoices):

@@ -134,7 +134,7 @@ def _take(callback: PaymentCallback, report: RefundReport) -> Told | Wait:
     told = refund_report_apply(refund_id=refund.id, report=report)
     if told is Told.UNDECIDED:
         return _undecided(refund.transaction, report)
-    if told is Told.NEVER_OURS:
+    if told in (Told.NEVER_OURS, Told.EARLIER_NUMBER):
         return _take_outside(callback, report)
     if told is Told.CONTRADICTED:
         return _asked_again(refund.transaction, report)

@@ -97,7 +97,7 @@ def refund_submit(*, refund_id: UUID) -> None:
     except (GatewayRejected, GatewayUnknown, GatewayUntrusted) as error:
         # A question was refused, or money may have moved: the refund stays as it is, and the
         # sweeper asks again with the same number.
-        _keep_in_doubt(refund_id, error.code or "UNKNOWN", error.message or str(error))
+        _keep_in_doubt(refund, error.code or "UNKNOWN", error.message or str(error))
 
 
 def _send(refund: Refund, payment: PaymentTransaction) -> None:
@@ -108,7 +108,7 @@ def _send(refund: Refund, payment: PaymentTransaction) -> None:
             lambda: refund_channel_of(payment).refund(_request(refund, payment)),
         )
     except GatewayRejected as error:
-        if _take_refusal(refund.id, error):
+        if _take_refusal(refund, error):
             _ask_about(refund, payment)
         return
     refund_report_apply(refund_id=refund.id, report=report)
@@ -121,7 +121,7 @@ def _ask_about(refund: Refund, payment: PaymentTransaction) -> bool:
         lambda: refund_channel_of(payment).query_refund(_request(refund, payment)),
     )
     if report.state is RefundState.NOT_FOUND:
-        return _take_not_found(refund.id)
+        return _take_not_found(refund)
     refund_report_apply(refund_id=refund.id, report=report)
     return False
 
@@ -135,6 +135,17 @@ def _request(refund: Refund, payment: PaymentTransaction) -> RefundRequest:
         total_amount=payment.amount,
         reason=_("诊疗服务退款"),
     )
+
+
+def _locked_as_asked(asked: Refund) -> tuple[PaymentTransaction, Refund] | None:
+    """The payment and the refund, locked; None when an answer about ``asked`` comes too late.
+
+    It does when the refund is not in progress any more, or has another number by now.
+    """
+    _order, payment, refund = refund_lock(asked.id)
+    if refund.status != RefundStatus.PROCESSING:
+        return None
+    return (payment, refund) if gateway_refund_no(refund) == gateway_refund_no(asked) else None
 
 
 def gateway_refund_no(refund: Refund) -> str:
@@ -185,15 +196,16 @@ def _too_soon(refund: Refund, payment: PaymentTransaction) -> datetime | None:
 
 
 @money_unit
-def _take_refusal(refund_id: UUID, error: GatewayRejected) -> bool:
+def _take_refusal(asked: Refund, error: GatewayRejected) -> bool:
     """A sending was refused; whether a question may confirm at once that nothing is there.
 
     Nothing ends here: another sending of the number may have arrived, so the refusal waits for a
     question that finds no refund (``_take_not_found``).
     """
-    _order, payment, refund = refund_lock(refund_id)
-    if refund.status != RefundStatus.PROCESSING:
+    locked = _locked_as_asked(asked)
+    if locked is None:
         return False
+    payment, refund = locked
     _note(refund, error.code, _refusal_text(error), None)
     if error.reason in NOT_NOW:
         # Nothing happened there; the same number goes again later.
@@ -206,15 +218,16 @@ def _take_refusal(refund_id: UUID, error: GatewayRejected) -> bool:
 
 
 @money_unit
-def _take_not_found(refund_id: UUID) -> bool:
+def _take_not_found(asked: Refund) -> bool:
     """The gateway knows no such refund: send it (again), then True; or end what was refused.
 
     Sending a number again is safe at any time. Ending frees the money, so the gateway is believed
     only some time after the newest sending, unless that was the only one of its number.
     """
-    _order, payment, refund = refund_lock(refund_id)
-    if refund.status != RefundStatus.PROCESSING:
+    locked = _locked_as_asked(asked)
+    if locked is None:
         return False
+    payment, refund = locked
     now = clock.now()
     if not refund.refused_code:
         refund.sendings, refund.sent_at = refund.sendings + 1, now
@@ -251,9 +264,12 @@ def _refusal_text(error: GatewayRejected) -> str:
 def refund_report_apply(*, refund_id: UUID, report: RefundReport) -> Told:
     """Apply what the gateway says about a refund; success wins over whatever came before.
 
-    Where a number in it is not ours nothing changes, and staff get a case.
+    Where a number in it is not ours nothing changes, and staff get a case. Of an earlier number of
+    the refund, which the gateway closed, it says nothing about the one that is running.
     """
     order, payment, refund = refund_lock(refund_id)
+    if report.out_refund_no != gateway_refund_no(refund):
+        return Told.EARLIER_NUMBER
     if problem := disagreement(report, payment, refund):
         unbooked_case_open(report, method=payment.payment_method, payment=payment, reason=problem)
         return Told.HELD
@@ -462,9 +478,10 @@ def _note(refund: Refund, code: str, message: str, report: RefundReport | None) 
 
 
 @money_unit
-def _keep_in_doubt(refund_id: UUID, code: str, message: str) -> None:
-    _order, _payment, refund = refund_lock(refund_id)
-    if refund.status == RefundStatus.PROCESSING:
+def _keep_in_doubt(asked: Refund, code: str, message: str) -> None:
+    locked = _locked_as_asked(asked)
+    if locked is not None:
+        _payment, refund = locked
         _note(refund, code, message, None)
         latest = clock.now() + TROUBLE_WAIT_MAX
         Refund.objects.filter(id=refund.id, next_check_at__gt=latest).update(next_check_at=latest)
