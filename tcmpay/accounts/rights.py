@@ -9,11 +9,15 @@ from django.utils.translation import gettext as _
 
 from tcmpay.accounts.models import StaffUser
 from tcmpay.accounts.roles import ROLES
-from tcmpay.audit.marks import row_mark
+from tcmpay.audit.marks import row_look, row_mark
 from tcmpay.common.invariants import Scope, Violation
 
 CODE = "E9"
-WRITTEN = frozenset({"post_add", "post_remove", "post_clear"})
+# What is done to an account's mark before its memberships are written, and after.
+STEPS = {
+    **dict.fromkeys(("pre_add", "pre_remove", "pre_clear"), row_look),
+    **dict.fromkeys(("post_add", "post_remove", "post_clear"), row_mark),
+}
 
 
 def connect() -> None:
@@ -27,22 +31,21 @@ def connect() -> None:
 
 
 def _membership_changed(instance: Any, action: str, pk_set: Any, **kwargs: Any) -> None:
-    if action not in WRITTEN:
-        return
+    step = STEPS[action]
     if isinstance(instance, StaffUser):
-        row_mark(instance)
+        step(instance)
         return
     # From the group's side; what was cleared there is not told, so everybody is looked at.
     people = StaffUser.objects.filter(pk__in=pk_set) if pk_set else StaffUser.objects.all()
     for person in people:
-        row_mark(person)
+        step(person)
 
 
 def _permissions_changed(instance: Any, action: str, **kwargs: Any) -> None:
-    if action not in WRITTEN or not isinstance(instance, Group) or instance.name in ROLES:
+    if not isinstance(instance, Group) or instance.name in ROLES:
         return
     for person in StaffUser.objects.filter(groups=instance):
-        row_mark(person)
+        STEPS[action](person)
 
 
 def check_roles(scope: Scope) -> Iterator[Violation]:

@@ -3,7 +3,8 @@
 Each keeps a mark outside of its rows: a keyed digest of every row as the product wrote it last
 (``TableMark``). What is written through the models marks itself, in the same transaction; what is
 written by SQL does not, and shows. A row that was changed by SQL and then through the product goes
-on showing until somebody takes it over (``marks_adopt``).
+on showing until somebody takes it over (``marks_adopt``). So does a mark that was itself changed by
+SQL: it is never signed anew without a word of it.
 """
 
 import json
@@ -14,7 +15,15 @@ from django.db import DatabaseError, models
 from django.db.transaction import atomic
 from django.utils.translation import gettext as _
 
-from tcmpay.audit.macs import chain_mac, chain_mac_verdict, row_mac, row_mac_holds
+from tcmpay.audit.macs import (
+    UNKEYED,
+    Verdict,
+    chain_mac,
+    chain_mac_verdict,
+    key_id_of,
+    row_mac,
+    row_mac_holds,
+)
 from tcmpay.audit.models import AuditEvent, ChainRoot, TableMark
 from tcmpay.audit.services import audit_record
 from tcmpay.common import clock
@@ -23,11 +32,12 @@ from tcmpay.common.invariants import Scope, Violation
 
 AUDIT_OBJECT = "table_mark"
 MAC_KIND = "table_mark"
-HOLDS = "holds"
 CODE = "E9"
 BEGUN = "marks_begun"
 # Before the digest of a row that was once found changed by SQL, and that nobody has taken over.
 FOUND_CHANGED = "!"
+# Stands among the rows (no row has this key) since the mark itself was found changed by SQL.
+BROKEN = "!"
 
 M = TypeVar("M", bound="Marked")
 
@@ -115,6 +125,14 @@ def row_mark(row: Marked) -> None:
         _mark(type(row), [str(row.pk)], set())
 
 
+def row_look(row: Marked) -> None:
+    """Before something in another table changes: say of the row now whether SQL has changed it."""
+    with atomic():
+        key = str(row.pk)
+        if _found_changed(type(row), [key]):
+            _mark(type(row), [key], {key})
+
+
 def marks_begin() -> None:
     """Mark what is there, in tables that never had a mark: after the first ``migrate``."""
     for model in marked_models():
@@ -129,7 +147,7 @@ def _begin(model: type[Marked]) -> None:
     with atomic():
         if TableMark.objects.filter(table_name=table).exists():
             return
-        _write(model, _lock(table), _keys(model._base_manager.all()), set())
+        _write(model, _lock(table, is_begun=True), _keys(model._base_manager.all()), set())
         # A database that has no history yet has nothing to tell of.
         if AuditEvent.objects.exists():
             audit_record(object_type=AUDIT_OBJECT, object_id=table, action=BEGUN, actor=SYSTEM)
@@ -145,10 +163,14 @@ def marks_adopt(*, actor: Actor, reason: str) -> list[str]:
         with atomic():
             mark = _lock(table)
             keys = [key for key, _problem in _differences(model, mark, "default")]
-            if not keys:
+            is_broken = BROKEN in mark.rows or not _is_ours(mark)
+            if not keys and not is_broken:
                 continue
+            for key in [BROKEN, *keys]:
+                mark.rows.pop(key, None)
+            _sign(mark)
             _write(model, mark, keys, set())
-            for key in keys:
+            for key in [*(["mark"] if is_broken else []), *keys]:
                 audit_record(
                     object_type=AUDIT_OBJECT,
                     object_id=table,
@@ -157,7 +179,7 @@ def marks_adopt(*, actor: Actor, reason: str) -> list[str]:
                     reason=reason,
                     details={"row": key},
                 )
-            adopted += [f"{table} {key}" for key in keys]
+                adopted.append(f"{table} {key}")
     return adopted
 
 
@@ -170,9 +192,12 @@ def check_marks(scope: Scope) -> Iterator[Violation]:
             if model._base_manager.using(scope.using).exists():
                 yield Violation(CODE, AUDIT_OBJECT, table, _("该表的标记已被删除"))
             continue
-        if chain_mac_verdict(MAC_KIND, _content(mark), mark.mac) != HOLDS:
+        if not _is_ours(mark):
             yield Violation(CODE, AUDIT_OBJECT, table, _("该表的标记被篡改"))
             continue
+        if BROKEN in mark.rows:
+            text = _("该表的标记曾被篡改，尚无人确认")
+            yield Violation(CODE, AUDIT_OBJECT, table, text)
         yield from _begun_late(table, scope)
         for key, problem in _differences(model, mark, scope.using):
             yield Violation(CODE, table, key, problem, is_unfinished=model.IS_SQL_ALLOWED)
@@ -194,7 +219,7 @@ def _begun_late(table: str, scope: Scope) -> Iterator[Violation]:
 
 
 def _differences(model: type[Marked], mark: TableMark, using: str) -> Iterator[tuple[str, str]]:
-    told = dict(mark.rows)
+    told = {key: digest for key, digest in mark.rows.items() if key != BROKEN}
     for row in model._base_manager.using(using).order_by("pk"):
         key = str(row.pk)
         digest = told.pop(key, None)
@@ -237,30 +262,53 @@ def _mark(model: type[Marked], keys: Collection[str], found_changed: Collection[
         _write(model, _lock(model._meta.db_table), keys, found_changed)
 
 
-def _lock(table: str) -> TableMark:
+def _lock(table: str, *, is_begun: bool = False) -> TableMark:
+    """The table's mark. One that is missing was deleted, unless it begins just now."""
     marks = TableMark.objects.select_for_update().filter(table_name=table)
     mark = marks.first()
     if mark is None:
         mark, is_new = TableMark.objects.get_or_create(table_name=table)
-        mark = mark if is_new else marks.get()
+        if not is_new:
+            return marks.get()
+        if not is_begun and AuditEvent.objects.exists():
+            mark.rows[BROKEN] = clock.now().isoformat()
+        _sign(mark)
     return mark
 
 
 def _write(
     model: type[Marked], mark: TableMark, keys: Collection[str], found_changed: Collection[str]
 ) -> None:
+    if not _is_ours(mark):
+        mark.rows[BROKEN] = clock.now().isoformat()
     # Read back: what the database keeps is what is marked.
     rows = {str(row.pk): row for row in model._base_manager.filter(pk__in=keys)}
     for key in keys:
         if key not in rows:
             mark.rows.pop(key, None)
             continue
-        digest = row_mac(model._meta.db_table, key, _facts(rows[key]))
-        mark.rows[key] = f"{FOUND_CHANGED}{digest}" if key in found_changed else digest
+        facts = _facts(rows[key])
+        if key in found_changed or mark.rows.get(key, "").startswith(FOUND_CHANGED):
+            # The digest tells it too: without the sign before it, it is not the row's.
+            digest = row_mac(model._meta.db_table, key, facts | {FOUND_CHANGED: True})
+            mark.rows[key] = f"{FOUND_CHANGED}{digest}"
+        else:
+            mark.rows[key] = row_mac(model._meta.db_table, key, facts)
     mark.number += 1
     mark.marked_at = clock.now()
-    mark.mac = chain_mac(MAC_KIND, _content(mark))
+    _sign(mark)
     mark.save()
+
+
+def _sign(mark: TableMark) -> None:
+    mark.mac = chain_mac(MAC_KIND, _content(mark))
+
+
+def _is_ours(mark: TableMark) -> bool:
+    """Whether the mark is as the product wrote it last; a digest without a key is anybody's."""
+    if key_id_of(mark.mac) == UNKEYED:
+        return False
+    return chain_mac_verdict(MAC_KIND, _content(mark), mark.mac) is Verdict.HOLDS
 
 
 def _content(mark: TableMark) -> bytes:

@@ -1,8 +1,10 @@
 """Who may do what, how gateways are spoken to and what things cost: changed by SQL, it shows."""
 
+import json
 import uuid
 from datetime import timedelta
 from decimal import Decimal
+from hashlib import sha256
 from io import StringIO
 
 import pytest
@@ -22,7 +24,7 @@ from tcmpay.accounts.rights import check_roles
 from tcmpay.accounts.services.second_factor import recovery_codes_renew
 from tcmpay.audit.checks import TRAIL
 from tcmpay.audit.marks import check_marks, marks_begin
-from tcmpay.audit.models import AuditEvent
+from tcmpay.audit.models import AuditEvent, TableMark
 from tcmpay.audit.seals import chain_seal
 from tcmpay.common import clock
 from tcmpay.common.actor import Actor, Role
@@ -367,3 +369,71 @@ def test_staff_that_was_changed_by_sql_is_not_taken_over_so(clinic):
     sql("UPDATE staff_users SET is_superuser = 1 WHERE id = %s", clinic.pk)
     call_command("adopt_outside_changes", "--reason", "x", stdout=StringIO())
     assert [f.is_unfinished for f in findings()] == [False]
+
+
+# --- what somebody may try who writes by SQL, and what the product then writes itself ----------
+
+
+def unkeyed(table: str) -> None:
+    """Make a mark's digest as anybody can who has no key."""
+    mark = TableMark.objects.get(pk=table)
+    content = json.dumps([mark.table_name, mark.number, mark.rows], sort_keys=True).encode()
+    sql("UPDATE table_marks SET mac = %s WHERE table_name = %s", sha256(content).hexdigest(), table)
+
+
+def write_through_the_product(person: StaffUser) -> None:
+    person = StaffUser.objects.get(pk=person.pk)
+    person.email = f"{uuid.uuid4()}@example.cn"
+    person.save()
+
+
+def test_a_mark_whose_digest_was_made_without_a_key_shows(clinic):
+    unkeyed("staff_users")
+    (found,) = findings()
+    assert (found.object_type, found.object_id) == ("table_mark", "staff_users")
+
+
+@pytest.mark.parametrize("name", BROKEN_MARKS)
+def test_what_the_product_writes_next_does_not_mend_a_broken_mark(clinic, name):
+    sql(BROKEN_MARKS[name], 1, 1)
+    write_through_the_product(clinic)
+    write_through_the_product(clinic)
+    assert ("table_mark", "staff_users") in [(f.object_type, f.object_id) for f in findings()]
+
+
+def test_nor_a_mark_whose_digest_was_made_without_a_key(clinic):
+    sql("UPDATE staff_users SET is_superuser = 1 WHERE id = %s", clinic.pk)
+    told = TableMark.objects.get(pk="staff_users").rows
+    told.pop(str(clinic.pk))
+    sql("UPDATE table_marks SET `rows` = %s WHERE table_name = 'staff_users'", json.dumps(told))
+    unkeyed("staff_users")
+    StaffUser.objects.filter(pk=clinic.pk).update(must_change_password=True)
+    shown = {(f.object_type, f.object_id) for f in findings()}
+    assert shown == {("table_mark", "staff_users"), ("staff_users", str(clinic.pk))}
+
+
+def test_taking_away_that_a_row_was_found_changed_shows_for_good(clinic):
+    sql("UPDATE staff_users SET is_superuser = 1 WHERE id = %s", clinic.pk)
+    write_through_the_product(clinic)
+    told = TableMark.objects.get(pk="staff_users").rows
+    told[str(clinic.pk)] = told[str(clinic.pk)].removeprefix("!")
+    sql("UPDATE table_marks SET `rows` = %s WHERE table_name = 'staff_users'", json.dumps(told))
+    unkeyed("staff_users")
+    for _time in range(2):
+        write_through_the_product(clinic)
+        shown = {(f.object_type, f.object_id) for f in findings()}
+        assert shown == {("table_mark", "staff_users"), ("staff_users", str(clinic.pk))}
+
+
+def test_a_role_given_by_the_product_does_not_launder_a_change_by_sql(clinic):
+    sql("UPDATE staff_users SET is_superuser = 1 WHERE id = %s", clinic.pk)
+    clinic.groups.set(Group.objects.filter(name="auditor"))
+    (found,) = findings()
+    assert "尚无人确认" in str(found.message)
+
+
+def test_somebody_takes_over_a_broken_mark_of_prices(clinic):
+    sql("UPDATE table_marks SET mac = 'x' WHERE table_name = %s", "price_configs")
+    call_command("adopt_outside_changes", "--reason", "恢复备份", stdout=StringIO())
+    assert findings() == []
+    assert AuditEvent.objects.get(action="outside_change_adopted").object_id == "price_configs"
