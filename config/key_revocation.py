@@ -18,7 +18,7 @@ from gateways.configuration import callback_key_marks
 from tcmpay.audit.services import audit_record
 from tcmpay.common import clock
 from tcmpay.common.actor import Actor, Role
-from tcmpay.common.second_person import is_somebody_else
+from tcmpay.common.second_person import is_one_of, is_somebody_else
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +115,7 @@ def revoke(*, actor: Actor, method: str, version_id: UUID, reason: str) -> Revoc
             return None
         if not is_somebody_else(actor, version.revocation_asked_by):
             raise RevocationIsOwn()
-    _do(actor, revocation, version.revocation_reason or reason, reason)
+    _do(actor, revocation, version, reason)
     return revocation
 
 
@@ -126,14 +126,24 @@ def _ask(actor: Actor, version: PaymentConfigVersion, reason: str) -> None:
     _audit(actor, version, "config_keys_revocation_asked", reason)
 
 
-def _do(actor: Actor, revocation: Revocation, asked_for: str, reason: str) -> None:
+def _do(actor: Actor, revocation: Revocation, confirmed: PaymentConfigVersion, reason: str) -> None:
+    """End the keys of all alike versions by the one that is ``confirmed``: who asked, and why."""
     now = clock.now()
+    asked = (confirmed.revocation_asked_by, confirmed.revocation_asked_at)
+    if is_one_of(actor, confirmed.revocation_asked_by):
+        asked = (None, None)  # one person was enough, and is who did it
     for version in revocation.versions:
         if version.revoked_at is not None:
             continue
+        version.revocation_asked_by, version.revocation_asked_at = asked
         version.revoked_at, version.revoked_by = now, actor.id
-        version.revocation_reason = asked_for[:500]
-        version.save(update_fields=["revoked_at", "revoked_by", "revocation_reason"])
+        version.revocation_reason = (confirmed.revocation_reason or reason)[:500]
+        version.save(
+            update_fields=[
+                *("revocation_asked_by", "revocation_asked_at"),
+                *("revoked_at", "revoked_by", "revocation_reason"),
+            ]
+        )
         _audit(actor, version, "config_keys_revoked", reason, keys=sorted(revocation.marks))
 
 

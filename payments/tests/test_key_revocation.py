@@ -144,6 +144,31 @@ def test_where_two_are_needed_one_asks_and_another_does_it(rogue, settings):
     ]
 
 
+def test_who_asked_about_an_alike_version_may_confirm_about_this_one(rogue, settings):
+    settings.CONFIG_ACTIVATION_SECOND_PERSON = True
+    put(ROGUE)
+    put(HONEST)
+    alike = PaymentConfigVersion.objects.exclude(retired_at=None).latest("number")
+    one, other = someone(), someone()
+    assert alike.pk != rogue.pk
+    assert revoke(alike, other) is None
+    assert revoke(rogue, one) is None
+    assert revoke(rogue, other) is not None
+    for version in (rogue, alike):
+        version.refresh_from_db()
+        assert (version.revocation_asked_by, version.revoked_by) == (one.id, other.id)
+
+
+def test_who_asked_while_two_were_needed_does_it_alone_when_one_is_enough(rogue, settings):
+    settings.CONFIG_ACTIVATION_SECOND_PERSON = True
+    asker = someone()
+    assert revoke(rogue, asker) is None
+    settings.CONFIG_ACTIVATION_SECOND_PERSON = False
+    assert revoke(rogue, asker) is not None
+    rogue.refresh_from_db()
+    assert (rogue.revocation_asked_by, rogue.revoked_by) == (None, asker.id)
+
+
 def test_waiting_refund_notices_on_its_word_are_dropped(rogue):
     assert believed(ROGUE)
     callback = PaymentCallback.objects.get()
