@@ -342,7 +342,7 @@ def _after_refusal(attempt: PaymentTransaction, error: GatewayRejected) -> None:
     is_ended = _take_refusal(attempt.id, error)
     if error.reason in NEW_NUMBER:
         if not is_ended:
-            # The payer may hold a code of an earlier start.
+            # The payer may hold a code of an earlier start, known to us or not.
             _close_or_owe(attempt)
         raise _NumberBurnt from error
     if error.reason == RejectReason.TOO_SOON:

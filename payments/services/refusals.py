@@ -4,7 +4,7 @@ Only the gateway's statement about a payment or refund itself ends it (invariant
 closed, that it does not exist. The refusal of a question, of a close or of a second sending is
 about whoever asked, about the moment or about the request; what was asked about stays as it is
 and is asked about again. A deed that was refused while nothing else had ever been sent under its
-number did not happen.
+number did not happen; that the number is used up is the gateway's word that something was.
 """
 
 from gateways.errors import GatewayRejected, RejectReason
@@ -19,4 +19,5 @@ NEW_NUMBER = frozenset({RejectReason.NUMBER_BURNT, RejectReason.CHANGED_REQUEST}
 def is_ended_by(kind: ExchangeKind, error: GatewayRejected, *, sendings: int) -> bool:
     """Whether this refusal ends the attempt or refund whose number was sent ``sendings`` times,
     the refused sending among them."""
-    return kind not in QUESTIONS and sendings <= 1 and error.reason not in NOT_NOW
+    ends_nothing = NOT_NOW | NEW_NUMBER
+    return kind not in QUESTIONS and sendings <= 1 and error.reason not in ends_nothing

@@ -77,6 +77,19 @@ def test_a_number_that_is_called_burnt_is_replaced_and_its_code_still_asked_abou
     assert order.status == "paid"
 
 
+def test_a_number_that_is_called_burnt_at_its_first_start_is_closed_or_its_close_owed(
+    stage, channel
+):
+    """Something was sent under it, whatever we know of that."""
+    order = stage.order()
+    refuse(stage, channel, **BURNT[channel])
+    operation = {"wechat": "wechat.query", "alipay": "alipay.query"}[channel]
+    stage.order_faults({"operation": operation, "kind": "refused", "code": REFUSALS[channel]})
+    assert stage.start(order, channel, SCENES[channel]) == ""
+    first, second = attempts_of(order)
+    assert (first[:2], second[:2]) == (("pending", True), ("pending", False))
+
+
 def test_a_code_that_comes_after_its_attempt_was_closed_is_not_handed_out(
     stage, channel, monkeypatch
 ):
