@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from typing import TypeVar
 from uuid import UUID
 
-from django.db import DatabaseError
-
 from gateways.errors import GatewayError, GatewayRejected, GatewayUnknown
 from gateways.interface import RefundReport, TradeReport
 from payments.models import GatewayExchange, PaymentTransaction
@@ -70,7 +68,8 @@ def _keep(exchange: GatewayExchange) -> None:
     """The log of a call must not decide what becomes of the money: without it, we go on."""
     try:
         _append(exchange)
-    except DatabaseError:
+    except Exception:
+        # Whatever it is, the gateway's answer is worth more than its line in the log.
         logger.exception("exchange_not_kept", extra={"kind": str(exchange.kind)})
 
 
