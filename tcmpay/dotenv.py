@@ -26,6 +26,10 @@ class TextUnreadable(ValueError):
         self.text = text
 
 
+class FileNotRead(TextUnreadable):
+    """The file is not there, is a folder, or is not ours to read."""
+
+
 @dataclass
 class EnvFile:
     """What a file says. A line that is no variable may be a secret: only its number is told."""
@@ -44,7 +48,7 @@ def read_text(path: Path) -> str:
         with path.open("rb") as file:
             content = file.read(SIZE_MAX + 1)
     except OSError as error:
-        raise TextUnreadable(f"can't be read ({error.strerror})") from None
+        raise FileNotRead(f"can't be read ({error.strerror})") from error
     if len(content) > SIZE_MAX:
         raise TextUnreadable("is too large")
     mark, encoding = next((each for each in _MARKS if content.startswith(each[0])), (b"", "utf-8"))

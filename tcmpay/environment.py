@@ -11,10 +11,11 @@ import json
 import math
 import os
 import secrets
+import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 import environ
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -28,7 +29,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from django.core.exceptions import ImproperlyConfigured
 
-from tcmpay.dotenv import EnvFile, TextUnreadable, read_env_file, read_text
+from tcmpay.dotenv import EnvFile, FileNotRead, TextUnreadable, read_env_file, read_text
 
 # Variables of other programs in our file whose names are like ours.
 OTHERS_NAMES = frozenset({"DJANGO_SETTINGS_MODULE", "PROMETHEUS_MULTIPROC_DIR", "PORT", "TZ"})
@@ -73,7 +74,7 @@ TRUE = frozenset({"true", "on", "yes", "y", "1", "ok"})
 FALSE = frozenset({"false", "off", "no", "n", "0"})
 DATABASE_SCHEMES = frozenset({"mysql", "mariadb", "sqlite"})
 CACHE_SCHEMES = frozenset({"redis", "rediss", "locmemcache", "dummycache"})
-BROKER_SCHEMES = frozenset({"redis", "rediss", "sentinel", "amqp", "amqps", "filesystem", "memory"})
+BROKER_SCHEMES = frozenset({"redis", "rediss", "amqp", "amqps", "filesystem", "memory"})
 # What editors, consoles and copied pages leave at the edges of a value.
 EDGES = " \t\r\n\ufeff\u200b\u2060\u00a0"
 # How near a name has to be to one of ours to be taken for a slip of the pen.
@@ -182,12 +183,7 @@ class _Values:
         address = self.secret(name)
         if not address:
             return default
-        try:
-            parts = urlsplit(address)
-            is_good = parts.scheme in schemes and "://" in address and not parts.fragment
-            _port = parts.port
-        except ValueError:
-            is_good = False
+        is_good = all(_is_address(part, schemes) for part in _each_address(name, address))
         if not is_good or any(char.isspace() for char in address):
             self.complain(
                 f"{name} must be an address of {', '.join(sorted(schemes))}, "
@@ -267,7 +263,33 @@ def load_env(base_dir: Path) -> Environment:
     if named:
         return Environment(read_env_file(Path(named.strip(EDGES)), name="TCMPAY_ENV_FILE"))
     path = base_dir / ".env"
-    return Environment(read_env_file(path, name=".env") if path.exists() else None)
+    try:
+        read_text(path)
+    except FileNotRead as error:
+        # Not asked for: a service manager may have read it, as root, and given us its variables.
+        if not isinstance(error.__cause__, FileNotFoundError):
+            sys.stderr.write(f"tcmpay: .env {error.text} and is passed over\n")
+        return Environment()
+    except TextUnreadable:
+        pass  # told below
+    return Environment(read_env_file(path, name=".env"))
+
+
+def _each_address(name: str, address: str) -> list[str]:
+    """Of caches several servers may be named between commas, of queues several addresses."""
+    if name != "CACHE_URL":
+        return address.split(";") if name == "CELERY_BROKER_URL" else [address]
+    scheme, separator, rest = address.partition("://")
+    return [f"{scheme}{separator}{server}" for server in rest.split(",")]
+
+
+def _is_address(address: str, schemes: frozenset[str]) -> bool:
+    try:
+        parts = urlsplit(address)
+        _port = parts.port
+    except ValueError:
+        return False
+    return parts.scheme in schemes and "://" in address and not parts.fragment
 
 
 def _in_known_scheme(address: str) -> str:
@@ -278,7 +300,7 @@ def _in_known_scheme(address: str) -> str:
 def _problem_of_database(address: str) -> str:
     try:
         parts = urlsplit(address)
-        has_host = bool(parts.hostname)
+        has_host = bool(parts.hostname) or "unix_socket" in parse_qs(parts.query)
         if parts.scheme not in DATABASE_SCHEMES:
             return "must be an address of mysql, mariadb or sqlite"
         if parts.scheme == "sqlite":
@@ -333,9 +355,10 @@ class Secrets:
     def check_addresses(self) -> None:
         """Refuse well-known passwords in the addresses of database and queue."""
         for name in ADDRESSES_WITH_PASSWORDS:
-            password = unquote(_password_of(self._env.secret(name)))
-            if not self._debug and password and password.lower() in WEAK_PASSWORDS:
-                self.complain(f"{name} has a password that stands in documents")
+            for address in _each_address(name, self._env.secret(name)):
+                password = unquote(_password_of(address))
+                if not self._debug and password and password.lower() in WEAK_PASSWORDS:
+                    self.complain(f"{name} has a password that stands in documents")
 
     def check_each(self, name: str, values: list[str]) -> None:
         """Refuse weak ones among secrets that stand in one variable, separated by commas."""
@@ -374,8 +397,8 @@ class Secrets:
             self.complain(f"{name} is the one made for development: generate another")
 
     def _check_fernet(self, name: str, value: str) -> None:
-        keys = [part.strip() for part in value.split(",")]
-        for key in keys:
+        keys = [part.strip() for part in value.split(",") if part.strip()]
+        for key in keys or [""]:
             try:
                 raw = base64.urlsafe_b64decode(key.encode())
             except (binascii.Error, ValueError):

@@ -18,6 +18,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from django.conf import settings
 
+from tcmpay.environment import load_env
 from tests.test_environment import PRODUCTION, fernet_key, pem
 
 LINE = "tcmpay does not start: "
@@ -335,6 +336,56 @@ def test_a_file_in_another_encoding_is_refused(tmp_path, content):
 def test_a_file_that_is_named_has_to_be_there(tmp_path):
     for path in (tmp_path / WRONG, tmp_path):
         assert_told(loaded(tmp_path, TCMPAY_ENV_FILE=str(path))["refused"], "TCMPAY_ENV_FILE")
+
+
+USABLE = {
+    "a comma behind the keys": {"CONFIG_ENCRYPTION_KEYS": f"{fernet_key()},{fernet_key()},"},
+    "a database's socket": {
+        "DATABASE_URL": "mysql://tcm_app:Zk3x9@/tcm?unix_socket=/run/mysqld/mysqld.sock"
+    },
+    "a cache of two": {"CACHE_URL": "redis://h1:6379,h2:6379/1"},
+    "a queue of two": {"CELERY_BROKER_URL": f"{REDIS}/0;redis://:Zk39y@h2:6379/0"},
+}
+
+
+@pytest.mark.parametrize("name", USABLE)
+def test_what_can_be_used_is_not_refused(tmp_path, name):
+    assert not loaded(tmp_path, **USABLE[name])["refused"]
+
+
+REFUSED = {
+    "only commas for keys": {"CONFIG_ENCRYPTION_KEYS": ",,"},
+    "one of two caches": {"CACHE_URL": "redis://h1:6379,h2:port/1"},
+    "one of two queues": {"CELERY_BROKER_URL": f"{REDIS}/0;redi://h2:6379/0"},
+    "one password of two": {"CELERY_BROKER_URL": f"{REDIS}/0;redis://:redis@h2:6379/0"},
+    "a queue behind sentinels": {"CELERY_BROKER_URL": "sentinel://h1:26379/0"},
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_each_part_of_a_list_is_looked_at(tmp_path, name):
+    (variable,) = REFUSED[name]
+    assert_told(loaded(tmp_path, **REFUSED[name])["refused"], variable)
+
+
+@pytest.mark.parametrize("kind", ["folder", "unreadable"])
+def test_a_file_that_nobody_named_and_that_can_not_be_read_is_passed_over(
+    tmp_path, monkeypatch, capfd, kind
+):
+    monkeypatch.delenv("TCMPAY_ENV_FILE", raising=False)
+    path = tmp_path / ".env"
+    if kind == "folder":
+        path.mkdir()
+    else:
+        path.symlink_to(path)
+    assert load_env(tmp_path).problems == []
+    assert ".env can't be read" in capfd.readouterr().err
+
+
+def test_a_file_that_nobody_named_need_not_be_there(tmp_path, monkeypatch, capfd):
+    monkeypatch.delenv("TCMPAY_ENV_FILE", raising=False)
+    assert load_env(tmp_path).problems == []
+    assert capfd.readouterr().err == ""
 
 
 PROGRAMS = {
