@@ -25,6 +25,7 @@ from tcmpay.audit.macs import (
     row_mac_holds,
 )
 from tcmpay.audit.models import AuditEvent, ChainRoot, TableMark
+from tcmpay.audit.row_digests import json_text
 from tcmpay.audit.services import audit_record
 from tcmpay.common import clock
 from tcmpay.common.actor import SYSTEM, Actor
@@ -325,5 +326,7 @@ def _facts(row: Marked) -> dict[str, Any]:
         value = getattr(row, field.attname)
         default = field.default if field.has_default() and not callable(field.default) else None
         if value is not None and value != default:
-            facts[field.attname] = value
+            facts[field.attname] = (
+                json_text(value) if isinstance(field, models.JSONField) else value
+            )
     return facts | row.more_marked()

@@ -57,7 +57,7 @@ def told_fields(model: type[Model]) -> tuple[tuple[str, Any, Any], ...]:
 def _prepared_by(field: Any) -> Any:
     """What makes a value the same before it is stored and after it was read."""
     if isinstance(field, JSONField):
-        return _json_text
+        return json_text
     if isinstance(field, DecimalField):
         unit = Decimal(1).scaleb(-field.decimal_places)
         return lambda value: value.quantize(unit)
@@ -68,6 +68,6 @@ def _default_of(field: Any) -> Any:
     return field.default if field.has_default() and not callable(field.default) else None
 
 
-def _json_text(value: Any) -> str:
+def json_text(value: Any) -> str:
     # In ASCII: a gateway's JSON may hold half of a surrogate pair, which no encoding takes.
     return json.dumps(value, sort_keys=True, separators=(",", ":"))

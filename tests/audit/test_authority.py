@@ -363,6 +363,13 @@ def test_somebody_takes_over_what_was_changed_by_sql(clinic):
     assert findings() == []
     event = AuditEvent.objects.get(action="outside_change_adopted")
     assert (event.reason, event.details) == ("电话确认", {"row": str(price.pk)})
+    assert event.actor_name.startswith("os:")
+
+
+def test_a_fraction_that_sql_puts_into_json_is_told_like_any_change(clinic):
+    row = PriceChangeRequest.objects.get()
+    sql("UPDATE price_change_requests SET wanted = %s", '{"price": 0.5}')
+    assert str(row.pk) in [found.object_id for found in findings()]
 
 
 def test_staff_that_was_changed_by_sql_is_not_taken_over_so(clinic):

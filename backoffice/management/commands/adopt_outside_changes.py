@@ -5,7 +5,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.utils.translation import gettext as _
 
 from tcmpay.audit.marks import marks_adopt
-from tcmpay.common.actor import SYSTEM
+from tcmpay.common.operator import operator_actor
 
 
 class Command(BaseCommand):
@@ -21,7 +21,7 @@ class Command(BaseCommand):
         reason = options["reason"].strip()
         if not reason:
             raise CommandError("--reason 必填：说明这些改动为何正确 / say why they are right")
-        adopted = marks_adopt(actor=SYSTEM, reason=reason)
+        adopted = marks_adopt(actor=operator_actor(), reason=reason)
         for name in adopted:
             self.stdout.write(name)
         self.stdout.write(_("已确认 %(count)d 行") % {"count": len(adopted)})

@@ -13,8 +13,8 @@ from payments.services.key_revocation import (
     unattributed_count,
 )
 from payments.states import Verdict
-from tcmpay.common.actor import SYSTEM
 from tcmpay.common.errors import DomainError
+from tcmpay.common.operator import operator_actor
 
 
 class Command(BaseCommand):
@@ -43,7 +43,7 @@ class Command(BaseCommand):
             dropped = 0
             if version.revoked_at is None:
                 done = gateway_keys_revoke(
-                    actor=SYSTEM, method=method, version_id=version.id, reason=reason
+                    actor=operator_actor(), method=method, version_id=version.id, reason=reason
                 )
                 dropped = done.notices_dropped if done else 0
                 version.refresh_from_db()
