@@ -119,6 +119,18 @@ unset DATABASE_URL CACHE_URL CELERY_BROKER_URL DEBUG SECRET_KEY CONFIG_ENCRYPTIO
 # One seed for both runs; conftest.py prints it.
 export TEST_SEED=${TEST_SEED:-$((RANDOM * 32768 + RANDOM))}
 
+# What needs no database, and so is not asked a second time.
+without_database=(
+    gateways/tests
+    simulator/tests
+    tests/hostile/test_patterns.py
+    tests/mutants
+    tests/test_environment.py
+    tests/test_environment_forms.py
+    tests/test_readme.py
+    tests/test_translations.py
+)
+
 sqlite=0
 mariadb=0
 run_pytest=(.venv/bin/python -m pytest -n 2 -q)
@@ -127,6 +139,7 @@ echo "== tests on SQLite"
     ${pytest_arguments[@]+"${pytest_arguments[@]}"} || sqlite=$?
 echo "== tests on MariaDB and Redis"
 .venv/bin/python -m tests.servers -- "${run_pytest[@]}" --junit-xml=test-artifacts/mariadb.xml \
+    "${without_database[@]/#/--ignore=}" \
     ${pytest_arguments[@]+"${pytest_arguments[@]}"} || mariadb=$?
 echo "== pages in a browser, on SQLite"
 pages=0
