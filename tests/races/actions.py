@@ -21,8 +21,10 @@ from payments.models import PaymentTransaction
 from payments.services.attempts import PayCommand, pay
 from payments.services.endings import order_cancel, orders_expire
 from payments.services.exceptions import exception_write_off_decide
+from payments.services.exchanges import Question, ask
 from payments.services.orders import OrderCommand, order_create
 from payments.services.sweeping import attempts_sweep, order_sync
+from payments.states import ExchangeKind
 from refunds.models import Refund
 from refunds.services.notices import notices_take
 from refunds.services.requests import refund_request, refund_review, refund_withdraw
@@ -216,15 +218,15 @@ def hear_refund(things: World, state: str) -> None:
                 reason="",
             )
         )
-    refund_report_apply(
-        refund_id=refund.id,
-        report=RefundReport(
-            refund.refund_no,
-            RefundState(state),
-            refund_id=f"M{refund.refund_no}",
-            amount=refund.refund_amount,
-        ),
+    report = RefundReport(
+        refund.refund_no,
+        RefundState(state),
+        refund_id=f"M{refund.refund_no}",
+        amount=refund.refund_amount,
     )
+    # Kept as an answer of the gateway, as what we book must be.
+    ask(Question(ExchangeKind.QUERY_REFUND, refund.transaction, refund.id), lambda: report)
+    refund_report_apply(refund_id=refund.id, report=report)
 
 
 @action

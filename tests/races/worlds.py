@@ -31,7 +31,6 @@ from payments.services.exceptions import exception_write_off_ask
 from payments.services.exchanges import Question, ask
 from payments.services.orders import OrderCommand, order_create
 from payments.services.refund_money import refund_transaction_begin
-from payments.services.settlement import trade_report_apply
 from payments.states import ExchangeKind
 from refunds.models import Refund
 from refunds.services.requests import refund_request, refund_review
@@ -94,7 +93,12 @@ def _told(attempt: PaymentTransaction) -> None:
     gateway, number = SharedGateway(attempt.payment_method), attempt.out_trade_no or ""
     question = Question(ExchangeKind.QUERY, attempt)
     report = ask(question, lambda: gateway.query_payment(number))
-    trade_report_apply(method=attempt.payment_method, report=report, is_mock=True)
+    request = CallbackRequest({}, new_id().bytes, "application/json", clock.now())
+    callback_handle(
+        incoming=Incoming(attempt.payment_method, request),
+        notice=CallbackNotice("", "TRANSACTION.SUCCESS", trade=report),
+        is_mock=True,
+    )
 
 
 def _world(user_id: UUID, **things: Any) -> World:
