@@ -386,8 +386,10 @@ def _keep_start(attempt: PaymentTransaction, start: PaymentStart, actor: Actor) 
     order = order_lock(attempt.order_id)
     ensure_payable(order, actor)
     locked = _open_attempts(order.id).select_for_update().filter(id=attempt.id).first()
+    if locked is None and _open_attempts(order.id).exists():
+        raise GatewayDown()  # another gateway was chosen meanwhile: that choice stands
     if locked is None:
-        raise GatewayDown()
+        raise _NumberBurnt
     transaction_note(
         locked,
         actor=gateway_actor(locked.payment_method),

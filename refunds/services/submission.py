@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -150,9 +151,24 @@ def _locked_as_asked(asked: Refund) -> tuple[PaymentTransaction, Refund] | None:
 
 def gateway_refund_no(refund: Refund) -> str:
     """The number that the gateway knows the refund by (invariant R4)."""
-    if refund.number_generation == 1:
-        return refund.refund_no
-    return f"{refund.refund_no}R{refund.number_generation}"
+    return _number_of(refund, refund.number_generation)
+
+
+def _number_of(refund: Refund, generation: int) -> str:
+    return refund.refund_no if generation == 1 else f"{refund.refund_no}R{generation}"
+
+
+def _succeeded_after_all(refund: Refund, report: RefundReport) -> bool:
+    """Whether the number that was called closed last brought the money back, told in the wrong
+    order, while nothing was sent under the next one: success wins."""
+    is_unsent = refund.status == RefundStatus.FAILED and refund.sendings == 0
+    former = refund.number_generation - 1
+    return (
+        report.state is RefundState.SUCCESS
+        and is_unsent
+        and former >= 1
+        and report.out_refund_no == _number_of(refund, former)
+    )
 
 
 @money_unit
@@ -269,7 +285,9 @@ def refund_report_apply(*, refund_id: UUID, report: RefundReport) -> Told:
     """
     order, payment, refund = refund_lock(refund_id)
     if report.out_refund_no != gateway_refund_no(refund):
-        return Told.EARLIER_NUMBER
+        if not _succeeded_after_all(refund, report):
+            return Told.EARLIER_NUMBER
+        report = replace(report, out_refund_no=gateway_refund_no(refund))
     if problem := disagreement(report, payment, refund):
         unbooked_case_open(report, method=payment.payment_method, payment=payment, reason=problem)
         return Told.HELD
