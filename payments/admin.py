@@ -263,13 +263,12 @@ def transactions_panel(transactions: Iterable[PaymentTransaction]) -> Panel:
             _outcome(attempt),
             time_text(attempt.initiated_at),
             time_text(attempt.completed_at),
-            time_text(attempt.booked_at),
         )
         for attempt in transactions
     ]
     headers = (
         _("流水号"), _("类型"), _("支付方式"), _("金额（元）"), _("状态"), _("结果"),
-        _("发起时间"), _("完成时间"), _("入账时间"),
+        _("发起时间"), _("完成时间"),
     )  # fmt: skip
     return Panel(_("支付流水"), headers, rows, empty=_("还没有发起过支付。"))
 

@@ -137,13 +137,12 @@ def refunds_panel(refunds: Iterable[Refund], title: Any = "") -> Panel:
             time_text(refund.created_at),
             person_text(refund.reviewed_by, names=names) if refund.reviewed_by else EMPTY,
             time_text(refund.completed_at),
-            time_text(refund.booked_at),
         )
         for refund in shown
     ]
     headers = (
         _("退款单号"), _("金额（元）"), _("状态"), _("原因"), _("申请时间"), _("审核人"),
-        _("完成时间"), _("入账时间"),
+        _("完成时间"),
     )  # fmt: skip
     return Panel(title or _("退款"), headers, rows, empty=_("没有退款。"))
 

@@ -31,7 +31,7 @@ NOT_PAGES = {"admin:logout", "admin:jsi18n", "admin:switch_language", "admin:set
 UNTRANSLATED = re.compile(
     r"https?://\S+|\S+@\S+|[\w-]+(?:\.[\w-]+)+|[\w.-]*[\d_/][\w./:-]*"
     r"|\b(?:API|CSV|XLSX|TOTP|PEM|PKCS|RSA|MD5|SHA|SQL|UUID|JSON|UTC|QR|IP|URL|ID|PDF|HTTP|HTTPS"
-    r"|WeChat|Alipay|Authenticator|Google|Microsoft|tcmpay|APIv3|AppID|AppSecret"
+    r"|WeChat|Alipay|Authenticator|Google|Microsoft|tcmpay|APIv3|AppID|AppSecret|JSAPI"
     r"|alipayRootCert|DEMO\w*|FreeOTP|App|APPID|PID|crt|Ctrl|Mac|Command|esc|https|massage)\b"
 )
 ENGLISH = re.compile(r"[A-Za-z]{3,}(?:[ ][A-Za-z]+)*")
