@@ -16,6 +16,7 @@ from tcmpay.common.money import MoneyError, parse_money
 from tcmpay.common.redaction import RedactingFilter, redact_event
 from tcmpay.environment import Secrets, load_env
 from tcmpay.unfold import UNFOLD  # noqa: F401
+from tcmpay.version import __version__
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = load_env(BASE_DIR)
@@ -386,7 +387,7 @@ REST_FRAMEWORK = {
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "tcmpay",
-    "VERSION": "1.0.0",
+    "VERSION": __version__,
     "DESCRIPTION": _("中医远程诊疗平台的支付接口：订单、支付、退款、余额、价格与配置。"),
     "SERVE_INCLUDE_SCHEMA": False,
     "SERVE_AUTHENTICATION": [],

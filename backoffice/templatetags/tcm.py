@@ -8,6 +8,7 @@ from django import template
 
 from backoffice.export_columns import LISTS
 from tcmpay.common.display import money_text, time_text
+from tcmpay.version import __version__
 
 register = template.Library()
 
@@ -22,6 +23,12 @@ def money(amount: Decimal | None) -> str:
 def local_time(moment: datetime | None) -> str:
     """``moment`` in Asia/Shanghai, as on every other page."""
     return time_text(moment)
+
+
+@register.simple_tag
+def product_version() -> str:
+    """The version that serves, for the foot of the pages of staff."""
+    return __version__
 
 
 @register.filter

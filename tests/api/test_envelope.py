@@ -265,7 +265,7 @@ def test_a_database_that_does_not_answer_is_503(api, patient, error):
 def test_readiness_is_503_without_a_database_and_liveness_is_not(api):
     with connection.execute_wrapper(DatabaseThat(OperationalError(2006, "gone away"))):
         api.get("/health/ready").refused(503, "SERVICE_UNAVAILABLE")
-        assert api.get("/health/live").accepted() == {"status": "live"}
+        assert api.get("/health/live").accepted()["status"] == "live"
     assert api.get("/health/ready").accepted() == {"status": "ready"}
 
 

@@ -12,34 +12,45 @@ from rest_framework.response import Response
 from tcmpay.common.api.envelope import success
 from tcmpay.common.api.schema import enveloped, success_example
 from tcmpay.common.api.views import PublicView
+from tcmpay.version import __version__
 
 Get = TypeVar("Get", bound=Callable[..., Response])
 
 
-class HealthSchema(serializers.Serializer):
+LIVE = {"status": "live", "version": __version__}
+READY = {"status": "ready"}
+
+
+class ReadySchema(serializers.Serializer):
     status = serializers.CharField()
 
 
-def _described(summary: str, status: str) -> Callable[[Get], Get]:
+class LiveSchema(ReadySchema):
+    version = serializers.CharField()
+
+
+def _described(
+    summary: str, schema: serializers.Serializer, answer: dict[str, str]
+) -> Callable[[Get], Get]:
     described: Callable[[Get], Get] = extend_schema(
-        operation_id=f"health_{status}",
+        operation_id=f"health_{answer['status']}",
         summary=summary,
         tags=["health"],
         auth=[],
-        responses={200: enveloped("Health", HealthSchema())},
-        examples=[success_example("ok", {"status": status})],
+        responses={200: enveloped(f"Health{answer['status'].title()}", schema)},
+        examples=[success_example("ok", answer)],
     )
     return described
 
 
 class LiveView(PublicView):
-    """The process answers."""
+    """The process answers, and tells the version that runs in it."""
 
     throttle_classes = ()
 
-    @_described("进程存活", "live")
+    @_described("进程存活", LiveSchema(), LIVE)
     def get(self, request: Request) -> Response:
-        return success("ok", {"status": "live"})
+        return success("ok", LIVE)
 
 
 class ReadyView(PublicView):
@@ -47,12 +58,12 @@ class ReadyView(PublicView):
 
     throttle_classes = ()
 
-    @_described("可以服务", "ready")
+    @_described("可以服务", ReadySchema(), READY)
     def get(self, request: Request) -> Response:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
             cursor.fetchone()
-        return success("ok", {"status": "ready"})
+        return success("ok", READY)
 
 
 live = LiveView.as_view()
