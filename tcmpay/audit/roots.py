@@ -127,6 +127,23 @@ def _kept(facts: Any) -> KeptRoot | None:
     return KeptRoot(str(facts["chain"]), name, str(facts["root"]))
 
 
+def check_root_file(path: str, codes: Mapping[str, str], scope: Scope) -> Iterator[Violation]:
+    """As ``check_kept``, of AUDIT_ROOT_FILE; one that can't be compared is a finding of its own."""
+    if not path:
+        return
+    try:
+        with Path(path).open(encoding="utf-8") as file:
+            kept = kept_roots(file)
+    except (OSError, UnicodeError, RootsUnreadable) as error:
+        # Before the first hour is sealed there is nothing to keep.
+        if ChainRoot.objects.using(scope.using).filter(is_anchor=False).exists():
+            reason = error.strerror if isinstance(error, OSError) else str(error)
+            text = _("无法与 AUDIT_ROOT_FILE 中保存的根哈希核对：%(reason)s") % {"reason": reason}
+            yield Violation("E10", AUDIT_OBJECT, path, text)
+        return
+    yield from check_kept(kept, codes, scope)
+
+
 def check_kept(
     kept: Iterable[KeptRoot], codes: Mapping[str, str], scope: Scope
 ) -> Iterator[Violation]:

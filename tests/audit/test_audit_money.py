@@ -10,12 +10,14 @@ from django.core.management import call_command
 from django.db import IntegrityError, OperationalError, connection
 from django.db.transaction import atomic
 
+from backoffice.audit import CHECKS
 from backoffice.demo_data import seed
 from balances.models import BalanceTransaction, UserBalance
 from payments.services.orders import OrderCommand, order_create
 from tcmpay.audit.models import AuditEvent
 from tcmpay.common import clock
 from tcmpay.common.actor import Actor, Role
+from tcmpay.common.invariants import Violation
 from tests.audit.books import audit, sql, unchecked
 
 pytestmark = pytest.mark.django_db
@@ -398,6 +400,23 @@ def test_unfinished_work_alone_fails_only_a_strict_audit(settings):
     with clock.frozen(clock.now() + timedelta(hours=3)):
         assert audit()[0] == 0
         assert audit("--strict")[0] == 1
+
+
+def test_a_check_that_stumbles_is_a_finding_and_hides_no_other(world, monkeypatch):
+    def stumbling(scope):
+        yield Violation("X1", "order", "1", "seen before")
+        raise ValueError("whsec_secret of the row")
+
+    monkeypatch.setattr("backoffice.audit.CHECKS", (stumbling, *CHECKS))
+    sql("UPDATE payment_orders SET amount = 29 WHERE id = %s", world.by_wechat.id)
+    code, found = audit()
+    assert code == 1
+    assert {"X1", "O3"} <= {one["code"] for one in found}
+    (stumbled,) = [one for one in found if one["object_type"] == "audit_check"]
+    assert (stumbled["code"], stumbled["kind"]) == ("E9", "violation")
+    assert stumbled["object_id"].endswith("stumbling")
+    assert "ValueError" in stumbled["message"]
+    assert "whsec_secret" not in stumbled["message"]
 
 
 def test_an_unadopted_opening_is_a_notice_until_staff_adopt_it():

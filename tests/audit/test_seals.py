@@ -394,6 +394,34 @@ def test_a_file_without_roots_is_refused(tmp_path, text):
         audit("--root", str(path))
 
 
+UNCOMPARABLE = {
+    "it is gone": lambda path: path.unlink(),
+    "it was emptied": lambda path: path.write_text(""),
+    "it is a folder": lambda path: (path.unlink(), path.mkdir()),
+    "a line was cut": lambda path: path.write_text(path.read_text()[:-9]),
+    "it is no text": lambda path: path.write_bytes(b"\xff\xfe\x00"),
+}
+
+
+@pytest.mark.parametrize("name", UNCOMPARABLE)
+def test_a_kept_file_that_can_not_be_compared_is_a_finding_and_the_rest_is_checked(
+    kept, settings, name
+):
+    settings.AUDIT_ROOT_FILE = str(kept)
+    UNCOMPARABLE[name](kept)
+    sql("UPDATE audit_events SET actor_name = 'x' WHERE version = 1 AND object_type = 'order'")
+    found = {(f["code"], f["object_id"]) for f in audit()[1] if f["kind"] == "violation"}
+    assert ("E10", str(kept)) in found
+    assert "E2" in {code for code, _object_id in found}
+
+
+def test_a_file_that_is_not_there_yet_is_nothing_before_the_first_hour_is_sealed(
+    settings, tmp_path, world
+):
+    settings.AUDIT_ROOT_FILE = str(tmp_path / "roots.jsonl")
+    assert audit() == (0, [])
+
+
 def test_a_root_goes_to_the_file_and_to_the_log(settings, tmp_path, caplog):
     settings.AUDIT_ROOT_FILE = str(tmp_path / "roots.jsonl")
     with clock.frozen(clock.now() - timedelta(hours=3)):

@@ -2,20 +2,19 @@ import json
 from argparse import ArgumentParser
 from collections.abc import Iterator
 from datetime import date, datetime
-from itertools import chain
 from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.utils.translation import gettext as _
 
-from backoffice.audit import audit, consistent_reads
+from backoffice.audit import audit, consistent_reads, to_its_end
 from balances.checks import LEDGER
 from tcmpay.accounts.checks import SIGN_INS
 from tcmpay.audit.checks import TRAIL
-from tcmpay.audit.roots import KeptRoot, RootsUnreadable, check_kept, kept_roots
+from tcmpay.audit.roots import KeptRoot, RootsUnreadable, check_kept, check_root_file, kept_roots
 from tcmpay.common.clock import day_start
-from tcmpay.common.invariants import Scope, Violation
+from tcmpay.common.invariants import Check, Scope, Violation
 
 CODES = {chain.name: chain.code for chain in (LEDGER, TRAIL, SIGN_INS)}
 
@@ -34,7 +33,6 @@ class Command(BaseCommand):
         parser.add_argument(
             "--root",
             metavar="FILE",
-            default=settings.AUDIT_ROOT_FILE,
             help="compare with the roots kept in FILE (AUDIT_ROOT_FILE when not given)",
         )
         parser.add_argument(
@@ -43,25 +41,32 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         scope = Scope(using=settings.SNAPSHOT_DATABASE, since=self._since(options["since"]))
-        kept = self._kept(options["root"])
+        check_roots = self._root_check(options["root"])
         printed = self._as_json if options["json"] else self._as_text
         with consistent_reads():
-            findings = chain(self._findings(scope, options), check_kept(kept, CODES, scope))
-            failing = printed(findings, options["strict"])
+            failing = printed(self._findings(scope, check_roots, options), options["strict"])
         if failing:
             raise SystemExit(1)
 
-    def _findings(self, scope: Scope, options: dict[str, Any]) -> Iterator[Violation]:
+    def _findings(
+        self, scope: Scope, check_roots: Check, options: dict[str, Any]
+    ) -> Iterator[Violation]:
         for check, found in audit(scope):
             count = 0
             for count, finding in enumerate(found, start=1):  # noqa: B007
                 yield finding
             if options["verbosity"] > 1:
                 self.stderr.write(f"{check.__module__}.{check.__name__}: {count}")
+        yield from to_its_end(check_roots, scope)
+
+    def _root_check(self, path: str | None) -> Check:
+        """Against a file that is asked for, which must be one, or against AUDIT_ROOT_FILE."""
+        if path is None:
+            return lambda scope: check_root_file(settings.AUDIT_ROOT_FILE, CODES, scope)
+        kept = self._kept(path)
+        return lambda scope: check_kept(kept, CODES, scope)
 
     def _kept(self, path: str) -> list[KeptRoot]:
-        if not path:
-            return []
         try:
             with open(path, encoding="utf-8") as file:
                 return kept_roots(file)
