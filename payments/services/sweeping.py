@@ -21,12 +21,13 @@ from payments.states import PaymentMethod, TransactionStatus, TransactionType
 from tcmpay.common import clock
 from tcmpay.common.actor import Actor
 from tcmpay.common.errors import Forbidden
-from tcmpay.common.sweep import in_turns
+from tcmpay.common.sweep import in_time, in_turns
 from tcmpay.guard.services import hit_count
 
 logger = logging.getLogger(__name__)
 
 SWEEP_BATCH = 200
+RUN_SECONDS = 45.0
 # Seconds until the next question, by how often we asked: quick at first, then patient.
 BACKOFF_SECONDS = (60, 60, 120, 300, 600, 900, 1800)
 # After a question that brought no answer, however often we asked before.
@@ -44,7 +45,7 @@ def attempts_sweep() -> int:
         status=TransactionStatus.PENDING,
     )
     batch = list(in_turns(due, of="order__user_id", by="next_check_at")[:SWEEP_BATCH])
-    return sum(_sweep_one(attempt) for attempt in batch)
+    return sum(_sweep_one(attempt) for attempt in in_time(batch, seconds=RUN_SECONDS))
 
 
 def _sweep_one(attempt: PaymentTransaction) -> bool:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from celery.exceptions import SoftTimeLimitExceeded
 from django.utils.translation import gettext as _
 
 from gateways.errors import GatewayError
@@ -38,18 +39,22 @@ from refunds.states import Told
 from tcmpay.common.actor import gateway_actor
 from tcmpay.common.db import money_unit
 from tcmpay.common.money import Money
+from tcmpay.common.sweep import in_time
 
 logger = logging.getLogger(__name__)
 
 BATCH = 200
+# One run works this long: surplus money and refunds that are due stand behind it in the same task.
+RUN_SECONDS = 20.0
 # Seconds until a notice is taken up again, by how often it was: the gateway's own answer may lag.
 BACKOFF_SECONDS = (15, 60, 60, 120, 300, 600, 1200, 1800, 3600)
 # After so many tries, about twenty minutes, staff are told; after about a day it is theirs alone.
 CASE_AFTER = 6
 TAKES_MAX = 30
-# What waits for a decision of ours is looked at in every sweep, for as long as that takes: nobody
-# outside is asked for it.
+# What waits for a decision of ours is looked at in every sweep, for as long as that takes, and less
+# often where each look asks the gateway.
 DECISION_WAIT = timedelta(0)
+ASKING_WAIT = timedelta(minutes=5)
 # The number that we gave the gateway: the refund's own, and from the second generation a suffix.
 _OUR_NUMBER = re.compile(r"(?P<refund_no>RFD[0-9A-Z]{24})(?:R(?P<generation>[0-9]+))?", re.ASCII)
 
@@ -60,13 +65,14 @@ class Wait:
 
     reason: str
     is_for_decision: bool = False
+    is_asking: bool = False  # each look asks the gateway
 
 
 def notices_take() -> int:
     """Take up every refund notice whose time has come, oldest first; returns how many are done."""
     taken = 0
     waiting: list[tuple[str, Any]] = []
-    for callback in refund_notices_due()[:BATCH]:
+    for callback in in_time(refund_notices_due()[:BATCH], seconds=RUN_SECONDS):
         told = (callback.payment_method, callback.refund_notice)
         if told in waiting:
             # Word for word what another one says, which waits: one of them is enough.
@@ -75,6 +81,8 @@ def notices_take() -> int:
             continue
         try:
             is_done = _ended(callback, _taken_up(callback))
+        except SoftTimeLimitExceeded:
+            raise
         except Exception:
             logger.exception("refund_notice_failed", extra={"callback": str(callback.id)})
             continue
@@ -91,6 +99,8 @@ def _taken_up(callback: PaymentCallback) -> Told | Wait:
     except GatewayError as error:
         logger.warning("refund_notice_waits", extra={"error": str(error)})
         return Wait(_("网关没有给出答复：%(error)s") % {"error": error})
+    except SoftTimeLimitExceeded:
+        raise  # the whole run is over, and the notice not broken
     except Exception:
         # One broken notice must not hold up the others, and is no less a fact.
         logger.exception("refund_notice_failed", extra={"callback": str(callback.id)})
@@ -110,7 +120,8 @@ def _ended(callback: PaymentCallback, outcome: Told | Wait) -> bool:
         refund_notice_taken(callback.id)
         return True
     if outcome.is_for_decision:
-        refund_notice_postpone(callback, takes=callback.takes, wait=DECISION_WAIT)
+        wait = ASKING_WAIT if outcome.is_asking else DECISION_WAIT
+        refund_notice_postpone(callback, takes=callback.takes, wait=wait)
         return False
     takes = callback.takes + 1
     if takes >= CASE_AFTER:
@@ -232,7 +243,8 @@ def _done(payment: PaymentTransaction, report: RefundReport) -> Told | Wait:
         amount = asked.amount
     if outside_refund_record(payment.id, payment.order_id, report, amount):
         return Told.AGREED
-    return Wait(_("其他退款占用了可退金额"), is_for_decision=True)
+    reason = _("其他退款占用了可退金额")
+    return Wait(reason, is_for_decision=True, is_asking=report.amount is None)
 
 
 def _unconfirmed(payment: PaymentTransaction, report: RefundReport) -> Told | Wait:

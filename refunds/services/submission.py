@@ -43,13 +43,14 @@ from tcmpay.common import clock
 from tcmpay.common.actor import SYSTEM, Actor, gateway_actor
 from tcmpay.common.bell import ring
 from tcmpay.common.db import money_unit
-from tcmpay.common.sweep import in_turns
+from tcmpay.common.sweep import in_time, in_turns
 from tcmpay.common.transitions import ensure_one
 
 logger = logging.getLogger(__name__)
 
 SUBMIT_TASK = "refunds.submit"
 SWEEP_BATCH = 100
+RUN_SECONDS = 30.0
 # Seconds until we ask again, by how often we did: WeChat asks for once a minute at first.
 BACKOFF_SECONDS = (15, 60, 60, 60, 120, 300, 600, 1200, 1800)
 NOT_DONE = frozenset({RefundState.CLOSED, RefundState.ABNORMAL})
@@ -578,7 +579,7 @@ def refunds_sweep() -> int:
     ids = list(
         in_turns(due, of="user_id", by="next_check_at")[:SWEEP_BATCH].values_list("id", flat=True)
     )
-    for refund_id in ids:
+    for refund_id in in_time(ids, seconds=RUN_SECONDS):
         try:
             refund_submit(refund_id=refund_id)
         except Exception:

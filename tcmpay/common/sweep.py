@@ -1,9 +1,26 @@
 """Rows whose time has come, in an order that is fair: nobody's many rows hold up the others."""
 
-from typing import Any
+import time
+from collections.abc import Iterable, Iterator
+from typing import Any, TypeVar
 
 from django.db.models import F, QuerySet, Window
 from django.db.models.functions import RowNumber
+
+Row = TypeVar("Row")
+
+
+def in_time(rows: Iterable[Row], *, seconds: float) -> Iterator[Row]:
+    """``rows`` until ``seconds`` have passed; what is left is due in the next sweep.
+
+    Tasks are stopped after 90 seconds: a slow gateway must not cost what stands behind in the same
+    task.
+    """
+    started = time.monotonic()
+    for row in rows:
+        if time.monotonic() - started > seconds:
+            return
+        yield row
 
 
 def in_turns(rows: QuerySet[Any], *, of: str, by: str) -> QuerySet[Any]:

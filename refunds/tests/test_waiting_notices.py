@@ -1,0 +1,61 @@
+"""Notices that wait, however many, hold up neither the gateway nor what stands behind them."""
+
+from datetime import timedelta
+from itertools import count
+from unittest.mock import patch
+
+import pytest
+from celery.exceptions import SoftTimeLimitExceeded
+
+from gateways.interface import RefundState
+from payments.services.callbacks import refund_notices_waiting
+from refunds.services.notices import RUN_SECONDS, notices_take
+from refunds.tests import stage
+from refunds.tests.stage import ALL, BEGUN_AT, Answers
+from tcmpay.common import clock
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def _demo(settings):
+    settings.MOCK_CALLBACKS = True
+    with clock.frozen(BEGUN_AT):
+        yield
+
+
+def test_a_run_ends_in_time_and_the_next_one_goes_on():
+    payment = stage.paid("wechat")
+    for number in range(3):
+        stage.noticed(payment, f"console-{number}", RefundState.CLOSED)
+    slow = count(step=RUN_SECONDS * 0.9)
+    with patch("tcmpay.common.sweep.time.monotonic", lambda: next(slow)):
+        assert notices_take() == 1
+    assert refund_notices_waiting().count() == 2
+    assert notices_take() == 2
+
+
+def test_a_run_that_is_stopped_breaks_no_notice():
+    payment = stage.paid("wechat")
+    callback = stage.noticed(payment, "console-1", RefundState.SUCCESS)
+    with (
+        patch("refunds.services.notices._take", side_effect=SoftTimeLimitExceeded),
+        pytest.raises(SoftTimeLimitExceeded),
+    ):
+        notices_take()
+    callback.refresh_from_db()
+    assert callback.takes == 0
+    assert notices_take() == 1
+
+
+def test_the_gateway_is_asked_every_few_minutes_about_what_waits_for_a_decision():
+    payment = stage.paid("alipay")
+    stage.unsent(payment)
+    stage.noticed(payment, "console-1", RefundState.SUCCESS, refunded_total=ALL)
+    says = stage.says(RefundState.SUCCESS, amount=ALL)
+    answers = Answers(says, says)
+    with stage.gateway_answers(answers):
+        for seconds in range(0, 600, 30):
+            with clock.frozen(BEGUN_AT + timedelta(seconds=seconds)):
+                assert notices_take() == 0
+    assert answers.questions == 2
