@@ -27,11 +27,12 @@ from tcmpay.common import clock
 from tcmpay.common.actor import SYSTEM, Actor
 from tcmpay.common.db import money_unit
 from tcmpay.common.errors import Forbidden
-from tcmpay.common.sweep import in_turns
+from tcmpay.common.sweep import by_itself, in_time, in_turns
 
 logger = logging.getLogger(__name__)
 
 EXPIRE_BATCH = 500
+RUN_SECONDS = 45.0
 EXPIRE_BATCHES_MAX = 200
 # When the gateway can't be reached, an order waits this long after its expire_time and is then
 # expired with the close still owed.
@@ -90,15 +91,11 @@ def orders_expire() -> ExpiryReport:
         if count < EXPIRE_BATCH:
             break
     report = ExpiryReport(expired=expired)
-    with_attempts = in_turns(
-        _due_orders(horizon).filter(_has_open_attempt()), of="user_id", by="expire_time"
-    )
-    for order_id in list(with_attempts[:EXPIRE_BATCH].values_list("id", flat=True)):
-        try:
+    with_attempts = _due_orders(horizon).filter(_has_open_attempt())
+    ids = in_turns(with_attempts, of="user_id", by="expire_time", count=EXPIRE_BATCH)
+    for order_id in in_time(ids, seconds=RUN_SECONDS):
+        with by_itself(logger, "order_expiry_failed", order=str(order_id)):
             report = _added(report, order_expire(order_id))
-        except Exception:
-            # One broken order must not hold up the others; it stays due.
-            logger.exception("order_expiry_failed", extra={"order": str(order_id)})
     return report
 
 

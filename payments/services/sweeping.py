@@ -21,13 +21,13 @@ from payments.states import PaymentMethod, TransactionStatus, TransactionType
 from tcmpay.common import clock
 from tcmpay.common.actor import Actor
 from tcmpay.common.errors import Forbidden
-from tcmpay.common.sweep import in_time, in_turns
+from tcmpay.common.sweep import by_itself, in_time, in_turns
 from tcmpay.guard.services import hit_count
 
 logger = logging.getLogger(__name__)
 
 SWEEP_BATCH = 200
-RUN_SECONDS = 45.0
+RUN_SECONDS = 40.0
 # Seconds until the next question, by how often we asked: quick at first, then patient.
 BACKOFF_SECONDS = (60, 60, 120, 300, 600, 900, 1800)
 # After a question that brought no answer, however often we asked before.
@@ -44,13 +44,22 @@ def attempts_sweep() -> int:
         transaction_type=TransactionType.PAYMENT,
         status=TransactionStatus.PENDING,
     )
-    batch = list(in_turns(due, of="order__user_id", by="next_check_at")[:SWEEP_BATCH])
-    return sum(_sweep_one(attempt) for attempt in in_time(batch, seconds=RUN_SECONDS))
+    ids = in_turns(due, of="order__user_id", by="next_check_at", count=SWEEP_BATCH)
+    return sum(_sweep_one(attempt_id) for attempt_id in in_time(ids, seconds=RUN_SECONDS))
 
 
-def _sweep_one(attempt: PaymentTransaction) -> bool:
+def _sweep_one(attempt_id: UUID) -> bool:
+    """Ask about one attempt, if it waits for that still; whether it was asked about."""
+    attempt = PaymentTransaction.objects.get(id=attempt_id)
     if not _claim_check(attempt):
         return False
+    # Asked about again, whatever happens.
+    with by_itself(logger, "attempt_sweep_failed", attempt=str(attempt_id)):
+        _ask_about(attempt)
+    return True
+
+
+def _ask_about(attempt: PaymentTransaction) -> None:
     try:
         if attempt.is_close_owed:
             attempt_close(attempt)
@@ -62,10 +71,6 @@ def _sweep_one(attempt: PaymentTransaction) -> bool:
         _note_trouble(attempt, error)
         level = logging.ERROR if isinstance(error, GatewayRejected) else logging.WARNING
         logger.log(level, "attempt_check_failed", extra={"error": str(error)})
-    except Exception:
-        # One broken attempt must not hold up the others; it is asked about again.
-        logger.exception("attempt_sweep_failed", extra={"attempt": str(attempt.id)})
-    return True
 
 
 def _fail_if_never_arrived(attempt: PaymentTransaction, state: TradeState) -> None:

@@ -6,7 +6,6 @@ decides nothing twice.
 """
 
 import logging
-import time
 from collections.abc import Collection, Sequence
 from datetime import timedelta
 from uuid import UUID
@@ -27,6 +26,7 @@ from tcmpay.common.actor import SYSTEM, Actor
 from tcmpay.common.bell import ring
 from tcmpay.common.db import money_unit
 from tcmpay.common.errors import DomainError, Forbidden
+from tcmpay.common.sweep import by_itself, in_time
 
 logger = logging.getLogger(__name__)
 
@@ -132,10 +132,8 @@ def batch_run(*, batch_id: UUID) -> int:
     # Whoever lost the permission since confirming decides nothing any more.
     actor = staff_actor(batch.created_by, REVIEW_PERMISSION)
     waiting = batch.rows.filter(outcome=BatchOutcome.WAITING).order_by("position")
-    started, done = time.monotonic(), 0
-    for row_id in list(waiting.values_list("id", flat=True)):
-        if time.monotonic() - started > RUN_SECONDS:
-            break
+    done = 0
+    for row_id in in_time(list(waiting.values_list("id", flat=True)), seconds=RUN_SECONDS):
         _run_row(actor, batch, row_id)
         done += 1
     if batch.rows.filter(outcome=BatchOutcome.WAITING).exists():
@@ -166,14 +164,13 @@ def _run_row(actor: Actor | None, batch: RefundBatch, row_id: UUID) -> None:
     if not _count_try(row_id):
         _refuse(row_id, INTERNAL)
         return
-    try:
-        refund = _decide_row(actor, batch, row_id)
-    except DomainError as error:
-        _refuse(row_id, error.code)
-    except Exception:
-        # One broken refund must not hold up the others; its row waits for the next run.
-        logger.exception("refund_batch_row_failed", extra={"row": str(row_id)})
-    else:
+    # A broken one waits for the next run.
+    with by_itself(logger, "refund_batch_row_failed", row=str(row_id)):
+        try:
+            refund = _decide_row(actor, batch, row_id)
+        except DomainError as error:
+            _refuse(row_id, error.code)
+            return
         if refund is not None and refund.status == RefundStatus.PROCESSING:
             refund_send_to_gateway(refund.id)
 

@@ -39,7 +39,7 @@ from refunds.states import Told
 from tcmpay.common.actor import gateway_actor
 from tcmpay.common.db import money_unit
 from tcmpay.common.money import Money
-from tcmpay.common.sweep import in_time
+from tcmpay.common.sweep import by_itself, in_time
 
 logger = logging.getLogger(__name__)
 
@@ -79,17 +79,11 @@ def notices_take() -> int:
             refund_notice_taken(callback.id)
             taken += 1
             continue
-        try:
-            is_done = _ended(callback, _taken_up(callback))
-        except SoftTimeLimitExceeded:
-            raise
-        except Exception:
-            logger.exception("refund_notice_failed", extra={"callback": str(callback.id)})
-            continue
-        if is_done:
-            taken += 1
-        else:
-            waiting.append(told)
+        with by_itself(logger, "refund_notice_failed", callback=str(callback.id)):
+            if _ended(callback, _taken_up(callback)):
+                taken += 1
+            else:
+                waiting.append(told)
     return taken
 
 

@@ -43,7 +43,7 @@ from tcmpay.common import clock
 from tcmpay.common.actor import SYSTEM, Actor, gateway_actor
 from tcmpay.common.bell import ring
 from tcmpay.common.db import money_unit
-from tcmpay.common.sweep import in_time, in_turns
+from tcmpay.common.sweep import by_itself, in_time, in_turns
 from tcmpay.common.transitions import ensure_one
 
 logger = logging.getLogger(__name__)
@@ -84,14 +84,16 @@ def refund_send_to_gateway(refund_id: UUID) -> None:
     ring(SUBMIT_TASK, str(refund_id))
 
 
-def refund_submit(*, refund_id: UUID) -> None:
+def refund_submit(*, refund_id: UUID) -> bool:
     """Send a processing refund, or ask how it stands; safe to call again at any time.
+
+    Returns whether its time had come, so that the gateway was called.
 
     A number that was ever sent is asked about first, whoever wants it sent again.
     """
     begun = _begin_submission(refund_id)
     if begun is None:
-        return
+        return False
     refund, payment, is_known = begun
     try:
         if not is_known or _ask_about(refund, payment):
@@ -100,6 +102,7 @@ def refund_submit(*, refund_id: UUID) -> None:
         # A question was refused, or money may have moved: the refund stays as it is, and the
         # sweeper asks again with the same number.
         _keep_in_doubt(refund, error.code or "UNKNOWN", error.message or str(error))
+    return True
 
 
 def _send(refund: Refund, payment: PaymentTransaction) -> None:
@@ -573,19 +576,15 @@ def _due_now(actor: Actor, refund_id: UUID, reason: str) -> Refund:
 
 
 def refunds_sweep() -> int:
-    """Submit or ask about every processing refund whose time has come; returns how many."""
+    """Submit or ask about the processing refunds whose time has come; returns how many."""
     _hurry_after_silence()
     due = Refund.objects.filter(status=RefundStatus.PROCESSING, next_check_at__lte=clock.now())
-    ids = list(
-        in_turns(due, of="user_id", by="next_check_at")[:SWEEP_BATCH].values_list("id", flat=True)
-    )
+    ids = in_turns(due, of="user_id", by="next_check_at", count=SWEEP_BATCH)
+    done = 0
     for refund_id in in_time(ids, seconds=RUN_SECONDS):
-        try:
-            refund_submit(refund_id=refund_id)
-        except Exception:
-            # One broken refund must not hold up the others; its row stays due.
-            logger.exception("refund_sweep_failed", extra={"refund": str(refund_id)})
-    return len(ids)
+        with by_itself(logger, "refund_sweep_failed", refund=str(refund_id)):
+            done += refund_submit(refund_id=refund_id)
+    return done
 
 
 def _hurry_after_silence() -> None:

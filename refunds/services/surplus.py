@@ -26,7 +26,7 @@ from tcmpay.common import clock
 from tcmpay.common.actor import SYSTEM, Actor
 from tcmpay.common.db import money_unit
 from tcmpay.common.second_person import is_one_of
-from tcmpay.common.sweep import in_turns
+from tcmpay.common.sweep import by_itself, in_turns
 
 logger = logging.getLogger(__name__)
 
@@ -43,16 +43,13 @@ def surplus_sweep() -> int:
         return 0
     begun = 0
     untried = surplus_payments().exclude(refunds__cause__in=SURPLUS_CAUSES)
-    for payment in in_turns(untried, of="order__user_id", by="initiated_at")[:SWEEP_BATCH]:
-        try:
+    ids = in_turns(untried, of="order__user_id", by="initiated_at", count=SWEEP_BATCH)
+    for payment in PaymentTransaction.objects.filter(id__in=ids).only("id", "order_id"):
+        with by_itself(logger, "surplus_refund_failed", payment=str(payment.id)):
             refund = surplus_refund_begin(payment.id, payment.order_id)
-        except Exception:
-            # One broken payment must not hold up the others; its row stays due.
-            logger.exception("surplus_refund_failed", extra={"payment": str(payment.id)})
-            continue
-        if refund is not None:
-            refund_send_to_gateway(refund.id)
-            begun += 1
+            if refund is not None:
+                refund_send_to_gateway(refund.id)
+                begun += 1
     return begun
 
 
