@@ -1,7 +1,7 @@
 """Further certificates that Alipay signs with, fetched by a call and kept for every process.
 
 A row proves nothing: whenever it is used, its chain has to end at the configured root (see
-gateways/alipay_chain.py), whoever wrote it.
+gateways/alipay/chain.py), whoever wrote it.
 """
 
 import logging
@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from config.models import GatewayCertificate, GatewayMethod
 from config.versions import AUDIT_OBJECT, audit_id
-from gateways.alipay_chain import KEPT_CERTIFICATES
+from gateways.alipay.chain import KEPT_CERTIFICATES
 from gateways.configuration import is_alipay_certificate_mode
 from gateways.keys import alipay_certificate_sn, load_certificate
 from tcmpay.audit.services import audit_record

@@ -15,7 +15,7 @@ from config.drafts import candidate_of
 from gateways.errors import GatewayMisconfigured, GatewayUntrusted
 from gateways.interface import CallbackNotice, CallbackRequest
 from gateways.registry import build_gateway
-from gateways.wechat import ECHO_EVENT
+from gateways.wechat.gateway import ECHO_EVENT
 
 logger = logging.getLogger(__name__)
 

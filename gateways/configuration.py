@@ -13,7 +13,7 @@ from cryptography.x509 import Certificate
 from django.utils.translation import gettext_lazy as _
 
 from gateways import keys
-from gateways.alipay_chain import AlipayChain
+from gateways.alipay.chain import AlipayChain
 from gateways.errors import GatewayMisconfigured
 from gateways.key_blocks import KEY_FILE_BYTES_MAX, KeyUnreadable, visible
 from gateways.texts import Text

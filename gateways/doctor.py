@@ -14,7 +14,7 @@ from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
 from gateways import keys
-from gateways.alipay_chain import KEPT_CERTIFICATES, AlipayChain
+from gateways.alipay.chain import KEPT_CERTIFICATES, AlipayChain
 from gateways.configuration import (
     API_V3_KEY_BYTES,
     AlipayConfig,

@@ -3,13 +3,13 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
-from gateways.alipay import AlipayGateway
+from gateways.alipay.gateway import AlipayGateway
 from gateways.breaker import Guard
 from gateways.configuration import AlipayConfig, WechatConfig
 from gateways.errors import GatewayMisconfigured
 from gateways.interface import Gateway
 from gateways.mock import MockGateway
-from gateways.wechat import WechatGateway
+from gateways.wechat.gateway import WechatGateway
 
 METHODS = ("wechat", "alipay")
 Values = Mapping[str, str]

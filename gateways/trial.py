@@ -13,7 +13,7 @@ from decimal import Decimal
 from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
-from gateways.alipay import AlipayGateway
+from gateways.alipay.gateway import AlipayGateway
 from gateways.doctor import Finding, Level
 from gateways.errors import (
     GatewayError,
@@ -24,7 +24,7 @@ from gateways.errors import (
 )
 from gateways.interface import CloseState, Gateway, PaymentRequest, Scene, TradeState
 from gateways.texts import SHANGHAI, Text
-from gateways.wechat import WechatGateway
+from gateways.wechat.gateway import WechatGateway
 
 SKEW_WARNING_SECONDS = 60
 SKEW_ERROR_SECONDS = 300

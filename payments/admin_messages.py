@@ -5,7 +5,7 @@ from typing import Any
 
 from django.utils.html import format_html
 
-from gateways.alipay_wire import readable_form
+from gateways.alipay.wire import readable_form
 from tcmpay.common.display import EMPTY
 
 # What the gateways' messages may hold of a person, or what would let somebody pay or sign.

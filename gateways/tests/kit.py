@@ -16,12 +16,12 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.x509.oid import NameOID
 
-from gateways.alipay import AlipayGateway
+from gateways.alipay.gateway import AlipayGateway
 from gateways.breaker import Guard
 from gateways.configuration import AlipayConfig, WechatConfig
 from gateways.interface import CallbackRequest, PaymentRequest, RefundRequest, Scene
 from gateways.transport import Transport
-from gateways.wechat import WechatGateway
+from gateways.wechat.gateway import WechatGateway
 
 NOW = datetime(2026, 11, 24, 2, 0, tzinfo=UTC)  # 10:00 in Shanghai
 TIMESTAMP = str(int(NOW.timestamp()))

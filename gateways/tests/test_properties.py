@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gateways.alipay_wire import top_level_texts
+from gateways.alipay.wire import top_level_texts
 from gateways.errors import GatewayUntrusted
 from gateways.interface import CallbackRequest, Scene
 from gateways.registry import METHODS, build_mock_gateway
@@ -27,7 +27,7 @@ from gateways.tests.kit import (
     wechat_trade,
 )
 from gateways.texts import Malformed, canonical_json, plain_text, read_yuan, yuan_text
-from gateways.wechat_wire import decrypt_resource
+from gateways.wechat.wire import decrypt_resource
 
 quickly = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 json_values = st.recursive(

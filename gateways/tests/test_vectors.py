@@ -8,13 +8,13 @@ from unittest import mock
 import pytest
 
 from gateways import keys
-from gateways.alipay_wire import top_level_texts, verify_notification
+from gateways.alipay.wire import top_level_texts, verify_notification
 from gateways.configuration import WechatConfig
 from gateways.errors import GatewayUntrusted
 from gateways.tests.kit import is_signed, wechat_gateway, wechat_values
 from gateways.texts import Malformed
-from gateways.wechat_bills import split_cells
-from gateways.wechat_wire import WechatCore, decrypt_resource, signed_text, verify_message
+from gateways.wechat.bills import split_cells
+from gateways.wechat.wire import WechatCore, decrypt_resource, signed_text, verify_message
 
 VECTORS = {
     vector["id"]: vector

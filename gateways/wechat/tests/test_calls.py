@@ -35,7 +35,7 @@ from gateways.tests.kit import (
     wechat_trade,
     wechat_values,
 )
-from gateways.wechat import WechatGateway
+from gateways.wechat.gateway import WechatGateway
 
 NUMBER = "ORD20261124100000A1"
 REFUND = {

@@ -4,7 +4,7 @@ import base64
 
 import pytest
 
-from gateways.alipay_chain import KEPT_CERTIFICATES
+from gateways.alipay.chain import KEPT_CERTIFICATES
 from gateways.configuration import AlipayConfig
 from gateways.errors import GatewayUnknown, GatewayUntrusted
 from gateways.interface import TradeState

@@ -7,9 +7,9 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import IO, Any, TypeVar
 
-from gateways import alipay_bills
-from gateways.alipay_sdk import AlipayClient
-from gateways.alipay_wire import (
+from gateways.alipay import bills
+from gateways.alipay.sdk import AlipayClient
+from gateways.alipay.wire import (
     TRADE_NOTIFICATION,
     AlipayWire,
     read_form,
@@ -267,11 +267,11 @@ class AlipayGateway:
                 {"bill_type": "trade", "bill_date": day.isoformat()},
             )
         except GatewayRejected as error:
-            if not alipay_bills.is_without_bill(error.code):
+            if not bills.is_without_bill(error.code):
                 raise
-            return alipay_bills.missing_bill(day, datetime.fromtimestamp(self._clock(), UTC), error)
+            return bills.missing_bill(day, datetime.fromtimestamp(self._clock(), UTC), error)
         return self._understood(
-            lambda: alipay_bills.read_bill(
+            lambda: bills.read_bill(
                 day,
                 read_text(answer, "bill_download_url", is_required=True),
                 self._download,

@@ -13,7 +13,6 @@ from urllib.parse import quote
 
 from wechatpayv3.type import RequestType
 
-from gateways import wechat_bills
 from gateways.breaker import Guard
 from gateways.configuration import WechatConfig, key_mark
 from gateways.errors import (
@@ -48,7 +47,8 @@ from gateways.texts import (
     shanghai_rfc3339,
 )
 from gateways.transport import Transport, transport_to
-from gateways.wechat_wire import (
+from gateways.wechat import bills
+from gateways.wechat.wire import (
     WechatClient,
     WechatCore,
     code_normalised,
@@ -254,7 +254,7 @@ class WechatGateway:
                 return Bill(day, iter(()))
             raise
         return self._understood(
-            lambda: wechat_bills.read_bill(
+            lambda: bills.read_bill(
                 day,
                 answer,
                 self._core.download,

@@ -16,8 +16,8 @@ from urllib.parse import parse_qsl
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from gateways import keys
-from gateways.alipay_chain import AlipayChain
-from gateways.alipay_sdk import AlipayClient
+from gateways.alipay.chain import AlipayChain
+from gateways.alipay.sdk import AlipayClient
 from gateways.configuration import ALIPAY_SIGN_TYPE, AlipayConfig
 from gateways.errors import GatewayRejected, GatewayUnknown, GatewayUntrusted, RejectReason
 from gateways.key_blocks import KeyUnreadable
