@@ -122,7 +122,7 @@ export TEST_SEED=${TEST_SEED:-$((RANDOM * 32768 + RANDOM))}
 # What needs no database, and so is not asked a second time.
 without_database=(
     gateways
-    simulator/tests
+    simulator
     tests/hostile/test_patterns.py
     tests/mutants
     tests/test_environment.py

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from simulator import books, clock
 from simulator.money import yuan
 from simulator.store import Refund, RefundStatus, Trade
-from simulator.wechat_messages import TRADE_TYPES
+from simulator.wechat.messages import TRADE_TYPES
 
 if TYPE_CHECKING:
     from simulator.machine import Machine

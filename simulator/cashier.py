@@ -6,10 +6,14 @@ import re
 from html import escape
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
-from simulator import alipay, alipay_messages, alipay_trades, books, pages, wechat_orders
+from simulator import books, pages
+from simulator.alipay import api as alipay
+from simulator.alipay import messages as alipay_messages
+from simulator.alipay import trades as alipay_trades
 from simulator.machine import Machine
 from simulator.store import UNPAID, WAS_PAID, Trade, TradeState
 from simulator.web import Request, Response, html_response, redirect
+from simulator.wechat import orders as wechat_orders
 
 FORM_ACTIONS = ("pay", "fail")
 

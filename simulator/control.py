@@ -8,20 +8,15 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from simulator import (
-    alipay,
-    alipay_messages,
-    alipay_trades,
-    books,
-    cashier,
-    clock,
-    notify,
-    wechat_messages,
-    wechat_routes,
-)
+from simulator import books, cashier, clock, notify
+from simulator.alipay import api as alipay
+from simulator.alipay import messages as alipay_messages
+from simulator.alipay import trades as alipay_trades
 from simulator.machine import Machine
 from simulator.store import LIST_MAX, Notice, NoticeState, Refund, Trade
 from simulator.web import Request, Response, json_response
+from simulator.wechat import messages as wechat_messages
+from simulator.wechat import routes as wechat_routes
 
 COPIES_MAX = 50
 DELAY_SECONDS_MAX = 3_600.0

@@ -6,10 +6,12 @@ import json
 import secrets
 from typing import TYPE_CHECKING, Any
 
-from simulator import alipay_messages, clock, wechat_messages
+from simulator import clock
+from simulator.alipay import messages as alipay_messages
 from simulator.faults import Fault
 from simulator.money import yuan
 from simulator.store import Notice, NoticeState, Refund, RefundStatus, Trade
+from simulator.wechat import messages as wechat_messages
 
 if TYPE_CHECKING:
     from simulator.books import Split

@@ -18,8 +18,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from simulator import alipay_messages, books, clock, wechat_messages
+from simulator import books, clock
+from simulator.alipay import messages as alipay_messages
 from simulator.store import Notice, NoticeState, Refund, RefundStatus
+from simulator.wechat import messages as wechat_messages
 
 if TYPE_CHECKING:
     from simulator.machine import Machine

@@ -13,21 +13,15 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from simulator import (
-    alipay,
-    alipay_trades,
-    cashier,
-    control,
-    faults,
-    keys,
-    pages,
-    wechat,
-    wechat_routes,
-)
+from simulator import cashier, control, faults, keys, pages
+from simulator.alipay import api as alipay
+from simulator.alipay import trades as alipay_trades
 from simulator.machine import Machine
 from simulator.options import Options
 from simulator.store import Store
 from simulator.web import Request, Response, html_response, json_response, redirect
+from simulator.wechat import api as wechat
+from simulator.wechat import routes as wechat_routes
 
 log = logging.getLogger("simulator.server")
 

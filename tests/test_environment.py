@@ -252,7 +252,6 @@ MEMORY = {"DATABASE_URL": "sqlite://:memory:", "SQLITE_IN_PRODUCTION": "yes"}
 COMMANDS_OF_DEVELOPMENT = [
     ("demo",),
     ("seed_demo",),
-    ("gateway_simulator", "--port", "23456", "--dir", "/tmp/none"),
     ("issue_token", "--user", "0192f0c1-0000-7000-8000-000000000101", "--role", "patient"),
 ]
 
@@ -263,6 +262,13 @@ def test_a_convenience_of_development_does_not_run_in_production(command):
     assert answer.returncode == 1, answer.stdout
     assert "DEBUG" in answer.stderr
     assert not answer.stdout.strip()
+
+
+def test_the_stand_in_gateways_are_not_installed_in_production():
+    command = ("gateway_simulator", "--port", "23456", "--dir", "/tmp/none")
+    answer = run("manage.py", *command, **{**PRODUCTION, **MEMORY})
+    assert answer.returncode == 1, answer.stdout
+    assert "Unknown command: 'gateway_simulator'" in answer.stderr
 
 
 @pytest.mark.parametrize("damage", [b"", b'{"SECRET_KEY": "abc', b"[1]", b"\xff\xfe", None])

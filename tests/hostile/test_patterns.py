@@ -15,8 +15,8 @@ from django.apps import apps
 from django.conf import settings
 from django.urls import URLPattern, URLResolver, get_resolver
 
-import simulator.wechat_routes
-import simulator.wechat_schema
+import simulator.wechat.routes
+import simulator.wechat.schema
 from tests.hostile.steps import Stepper, TooManySteps, hostile_parts
 
 FOLDERS = (
@@ -95,7 +95,7 @@ def constants_given_to(path: str, function: str, position: int) -> list[str]:
 
 
 def keywords_called(path: str, name: str) -> list[str]:
-    module = simulator.wechat_schema
+    module = simulator.wechat.schema
     tree = ast.parse((settings.BASE_DIR / path).read_text(encoding="utf-8"))
     return [
         keyword.value.value
@@ -113,11 +113,11 @@ ELSEWHERE: dict[tuple[str, str], Callable[[], list[str]]] = {
     ("gateways/doctor.py", "pattern"): lambda: constants_given_to(
         "gateways/doctor.py", "_form_check", 2
     ),
-    ("simulator/wechat.py", "route.pattern"): lambda: [
-        route.pattern for route in simulator.wechat_routes.ROUTES
+    ("simulator/wechat/api.py", "route.pattern"): lambda: [
+        route.pattern for route in simulator.wechat.routes.ROUTES
     ],
-    ("simulator/wechat_schema.py", "spec.pattern"): lambda: keywords_called(
-        "simulator/wechat_schema.py", "pattern"
+    ("simulator/wechat/schema.py", "spec.pattern"): lambda: keywords_called(
+        "simulator/wechat/schema.py", "pattern"
     ),
 }
 

@@ -19,7 +19,7 @@ from payments.services.attempts import attempt_check  # noqa: E402
 from refunds.models import Refund  # noqa: E402
 from refunds.services import notices, submission  # noqa: E402
 from simulator.tests.clients import Listener  # noqa: E402
-from simulator.tests.conftest import StandIn, running  # noqa: E402
+from simulator.tests.running import StandIn, running  # noqa: E402
 from tcmpay.common import clock  # noqa: E402
 from tcmpay.common.actor import Role  # noqa: E402
 from tests.api.kit import Api, someone  # noqa: E402

@@ -6,8 +6,8 @@ from typing import Any
 
 from simulator import keys, notices
 from simulator.web import Response, json_response
-from simulator.wechat import Call, Refusal
-from simulator.wechat_refunds import opened
+from simulator.wechat.api import Call, Refusal
+from simulator.wechat.refunds import opened
 
 
 def echo(call: Call) -> Response:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from simulator import clock, keys
-from simulator.alipay_messages import node_text, request_text
+from simulator.alipay.messages import node_text, request_text
 from simulator.faults import answer_with_fault
 from simulator.machine import Machine
 from simulator.web import Request, Response

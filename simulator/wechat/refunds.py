@@ -8,8 +8,8 @@ from typing import Any
 from simulator import books, clock, keys
 from simulator.store import WAS_PAID, Refund, RefundStatus, Trade
 from simulator.web import Response, json_response
-from simulator.wechat import Call, Refusal
-from simulator.wechat_messages import refund_body
+from simulator.wechat.api import Call, Refusal
+from simulator.wechat.messages import refund_body
 
 REFUNDS_MAX = 50
 REFUNDABLE_SECONDS = 365 * clock.DAY_SECONDS

@@ -9,7 +9,7 @@ from datetime import date, timedelta
 from typing import Any
 
 from simulator import bills, books, clock
-from simulator.alipay import (
+from simulator.alipay.api import (
     CERTIFICATE_DOWNLOAD,
     BusinessError,
     Call,
@@ -17,7 +17,7 @@ from simulator.alipay import (
     invalid,
     wrong_parameter,
 )
-from simulator.alipay_messages import (
+from simulator.alipay.messages import (
     BUYER_LOGON_ID,
     fund_bill_list,
     paid_amounts,
@@ -27,7 +27,7 @@ from simulator.alipay_messages import (
 from simulator.money import fen_of, yuan
 from simulator.options import ALIPAY_CERTIFICATES
 from simulator.store import UNPAID, WAS_PAID, Refund, RefundStatus, Trade, TradeState
-from simulator.wechat_schema import wrong_notify_url
+from simulator.wechat.schema import wrong_notify_url
 
 OUT_TRADE_NO = re.compile(r"[0-9A-Za-z_]{1,64}", re.ASCII)
 TIMEOUT = re.compile(r"([1-9][0-9]{0,4})([mhd])|1c", re.ASCII)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from simulator import (
-    wechat_bills,
-    wechat_orders,
-    wechat_refunds,
-    wechat_schema,
-    wechat_security,
-)
 from simulator.web import Response
-from simulator.wechat import Call, Route
+from simulator.wechat import bills as wechat_bills
+from simulator.wechat import echo as wechat_security
+from simulator.wechat import orders as wechat_orders
+from simulator.wechat import refunds as wechat_refunds
+from simulator.wechat import schema as wechat_schema
+from simulator.wechat.api import Call, Route
 
 PAY = "/v3/pay/transactions"
 REFUNDS = "/v3/refund/domestic/refunds"

@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
 
-from simulator import clock, keys, wechat_schema
+from simulator import clock, keys
 from simulator.faults import answer_with_fault
 from simulator.machine import Machine
 from simulator.web import Request, Response, json_response
-from simulator.wechat_messages import SIGNATURE_TYPE, signed_headers
+from simulator.wechat import schema as wechat_schema
+from simulator.wechat.messages import SIGNATURE_TYPE, signed_headers
 
 CLOCK_TOLERANCE_SECONDS = 300
 CLOCK_DETAIL = 268443699

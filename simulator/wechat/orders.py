@@ -11,8 +11,8 @@ from simulator import books, clock
 from simulator.money import yuan
 from simulator.store import WAS_PAID, Trade, TradeState
 from simulator.web import Response, json_response
-from simulator.wechat import Call, Refusal
-from simulator.wechat_messages import trade_body
+from simulator.wechat.api import Call, Refusal
+from simulator.wechat.messages import trade_body
 
 CREDENTIAL_SECONDS = {"native": 7_200, "jsapi": 7_200, "app": 7_200, "h5": 300}
 TIME_EXPIRE_LEAST_SECONDS = 60

@@ -8,7 +8,7 @@ from datetime import date, timedelta
 
 from simulator import bills, clock
 from simulator.web import Response, json_response
-from simulator.wechat import Call, Refusal
+from simulator.wechat.api import Call, Refusal
 
 URL_SECONDS = 300
 OLDEST_DAYS = 92
