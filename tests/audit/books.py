@@ -11,6 +11,7 @@ from io import StringIO
 from django.core.management import call_command
 from django.db import connection
 
+from balances.checks import LEDGER
 from balances.services import balance_freeze, balance_top_up
 from gateways.interface import CallbackNotice, CallbackRequest, TradeReport, TradeState
 from payments.models import PaymentCallback, PaymentOrder, PaymentTransaction
@@ -19,7 +20,9 @@ from payments.services.callbacks import Incoming, callback_handle
 from payments.services.orders import OrderCommand, order_create
 from refunds.models import Refund
 from refunds.services.requests import refund_request, refund_review
+from tcmpay.audit.checks import TRAIL
 from tcmpay.audit.macs import row_mac
+from tcmpay.audit.seals import chain_seal
 from tcmpay.common import clock
 from tcmpay.common.actor import SYSTEM, Actor, Role
 from tcmpay.guard.models import IdempotencyKey
@@ -131,3 +134,16 @@ def audit(*options: str) -> tuple[int, list[dict[str, str]]]:
     except SystemExit as stop:
         code = int(stop.code or 0)
     return code, json.loads(output.getvalue())["findings"]
+
+
+def violations(*options: str) -> list[tuple[str, str]]:
+    return [
+        (found["code"], found["object_type"])
+        for found in audit(*options)[1]
+        if found["kind"] == "violation"
+    ]
+
+
+def seal_both() -> None:
+    for chain in (LEDGER, TRAIL):
+        chain_seal(chain)

@@ -1,17 +1,25 @@
+import copy
 from collections.abc import Iterator
 
 import pytest
+from django.db.transaction import atomic, set_rollback
+from django.test import override_settings
 from django.utils.translation import override
 
 from tests.audit.books import World, sound_books
 
+# Inside a test's transaction only its own connection sees the rows.
+SETTINGS = {
+    "SNAPSHOT_DATABASE": "default",
+    "MOCK_CALLBACKS": True,
+    "LATE_PAYMENT_POLICY": "refund",
+}
+
 
 @pytest.fixture(autouse=True)
 def _one_connection(settings) -> None:
-    """Inside a test's transaction only its own connection sees the rows."""
-    settings.SNAPSHOT_DATABASE = "default"
-    settings.MOCK_CALLBACKS = True
-    settings.LATE_PAYMENT_POLICY = "refund"
+    for name, value in SETTINGS.items():
+        setattr(settings, name, value)
 
 
 @pytest.fixture(autouse=True)
@@ -21,6 +29,23 @@ def _in_chinese() -> Iterator[None]:
         yield
 
 
-@pytest.fixture
-def world(db) -> World:
+@pytest.fixture(scope="module")
+def lasting(django_db_setup, django_db_blocker) -> Iterator[None]:
+    """What a module's fixtures write after this one, all of its tests begin with: each is a
+    savepoint in one transaction, as Django's TestCase keeps what a class sets up."""
+    unit = atomic()
+    unit._from_testcase = True  # units of money may begin inside of it
+    with django_db_blocker.unblock(), override_settings(**SETTINGS), unit:
+        yield
+        set_rollback(True)
+
+
+@pytest.fixture(scope="module")
+def _world(lasting) -> World:
     return sound_books()
+
+
+@pytest.fixture
+def world(_world, db) -> World:
+    """In a module that asks for it every test begins with these books."""
+    return copy.deepcopy(_world)

@@ -20,7 +20,7 @@ from django.db.transaction import atomic
 from backoffice.audit import CHECKS
 from tcmpay.common.fields import UUIDTextField
 from tcmpay.common.ids import new_id
-from tcmpay.common.invariants import Scope
+from tcmpay.common.invariants import Check, Scope
 from tests.audit.books import unchecked
 
 Value = Any
@@ -99,23 +99,33 @@ def _change(
     return None
 
 
-def noticed(change: Change, known: frozenset[tuple[str, ...]]) -> str:
-    """What the audit says that it did not say before; "" when it notices nothing."""
+def noticed(change: Change) -> str:
+    """What a strict audit says first; "" when it notices nothing."""
     with rolled_back():
         try:
             with atomic():
                 change.make()
         except DatabaseError:
             return REFUSED
-        said = findings(change.model._meta.app_label)
-        return next((" ".join(found) for found in said if found not in known), "")
+        return next((" ".join(found) for found in findings(change.model)), "")
 
 
-def findings(room: str = "") -> Iterator[tuple[str, ...]]:
-    """What a strict audit says, check by check, those of ``room`` first; notices aside."""
-    for check in sorted(CHECKS, key=lambda check: not check.__module__.startswith(room)):
+# Which check noticed a change of each table last: the next one is shown to it first.
+NOTICED: dict[type[models.Model], Check] = {}
+
+
+def findings(model: type[models.Model] | None = None) -> Iterator[tuple[str, ...]]:
+    """What a strict audit says, check by check, those that are about ``model`` first; without
+    notices."""
+
+    def is_far(check: Check) -> tuple[bool, bool]:
+        room = model._meta.app_label if model else ""
+        return check is not NOTICED.get(model), not check.__module__.startswith(room)
+
+    for check in sorted(CHECKS, key=is_far):
         for found in check(Scope()):
             if not found.is_notice:
+                NOTICED[model] = check
                 yield found.code, found.object_type, found.object_id, str(found.message)
 
 

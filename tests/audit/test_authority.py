@@ -1,5 +1,6 @@
 """Who may do what, how gateways are spoken to and what things cost: changed by SQL, it shows."""
 
+import copy
 import json
 import uuid
 from datetime import timedelta
@@ -41,8 +42,8 @@ def findings() -> list[Violation]:
     return [*check_marks(Scope()), *check_roles(Scope())]
 
 
-@pytest.fixture
-def clinic():
+@pytest.fixture(scope="module")
+def _clinic(lasting):
     """An administrator and a reviewer, a configuration that was set twice, a price, a draft and a
     change of price that waits; all of it written by the product."""
     admin = StaffUser.objects.create_superuser("admin")
@@ -70,6 +71,11 @@ def clinic():
         created_at=clock.now(),
     ).save()
     return reviewer
+
+
+@pytest.fixture
+def clinic(_clinic):
+    return copy.deepcopy(_clinic)
 
 
 def test_what_the_product_wrote_is_silent(clinic):

@@ -70,11 +70,16 @@ UNNOTICEABLE = frozenset(
 )
 
 
-@pytest.fixture
-def books(db):
-    """As they are at one moment: nothing becomes overdue while changes are tried."""
+@pytest.fixture(scope="module")
+def _books(lasting):
     lively_books()
-    with clock.frozen(clock.now()):
+    return clock.now()
+
+
+@pytest.fixture
+def books(_books, db):
+    """As they are at one moment: nothing becomes overdue while changes are tried."""
+    with clock.frozen(_books):
         yield
 
 
@@ -86,7 +91,9 @@ def test_it_notices_a_change_of_every_column_and_row(books):
     dice = random.Random(SEED)
     is_long = os.environ.get("AUDIT_DRAWS") == "all"
     changes = [change for table in TABLES for change in drawn(table, dice, all_kinds=is_long)]
-    unseen = [change for change in changes if not noticed(change, frozenset())]
+    if not is_long:
+        changes = [change for change in changes if change.where not in UNNOTICEABLE]
+    unseen = [change for change in changes if not noticed(change)]
     print(f"seed {SEED}: {len(changes)} changes, {len(unseen)} unnoticed")  # noqa: T201
     for change in unseen:
         print(f"  {change}")  # noqa: T201
