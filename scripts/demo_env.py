@@ -22,7 +22,7 @@ DATABASE_URL = "sqlite:///db.sqlite3"
 
 TEMPLATE = """\
 # Written by `make demo` for this folder; read by every `manage.py` call. Not under version control.
-# A variable that is set in the shell goes before the line here. README.md lists all of them.
+# A variable that is set in the shell goes before the line here. docs/configuration.md lists all.
 
 # Development: detailed errors, any host. Off in production.
 DEBUG=on

@@ -348,7 +348,7 @@ class Secrets:
         problems = self._env.problems
         if not problems:
             return
-        hint = "See the configuration table in README.md; for development set DEBUG=on."
+        hint = "See docs/configuration.md (docs/en/ in English); for development set DEBUG=on."
         lines = [*(f"tcmpay does not start: {problem}" for problem in problems), hint]
         raise SystemExit("\n".join(lines))
 

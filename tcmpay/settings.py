@@ -1,4 +1,4 @@
-"""Django settings, all from the environment. The table of variables is in README.md."""
+"""Django settings, all from the environment. docs/configuration.md has the table."""
 
 import logging.config
 from datetime import timedelta

@@ -22,7 +22,7 @@ from tcmpay.environment import load_env
 from tests.test_environment import PRODUCTION, fernet_key, pem
 
 LINE = "tcmpay does not start: "
-HINT = "See the configuration table"
+HINT = "See docs/configuration.md"
 DATABASE = "mysql://tcm_app:Zk3%2F9x@127.0.0.1:3306/tcm_telemedicine"
 REDIS = "redis://:Zk39x@127.0.0.1:6379"
 SECRET = secrets.token_urlsafe(48)

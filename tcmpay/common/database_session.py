@@ -112,6 +112,6 @@ def _look_at_connection(connection: Any, **kwargs: Any) -> None:
         raise ImproperlyConfigured(
             "tcmpay moves no money in this database: "
             + "; ".join(problems)
-            + ". See docs/operations.md, The database."
+            + ". See docs/en/operations.md, The database."
         )
     connection_created.disconnect(dispatch_uid=_UID)

@@ -100,6 +100,7 @@ def test_it_notices_a_change_of_every_column_and_row(books):
     assert [str(change) for change in unseen if change.where not in UNNOTICEABLE] == []
 
 
-def test_the_documents_name_what_can_not_be_noticed():
-    text = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
+@pytest.mark.parametrize("folder", ["docs", "docs/en"])
+def test_the_documents_name_what_can_not_be_noticed(folder):
+    text = (Path(__file__).parents[2] / folder / "operations.md").read_text("utf-8")
     assert [where for where in sorted(UNNOTICEABLE) if f"`{where}`" not in text] == []
