@@ -82,6 +82,7 @@ audited(
         "refund_retried": _("重试退款"),
         "refund_asked_again": _("再次查询退款"),
         "refund_noted": _("网关答复"),
+        "refund_number_taken_back": _("网关说已关闭的退款号其实已成功"),
     },
 )
 

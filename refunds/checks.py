@@ -22,6 +22,7 @@ from payments.states import (
 )
 from refunds.models import Refund, RefundApproval, RefundBatch
 from refunds.services.approvals import approvals_needed
+from refunds.services.numbers import NUMBER_TAKEN_BACK
 from refunds.services.states import AUDIT_OBJECT
 from refunds.services.submission import CLOSED
 from refunds.states import AUTOMATIC_CAUSES, RESERVING_STATUSES, RefundStatus
@@ -126,11 +127,14 @@ def _evidence(scope: Scope, batch: list[Refund]) -> Evidence:
     money_back: dict[UUID | None, list[PaymentTransaction]] = defaultdict(list)
     credits: dict[UUID, list[BalanceTransaction]] = defaultdict(list)
     reviewers: dict[UUID, list[UUID]] = defaultdict(list)
-    failures = AuditEvent.objects.using(scope.using).filter(
-        object_type=AUDIT_OBJECT, object_id__in=[str(key) for key in ids], action="refund_failed"
+    numbered = AuditEvent.objects.using(scope.using).filter(
+        object_type=AUDIT_OBJECT,
+        object_id__in=[str(key) for key in ids],
+        action__in=("refund_failed", NUMBER_TAKEN_BACK),
     )
-    for object_id, details in failures.values_list("object_id", "details"):
+    for object_id, action, details in numbered.values_list("object_id", "action", "details"):
         closings[object_id] += details.get("code") == CLOSED
+        closings[object_id] -= action == NUMBER_TAKEN_BACK
     for row in PaymentTransaction.objects.using(scope.using).filter(refund_id__in=ids):
         money_back[row.refund_id].append(row)
     for entry in BalanceTransaction.objects.using(scope.using).filter(

@@ -5,7 +5,6 @@ it waits and is taken up again, so that no fact is lost and none is asked about 
 """
 
 import logging
-import re
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -26,13 +25,13 @@ from payments.services.callbacks import (
 )
 from payments.services.exchanges import Question, ask
 from payments.states import ExchangeKind, TransactionStatus, TransactionType
-from refunds.models import Refund
 from refunds.selectors import refunded_total
 from refunds.services.agreement import (
     disagreement,
     unbooked_case_open,
     unbooked_case_settle,
 )
+from refunds.services.numbers import refund_by_number
 from refunds.services.outside import outside_refund, outside_refund_record
 from refunds.services.submission import NOT_DONE, refund_report_apply
 from refunds.states import Told
@@ -55,8 +54,6 @@ TAKES_MAX = 30
 # often where each look asks the gateway.
 DECISION_WAIT = timedelta(0)
 ASKING_WAIT = timedelta(minutes=5)
-# The number that we gave the gateway: the refund's own, and from the second generation a suffix.
-_OUR_NUMBER = re.compile(r"(?P<refund_no>RFD[0-9A-Z]{24})(?:R(?P<generation>[0-9]+))?", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +130,7 @@ def _ended(callback: PaymentCallback, outcome: Told | Wait) -> bool:
 
 
 def _take(callback: PaymentCallback, report: RefundReport) -> Told | Wait:
-    refund = _our_refund(callback.payment_method, report.out_refund_no)
+    refund = refund_by_number(callback.payment_method, report.out_refund_no)
     if refund is None:
         return _take_outside(callback, report)
     told = refund_report_apply(refund_id=refund.id, report=report)
@@ -144,24 +141,6 @@ def _take(callback: PaymentCallback, report: RefundReport) -> Told | Wait:
     if told is Told.CONTRADICTED:
         return _asked_again(refund.transaction, report)
     return told
-
-
-def _our_refund(method: str, out_refund_no: str) -> Refund | None:
-    """The refund that the number belongs to, if it is the number that it goes by now.
-
-    A notice about an earlier, closed generation says nothing about the running one.
-    """
-    match = _OUR_NUMBER.fullmatch(out_refund_no)
-    if match is None:
-        return None
-    refund = (
-        Refund.objects.select_related("transaction")
-        .filter(refund_no=match["refund_no"], transaction__payment_method=method)
-        .first()
-    )
-    if refund is None or refund.number_generation != int(match["generation"] or 1):
-        return None
-    return refund
 
 
 def _payment_of(callback: PaymentCallback, report: RefundReport) -> PaymentTransaction | None:

@@ -27,7 +27,7 @@ from refunds.errors import (
 from refunds.limits import LIMITS, WAITING_MAX
 from refunds.models import Refund
 from refunds.services.approvals import approval_add, approvals_needed, ensure_may_decide
-from refunds.services.states import AUDIT_OBJECT, refund_lock, refund_transition
+from refunds.services.states import AUDIT_OBJECT, refund_change, refund_lock, refund_transition
 from refunds.services.submission import balance_refund_complete, refund_send_to_gateway
 from refunds.states import RESERVING_STATUSES, RefundCause, RefundStatus
 from tcmpay.audit.services import audit_record
@@ -298,13 +298,8 @@ def _is_final_approval(
     approvals_seen: int | None,
 ) -> bool:
     """Count this person's yes; whether it was the last one needed."""
-    left, now = approval_add(actor, payment, refund, notes, approvals_seen), clock.now()
-    updated = Refund.objects.filter(id=refund.id, status=RefundStatus.PENDING).update(
-        approvals_needed=left, updated_at=now
-    )
-    if updated != 1:
-        raise RefundAlreadyReviewed()
-    refund.approvals_needed, refund.updated_at = left, now
+    left = approval_add(actor, payment, refund, notes, approvals_seen)
+    refund_change(refund, approvals_needed=left)
     if left > 0:
         audit_record(
             object_type=AUDIT_OBJECT,

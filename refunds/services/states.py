@@ -1,4 +1,4 @@
-"""The one function that changes a refund's state."""
+"""The functions that change a refund: one of them its state."""
 
 from typing import Any
 from uuid import UUID
@@ -48,11 +48,7 @@ def refund_transition(
     ensure_allowed(
         REFUND_TRANSITIONS, from_state=from_state, to_state=to_state, what=refund.refund_no
     )
-    changes |= {"status": to_state, "updated_at": clock.now()}
-    updated = Refund.objects.filter(id=refund.id, status=from_state).update(**changes)
-    ensure_one(updated, refund.refund_no)
-    for name, value in changes.items():
-        setattr(refund, name, value)
+    refund_change(refund, status=to_state, **changes)
     audit_record(
         object_type=AUDIT_OBJECT,
         object_id=refund.id,
@@ -64,3 +60,15 @@ def refund_transition(
         details=details,
         row=refund,
     )
+
+
+def refund_change(refund: Refund, **changes: Any) -> None:
+    """Write ``changes`` to the locked refund, in the database and in hand; the caller audits them.
+
+    Raises LostUpdate: its state is not the one in hand any more.
+    """
+    changes["updated_at"] = clock.now()
+    updated = Refund.objects.filter(id=refund.id, status=refund.status).update(**changes)
+    ensure_one(updated, refund.refund_no)
+    for name, value in changes.items():
+        setattr(refund, name, value)

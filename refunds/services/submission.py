@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -36,7 +35,13 @@ from refunds.models import Refund
 from refunds.selectors import refunded_total
 from refunds.services.agreement import disagreement, unbooked_case_open
 from refunds.services.approvals import ensure_approved_for_retry
-from refunds.services.states import AUDIT_OBJECT, refund_lock, refund_transition
+from refunds.services.numbers import (
+    gateway_refund_no,
+    locked_as_asked,
+    succeeded_after_all,
+    take_former_number,
+)
+from refunds.services.states import AUDIT_OBJECT, refund_change, refund_lock, refund_transition
 from refunds.states import RefundStatus, Told
 from tcmpay.audit.services import audit_record
 from tcmpay.common import clock
@@ -44,7 +49,6 @@ from tcmpay.common.actor import SYSTEM, Actor, gateway_actor
 from tcmpay.common.bell import ring
 from tcmpay.common.db import money_unit
 from tcmpay.common.sweep import by_itself, in_time, in_turns
-from tcmpay.common.transitions import ensure_one
 
 logger = logging.getLogger(__name__)
 
@@ -142,39 +146,6 @@ def _request(refund: Refund, payment: PaymentTransaction) -> RefundRequest:
     )
 
 
-def _locked_as_asked(asked: Refund) -> tuple[PaymentTransaction, Refund] | None:
-    """The payment and the refund, locked; None when an answer about ``asked`` comes too late.
-
-    It does when the refund is not in progress any more, or has another number by now.
-    """
-    _order, payment, refund = refund_lock(asked.id)
-    if refund.status != RefundStatus.PROCESSING:
-        return None
-    return (payment, refund) if gateway_refund_no(refund) == gateway_refund_no(asked) else None
-
-
-def gateway_refund_no(refund: Refund) -> str:
-    """The number that the gateway knows the refund by (invariant R4)."""
-    return _number_of(refund, refund.number_generation)
-
-
-def _number_of(refund: Refund, generation: int) -> str:
-    return refund.refund_no if generation == 1 else f"{refund.refund_no}R{generation}"
-
-
-def _succeeded_after_all(refund: Refund, report: RefundReport) -> bool:
-    """Whether the number that was called closed last brought the money back, told in the wrong
-    order, while nothing was sent under the next one: success wins."""
-    is_unsent = refund.status == RefundStatus.FAILED and refund.sendings == 0
-    former = refund.number_generation - 1
-    return (
-        report.state is RefundState.SUCCESS
-        and is_unsent
-        and former >= 1
-        and report.out_refund_no == _number_of(refund, former)
-    )
-
-
 @money_unit
 def _begin_submission(
     refund_id: UUID,
@@ -222,7 +193,7 @@ def _take_refusal(asked: Refund, error: GatewayRejected) -> bool:
     Nothing ends here: another sending of the number may have arrived, so the refusal waits for a
     question that finds no refund (``_take_not_found``).
     """
-    locked = _locked_as_asked(asked)
+    locked = locked_as_asked(asked)
     if locked is None:
         return False
     payment, refund = locked
@@ -244,7 +215,7 @@ def _take_not_found(asked: Refund) -> bool:
     Sending a number again is safe at any time. Ending frees the money, so the gateway is believed
     only some time after the newest sending, unless that was the only one of its number.
     """
-    locked = _locked_as_asked(asked)
+    locked = locked_as_asked(asked)
     if locked is None:
         return False
     payment, refund = locked
@@ -288,10 +259,9 @@ def refund_report_apply(*, refund_id: UUID, report: RefundReport) -> Told:
     the refund, which the gateway closed, it says nothing about the one that is running.
     """
     order, payment, refund = refund_lock(refund_id)
-    if report.out_refund_no != gateway_refund_no(refund):
-        if not _succeeded_after_all(refund, report):
-            return Told.EARLIER_NUMBER
-        report = replace(report, out_refund_no=gateway_refund_no(refund))
+    is_of_former = succeeded_after_all(refund, report)
+    if report.out_refund_no != gateway_refund_no(refund) and not is_of_former:
+        return Told.EARLIER_NUMBER
     if problem := disagreement(report, payment, refund):
         unbooked_case_open(report, method=payment.payment_method, payment=payment, reason=problem)
         return Told.HELD
@@ -300,6 +270,8 @@ def refund_report_apply(*, refund_id: UUID, report: RefundReport) -> Told:
     if refund.status == RefundStatus.SUCCESS:
         return Told.CONTRADICTED if report.state in NOT_DONE else Told.AGREED
     actor = gateway_actor(payment.payment_method)
+    if is_of_former:
+        take_former_number(refund, actor)
     if report.state is RefundState.SUCCESS:
         _succeed(refund, payment, report, booking_of(order, report.completed_at), actor)
     elif report.state is RefundState.CLOSED and refund.status == RefundStatus.PROCESSING:
@@ -482,11 +454,7 @@ def _note(refund: Refund, code: str, message: str, report: RefundReport | None) 
         changes |= {"external_refund_id": report.refund_id, "refund_response": dict(report.raw)}
     if all(getattr(refund, name) == value for name, value in changes.items()):
         return
-    changes["updated_at"] = clock.now()
-    updated = Refund.objects.filter(id=refund.id, status=refund.status).update(**changes)
-    ensure_one(updated, refund.refund_no)
-    for name, value in changes.items():
-        setattr(refund, name, value)
+    refund_change(refund, **changes)
     audit_record(
         object_type=AUDIT_OBJECT,
         object_id=refund.id,
@@ -501,7 +469,7 @@ def _note(refund: Refund, code: str, message: str, report: RefundReport | None) 
 
 @money_unit
 def _keep_in_doubt(asked: Refund, code: str, message: str) -> None:
-    locked = _locked_as_asked(asked)
+    locked = locked_as_asked(asked)
     if locked is not None:
         _payment, refund = locked
         _note(refund, code, message, None)

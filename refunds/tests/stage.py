@@ -27,8 +27,9 @@ from payments.services.endings import order_cancel
 from payments.services.orders import OrderCommand, order_create
 from payments.services.settlement import trade_report_apply
 from refunds.models import Refund
+from refunds.services.numbers import gateway_refund_no
 from refunds.services.requests import refund_request, refund_review, refund_withdraw
-from refunds.services.submission import gateway_refund_no, refund_report_apply, refunds_sweep
+from refunds.services.submission import refund_report_apply, refunds_sweep
 from tcmpay.common import clock
 from tcmpay.common.actor import Actor, Role
 

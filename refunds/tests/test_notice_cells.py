@@ -14,8 +14,9 @@ from payments.models import PaymentCallback, PaymentException, PaymentTransactio
 from refunds.checks import CHECKS as refunds_checks
 from refunds.models import Refund
 from refunds.services.notices import CASE_AFTER, TAKES_MAX, notices_take
+from refunds.services.numbers import gateway_refund_no
 from refunds.services.requests import refund_review
-from refunds.services.submission import gateway_refund_no, refunds_sweep
+from refunds.services.submission import refunds_sweep
 from refunds.tests import stage
 from refunds.tests.stage import BEGUN_AT, REVIEWER, SOME, Answers
 from tcmpay.common import clock

@@ -6,8 +6,11 @@ import pytest
 
 from gateways.errors import GatewayRejected, GatewayUnknown
 from gateways.interface import RefundReport, RefundRequest, RefundState
+from payments.models import PaymentTransaction
 from refunds.models import Refund
 from refunds.services.notices import notices_take
+from refunds.services.numbers import gateway_refund_no
+from refunds.services.requests import refund_review
 from refunds.services.submission import refund_report_apply, refund_retry, refund_submit
 from refunds.tests import stage
 from refunds.tests.stage import BEGUN_AT, SOME, Answers, Books
@@ -33,10 +36,11 @@ def sent_again(refund: Refund) -> None:
         refund_submit(refund_id=refund.id)
 
 
+# Without a number of the gateway's own, as Alipay answers: only ours tells which it is about.
 SLOW = {
-    "closed": stage.says(RefundState.CLOSED),
-    "success": stage.says(RefundState.SUCCESS),
-    "processing": stage.says(RefundState.PROCESSING),
+    "closed": stage.says(RefundState.CLOSED, refund_id=""),
+    "success": stage.says(RefundState.SUCCESS, refund_id=""),
+    "processing": stage.says(RefundState.PROCESSING, refund_id=""),
     "not found": stage.says_nothing,
     "refused": stage.fails(GatewayRejected("no", code="PARAM_ERROR")),
     "no answer": stage.fails(GatewayUnknown("slow", code="TIMEOUT")),
@@ -74,3 +78,54 @@ def test_a_notice_about_the_closed_number_changes_nothing():
     stage.noticed(payment, refund.refund_no, RefundState.CLOSED)
     assert notices_take() == 1
     assert Books() == before
+
+
+# --- a number that was called closed, and brought the money back ----------------------------------
+
+
+def success_of(payment: PaymentTransaction, number: str) -> None:
+    stage.noticed(payment, number, RefundState.SUCCESS)
+    assert notices_take() == 1
+
+
+@pytest.mark.parametrize("is_retried", [False, True], ids=["failed", "to be sent again"])
+def test_success_wins_over_a_closing_while_nothing_else_was_sent(is_retried):
+    payment = stage.paid("wechat")
+    refund = stage.closed(payment)
+    if is_retried:
+        refund_retry(actor=stage.REVIEWER, refund_id=refund.id, reason="再试")
+    success_of(payment, refund.refund_no)
+    refund.refresh_from_db()
+    payment.refresh_from_db()
+    assert (refund.status, gateway_refund_no(refund)) == ("success", refund.refund_no)
+    assert payment.refund_reserved == SOME
+    assert Refund.objects.count() == 1
+    with stage.gateway_answers(Answers(stage.fails(AssertionError()), stage.says_nothing)):
+        assert not refund_submit(refund_id=refund.id)
+
+
+def test_once_the_next_number_is_sent_the_former_ones_success_is_a_refund_beside_it():
+    payment = stage.paid("wechat")
+    refund = stage.sent(payment)
+    sent_again(refund)
+    success_of(payment, refund.refund_no)
+    refund.refresh_from_db()
+    assert (refund.status, gateway_refund_no(refund)) == ("processing", f"{refund.refund_no}R2")
+    assert Refund.objects.get(cause="outside").status == "success"
+
+
+def test_where_others_hold_its_amount_it_is_asked_about_under_the_number_that_succeeded():
+    payment = stage.paid("wechat")
+    refund = stage.closed(payment)
+    others = [stage.pending(payment) for _ in range(3)]
+    success_of(payment, refund.refund_no)
+    refund.refresh_from_db()
+    assert (refund.status, refund.error_code) == ("failed", "ABNORMAL")
+    for other in others:
+        refund_review(actor=stage.REVIEWER, refund_id=other.id, is_approved=False, notes="x")
+    refund_retry(actor=stage.REVIEWER, refund_id=refund.id, reason="其余已拒绝")
+    answers = Answers(stage.fails(AssertionError()), stage.says(RefundState.SUCCESS))
+    with stage.gateway_answers(answers):
+        refund_submit(refund_id=refund.id)
+    refund.refresh_from_db()
+    assert (refund.status, refund.external_refund_id) == ("success", f"G{refund.refund_no}")

@@ -87,7 +87,7 @@ STALE_ROWS = (
     Mutant(
         "from-state: refunds",
         "refunds/services/states.py",
-        "Refund.objects.filter(id=refund.id, status=from_state).update",
+        "Refund.objects.filter(id=refund.id, status=refund.status).update",
         "Refund.objects.filter(id=refund.id).update",
         STALE,
     ),

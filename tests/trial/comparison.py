@@ -14,7 +14,7 @@ from payments.states import (
     TransactionType,
 )
 from refunds.models import Refund
-from refunds.services.submission import gateway_refund_no
+from refunds.services.numbers import gateway_refund_no
 from refunds.states import RefundCause, RefundStatus
 from tcmpay.common.money import yuan_to_fen
 from tests.trial.stage import StandInControl

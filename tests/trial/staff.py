@@ -12,8 +12,9 @@ from payments.models import PaymentTransaction
 from payments.states import Disposition
 from refunds.errors import OrderNotRefundable, RefundExceedsPaid, TooManyRefunds
 from refunds.models import Refund
+from refunds.services.numbers import gateway_refund_no
 from refunds.services.requests import refund_request, refund_review, refund_withdraw
-from refunds.services.submission import gateway_refund_no, refund_retry
+from refunds.services.submission import refund_retry
 from refunds.states import RefundStatus
 from tcmpay.common.actor import Actor, Role
 from tcmpay.common.money import fen_to_yuan, yuan_to_fen
