@@ -8,7 +8,6 @@ from decimal import Decimal
 from typing import IO, Any, TypeVar
 
 from gateways.alipay import bills
-from gateways.alipay.sdk import AlipayClient
 from gateways.alipay.wire import (
     TRADE_NOTIFICATION,
     AlipayWire,
@@ -106,13 +105,7 @@ class AlipayGateway:
         self._guard = guard or Guard()
         self._transport = transport or transport_to(config.gateway_url)
         self._clock = clock
-        self._wire = AlipayWire(
-            config,
-            AlipayClient(config, clock=clock),
-            self._transport,
-            keep=keep_certificate,
-            clock=clock,
-        )
+        self._wire = AlipayWire(config, self._transport, keep=keep_certificate, clock=clock)
 
     @property
     def clock_skew_seconds(self) -> float | None:

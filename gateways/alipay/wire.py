@@ -17,11 +17,11 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from gateways import keys
 from gateways.alipay.chain import AlipayChain
-from gateways.alipay.sdk import AlipayClient
+from gateways.alipay.sdk import request_signer
 from gateways.configuration import ALIPAY_SIGN_TYPE, AlipayConfig
 from gateways.errors import GatewayRejected, GatewayUnknown, GatewayUntrusted, RejectReason
 from gateways.key_blocks import KeyUnreadable
-from gateways.texts import Malformed, canonical_json, read_json_object
+from gateways.texts import Malformed, canonical_json, read_json_object, shanghai_wall_clock
 from gateways.transport import HttpAnswer, Transport
 
 FORM = "application/x-www-form-urlencoded"
@@ -77,14 +77,13 @@ class AlipayWire:
     def __init__(
         self,
         config: AlipayConfig,
-        client: AlipayClient,
         transport: Transport,
         *,
         keep: Callable[[str], None] = lambda pem: None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._config = config
-        self._client = client
+        self._signer = request_signer(config)
         self._transport = transport
         self._keep = keep
         self._clock = clock
@@ -96,8 +95,23 @@ class AlipayWire:
         return list(self._verifiers.values())
 
     def signed(self, method: str, biz_content: Mapping[str, Any], **public: str) -> str:
-        """The signed request as a query string."""
-        return str(self._client.client_api(method, canonical_json(biz_content), **public))
+        """The signed request as a query string, ``public`` parameters among it.
+
+        The SDK would stamp it in the zone of the process, where Alipay expects Beijing time, and
+        knows nothing of certificates.
+        """
+        config, now = self._config, datetime.fromtimestamp(self._clock(), UTC)
+        if config.app_cert_sn:
+            public["app_cert_sn"] = config.app_cert_sn
+            public["alipay_root_cert_sn"] = config.root_cert_sn
+        return str(
+            self._signer.client_api(
+                method,
+                canonical_json(biz_content),
+                timestamp=shanghai_wall_clock(now),
+                **public,
+            )
+        )
 
     def call(self, method: str, biz_content: Mapping[str, Any], **public: str) -> dict[str, Any]:
         """Send a request; the verified node of an answer with code 10000.

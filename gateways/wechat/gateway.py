@@ -11,8 +11,6 @@ from decimal import Decimal
 from typing import Any, TypeVar
 from urllib.parse import quote
 
-from wechatpayv3.type import RequestType
-
 from gateways.breaker import Guard
 from gateways.configuration import WechatConfig, key_mark
 from gateways.errors import (
@@ -49,8 +47,8 @@ from gateways.texts import (
 from gateways.transport import Transport, transport_to
 from gateways.wechat import bills
 from gateways.wechat.wire import (
-    WechatClient,
-    WechatCore,
+    WechatApi,
+    client_signature,
     code_normalised,
     decrypt_resource,
     verify_message,
@@ -92,6 +90,9 @@ _CLOSE_REFUSALS: Mapping[str, CloseState] = {
     RejectReason.NOT_FOUND: CloseState.NOT_FOUND,
 }
 _AMOUNT_MAX_FEN = 10**13  # far above any order; keeps absurd numbers away from Decimal's limits
+_TRADE_PATH = "/v3/pay/transactions/out-trade-no"
+_REFUND_PATH = "/v3/refund/domestic/refunds"
+_BILL_PATH = "/v3/bill/tradebill?bill_date={day}&bill_type=ALL&tar_type=GZIP"
 _ECHO_PATH = "/v3/security/echo"
 _NOT_OFFERED = (403, 404)
 ECHO_EVENT = "SECURITY_ECHO.SUCCESS"
@@ -115,8 +116,7 @@ class WechatGateway:
         self._guard = guard or Guard()
         self._transport = transport or transport_to(config.base_url)
         self._clock = clock
-        self._core = WechatCore(config, self._transport, clock=clock)
-        self._client = WechatClient(config, self._core)
+        self._api = WechatApi(config, self._transport, clock=clock)
 
     @property
     def clock_skew_seconds(self) -> float | None:
@@ -148,15 +148,13 @@ class WechatGateway:
 
     def create_payment(self, prepared: Json) -> PaymentStart:
         scene = Scene(prepared["scene"])
-        answer = self._call(
-            lambda: self._core.request(_PREPAY_PATHS[scene], RequestType.POST, prepared["body"])
-        )
+        answer = self._call("POST", _PREPAY_PATHS[scene], prepared["body"])
         return self._understood(lambda: self._payment_start(scene, prepared, answer))
 
     def query_payment(self, out_trade_no: str) -> TradeReport:
         _require_number(_OUT_TRADE_NO, out_trade_no)
         try:
-            answer = self._call(lambda: self._client.query(out_trade_no=out_trade_no))
+            answer = self._call("GET", f"{_TRADE_PATH}/{out_trade_no}?mchid={self._config.mch_id}")
         except GatewayRejected as error:
             if error.reason != RejectReason.NOT_FOUND:
                 raise
@@ -169,7 +167,9 @@ class WechatGateway:
         """Section 5. A 204 is also reported for numbers that WeChat does not know."""
         _require_number(_OUT_TRADE_NO, out_trade_no)
         try:
-            self._call(lambda: self._client.close(out_trade_no=out_trade_no))
+            self._call(
+                "POST", f"{_TRADE_PATH}/{out_trade_no}/close", {"mchid": self._config.mch_id}
+            )
         except GatewayRejected as error:
             if code_normalised(error.code) == "ORDERCLOSED":
                 return CloseState.CLOSED
@@ -184,7 +184,7 @@ class WechatGateway:
         """Section 6: idempotent by out_refund_no, as long as nothing else changes."""
         _require_number(_OUT_REFUND_NO, request.out_refund_no)
         try:
-            answer = self._call(lambda: self._client.refund(**_refund_fields(request)))
+            answer = self._call("POST", _REFUND_PATH, self._refund_body(request))
         except GatewayRejected as error:
             raise _refund_refusal(error) from error
         return self._own_refund(answer, request)
@@ -192,7 +192,7 @@ class WechatGateway:
     def query_refund(self, request: RefundRequest) -> RefundReport:
         _require_number(_OUT_REFUND_NO, request.out_refund_no)
         try:
-            answer = self._call(lambda: self._client.query_refund(request.out_refund_no))
+            answer = self._call("GET", f"{_REFUND_PATH}/{request.out_refund_no}")
         except GatewayRejected as error:
             if error.reason != RejectReason.NOT_FOUND:
                 raise
@@ -231,9 +231,7 @@ class WechatGateway:
         """
         body = {"echo_message": message, "notify_url": self._config.notify_url}
         try:
-            answer = self._call(
-                lambda: self._core.request(_ECHO_PATH, RequestType.POST, body, is_key_named=True)
-            )
+            answer = self._call("POST", _ECHO_PATH, body, is_key_named=True)
         except GatewayError as error:
             if error.status in _NOT_OFFERED:
                 return False
@@ -248,25 +246,28 @@ class WechatGateway:
         """Section 7. The file itself comes outside the guard: a long or failing download must
         neither hold a slot nor open the circuit that payments stand behind."""
         try:
-            answer = self._call(lambda: self._client.trade_bill(day.isoformat()))
+            answer = self._call("GET", _BILL_PATH.format(day=day.isoformat()))
         except GatewayRejected as error:
             if code_normalised(error.code) == "NOSTATEMENTEXIST":
                 return Bill(day, iter(()))
             raise
-        return self._understood(
-            lambda: bills.read_bill(
-                day,
-                answer,
-                self._core.download,
-            )
-        )
+        return self._understood(lambda: bills.read_bill(day, answer, self._api.download))
 
     # -- inside --------------------------------------------------------------------------------
 
-    def _call(self, call: Callable[[], tuple[int, str]]) -> dict[str, Any]:
+    def _call(
+        self,
+        verb: str,
+        path: str,
+        content: Mapping[str, Any] | None = None,
+        *,
+        is_key_named: bool = False,
+    ) -> dict[str, Any]:
         """One guarded call; its verified body as an object (empty for a 204)."""
-        _status, text = self._guard.run(call)
-        return self._understood(lambda: read_json_object(text)) if text else {}
+        body = self._guard.run(
+            lambda: self._api.request(verb, path, content, is_key_named=is_key_named)
+        )
+        return self._understood(lambda: read_json_object(body)) if body else {}
 
     def _understood(self, read: Callable[[], Result]) -> Result:
         """The deed is done; an answer that can't be read leaves it unknown, not failed."""
@@ -292,6 +293,7 @@ class WechatGateway:
     def _client_fields(self, scene: Scene, app_id: str, prepay_id: str) -> dict[str, str]:
         """What the payer's app hands to WeChat, signed by us, for the app that the prepay_id was
         made for (section 4)."""
+        key = self._config.private_key
         timestamp = str(int(self._clock()))
         nonce = secrets.token_hex(16)
         if scene is Scene.APP:
@@ -302,7 +304,7 @@ class WechatGateway:
                 "package": "Sign=WXPay",
                 "noncestr": nonce,
                 "timestamp": timestamp,
-                "sign": self.client_signature(app_id, timestamp, nonce, prepay_id),
+                "sign": client_signature(key, app_id, timestamp, nonce, prepay_id),
             }
         package = f"prepay_id={prepay_id}"
         fields = {
@@ -311,14 +313,34 @@ class WechatGateway:
             "nonceStr": nonce,
             "package": package,
             "signType": "RSA",
-            "paySign": self.client_signature(app_id, timestamp, nonce, package),
+            "paySign": client_signature(key, app_id, timestamp, nonce, package),
         }
         if scene is Scene.MINI_PROGRAM:
             del fields["appId"]  # signed, but wx.requestPayment takes it from the mini program
         return fields
 
-    def client_signature(self, *lines: str) -> str:
-        return str(self._client.sign(list(lines)))
+    def _refund_body(self, request: RefundRequest) -> dict[str, Any]:
+        """Section 6. By transaction_id where we know it: by number alone, fresh orders may not be
+        found yet. Without a notify_url, notices would go where the console says."""
+        body: dict[str, Any] = {
+            "notify_url": self._config.notify_url,
+            "out_refund_no": request.out_refund_no,
+            "amount": {
+                "refund": yuan_to_fen(request.refund_amount),
+                "total": yuan_to_fen(request.total_amount),
+                "currency": "CNY",
+            },
+        }
+        if request.transaction_id:
+            body["transaction_id"] = request.transaction_id
+        else:
+            body["out_trade_no"] = request.out_trade_no
+        reason = plain_text(
+            request.reason, characters_max=REASON_BYTES_MAX, bytes_max=REASON_BYTES_MAX
+        )
+        if reason:
+            body["reason"] = reason
+        return body
 
     def _own_refund(self, answer: Mapping[str, Any], request: RefundRequest) -> RefundReport:
         report = self._understood(lambda: _refund_report(answer, "status"))
@@ -376,7 +398,7 @@ class WechatGateway:
 
 
 def _require_number(pattern: re.Pattern[str], number: str) -> None:
-    """The SDK puts numbers into paths unescaped; only these characters survive the signature."""
+    """Numbers stand in paths: only of these characters is what is signed what is sent."""
     if not pattern.fullmatch(number):
         raise _invalid("number not acceptable to the gateway")
 
@@ -416,24 +438,6 @@ def _with_redirect(address: str, return_url: str) -> str:
     if not return_url:
         return address
     return f"{address}{'&' if '?' in address else '?'}redirect_url={quote(return_url, safe='')}"
-
-
-def _refund_fields(request: RefundRequest) -> dict[str, Any]:
-    fields: dict[str, Any] = {
-        "out_refund_no": request.out_refund_no,
-        "amount": {
-            "refund": yuan_to_fen(request.refund_amount),
-            "total": yuan_to_fen(request.total_amount),
-            "currency": "CNY",
-        },
-        "reason": plain_text(
-            request.reason, characters_max=REASON_BYTES_MAX, bytes_max=REASON_BYTES_MAX
-        ),
-    }
-    # By transaction_id where we know it: by number alone, fresh orders may not be found yet.
-    if request.transaction_id:
-        return {**fields, "transaction_id": request.transaction_id}
-    return {**fields, "out_trade_no": request.out_trade_no}
 
 
 def _refund_refusal(error: GatewayRejected) -> GatewayRejected:

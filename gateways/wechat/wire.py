@@ -1,9 +1,9 @@
 """WeChat Pay APIv3 on the wire: signed requests, verified answers and notifications, errors.
 
-The SDK builds the Authorization header, knows the paths and decrypts. Replaced here, for reasons
-measured in the SDK: it asks the network for certificates whenever a message names an unknown
-serial, never looks at timestamps, can't verify with a public key and certificates at once, and
-raises bare exceptions.
+Of the SDK, its public functions sign and decrypt. Its client is not used, for reasons measured in
+it: it may ask the network for certificates when it is made and whenever a message names an unknown
+serial, never looks at timestamps, can't verify with a public key and certificates at once, waits
+without a bound, and raises bare exceptions.
 """
 
 import time
@@ -11,11 +11,8 @@ from collections.abc import Callable, Mapping
 from typing import IO, Any
 from urllib.parse import urlsplit
 
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
-from wechatpayv3 import WeChatPay
-from wechatpayv3.core import Core
-from wechatpayv3.type import RequestType
-from wechatpayv3.utils import aes_decrypt, build_authorization
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
+from wechatpayv3.utils import aes_decrypt, build_authorization, rsa_sign
 
 from gateways import keys
 from gateways.configuration import WechatConfig
@@ -64,19 +61,8 @@ _MESSAGE_HINTS: Mapping[str, str] = {
 _DEFINITE_AT_5XX = frozenset({"OPENIDMISMATCH"})
 
 
-class WechatClient(WeChatPay):
-    """The SDK's client around our core; its constructor could call out, so it is not used."""
-
-    def __init__(self, config: WechatConfig, core: "WechatCore") -> None:
-        self._mchid = config.mch_id
-        self._appid = config.app_id
-        self._notify_url = config.notify_url
-        self._partner_mode = False
-        self._core = core
-
-
-class WechatCore(Core):
-    """The SDK's core with our transport and verification; no state changes after construction."""
+class WechatApi:
+    """Signed calls of one merchant; no state changes after construction."""
 
     def __init__(
         self,
@@ -85,30 +71,32 @@ class WechatCore(Core):
         *,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        # Not super().__init__(): in certificate mode it downloads certificates.
         self._config = config
         self._transport = transport
         self._clock = clock
-        self._private_key = config.private_key  # read by the SDK's sign()
 
     def request(
         self,
+        verb: str,
         path: str,
-        method: RequestType = RequestType.GET,
-        data: Mapping[str, Any] | None = None,
+        content: Mapping[str, Any] | None = None,
         *,
         is_key_named: bool = False,
-        **_unused: Any,
-    ) -> tuple[int, str]:
-        """A signed call; only a verified 2xx comes back. ``is_key_named``: the call says with
+    ) -> bytes:
+        """The body of a verified 2xx answer; empty for a 204. ``is_key_named``: the call says with
         which of WeChat's keys it wants the answer, in certificate mode too.
 
         Raises:
             GatewayRejected: a definite no.
             GatewayUnknown: anything else, a badly signed or stale 2xx among it.
         """
-        body = canonical_json(data) if data else ""
-        answer = self._exchange(path, method.value, body, is_key_named=is_key_named)
+        body = canonical_json(content) if content else ""
+        headers = self._headers(verb, path, body)
+        if is_key_named and self._config.answer_serial:
+            headers["Wechatpay-Serial"] = self._config.answer_serial
+        answer = self._transport.send(
+            verb, self._config.base_url + path, headers=headers, body=body.encode()
+        )
         if not answer.is_success:
             error = error_of(answer)
             error.status = answer.status
@@ -116,8 +104,7 @@ class WechatCore(Core):
         self._require_verified(answer)
         if answer.status == _ACCEPTED_NOT_DONE:
             raise GatewayUnknown("accepted, not processed", code="ACCEPTED")
-        # What follows parses the text strictly; undecodable bytes must not escape as an exception.
-        return answer.status, answer.body.decode(errors="replace")
+        return answer.body
 
     def download(self, url: str, sink: IO[bytes]) -> None:
         """The file behind a bill's download_url; signed request, unsigned answer (go: FAQ.md).
@@ -133,27 +120,18 @@ class WechatCore(Core):
             raise GatewayUnknown(f"bill download: {status}", code=str(status))
 
     def authorization(self, verb: str, path: str, body: str, nonce: str | None = None) -> str:
+        """The Authorization header of a call; ``path`` with its query, as it is sent."""
+        config = self._config
         return str(
             build_authorization(
                 path,
                 verb,
-                self._config.mch_id,
-                self._config.cert_serial_no,
-                self._config.private_key,
+                config.mch_id,
+                config.cert_serial_no,
+                config.private_key,
                 data=body,
                 nonce_str=nonce,
             )
-        )
-
-    def _exchange(self, path: str, verb: str, body: str, *, is_key_named: bool) -> HttpAnswer:
-        headers = self._headers(verb, path, body)
-        if is_key_named and self._config.answer_serial:
-            headers["Wechatpay-Serial"] = self._config.answer_serial
-        return self._transport.send(
-            verb,
-            self._config.base_url + path,
-            headers=headers,
-            body=body.encode(),
         )
 
     def _headers(self, verb: str, path: str, body: str) -> dict[str, str]:
@@ -173,6 +151,11 @@ class WechatCore(Core):
             verify_message(self._config.verifiers, answer.headers, answer.body, now=self._clock())
         except GatewayUntrusted as error:
             raise GatewayUnknown(f"answer not verified: {error}", code=error.code) from error
+
+
+def client_signature(private_key: RSAPrivateKey, *lines: str) -> str:
+    """What lets the payer's app hand these lines to WeChat (section 4), base64."""
+    return str(rsa_sign(private_key, "".join(f"{line}\n" for line in lines)))
 
 
 def signed_text(timestamp: str, nonce: str, body: bytes) -> bytes:
