@@ -11,9 +11,9 @@ from typing import Any
 
 from django.db import connections
 
-from balances.ledger import ENCODER, MAC_KIND, MOVES, Figures
+from balances.ledger import MAC_KIND, MOVES, Figures
 from balances.models import RelatedType
-from tcmpay.audit.bare_rows import bare_moment, moment_column, moment_of, moment_text
+from tcmpay.audit.bare_rows import ENCODE, bare_moment, moment_column, moment_of, moment_text
 from tcmpay.audit.macs import Verdict, mac_reader
 from tcmpay.audit.seals import KeyPeriods
 from tcmpay.common.invariants import Scope, rows_in_chunks
@@ -103,4 +103,4 @@ def _content(row: Row) -> bytes:
         *(f"{fen // 100}.{fen % 100:02}" for fen in row[2:7]),
         *(row[7], row[8], row[9], row[10] or "", moment_text(row[15])),
     ]
-    return ENCODER.encode(content).encode()
+    return ENCODE(content)

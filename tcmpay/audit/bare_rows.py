@@ -20,8 +20,24 @@ from tcmpay.audit.row_digests import ROW, told_fields
 from tcmpay.common.fields import UUIDTextField
 from tcmpay.common.invariants import Scope, batches, rows_in_chunks
 
-ENCODE = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
-ENCODE_SORTED = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode
+
+def encoder(*, sort_keys: bool) -> Callable[[Any], bytes]:
+    """Writes JSON as digests are made of it, with one C encoder for all values.
+
+    ``JSONEncoder.encode`` makes one for each, which costs more than what it writes here.
+    """
+    each = json.JSONEncoder(ensure_ascii=False, sort_keys=sort_keys, separators=(",", ":"))
+    make: Any = getattr(json.encoder, "c_make_encoder", None)
+    if make is None:
+        return lambda value: each.encode(value).encode()
+    parts = make(
+        None, each.default, json.encoder.encode_basestring, None, ":", ",", sort_keys, False, True
+    )
+    return lambda value: "".join(parts(value, 0)).encode()
+
+
+ENCODE = encoder(sort_keys=False)
+ENCODE_SORTED = encoder(sort_keys=True)
 DECODE = json.JSONDecoder().raw_decode
 # As ``row_digests`` writes a JSON column, whose text is one fact.
 _JSON_TEXT = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
@@ -97,9 +113,10 @@ class BareTable:
         for row in found:
             yield self.make(row[1:])
 
-    def holds(self, row: Any, stored: str) -> bool:
-        """Whether ``stored`` is the digest of the row, which must not be open (``is_open``)."""
-        facts = {}
+    def holds(self, row: Any, stored: str, **more: str) -> bool:
+        """Whether ``stored`` is the digest of the row, which must not be open (``is_open``), and
+        of ``more``."""
+        facts: dict[str, Any] = {}
         try:
             for place, name, read, default in self._facts:
                 value = row[place]
@@ -107,7 +124,11 @@ class BareTable:
                     value = read(value)
                     if value is not None:
                         facts[name] = value
-            return self._holds(ENCODE([row[self._key], facts]).encode(), stored)
+            content = [row[self._key], facts]
+            if more:
+                facts |= more
+                return self._holds(ENCODE_SORTED(content), stored)
+            return self._holds(ENCODE(content), stored)
         except (ValueError, TypeError, ArithmeticError, UnicodeError):
             return False
 

@@ -74,4 +74,4 @@ def _content(row: tuple[Any, ...]) -> bytes:
         *(row[7] or "", row[8], row[9], row[10], json_of(row[11]), row[12]),
         moment_text(row[15]),
     ]
-    return ENCODE_SORTED(content).encode()
+    return ENCODE_SORTED(content)
