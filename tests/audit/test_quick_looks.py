@@ -1,15 +1,21 @@
 """The audit's quick looks: sound books need no close one, and nothing odd is passed over."""
 
+import json
+from collections.abc import Iterator
+from typing import Any
+from unittest.mock import patch
+
 import pytest
 from django.db import connection
 from django.test import override_settings
 
 from balances.ledger_rows import LedgerReader, ledger_rows
 from balances.models import BalanceTransaction
-from payments import checks
+from payments import checks, checks_logs
 from payments.check_rows import odd_orders, odd_transactions
 from payments.models import PaymentOrder, PaymentTransaction
-from tcmpay.audit.bare_rows import BareTable
+from tcmpay.audit.bare_rows import BareTable, encoder
+from tcmpay.audit.logs import _end
 from tcmpay.audit.macs import chain_mac, mac_reader
 from tcmpay.audit.models import AuditEvent
 from tcmpay.audit.seals import KeyPeriods
@@ -31,9 +37,25 @@ def _odd_transactions() -> list[list[str]]:
     return list(odd_transactions(SCOPE, checks.TRANSACTION, checks._check_disposition))
 
 
+def _logs_looked_at_closely() -> list[object]:
+    """The rows that ``check_log`` follows by their models."""
+    seen: list[object] = []
+
+    def followed(chain: Iterator[Any]) -> Any:
+        rows = list(chain)
+        seen.extend(row.pk for row in rows)
+        return _end(iter(rows))
+
+    with patch("tcmpay.audit.logs._end", followed):
+        list(checks_logs.check_callback_log(SCOPE))
+        list(checks_logs.check_exchange_log(SCOPE))
+    return seen
+
+
 def test_sound_books_need_no_close_look() -> None:
     sound_books()
     assert list(odd_chains(SCOPE, KeyPeriods("audit_events"))) == []
+    assert _logs_looked_at_closely() == []
     assert _odd_orders() == []
     assert _odd_transactions() == []
     assert LedgerReader(KeyPeriods("balance_transactions")).end_of(ledger_rows(SCOPE)) is not None
@@ -46,6 +68,21 @@ def test_one_row_that_is_odd_is_looked_at_alone() -> None:
     sql("UPDATE payment_transactions SET scene = 'x' WHERE id = %s", attempt.id)
     assert _odd_orders() == [[str(world.by_wechat.id)]]
     assert _odd_transactions() == [[str(attempt.id)]]
+
+
+def test_a_log_with_an_odd_line_is_followed_closely() -> None:
+    world = sound_books()
+    sql("UPDATE payment_callbacks SET event = 'x' WHERE id = %s", world.callback.id)
+    assert world.callback.id in _logs_looked_at_closely()
+
+
+@pytest.mark.parametrize("sort_keys", [True, False])
+def test_the_quick_encoder_writes_what_json_writes(sort_keys: bool) -> None:
+    value = ['北京 "\\\n\x07\u2028', {"b": 1, "a": [None, True, 2**70, 1e22, {}]}, []]
+    written = json.dumps(
+        value, ensure_ascii=False, sort_keys=sort_keys, separators=(",", ":")
+    ).encode()
+    assert encoder(sort_keys=sort_keys)(value) == written
 
 
 def test_an_attempt_that_is_open_is_always_looked_at_closely() -> None:
