@@ -38,6 +38,16 @@ STUCK_AFTER = timedelta(minutes=5)
 NEXT_WITHIN = timedelta(hours=12)
 BATCH = 1000
 APPROVED_STATUSES = frozenset({RefundStatus.PROCESSING, RefundStatus.SUCCESS, RefundStatus.FAILED})
+# What refunds are compared with.
+PAYMENT_FIELDS = (
+    *("transaction_no", "amount", "refund_reserved", "disposition"),
+    *("order__order_no", "order__amount", "order__status"),
+)
+# What a refund is compared with in its order and its payment.
+BELONGING_FIELDS = (
+    *("order__user_id", "transaction__order_id", "transaction__transaction_type"),
+    *("transaction__status", "transaction__payment_method"),
+)
 
 
 def check_payments(scope: Scope) -> Iterator[Violation]:
@@ -46,13 +56,14 @@ def check_payments(scope: Scope) -> Iterator[Violation]:
         PaymentTransaction.objects.using(scope.using)
         .filter(transaction_type=TransactionType.PAYMENT, status=TransactionStatus.SUCCESS)
         .select_related("order")
-        .defer("request_data", "response_data", "callback_data", "order__metadata")
+        .only(*PAYMENT_FIELDS)
     )
     if scope.since is not None:
         payments = payments.filter(order__updated_at__gte=scope.since)
     for batch in batches(in_chunks(payments.filter(_is_odd(scope)), "id"), BATCH):
         held: dict[UUID, list[Refund]] = defaultdict(list)
-        for refund in Refund.objects.using(scope.using).filter(transaction__in=batch):
+        refunds = Refund.objects.using(scope.using).filter(transaction__in=batch)
+        for refund in refunds.only("transaction_id", "status", "refund_amount"):
             held[refund.transaction_id].append(refund)
         for payment in batch:
             yield from _check_reserved(payment, held[payment.id])
@@ -107,7 +118,11 @@ class Evidence:
 
 def check_refunds(scope: Scope) -> Iterator[Violation]:
     """Each refund: who gets it, what carried it out, who approved it (R1, R3–R5, E2, E3)."""
-    refunds = Refund.objects.using(scope.using).select_related("order", "transaction")
+    refunds = (
+        Refund.objects.using(scope.using)
+        .select_related("order", "transaction")
+        .only(*(field.name for field in Refund._meta.concrete_fields), *BELONGING_FIELDS)
+    )
     began = digests_began(scope.using)
     if scope.since is not None:
         refunds = refunds.filter(updated_at__gte=scope.since)
@@ -135,13 +150,13 @@ def _evidence(scope: Scope, batch: list[Refund]) -> Evidence:
     for object_id, action, details in numbered.values_list("object_id", "action", "details"):
         closings[object_id] += details.get("code") == CLOSED
         closings[object_id] -= action == NUMBER_TAKEN_BACK
-    for row in PaymentTransaction.objects.using(scope.using).filter(refund_id__in=ids):
+    repayments = PaymentTransaction.objects.using(scope.using).filter(refund_id__in=ids)
+    for row in repayments.only("refund_id", "status", "amount"):
         money_back[row.refund_id].append(row)
-    for entry in BalanceTransaction.objects.using(scope.using).filter(
-        related_type=RelatedType.REFUND,
-        related_id__in=ids,
-        transaction_type=EntryType.INCOME,
-    ):
+    entries = BalanceTransaction.objects.using(scope.using).filter(
+        related_type=RelatedType.REFUND, related_id__in=ids, transaction_type=EntryType.INCOME
+    )
+    for entry in entries.only("related_id", "user_id", "amount"):
         credits[entry.related_id].append(entry)
     approvals = RefundApproval.objects.using(scope.using).filter(refund_id__in=ids)
     for refund_id, reviewer_id in approvals.values_list("refund_id", "reviewer_id"):

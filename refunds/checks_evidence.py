@@ -111,7 +111,7 @@ def check_answers(scope: Scope) -> Iterator[Violation]:
         .filter(status=RefundStatus.SUCCESS)
         .exclude(transaction__payment_method=PaymentMethod.BALANCE)
         .select_related("transaction")
-        .defer("transaction__request_data", "transaction__response_data")
+        .only("refund_no", "external_refund_id", "transaction__out_trade_no")
     )
     if scope.since is not None:
         done = done.filter(updated_at__gte=scope.since)

@@ -1,4 +1,4 @@
-"""Sound books of any size: one patient's, made by the services, multiplied with digests of their own.
+"""Sound books of any size: one patient made by the services, and copies with their own digests.
 
 Each copy has its own numbers, ids and moments, and every keyed digest is made anew, so that the
 audit finds nothing in them and has to look at all of it.
@@ -10,7 +10,7 @@ import re
 import uuid
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -71,9 +71,7 @@ def top_ups(clinic: Clinic) -> None:
 
 def from_balance(clinic: Clinic) -> None:
     """Twenty entries: one top-up, eighteen orders, one of them partly refunded."""
-    balance_top_up(
-        user_id=clinic.patient.id, amount=Decimal("900.00"), reason="充值", actor=SYSTEM
-    )
+    balance_top_up(user_id=clinic.patient.id, amount=Decimal("900.00"), reason="充值", actor=SYSTEM)
     orders = [clinic.paid("balance") for _number in range(18)]
     clinic.approved(clinic.asked_back(orders[0], "10.00"))
 
@@ -164,9 +162,7 @@ class _Copy:
         for place, key in enumerate(sorted(kept)):
             self._names[key] = str(uuid.UUID(int=start + place))
         self._names |= {patient: str(uuid.uuid4()) for patient in patients}
-        rows: Rows = {
-            model: [self._copied(row) for row in original[model]] for model in TABLES
-        }
+        rows: Rows = {model: [self._copied(row) for row in original[model]] for model in TABLES}
         _digest_logs(rows)
         _digest_trail(rows)
         _digest_ledger(rows)
