@@ -28,6 +28,9 @@ ORDER_EXAMPLE = {
     "description": "图文咨询服务",
     "metadata": None,
     "service_type": "",
+    "refunded_amount": "0.00",
+    "refundable_amount": "0.00",
+    "version": 1,
     "created_at": "2024-01-20T04:34:56.000000Z",
     "updated_at": "2024-01-20T04:34:56.000000Z",
 }

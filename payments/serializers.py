@@ -38,6 +38,7 @@ ORDER_FIELDS = (
     "description",
     "metadata",
     "service_type",
+    "version",
     "created_at",
     "updated_at",
 )
@@ -143,6 +144,9 @@ class OrderSchema(serializers.Serializer):
     description = serializers.CharField()
     metadata = serializers.JSONField(allow_null=True)
     service_type = serializers.CharField()
+    refunded_amount = serializers.CharField(help_text="went back of what was paid, yuan")
+    refundable_amount = serializers.CharField(help_text="may be asked back still, yuan")
+    version = serializers.IntegerField(help_text="grows with every change of the order")
     created_at = serializers.DateTimeField()
     updated_at = serializers.DateTimeField()
 

@@ -47,7 +47,7 @@ from payments.services import appointments, attempts, endings, orders, sweeping
 from tcmpay.common.actor import Role
 from tcmpay.common.api.envelope import created, success
 from tcmpay.common.api.pages import take_page
-from tcmpay.common.api.presenters import present_row
+from tcmpay.common.api.presenters import present, present_row
 from tcmpay.common.api.schema import enveloped, request_example, success_example
 from tcmpay.common.api.views import (
     ContractViewSet,
@@ -57,6 +57,7 @@ from tcmpay.common.api.views import (
     path_id,
 )
 from tcmpay.common.client_address import client_address
+from tcmpay.common.money import fen_to_yuan
 from tcmpay.guard.idempotency import idempotent
 
 READERS = frozenset({Role.ADMIN, Role.SERVICE})
@@ -70,12 +71,21 @@ IDEMPOTENCY_KEY = OpenApiParameter(
 )
 
 
-def order_detail(order: PaymentOrder) -> dict[str, Any]:
-    return present_row(order, ORDER_FIELDS)
+def order_detail(order: Any) -> dict[str, Any]:
+    """An order of ``selectors.orders_told`` as it is answered."""
+    return {
+        **present_row(order, ORDER_FIELDS),
+        "refunded_amount": present(fen_to_yuan(order.refunded_fen or 0)),
+        "refundable_amount": present(fen_to_yuan(order.refundable_fen or 0)),
+    }
+
+
+def order_now(order_id: UUID) -> dict[str, Any]:
+    return order_detail(selectors.orders_told().get(id=order_id))
 
 
 def order_created(order: PaymentOrder) -> Response:
-    return created(_("订单创建成功"), order_detail(order))
+    return created(_("订单创建成功"), order_now(order.id))
 
 
 def recover_order(key_id: UUID) -> Response | None:
@@ -141,7 +151,12 @@ class OrderViewSet(ContractViewSet):
         query = OrderListInput.parse_query(request)
         page_number, page_size = query.pop("page"), query.pop("page_size")
         query["user_id"] = owner_filter(actor_of(request), query.get("user_id"), readers=READERS)
-        page = take_page(selectors.orders_list(**query), page=page_number, page_size=page_size)
+        page = take_page(
+            selectors.orders_list(**query),
+            page=page_number,
+            page_size=page_size,
+            told=selectors.orders_told(),
+        )
         return success(
             _("获取订单列表成功"),
             {
@@ -196,12 +211,12 @@ class OrderViewSet(ContractViewSet):
         order = sweeping.order_sync(
             actor=actor_of(request), order_id=path_id(order_id, missing=OrderNotFound)
         )
-        return success(_("订单状态已同步"), order_detail(order))
+        return success(_("订单状态已同步"), order_now(order.id))
 
     @staticmethod
     def _visible(request: Request, order_id: str) -> PaymentOrder:
         order_key = path_id(order_id, missing=OrderNotFound)
-        order = PaymentOrder.objects.filter(id=order_key).first()
+        order = selectors.orders_told().filter(id=order_key).first()
         if order is None:
             raise OrderNotFound()
         ensure_may_see(actor_of(request), order.user_id, readers=READERS)

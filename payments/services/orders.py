@@ -196,8 +196,25 @@ def order_transition(
     Writes the changed columns, filtered on the old state, and the audit row.
     Raises IllegalTransition.
     """
+    ensure_allowed(
+        ORDER_TRANSITIONS, from_state=order.status, to_state=to_state, what=order.order_no
+    )
+    _write(
+        order, to_state, actor=actor, action=action, reason=reason, details=details, changes=changes
+    )
+
+
+def _write(
+    order: PaymentOrder,
+    to_state: OrderStatus,
+    *,
+    actor: Actor,
+    action: str,
+    reason: str,
+    details: dict[str, Any] | None,
+    changes: dict[str, Any],
+) -> None:
     from_state = order.status
-    ensure_allowed(ORDER_TRANSITIONS, from_state=from_state, to_state=to_state, what=order.order_no)
     changes |= {"status": to_state, "updated_at": clock.now()}
     if to_state not in LIVE_STATUSES:
         changes["live_appointment_key"] = None
@@ -227,7 +244,8 @@ def ensure_cancellable(order: PaymentOrder) -> None:
 def order_refunds_changed(
     order_id: UUID, *, refunded_total: Money, actor: Actor, reason: str
 ) -> None:
-    """Let the order's state follow the refunds of its applied payment (invariant R2).
+    """Let the order's state follow the refunds of its applied payment (invariant R2), and its trail
+    tell of each.
 
     ``refunded_total`` (yuan) is what has really gone back of that payment. Runs inside the
     caller's unit.
@@ -236,13 +254,18 @@ def order_refunds_changed(
     target = (
         OrderStatus.REFUNDED if refunded_total == order.amount else OrderStatus.PARTIAL_REFUNDED
     )
-    if refunded_total <= 0 or order.status == target:
+    if refunded_total <= 0 or order.status == target == OrderStatus.REFUNDED:
         return
-    order_transition(
+    if order.status != target:
+        ensure_allowed(
+            ORDER_TRANSITIONS, from_state=order.status, to_state=target, what=order.order_no
+        )
+    _write(
         order,
         target,
         actor=actor,
         action="order_refunded",
         reason=reason,
         details={"refunded_total": str(refunded_total)},
+        changes={},
     )

@@ -7,12 +7,15 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from config.models import PriceConfig
 from gateways.errors import GatewayUnknown
 from gateways.interface import TradeReport, TradeState
 from gateways.mock import MockGateway
 from payments.models import PaymentOrder, PaymentTransaction
+from refunds.models import Refund
 from tcmpay.audit.models import AuditEvent
 from tests.api.kit import NOW, nothing_moves
 
@@ -20,6 +23,7 @@ ORDER_FIELDS = {
     *("id", "order_no", "user_id", "appointment_id", "order_type", "amount", "currency", "status"),
     *("payment_method", "payment_time", "expire_time", "description", "metadata"),
     *("created_at", "updated_at"),
+    *("service_type", "refunded_amount", "refundable_amount", "version"),
 }
 APPOINTMENT = "0192f0c1-0000-7000-8000-00000000a001"
 
@@ -49,6 +53,9 @@ def test_it_creates_an_order_as_the_guide_prints_it(api, patient):
         "payment_time": None,
         "description": "图文咨询服务",
         "metadata": None,
+        "refunded_amount": "0.00",
+        "refundable_amount": "0.00",
+        "version": 1,
         "created_at": "2026-11-24T02:00:00.000000Z",
         "expire_time": "2026-11-24T04:00:00.000000Z",
     }
@@ -608,3 +615,56 @@ def test_its_life_is_set_by_order_expire_minutes(story, settings, patient, minut
     settings.ORDER_EXPIRE_MINUTES = minutes
     order = PaymentOrder.objects.get(id=story.order(patient)["id"])
     assert order.expire_time == NOW + timedelta(minutes=minutes)
+
+
+# --- what went back of it ------------------------------------------------------------------------
+
+
+def told(story, order, by) -> tuple[str, str, str]:
+    """Status, what went back and what may be asked back, alike on its page and in the list."""
+    row = story.reread(order, by)
+    listed = story.api.get("orders", by=by).accepted()["orders"]
+    assert row in listed
+    return row["status"], row["refunded_amount"], row["refundable_amount"]
+
+
+def test_it_tells_what_went_back_and_what_is_left(story, patient, admin):
+    story.fund(patient, "30.00")
+    order = story.order(patient)
+    assert told(story, order, patient) == ("pending", "0.00", "0.00")
+    story.pay(order, patient)
+    assert told(story, order, patient) == ("paid", "0.00", "30.00")
+    versions = [story.reread(order, patient)["version"]]
+    for back, left in (("0.01", "29.99"), ("10.02", "19.98")):
+        refund = story.refund(order, patient, "0.01" if back == "0.01" else "10.01")
+        assert told(story, order, patient)[2] == left, "what waits for review is held"
+        story.review(refund, admin)
+        assert told(story, order, patient) == ("partial_refunded", back, left)
+        versions.append(story.reread(order, patient)["version"])
+    story.review(story.refund(order, patient, "19.98"), admin)
+    assert told(story, order, patient) == ("refunded", "30.00", "0.00")
+    versions.append(story.reread(order, patient)["version"])
+    assert versions == [2, 3, 4, 5]
+
+
+def test_money_that_came_late_and_went_back_is_none_of_the_orders(story, patient):
+    order = story.order(patient)
+    story.pay(order, patient, "alipay")
+    story.cancel(order, patient)
+    story.gateway_reports(order)
+    story.worker_runs()
+    assert Refund.objects.get().status == "success"
+    assert told(story, order, patient) == ("cancelled", "0.00", "0.00")
+
+
+def test_a_longer_list_takes_no_more_questions(api, story, patient):
+    def questions(count: int) -> int:
+        with CaptureQueriesContext(connection) as asked:
+            listed = api.get(f"orders?page_size={count}", by=patient).accepted()["orders"]
+        assert len(listed) == count
+        return len(asked)
+
+    story.fund(patient, "120.00")
+    for _order in range(4):
+        story.paid_from_balance(patient)
+    assert questions(4) == questions(1)

@@ -16,11 +16,14 @@ class Page:
     page_size: int
 
 
-def take_page(rows: QuerySet[Any], *, page: int, page_size: int) -> Page:
+def take_page(
+    rows: QuerySet[Any], *, page: int, page_size: int, told: QuerySet[Any] | None = None
+) -> Page:
     """One page of ``rows`` in their order.
 
     The ids are picked from the index first and the rows fetched by id, so that a deep page
-    doesn't drag every skipped row along.
+    doesn't drag every skipped row along. ``told`` are the model's rows with more about each, which
+    is then looked up for this page alone.
     """
     total = rows.count()
     start = (page - 1) * page_size
@@ -28,7 +31,8 @@ def take_page(rows: QuerySet[Any], *, page: int, page_size: int) -> Page:
         return Page([], total, page, page_size)
     ids = list(rows.values_list("pk", flat=True)[start : start + page_size])
     model: type[Model] = rows.model
-    found = {row.pk: row for row in model._default_manager.filter(pk__in=ids)}
+    full = model._default_manager.all() if told is None else told
+    found = {row.pk: row for row in full.filter(pk__in=ids)}
     return Page([found[pk] for pk in ids if pk in found], total, page, page_size)
 
 
