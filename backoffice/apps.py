@@ -15,7 +15,7 @@ class BackofficeConfig(AppConfig):
 
 def complete_database(sender: Any, using: str = "default", **kwargs: Any) -> None:
     """After the last app's permissions exist, hand out what the table of roles says, and mark the
-    tables of authority that were never marked.
+    tables of authority that were never marked; tell since when rows have digests.
 
     The signal comes once per app with models, in the order of INSTALLED_APPS; Django's own
     handler, connected before this one, has created the sender's permissions by then.
@@ -26,6 +26,8 @@ def complete_database(sender: Any, using: str = "default", **kwargs: Any) -> Non
     # Models are not loaded when this file is.
     from tcmpay.accounts.roles import roles_apply
     from tcmpay.audit.marks import marks_begin
+    from tcmpay.audit.upgrade import digests_begin
 
     roles_apply()
     marks_begin()
+    digests_begin()

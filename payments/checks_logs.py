@@ -31,8 +31,8 @@ from payments.states import (
 from tcmpay.audit.logs import check_heads, check_log
 from tcmpay.audit.row_checks import digests_began, lost_objects, row_problem
 from tcmpay.audit.row_digests import row_digest_holds
-from tcmpay.audit.seals import RESTART_LEEWAY
 from tcmpay.audit.stories import stories
+from tcmpay.audit.upgrade import RESTART_LEEWAY
 from tcmpay.common.invariants import Scope, Violation, batches, in_chunks
 from tcmpay.common.money import Money
 

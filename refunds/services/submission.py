@@ -539,6 +539,7 @@ def _due_now(actor: Actor, refund_id: UUID, reason: str) -> Refund:
         reason=reason,
         from_state=refund.status,
         to_state=refund.status,
+        row=refund,
     )
     return refund
 

@@ -47,6 +47,7 @@ from tcmpay.common.display import EMPTY, code_text, time_text
 PEOPLE_MAX = 50
 
 audited("chain_seal", _("封存"), actions={"chain_sealed": _("封存流水或审计记录")})
+audited("row_digests", _("内容摘要"), actions={"digests_begun": _("开始保存内容摘要")})
 audited(
     "table_mark",
     _("表的标记"),

@@ -206,7 +206,7 @@ def _decimal_reader(places: int) -> Callable[[Any], str]:
 
 @dataclass(slots=True)
 class BareStory:
-    """How an object's trail began, the state it ends in, the newest digest of its row."""
+    """How an object's trail began, the state it ends in, its row's digest then."""
 
     birth: Mapping[str, Any]
     state: str
@@ -229,7 +229,7 @@ def bare_stories(using: str, object_type: str, ids: Iterable[str]) -> dict[str, 
             told[object_id] = BareStory(details, to_state, row)
         else:
             before.state = to_state or before.state
-            before.row = row or before.row
+            before.row = row
     return told
 
 

@@ -3,29 +3,20 @@
 from collections.abc import Iterator
 from datetime import datetime
 
-from django.db.migrations.recorder import MigrationRecorder
 from django.db.models import Model
 from django.utils.translation import gettext as _
 
 from tcmpay.audit.bare_rows import bare_moment, bare_rows_of
 from tcmpay.audit.row_digests import row_digest_holds
-from tcmpay.audit.seals import RESTART_LEEWAY
 from tcmpay.audit.stories import Story
+from tcmpay.audit.upgrade import RESTART_LEEWAY, newest_upgrade
 from tcmpay.common.invariants import Scope, Violation, batches, rows_in_chunks
-
-# With this migration digests and logs' chains began: what is older need not have any.
-ANCHOR = ("audit", "0008_log_heads")
 
 
 def digests_began(using: str) -> datetime | None:
-    """Since when every new row has a digest; None: always.
-
-    Processes that still run a release of before the migration have a while to be restarted.
-    """
-    migrations = MigrationRecorder.Migration.objects.using(using)
-    found = migrations.filter(app=ANCHOR[0], name=ANCHOR[1]).values_list("applied", flat=True)
-    applied = found.first()
-    return None if applied is None else applied + RESTART_LEEWAY
+    """Since when every new row has a digest; None: always."""
+    upgrade = newest_upgrade(using)
+    return None if upgrade is None else upgrade.ended_at + RESTART_LEEWAY
 
 
 def row_problem(row: Model, story: Story | None, began: datetime | None) -> str:
@@ -33,8 +24,8 @@ def row_problem(row: Model, story: Story | None, began: datetime | None) -> str:
     if story is None:
         return _("没有审计记录")
     if not story.row:
-        # A row of before the digests has none until its next event.
-        is_old = began is not None and story.born_at < began
+        # Written last by a release of before the digests: compared with its trail alone.
+        is_old = began is not None and story.told_at < began
         return "" if is_old else _("审计记录缺少内容摘要")
     return "" if row_digest_holds(row, story.row) else _("内容与审计记录中的摘要不符")
 

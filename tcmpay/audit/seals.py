@@ -28,6 +28,7 @@ from tcmpay.audit.macs import (
 )
 from tcmpay.audit.models import AuditEvent, ChainRoot
 from tcmpay.audit.services import audit_record
+from tcmpay.audit.upgrade import RESTART_LEEWAY, newest_upgrade
 from tcmpay.common import clock
 from tcmpay.common.actor import SYSTEM
 from tcmpay.common.db import money_unit
@@ -38,8 +39,6 @@ MAC_KIND = "chain_root"
 # Rows are dated when they are written and visible when they are committed: a little later.
 GRACE = timedelta(minutes=15)
 OVERDUE_AFTER = timedelta(hours=24)
-# Processes that are restarted after a change of keys, or after `migrate`, have so long for it.
-RESTART_LEEWAY = timedelta(hours=1)
 CHUNK = 5000
 
 Row = tuple[datetime, object, str]
@@ -82,7 +81,9 @@ class KeyPeriods:
         for root, sealed_at, is_anchor in roots.values_list("root", "sealed_at", "is_anchor"):
             self._begun.setdefault(key_id_of(root), sealed_at)
             if is_anchor:
-                self._unkeyed_until = sealed_at + RESTART_LEEWAY
+                upgrade = newest_upgrade(using)
+                ended_at = max(sealed_at, upgrade.ended_at) if upgrade else sealed_at
+                self._unkeyed_until = ended_at + RESTART_LEEWAY
 
     def problem(self, verdict: Verdict, stored: str, created_at: datetime) -> str:
         """What is wrong with a digest that was looked at; "" when nothing is."""

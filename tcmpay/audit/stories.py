@@ -12,13 +12,13 @@ from tcmpay.audit.row_digests import ROW
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """What the trail says of an object: how it was born and by whom, the state it is in, and the
-    newest digest of its row ("" where none was kept)."""
+    """What the trail says of an object: how it was born and by whom, the state it is in, and
+    when it was told of last, with the digest that its row had then ("": none was kept)."""
 
     birth: Mapping[str, Any]
     born_by: UUID | str | None
-    born_at: datetime
     state: str
+    told_at: datetime
     row: str
 
 
@@ -33,13 +33,9 @@ def stories(using: str, object_type: str, ids: Iterable[object]) -> dict[str, St
     ).values_list("object_id", "to_state", "details", "actor_id", "created_at"):
         before, row = told.get(object_id), details.get(ROW, "")
         if before is None:
-            told[object_id] = Story(details, actor_id, moment, to_state, row)
+            told[object_id] = Story(details, actor_id, to_state, moment, row)
         else:
             told[object_id] = Story(
-                before.birth,
-                before.born_by,
-                before.born_at,
-                to_state or before.state,
-                row or before.row,
+                before.birth, before.born_by, to_state or before.state, moment, row
             )
     return told

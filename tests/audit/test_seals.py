@@ -16,10 +16,10 @@ from tcmpay.audit.models import AuditEvent, ChainRoot
 from tcmpay.audit.roots import root_line
 from tcmpay.audit.seals import (
     MAC_KIND,
-    RESTART_LEEWAY,
     chain_seal,
     root_content,
 )
+from tcmpay.audit.upgrade import RESTART_LEEWAY
 from tcmpay.common import clock
 from tests.audit.books import audit, seal_both, sound_books, sql, violations
 

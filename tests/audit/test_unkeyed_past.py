@@ -13,9 +13,9 @@ from tcmpay.audit import services
 from tcmpay.audit.checks import TRAIL
 from tcmpay.audit.models import AuditEvent, ChainRoot, ChainSeal
 from tcmpay.audit.seals import (
-    RESTART_LEEWAY,
     anchor_write,
 )
+from tcmpay.audit.upgrade import RESTART_LEEWAY
 from tcmpay.common import clock
 from tests.audit.books import seal_both, sound_books, sql, violations
 
