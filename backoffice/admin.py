@@ -10,20 +10,32 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
-from backoffice.admin_exports import ExportAdmin
-from backoffice.exception_desk import ExceptionDeskAdmin
-from backoffice.situation import situation
-from backoffice.timeline import Story, ledger_entries, timeline_context
-from balances.admin import entries_panel
-from payments.admin import OrderAdmin, callbacks_panel, transactions_panel
+from backoffice.balances.pages import BalanceAdjustmentAdmin, entries_panel
+from backoffice.cases.desk import ExceptionDeskAdmin
+from backoffice.exports.pages import ExportAdmin
+from backoffice.orders.situation import situation
+from backoffice.orders.timeline import Story, ledger_entries, timeline_context
+from backoffice.payments.pages import OrderAdmin, callbacks_panel, transactions_panel
+from backoffice.prices.pages import PriceConfigAdmin
+from backoffice.refunds.pages import RefundAdmin, refunds_panel
+from backoffice.site.bases import PANEL_ROWS_MAX, Panel
+from backoffice.staff.pages import StaffUserAdmin
+from backoffice.trail.pages import AuditEventAdmin
 from payments.models import PaymentOrder
 from payments.states import PAID_STATUSES
-from refunds.admin import RefundAdmin, refunds_panel
 from refunds.models import Refund
 from refunds.states import RefundStatus
-from tcmpay.common.admin import PANEL_ROWS_MAX, Panel
 
-__all__ = ["ExceptionDeskAdmin", "ExportAdmin", "OrderDeskAdmin", "RefundDeskAdmin"]
+__all__ = [
+    "AuditEventAdmin",
+    "BalanceAdjustmentAdmin",
+    "ExceptionDeskAdmin",
+    "ExportAdmin",
+    "OrderDeskAdmin",
+    "PriceConfigAdmin",
+    "RefundDeskAdmin",
+    "StaffUserAdmin",
+]
 
 admin.site.unregister([PaymentOrder, Refund])
 
@@ -32,7 +44,7 @@ admin.site.unregister([PaymentOrder, Refund])
 class OrderDeskAdmin(OrderAdmin):
     """Orders with their whole story: why they stand as they do, and everything that happened."""
 
-    change_form_outer_after_template = "admin/backoffice_story.html"
+    change_form_outer_after_template = "orders/story.html"
 
     def search_lookups(self, term: str) -> Iterable[Q]:
         return (*super().search_lookups(term), Q(refunds__refund_no=term.upper()))

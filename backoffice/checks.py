@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 from django.utils.translation import gettext as _
 
-from backoffice.day_totals import ONE_DAY, Total, changed_days, counted, kept
 from backoffice.models import DayTotal, TotalKind, TotalledDay
+from backoffice.today.day_totals import ONE_DAY, Total, changed_days, counted, kept
 from payments.booking import CLOCKS_DIFFER_BY
 from tcmpay.common import clock
 from tcmpay.common.invariants import Check, Scope, Violation

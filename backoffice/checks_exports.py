@@ -5,8 +5,8 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
+from backoffice.exports.services import AUDIT_OBJECT, export_facts
 from backoffice.models import ExportJob
-from backoffice.services.exports import AUDIT_OBJECT, export_facts
 from tcmpay.audit.macs import row_mac_holds
 from tcmpay.audit.models import AuditEvent
 from tcmpay.common.invariants import Scope, Violation, batches, in_chunks

@@ -1,6 +1,7 @@
 from celery import shared_task
 
-from backoffice.services import day_totals, exports
+from backoffice.exports import services as exports
+from backoffice.today import services as day_totals
 
 
 @shared_task(name="backoffice.keep_day_totals")

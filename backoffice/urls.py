@@ -1,13 +1,14 @@
 """The staff admin, the documentation, the figures, and where who knows only the host lands."""
 
 from django.contrib import admin
-from django.urls import URLPattern, URLResolver, include, path
+from django.urls import URLPattern, URLResolver, path
 from django.views.generic import RedirectView
 
-from backoffice.find import find_view
-from backoffice.metrics import metrics
-from backoffice.receipts import order_receipt_view, refund_slip_view
-from backoffice.views import ApiDocs, api_schema
+from backoffice.ops.metrics import metrics
+from backoffice.orders.receipts import order_receipt_view, refund_slip_view
+from backoffice.site.api_docs import ApiDocs, api_schema
+from backoffice.site.find import find_view
+from backoffice.staff import account
 
 
 def admin_urls() -> tuple[list[URLPattern | URLResolver], str, str]:
@@ -35,7 +36,12 @@ urlpatterns = [
         name="admin-refund-slip",
     ),
     path("metrics", metrics, name="metrics"),
-    path("admin/", include("tcmpay.accounts.urls")),
+    # One's own account: before the admin's addresses, one of which it takes.
+    path("admin/password_change/", account.own_password, name="staff-password"),
+    path("admin/account/", account.account, name="staff-account"),
+    path("admin/account/authenticator/", account.bind, name="staff-second-factor-bind"),
+    path("admin/account/recovery-codes/", account.codes, name="staff-recovery-codes"),
+    path("admin/account/sign-out/", account.sign_out_everywhere, name="staff-sign-out-everywhere"),
     path("admin/", admin_urls()),
     path("api/schema/", api_schema, name="api-schema"),
     path("api/docs/", ApiDocs.as_view(url_name="api-schema"), name="api-docs"),

@@ -7,10 +7,9 @@ from uuid import UUID
 
 from django.db.models import BigIntegerField, Case, F, OuterRef, Q, QuerySet, Subquery, Sum, When
 from django.db.models.functions import Cast, Round
-from django.utils.translation import gettext
 
 from config.selectors import priced_services
-from payments.models import PaymentException, PaymentOrder, PaymentTransaction
+from payments.models import PaymentOrder, PaymentTransaction
 from payments.states import (
     PAID_STATUSES,
     REFUNDABLE_STATUSES,
@@ -20,7 +19,6 @@ from payments.states import (
 )
 from tcmpay.audit.models import AuditEvent
 from tcmpay.common.db import sum_money
-from tcmpay.common.display import NEUTRAL, RUNNING, WAITING
 from tcmpay.common.ids import first_id_at
 from tcmpay.common.money import Money
 from tcmpay.common.order_types import OrderType
@@ -115,15 +113,6 @@ def service_names() -> dict[str, str]:
     """What services are called, by their code: as in the price list, else by the order's type."""
     names = {str(code): str(name) for code, name in OrderType.choices}
     return names | priced_services()
-
-
-def case_state(case: PaymentException) -> tuple[str, str]:
-    """How far a case is, in words, and the tone to say it in."""
-    if case.closed_at is not None:
-        return str(case.get_outcome_display()), NEUTRAL
-    if case.write_off_by is not None:
-        return gettext("核销待确认"), RUNNING
-    return gettext("待处理"), WAITING
 
 
 def surplus_payments() -> QuerySet[PaymentTransaction]:

@@ -12,10 +12,10 @@ from csp.constants import NONCE
 from django.urls import reverse_lazy
 from django.utils.translation import gettext_lazy as _
 
+from backoffice.site.unfold import UNFOLD  # noqa: F401
 from tcmpay.common.money import MoneyError, parse_money
 from tcmpay.common.redaction import RedactingFilter, redact_event
 from tcmpay.environment import Secrets, load_env
-from tcmpay.unfold import UNFOLD  # noqa: F401
 from tcmpay.version import __version__
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -193,14 +193,15 @@ MIDDLEWARE = [
     "tcmpay.guard.request_log.RequestLogMiddleware",
     "tcmpay.guard.middleware.StrangerLimitMiddleware",
     "axes.middleware.AxesMiddleware",
-    "tcmpay.common.directions.DirectionsShownMiddleware",
+    "backoffice.site.directions.DirectionsShownMiddleware",
 ]
 ROOT_URLCONF = "tcmpay.urls"
 WSGI_APPLICATION = "tcmpay.wsgi.application"
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
-        "DIRS": [BASE_DIR / "backoffice" / "templates"],
+        # Before the libraries' own: each subject of the staff's room has its own beside its pages.
+        "DIRS": sorted((BASE_DIR / "backoffice").glob("*/templates")),
         "APP_DIRS": True,
         "OPTIONS": {
             "context_processors": [

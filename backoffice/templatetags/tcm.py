@@ -6,8 +6,8 @@ from typing import Any
 
 from django import template
 
-from backoffice.export_columns import LISTS
-from tcmpay.common.display import money_text, time_text
+from backoffice.exports.columns import LISTS
+from backoffice.site.display import money_text, time_text
 from tcmpay.version import __version__
 
 register = template.Library()

@@ -10,8 +10,8 @@ from django.db import IntegrityError, connection, connections
 from django.db.transaction import atomic
 from django.test import Client
 
+from backoffice.balances.accounts import steps_for
 from balances.adjustments import adjustment_approve, adjustment_request
-from balances.admin_accounts import steps_for
 from balances.checks import check_adjustment_entries, check_adjustments
 from balances.errors import (
     AdjustmentDecided,
@@ -326,7 +326,7 @@ def test_each_step_needs_its_permission(user_id, step):
 
 
 def test_the_ledger_is_paged_without_gaps(user_id, monkeypatch):
-    monkeypatch.setattr("balances.admin_accounts.LEDGER_PAGE_ROWS", 2)
+    monkeypatch.setattr("backoffice.balances.accounts.LEDGER_PAGE_ROWS", 2)
     for _number in range(4):
         balance_top_up(user_id=user_id, amount=Decimal("1.00"), reason="x", actor=SYSTEM)
     reader = person("reader", *VIEW)

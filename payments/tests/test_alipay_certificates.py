@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 import pytest
 from django.test import Client
 
+from backoffice.payments.messages import body_fields
 from config.certificates import certificate_keep, with_certificates_kept
 from config.doctor import examine_current
 from config.models import GatewayCertificate
@@ -17,7 +18,6 @@ from gateways.tests.kit import (
     alipay_values,
     signed_certificate,
 )
-from payments.admin_messages import body_fields
 from payments.models import PaymentCallback, PaymentCallbackBody
 from tcmpay.audit.models import AuditEvent
 from tcmpay.common.actor import SYSTEM

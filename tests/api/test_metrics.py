@@ -6,7 +6,7 @@ import re
 import pytest
 from prometheus_client.mmap_dict import MmapedDict, mmap_key
 
-from backoffice import metrics
+from backoffice.ops import metrics
 from tests.api.kit import Api
 
 TOKEN = "only-for-the-scraper-1"

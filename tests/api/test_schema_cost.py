@@ -5,7 +5,7 @@ import json
 import pytest
 from django.test import Client
 
-from backoffice.views import ApiSchema
+from backoffice.site.api_docs import ApiSchema
 
 pytestmark = pytest.mark.django_db
 SCHEMA = "/api/schema/"

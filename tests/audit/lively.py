@@ -13,7 +13,7 @@ from django.contrib.auth.models import Group
 from django.db.transaction import atomic
 from django.test import override_settings
 
-from backoffice.services.day_totals import day_totals_catch_up
+from backoffice.today.services import day_totals_catch_up
 from balances.adjustments import (
     adjustment_approve,
     adjustment_reject,

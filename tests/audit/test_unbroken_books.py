@@ -9,7 +9,7 @@ import pytest
 from django.core.management import call_command
 from django.db import connection
 
-from backoffice.demo_data import seed
+from backoffice.demo.data import seed
 from balances.models import BalanceTransaction, UserBalance
 from payments.services.orders import OrderCommand, order_create
 from tcmpay.audit.models import AuditEvent

@@ -15,7 +15,7 @@ import pytest
 from django.urls import Resolver404, resolve
 from playwright.sync_api import Page
 
-from backoffice.demo_data import seed
+from backoffice.demo.data import seed
 from tcmpay.accounts.models import StaffUser
 from tcmpay.accounts.roles import ROLES
 from tests.browser.kit import PICTURES, WIDTHS

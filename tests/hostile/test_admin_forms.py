@@ -14,7 +14,7 @@ from django.contrib import admin
 from django.contrib.admin.utils import quote
 from django.db import DatabaseError, transaction
 
-from backoffice.demo_data import PATIENT_LI
+from backoffice.demo.data import PATIENT_LI
 from tcmpay.accounts.models import StaffUser
 from tcmpay.common.actor import Role
 from tests.api.kit import someone

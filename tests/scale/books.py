@@ -18,7 +18,7 @@ from django.db import models
 from django.db.transaction import atomic
 from django.test import override_settings
 
-from backoffice.services.day_totals import day_totals_catch_up
+from backoffice.today.services import day_totals_catch_up
 from balances.checks import LEDGER
 from balances.ledger import entry_hash
 from balances.models import BalanceTransaction, UserBalance

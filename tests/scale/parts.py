@@ -20,9 +20,9 @@ from django.core.management import call_command  # noqa: E402
 from django.db import connection  # noqa: E402
 from django.test import Client  # noqa: E402
 
+from backoffice.exports.services import export_request, exports_run  # noqa: E402
 from backoffice.models import ExportJob  # noqa: E402
-from backoffice.services.day_totals import day_totals_catch_up  # noqa: E402
-from backoffice.services.exports import export_request, exports_run  # noqa: E402
+from backoffice.today.services import day_totals_catch_up  # noqa: E402
 from tcmpay.accounts.models import StaffUser  # noqa: E402
 from tests.scale.__main__ import PAGES  # noqa: E402
 

@@ -433,7 +433,7 @@ def is_alive(host: str, port: int) -> bool:
 
 def guide(host: str, port: int) -> str:
     """What to open and try. The text belongs to the back office; the address is enough without."""
-    if importlib.util.find_spec("backoffice.demo_guide"):
-        text: str = importlib.import_module("backoffice.demo_guide").demo_guide(port)
+    if importlib.util.find_spec("backoffice.demo.guide"):
+        text: str = importlib.import_module("backoffice.demo.guide").demo_guide(port)
         return text
     return f"http://{local_address(host)}:{port}/  (Ctrl-C 停止 / stops)"

@@ -4,7 +4,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from backoffice.demo_data import is_seeded, seed
+from backoffice.demo.data import is_seeded, seed
 
 
 class Command(BaseCommand):

@@ -1,0 +1,307 @@
+"""A user's account page, and what staff do there: pages of their own with one form each.
+
+They are not the admin's change form: that one runs inside a transaction, and the services are
+durable units.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django import forms
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from django.views.decorators.http import require_http_methods
+from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
+
+from backoffice.site.bases import admin_url
+from backoffice.site.forms import AmountFormField, OnceForm, ReasonFormField
+from balances.adjustments import adjustment_request
+from balances.models import AdjustmentStatus, BalanceTransaction, Direction, UserBalance
+from balances.selectors import adjustments_of, is_opening_unadopted
+from balances.services import account_open, balance_freeze, balance_unfreeze, opening_adopt
+from tcmpay.common.actor import Actor
+from tcmpay.common.errors import DomainError
+from tcmpay.common.fields import as_uuid_or_text
+
+LEDGER_PAGE_ROWS = 50
+ACCOUNT_PAGE = "balances_userbalance"
+
+
+class MoveForm(OnceForm):
+    amount = AmountFormField(label=gettext_lazy("金额（元）"))
+    reason = ReasonFormField()
+
+
+class AdjustForm(OnceForm):
+    direction = forms.ChoiceField(
+        label=gettext_lazy("方向"),
+        choices=[("", gettext_lazy("请选择")), *Direction.choices],
+        widget=UnfoldAdminSelectWidget,
+    )
+    amount = AmountFormField(label=gettext_lazy("金额（元）"))
+    reason = ReasonFormField()
+
+
+class AdoptForm(forms.Form):
+    reason = ReasonFormField(
+        help_text=gettext_lazy("写明核对依据，例如对应的充值凭证或旧系统的期末余额")
+    )
+
+
+class OpenForm(forms.Form):
+    user_id = forms.UUIDField(
+        label=gettext_lazy("用户编号"),
+        widget=UnfoldAdminTextInputWidget,
+        help_text=gettext_lazy("平台的用户编号（UUID）"),
+        error_messages={"invalid": gettext_lazy("不是有效的用户编号，应为 UUID")},
+    )
+    reason = ReasonFormField()
+
+
+def _freeze(actor: Actor, account: UserBalance, wanted: Mapping[str, Any]) -> str:
+    balance_freeze(
+        user_id=account.user_id,
+        amount=wanted["amount"],
+        reason=wanted["reason"],
+        actor=actor,
+        fact_id=wanted["form_id"],
+    )
+    return _("已冻结 %(amount)s 元。") % wanted
+
+
+def _unfreeze(actor: Actor, account: UserBalance, wanted: Mapping[str, Any]) -> str:
+    balance_unfreeze(
+        user_id=account.user_id,
+        amount=wanted["amount"],
+        reason=wanted["reason"],
+        actor=actor,
+        fact_id=wanted["form_id"],
+    )
+    return _("已解冻 %(amount)s 元。") % wanted
+
+
+ASKED: Mapping[Direction, Any] = {
+    Direction.CREDIT: gettext_lazy(
+        "已提交增加余额 %(amount)s 元的申请，由另一位有复核权限的同事处理后才会入账。"
+    ),
+    Direction.DEBIT: gettext_lazy(
+        "已提交扣减余额 %(amount)s 元的申请，由另一位有复核权限的同事处理后才会扣减。"
+    ),
+}
+
+
+def _adjust(actor: Actor, account: UserBalance, wanted: Mapping[str, Any]) -> str:
+    direction = Direction(wanted["direction"])
+    adjustment_request(
+        actor=actor,
+        request_id=wanted["form_id"],
+        user_id=account.user_id,
+        direction=direction,
+        amount=wanted["amount"],
+        reason=wanted["reason"],
+    )
+    return str(ASKED[direction]) % wanted
+
+
+def _adopt(actor: Actor, account: UserBalance, wanted: Mapping[str, Any]) -> str:
+    is_done = opening_adopt(user_id=account.user_id, reason=wanted["reason"], actor=actor)
+    return _("已确认期初余额。") if is_done else _("没有待确认的期初余额，可能已由他人确认。")
+
+
+@dataclass(frozen=True)
+class Step:
+    """Something to do with an account: who may, what is asked, what is done."""
+
+    title: Any
+    icon: str
+    permission: str
+    form: type[forms.Form]
+    note: Any
+    button: Any
+    run: Callable[[Actor, UserBalance, Mapping[str, Any]], str]
+    is_offered: Callable[[UserBalance], bool] = lambda account: True
+
+
+STEPS: Mapping[str, Step] = {
+    "adopt": Step(
+        title=gettext_lazy("确认期初余额"),
+        icon="task_alt",
+        permission="balances.adopt_opening",
+        form=AdoptForm,
+        note=gettext_lazy("这笔余额由 SQL 写入，没有流水。确认后会写入一条期初流水，金额不变。"),
+        button=gettext_lazy("确认期初余额"),
+        run=_adopt,
+        is_offered=is_opening_unadopted,
+    ),
+    "adjust": Step(
+        title=gettext_lazy("调整余额"),
+        icon="edit",
+        permission="balances.request_adjustment",
+        form=AdjustForm,
+        note=gettext_lazy("提交后不会立即入账：须由另一位有复核权限的同事批准。"),
+        button=gettext_lazy("提交复核"),
+        run=_adjust,
+    ),
+    "freeze": Step(
+        title=gettext_lazy("冻结余额"),
+        icon="lock",
+        permission="balances.freeze_balance",
+        form=MoveForm,
+        note=gettext_lazy("冻结的金额仍属于用户，但不能用来支付，可随时解冻。"),
+        button=gettext_lazy("冻结"),
+        run=_freeze,
+        is_offered=lambda account: account.balance > 0,
+    ),
+    "unfreeze": Step(
+        title=gettext_lazy("解冻余额"),
+        icon="lock_open",
+        permission="balances.freeze_balance",
+        form=MoveForm,
+        note=gettext_lazy("解冻的金额回到可用余额，用户可以用来支付。"),
+        button=gettext_lazy("解冻"),
+        run=_unfreeze,
+        is_offered=lambda account: account.frozen_balance > 0,
+    ),
+}
+
+
+@dataclass(frozen=True)
+class LedgerPage:
+    """Entries of one account, newest first; found by their number, so that none is counted."""
+
+    entries: list[BalanceTransaction]
+    number: int
+    pages: int
+
+    @property
+    def newer(self) -> int | None:
+        return self.number - 1 if self.number > 1 else None
+
+    @property
+    def older(self) -> int | None:
+        return self.number + 1 if self.number < self.pages else None
+
+
+def ledger_page(account: UserBalance, asked: str) -> LedgerPage:
+    """The ``asked`` page (from 1), or the nearest there is."""
+    pages = max(1, -(-account.sequence // LEDGER_PAGE_ROWS))
+    number = int(asked) if asked.isascii() and asked.isdigit() and len(asked) < 9 else 1
+    number = min(max(number, 1), pages)
+    newest = account.sequence - (number - 1) * LEDGER_PAGE_ROWS
+    entries = BalanceTransaction.objects.filter(
+        user_id=account.user_id, sequence__gt=newest - LEDGER_PAGE_ROWS
+    ).order_by("-sequence")
+    if number > 1:
+        entries = entries.filter(sequence__lte=newest)
+    return LedgerPage(list(entries[: LEDGER_PAGE_ROWS * 2]), number, pages)
+
+
+def steps_for(user: Any, account: UserBalance) -> list[dict[str, Any]]:
+    """The buttons that ``user`` may press on the page of ``account``."""
+    if isinstance(account.user_id, str):
+        return []  # a row by SQL whose user is no UUID belongs to nobody
+    if account.user_id == user.pk:
+        return []  # nobody handles their own money
+    return [
+        {
+            "title": step.title,
+            "icon": step.icon,
+            "url": admin_url(f"{ACCOUNT_PAGE}_{name}", account.pk),
+            "is_main": not index,
+        }
+        for index, (name, step) in enumerate(
+            (name, step)
+            for name, step in STEPS.items()
+            if user.has_perm(step.permission) and step.is_offered(account)
+        )
+    ]
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def step_view(request: HttpRequest, object_id: str, name: str, model_admin: Any) -> HttpResponse:
+    """One step of one account: facts beside a form; only a POST with its token does it."""
+    step = STEPS[name]
+    if not request.user.has_perm(step.permission):
+        raise PermissionDenied
+    account = UserBalance.objects.filter(pk=as_uuid_or_text(object_id)).first()
+    if account is None or isinstance(account.user_id, str):
+        messages.warning(request, _("没有这个余额账户。"))
+        return HttpResponseRedirect(reverse(f"admin:{ACCOUNT_PAGE}_changelist"))
+    form = step.form(request.POST if request.method == "POST" else None)
+    if request.method == "POST" and form.is_valid():
+        try:
+            done = step.run(request.user.as_actor(), account, form.cleaned_data)
+        except DomainError as error:
+            form.add_error(None, str(error.text))
+        else:
+            messages.success(request, done)
+            return HttpResponseRedirect(admin_url(f"{ACCOUNT_PAGE}_change", account.pk))
+    context = {
+        "title": f"{step.title}",
+        "account": account,
+        "step": step,
+        "form": form,
+        "is_offered": step.is_offered(account),
+        "waiting": [
+            one
+            for one in adjustments_of(account.user_id)[:LEDGER_PAGE_ROWS]
+            if one.status == AdjustmentStatus.PENDING
+        ],
+    }
+    return page(request, model_admin, "balances/step.html", context)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def open_view(request: HttpRequest, model_admin: Any) -> HttpResponse:
+    """Make an account for a user who has none; money comes into it by an adjustment."""
+    if not request.user.has_perm("balances.open_account"):
+        raise PermissionDenied
+    form = OpenForm(request.POST if request.method == "POST" else None)
+    if request.method == "POST" and form.is_valid():
+        account, is_new = account_open(
+            user_id=form.cleaned_data["user_id"],
+            reason=form.cleaned_data["reason"],
+            actor=request.user.as_actor(),
+        )
+        if is_new:
+            messages.success(request, _("已开立余额账户，余额为 0。需要入账时请“调整余额”。"))
+        else:
+            messages.info(request, _("该用户已有余额账户，没有重复开立。"))
+        return HttpResponseRedirect(admin_url(f"{ACCOUNT_PAGE}_change", account.pk))
+    context = {"title": _("开立余额账户"), "form": form}
+    return page(request, model_admin, "balances/open.html", context)
+
+
+def page(
+    request: HttpRequest, model_admin: Any, template: str, context: dict[str, Any]
+) -> HttpResponse:
+    request.current_app = model_admin.admin_site.name
+    shared = {
+        **model_admin.admin_site.each_context(request),
+        "opts": model_admin.opts,
+        "model_admin": model_admin,
+    }
+    return TemplateResponse(request, template, {**shared, **context})
+
+
+def account_urls(model_admin: Any) -> list[URLPattern]:
+    wrap = model_admin.admin_site.admin_view
+    steps = [
+        path(
+            f"<path:object_id>/{name}/",
+            wrap(step_view),
+            {"name": name, "model_admin": model_admin},
+            name=f"{ACCOUNT_PAGE}_{name}",
+        )
+        for name in STEPS
+    ]
+    opening = path(
+        "open/", wrap(open_view), {"model_admin": model_admin}, name=f"{ACCOUNT_PAGE}_open"
+    )
+    return [opening, *steps]

@@ -1,0 +1,278 @@
+"""Accounts and ledgers for reading."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.admin.utils import unquote
+from django.core.exceptions import PermissionDenied
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.urls import URLPattern, reverse
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+from unfold.contrib.filters.admin import ChoicesDropdownFilter, DropdownFilter
+
+from backoffice.balances.accounts import account_urls, ledger_page, page, steps_for
+from backoffice.balances.adjustments import BalanceAdjustmentAdmin, adjustments_panel
+from backoffice.site.bases import (
+    PANEL_ROWS_MAX,
+    AmountRangeFilter,
+    DayRangeFilter,
+    Panel,
+    ReadOnlyAdmin,
+    admin_link,
+    moment,
+    money,
+    number,
+    search_link,
+    state,
+)
+from backoffice.site.display import (
+    BAD,
+    EMPTY,
+    GOOD,
+    NEUTRAL,
+    RUNNING,
+    WAITING,
+    badge,
+    code_text,
+    money_text,
+    time_text,
+)
+from backoffice.trail.pages import history_panel
+from backoffice.trail.words import audited
+from balances.models import BalanceTransaction, EntryType, RelatedType, UserBalance
+from balances.selectors import adjustments_of, is_opening_unadopted, unadopted_openings
+from tcmpay.accounts.selectors import people_names, person_text
+
+__all__ = ["BalanceAdjustmentAdmin"]
+
+ENTRY_TONES = {
+    EntryType.INCOME: GOOD,
+    EntryType.EXPENSE: BAD,
+    EntryType.FREEZE: WAITING,
+    EntryType.UNFREEZE: RUNNING,
+}
+ACCOUNT_PAGE = "balances_userbalance"
+ENTRY_PAGE = "balances_balancetransaction"
+# The business fact behind an entry, as a page of the admin.
+RELATED_PAGES: dict[str, str] = {
+    RelatedType.ORDER: "payments_paymentorder",
+    RelatedType.REFUND: "refunds_refund",
+    RelatedType.ADJUSTMENT: "balances_balanceadjustment",
+}
+
+audited(
+    "balance",
+    _("用户余额"),
+    actions={
+        "balance_topped_up": _("余额充值"),
+        "balance_freeze": _("冻结余额"),
+        "balance_unfreeze": _("解冻余额"),
+        "opening_adopted": _("确认期初余额"),
+        "balance_opened": _("开立余额账户"),
+    },
+)
+
+
+def related_text(entry: BalanceTransaction) -> str:
+    """The business fact that an entry belongs to, as a link where it has a page."""
+    related = RELATED_PAGES.get(entry.related_type)
+    name = entry.get_related_type_display()
+    is_freeze = entry.transaction_type in (EntryType.FREEZE, EntryType.UNFREEZE)
+    if related is None or is_freeze:
+        return name
+    return admin_link(related, entry.related_id, name)
+
+
+def entries_panel(entries: Iterable[BalanceTransaction], title: Any = "") -> Panel:
+    """Ledger entries with what they moved and what they belong to."""
+    shown = list(entries)
+    names = people_names(entry.actor_id for entry in shown)
+    rows = [
+        (
+            admin_link(ENTRY_PAGE, entry.pk, f"#{entry.sequence}"),
+            badge(
+                entry.get_transaction_type_display(),
+                ENTRY_TONES.get(entry.transaction_type, NEUTRAL),
+            ),
+            money_text(entry.amount),
+            money_text(entry.balance_before),
+            money_text(entry.balance_after),
+            related_text(entry),
+            entry.description or EMPTY,
+            code_text(person_text(entry.actor_id, names=names)),
+            time_text(entry.created_at),
+        )
+        for entry in shown
+    ]
+    headers = (
+        _("序号"), _("类型"), _("金额（元）"), _("变动前（元）"), _("变动后（元）"), _("关联"),
+        _("说明"), _("操作人"), _("时间"),
+    )  # fmt: skip
+    return Panel(title or _("余额流水"), headers, rows, empty=_("没有余额流水。"))
+
+
+class OpeningFilter(DropdownFilter):
+    """Balances that were put in by SQL and that staff have not accepted yet."""
+
+    title = _("期初余额")
+    parameter_name = "opening"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return [("unadopted", _("未确认"))]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
+        if self.value() != "unadopted":
+            return queryset
+        return queryset.filter(pk__in=unadopted_openings().values("pk"))
+
+
+@admin.register(UserBalance)
+class UserBalanceAdmin(ReadOnlyAdmin):
+    """What users have with us."""
+
+    search_help_text = _("用户编号")
+    list_before_template = "balances/open_button.html"
+    list_display = ("user", "balance_shown", "frozen", "income", "expense", "entries", "updated")
+    list_filter = (OpeningFilter,)
+    ordering = ("-id",)
+    fieldsets = (
+        (
+            None,
+            {
+                "fields": (
+                    ("user", "balance_shown"),
+                    ("frozen", "entries"),
+                    ("income", "expense"),
+                    ("created", "updated"),
+                    "adopted",
+                )
+            },
+        ),
+    )
+
+    user = number("user_id", _("用户"))
+    balance_shown = money("balance", _("可用余额（元）"))
+    frozen = money("frozen_balance", _("冻结余额（元）"))
+    income = money("total_income", _("累计收入（元）"))
+    expense = money("total_expense", _("累计支出（元）"))
+    entries = number("sequence", _("流水笔数"))
+    created = moment("created_at", _("创建时间"))
+    updated = moment("updated_at", _("更新时间"))
+    adopted = moment("opening_adopted_at", _("期初确认时间"))
+
+    def search_lookups(self, term: str) -> Iterable[Q]:
+        return (Q(user_id=term), Q(pk=term))
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        """The account with its running ledger; nothing is written here."""
+        account = self.get_object(request, unquote(object_id))
+        if request.method == "POST" or not self.has_view_permission(request, account):
+            raise PermissionDenied
+        if account is None:
+            return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
+        ledger = ledger_page(account, request.GET.get("page", ""))
+        context = {
+            "title": gettext("余额账户"),
+            "account": account,
+            "ledger": ledger,
+            "steps": steps_for(request.user, account),
+            "is_unadopted": is_opening_unadopted(account),
+            "entries": entries_panel(ledger.entries, _("余额流水（新的在前）")),
+            "panels": [
+                adjustments_panel(
+                    adjustments_of(account.user_id)[:PANEL_ROWS_MAX], gettext("人工调整")
+                ),
+                history_panel(("balance", account.user_id)),
+            ],
+        }
+        return page(request, self, "balances/account.html", context)
+
+    def get_urls(self) -> list[URLPattern]:
+        return [*account_urls(self), *super().get_urls()]
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        may_open = request.user.has_perm("balances.open_account")
+        open_url = reverse(f"admin:{ACCOUNT_PAGE}_open") if may_open else ""
+        return super().changelist_view(request, {**(extra_context or {}), "open_url": open_url})
+
+
+@admin.register(BalanceTransaction)
+class BalanceTransactionAdmin(ReadOnlyAdmin):
+    """The ledger of all users."""
+
+    search_help_text = _("用户编号、关联的订单或退款编号")
+    list_display = (
+        "created",
+        "user",
+        "entry",
+        "type_shown",
+        "amount_shown",
+        "before",
+        "after",
+        "related",
+        "description_shown",
+    )
+    list_filter = (
+        ("transaction_type", ChoicesDropdownFilter),
+        ("related_type", ChoicesDropdownFilter),
+        ("amount", AmountRangeFilter),
+        ("created_at", DayRangeFilter),
+    )
+    ordering = ("-created_at", "-id")
+    fieldsets = (
+        (
+            None,
+            {
+                "fields": (
+                    ("user", "entry"),
+                    ("type_shown", "amount_shown"),
+                    ("before", "after"),
+                    ("frozen_before_shown", "frozen_after_shown"),
+                    ("related", "description_shown"),
+                    ("actor", "created"),
+                )
+            },
+        ),
+        (_("凭证"), {"classes": ("collapse",), "fields": ("previous_hash_shown", "hash_shown")}),
+    )
+
+    created = moment("created_at", _("时间"))
+    entry = number("sequence", _("序号"))
+    type_shown = state("transaction_type", _("类型"), EntryType, ENTRY_TONES)
+    amount_shown = money("amount", _("金额（元）"))
+    before = money("balance_before", _("变动前（元）"))
+    after = money("balance_after", _("变动后（元）"))
+    frozen_before_shown = money("frozen_before", _("冻结变动前（元）"))
+    frozen_after_shown = money("frozen_after", _("冻结变动后（元）"))
+    previous_hash_shown = number("previous_hash", _("前一笔的摘要"))
+    hash_shown = number("hash", _("摘要"))
+
+    def search_lookups(self, term: str) -> Iterable[Q]:
+        return (Q(user_id=term), Q(related_id=term), Q(pk=term))
+
+    @admin.display(description=_("用户"))
+    def user(self, entry: BalanceTransaction) -> str:
+        return search_link(ACCOUNT_PAGE, entry.user_id)
+
+    @admin.display(description=_("关联"))
+    def related(self, entry: BalanceTransaction) -> str:
+        return related_text(entry)
+
+    @admin.display(description=_("说明"))
+    def description_shown(self, entry: BalanceTransaction) -> str:
+        return entry.description or EMPTY
+
+    @admin.display(description=_("操作人"))
+    def actor(self, entry: BalanceTransaction) -> str:
+        return code_text(person_text(entry.actor_id))

@@ -1,0 +1,44 @@
+"""What ``make demo`` prints once it serves: what to open, who to be, what to try."""
+
+from backoffice.demo.data import DEMO_PASSWORD, DEMO_STAFF, PATIENT_LI, PLATFORM_ADMIN
+from tcmpay.accounts.services import token_issue
+from tcmpay.common.actor import Role
+
+TOKEN_SECONDS = 7 * 24 * 3600
+
+
+def demo_guide(port: int) -> str:
+    """The text to print; tokens are good for a week."""
+    base = f"http://localhost:{port}"
+    patient = token_issue(user_id=PATIENT_LI, role=Role.PATIENT, ttl_seconds=TOKEN_SECONDS)
+    admin = token_issue(user_id=PLATFORM_ADMIN, role=Role.ADMIN, ttl_seconds=TOKEN_SECONDS)
+    logins = "\n".join(
+        f"    {person.username:<10}{'everything' if person.is_superuser else person.group}"
+        for person in DEMO_STAFF
+    )
+    api = f"{base}/api/v1/payment"
+    return f"""
+tcmpay 演示已启动 / the demo is serving
+
+  管理后台 Admin     {base}/admin/
+  密码 password      {DEMO_PASSWORD}
+{logins}
+
+  接口文档 API docs  {base}/api/docs/
+  模拟网关 gateways  http://localhost:{port + 1}/   (微信、支付宝的替身：在此付款 / pay here)
+
+  患者 patient  {PATIENT_LI}
+  export PATIENT={patient}
+  平台管理员 platform admin
+  export ADMIN={admin}
+
+试一试 / try (after the two exports above):
+
+  curl -X POST {api}/orders -H "Authorization: Bearer $PATIENT" \\
+    -H "Content-Type: application/json" \\
+    -d '{{"user_id": "{PATIENT_LI}", "order_type": "consultation", "amount": "30.00"}}'
+  curl {api}/balance/{PATIENT_LI} -H "Authorization: Bearer $PATIENT"
+  curl "{api}/orders?status=pending" -H "Authorization: Bearer $PATIENT"
+
+Ctrl-C 停止 / stops everything.  make demo RESET=1 重新开始 / starts afresh.
+"""

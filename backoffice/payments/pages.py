@@ -1,0 +1,568 @@
+"""Orders, attempts to pay and callbacks for reading; the back office adds other rooms' rows."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
+from unfold.contrib.filters.admin import (
+    BooleanRadioFilter,
+    ChoicesDropdownFilter,
+)
+
+from backoffice.gateways.revocation import gateway_keys_urls
+from backoffice.payments.filters import (
+    CallbackMethodFilter,
+    HeldFilter,
+    RecentFilter,
+    ServiceFilter,
+    SurplusFilter,
+)
+from backoffice.payments.messages import body_fields, message_text
+from backoffice.site.bases import (
+    PANEL_ROWS_MAX,
+    AmountRangeFilter,
+    DayRangeFilter,
+    Panel,
+    ReadOnlyAdmin,
+    admin_link,
+    moment,
+    money,
+    number,
+    search_link,
+    state,
+)
+from backoffice.site.display import (
+    BAD,
+    EMPTY,
+    GOOD,
+    NEUTRAL,
+    RUNNING,
+    WAITING,
+    badge,
+    money_text,
+    time_text,
+)
+from backoffice.trail.pages import history_panel
+from backoffice.trail.words import audited
+from config.models import PriceConfig
+from payments.models import (
+    PaymentCallback,
+    PaymentCallbackBody,
+    PaymentOrder,
+    PaymentTransaction,
+)
+from payments.states import (
+    Disposition,
+    OrderStatus,
+    PaymentMethod,
+    TransactionStatus,
+    TransactionType,
+    Verdict,
+)
+from tcmpay.accounts.selectors import person_text
+from tcmpay.common.order_types import OrderType
+
+ORDER_TONES = {
+    OrderStatus.PENDING: WAITING,
+    OrderStatus.PAID: GOOD,
+    OrderStatus.PARTIAL_REFUNDED: RUNNING,
+    OrderStatus.REFUNDED: NEUTRAL,
+    OrderStatus.CANCELLED: NEUTRAL,
+    OrderStatus.EXPIRED: NEUTRAL,
+}
+TRANSACTION_TONES = {
+    TransactionStatus.PENDING: WAITING,
+    TransactionStatus.SUCCESS: GOOD,
+    TransactionStatus.FAILED: BAD,
+}
+DISPOSITION_TONES = {
+    Disposition.APPLIED: GOOD,
+    Disposition.LATE: BAD,
+    Disposition.SECOND: BAD,
+}
+VERDICT_TONES: dict[str, str] = {
+    Verdict.APPLIED: GOOD,
+    Verdict.REPEAT: NEUTRAL,
+    Verdict.LATE: BAD,
+    Verdict.SECOND: BAD,
+    Verdict.REFUND_NOTICE: RUNNING,
+    Verdict.WRONG_AMOUNT: BAD,
+    Verdict.MISMATCH: BAD,
+    Verdict.UNKNOWN_ORDER: BAD,
+    Verdict.UNTRUSTED: BAD,
+}
+ORDER_PAGE = "payments_paymentorder"
+TRANSACTION_PAGE = "payments_paymenttransaction"
+CALLBACK_PAGE = "payments_paymentcallback"
+
+audited(
+    "order",
+    _("订单"),
+    page=ORDER_PAGE,
+    number=(PaymentOrder, "order_no"),
+    states=OrderStatus.choices,
+    actions={
+        "order_created": _("创建订单"),
+        "order_paid": _("订单已支付"),
+        "order_cancelled": _("取消订单"),
+        "order_expired": _("订单过期"),
+        "order_refunded": _("订单退款"),
+    },
+)
+audited(
+    "payment_transaction",
+    _("支付流水"),
+    page=TRANSACTION_PAGE,
+    number=(PaymentTransaction, "transaction_no"),
+    states=TransactionStatus.choices,
+    actions={
+        "payment_started": _("发起支付"),
+        "payment_accepted": _("网关已受理"),
+        "payment_not_accepted": _("网关未受理"),
+        "payment_applied": _("支付入账"),
+        "payment_late": _("订单结束后到账"),
+        "payment_second": _("重复支付"),
+        "payment_failed": _("支付失败"),
+        "refund_started": _("发起退款"),
+    },
+)
+
+
+def method_text(code: str | None) -> str:
+    return str(dict(PaymentMethod.choices).get(code or "", code or EMPTY))
+
+
+@admin.register(PaymentOrder)
+class OrderAdmin(ReadOnlyAdmin):
+    """Orders and everything that belongs to them within this room."""
+
+    search_help_text = _("订单号、流水号、网关单号、用户或预约编号")
+    list_display = (
+        "order_shown",
+        "status_shown",
+        "amount_shown",
+        "method",
+        "type_shown",
+        "user",
+        "created",
+        "paid",
+    )
+    list_filter = (
+        ("status", ChoicesDropdownFilter),
+        ("payment_method", ChoicesDropdownFilter),
+        ("order_type", ChoicesDropdownFilter),
+        ServiceFilter,
+        ("amount", AmountRangeFilter),
+        ("created_on", DayRangeFilter),
+        ("paid_on", DayRangeFilter),
+    )
+    ordering = ("-created_at", "-id")
+    fieldsets: Any = (
+        (
+            None,
+            {
+                "fields": (
+                    ("order_shown", "status_shown"),
+                    ("amount_shown", "method"),
+                    ("type_shown", "service_shown"),
+                    ("user", "appointment"),
+                    ("created", "creator"),
+                    ("paid", "booked"),
+                    "expires",
+                    "description_shown",
+                )
+            },
+        ),
+        (_("更多"), {"classes": ("collapse",), "fields": ("id_shown", "metadata_shown")}),
+    )
+
+    order_shown = number("order_no", _("订单号"))
+    status_shown = state("status", _("状态"), OrderStatus, ORDER_TONES)
+    amount_shown = money("amount", _("金额（元）"))
+    created = moment("created_at", _("创建时间"))
+    paid = moment("payment_time", _("支付时间"))
+    booked = moment("booked_at", _("入账时间"))
+    expires = moment("expire_time", _("过期时间"))
+    id_shown = number("id", _("编号"))
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[PaymentOrder]:
+        return super().get_queryset(request).defer("metadata")
+
+    def search_lookups(self, term: str) -> Iterable[Q]:
+        methods = PaymentMethod.values
+        return (
+            Q(order_no=term.upper()),
+            Q(pk=term),
+            Q(user_id=term),
+            Q(appointment_id=term),
+            Q(transactions__transaction_no=term.upper()),
+            Q(transactions__payment_method__in=methods, transactions__out_trade_no=term),
+            Q(transactions__payment_method__in=methods, transactions__external_transaction_id=term),
+            Q(transactions__trade_no=term),
+        )
+
+    @admin.display(description=_("支付方式"))
+    def method(self, order: PaymentOrder) -> str:
+        return method_text(order.payment_method)
+
+    @admin.display(description=_("类型"))
+    def type_shown(self, order: PaymentOrder) -> str:
+        return str(dict(OrderType.choices).get(order.order_type, order.order_type))
+
+    @admin.display(description=_("服务"))
+    def service_shown(self, order: PaymentOrder) -> str:
+        name = PriceConfig.objects.filter(pk=order.price_id).values_list("service_name", flat=True)
+        return (name.first() if order.price_id else None) or order.service_type or EMPTY
+
+    @admin.display(description=_("用户"))
+    def user(self, order: PaymentOrder) -> str:
+        return search_link(ORDER_PAGE, order.user_id)
+
+    @admin.display(description=_("预约"))
+    def appointment(self, order: PaymentOrder) -> str:
+        return search_link(ORDER_PAGE, order.appointment_id)
+
+    @admin.display(description=_("创建人"))
+    def creator(self, order: PaymentOrder) -> str:
+        if order.created_by is not None and order.created_by == order.user_id:
+            return str(_("用户本人"))
+        return person_text(order.created_by) if order.created_by else EMPTY
+
+    @admin.display(description=_("说明"))
+    def description_shown(self, order: PaymentOrder) -> str:
+        return order.description or EMPTY
+
+    @admin.display(description=_("附加信息"))
+    def metadata_shown(self, order: PaymentOrder) -> str:
+        return message_text(order.metadata)
+
+    def panels(self, request: HttpRequest, row: PaymentOrder) -> list[Panel]:
+        transactions = list(
+            row.transactions.defer(*MESSAGES).order_by("initiated_at")[:PANEL_ROWS_MAX]
+        )
+        told: list[tuple[str, object]] = [("order", row.pk)]
+        told += [("payment_transaction", attempt.pk) for attempt in transactions]
+        return [transactions_panel(transactions), callbacks_panel(row), history_panel(*told)]
+
+
+MESSAGES = ("request_data", "response_data", "callback_data")
+
+
+def transactions_panel(transactions: Iterable[PaymentTransaction]) -> Panel:
+    """Attempts to pay, and refunds carried out, of one order."""
+    rows = [
+        (
+            admin_link(TRANSACTION_PAGE, attempt.pk, attempt.transaction_no),
+            attempt.get_transaction_type_display(),
+            method_text(attempt.payment_method),
+            money_text(attempt.amount),
+            badge(attempt.get_status_display(), TRANSACTION_TONES.get(attempt.status, NEUTRAL)),
+            _outcome(attempt),
+            time_text(attempt.initiated_at),
+            time_text(attempt.completed_at),
+        )
+        for attempt in transactions
+    ]
+    headers = (
+        _("流水号"), _("类型"), _("支付方式"), _("金额（元）"), _("状态"), _("结果"),
+        _("发起时间"), _("完成时间"),
+    )  # fmt: skip
+    return Panel(_("支付流水"), headers, rows, empty=_("还没有发起过支付。"))
+
+
+def _outcome(attempt: PaymentTransaction) -> str:
+    if attempt.disposition:
+        return badge(
+            attempt.get_disposition_display(),
+            DISPOSITION_TONES.get(attempt.disposition, NEUTRAL),
+        )
+    return attempt.error_message or attempt.error_code or EMPTY
+
+
+def callbacks_panel(order: PaymentOrder) -> Panel:
+    """What gateways told us about one order's attempts."""
+    callbacks = PaymentCallback.objects.filter(transaction__order_id=order.pk).order_by(
+        "received_at"
+    )[:PANEL_ROWS_MAX]
+    rows = [
+        (
+            admin_link(CALLBACK_PAGE, callback.pk, callback.out_trade_no or callback.pk),
+            method_text(callback.payment_method),
+            money_text(callback.amount),
+            badge(callback.get_verdict_display(), VERDICT_TONES.get(callback.verdict, NEUTRAL)),
+            callback.reason or EMPTY,
+            time_text(callback.received_at),
+        )
+        for callback in callbacks
+    ]
+    headers = (
+        _("商户订单号"), _("支付方式"), _("金额（元）"), _("结论"), _("原因"), _("收到时间"),
+    )  # fmt: skip
+    return Panel(_("网关通知"), headers, rows, empty=_("没有收到过网关通知。"))
+
+
+MESSAGES_PERMISSION = "payments.view_messages"
+MESSAGES_SECTION: Any = (
+    _("网关报文"),
+    {
+        "classes": ("collapse",),
+        "fields": ("request_shown", "response_shown", "callback_shown"),
+    },
+)
+
+
+@admin.register(PaymentTransaction)
+class TransactionAdmin(ReadOnlyAdmin):
+    """Attempts to pay and refunds carried out, with the gateways' messages."""
+
+    search_help_text = _("流水号、商户订单号、网关单号、订单号")
+    list_select_related = ("order",)
+    list_display = (
+        "number_shown",
+        "type_shown",
+        "status_shown",
+        "amount_shown",
+        "method",
+        "outcome",
+        "order_link",
+        "started",
+        "completed",
+    )
+    list_filter = (
+        ("status", ChoicesDropdownFilter),
+        ("transaction_type", ChoicesDropdownFilter),
+        ("payment_method", ChoicesDropdownFilter),
+        ("disposition", ChoicesDropdownFilter),
+        SurplusFilter,
+        RecentFilter,
+        ("is_mock", BooleanRadioFilter),
+        ("amount", AmountRangeFilter),
+        ("initiated_at", DayRangeFilter),
+    )
+    # The key grows with time: newest first without an index of its own.
+    ordering = ("-id",)
+    fieldsets = (
+        (
+            None,
+            {
+                "fields": (
+                    ("number_shown", "status_shown"),
+                    ("type_shown", "method"),
+                    ("amount_shown", "outcome"),
+                    ("order_link", "mock"),
+                    "started",
+                    ("completed", "booked"),
+                    ("out_trade_no_shown", "scene_shown"),
+                    ("trade_no_shown", "external_shown"),
+                    ("reserved", "error"),
+                )
+            },
+        ),
+        (
+            _("网关往来"),
+            {"fields": (("expires", "next_check"), ("checks", "close_owed"))},
+        ),
+        MESSAGES_SECTION,
+    )
+
+    number_shown = number("transaction_no", _("流水号"))
+    type_shown = state("transaction_type", _("类型"), TransactionType, {})
+    status_shown = state("status", _("状态"), TransactionStatus, TRANSACTION_TONES)
+    amount_shown = money("amount", _("金额（元）"))
+    reserved = money("refund_reserved", _("已占用退款额（元）"))
+    started = moment("initiated_at", _("发起时间"))
+    completed = moment("completed_at", _("完成时间"))
+    booked = moment("booked_at", _("入账时间"))
+    expires = moment("gateway_expires_at", _("网关截止时间"))
+    next_check = moment("next_check_at", _("下次查询"))
+    out_trade_no_shown = number("out_trade_no", _("商户订单号"))
+    trade_no_shown = number("trade_no", _("网关交易号"))
+    external_shown = number("external_transaction_id", _("网关流水号"))
+    scene_shown = number("scene", _("场景"))
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[PaymentTransaction]:
+        return super().get_queryset(request).defer(*MESSAGES)
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        """The gateways' own words are for those who may read them; masked even then."""
+        sections = super().get_fieldsets(request, obj)
+        if request.user.has_perm(MESSAGES_PERMISSION):
+            return sections
+        return tuple(section for section in sections if section is not MESSAGES_SECTION)
+
+    def search_lookups(self, term: str) -> Iterable[Q]:
+        methods = PaymentMethod.values
+        return (
+            Q(transaction_no=term.upper()),
+            Q(pk=term),
+            Q(payment_method__in=methods, out_trade_no=term),
+            Q(payment_method__in=methods, external_transaction_id=term),
+            Q(trade_no=term),
+            Q(refund_id=term),
+            Q(order__order_no=term.upper()),
+            Q(order_id=term),
+        )
+
+    @admin.display(description=_("支付方式"))
+    def method(self, attempt: PaymentTransaction) -> str:
+        return method_text(attempt.payment_method)
+
+    @admin.display(description=_("结果"))
+    def outcome(self, attempt: PaymentTransaction) -> str:
+        return _outcome(attempt)
+
+    @admin.display(description=_("订单"))
+    def order_link(self, attempt: PaymentTransaction) -> str:
+        return admin_link(ORDER_PAGE, attempt.order_id, attempt.order.order_no)
+
+    @admin.display(description=_("模拟"), boolean=True)
+    def mock(self, attempt: PaymentTransaction) -> bool:
+        return attempt.is_mock
+
+    @admin.display(description=_("待关闭"), boolean=True)
+    def close_owed(self, attempt: PaymentTransaction) -> bool:
+        return attempt.is_close_owed
+
+    @admin.display(description=_("错误"))
+    def error(self, attempt: PaymentTransaction) -> str:
+        parts = [part for part in (attempt.error_code, attempt.error_message) if part]
+        return "：".join(parts) or EMPTY
+
+    @admin.display(description=_("请求"))
+    def request_shown(self, attempt: PaymentTransaction) -> str:
+        return message_text(attempt.request_data)
+
+    @admin.display(description=_("应答"))
+    def response_shown(self, attempt: PaymentTransaction) -> str:
+        return message_text(attempt.response_data)
+
+    @admin.display(description=_("通知"))
+    def callback_shown(self, attempt: PaymentTransaction) -> str:
+        return message_text(attempt.callback_data)
+
+    def panels(self, request: HttpRequest, row: PaymentTransaction) -> list[Panel]:
+        return [history_panel(("payment_transaction", row.pk))]
+
+
+BODY_SECTION: Any = (_("报文"), {"classes": ("collapse",), "fields": ("body_shown",)})
+
+
+@admin.register(PaymentCallback)
+class CallbackAdmin(ReadOnlyAdmin):
+    """Callbacks as they came in, and what was made of each; their bodies for those who may."""
+
+    def get_urls(self) -> list[Any]:
+        return [*gateway_keys_urls(self), *super().get_urls()]
+
+    search_help_text = _("商户订单号、网关交易号、流水号或请求编号")
+    list_select_related = ("transaction", "transaction__order")
+    list_display = (
+        "received",
+        "verdict_shown",
+        "method",
+        "amount_shown",
+        "out_trade_no_shown",
+        "order_link",
+        "reason_shown",
+        "mock",
+    )
+    list_filter = (
+        ("verdict", ChoicesDropdownFilter),
+        HeldFilter,
+        RecentFilter,
+        CallbackMethodFilter,
+        ("amount", AmountRangeFilter),
+        ("received_at", DayRangeFilter),
+        ("is_mock", BooleanRadioFilter),
+    )
+    ordering = ("-received_at", "-id")
+    fieldsets = (
+        (
+            None,
+            {
+                "fields": (
+                    ("received", "verdict_shown"),
+                    ("method", "amount_shown"),
+                    ("order_link", "transaction_link"),
+                    "reason_shown",
+                )
+            },
+        ),
+        (
+            _("网关"),
+            {
+                "fields": (
+                    ("out_trade_no_shown", "external_shown"),
+                    ("event_shown", "notice_shown"),
+                    ("address_shown", "mock"),
+                    ("request_id_shown", "digest_shown"),
+                )
+            },
+        ),
+        BODY_SECTION,
+    )
+
+    received = moment("received_at", _("收到时间"))
+    verdict_shown = state("verdict", _("结论"), Verdict, VERDICT_TONES)
+    amount_shown = money("amount", _("金额（元）"))
+    out_trade_no_shown = number("out_trade_no", _("商户订单号"))
+    external_shown = number("external_transaction_id", _("网关交易号"))
+    event_shown = number("event", _("事件"))
+    notice_shown = number("notice_id", _("通知编号"))
+    address_shown = number("remote_address", _("来源地址"))
+    request_id_shown = number("request_id", _("请求编号"))
+    digest_shown = number("body_sha256", _("原文摘要（SHA-256）"))
+
+    def search_lookups(self, term: str) -> Iterable[Q]:
+        methods = PaymentMethod.values
+        attempts = PaymentTransaction.objects.filter(
+            Q(payment_method__in=methods, external_transaction_id=term)
+        ).values("pk")
+        return (
+            Q(pk=term),
+            Q(out_trade_no=term),
+            Q(transaction__in=attempts),
+            Q(transaction__transaction_no=term.upper()),
+            Q(transaction__order__order_no=term.upper()),
+            Q(external_transaction_id=term),
+        )
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        sections = super().get_fieldsets(request, obj)
+        if request.user.has_perm(MESSAGES_PERMISSION):
+            return sections
+        return tuple(section for section in sections if section is not BODY_SECTION)
+
+    @admin.display(description=_("报文"))
+    def body_shown(self, callback: PaymentCallback) -> str:
+        kept = PaymentCallbackBody.objects.filter(pk=callback.pk).first()
+        return message_text(body_fields(kept.body)) if kept else EMPTY
+
+    @admin.display(description=_("支付方式"))
+    def method(self, callback: PaymentCallback) -> str:
+        return method_text(callback.payment_method)
+
+    @admin.display(description=_("订单"))
+    def order_link(self, callback: PaymentCallback) -> str:
+        attempt = callback.transaction
+        return (
+            admin_link(ORDER_PAGE, attempt.order_id, attempt.order.order_no) if attempt else EMPTY
+        )
+
+    @admin.display(description=_("支付流水"))
+    def transaction_link(self, callback: PaymentCallback) -> str:
+        attempt = callback.transaction
+        return (
+            admin_link(TRANSACTION_PAGE, attempt.pk, attempt.transaction_no) if attempt else EMPTY
+        )
+
+    @admin.display(description=_("原因"))
+    def reason_shown(self, callback: PaymentCallback) -> str:
+        return callback.reason or EMPTY
+
+    @admin.display(description=_("模拟"), boolean=True)
+    def mock(self, callback: PaymentCallback) -> bool:
+        return callback.is_mock

@@ -1,0 +1,310 @@
+"""Prices and gateway configuration for staff. Every change goes through the services."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.admin.utils import unquote
+from django.core.exceptions import PermissionDenied
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import NoReverseMatch, URLPattern, path, reverse
+from django.utils.html import format_html
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+from unfold.admin import ModelAdmin
+from unfold.contrib.filters.admin import ChoicesDropdownFilter, DropdownFilter
+from unfold.decorators import display
+
+from backoffice.gateways.views import gateway_urls, overview_view
+from backoffice.prices import views as admin_prices
+from backoffice.prices.views import price_urls, review_view, service_view
+from backoffice.site.bases import (
+    DayRangeFilter,
+    FiltersOfListOnly,
+    Panel,
+    ReadOnlyAdmin,
+    admin_url,
+    moment,
+    money,
+    number,
+    state,
+)
+from backoffice.site.display import BAD, EMPTY, GOOD, NEUTRAL, WAITING, age_text
+from backoffice.trail.pages import history_panel
+from backoffice.trail.words import audited
+from config.keys import KNOWN_KEYS
+from config.models import PaymentConfig, PriceChangeRequest, PriceChangeStatus, PriceConfig
+from config.price_plan import signed_percent
+from config.selectors import priced_services
+from tcmpay.accounts.selectors import person_text
+from tcmpay.common import clock
+
+CHANGE_TONES = {
+    PriceChangeStatus.PENDING: WAITING,
+    PriceChangeStatus.CONFIRMED: GOOD,
+    PriceChangeStatus.REFUSED: BAD,
+    PriceChangeStatus.WITHDRAWN: NEUTRAL,
+}
+
+audited(
+    "price",
+    _("价格"),
+    page="config_priceconfig",
+    actions={
+        "price_created": _("新增价格"),
+        "price_changed": _("修改价格"),
+        "price_ended": _("价格结束"),
+    },
+)
+audited(
+    "price_change",
+    _("待确认的改价"),
+    page="config_pricechangerequest",
+    states=PriceChangeStatus.choices,
+    actions={
+        "price_change_requested": _("提交改价"),
+        "price_change_confirmed": _("确认改价"),
+        "price_change_refused": _("拒绝改价"),
+        "price_change_withdrawn": _("撤回改价"),
+    },
+)
+audited(
+    "payment_config",
+    _("支付配置"),
+    actions={
+        "config_set": _("设置配置项"),
+        "config_changed": _("修改配置项"),
+        "config_cleared": _("清空配置项"),
+        "config_changed_outside": _("在系统之外修改"),
+        "config_keys_rotated": _("更换加密密钥"),
+        "config_draft_saved": _("保存配置草稿"),
+        "config_draft_discarded": _("放弃配置草稿"),
+        "config_draft_test_passed": _("测试配置草稿：通过"),
+        "config_draft_test_failed": _("测试配置草稿：没有通过"),
+        "config_activated": _("启用配置"),
+        "config_rolled_back": _("恢复历史版本"),
+        "config_keys_revocation_asked": _("申请作废历史版本的回调密钥"),
+        "config_keys_revoked": _("作废历史版本的回调密钥"),
+        "config_certificate_kept": _("取得并核对支付宝的新证书"),
+    },
+)
+
+
+class ServiceFilter(DropdownFilter):
+    """One service, by the name that its newest period gives it."""
+
+    title = _("服务")
+    parameter_name = "service_type"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return list(priced_services().items())
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
+        return queryset.filter(service_type=self.value()) if self.value() else queryset
+
+
+@admin.register(PriceConfig)
+class PriceConfigAdmin(FiltersOfListOnly, ModelAdmin):
+    """All periods of all prices; changing one is a page of its own, in two steps."""
+
+    actions = None
+    compressed_fields = True
+    list_fullwidth = True
+    list_before_template = "prices/buttons.html"
+    list_display = (
+        "service_name",
+        "code",
+        "price",
+        "discount_price",
+        "period_state",
+        "effective_date",
+        "expiry_date",
+        "service_link",
+    )
+    list_filter = ("is_active", ServiceFilter)
+    search_fields = ("service_name", "service_type")
+    ordering = ("service_type", "-effective_date")
+
+    code = number("service_type", _("服务类型"))
+
+    @display(
+        description=_("状态"),
+        label={"running": "success", "future": "info", "ended": "warning", "off": "danger"},
+    )
+    def period_state(self, price: PriceConfig) -> tuple[str, str]:
+        today = clock.today()
+        if not price.is_active:
+            return "off", gettext("停用")
+        if price.expiry_date is not None and price.expiry_date < today:
+            return "ended", gettext("已结束")
+        if price.effective_date > today:
+            return "future", gettext("未开始")
+        return "running", gettext("生效中")
+
+    @admin.display(description=_("历史"))
+    def service_link(self, price: PriceConfig) -> str:
+        try:
+            url = reverse("admin:config_priceconfig_service", args=[price.service_type])
+        except NoReverseMatch:
+            return EMPTY  # put in by SQL, with what no address can hold
+        return format_html('<a class="tcm-link" href="{}">{}</a>', url, gettext("历史与恢复"))
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """The list offers its own buttons."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        waiting = PriceChangeRequest.objects.exclude(waiting_service=None).count()
+        context = {"may_add": request.user.has_perm(admin_prices.ADD), "waiting": waiting}
+        return super().changelist_view(request, {**(extra_context or {}), **context})
+
+    def history_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        obj = self.get_object(request, unquote(object_id))
+        if obj is None:
+            return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
+        return service_view(request, obj.service_type, self)
+
+    def get_urls(self) -> list[URLPattern]:
+        return [*price_urls(self), *super().get_urls()]
+
+
+@admin.register(PriceChangeRequest)
+class PriceChangeRequestAdmin(ReadOnlyAdmin):
+    """Changes that went too far for one person: what waits, and what became of it."""
+
+    search_help_text = _("服务类型或编号")
+    list_display = (
+        "created",
+        "service_type",
+        "before",
+        "after",
+        "percent_shown",
+        "status_shown",
+        "requester",
+        "waits",
+        "todo",
+    )
+    list_filter = (("status", ChoicesDropdownFilter), ("created_at", DayRangeFilter))
+    ordering = ("-created_at", "-id")
+    fieldsets = (
+        (
+            None,
+            {
+                "fields": (
+                    ("service_type", "status_shown"),
+                    ("before", "after"),
+                    ("percent_shown", "reason"),
+                    ("requester", "created"),
+                    ("decider", "decided"),
+                    "decision_notes",
+                )
+            },
+        ),
+    )
+
+    created = moment("created_at", _("提交时间"))
+    decided = moment("decided_at", _("处理时间"))
+    before = money("amount_before", _("原收（元）"))
+    after = money("amount_after", _("改后收（元）"))
+    status_shown = state("status", _("状态"), PriceChangeStatus, CHANGE_TONES)
+
+    def search_lookups(self, term: str) -> Iterable[Q]:
+        return (Q(service_type=term), Q(pk=term))
+
+    @admin.display(description=_("幅度"))
+    def percent_shown(self, change: PriceChangeRequest) -> str:
+        return f"{signed_percent(change.amount_before, change.amount_after, change.percent)}%"
+
+    @admin.display(description=_("提交人"))
+    def requester(self, change: PriceChangeRequest) -> str:
+        return person_text(change.requested_by)
+
+    @admin.display(description=_("处理人"))
+    def decider(self, change: PriceChangeRequest) -> str:
+        return person_text(change.decided_by) if change.decided_by else EMPTY
+
+    @admin.display(description=_("等待"))
+    def waits(self, change: PriceChangeRequest) -> str:
+        return age_text(change.created_at) if change.waiting_service else EMPTY
+
+    @admin.display(description=_("待办"))
+    def todo(self, change: PriceChangeRequest) -> str:
+        if not change.waiting_service:
+            return EMPTY
+        url = admin_url("config_pricechangerequest_review", change.pk)
+        return format_html('<a class="tcm-todo" href="{}">{}</a>', url, gettext("处理"))
+
+    def get_list_display(self, request: HttpRequest) -> list[Any]:
+        may = request.user.has_perm(admin_prices.CONFIRM)
+        return [name for name in super().get_list_display(request) if may or name != "todo"]
+
+    def panels(self, request: HttpRequest, row: PriceChangeRequest) -> list[Panel]:
+        return [history_panel(("price_change", row.pk))]
+
+    def steps(self, request: HttpRequest, object_id: str) -> list[dict[str, Any]]:
+        change = self.get_object(request, unquote(object_id))
+        is_own = getattr(change, "requested_by", None) == request.user.pk
+        may = is_own or request.user.has_perm(admin_prices.CONFIRM)
+        if not may or not getattr(change, "waiting_service", None):
+            return []
+        url = admin_url("config_pricechangerequest_review", change.pk)
+        title = _("查看或撤回") if is_own else _("处理这项改价")
+        return [{"title": title, "url": url, "icon": "rule"}]
+
+    def get_urls(self) -> list[URLPattern]:
+        review = path(
+            "<path:object_id>/review/",
+            self.admin_site.admin_view(review_view),
+            {"model_admin": self},
+            name="config_pricechangerequest_review",
+        )
+        return [review, *super().get_urls()]
+
+
+@admin.register(PaymentConfig)
+class PaymentConfigAdmin(FiltersOfListOnly, ModelAdmin):
+    """One page per gateway; a single key's page leads there."""
+
+    actions = None
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        return overview_view(request, self)
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        row = self.get_object(request, unquote(object_id))
+        if not self.has_view_permission(request, row) or request.method == "POST":
+            raise PermissionDenied
+        if row is None or row.payment_method not in KNOWN_KEYS:
+            return HttpResponseRedirect(reverse("admin:config_paymentconfig_changelist"))
+        page = reverse("admin:config_paymentconfig_gateway", args=[row.payment_method])
+        return HttpResponseRedirect(f"{page}#field-{row.config_key}")
+
+    def history_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        return self.change_view(request, object_id)
+
+    def get_urls(self) -> list[URLPattern]:
+        return [*gateway_urls(self), *super().get_urls()]

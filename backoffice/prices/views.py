@@ -1,0 +1,449 @@
+"""The pages of prices: the calendar, a service with its history, and changing one in two steps.
+
+A change is previewed before it is saved: what will be charged from which day, which period ends,
+and whether a second person has to confirm it.
+"""
+
+from datetime import timedelta
+from typing import Any
+
+from django import forms
+from django.conf import settings
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from django.views.decorators.http import require_http_methods
+from unfold.widgets import UnfoldAdminTextareaWidget
+
+from backoffice.prices.forms import PriceForm, initial_of
+from backoffice.prices.outlook import (
+    Outlook,
+    after_plan,
+    calendar,
+    changes_of,
+    ends_in_nothing,
+    outlook,
+)
+from backoffice.site.bases import admin_url
+from backoffice.site.display import age_text
+from backoffice.trail.pages import actor_text
+from backoffice.trail.words import action_name
+from config.errors import PricesChangedMeanwhile
+from config.models import PriceChangeRequest, PriceChangeStatus, PriceConfig
+from config.price_changes import (
+    change_due,
+    needs_second_person,
+    price_change_confirm,
+    price_change_refuse,
+    price_change_submit,
+    price_change_withdraw,
+)
+from config.price_guard import MEASURED_DAYS, guarded_plan
+from config.price_periods import charged_on
+from config.price_plan import PriceChange, PricePlan, amount_of, signed_percent
+from config.selectors import periods_digest, price_history, price_periods
+from tcmpay.accounts.selectors import person_text
+from tcmpay.common import clock
+from tcmpay.common.errors import DomainError, InvalidInput
+from tcmpay.common.fields import as_uuid_or_text
+
+VIEW, ADD, CHANGE = (f"config.{verb}_priceconfig" for verb in ("view", "add", "change"))
+CONFIRM = "config.confirm_pricechange"
+PAGE = "config_priceconfig"
+REQUEST_PAGE = "config_pricechangerequest"
+
+
+# --- looking ------------------------------------------------------------------------------------
+
+
+def calendar_view(request: HttpRequest, model_admin: Any) -> HttpResponse:
+    """What each service costs, month by month."""
+    _ensure(request, VIEW)
+    context = {
+        "title": _("价格日历"),
+        "calendar": calendar(request.GET.get("month", "")),
+        "may_add": request.user.has_perm(ADD),
+    }
+    return _page(request, model_admin, "prices/calendar.html", context)
+
+
+def service_view(request: HttpRequest, service_type: str, model_admin: Any) -> HttpResponse:
+    """One service: what is charged, all its periods, and everything that was done to them."""
+    _ensure(request, VIEW)
+    periods = price_periods(service_type)
+    if not periods:
+        messages.warning(request, _("没有这个服务的价格。"))
+        return HttpResponseRedirect(reverse(f"admin:{PAGE}_changelist"))
+    today = clock.today()
+    running = charged_on(periods, today)
+    context = {
+        "title": periods[-1].service_name,
+        "service_type": service_type,
+        "running": running,
+        "amount": amount_of(running) if running else None,
+        "lines": outlook(periods, periods).before,
+        "periods": [
+            {
+                "row": period,
+                "is_running": period is running,
+                "is_ended": period.expiry_date is not None and period.expiry_date < today,
+                "is_future": period.effective_date > today,
+            }
+            for period in reversed(periods)
+        ],
+        "events": [
+            {
+                "event": event,
+                "action": action_name(event),
+                "who": actor_text(event),
+                "changes": changes_of(event),
+            }
+            for event in price_history(service_type)[:200]
+        ],
+        "waiting": PriceChangeRequest.objects.filter(waiting_service=service_type).first(),
+        "may_change": request.user.has_perm(CHANGE),
+    }
+    return _page(request, model_admin, "prices/service.html", context)
+
+
+# --- changing -----------------------------------------------------------------------------------
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def add_view(request: HttpRequest, model_admin: Any) -> HttpResponse:
+    """A price for a service that has none yet."""
+    _ensure(request, ADD)
+    initial = {"is_active": True, "effective_date": clock.today()}
+    return _edit(request, model_admin, None, initial, _("新增服务价格"))
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def change_view(request: HttpRequest, object_id: str, model_admin: Any) -> HttpResponse:
+    """Change a period, or begin a new one after it by a later date."""
+    period = _period_for(object_id)
+    if period is None:
+        return HttpResponseRedirect(reverse(f"admin:{PAGE}_changelist"))
+    if not request.user.has_perm(CHANGE):
+        if request.method == "POST":
+            raise PermissionDenied
+        return service_view(request, period.service_type, model_admin)
+    title = _("修改价格：%(name)s") % {"name": period.service_name}
+    return _edit(request, model_admin, period, initial_of(period), title)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def restore_view(request: HttpRequest, object_id: str, model_admin: Any) -> HttpResponse:
+    """Charge an earlier price again, as a new period."""
+    _ensure(request, CHANGE)
+    period = _period_for(object_id)
+    if period is None:
+        return HttpResponseRedirect(reverse(f"admin:{PAGE}_changelist"))
+    begun_today = _begun_today(period.service_type)
+    day = clock.today()
+    if begun_today is not None and _is_same_price(begun_today, period):
+        # It is charged already: whoever restores it wants it after today's has ended.
+        day += timedelta(days=1)
+    initial = {
+        **initial_of(period),
+        "is_active": True,
+        "effective_date": day,
+        "expiry_date": None,
+        "reason": _("恢复 %(day)s 起的价格") % {"day": period.effective_date},
+    }
+    title = _("恢复价格：%(name)s") % {"name": period.service_name}
+    return _edit(request, model_admin, period, initial, title, is_restore=True)
+
+
+def _begun_today(service_type: str) -> PriceConfig | None:
+    periods = price_periods(service_type)
+    return next((one for one in periods if one.effective_date == clock.today()), None)
+
+
+def _is_same_price(one: PriceConfig, other: PriceConfig) -> bool:
+    return one.is_active and (one.price, amount_of(one)) == (other.price, amount_of(other))
+
+
+def _restore_note(period: PriceConfig) -> str:
+    """What becomes of today's price, where the restored one begins today: of two periods only
+    one can begin on a day."""
+    begun_today = _begun_today(period.service_type)
+    if begun_today is None:
+        return _("生效日期为今天时：从保存起按恢复的价格收取；现有的价格只到昨天为止。")
+    facts = {"amount": f"{amount_of(begun_today):.2f}"}
+    return _("生效日期为今天时：今天开始的价格（收 %(amount)s 元）从保存起改为恢复的价格。") % facts
+
+
+def _edit(
+    request: HttpRequest,
+    model_admin: Any,
+    period: PriceConfig | None,
+    initial: dict[str, Any],
+    title: str,
+    *,
+    is_restore: bool = False,
+) -> HttpResponse:
+    """Form → preview → saved, or waiting for a second person."""
+    form = PriceForm(
+        request.POST if request.method == "POST" else None,
+        initial=initial,
+        period=period,
+    )
+    context: dict[str, Any] = {
+        "title": title,
+        "form": form,
+        "period": period,
+        "restore_note": _restore_note(period) if period and is_restore else "",
+        "periods": price_periods(period.service_type) if period else [],
+    }
+    if request.method == "POST" and form.is_valid() and "edit" not in request.POST:
+        change = form.change()
+        preview = _preview(form, change)
+        if "save" in request.POST and preview is not None and _is_end_known(form, preview):
+            answer = _save(request, form, change, period if is_restore else None)
+            if answer is not None:
+                return answer
+            preview = _preview(form, change)
+        if preview is not None:
+            return _page(request, model_admin, "prices/preview.html", context | preview)
+    return _page(request, model_admin, "prices/form.html", context)
+
+
+def _preview(form: PriceForm, change: PriceChange) -> dict[str, Any] | None:
+    """What the change would do; None where it does not fit, and the form says why."""
+    before = price_periods(change.service_type)
+    planned = price_periods(change.service_type)
+    try:
+        plan = guarded_plan(planned, change)
+    except InvalidInput as error:
+        _add_errors(form, error)
+        return None
+    if plan.changes_nothing:
+        form.add_error(None, _("与现在的价格相同，没有需要保存的修改。"))
+        return None
+    after = after_plan(planned, plan)
+    return {
+        "plan": plan,
+        "amount": amount_of(plan.row),
+        "outlook": outlook(before, after),
+        "ends_in_nothing": ends_in_nothing(after, plan),
+        "measured_days": MEASURED_DAYS,
+        "needs_second": needs_second_person(plan),
+        "limit": settings.PRICE_CHANGE_SECOND_PERSON_OVER_PERCENT,
+        "seen": periods_digest(before),
+        "fields": [
+            (name, value)
+            for name, value in form.data.items()
+            if name in form.fields and name not in ("seen", "is_end_known")
+        ],
+    }
+
+
+def _is_end_known(form: PriceForm, preview: dict[str, Any]) -> bool:
+    """A price that ends with none after it is saved only by somebody who was told so."""
+    if not preview["ends_in_nothing"] or form.cleaned_data["is_end_known"]:
+        return True
+    form.add_error(None, _("之后没有价格：请勾选后再保存，或返回修改失效日期。"))
+    return False
+
+
+def _save(
+    request: HttpRequest, form: PriceForm, change: PriceChange, restored: PriceConfig | None
+) -> HttpResponse | None:
+    """Save it; None where the preview has to be looked at again."""
+    try:
+        saved = price_change_submit(
+            actor=request.user.as_actor(),
+            change=change,
+            reason=form.cleaned_data["reason"],
+            seen=form.cleaned_data["seen"],
+            restored_from=restored.pk if restored else None,
+        )
+    except PricesChangedMeanwhile as error:
+        messages.warning(request, str(error.text))
+        return None
+    except InvalidInput as error:
+        _add_errors(form, error)
+        return None
+    except DomainError as error:
+        form.add_error(None, str(error.text))
+        return None
+    if isinstance(saved, PriceChangeRequest):
+        text = _("改价幅度 %(percent)s%%，已提交，须由第二人确认后才生效。")
+        messages.warning(request, text % {"percent": _percent(saved)})
+        return HttpResponseRedirect(admin_url(f"{REQUEST_PAGE}_review", saved.pk))
+    messages.success(request, _saved_text(saved))
+    return HttpResponseRedirect(reverse(f"admin:{PAGE}_service", args=[saved.service_type]))
+
+
+def _saved_text(price: PriceConfig) -> str:
+    if not price.is_active:
+        return _("已停用这一价格。")
+    facts = {
+        "name": price.service_name,
+        "day": max(price.effective_date, clock.today()),
+        "amount": f"{amount_of(price):.2f}",
+    }
+    return _("已保存：%(name)s自 %(day)s 起收 %(amount)s 元。") % facts
+
+
+def _add_errors(form: PriceForm, error: InvalidInput) -> None:
+    for name, texts in error.errors.items():
+        for text in texts:
+            form.add_error(name if name in form.fields else None, str(text))
+
+
+# --- the second person --------------------------------------------------------------------------
+
+
+class DecisionForm(forms.Form):
+    """Saying no needs a reason; saying yes may have one."""
+
+    decision = forms.ChoiceField(
+        choices=[(name, name) for name in ("confirm", "refuse", "withdraw")]
+    )
+    notes = forms.CharField(
+        label=gettext_lazy("备注"),
+        required=False,
+        max_length=500,
+        widget=UnfoldAdminTextareaWidget(attrs={"rows": 3}),
+    )
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        if cleaned.get("decision") == "refuse" and not cleaned.get("notes"):
+            self.add_error("notes", _("拒绝时请写明原因，提交人会看到它。"))
+        return cleaned
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def review_view(request: HttpRequest, object_id: str, model_admin: Any) -> HttpResponse:
+    """A change that waits: what it does, and the buttons of whoever may decide."""
+    found = PriceChangeRequest.objects.filter(pk=as_uuid_or_text(object_id)).first()
+    is_own = found is not None and found.requested_by == request.user.pk
+    if found is None or not (is_own or request.user.has_perm(CONFIRM)):
+        raise PermissionDenied
+    form = DecisionForm(request.POST if request.method == "POST" else None)
+    if request.method == "POST" and form.is_valid():
+        answer = _decide(request, found, form)
+        if answer is not None:
+            return answer
+    plan, shown, problem = _waiting_preview(found)
+    context = {
+        "title": _("确认改价"),
+        "change": found,
+        "percent": _percent(found),
+        "plan": plan,
+        "outlook": shown,
+        "measured_days": MEASURED_DAYS,
+        "problem": problem,
+        "requester": person_text(found.requested_by),
+        "decider": person_text(found.decided_by) if found.decided_by else "",
+        "age": age_text(found.created_at),
+        "is_own": is_own,
+        "may_confirm": request.user.has_perm(CONFIRM),
+        "name": found.wanted.get("service_name") or found.service_type,
+        "form": form,
+    }
+    return _page(request, model_admin, "prices/review.html", context)
+
+
+def _waiting_preview(
+    found: PriceChangeRequest,
+) -> tuple[PricePlan | None, Outlook | None, str]:
+    """What confirming would do today; a reason where it no longer fits."""
+    if found.status != PriceChangeStatus.PENDING:
+        return None, None, ""
+    before = price_periods(found.service_type)
+    planned = price_periods(found.service_type)
+    try:
+        plan = guarded_plan(planned, change_due(found))
+    except InvalidInput as error:
+        return None, None, "；".join(str(text) for texts in error.errors.values() for text in texts)
+    return plan, outlook(before, after_plan(planned, plan)), ""
+
+
+def _decide(
+    request: HttpRequest, found: PriceChangeRequest, form: DecisionForm
+) -> HttpResponse | None:
+    actor, notes = request.user.as_actor(), form.cleaned_data["notes"]
+    decision = form.cleaned_data["decision"]
+    if decision != "withdraw" and not request.user.has_perm(CONFIRM):
+        raise PermissionDenied
+    try:
+        if decision == "confirm":
+            price = price_change_confirm(actor=actor, request_id=found.pk, notes=notes)
+            messages.success(request, _saved_text(price))
+        elif decision == "refuse":
+            price_change_refuse(actor=actor, request_id=found.pk, notes=notes)
+            messages.success(request, _("已拒绝这项改价，价格没有变动。"))
+        else:
+            price_change_withdraw(actor=actor, request_id=found.pk, notes=notes)
+            messages.success(request, _("已撤回这项改价，价格没有变动。"))
+    except InvalidInput as error:
+        form.add_error(
+            None, "；".join(str(text) for texts in error.errors.values() for text in texts)
+        )
+        return None
+    except DomainError as error:
+        found.refresh_from_db()
+        if found.status == PriceChangeStatus.PENDING:
+            form.add_error(None, str(error.text))
+            return None
+        messages.error(request, _refusal(found))
+        return HttpResponseRedirect(admin_url(f"{REQUEST_PAGE}_review", found.pk))
+    return HttpResponseRedirect(reverse(f"admin:{PAGE}_service", args=[found.service_type]))
+
+
+def _refusal(found: PriceChangeRequest) -> str:
+    return _("这项改价已由%(person)s处理，当前状态：%(state)s。备注：%(notes)s") % {
+        "person": person_text(found.decided_by),
+        "state": found.get_status_display(),
+        "notes": found.decision_notes or _("无"),
+    }
+
+
+def _percent(change: PriceChangeRequest) -> str:
+    return signed_percent(change.amount_before, change.amount_after, change.percent)
+
+
+# --- what they share ----------------------------------------------------------------------------
+
+
+def _period_for(object_id: str) -> PriceConfig | None:
+    return PriceConfig.objects.filter(pk=as_uuid_or_text(object_id)).first()
+
+
+def _ensure(request: HttpRequest, permission: str) -> None:
+    if not request.user.has_perm(permission):
+        raise PermissionDenied
+
+
+def _page(
+    request: HttpRequest, model_admin: Any, template: str, context: dict[str, Any]
+) -> HttpResponse:
+    request.current_app = model_admin.admin_site.name
+    shared = {
+        **model_admin.admin_site.each_context(request),
+        "opts": model_admin.opts,
+        "model_admin": model_admin,
+    }
+    return TemplateResponse(request, template, {**shared, **context})
+
+
+def price_urls(model_admin: Any) -> list[URLPattern]:
+    wrap = model_admin.admin_site.admin_view
+    given = {"model_admin": model_admin}
+    pages = (
+        ("calendar/", calendar_view, "calendar"),
+        ("service/<str:service_type>/", service_view, "service"),
+        ("add/", add_view, "add"),
+        ("<path:object_id>/restore/", restore_view, "restore"),
+        ("<path:object_id>/change/", change_view, "change"),
+    )
+    return [
+        path(address, wrap(view), given, name=f"{PAGE}_{name}") for address, view, name in pages
+    ]

@@ -1,0 +1,262 @@
+"""Deciding about several refunds at once: a preview, one confirmation, a page of results."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID, uuid4
+
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.db.models import Count, QuerySet
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import require_http_methods
+
+from backoffice.refunds.facts import Facts, facts_of_many, sums_by_method
+from backoffice.refunds.review import REVIEW_PERMISSION, ReviewForm
+from backoffice.site.bases import ReadOnlyAdmin, admin_url, moment, state
+from backoffice.site.display import BAD, GOOD, NEUTRAL, RUNNING, WAITING, badge
+from backoffice.trail.pages import history_panel
+from backoffice.trail.words import audited
+from refunds.errors import ApprovedMeanwhile, RefundAlreadyReviewed
+from refunds.models import Refund, RefundBatch, RefundBatchRow
+from refunds.services.batches import BATCH_MAX, batch_confirm
+from refunds.states import BatchOutcome, RefundStatus, ReviewDecision
+from tcmpay.accounts.selectors import person_text
+from tcmpay.common.errors import DomainError
+from tcmpay.common.fields import as_uuid_or_text
+
+BATCH_PAGE = "refunds_refundbatch"
+OUTCOME_TONES = {
+    BatchOutcome.WAITING: WAITING,
+    BatchOutcome.DONE: GOOD,
+    BatchOutcome.FIRST_APPROVAL: RUNNING,
+    BatchOutcome.REFUSED: BAD,
+}
+DECIDED_BEFORE = RefundAlreadyReviewed.code
+# Why a row was not carried out, by the refusal's code.
+REFUSALS = {
+    DECIDED_BEFORE: _("您已批准过，还需另一位审核人"),
+    ApprovedMeanwhile.code: _("确认之后另有人批准，您会是第二位；请在退款页面单独审核"),
+    "SELF_REVIEW": _("不能审核自己申请或退给自己的退款"),
+    "FORBIDDEN": _("确认人已没有审核权限"),
+    "NOT_FOUND": _("退款记录不存在"),
+    "BALANCE_LIMIT": _("用户余额会超过上限，请联系用户"),
+    "BALANCE_UNDER_REVIEW": _("用户余额正在核对，暂不能变动"),
+    "INTERNAL_ERROR": _("系统错误，三次未成功；请在退款页面单独审核"),
+}
+
+audited(
+    "refund_batch",
+    _("批量审核"),
+    page=BATCH_PAGE,
+    states=(("open", _("执行中")), ("finished", _("已完成"))),
+    actions={
+        "refund_batch_confirmed": _("确认批量审核"),
+        "refund_batch_finished": _("批量审核完成"),
+    },
+)
+
+
+# --- preview and confirmation -------------------------------------------------------------------
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def preview_view(request: HttpRequest, model_admin: Any) -> HttpResponse:
+    """What would happen to each of the selected refunds; a POST with a note makes it happen."""
+    if not request.user.has_perm(REVIEW_PERMISSION):
+        raise PermissionDenied
+    posted = request.POST if request.method == "POST" else None
+    chosen = (posted or request.GET).getlist("refund")[: BATCH_MAX + 1]
+    form = ReviewForm(posted)
+    lines = facts_of_many(_selected(chosen), request.user)
+    if posted is not None and form.is_valid() and _are_as_seen(request, lines):
+        return _confirm(request, form, chosen)
+    if not lines:
+        messages.warning(request, gettext("请先在列表中勾选要审核的退款。"))
+        return HttpResponseRedirect(reverse("admin:refunds_refund_queue"))
+    able = [line for line in lines if not line.hindrances]
+    context = {
+        **model_admin.admin_site.each_context(request),
+        "title": gettext("批量审核"),
+        "opts": model_admin.opts,
+        "original": gettext("批量审核"),  # the last step of the breadcrumbs
+        "lines": lines,
+        "able": able,
+        "left_out": len(lines) - len(able),
+        "sums": sums_by_method(line.refund for line in able),
+        "form": form,
+        "batch_id": (posted or {}).get("batch") or uuid4(),
+    }
+    request.current_app = model_admin.admin_site.name  # type: ignore[attr-defined]
+    return TemplateResponse(request, "refunds/batch_preview.html", context)
+
+
+def _are_as_seen(request: HttpRequest, lines: list[Facts]) -> bool:
+    """Whether nobody approved one since the preview was shown; says so where somebody did."""
+    seen = set(request.POST.getlist("approved"))
+    news = [line for line in lines if line.approvals and str(line.refund.pk) not in seen]
+    for line in news:
+        facts = {"number": line.refund.refund_no, "person": line.approvals[-1].person}
+        text = gettext("%(number)s：%(person)s 刚已批准，您这次是第二位，请再确认。")
+        messages.warning(request, text % facts)
+    return not news
+
+
+def _selected(chosen: Iterable[str]) -> list[Refund]:
+    keys = [as_uuid_or_text(key) for key in chosen]
+    refunds = Refund.objects.filter(pk__in=keys).select_related("order", "transaction")
+    return list(refunds.order_by("created_at", "id")[:BATCH_MAX])
+
+
+def _confirm(request: HttpRequest, form: ReviewForm, chosen: list[str]) -> HttpResponse:
+    batch_id = as_uuid_or_text(request.POST.get("batch"))
+    if not isinstance(batch_id, UUID):
+        raise Http404
+    try:
+        batch = batch_confirm(
+            actor=request.user.as_actor(),  # type: ignore[union-attr]
+            batch_id=batch_id,
+            refund_ids=[refund.pk for refund in _selected(chosen)],
+            decision=ReviewDecision(form.cleaned_data["decision"]),
+            notes=form.cleaned_data["notes"],
+        )
+    except DomainError as error:
+        messages.error(request, str(error.text))
+        return HttpResponseRedirect(reverse("admin:refunds_refund_queue"))
+    return HttpResponseRedirect(admin_url(f"{BATCH_PAGE}_change", batch.pk))
+
+
+# --- results ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class ResultLine:
+    """One refund of a batch: what became of it, and how it stands now."""
+
+    row: RefundBatchRow
+    facts: Facts
+
+    @property
+    def outcome(self) -> str:
+        tone = OUTCOME_TONES.get(BatchOutcome(self.row.outcome), NEUTRAL)
+        return badge(_outcome_text(self.row, self.row.batch), tone)
+
+    @property
+    def is_final(self) -> bool:
+        """Whether nothing will change by itself any more: what waits, waits for a person."""
+        is_waiting = self.row.outcome == BatchOutcome.WAITING
+        return not is_waiting and self.facts.refund.status != RefundStatus.PROCESSING
+
+    @property
+    def refusal(self) -> str:
+        if self.row.outcome != BatchOutcome.REFUSED:
+            return ""
+        if self.row.error_code == DECIDED_BEFORE and self.facts.decision is not None:
+            return gettext("已有决定")
+        return str(REFUSALS.get(self.row.error_code, self.row.error_code))
+
+
+# Done is what the person decided; whether the money is back stands beside it.
+DONE_TEXTS = {ReviewDecision.APPROVE: _("已批准"), ReviewDecision.REJECT: _("已驳回")}
+
+
+def _outcome_text(row: RefundBatchRow, batch: RefundBatch) -> str:
+    if row.outcome == BatchOutcome.DONE:
+        return str(DONE_TEXTS[ReviewDecision(batch.decision)])
+    return str(row.get_outcome_display())
+
+
+@dataclass(frozen=True)
+class Progress:
+    total: int
+    counts: dict[str, int]
+
+    @property
+    def handled(self) -> int:
+        return self.total - self.counts.get(BatchOutcome.WAITING, 0)
+
+    @property
+    def shown(self) -> list[tuple[str, int]]:
+        return [(str(one.label), self.counts.get(one, 0)) for one in BatchOutcome]
+
+
+def progress_of(batch: RefundBatch) -> Progress:
+    groups = batch.rows.order_by().values_list("outcome").annotate(rows=Count("pk"))
+    counts = dict(groups)
+    return Progress(total=sum(counts.values()), counts=counts)
+
+
+def result_lines(batch: RefundBatch, reader: Any) -> list[ResultLine]:
+    rows = list(
+        batch.rows.select_related(
+            "batch", "refund", "refund__order", "refund__transaction"
+        ).order_by("position")
+    )
+    facts = facts_of_many([row.refund for row in rows], reader)
+    return [ResultLine(row, line) for row, line in zip(rows, facts, strict=True)]
+
+
+@admin.register(RefundBatch)
+class RefundBatchAdmin(ReadOnlyAdmin):
+    """Batches of decisions: the list, and the page of one with its progress and results."""
+
+    list_display = ("created", "decision_shown", "person", "rows_shown", "running", "finished")
+    ordering = ("-created_at", "-id")
+
+    created = moment("created_at", _("确认时间"))
+    finished = moment("finished_at", _("完成时间"))
+    decision_shown = state("decision", _("决定"), ReviewDecision, {})
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[RefundBatch]:
+        return super().get_queryset(request).annotate(row_count=Count("rows"))
+
+    @admin.display(description=_("确认人"))
+    def person(self, batch: RefundBatch) -> str:
+        return person_text(batch.created_by)
+
+    @admin.display(description=_("笔数"))
+    def rows_shown(self, batch: Any) -> int:
+        return batch.row_count
+
+    @admin.display(description=_("状态"))
+    def running(self, batch: RefundBatch) -> str:
+        if batch.finished_at is None:
+            return badge(gettext("执行中"), RUNNING)
+        return badge(gettext("已完成"), GOOD)
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> Any:
+        # Nobody adds or changes a batch here, and only who may see one learns whether it is there.
+        if object_id is None or request.method == "POST" or not self.has_view_permission(request):
+            raise PermissionDenied
+        batch = self.get_object(request, object_id)
+        if batch is None:
+            return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
+        lines = result_lines(batch, request.user)
+        context = {
+            "batch": batch,
+            "person": person_text(batch.created_by),
+            "progress": progress_of(batch),
+            "lines": lines,
+            "is_final": batch.finished_at is not None and all(line.is_final for line in lines),
+        }
+        request.current_app = self.admin_site.name
+        if "part" in request.GET:
+            return TemplateResponse(request, "refunds/batch_result.html", context)
+        context |= {
+            **self.admin_site.each_context(request),
+            "title": gettext("批量审核"),
+            "opts": self.opts,
+            "original": batch,
+            "panels": [history_panel(("refund_batch", batch.pk))],
+        }
+        return TemplateResponse(request, "refunds/batch.html", context)

@@ -1,0 +1,388 @@
+"""Refunds for reading; reviewing and retrying are pages of their own (admin_review)."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.admin.utils import unquote
+from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.http import HttpRequest
+from django.urls import URLPattern, path
+from django.utils.html import format_html
+from django.utils.translation import gettext_lazy as _
+from unfold.contrib.filters.admin import ChoicesDropdownFilter, DropdownFilter
+
+from backoffice.payments.filters import ServiceFilter
+from backoffice.payments.messages import message_text
+from backoffice.payments.pages import ORDER_PAGE, TRANSACTION_PAGE, method_text
+from backoffice.refunds.batches import RefundBatchAdmin, preview_view
+from backoffice.refunds.facts import money_place
+from backoffice.refunds.queue import queue_view
+from backoffice.refunds.review import REVIEW_PERMISSION, retry_view, review_view, trail_panel
+from backoffice.refunds.rules import RefundNoteAdmin, RefundPolicyRuleAdmin
+from backoffice.site.bases import (
+    PANEL_ROWS_MAX,
+    AmountRangeFilter,
+    DayRangeFilter,
+    Panel,
+    ReadOnlyAdmin,
+    admin_link,
+    admin_url,
+    moment,
+    money,
+    number,
+    search_link,
+    state,
+)
+from backoffice.site.display import (
+    BAD,
+    EMPTY,
+    GOOD,
+    NEUTRAL,
+    RUNNING,
+    WAITING,
+    age_text,
+    badge,
+    money_text,
+    time_text,
+)
+from backoffice.trail.pages import history_panel
+from backoffice.trail.words import audited
+from payments.models import PaymentOrder
+from payments.states import SURPLUS_DISPOSITIONS, Disposition, PaymentMethod
+from refunds.models import Refund, RefundApproval
+from refunds.states import RefundCause, RefundStatus
+from tcmpay.accounts.selectors import people_names, person_text
+
+__all__ = ["RefundAdmin", "RefundBatchAdmin", "RefundNoteAdmin", "RefundPolicyRuleAdmin"]
+
+REFUND_PAGE = "refunds_refund"
+REFUND_TONES = {
+    RefundStatus.PENDING: WAITING,
+    RefundStatus.PROCESSING: RUNNING,
+    RefundStatus.SUCCESS: GOOD,
+    RefundStatus.FAILED: BAD,
+    RefundStatus.CANCELLED: NEUTRAL,
+}
+
+audited(
+    "refund",
+    _("退款"),
+    page=REFUND_PAGE,
+    number=(Refund, "refund_no"),
+    states=RefundStatus.choices,
+    actions={
+        "refund_requested": _("申请退款"),
+        "refund_withdrawn": _("撤回申请"),
+        "refund_first_approval": _("第一次批准"),
+        "refund_approved": _("批准退款"),
+        "refund_rejected": _("驳回退款"),
+        "refund_succeeded": _("退款成功"),
+        "refund_failed": _("退款失败"),
+        "refund_retried": _("重试退款"),
+        "refund_asked_again": _("再次查询退款"),
+        "refund_noted": _("网关答复"),
+        "refund_number_taken_back": _("网关说已关闭的退款号其实已成功"),
+    },
+)
+
+
+class MoneyBackFilter(DropdownFilter):
+    """Whether a refund gives back what an order brought, or money that was never ours."""
+
+    title = _("款项")
+    parameter_name = "money"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return [("applied", _("已入账的支付")), ("surplus", _("多收款项退回"))]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
+        if self.value() == "applied":
+            return queryset.filter(transaction__disposition=Disposition.APPLIED)
+        if self.value() == "surplus":
+            return queryset.filter(transaction__disposition__in=SURPLUS_DISPOSITIONS)
+        return queryset
+
+
+class MethodFilter(DropdownFilter):
+    title = _("支付方式")
+    parameter_name = "method"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return list(PaymentMethod.choices)
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
+        if self.value() not in PaymentMethod.values:
+            return queryset
+        return queryset.filter(transaction__payment_method=self.value())
+
+
+class RefundServiceFilter(ServiceFilter):
+    order = "order__"
+
+
+def status_badge(refund: Refund) -> str:
+    return badge(refund.state_text, REFUND_TONES.get(refund.status, NEUTRAL))
+
+
+def refunds_panel(refunds: Iterable[Refund], title: Any = "") -> Panel:
+    """Refunds of one order or one payer."""
+    shown = list(refunds)
+    names = people_names(refund.reviewed_by for refund in shown)
+    rows = [
+        (
+            admin_link(REFUND_PAGE, refund.pk, refund.refund_no),
+            money_text(refund.refund_amount),
+            status_badge(refund),
+            refund.refund_reason,
+            time_text(refund.created_at),
+            person_text(refund.reviewed_by, names=names) if refund.reviewed_by else EMPTY,
+            time_text(refund.completed_at),
+        )
+        for refund in shown
+    ]
+    headers = (
+        _("退款单号"), _("金额（元）"), _("状态"), _("原因"), _("申请时间"), _("审核人"),
+        _("完成时间"),
+    )  # fmt: skip
+    return Panel(title or _("退款"), headers, rows, empty=_("没有退款。"))
+
+
+def approvals_panel(refund: Refund) -> Panel:
+    """Who said yes so far."""
+    approvals = list(refund.approvals.order_by("created_at")[:PANEL_ROWS_MAX])
+    names = people_names(approval.reviewer_id for approval in approvals)
+    rows = [
+        (
+            person_text(approval.reviewer_id, names=names),
+            approval.notes or EMPTY,
+            time_text(approval.created_at),
+        )
+        for approval in approvals
+    ]
+    return Panel(_("审批"), (_("审核人"), _("备注"), _("时间")), rows, empty=_("还没有人批准。"))
+
+
+@admin.register(Refund)
+class RefundAdmin(ReadOnlyAdmin):
+    """Refunds and the queue of those that wait for a decision."""
+
+    search_help_text = _("退款单号、网关退款号、订单号、流水号或用户编号")
+    list_select_related = ("order", "transaction")
+    list_display = (
+        "number_shown",
+        "status_shown",
+        "amount_shown",
+        "method",
+        "order_link",
+        "reason_shown",
+        "asked",
+        "todo",
+    )
+    list_filter = (
+        ("status", ChoicesDropdownFilter),
+        MethodFilter,
+        MoneyBackFilter,
+        RefundServiceFilter,
+        ("cause", ChoicesDropdownFilter),
+        ("refund_amount", AmountRangeFilter),
+        ("created_at", DayRangeFilter),
+        ("completed_on", DayRangeFilter),
+    )
+    fieldsets = (
+        (
+            None,
+            {
+                "fields": (
+                    ("number_shown", "status_shown"),
+                    ("amount_shown", "method"),
+                    ("order_link", "transaction_link"),
+                    ("user", "cause_shown"),
+                    "reason_shown",
+                    ("requester", "created"),
+                )
+            },
+        ),
+        (
+            _("审核与结果"),
+            {
+                "fields": (
+                    ("reviewer", "reviewed"),
+                    ("notes", "approvals_left"),
+                    ("completed", "booked"),
+                    "external_shown",
+                    ("error", "next_check"),
+                    "where_the_money_is",
+                )
+            },
+        ),
+        (_("网关应答"), {"classes": ("collapse",), "fields": ("submissions_shown", "response")}),
+    )
+
+    number_shown = number("refund_no", _("退款单号"))
+    cause_shown = state("cause", _("缘由"), RefundCause, {})
+    amount_shown = money("refund_amount", _("退款金额（元）"))
+    created = moment("created_at", _("申请时间"))
+    reviewed = moment("reviewed_at", _("审核时间"))
+    completed = moment("completed_at", _("完成时间"))
+    booked = moment("booked_at", _("入账时间"))
+    next_check = moment("next_check_at", _("下次处理"))
+    external_shown = number("external_refund_id", _("网关退款号"))
+    submissions_shown = number("submissions", _("提交次数"))
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Refund]:
+        approvals = RefundApproval.objects.filter(refund_id=OuterRef("pk"))
+        refunds = super().get_queryset(request).defer("refund_response")
+        return refunds.annotate(is_half_approved=Exists(approvals))
+
+    def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
+        """Whoever has waited longest comes first in the queue; otherwise the newest."""
+        if request.GET.get("status__exact") == RefundStatus.PENDING:
+            return ("created_at", "id")
+        return ("-created_at", "-id")
+
+    def search_lookups(self, term: str) -> Iterable[Q]:
+        methods = PaymentMethod.values
+        return (
+            Q(refund_no=term.upper()),
+            Q(pk=term),
+            Q(user_id=term),
+            Q(order__order_no=term.upper()),
+            Q(order_id=term),
+            Q(order__appointment_id=term),
+            Q(transaction__transaction_no=term.upper()),
+            Q(transaction__trade_no=term),
+            Q(transaction__payment_method__in=methods, transaction__out_trade_no=term),
+            Q(transaction__payment_method__in=methods, transaction__external_transaction_id=term),
+            Q(external_refund_id=term),
+        )
+
+    def get_list_display(self, request: HttpRequest) -> list[Any]:
+        """The button of the queue is for those who may decide."""
+        may = request.user.has_perm(REVIEW_PERMISSION)
+        return [name for name in super().get_list_display(request) if may or name != "todo"]
+
+    # --- columns ------------------------------------------------------------------------------
+
+    @admin.display(description=_("状态"))
+    def status_shown(self, refund: Refund) -> str:
+        return status_badge(refund)
+
+    @admin.display(description=_("支付方式"))
+    def method(self, refund: Refund) -> str:
+        return method_text(refund.transaction.payment_method)
+
+    @admin.display(description=_("订单"))
+    def order_link(self, refund: Refund) -> str:
+        return admin_link(ORDER_PAGE, refund.order_id, refund.order.order_no)
+
+    @admin.display(description=_("原支付流水"))
+    def transaction_link(self, refund: Refund) -> str:
+        return admin_link(
+            TRANSACTION_PAGE, refund.transaction_id, refund.transaction.transaction_no
+        )
+
+    @admin.display(description=_("收款用户"))
+    def user(self, refund: Refund) -> str:
+        return search_link(REFUND_PAGE, refund.user_id)
+
+    @admin.display(description=_("退款原因"))
+    def reason_shown(self, refund: Refund) -> str:
+        return format_html('<span class="tcm-wrap">{}</span>', refund.refund_reason)
+
+    @admin.display(description=_("申请时间"))
+    def asked(self, refund: Refund) -> str:
+        """When it was asked for and, below, how long it has waited: no room for one more column."""
+        if refund.status != RefundStatus.PENDING:
+            return time_text(refund.created_at)
+        waited = _("已等待 %(time)s") % {"time": age_text(refund.created_at)}
+        markup = '{}<br><span class="tcm-muted">{}</span>'
+        return format_html(markup, time_text(refund.created_at), waited)
+
+    @admin.display(description=_("待办"))
+    def todo(self, refund: Refund) -> str:
+        """The step that a reviewer takes from the queue."""
+        if refund.status == RefundStatus.PENDING:
+            text = _("第二人审核") if refund.is_half_approved else _("审核")
+            url = admin_url("refunds_refund_review", refund.pk)
+        elif refund.status == RefundStatus.FAILED:
+            text, url = _("重试"), admin_url("refunds_refund_retry", refund.pk)
+        else:
+            return EMPTY
+        return format_html('<a class="tcm-todo" href="{}">{}</a>', url, text)
+
+    @admin.display(description=_("申请人"))
+    def requester(self, refund: Refund) -> str:
+        if refund.requested_by is not None and refund.requested_by == refund.user_id:
+            return str(_("用户本人"))
+        return person_text(refund.requested_by)
+
+    @admin.display(description=_("审核人"))
+    def reviewer(self, refund: Refund) -> str:
+        return person_text(refund.reviewed_by) if refund.reviewed_by else EMPTY
+
+    @admin.display(description=_("审核备注"))
+    def notes(self, refund: Refund) -> str:
+        return refund.review_notes or EMPTY
+
+    @admin.display(description=_("尚需审批"))
+    def approvals_left(self, refund: Refund) -> str:
+        if refund.status != RefundStatus.PENDING:
+            return EMPTY
+        return str(_("%(number)d 人") % {"number": refund.approvals_needed})
+
+    @admin.display(description=_("错误"))
+    def error(self, refund: Refund) -> str:
+        parts = [part for part in (refund.error_code, refund.error_message) if part]
+        return "：".join(parts) or EMPTY
+
+    @admin.display(description=_("款项在哪里"))
+    def where_the_money_is(self, refund: Refund) -> str:
+        return money_place(refund)
+
+    @admin.display(description=_("网关应答"))
+    def response(self, refund: Refund) -> str:
+        return message_text(refund.refund_response)
+
+    def order_story(self, order: PaymentOrder) -> dict[str, Any]:
+        """What the review page shows below the facts; rooms above may know more of the order."""
+        return {"panels": [trail_panel(order)]}
+
+    # --- the page of one refund ---------------------------------------------------------------
+
+    def panels(self, request: HttpRequest, row: Refund) -> list[Panel]:
+        return [approvals_panel(row), history_panel(("refund", row.pk))]
+
+    def steps(self, request: HttpRequest, object_id: str) -> list[dict[str, Any]]:
+        """Deciding about what waits, and sending again what failed."""
+        if not request.user.has_perm(REVIEW_PERMISSION):
+            return []
+        refund = self.get_object(request, unquote(object_id))
+        status = getattr(refund, "status", None)
+        if status == RefundStatus.PENDING:
+            url = admin_url("refunds_refund_review", refund.pk)
+            return [{"title": _("审核这笔退款"), "url": url, "icon": "rule"}]
+        if status == RefundStatus.FAILED:
+            url = admin_url("refunds_refund_retry", refund.pk)
+            return [{"title": _("重试退款"), "url": url, "icon": "replay"}]
+        return []
+
+    def get_urls(self) -> list[URLPattern]:
+        wrap = self.admin_site.admin_view
+        return [
+            path("queue/", wrap(queue_view), {"model_admin": self}, name="refunds_refund_queue"),
+            path("batch/", wrap(preview_view), {"model_admin": self}, name="refunds_refund_batch"),
+            path(
+                "<path:object_id>/review/",
+                wrap(review_view),
+                {"model_admin": self},
+                name="refunds_refund_review",
+            ),
+            path(
+                "<path:object_id>/retry/",
+                wrap(retry_view),
+                {"model_admin": self},
+                name="refunds_refund_retry",
+            ),
+            *super().get_urls(),
+        ]

@@ -1,0 +1,71 @@
+"""The queue of refunds that wait: oldest first, in two steps, several selectable for a batch."""
+
+from typing import Any
+from urllib.parse import urlencode
+
+from django.core.exceptions import PermissionDenied
+from django.db.models import Exists, OuterRef, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_safe
+
+from backoffice.refunds.facts import facts_of_many
+from backoffice.site.bases import BoundedPaginator
+from payments.states import PaymentMethod
+from refunds.models import Refund, RefundApproval
+from refunds.states import RefundStatus
+
+PAGE_SIZE = 50
+SEE_PERMISSION = "refunds.view_refund"
+REVIEW_PERMISSION = "refunds.review_refund"
+FIRST, SECOND = "first", "second"
+
+
+@require_safe
+def queue_view(request: HttpRequest, model_admin: Any) -> HttpResponse:
+    """Who may see refunds sees the queue; who may review them has the buttons."""
+    if not request.user.has_perm(SEE_PERMISSION):
+        raise PermissionDenied
+    step = SECOND if request.GET.get("step") == SECOND else FIRST
+    method = request.GET.get("method", "")
+    method = method if method in PaymentMethod.values else ""
+    page = BoundedPaginator(_waiting(step, method), PAGE_SIZE).get_page(request.GET.get("page"))
+    context = {
+        **model_admin.admin_site.each_context(request),
+        "title": _("退款审核"),
+        "opts": model_admin.opts,
+        "original": _("退款审核"),  # the last step of the breadcrumbs
+        "rows": facts_of_many(list(page.object_list), request.user),
+        "page": page,
+        "tabs": [_tab(FIRST, _("待审核"), step, method), _tab(SECOND, _("待二审"), step, method)],
+        "step": step,
+        "method": method,
+        "methods": PaymentMethod.choices,
+        "may_review": request.user.has_perm(REVIEW_PERMISSION),
+    }
+    request.current_app = model_admin.admin_site.name  # type: ignore[attr-defined]
+    return TemplateResponse(request, "refunds/queue.html", context)
+
+
+def _tab(step: str, title: str, current: str, method: str) -> dict[str, Any]:
+    query = {"step": step, **({"method": method} if method else {})}
+    count = BoundedPaginator(_waiting(step, method), PAGE_SIZE).count
+    return {
+        "title": title,
+        "count": count,
+        "url": f"{reverse('admin:refunds_refund_queue')}?{urlencode(query)}",
+        "is_current": step == current,
+    }
+
+
+def _waiting(step: str, method: str) -> QuerySet[Refund]:
+    """Those nobody has approved yet, or those that wait for a second person; oldest first."""
+    approvals = RefundApproval.objects.filter(refund_id=OuterRef("pk"))
+    refunds = Refund.objects.filter(
+        Exists(approvals) if step == SECOND else ~Exists(approvals), status=RefundStatus.PENDING
+    )
+    if method:
+        refunds = refunds.filter(transaction__payment_method=method)
+    return refunds.select_related("order", "transaction").order_by("created_at", "id")

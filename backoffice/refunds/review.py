@@ -1,0 +1,279 @@
+"""Deciding about a refund, and sending a failed one again: pages with the facts and one button.
+
+These are views of their own, not the admin's change form: that one runs inside a transaction,
+and the services are durable units.
+"""
+
+from typing import Any
+
+from django import forms
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from django.views.decorators.http import require_http_methods
+from unfold.widgets import (
+    UnfoldAdminSelectWidget,
+    UnfoldAdminTextareaWidget,
+)
+
+from backoffice.refunds.facts import facts_of, payer_of
+from backoffice.site.bases import PANEL_ROWS_MAX, Panel, admin_url
+from backoffice.site.forms import AmountFormField
+from backoffice.trail.pages import history_panel
+from payments.models import PaymentOrder
+from refunds.errors import ApprovedMeanwhile, RefundAlreadyReviewed, RefundNotReplaceable
+from refunds.models import Refund, RefundNote
+from refunds.services.requests import refund_replace, refund_review
+from refunds.services.submission import refund_retry
+from refunds.states import RefundStatus, ReviewDecision
+from tcmpay.accounts.selectors import person_text
+from tcmpay.common.errors import DomainError
+from tcmpay.common.fields import as_uuid_or_text
+from tcmpay.common.money import format_money
+
+REVIEW_PERMISSION = "refunds.review_refund"
+NOTES_MAX = 500
+# The new request's reason repeats the old one's within 500 characters.
+REPLACE_NOTES_MAX = 200
+REPLACE = "replace"
+APPROVALS_MAX = 2
+
+
+class ReviewForm(forms.Form):
+    """A decision. Saying no needs a reason; saying yes may have one."""
+
+    decision = forms.ChoiceField(choices=ReviewDecision.choices)
+    approvals_seen = forms.IntegerField(required=False, min_value=0, max_value=APPROVALS_MAX)
+    template = forms.ModelChoiceField(
+        label=gettext_lazy("常用语"),
+        queryset=RefundNote.objects.filter(is_active=True),
+        required=False,
+        empty_label=gettext_lazy("选择常用语（可选）"),
+        widget=UnfoldAdminSelectWidget(attrs={"data-fills": "id_notes"}),
+    )
+    notes = forms.CharField(
+        label=gettext_lazy("审核备注"),
+        required=False,
+        max_length=NOTES_MAX,
+        widget=UnfoldAdminTextareaWidget(attrs={"rows": 3}),
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        template = self.fields["template"]
+        groups: dict[str, list[tuple[Any, str]]] = {}
+        for note in template.queryset:
+            groups.setdefault(str(note.get_decision_display()), []).append((note.pk, note.text))
+        template.choices = [("", template.empty_label), *groups.items()]
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        template = cleaned.get("template")
+        if template is not None and not cleaned.get("notes"):
+            cleaned["notes"] = template.text
+        if cleaned.get("decision") == ReviewDecision.REJECT and not cleaned.get("notes"):
+            self.add_error("notes", _("驳回时请写明原因，申请人会看到它。"))
+        return cleaned
+
+
+class ReplaceForm(forms.Form):
+    """Rejecting a request and asking for another amount instead."""
+
+    amount = AmountFormField(label=gettext_lazy("改为退（元）"))
+    replace_notes = forms.CharField(
+        label=gettext_lazy("理由"),
+        max_length=REPLACE_NOTES_MAX,
+        widget=UnfoldAdminTextareaWidget(attrs={"rows": 2}),
+    )
+
+
+class RetryForm(forms.Form):
+    notes = forms.CharField(
+        label=gettext_lazy("重试原因"),
+        max_length=NOTES_MAX,
+        widget=UnfoldAdminTextareaWidget(attrs={"rows": 3}),
+    )
+
+
+# --- pages --------------------------------------------------------------------------------------
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def review_view(request: HttpRequest, object_id: str, model_admin: Any) -> HttpResponse:
+    """The page with the facts; only a POST with its token decides."""
+    refund = _refund_for(request, object_id)
+    if refund is None:
+        return _missing(request)
+    posted = request.POST if request.method == "POST" else None
+    is_replacing = posted is not None and posted.get("decision") == REPLACE
+    form = ReviewForm(None if is_replacing else posted)
+    replacing = ReplaceForm(posted if is_replacing else None, initial=_replacement(refund, request))
+    answer = None
+    if is_replacing and replacing.is_valid():
+        answer = _replace(request, refund, replacing)
+    elif posted is not None and not is_replacing and form.is_valid():
+        answer = _decide(request, refund, form)
+    if answer is not None:
+        return answer
+    more = {
+        "replacing": replacing,
+        "is_replacing": is_replacing,
+        "payer": payer_of(refund),
+        **model_admin.order_story(refund.order),
+    }
+    template = "refunds/review.html"
+    return _page(request, model_admin, template, refund, form, _("退款审核"), more)
+
+
+def trail_panel(order: PaymentOrder) -> Panel:
+    """What was done to the order, its payments and its refunds, in time's order."""
+    told: list[tuple[str, object]] = [("order", order.pk)]
+    attempts = order.transactions.order_by("initiated_at").values_list("pk", flat=True)
+    told += [("payment_transaction", key) for key in attempts[:PANEL_ROWS_MAX]]
+    refunds = order.refunds.order_by("created_at").values_list("pk", flat=True)
+    told += [("refund", key) for key in refunds[:PANEL_ROWS_MAX]]
+    return history_panel(*told, title=_("订单经过"))
+
+
+def _replacement(refund: Refund, request: HttpRequest) -> dict[str, Any]:
+    proposal = facts_of(refund, request.user).proposal
+    if proposal is None or not proposal.can_replace:
+        return {}
+    text = _("按退款规则可退 %(percentage)d%%") % {"percentage": proposal.rule.percentage}
+    return {"amount": proposal.amount, "replace_notes": text}
+
+
+def _decide(request: HttpRequest, refund: Refund, form: ReviewForm) -> HttpResponse:
+    is_approved = form.cleaned_data["decision"] == ReviewDecision.APPROVE
+    try:
+        after = refund_review(
+            actor=request.user.as_actor(),  # type: ignore[union-attr]
+            refund_id=refund.pk,
+            is_approved=is_approved,
+            notes=form.cleaned_data["notes"],
+            approvals_seen=form.cleaned_data["approvals_seen"] or 0,
+        )
+    except DomainError as error:
+        return _refused(request, error, refund)
+    messages.success(request, _decided(after, is_approved))
+    return HttpResponseRedirect(reverse("admin:refunds_refund_queue"))
+
+
+def _replace(request: HttpRequest, refund: Refund, form: ReplaceForm) -> HttpResponse | None:
+    """Do it; None where the amount does not fit and the page says so beside what was typed."""
+    try:
+        after = refund_replace(
+            actor=request.user.as_actor(),  # type: ignore[union-attr]
+            refund_id=refund.pk,
+            amount=form.cleaned_data["amount"],
+            notes=form.cleaned_data["replace_notes"],
+        )
+    except RefundNotReplaceable as error:
+        form.add_error("amount", str(error.text))
+        return None
+    except DomainError as error:
+        return _refused(request, error, refund)
+    text = _("已驳回 %(old)s，并以您的名义另行申请 %(new)s（%(amount)s 元），等待另一位审核人。")
+    amount = format_money(after.refund_amount)
+    facts = {"old": refund.refund_no, "new": after.refund_no, "amount": amount}
+    messages.success(request, text % facts)
+    return HttpResponseRedirect(reverse("admin:refunds_refund_queue"))
+
+
+def _refused(request: HttpRequest, error: DomainError, refund: Refund) -> HttpResponse:
+    """Back to the page, which then says who decided what and when, or why this person may not."""
+    if isinstance(error, ApprovedMeanwhile):
+        facts = {"person": person_text(error.facts["by"])}
+        messages.warning(request, _("%(person)s 刚已批准，您这次是第二位，请再确认。") % facts)
+    elif isinstance(error, RefundAlreadyReviewed):
+        messages.warning(request, _("您的操作没有生效：%(reason)s。") % {"reason": error.text})
+    else:
+        text = _("%(number)s：%(reason)s")
+        messages.error(request, text % {"number": refund.refund_no, "reason": error.text})
+    return HttpResponseRedirect(admin_url("refunds_refund_review", refund.pk))
+
+
+def _decided(refund: Refund, is_approved: bool) -> str:
+    facts = {"number": refund.refund_no, "amount": refund.refund_amount}
+    if not is_approved:
+        return _("已驳回退款 %(number)s（%(amount)s 元）。") % facts
+    if refund.status == RefundStatus.PENDING:
+        return _("已记录您对退款 %(number)s（%(amount)s 元）的批准，还需另一位审核人批准。") % facts
+    if refund.status == RefundStatus.PROCESSING:
+        return _("已批准退款 %(number)s（%(amount)s 元），正在提交网关，结果会自动更新。") % facts
+    return _("已批准退款 %(number)s（%(amount)s 元），款项已退回用户余额。") % facts
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def retry_view(request: HttpRequest, object_id: str, model_admin: Any) -> HttpResponse:
+    """Send a failed refund again, with a reason."""
+    refund = _refund_for(request, object_id)
+    if refund is None:
+        return _missing(request)
+    form = RetryForm(request.POST if request.method == "POST" else None)
+    if request.method == "POST" and form.is_valid():
+        return _retry(request, refund, form.cleaned_data["notes"])
+    return _page(request, model_admin, "refunds/retry.html", refund, form, _("重试退款"))
+
+
+def _retry(request: HttpRequest, refund: Refund, reason: str) -> HttpResponse:
+    try:
+        refund_retry(
+            actor=request.user.as_actor(),  # type: ignore[union-attr]
+            refund_id=refund.pk,
+            reason=reason,
+        )
+    except DomainError as error:
+        facts = {"number": refund.refund_no, "reason": error.text}
+        messages.error(request, _("%(number)s：%(reason)s") % facts)
+    else:
+        text = _("已重新提交退款 %(number)s，结果会自动更新。")
+        messages.success(request, text % {"number": refund.refund_no})
+    return HttpResponseRedirect(admin_url("refunds_refund_change", refund.pk))
+
+
+# --- what both share ----------------------------------------------------------------------------
+
+
+def _refund_for(request: HttpRequest, object_id: str) -> Refund | None:
+    """The refund, for whoever may decide about it. Raises PermissionDenied."""
+    if not request.user.has_perm(REVIEW_PERMISSION):
+        raise PermissionDenied
+    return _refunds().filter(pk=as_uuid_or_text(object_id)).first()
+
+
+def _refunds() -> QuerySet[Refund]:
+    return Refund.objects.select_related("order", "transaction")
+
+
+def _missing(request: HttpRequest) -> HttpResponse:
+    messages.warning(request, _("退款记录不存在"))
+    return HttpResponseRedirect(reverse("admin:refunds_refund_changelist"))
+
+
+def _page(
+    request: HttpRequest,
+    model_admin: Any,
+    template: str,
+    refund: Refund,
+    form: forms.Form,
+    title: str,
+    more: dict[str, Any] | None = None,
+) -> HttpResponse:
+    context = {
+        **model_admin.admin_site.each_context(request),
+        "title": f"{title} {refund.refund_no}",
+        "opts": model_admin.opts,
+        "model_admin": model_admin,
+        "original": refund,
+        "form": form,
+        "facts": facts_of(refund, request.user),
+        **(more or {}),
+    }
+    request.current_app = model_admin.admin_site.name  # type: ignore[attr-defined]
+    return TemplateResponse(request, template, context)

@@ -1,1 +1,0 @@
-"""What the back office writes: sums of finished days, and exports of lists."""

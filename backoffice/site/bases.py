@@ -1,0 +1,340 @@
+"""What every staff page stands on: nothing can be changed here, and nothing costs more as it grows.
+
+Money, times and states look the same on every page; a list is counted up to a bound; a search
+asks one indexed column after the other.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.admin.filters import SimpleListFilter
+from django.contrib.admin.utils import flatten_fieldsets, quote
+from django.core.exceptions import ValidationError
+from django.core.paginator import Paginator
+from django.db.models import Model, Q, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.urls import NoReverseMatch, reverse
+from django.utils.functional import cached_property
+from django.utils.html import format_html
+from unfold.admin import ModelAdmin
+from unfold.contrib.filters.admin import RangeDateFilter, RangeNumericFilter
+from unfold.utils import parse_date_str
+from unfold.views import ChangeList
+
+from backoffice.site.display import (
+    EMPTY,
+    NEUTRAL,
+    badge,
+    code_text,
+    id_text,
+    money_text,
+    time_text,
+)
+from tcmpay.common import clock
+from tcmpay.common.fields import as_uuid_or_text
+from tcmpay.common.money import ZERO, Money, MoneyError, parse_money
+
+COUNT_MAX = 10_000
+FOUND_MAX = 200
+TERM_LENGTH_MAX = 128
+PANEL_ROWS_MAX = 50
+
+
+# --- links and columns --------------------------------------------------------------------------
+
+
+def admin_url(page: str, *args: object) -> str:
+    """The address of an admin page such as ``payments_paymentorder_change``."""
+    return reverse(f"admin:{page}", args=[quote(argument) for argument in args])
+
+
+def admin_link(page: str, key: object, text: object) -> str:
+    """``text`` as a link to one object's page; plain text where there is no such page."""
+    if key is None or key == "":
+        return EMPTY
+    try:
+        url = admin_url(f"{page}_change", key)
+    except NoReverseMatch:
+        return code_text(text)
+    return format_html('<a class="tcm-link tcm-code" href="{}">{}</a>', url, id_text(text))
+
+
+def search_link(page: str, term: object) -> str:
+    """``term`` as a link to the list of what belongs to it."""
+    if term is None or term == "":
+        return EMPTY
+    url = reverse(f"admin:{page}_changelist")
+    markup = '<a class="tcm-link tcm-code" href="{}?q={}">{}</a>'
+    return format_html(markup, url, term, id_text(term))
+
+
+Column = Callable[[Any, Any], str]
+
+
+def column(field: str, title: Any, show: Callable[[Any], str]) -> Column:
+    """A column of lists and pages that shows ``field`` (dots reach into related rows)."""
+
+    def shown(_admin: Any, row: Any) -> str:
+        value = row
+        for name in field.split("."):
+            value = getattr(value, name, None)
+        return show(value)
+
+    shown.short_description = title  # type: ignore[attr-defined]
+    return shown
+
+
+def money(field: str, title: Any) -> Column:
+    return column(field, title, money_text)
+
+
+def moment(field: str, title: Any) -> Column:
+    return column(field, title, time_text)
+
+
+def number(field: str, title: Any) -> Column:
+    return column(field, title, code_text)
+
+
+def state(field: str, title: Any, choices: Any, tones: Mapping[str, str]) -> Column:
+    """A badge with the state's name; ``tones`` gives its colour."""
+
+    def show(value: Any) -> str:
+        if value is None or value == "":
+            return EMPTY
+        return badge(dict(choices.choices).get(value, value), tones.get(value, NEUTRAL))
+
+    return column(field, title, show)
+
+
+# --- lists --------------------------------------------------------------------------------------
+
+
+class BoundedPaginator(Paginator):
+    """Counts up to a bound: a list of millions opens as fast as one of hundreds."""
+
+    template_name = "site/bounded_pagination.html"
+
+    @cached_property
+    def count(self) -> int:
+        rows = self.object_list
+        if not isinstance(rows, QuerySet):
+            return len(rows)
+        return min(rows.order_by()[: COUNT_MAX + 1].count(), COUNT_MAX)
+
+    @property
+    def is_at_bound(self) -> bool:
+        return self.count >= COUNT_MAX
+
+
+class PlainChangeList(ChangeList):
+    """Without the heading's second count, which would need every row counted once more."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        self.full_result_count = self.result_count
+
+
+class DayRangeFilter(RangeDateFilter):
+    """From one business day to another, both included; on a moment or on a business day."""
+
+    def __init__(self, field: Any, *args: Any, **kwargs: Any) -> None:
+        super().__init__(field, *args, **kwargs)
+        self.is_moment = field.get_internal_type() == "DateTimeField"
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
+        name = self.field_path
+        start = parse_date_str(self.used_parameters.get(f"{name}_from"))
+        end = parse_date_str(self.used_parameters.get(f"{name}_to"))
+        if start is not None:
+            queryset = queryset.filter(**{f"{name}__gte": self._bound(start)})
+        if end is not None and end < date.max:
+            after = self._bound(end + timedelta(days=1))
+            queryset = queryset.filter(**{f"{name}__lt": after})
+        return queryset
+
+    def _bound(self, day: date) -> date | datetime:
+        if not self.is_moment:
+            return day
+        try:
+            return clock.day_start(day)
+        except OverflowError:
+            return clock.day_start(date(1970, 1, 1))
+
+
+class AmountRangeFilter(RangeNumericFilter):
+    """From one amount in yuan to another, both included. A bound that is no amount finds nothing,
+    and the form says what is wrong with it.
+    """
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
+        bounds = {"gte": f"{self.field_path}_from", "lte": f"{self.field_path}_to"}
+        for lookup, name in bounds.items():
+            text = str(self.used_parameters.get(name) or "").strip()
+            if not text:
+                continue
+            try:
+                queryset = queryset.filter(**{f"{self.field_path}__{lookup}": parse_bound(text)})
+            except MoneyError:
+                return queryset.none()
+        return queryset
+
+
+def parse_bound(text: str) -> Money:
+    """An amount of yuan to compare with; zero is one too. Raises MoneyError."""
+    return ZERO if text in {"0", "0.0", "0.00"} else parse_money(text)
+
+
+def filter_parameters(list_filter: Any) -> set[str]:
+    """What an address carries to set one entry of ``list_filter``."""
+    if isinstance(list_filter, type) and issubclass(list_filter, SimpleListFilter):
+        return {str(list_filter.parameter_name)}
+    field, kind = list_filter if isinstance(list_filter, tuple) else (list_filter, None)
+    if kind is not None and issubclass(kind, RangeDateFilter | RangeNumericFilter):
+        return {f"{field}_from", f"{field}_to"}
+    return {f"{field}__exact"}
+
+
+class FiltersOfListOnly:
+    """A list can be narrowed by its own filters, and by nothing else.
+
+    Django lets an address ask about any column by any lookup, also about those that no page
+    shows: what is masked would be guessed letter by letter, and a regular expression may run
+    for hours.
+    """
+
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
+        offered = self.get_list_filter(request)  # type: ignore[attr-defined]
+        return any(lookup in filter_parameters(one) for one in offered)
+
+
+# --- pages --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Panel:
+    """A table under an object's page: what belongs to it, bounded, newest or oldest first."""
+
+    title: Any
+    headers: Sequence[Any]
+    rows: Sequence[Sequence[Any]]
+    empty: Any = ""
+
+    @property
+    def labelled_rows(self) -> list[list[tuple[Any, Any]]]:
+        """Each cell with its header, for narrow screens."""
+        return [list(zip(self.headers, row, strict=True)) for row in self.rows]
+
+    @property
+    def is_cut(self) -> bool:
+        return len(self.rows) >= PANEL_ROWS_MAX
+
+
+class ReadOnlyAdmin(FiltersOfListOnly, ModelAdmin):
+    """Lists and pages to read. Rows are written by services alone, never by a form."""
+
+    actions = None
+    list_before_template = "exports/bar.html"
+    paginator = BoundedPaginator
+    show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
+    list_per_page = 50
+    list_max_show_all = 0
+    list_fullwidth = True
+    list_filter_submit = True
+    list_filter_sheet = True
+    # Sorting by a column without an index reads the whole table.
+    sortable_by = ()
+    empty_value_display = EMPTY
+    search_fields = ("pk",)
+    change_form_template = "site/stepped_change_form.html"
+    change_form_outer_after_template = "site/panels.html"
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Sequence[str]:
+        return flatten_fieldsets(self.get_fieldsets(request, obj)) if self.fieldsets else ()
+
+    def get_object(
+        self, request: HttpRequest, object_id: str, from_field: str | None = None
+    ) -> Model | None:
+        """The row with this key; also one inserted by SQL whose key is not a UUID."""
+        try:
+            return self.get_queryset(request).filter(pk=as_uuid_or_text(object_id)).first()
+        except (ValueError, ValidationError):
+            return None  # nothing that a key of this table can be
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return PlainChangeList
+
+    # --- search -------------------------------------------------------------------------------
+
+    def search_lookups(self, term: str) -> Iterable[Q]:
+        """The columns to look for ``term`` in, each by its index."""
+        return (Q(pk=term),)
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet, search_term: str
+    ) -> tuple[QuerySet, bool]:
+        """Rows that carry exactly this number, whichever of their numbers it is."""
+        term = search_term.strip()
+        if not term:
+            return queryset, False
+        if not term.isascii() or len(term) > TERM_LENGTH_MAX:
+            return queryset.none(), False
+        found: set[Any] = set()
+        for lookup in self.search_lookups(term):
+            try:
+                rows = self.model._default_manager.filter(lookup)
+            except ValueError:
+                continue  # nothing that this column can hold
+            found.update(rows.values_list("pk", flat=True)[:FOUND_MAX])
+        return queryset.filter(pk__in=found), False
+
+    # --- the page of one object ---------------------------------------------------------------
+
+    def title_of(self, row: Any) -> str:
+        return str(row)
+
+    def panels(self, request: HttpRequest, row: Any) -> list[Panel]:
+        """What the page shows under the object itself."""
+        return []
+
+    def steps(self, request: HttpRequest, object_id: str) -> list[dict[str, Any]]:
+        """What the reader may do with the object now: buttons that lead to pages of their own."""
+        return []
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> Any:
+        steps = self.steps(request, object_id) if object_id is not None else []
+        context = {**(extra_context or {}), "show_history": False, "steps": steps}
+        return super().changeform_view(request, object_id, form_url, context)
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        row = kwargs.get("obj")
+        if row is not None:
+            context["title"] = self.title_of(row)
+            context["subtitle"] = None
+            context["panels"] = self.panels(request, row)
+        response = super().render_change_form(request, context, *args, **kwargs)
+        if row is not None and context["title"] != str(row):
+            # The line above the page would name the row in code; the title is enough.
+            response.context_data["original"] = context["title"]
+        return response

@@ -1,0 +1,80 @@
+"""The log of sign-ins (登录记录), for auditors and administrators."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
+from unfold.contrib.filters.admin import DropdownFilter
+
+from backoffice.site.bases import DayRangeFilter, ReadOnlyAdmin, admin_link, moment, state
+from backoffice.site.display import BAD, EMPTY, GOOD, NEUTRAL, WAITING, code_text
+from tcmpay.accounts.models import SignIn, SignInOutcome
+from tcmpay.accounts.selectors import cause_text
+
+TONES: dict[str, str] = {
+    SignInOutcome.SUCCEEDED: GOOD,
+    SignInOutcome.FAILED: WAITING,
+    SignInOutcome.LOCKED: BAD,
+    SignInOutcome.SIGNED_OUT: NEUTRAL,
+    SignInOutcome.ENDED: NEUTRAL,
+}
+
+
+class OutcomeFilter(DropdownFilter):
+    title = _("结果")
+    parameter_name = "outcome"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return list(SignInOutcome.choices)
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
+        return queryset.filter(outcome=self.value()) if self.value() else queryset
+
+
+@admin.register(SignIn)
+class SignInAdmin(ReadOnlyAdmin):
+    """Who signed in, tried to, or was locked out: when, from where, with what."""
+
+    search_help_text = _("用户名、员工编号、网络地址或请求编号")
+    list_display = ("time", "result", "cause_shown", "person", "address", "user_agent")
+    list_display_links = ("time",)
+    list_filter = (("created_at", DayRangeFilter), OutcomeFilter)
+    ordering = ("-created_at", "-id")
+    fieldsets = (
+        (
+            None,
+            {
+                "fields": (
+                    ("time", "result"),
+                    ("person", "cause_shown"),
+                    ("address", "request_id"),
+                    "user_agent",
+                )
+            },
+        ),
+    )
+
+    time = moment("created_at", _("时间"))
+    result = state("outcome", _("结果"), SignInOutcome, TONES)
+
+    def search_lookups(self, term: str) -> Iterable[Q]:
+        return (
+            Q(pk=term),
+            Q(username=term),
+            Q(user_id=term.lower()),
+            Q(address=term),
+            Q(request_id=term),
+        )
+
+    @admin.display(description=_("说明"))
+    def cause_shown(self, row: SignIn) -> str:
+        return cause_text(row) or EMPTY
+
+    @admin.display(description=_("用户名"))
+    def person(self, row: SignIn) -> str:
+        if row.user_id is None:
+            return code_text(row.username)
+        return admin_link("accounts_staffuser", row.user_id, row.username)

@@ -1,0 +1,533 @@
+"""The page that staff see first: what came in, what went back, and what waits for them.
+
+Every figure is a link to the list of exactly the rows that it counts.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any
+from urllib.parse import urlencode
+
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.translation import gettext as _
+
+from backoffice.models import TotalKind
+from backoffice.site.display import EMPTY, age_text
+from backoffice.today.day_totals import Cell, Total, Totals, totals
+from backoffice.today.health import GatewayHealth, gateways_health
+from backoffice.today.selectors import (
+    COUNT_MAX,
+    Waiting,
+    certificates_ending,
+    days_back,
+    orders_by_state,
+    refund_queue_length,
+    waiting,
+)
+from gateways.doctor import EXPIRY_WARNING_DAYS
+from payments.selectors import service_names
+from payments.services.activations import activations_failing
+from payments.states import OrderStatus, PaymentMethod
+from tcmpay.common import clock
+from tcmpay.common.money import Money
+
+CHART_DAYS = 30
+METHODS = (PaymentMethod.WECHAT, PaymentMethod.ALIPAY, PaymentMethod.BALANCE)
+COLOURS = {
+    PaymentMethod.WECHAT: ("#16a34a", "#86efac"),
+    PaymentMethod.ALIPAY: ("#2563eb", "#93c5fd"),
+    PaymentMethod.BALANCE: ("#d97706", "#fcd34d"),
+}
+SEES = ("payments.view_paymentorder", "refunds.view_refund", "payments.view_paymentcallback")
+# A gateway gives money back within minutes; one that takes longer needs a look.
+REFUND_STUCK_AFTER = timedelta(hours=1)
+
+
+@dataclass(frozen=True)
+class Period:
+    """Business days from ``first`` to ``last``, both included (Asia/Shanghai)."""
+
+    code: str
+    name: str
+    first: date
+    last: date
+
+    def __contains__(self, cell: Cell) -> bool:
+        return self.first <= cell.day <= self.last
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One number with its sum and the list behind it."""
+
+    total: Total
+    url: str
+
+
+@dataclass(frozen=True)
+class Line:
+    """What came in, what went back, and what is left of it, under one name."""
+
+    name: str
+    receipts: Figure
+    refunds: Figure
+
+    @property
+    def net(self) -> Money:
+        return self.receipts.total.amount - self.refunds.total.amount
+
+    @property
+    def is_empty(self) -> bool:
+        return not (self.receipts.total.count or self.refunds.total.count)
+
+
+@dataclass(frozen=True)
+class Card:
+    """One period's sums, and the way to its details."""
+
+    period: Period
+    line: Line
+    url: str
+    is_chosen: bool
+
+
+@dataclass(frozen=True)
+class Count:
+    number: int
+    url: str
+
+
+@dataclass(frozen=True)
+class Task:
+    """Something that waits, and where to deal with it."""
+
+    title: str
+    count: int
+    url: str
+    note: str = ""
+    is_urgent: bool = False
+
+    @property
+    def count_text(self) -> str:
+        return f"{self.count}+" if self.count >= COUNT_MAX else str(self.count)
+
+
+@dataclass(frozen=True)
+class Book:
+    """The sums that the page shows, read once."""
+
+    receipts: Totals
+    refunds: Totals
+    surplus: Totals
+
+    @classmethod
+    def of(cls, first: date, last: date) -> "Book":
+        return cls(*(totals(kind, first, last) for kind in TotalKind))
+
+
+def today(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
+    """What Unfold's first page shows (UNFOLD["DASHBOARD_CALLBACK"])."""
+    context["title"] = _("今日")
+    if not request.user.has_perms(SEES):
+        return context
+    day = clock.today()
+    days = days_back(day, CHART_DAYS)
+    periods = _periods(day)
+    chosen = next((one for one in periods if one.code == request.GET.get("period")), periods[0])
+    book = Book.of(min(days[0], *(one.first for one in periods)), day)
+    return context | {
+        "day": day,
+        "cards": [_card(one, book, is_chosen=one is chosen) for one in periods],
+        "period": chosen,
+        "by_method": list(_by_method(chosen, book)),
+        "by_service": list(_by_service(chosen, book)),
+        "total": _line(chosen, book, _("合计")),
+        "surplus": _surplus(chosen, book),
+        "states": _states(day),
+        "tasks": _tasks(request, waiting(days[0]), days[0]),
+        "health": [_health_line(one) for one in gateways_health()],
+        "chart": json.dumps(_chart(days, book)),
+        "chart_options": json.dumps(CHART_OPTIONS),
+        "chart_days": CHART_DAYS,
+    }
+
+
+def queue_badge(request: HttpRequest) -> str:
+    """How many refunds wait for a decision, beside the queue's name in the sidebar."""
+    if not request.user.has_perm("refunds.view_refund"):
+        return ""
+    return str(refund_queue_length())
+
+
+# --- figures ------------------------------------------------------------------------------------
+
+
+def _periods(day: date) -> list[Period]:
+    yesterday = day - timedelta(days=1)
+    return [
+        Period("today", _("今日"), day, day),
+        Period("yesterday", _("昨日"), yesterday, yesterday),
+        Period("month", _("本月"), day.replace(day=1), day),
+    ]
+
+
+def _card(period: Period, book: Book, *, is_chosen: bool) -> Card:
+    url = f"{reverse('admin:index')}?{urlencode({'period': period.code})}"
+    return Card(period, _line(period, book, period.name), url, is_chosen)
+
+
+def _by_method(period: Period, book: Book) -> Iterator[Line]:
+    for method in METHODS:
+        yield _line(period, book, str(method.label), method=method)
+
+
+def _by_service(period: Period, book: Book) -> Iterator[Line]:
+    """Services with business in the period, the largest receipts first."""
+    names = service_names()
+    cells = [cell for cell in (*book.receipts, *book.refunds) if cell in period]
+    lines = [
+        _line(period, book, names.get(code, code), service=code)
+        for code in {cell.service for cell in cells}
+    ]
+    yield from sorted(lines, key=lambda line: (-line.receipts.total.amount, line.name))
+
+
+def _line(period: Period, book: Book, name: str, **only: str) -> Line:
+    """``only``: one way of paying (``method``) or one service (``service``)."""
+    return Line(
+        name=name,
+        receipts=Figure(_sum(book.receipts, period, only), orders_paid(period, **only)),
+        refunds=Figure(_sum(book.refunds, period, only), refunds_done(period, **only)),
+    )
+
+
+def _sum(found: Totals, period: Period, only: Mapping[str, str]) -> Total:
+    wanted = (
+        total
+        for cell, total in found.items()
+        if cell in period and all(getattr(cell, name) == value for name, value in only.items())
+    )
+    return sum(wanted, start=Total())
+
+
+def _surplus(period: Period, book: Book) -> Figure:
+    return Figure(_sum(book.surplus, period, {}), refunds_done(period, money="surplus"))
+
+
+def _states(day: date) -> list[tuple[str, Count, Count]]:
+    """How the orders of today and of yesterday stand now."""
+    yesterday = day - timedelta(days=1)
+    found = orders_by_state(yesterday, day)
+    return [
+        (
+            str(status.label),
+            Count(found.get((day, status), 0), orders_created(day, status)),
+            Count(found.get((yesterday, status), 0), orders_created(yesterday, status)),
+        )
+        for status in OrderStatus
+    ]
+
+
+def orders_paid(period: Period, *, method: str = "", service: str = "") -> str:
+    """The list of the orders paid in a period."""
+    filters = {"paid_on_from": period.first, "paid_on_to": period.last}
+    return _list(
+        "payments_paymentorder", filters | _if(payment_method__exact=method, service=service)
+    )
+
+
+def orders_created(day: date, status: str) -> str:
+    filters = {"created_on_from": day, "created_on_to": day, "status__exact": status}
+    return _list("payments_paymentorder", filters)
+
+
+def refunds_done(
+    period: Period, *, method: str = "", service: str = "", money: str = "applied"
+) -> str:
+    """The list of the refunds that were completed in a period."""
+    filters = {
+        "status__exact": "success",
+        "completed_on_from": period.first,
+        "completed_on_to": period.last,
+        "money": money,
+    }
+    return _list("refunds_refund", filters | _if(method=method, service=service))
+
+
+def _if(**filters: str) -> dict[str, Any]:
+    return {name: value for name, value in filters.items() if value}
+
+
+def _list(page: str, filters: Mapping[str, Any]) -> str:
+    return f"{reverse(f'admin:{page}_changelist')}?{urlencode(filters)}"
+
+
+# --- the gateways' health -----------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class HealthLine:
+    """One gateway's last hour, each figure with the list behind it."""
+
+    name: str
+    started: Count
+    paid: Count
+    success: str
+    seconds: str
+    unanswered: int
+    refused: Count
+
+
+def _health_line(health: GatewayHealth) -> HealthLine:
+    attempts = {
+        "payment_method__exact": health.method,
+        "transaction_type__exact": "payment",
+        "recent": "hour",
+    }
+    refused = {
+        "verdict__exact": "untrusted",
+        "payment_method__exact": health.method,
+        "recent": "hour",
+    }
+    page, percent, seconds = (
+        "payments_paymenttransaction",
+        health.success_percent,
+        health.seconds_to_pay,
+    )
+    return HealthLine(
+        name=str(health.method.label),
+        started=Count(health.started, _list(page, attempts)),
+        paid=Count(health.paid, _list(page, attempts | {"status__exact": "success"})),
+        success=EMPTY if percent is None else f"{percent}%",
+        seconds=EMPTY if seconds is None else _("%(number)d 秒") % {"number": round(seconds)},
+        unanswered=health.unanswered,
+        refused=Count(health.refused, _list("payments_paymentcallback", refused)),
+    )
+
+
+# --- what waits ---------------------------------------------------------------------------------
+
+
+def _tasks(request: HttpRequest, found: Waiting, held_since: date) -> list[Task]:
+    tasks: list[tuple[str, Callable[[], Task]]] = [
+        ("refunds.view_refund", lambda: _refund_task(found)),
+        ("refunds.view_refund", lambda: _processing_task(found)),
+        ("refunds.view_refund", lambda: _failed_task(found)),
+        ("payments.view_paymentexception", lambda: _cases_task(found)),
+        ("payments.view_paymentcallback", lambda: _held_task(found, held_since)),
+        ("payments.view_paymenttransaction", lambda: _surplus_task(found)),
+        ("balances.view_userbalance", lambda: _openings_task(found)),
+        ("balances.view_balanceadjustment", lambda: _adjustments_task(found)),
+        ("config.view_pricechangerequest", lambda: _price_changes_task(found)),
+        ("config.view_paymentconfig", _activations_task),
+        ("config.view_paymentconfig", _endings_task),
+        ("payments.view_paymentorder", lambda: _orders_task(found)),
+    ]
+    return [make() for permission, make in tasks if request.user.has_perm(permission)]
+
+
+def _is_older(since: datetime | None, age: timedelta) -> bool:
+    return since is not None and clock.now() - since > age
+
+
+def _refund_task(found: Waiting) -> Task:
+    oldest = found.oldest_refund
+    return Task(
+        title=_("待审核的退款"),
+        count=found.refunds,
+        url=reverse("admin:refunds_refund_queue"),
+        note=_("最久已等 %(age)s") % {"age": age_text(oldest)} if oldest else _("没有等待的申请"),
+        is_urgent=found.refunds > 0,
+    )
+
+
+def _processing_task(found: Waiting) -> Task:
+    is_stuck = _is_older(found.oldest_processing, REFUND_STUCK_AFTER)
+    return Task(
+        title=_("网关处理中的退款"),
+        count=found.refunds_processing,
+        url=_list("refunds_refund", {"status__exact": "processing"}),
+        note=_("最久已等 %(age)s，请核对") % {"age": age_text(found.oldest_processing)}
+        if is_stuck and found.oldest_processing
+        else _("结果会自动更新"),
+        is_urgent=is_stuck,
+    )
+
+
+def _failed_task(found: Waiting) -> Task:
+    return Task(
+        title=_("失败的退款"),
+        count=found.refunds_failed,
+        url=_list("refunds_refund", {"status__exact": "failed"}),
+        note=_("查明原因后重试"),
+        is_urgent=found.refunds_failed > 0,
+    )
+
+
+def _cases_task(found: Waiting) -> Task:
+    return Task(
+        title=_("待处理的差错"),
+        count=found.cases,
+        url=_list("payments_paymentexception", {"case": "open"}),
+        note=_("核对后写明处理结果"),
+        is_urgent=found.cases > 0,
+    )
+
+
+def _held_task(found: Waiting, since: date) -> Task:
+    filters = {"held": "yes", "received_at_from": since}
+    return Task(
+        title=_("待核对的网关通知"),
+        count=found.callbacks_held,
+        url=_list("payments_paymentcallback", filters),
+        note=_("近 %(number)d 天：金额不符、订单不存在等") % {"number": CHART_DAYS},
+    )
+
+
+def _surplus_task(found: Waiting) -> Task:
+    return Task(
+        title=_("未退回的多收款项"),
+        count=found.surplus_held,
+        url=_list("payments_paymenttransaction", {"surplus": "open"}),
+        note=_("订单结束后到账或重复支付"),
+        is_urgent=found.surplus_held > 0,
+    )
+
+
+def _openings_task(found: Waiting) -> Task:
+    return Task(
+        title=_("未确认的期初余额"),
+        count=found.openings,
+        url=_list("balances_userbalance", {"opening": "unadopted"}),
+        note=_("由 SQL 写入、尚未确认的余额"),
+    )
+
+
+def _adjustments_task(found: Waiting) -> Task:
+    return Task(
+        title=_("待复核的余额调整"),
+        count=found.adjustments,
+        url=_list("balances_balanceadjustment", {"status__exact": "pending"}),
+        note=_("由申请人以外的同事复核"),
+        is_urgent=found.adjustments > 0,
+    )
+
+
+def _price_changes_task(found: Waiting) -> Task:
+    return Task(
+        title=_("待确认的改价"),
+        count=found.price_changes,
+        url=_list("config_pricechangerequest", {"status__exact": "pending"}),
+        note=_("幅度较大的改价由第二人确认"),
+        is_urgent=found.price_changes > 0,
+    )
+
+
+def _activations_task() -> Task:
+    failing = activations_failing()
+    if not failing:
+        return Task(
+            title=_("启用后支付全部失败的配置"),
+            count=0,
+            url=reverse("admin:config_paymentconfig_changelist"),
+            note=_("新启用的配置，首批支付有成功的就不再提醒"),
+        )
+    first = failing[0]
+    facts = {
+        "method": first.method.label,
+        "version": first.version,
+        "attempts": first.attempts,
+        "code": first.code,
+    }
+    note = _("%(method)s版本 %(version)d：首批 %(attempts)d 笔都失败（%(code)s）") % facts
+    gateway = str(first.method)
+    if first.earlier is None:
+        url = reverse("admin:config_paymentconfig_gateway", args=[gateway])
+    else:
+        url = reverse("admin:config_paymentconfig_version", args=[gateway, first.earlier])
+        note += _("，点击可恢复版本 %(earlier)d") % {"earlier": first.earlier}
+    return Task(
+        title=_("启用后支付全部失败的配置"), count=len(failing), url=url, note=note, is_urgent=True
+    )
+
+
+def _endings_task() -> Task:
+    ending = certificates_ending()
+    first = f"{clock.business_day(ending[0].ends_at):%Y-%m-%d}" if ending else ""
+    return Task(
+        title=_("即将到期的证书"),
+        count=len(ending),
+        url=reverse("admin:config_paymentconfig_changelist"),
+        note=_("最早 %(day)s 到期，请及时更换") % {"day": first}
+        if ending
+        else _("%(number)d 天内没有证书到期") % {"number": EXPIRY_WARNING_DAYS},
+        is_urgent=bool(ending),
+    )
+
+
+def _orders_task(found: Waiting) -> Task:
+    return Task(
+        title=_("待支付的订单"),
+        count=found.orders,
+        url=_list("payments_paymentorder", {"status__exact": "pending"}),
+        note=_("到期未付会自动关闭"),
+    )
+
+
+# --- chart --------------------------------------------------------------------------------------
+
+CHART_OPTIONS = {
+    "maintainAspectRatio": False,
+    "animation": False,
+    "interaction": {"mode": "index", "intersect": False},
+    "plugins": {
+        "legend": {
+            "display": True,
+            "position": "bottom",
+            "labels": {"boxWidth": 10, "boxHeight": 10, "color": "#8b93a1"},
+        },
+        "tooltip": {"enabled": True},
+    },
+    "scales": {
+        "x": {
+            "stacked": True,
+            "border": {"display": False},
+            "grid": {"display": False},
+            "ticks": {"color": "#8b93a1", "maxRotation": 0, "autoSkip": True},
+        },
+        "y": {
+            "stacked": True,
+            "beginAtZero": True,
+            "border": {"display": False},
+            "grid": {"color": "rgba(139,147,161,.2)"},
+            "ticks": {"color": "#8b93a1", "maxTicksLimit": 6},
+        },
+    },
+}
+
+
+def _chart(days: list[date], book: Book) -> dict[str, Any]:
+    """Two bars a day, receipts and refunds, each stacked by method. Amounts stay text."""
+    datasets = []
+    for kind, found, shade in ((_("收款"), book.receipts, 0), (_("退款"), book.refunds, 1)):
+        for method in METHODS:
+            datasets.append(
+                {
+                    "label": f"{kind} · {method.label}",
+                    "stack": str(shade),
+                    "backgroundColor": COLOURS[method][shade],
+                    "data": list(_by_day(days, found, method)),
+                    "maxBarThickness": 14,
+                    "borderRadius": 2,
+                }
+            )
+    return {"labels": [f"{day:%m-%d}" for day in days], "datasets": datasets}
+
+
+def _by_day(days: Iterable[date], found: Totals, method: str) -> Iterator[str]:
+    for day in days:
+        period = Period("", "", day, day)
+        yield str(_sum(found, period, {"method": method}).amount)
