@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -198,6 +199,26 @@ def test_every_error_code_is_in_the_api_document(folder):
 def test_files_of_code_that_are_named_exist(page):
     files = {word for word in code_words(page) if re.fullmatch(r"(\w+/)+\w+\.py", word)}
     assert [file for file in sorted(files) if not (ROOT / file).is_file()] == []
+
+
+@cache
+def words_of_the_product() -> str:
+    sources = (path for kind in ("py", "html", "js") for path in ROOT.glob(f"*/**/*.{kind}"))
+    return "\n".join(
+        text_of(path)
+        for path in sources
+        if not {".venv", "tests", ".demo"} & set(path.relative_to(ROOT).parts)
+    )
+
+
+@each_pair
+def test_words_of_pages_are_on_the_pages(page):
+    quoted = [
+        word.strip()
+        for words in re.findall(r"「([^」]+)」", text_of(page))
+        for word in words.split("→")
+    ]
+    assert [word for word in quoted if word not in words_of_the_product()] == []
 
 
 # --- form ---------------------------------------------------------------------------------------
