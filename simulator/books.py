@@ -1,24 +1,29 @@
 """What may happen to a payment or a refund, whoever wants it: a buyer, the merchant, or a tester.
 
-The protocols (wechat*.py, alipay*.py) decide what they answer; the deeds themselves are here.
+The protocols (wechat/, alipay/) decide what they answer; what happens is here.
 """
 
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from itertools import takewhile
+from typing import Any
 
 from simulator import clock, notices
+from simulator.machine import Machine
 from simulator.money import yuan
-from simulator.store import UNPAID, WAS_PAID, Refund, RefundStatus, Trade, TradeState
+from simulator.store import (
+    CHANNELS,
+    UNPAID,
+    WAS_PAID,
+    Refund,
+    RefundStatus,
+    Trade,
+    TradeState,
+)
 
-if TYPE_CHECKING:
-    from simulator.machine import Machine
-
-CHANNELS = ("wechat", "alipay")
-ALIPAY_DEFAULT_SECONDS = 15 * clock.DAY_SECONDS
 SETTLED = (RefundStatus.SUCCESS, RefundStatus.ABNORMAL, RefundStatus.CLOSED)
+UNSETTLED = (RefundStatus.PROCESSING, RefundStatus.ABNORMAL)
 
 
 class Refused(Exception):
@@ -31,20 +36,28 @@ class Refused(Exception):
 
 
 def digits(count: int) -> str:
-    return "".join(secrets.choice("0123456789") for _ in range(count))
+    return f"{secrets.randbelow(10**count):0{count}d}"
 
 
 def new_gateway_no(trade: Trade) -> str:
     """28 digits like the real ones; the row's id keeps them unique."""
-    day = clock.beijing(clock.now()).strftime("%Y%m%d")
+    day = f"{clock.beijing(clock.now()):%Y%m%d}"
     if trade.channel == "wechat":
         return f"42000{digits(5)}{day}{trade.id:010d}"
     return f"{day}22001{digits(5)}{trade.id:010d}"
 
 
 def new_refund_id(channel: str) -> str:
-    day = clock.beijing(clock.now()).strftime("%Y%m%d")
-    return f"{'503' if channel == 'wechat' else '208'}{day}{digits(17)}"
+    prefix = "503" if channel == "wechat" else "208"
+    return f"{prefix}{clock.beijing(clock.now()):%Y%m%d}{digits(17)}"
+
+
+def new_buyer(channel: str) -> str:
+    return "o" + secrets.token_urlsafe(21)[:27] if channel == "wechat" else "2088" + digits(12)
+
+
+def is_past(trade: Trade) -> bool:
+    return trade.deadline is not None and trade.deadline <= clock.now()
 
 
 def find_trade(machine: Machine, channel: str, out_trade_no: str) -> Trade | None:
@@ -55,10 +68,9 @@ def find_trade(machine: Machine, channel: str, out_trade_no: str) -> Trade | Non
 
 def expire_if_due(machine: Machine, trade: Trade) -> Trade:
     """Alipay closes unpaid trades at their time; WeChat's time_expire closes nothing."""
-    is_due = trade.deadline is not None and trade.deadline <= clock.now()
-    if trade.channel != "alipay" or trade.state != TradeState.OPEN or not is_due:
-        return trade
-    return close(machine, trade, by="timeout")
+    if trade.channel == "alipay" and trade.state == TradeState.OPEN and is_past(trade):
+        return close(machine, trade, by="timeout")
+    return trade
 
 
 def open_cashier(machine: Machine, trade: Trade) -> Trade:
@@ -67,21 +79,20 @@ def open_cashier(machine: Machine, trade: Trade) -> Trade:
     Raises:
         Refused: the payment request is too old.
     """
-    with machine.store.deed():
+    with machine.store.atomic():
         trade = expire_if_due(machine, machine.store.get(Trade, trade.id))
         if trade.state != TradeState.UNOPENED:
             return trade
-        if trade.deadline is not None and trade.deadline <= clock.now():
+        if is_past(trade):
             raise Refused("交易已超过支付时间")
-        trade = machine.store.update(
+        machine.store.log(trade.channel, trade.out_trade_no, "买家打开收银台，交易创建")
+        return machine.store.update(
             trade,
             state=TradeState.OPEN,
             gateway_no=new_gateway_no(trade),
             opened_at=clock.now(),
-            buyer=trade.buyer or "2088" + digits(12),
+            buyer=trade.buyer or new_buyer("alipay"),
         )
-        machine.store.remember(trade.channel, trade.out_trade_no, "买家打开收银台，交易创建")
-        return trade
 
 
 def pay(
@@ -102,7 +113,7 @@ def pay(
         Refused: paid, or closed or past its last moment and not ``is_late``; a coupon that leaves
             nothing to pay.
     """
-    with machine.store.deed():
+    with machine.store.atomic():
         trade = machine.store.get(Trade, trade.id)
         if not is_late:
             trade = expire_if_due(machine, trade)
@@ -112,7 +123,7 @@ def pay(
             raise Refused("订单已关闭，网关不会再收款（可用 pay_late）")
         if not 0 <= coupon_fen < trade.amount_fen:
             raise Refused("优惠券应少于订单金额", 400)
-        if not is_late and trade.deadline is not None and trade.deadline <= clock.now():
+        if not is_late and is_past(trade):
             raise Refused("已超过 time_expire，买家不能再支付（可用 pay_late）")
         moment = clock.now()
         trade = machine.store.update(
@@ -128,18 +139,11 @@ def pay(
             coupon_fen=coupon_fen,
             coupon_by=coupon_by if coupon_fen else "",
         )
-        machine.store.remember(
-            trade.channel,
-            trade.out_trade_no,
-            f"{'迟到' if is_late else ''}付款 {yuan(trade.amount_fen)}"
-            + (f"（用券 {yuan(coupon_fen)}）" if coupon_fen else ""),
-        )
+        coupon = f"（用券 {yuan(coupon_fen)}）" if coupon_fen else ""
+        what = f"{'迟到' if is_late else ''}付款 {yuan(trade.amount_fen)}{coupon}"
+        machine.store.log(trade.channel, trade.out_trade_no, what)
         notices.trade_paid(machine, trade)
         return trade
-
-
-def new_buyer(channel: str) -> str:
-    return "o" + secrets.token_urlsafe(21)[:27] if channel == "wechat" else "2088" + digits(12)
 
 
 def fail(machine: Machine, trade: Trade, *, reason: str, is_payerror: bool = False) -> Trade:
@@ -150,11 +154,11 @@ def fail(machine: Machine, trade: Trade, *, reason: str, is_payerror: bool = Fal
     Raises:
         Refused: the trade can't be paid any more.
     """
-    with machine.store.deed():
+    with machine.store.atomic():
         trade = find_trade(machine, trade.channel, trade.out_trade_no) or trade
         if trade.state not in UNPAID:
             raise Refused("订单已支付或已关闭")
-        machine.store.remember(trade.channel, trade.out_trade_no, f"付款失败：{reason}")
+        machine.store.log(trade.channel, trade.out_trade_no, f"付款失败：{reason}")
         return machine.store.update(trade, failure="PAYERROR" if is_payerror else reason[:100])
 
 
@@ -164,20 +168,19 @@ def close(machine: Machine, trade: Trade, *, by: str) -> Trade:
     Raises:
         Refused: it was paid.
     """
-    with machine.store.deed():
+    with machine.store.atomic():
         trade = machine.store.get(Trade, trade.id)
         if trade.state in WAS_PAID:
             raise Refused("订单已支付，不能关闭")
         if trade.state == TradeState.CLOSED:
             return trade
-        existed = trade.state == TradeState.OPEN
-        trade = machine.store.update(
+        closed = machine.store.update(
             trade, state=TradeState.CLOSED, closed_at=clock.now(), closed_by=by
         )
-        machine.store.remember(trade.channel, trade.out_trade_no, f"关闭（{by}）")
-        if existed:
-            notices.trade_closed(machine, trade)
-        return trade
+        machine.store.log(trade.channel, trade.out_trade_no, f"关闭（{by}）")
+        if trade.state == TradeState.OPEN:
+            notices.trade_closed(machine, closed)
+        return closed
 
 
 def finish(machine: Machine, trade: Trade) -> Trade:
@@ -186,47 +189,14 @@ def finish(machine: Machine, trade: Trade) -> Trade:
     Raises:
         Refused: not a paid Alipay trade.
     """
-    with machine.store.deed():
+    with machine.store.atomic():
         trade = machine.store.get(Trade, trade.id)
         if trade.channel != "alipay" or trade.state != TradeState.PAID:
             raise Refused("只有已支付的支付宝交易可以结束")
         trade = machine.store.update(trade, state=TradeState.FINISHED)
-        machine.store.remember(trade.channel, trade.out_trade_no, "交易结束 TRADE_FINISHED")
+        machine.store.log(trade.channel, trade.out_trade_no, "交易结束 TRADE_FINISHED")
         notices.trade_finished(machine, trade)
         return trade
-
-
-def refunded_fen(machine: Machine, trade: Trade, *statuses: str) -> int:
-    """The sum of a trade's refunds in these states."""
-    wanted = statuses or (RefundStatus.SUCCESS,)
-    return sum(r.amount_fen for r in machine.store.refunds_of(trade) if r.status in wanted)
-
-
-def occupied_fen(machine: Machine, trade: Trade) -> int:
-    """What can't be refunded again: everything but CLOSED refunds."""
-    return refunded_fen(
-        machine, trade, RefundStatus.PROCESSING, RefundStatus.SUCCESS, RefundStatus.ABNORMAL
-    )
-
-
-@dataclass(frozen=True)
-class Split:
-    """How a refund falls to the payer and to the merchant's account when a coupon took part."""
-
-    payer_fen: int
-    settled_fen: int
-
-
-def split_of(machine: Machine, trade: Trade, refund: Refund) -> Split:
-    """In proportion, to the fen: the parts of all refunds add up to what was paid."""
-    counted = [r for r in machine.store.refunds_of(trade) if r.status != RefundStatus.CLOSED]
-    before = sum(r.amount_fen for r in counted if r.id < refund.id)
-    after = before + refund.amount_fen
-
-    def share(of_fen: int) -> int:
-        return after * of_fen // trade.amount_fen - before * of_fen // trade.amount_fen
-
-    return Split(share(trade.payer_fen), share(trade.settled_fen))
 
 
 def refund_begin(
@@ -241,9 +211,11 @@ def refund_begin(
     is_outside: bool = False,
 ) -> Refund:
     """Accept a refund that the protocol has checked; it settles later by itself."""
-    delay = machine.settings.refund_delay_seconds
-    with machine.store.deed():
-        refund = machine.store.insert(
+    where = "商户后台退款" if is_outside else "申请退款"
+    with machine.store.atomic():
+        what = f"{where} {out_refund_no} {yuan(amount_fen)}"
+        machine.store.log(trade.channel, trade.out_trade_no, what)
+        return machine.store.insert(
             Refund,
             trade_id=trade.id,
             channel=trade.channel,
@@ -256,37 +228,29 @@ def refund_begin(
             request=request,
             outside=int(is_outside),
             created_at=clock.now(),
-            settle_at=clock.now() + delay,
+            settle_at=clock.now() + machine.settings.refund_delay_seconds,
             settle_as=machine.settings.refund_outcome,
             account="支付用户零钱",
         )
-        where = "商户后台退款" if is_outside else "申请退款"
-        machine.store.remember(
-            trade.channel, trade.out_trade_no, f"{where} {out_refund_no} {yuan(amount_fen)}"
-        )
-    machine.notifier.settle_later(refund)
-    return refund
 
 
 def refund_settle(machine: Machine, refund: Refund, status: str) -> Refund:
     """The money has arrived, came back, or the refund was given up; the notice follows.
 
     Raises:
-        Refused: the refund has already ended, or the money would not suffice.
+        Refused: the refund has already ended.
     """
     if status not in SETTLED:
         raise Refused(f"status must be one of {', '.join(SETTLED)}", 400)
-    with machine.store.deed():
+    with machine.store.atomic():
         refund = machine.store.get(Refund, refund.id)
-        if refund.status not in (RefundStatus.PROCESSING, RefundStatus.ABNORMAL):
+        if refund.status not in UNSETTLED:
             raise Refused(f"退款已是 {refund.status}")
         if refund.status == status:
             return refund
-        moment = clock.now()
-        refund = machine.store.update(refund, status=status, settled_at=moment, settle_at=None)
-        machine.store.remember(refund.channel, refund.out_refund_no, f"退款 {status}")
-        trade = machine.store.get(Trade, refund.trade_id)
-        notices.refund_settled(machine, refund, split_of(machine, trade, refund))
+        refund = machine.store.update(refund, status=status, settled_at=clock.now(), settle_at=None)
+        machine.store.log(refund.channel, refund.out_refund_no, f"退款 {status}")
+        notices.refund_settled(machine, refund)
         return refund
 
 
@@ -296,11 +260,11 @@ def refund_outside(machine: Machine, trade: Trade, amount_fen: int, reason: str)
     Raises:
         Refused: not paid, or more than is left.
     """
-    with machine.store.deed():
+    with machine.store.atomic():
         trade = machine.store.get(Trade, trade.id)
         if trade.state != TradeState.PAID:
             raise Refused("订单未支付，不能退款")
-        if not 1 <= amount_fen <= trade.amount_fen - occupied_fen(machine, trade):
+        if not 1 <= amount_fen <= machine.store.refundable_fen(trade):
             raise Refused("退款金额超过可退金额")
         refund = refund_begin(
             machine,
@@ -330,7 +294,8 @@ def other_attempt(machine: Machine, trade: Trade) -> Trade | None:
     )  # fmt: skip
 
     def likeness(other: Trade) -> int:
-        common = common_length(trade.out_trade_no, other.out_trade_no)
+        pairs = zip(trade.out_trade_no, other.out_trade_no, strict=False)
+        common = len([*takewhile(lambda pair: pair[0] == pair[1], pairs)])
         shorter = min(len(trade.out_trade_no), len(other.out_trade_no))
         return common if common >= max(6, shorter - 3) else 0
 
@@ -338,52 +303,27 @@ def other_attempt(machine: Machine, trade: Trade) -> Trade | None:
     return best if best and likeness(best) else None
 
 
-def common_length(one: str, other: str) -> int:
-    """How many characters two numbers begin with alike."""
-    pairs = zip(one, other, strict=False)
-    return next((place for place, (a, b) in enumerate(pairs) if a != b), min(len(one), len(other)))
-
-
 def trade_shown(machine: Machine, trade: Trade) -> dict[str, Any]:
     """A payment as the control API lists it."""
-    return {
-        "channel": trade.channel,
-        "out_trade_no": trade.out_trade_no,
-        "gateway_no": trade.gateway_no,
-        "scene": trade.scene,
-        "subject": trade.subject,
-        "amount_fen": trade.amount_fen,
-        "coupon_fen": trade.coupon_fen,
-        "coupon_by": trade.coupon_by,
-        "state": trade.state,
-        "closed_by": trade.closed_by,
-        "refunded_fen": refunded_fen(machine, trade),
-        "refunding_fen": refunded_fen(
-            machine, trade, RefundStatus.PROCESSING, RefundStatus.ABNORMAL
-        ),
-        "notify_url": trade.notify_url,
-        "credential": trade.credential,
-        "created_at": trade.created_at,
-        "deadline": trade.deadline,
-        "paid_at": trade.paid_at,
-        "closed_at": trade.closed_at,
+    names = (
+        "channel", "out_trade_no", "gateway_no", "scene", "subject", "amount_fen", "coupon_fen",
+        "coupon_by", "state", "closed_by", "notify_url", "credential", "created_at", "deadline",
+        "paid_at", "closed_at",
+    )  # fmt: skip
+    return {name: getattr(trade, name) for name in names} | {
+        "refunded_fen": machine.store.refunded_fen(trade),
+        "refunding_fen": machine.store.refunded_fen(trade, UNSETTLED),
     }
 
 
 def refund_shown(machine: Machine, refund: Refund) -> dict[str, Any]:
-    trade = machine.store.get(Trade, refund.trade_id)
-    return {
-        "channel": refund.channel,
-        "out_trade_no": trade.out_trade_no,
-        "out_refund_no": refund.out_refund_no,
-        "refund_id": refund.refund_id,
-        "amount_fen": refund.amount_fen,
-        "status": refund.status,
-        "reason": refund.reason,
-        "outside": bool(refund.outside),
-        "created_at": refund.created_at,
-        "settled_at": refund.settled_at,
-    }
+    names = (
+        "channel", "out_refund_no", "refund_id", "amount_fen", "status", "reason", "created_at",
+        "settled_at",
+    )  # fmt: skip
+    number = machine.store.trade_of(refund).out_trade_no
+    shown = {name: getattr(refund, name) for name in names}
+    return shown | {"out_trade_no": number, "outside": bool(refund.outside)}
 
 
 def everything(machine: Machine) -> dict[str, Any]:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from html import escape
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from simulator import books, pages
 from simulator.alipay import api as alipay
 from simulator.alipay import messages as alipay_messages
-from simulator.alipay import trades as alipay_trades
+from simulator.alipay.trades import PAGE_METHODS, request_trade
 from simulator.machine import Machine
 from simulator.store import UNPAID, WAS_PAID, Trade, TradeState
-from simulator.web import Request, Response, html_response, redirect
-from simulator.wechat import orders as wechat_orders
+from simulator.web import PARAMETERS_MAX, Request, Response, html_response, redirect
+from simulator.wechat.orders import is_credential_alive
 
 FORM_ACTIONS = ("pay", "fail")
 
@@ -21,27 +20,27 @@ FORM_ACTIONS = ("pay", "fail")
 def is_buyer_call(request: Request) -> bool:
     """True for a signed address that a browser opens, or a form that it posts."""
     try:
-        pairs = dict(request.query_pairs + (request.form_pairs if request.method == "POST" else []))
+        parameters = dict(request.query_pairs + request.form_pairs)
     except ValueError:
         return False
-    return pairs.get("method") in alipay_trades.PAGE_METHODS
+    return parameters.get("method") in PAGE_METHODS
 
 
 def open_by_browser(machine: Machine, request: Request) -> Response:
     """page.pay and wap.pay: the buyer opens the cashier, so the trade exists from now on."""
     try:
-        call = alipay.verified_call(machine, request, alipay_trades.PAGE_METHODS)
+        call = alipay.verified_call(machine, request, PAGE_METHODS)
         trade = open_call(machine, call)
-    except (alipay.GatewayError, alipay.BusinessError) as error:
-        return refused_page(f"{error.answer['sub_code']} {error.answer['sub_msg']}")
+    except alipay.Refusal as refusal:
+        return refused_page(str(refusal))
     except books.Refused as refused:
         return refused_page(refused.message)
     return redirect(f"/cashier?{urlencode({'trade_no': trade.gateway_no})}")
 
 
 def open_call(machine: Machine, call: alipay.Call) -> Trade:
-    scene, products = alipay_trades.PAGE_METHODS[call.method]
-    return books.open_cashier(machine, alipay_trades.request_trade(call, scene, products))
+    scene, products = PAGE_METHODS[call.method]
+    return books.open_cashier(machine, request_trade(call, scene, products))
 
 
 def open_address(machine: Machine, address: str) -> Trade:
@@ -51,17 +50,14 @@ def open_address(machine: Machine, address: str) -> Trade:
         books.Refused: nothing that can be opened, or no longer.
     """
     if trade := trade_of_code(machine, address):
-        if trade.channel == "alipay":
-            return books.open_cashier(machine, trade)
-        return trade
+        return books.open_cashier(machine, trade) if trade.channel == "alipay" else trade
     query = urlsplit(address).query or address
     try:
-        pairs = parse_qsl(query, keep_blank_values=True, max_num_fields=200)
-        call = alipay.call_of(machine, pairs, alipay_trades.PAGE_METHODS)
+        pairs = parse_qsl(query, keep_blank_values=True, max_num_fields=PARAMETERS_MAX)
+        call = alipay.call_of(machine, pairs, PAGE_METHODS)
         return open_call(machine, call)
-    except (alipay.GatewayError, alipay.BusinessError) as error:
-        reason = f"{error.answer['sub_code']} {error.answer['sub_msg']}"
-        raise books.Refused(f"打不开这个支付链接：{reason}", 400) from error
+    except alipay.Refusal as refusal:
+        raise books.Refused(f"打不开这个支付链接：{refusal}", 400) from refusal
     except ValueError as error:
         raise books.Refused("打不开这个支付链接", 400) from error
 
@@ -72,14 +68,13 @@ def trade_of_code(machine: Machine, code: str) -> Trade | None:
     Raises:
         books.Refused: a code that was replaced or is too old.
     """
-    if "redirect_url=" in code:
-        code = re.sub(r"&redirect_url=.*", "", code)
+    code = code.partition("&redirect_url=")[0]
     if not code.startswith(("weixin://", "https://qr.alipay.com/", machine.base_url + "/cgi-bin/")):
         return None
     trade = machine.store.first(Trade, "credential = ? ORDER BY id DESC", code)
     if trade is None:
         raise books.Refused("二维码已失效，请重新获取", 404)
-    if trade.channel == "wechat" and not wechat_orders.is_credential_alive(trade):
+    if trade.channel == "wechat" and not is_credential_alive(trade):
         raise books.Refused("二维码已过期，请重新获取", 410)
     return trade
 
@@ -133,7 +128,7 @@ def back_address(machine: Machine, trade: Trade, redirect_url: str) -> str:
         return ""
     if trade.channel == "wechat":
         return address
-    method = {"wap": "alipay.trade.wap.pay"}.get(trade.scene, "alipay.trade.page.pay")
+    method = f"alipay.trade.{'wap' if trade.scene == 'wap' else 'page'}.pay"
     parameters = urlencode(alipay_messages.return_parameters(machine, trade, method))
     return f"{address}{'&' if '?' in address else '?'}{parameters}"
 
@@ -143,17 +138,10 @@ def cashier_page(trade: Trade, redirect_url: str, message: str = "") -> Response
         message = message or "订单已支付"
     elif trade.state == TradeState.CLOSED:
         message = "订单已关闭"
-    buttons = ""
-    if trade.state in UNPAID:
-        buttons = pages.form(
-            "/cashier",
-            {
-                "channel": trade.channel,
-                "out_trade_no": trade.out_trade_no,
-                "redirect_url": redirect_url,
-            },
-            (("pay", "付款", "primary"), ("fail", "付款失败", "")),
-        )
+    hidden = {"channel": trade.channel, "out_trade_no": trade.out_trade_no}
+    hidden["redirect_url"] = redirect_url
+    choices = (("pay", "付款", "primary"), ("fail", "付款失败", ""))
+    buttons = pages.form("/cashier", hidden, choices) if trade.state in UNPAID else ""
     return html_response(pages.cashier(trade, escape(message), buttons))
 
 

@@ -9,18 +9,29 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from simulator import books, cashier, clock, notify
-from simulator.alipay import api as alipay
 from simulator.alipay import messages as alipay_messages
-from simulator.alipay import trades as alipay_trades
+from simulator.alipay.api import operation_of
+from simulator.alipay.trades import METHODS
 from simulator.machine import Machine
-from simulator.store import LIST_MAX, Notice, NoticeState, Refund, Trade
+from simulator.schema import NotAllowed
+from simulator.store import CHANNELS, Event, Notice, NoticeState, Refund, Trade
 from simulator.web import Request, Response, json_response
 from simulator.wechat import messages as wechat_messages
-from simulator.wechat import routes as wechat_routes
+from simulator.wechat.routes import ROUTES
 
 COPIES_MAX = 50
 DELAY_SECONDS_MAX = 3_600.0
 HELD_MAX = 10_000
+WRONGS = {"wechat": wechat_messages.WRONGS, "alipay": alipay_messages.WRONGS}
+NEVER_SEEN = (
+    "：电脑/手机网站支付在买家打开支付链接之前没有任何请求到达网关，"
+    "请先打开链接，或在请求体的 url 中给出支付链接或订单串"
+)
+NO_OTHER = "没有找到同一订单的另一笔付款：请先在商户系统对同一订单换一种方式再次发起支付"
+
+
+def wrong(message: str) -> books.Refused:
+    return books.Refused(message, 400)
 
 
 @dataclass(frozen=True)
@@ -30,333 +41,282 @@ class Command:
     machine: Machine
     body: dict[str, Any]
 
-    def text(self, name: str, *, required: bool = False) -> str:
-        value = self.body.get(name, "")
-        if not isinstance(value, str) or (required and not value):
-            raise books.Refused(f"{name} must be text", 400)
+    def text(self, name: str, default: str = "", choices: tuple[str, ...] = ()) -> str:
+        value = self.body.get(name) or default
+        if not isinstance(value, str) or (choices and value not in choices):
+            raise wrong(f"{name} must be {' or '.join(choices) or 'text'}")
         return value
+
+    def required(self, name: str) -> str:
+        if not self.body.get(name):
+            raise wrong(f"{name} must be text")
+        return self.text(name)
 
     def number(self, name: str, default: float, least: float, most: float) -> float:
         value = self.body.get(name, default)
         if isinstance(value, bool) or not isinstance(value, int | float):
-            raise books.Refused(f"{name} must be a number", 400)
+            raise wrong(f"{name} must be a number")
         if not least <= value <= most:
-            raise books.Refused(f"{name} must be from {least:g} to {most:g}", 400)
+            raise wrong(f"{name} must be from {least:g} to {most:g}")
         return value
+
+    def is_on(self, name: str) -> bool:
+        return self.body.get(name) is True
 
     def trade(self) -> Trade:
         """The payment that channel and out_trade_no name; ``url`` is opened first, if given."""
-        channel = self.text("channel", required=True)
-        if channel not in books.CHANNELS:
-            raise books.Refused("channel must be wechat or alipay", 400)
+        channel = self.text("channel", choices=CHANNELS)
         if url := self.text("url"):
             cashier.open_address(self.machine, url)
-        number = self.text("out_trade_no", required=True)
+        number = self.required("out_trade_no")
         trade = books.find_trade(self.machine, channel, number)
         if trade is None:
-            hint = (
-                "：电脑/手机网站支付在买家打开支付链接之前没有任何请求到达网关，"
-                "请先打开链接，或在请求体的 url 中给出支付链接或订单串"
-            )
-            raise books.Refused(
-                f"没有见过商户订单号 {number}{hint if channel == 'alipay' else ''}", 404
-            )
+            hint = NEVER_SEEN if channel == "alipay" else ""
+            raise books.Refused(f"没有见过商户订单号 {number}{hint}", 404)
         return trade
 
     def refund(self) -> Refund:
-        number = self.text("out_refund_no", required=True)
-        trade = self.trade()
-        refund = self.machine.store.first(
-            Refund, "trade_id = ? AND out_refund_no = ?", trade.id, number
-        )
+        number = self.required("out_refund_no")
+        refund = self.machine.store.refund_of(self.trade(), number)
         if refund is None:
             raise books.Refused(f"没有退款 {number}", 404)
         return refund
 
+    def payment(self, trade: Trade) -> dict[str, Any]:
+        return {"payment": books.trade_shown(self.machine, trade)}
 
-def pay(command: Command) -> dict[str, Any]:
+    def refunded(self, refund: Refund) -> dict[str, Any]:
+        return {"refund": books.refund_shown(self.machine, refund)}
+
+    def paid(self, trade: Trade, **how: Any) -> dict[str, Any]:
+        """Let the buyer pay. A coupon: ``coupon_fen`` by ``coupon_by``."""
+        coupon_by = self.text("coupon_by", "gateway", ("gateway", "merchant"))
+        coupon_fen = int(self.number("coupon_fen", 0, 0, trade.amount_fen))
+        if trade.channel == "alipay" and not how.get("is_late"):
+            trade = books.open_cashier(self.machine, trade)
+        how = {"coupon_fen": coupon_fen, "coupon_by": coupon_by, **how}
+        return {"paid": True} | self.payment(books.pay(self.machine, trade, **how))
+
+
+Answer = dict[str, Any]
+
+
+def pay(command: Command) -> Answer:
     """Mark a payment paid; asked again, it says so and pays nothing twice.
 
     ``coupon_fen`` of it by a coupon of ``coupon_by``: gateway (the default) or merchant.
     """
     trade = command.trade()
     if trade.paid_at is not None:
-        return paid_answer(command, trade) | {"already_paid": True}
-    return paid_answer(command, pay_open(command, trade, is_late=command.body.get("late") is True))
+        return {"paid": True, "already_paid": True} | command.payment(trade)
+    return command.paid(trade, is_late=command.is_on("late"))
 
 
-def pay_open(
-    command: Command, trade: Trade, *, is_late: bool = False, wrong_by_fen: int = 0
-) -> Trade:
-    coupon_by = command.text("coupon_by") or "gateway"
-    if coupon_by not in ("gateway", "merchant"):
-        raise books.Refused("coupon_by must be gateway or merchant", 400)
-    coupon_fen = int(command.number("coupon_fen", 0, 0, trade.amount_fen))
-    if trade.channel == "alipay" and not is_late:
-        trade = books.open_cashier(command.machine, trade)
-    return books.pay(
-        command.machine,
-        trade,
-        is_late=is_late,
-        coupon_fen=coupon_fen,
-        coupon_by=coupon_by,
-        wrong_by_fen=wrong_by_fen,
-    )
-
-
-def pay_late(command: Command) -> dict[str, Any]:
+def pay_late(command: Command) -> Answer:
     """Pay what is closed, or past its last moment."""
-    return paid_answer(command, pay_open(command, command.trade(), is_late=True))
+    return command.paid(command.trade(), is_late=True)
 
 
-def pay_wrong(command: Command) -> dict[str, Any]:
+def pay_wrong(command: Command) -> Answer:
     """Pay one fen more than was asked for: gateway, bill and notification all say so."""
-    return paid_answer(command, pay_open(command, command.trade(), wrong_by_fen=1))
+    return command.paid(command.trade(), wrong_by_fen=1)
 
 
-def pay_silently(command: Command) -> dict[str, Any]:
+def pay_silently(command: Command) -> Answer:
     """Pay, and lose the notification of it."""
     trade = command.trade()
-    lost = {
-        "operation": f"{trade.channel}.notice",
-        "kind": "notice_lost",
-        "number": trade.out_trade_no,
-    }
-    command.machine.faults.change({"once": lost})
-    return paid_answer(command, pay_open(command, trade))
+    lost = {"operation": f"{trade.channel}.notice", "kind": "notice_lost"}
+    command.machine.faults.change({"once": lost | {"number": trade.out_trade_no}})
+    return command.paid(trade)
 
 
-def pay_with_coupon(command: Command) -> dict[str, Any]:
+def pay_with_coupon(command: Command) -> Answer:
     """A tenth by a coupon of the gateway's."""
     trade = command.trade()
     if trade.amount_fen < 2:
-        raise books.Refused("一分钱的订单不能用券", 409)
-    tenth = max(1, trade.amount_fen // 10)
-    coupon = Command(command.machine, command.body | {"coupon_fen": tenth})
-    return paid_answer(command, pay_open(coupon, trade))
+        raise books.Refused("一分钱的订单不能用券")
+    return command.paid(trade, coupon_fen=max(1, trade.amount_fen // 10))
 
 
-def pay_twice(command: Command) -> dict[str, Any]:
+def pay_twice(command: Command) -> Answer:
     """Pay one more attempt at the same order: the named ``other``, or one numbered alike.
 
     The attempt that is named first is paid as well, unless it is already.
     """
     trade = command.trade()
-    if other_number := command.text("other"):
-        channel = command.text("other_channel") or trade.channel
-        other = books.find_trade(command.machine, channel, other_number)
+    if number := command.text("other"):
+        channel = command.text("other_channel", trade.channel)
+        other = books.find_trade(command.machine, channel, number)
     else:
         other = books.other_attempt(command.machine, trade)
     if other is None:
-        raise books.Refused(
-            "没有找到同一订单的另一笔付款：请先在商户系统对同一订单换一种方式再次发起支付", 404
-        )
+        raise books.Refused(NO_OTHER, 404)
     if trade.paid_at is None:
-        pay_open(command, trade, is_late=True)
-    return paid_answer(command, pay_open(command, other, is_late=True))
+        command.paid(trade, is_late=True)
+    return command.paid(other, is_late=True)
 
 
-def paid_answer(command: Command, trade: Trade) -> dict[str, Any]:
-    return {"paid": True, "payment": books.trade_shown(command.machine, trade)}
+def open_url(command: Command) -> Answer:
+    return command.payment(cashier.open_address(command.machine, command.required("url")))
 
 
-def open_url(command: Command) -> dict[str, Any]:
-    trade = cashier.open_address(command.machine, command.text("url", required=True))
-    return {"payment": books.trade_shown(command.machine, trade)}
-
-
-def fail(command: Command) -> dict[str, Any]:
-    trade = books.fail(
-        command.machine,
-        command.trade(),
-        reason=command.text("reason") or "买家付款失败",
-        is_payerror=command.body.get("payerror") is True,
-    )
-    return {"payment": books.trade_shown(command.machine, trade)}
-
-
-def close(command: Command) -> dict[str, Any]:
-    trade = books.close(command.machine, command.trade(), by="gateway")
-    return {"payment": books.trade_shown(command.machine, trade)}
-
-
-def finish(command: Command) -> dict[str, Any]:
-    trade = books.finish(command.machine, command.trade())
-    return {"payment": books.trade_shown(command.machine, trade)}
-
-
-def refund_outside(command: Command) -> dict[str, Any]:
-    """A refund in the merchant console; without amount_fen, all that is left."""
+def fail(command: Command) -> Answer:
+    reason, is_payerror = command.text("reason", "买家付款失败"), command.is_on("payerror")
     trade = command.trade()
-    left = trade.amount_fen - books.occupied_fen(command.machine, trade)
+    return command.payment(
+        books.fail(command.machine, trade, reason=reason, is_payerror=is_payerror)
+    )
+
+
+def close(command: Command) -> Answer:
+    return command.payment(books.close(command.machine, command.trade(), by="gateway"))
+
+
+def finish(command: Command) -> Answer:
+    return command.payment(books.finish(command.machine, command.trade()))
+
+
+def refund_outside(command: Command) -> Answer:
+    """A refund in the merchant console; without amount_fen, all that is left."""
+    trade, reason = command.trade(), command.text("reason", "商户后台退款")
+    left = command.machine.store.refundable_fen(trade)
     amount_fen = int(command.number("amount_fen", left, 0, trade.amount_fen))
-    reason = command.text("reason") or "商户后台退款"
-    refund = books.refund_outside(command.machine, trade, amount_fen, reason)
-    return {"refund": books.refund_shown(command.machine, refund)}
+    return command.refunded(books.refund_outside(command.machine, trade, amount_fen, reason))
 
 
-def settle(command: Command) -> dict[str, Any]:
-    status = command.text("status", required=True).upper()
-    refund = books.refund_settle(command.machine, command.refund(), status)
-    return {"refund": books.refund_shown(command.machine, refund)}
+def settle(command: Command) -> Answer:
+    status = command.required("status").upper()
+    return command.refunded(books.refund_settle(command.machine, command.refund(), status))
 
 
-def notify_again(command: Command) -> dict[str, Any]:
+def notify_again(command: Command) -> Answer:
     """Send the latest notification of a payment or refund once more, now, and tell the answers.
 
     ``twists`` puts wrongs into it, ``copies`` sends several, ``concurrent`` all at once. With
-    ``delay_seconds`` it is sent later, untwisted, by the schedule.
+    ``delay_seconds`` it is sent later, as it is, by the schedule.
     """
-    trade = command.trade()
+    store, trade = command.machine.store, command.trade()
     notice = latest_notice(command, trade)
-    twists = checked_twists(command, trade.channel)
+    wrongs = checked_wrongs(command, trade.channel)
     copies = int(command.number("copies", 1, 1, COPIES_MAX))
     delay = command.number("delay_seconds", 0.0, 0.0, DELAY_SECONDS_MAX)
     if delay:
-        command.machine.store.update(notice, state=NoticeState.WAITING)
-        command.machine.notifier.send_later(notice.id, clock.now() + delay)
+        store.update(notice, state=NoticeState.WAITING, next_at=clock.now() + delay)
         return {"notify_id": notice.notify_id, "scheduled": True}
-    workers = copies if command.body.get("concurrent") is True else 1
-    with ThreadPoolExecutor(workers) as pool:
-        answers = list(
-            pool.map(lambda _: notify.deliver_once(command.machine, notice, twists), range(copies))
-        )
-    received = [notify.is_received(notice.channel, answer) for answer in answers]
-    if not twists and any(received) and notice.state != NoticeState.DELIVERED:
-        command.machine.store.update(notice, state=NoticeState.DELIVERED, next_at=None)
-    command.machine.store.remember(
-        trade.channel, trade.out_trade_no, f"再次通知 ×{copies} {' '.join(sorted(twists))}"
-    )
-    shown = [
-        answer.shown() | {"received": is_received}
-        for answer, is_received in zip(answers, received, strict=True)
-    ]
-    return {"notify_id": notice.notify_id, "answers": shown}
+
+    def send(_: int) -> Answer:
+        try:
+            answer = notify.deliver(command.machine, notice, wrongs)
+        except notify.NotOurs as error:
+            answer = notify.Answer(0, f"refused: {error}")
+        return asdict(answer) | {"received": notify.is_received(notice.channel, answer)}
+
+    with ThreadPoolExecutor(copies if command.is_on("concurrent") else 1) as pool:
+        answers = list(pool.map(send, range(copies)))
+    is_received = any(answer["received"] for answer in answers)
+    if not wrongs and is_received and notice.state != NoticeState.DELIVERED:
+        store.update(notice, state=NoticeState.DELIVERED, next_at=None)
+    what = f"再次通知 ×{copies} {' '.join(sorted(wrongs))}"
+    store.log(trade.channel, trade.out_trade_no, what)
+    return {"notify_id": notice.notify_id, "answers": answers}
 
 
 def latest_notice(command: Command, trade: Trade) -> Notice:
-    store = command.machine.store
+    store, where = command.machine.store, "trade_id = ? AND refund_id IS NULL"
     if command.text("out_refund_no"):
-        refund = command.refund()
-        notice = store.first(Notice, "refund_id = ? ORDER BY id DESC", refund.id)
+        found = store.newest(Notice, "refund_id = ?", command.refund().id, limit=1)
     elif kind := command.text("kind"):
-        notice = store.first(Notice, "trade_id = ? AND kind = ? ORDER BY id DESC", trade.id, kind)
+        found = store.newest(Notice, "trade_id = ? AND kind = ?", trade.id, kind, limit=1)
     else:
-        notice = store.first(
-            Notice, "trade_id = ? AND refund_id IS NULL ORDER BY id DESC", trade.id
-        )
-    if notice is None:
+        found = store.newest(Notice, where, trade.id, limit=1)
+    if not found:
         raise books.Refused("还没有可以再次发送的通知（未付款，或没有 notify_url）", 404)
-    return notice
+    return found[0]
 
 
-def checked_twists(command: Command, channel: str) -> frozenset[str]:
-    known = {"wechat": wechat_messages.TWISTS, "alipay": alipay_messages.TWISTS}[channel]
+def checked_wrongs(command: Command, channel: str) -> frozenset[str]:
     wanted = command.body.get("twists", [])
-    if isinstance(wanted, str):
-        wanted = [wanted]
-    if not isinstance(wanted, list) or not set(map(str, wanted)) <= set(known):
-        raise books.Refused(f"twists of {channel}: {', '.join(known)}", 400)
+    wanted = [wanted] if isinstance(wanted, str) else wanted
+    if not isinstance(wanted, list) or not set(map(str, wanted)) <= set(WRONGS[channel]):
+        raise wrong(f"twists of {channel}: {', '.join(WRONGS[channel])}")
     return frozenset(wanted)
 
 
-def release(command: Command) -> dict[str, Any]:
+def release(command: Command) -> Answer:
     """Let held notifications go: in their order, reversed, or at random; spaced a little."""
-    order = command.text("order") or "same"
-    if order not in ("same", "reverse", "random"):
-        raise books.Refused("order must be same, reverse or random", 400)
-    store = command.machine.store
-    gap = command.number("gap_seconds", 0.05, 0.0, 60.0)
-    with store.deed():
-        held = store.find(Notice, "state = ? ORDER BY id LIMIT ?", NoticeState.HELD, HELD_MAX)
-        if order == "reverse":
+    order = command.text("order", "same", ("same", "reverse", "random"))
+    store, gap = command.machine.store, command.number("gap_seconds", 0.05, 0.0, 60.0)
+    with store.atomic():
+        held = store.newest(Notice, "state = ?", NoticeState.HELD, limit=HELD_MAX)
+        if order == "same":
             held.reverse()
         elif order == "random":
             command.machine.random.shuffle(held)
-        for notice in held:
-            store.update(notice, state=NoticeState.WAITING)
-    for place, notice in enumerate(held):
-        command.machine.notifier.send_later(notice.id, clock.now() + place * gap)
+        for place, notice in enumerate(held):
+            due = clock.now() + place * gap
+            store.update(notice, state=NoticeState.WAITING, next_at=due)
     return {"released": len(held)}
 
 
-def settings(command: Command) -> dict[str, Any]:
-    try:
-        command.machine.settings.change(command.body)
-    except ValueError as error:
-        raise books.Refused(str(error), 400) from error
+def settings(command: Command) -> Answer:
+    command.machine.settings.change(command.body)
     return asdict(command.machine.settings)
 
 
-def turn_h5_check(command: Command) -> dict[str, Any]:
+def turn_h5_check(command: Command) -> Answer:
     """The switch of the page: whether H5 payments from this machine's own address are refused."""
     settings = command.machine.settings
     settings.change({"h5_refuses_loopback": not settings.h5_refuses_loopback})
     return asdict(settings)
 
 
-def replace_keys(command: Command) -> dict[str, Any]:
+def replace_keys(command: Command) -> Answer:
     """``{"replace": [names]}``: fresh keys from now on, in DIR and in its config.json."""
     names = command.body.get("replace")
     if not isinstance(names, list):
-        raise books.Refused("replace must be a list of names", 400)
-    try:
-        command.machine.replace_keys([str(name) for name in names])
-    except ValueError as error:
-        raise books.Refused(str(error), 400) from error
+        raise wrong("replace must be a list of names")
+    command.machine.replace_keys([str(name) for name in names])
     return {"replaced": names}
 
 
-def faults(command: Command) -> dict[str, Any]:
-    try:
-        command.machine.faults.change(command.body)
-    except (ValueError, TypeError) as error:
-        raise books.Refused(str(error), 400) from error
+def faults(command: Command) -> Answer:
+    command.machine.faults.change(command.body)
     return show_faults(command)
 
 
-def show_faults(command: Command) -> dict[str, Any]:
+def show_faults(command: Command) -> Answer:
     """Chances, ordered faults still to come, what was drawn, and the names that may be ordered."""
-    operations = {route.operation for route in wechat_routes.ROUTES}
-    operations |= {alipay.operation_of(method) for method in alipay_trades.METHODS}
-    operations |= {f"{channel}.notice" for channel in books.CHANNELS}
+    operations = {route.operation for route in ROUTES} | {operation_of(name) for name in METHODS}
+    operations |= {f"{channel}.notice" for channel in CHANNELS}
     return command.machine.faults.shown() | {"operations": sorted(operations)}
 
 
-def show_books(command: Command) -> dict[str, Any]:
+def show_books(command: Command) -> Answer:
     return books.everything(command.machine)
 
 
-def show_state(command: Command) -> dict[str, Any]:
+def show_state(command: Command) -> Answer:
     """What is going on: the newest payments, refunds, notifications and events."""
-    store = command.machine.store
-    trades = store.find(Trade, f"1 ORDER BY id DESC LIMIT {LIST_MAX}")
-    refunds = store.find(Refund, f"1 ORDER BY id DESC LIMIT {LIST_MAX}")
-    notices = store.find(Notice, f"1 ORDER BY id DESC LIMIT {LIST_MAX}")
+    machine, store = command.machine, command.machine.store
+    names = ("notify_id", "channel", "kind", "url", "state", "attempts", "next_at", "last_answer")
+    notices = store.newest(Notice)
     return {
-        "sign_mode": command.machine.options.sign_mode,
-        "settings": asdict(command.machine.settings),
-        "payments": [books.trade_shown(command.machine, trade) for trade in trades],
-        "refunds": [books.refund_shown(command.machine, refund) for refund in refunds],
-        "notices": [notice_shown(notice) for notice in notices],
-        "history": store.history(),
+        "sign_mode": machine.options.sign_mode,
+        "settings": asdict(machine.settings),
+        "payments": [books.trade_shown(machine, trade) for trade in store.newest(Trade)],
+        "refunds": [books.refund_shown(machine, refund) for refund in store.newest(Refund)],
+        "notices": [{name: getattr(notice, name) for name in names} for notice in notices],
+        "history": [asdict(event) for event in store.newest(Event)],
     }
 
 
-def notice_shown(notice: Notice) -> dict[str, Any]:
-    names = ("notify_id", "channel", "kind", "url", "state", "attempts", "next_at", "last_answer")
-    return {name: getattr(notice, name) for name in names}
-
-
-Handler = Callable[[Command], dict[str, Any]]
-
-GET: dict[str, Handler] = {
+GET: dict[str, Callable[[Command], Answer]] = {
     "books": show_books,
     "state": show_state,
     "faults": show_faults,
     "settings": lambda command: asdict(command.machine.settings),
 }
-POST: dict[str, Handler] = {
+POST: dict[str, Callable[[Command], Answer]] = {
     "pay": pay,
     "pay_late": pay_late,
     "pay_twice": pay_twice,
@@ -387,6 +347,8 @@ def handle(machine: Machine, request: Request) -> Response:
         return json_response(handler(Command(machine, parsed(request))))
     except books.Refused as refused:
         return json_response({"error": refused.message}, refused.status)
+    except NotAllowed as error:
+        return json_response({"error": str(error)}, 400)
 
 
 def parsed(request: Request) -> dict[str, Any]:
@@ -394,11 +356,11 @@ def parsed(request: Request) -> dict[str, Any]:
     if request.method == "GET" or not request.body.strip():
         return {}
     try:
-        body = json.loads(request.body)
+        body = json.loads(request.body, parse_constant=int)
     except (ValueError, RecursionError) as error:
-        raise books.Refused("the body must be JSON", 400) from error
+        raise wrong("the body must be JSON") from error
     if not isinstance(body, dict):
-        raise books.Refused("the body must be a JSON object", 400)
+        raise wrong("the body must be a JSON object")
     return body
 
 

@@ -13,15 +13,16 @@ from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from simulator import schema
 from simulator.web import Response, html_response
 
 KINDS = (
-    "lost_after",  # the deed is done, the connection is cut without an answer
-    "error_after",  # the deed is done, the answer is a 500 (WeChat) or 20000 (Alipay)
+    "lost_after",  # it is done, the connection is cut without an answer
+    "error_after",  # it is done, the answer is a 500 (WeChat) or 20000 (Alipay)
     "error_before",  # the same answer, nothing is done
-    "slow",  # the deed is done, the answer comes seconds later
-    "garbage",  # the deed is done, a proxy answers with HTML
-    "bad_signature",  # the deed is done, the answer's signature is wrong
+    "slow",  # it is done, the answer comes seconds later
+    "garbage",  # it is done, a proxy answers with HTML
+    "bad_signature",  # it is done, the answer's signature is wrong
     "rate_limited",  # 429 (WeChat) or 40005 (Alipay), nothing is done
     "not_found",  # WeChat refunds: the passing 404 for an order that exists; nothing is done
     "refused",  # a definite no, under the ``code`` that was ordered; nothing is done
@@ -34,46 +35,42 @@ BEFORE = frozenset({"error_before", "rate_limited", "not_found", "refused"})
 CHANCE_KINDS = KINDS[:-1]
 RANDOM_KINDS = CHANCE_KINDS[:-1]
 ORDERS_MAX = 1_000
-SLOW_SECONDS_MAX = 600.0
-
-CHANGEABLE = {"percent", "seed", "slow_seconds", "notice_late_seconds", "once", "end", "clear"}
-ORDERABLE = {
-    "operation", "kind", "times", "lasting", "number", "seconds",
-    "code", "sub_code", "status", "message", "signed",
-}  # fmt: skip
 HTML_OF_A_PROXY = "<html><head><title>502 Bad Gateway</title></head><body>nginx</body></html>"
 
-
-@dataclass(frozen=True)
-class Refusal:
-    """What a ``refused`` call is told. What is left out follows from the code, as the channels'
-    fact sheets have it."""
-
-    code: str = ""
-    sub_code: str = ""  # Alipay
-    status: int | None = None  # WeChat
-    message: str = "测试要求的拒绝"
-    is_signed: bool | None = None
+SECONDS = {"type": "number", "minimum": 0, "maximum": 600}
+PERCENT = {"type": "number", "minimum": 0, "maximum": 100}
+TEXT, FLAG = {"type": "string"}, {"type": "boolean"}
+ORDER = schema.fields(
+    "operation kind",
+    operation=TEXT | {"minLength": 1}, kind={"enum": [*KINDS, *NOTICE_KINDS]},
+    times={"type": "integer", "minimum": 1, "maximum": 1_000}, lasting=FLAG, number=TEXT,
+    seconds=SECONDS, code=TEXT | {"minLength": 1}, sub_code=TEXT,
+    status={"type": "integer", "minimum": 400, "maximum": 599}, message=TEXT, signed=FLAG,
+)  # fmt: skip
+ORDER |= {"if": {"properties": {"kind": {"const": "refused"}}}, "then": {"required": ["code"]}}
+CHANGE = schema.fields(
+    percent=schema.fields(**dict.fromkeys((*CHANCE_KINDS, *NOTICE_KINDS), PERCENT)),
+    seed={"type": "integer"}, slow_seconds=SECONDS, notice_late_seconds=SECONDS,
+    once={"type": "array", "items": ORDER}, end={"type": "array", "items": TEXT}, clear=FLAG,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Fault:
+    """What goes wrong. An ordered one says for which calls; what a refusal leaves out follows from
+    its code, as the channels' fact sheets have it."""
+
     kind: str
-    seconds: float = 0.0
-    refusal: Refusal = Refusal()
-
-
-@dataclass(frozen=True)
-class Order:
-    """A fault that was ordered."""
-
-    operation: str
-    kind: str
-    times: int
-    lasting: bool
-    number: str
     seconds: float
-    refusal: Refusal
+    operation: str = ""
+    times: int = 1
+    lasting: bool = False
+    number: str = ""
+    code: str = ""
+    sub_code: str = ""  # Alipay
+    status: int | None = None  # WeChat
+    message: str = "测试要求的拒绝"
+    signed: bool | None = None
 
     def fits(self, operation: str, kinds: tuple[str, ...], numbers: Collection[str]) -> bool:
         is_meant = f"{operation}.".startswith(f"{self.operation}.") and self.kind in kinds
@@ -90,36 +87,29 @@ class Faults:
         check_sum(self.percent)
         self.slow_seconds = 2.0
         self.notice_late_seconds = 3.0
-        self._orders: deque[Order] = deque(maxlen=ORDERS_MAX)
+        self._ordered: deque[Fault] = deque(maxlen=ORDERS_MAX)
         self._drawn: dict[str, int] = {}
 
-    def draw(self, operation: str, numbers: Collection[str] = ()) -> Fault | None:
+    def draw(
+        self, operation: str, numbers: Collection[str] = (), kinds: tuple[str, ...] = CHANCE_KINDS
+    ) -> Fault | None:
         """The fault that this call about these numbers gets; one that was ordered goes first."""
+        orderable = kinds if kinds == NOTICE_KINDS else KINDS
         with self._lock:
-            ordered = self._take_ordered(operation, KINDS, numbers)
-            return self._count(ordered or self._by_chance(CHANCE_KINDS))
-
-    def draw_notice(self, operation: str, numbers: Collection[str] = ()) -> Fault | None:
-        with self._lock:
-            ordered = self._take_ordered(operation, NOTICE_KINDS, numbers)
-            return self._count(ordered or self._by_chance(NOTICE_KINDS))
-
-    def _count(self, fault: Fault | None) -> Fault | None:
-        if fault:
-            self._drawn[fault.kind] = self._drawn.get(fault.kind, 0) + 1
-        return fault
+            fault = self._take_ordered(operation, orderable, numbers) or self._by_chance(kinds)
+            if fault:
+                self._drawn[fault.kind] = self._drawn.get(fault.kind, 0) + 1
+            return fault
 
     def _take_ordered(
         self, operation: str, kinds: tuple[str, ...], numbers: Collection[str]
     ) -> Fault | None:
-        order = next((o for o in self._orders if o.fits(operation, kinds, numbers)), None)
-        if order is None:
-            return None
-        if not order.lasting:
-            self._orders.remove(order)
-            if order.times > 1:
-                self._orders.appendleft(replace(order, times=order.times - 1))
-        return Fault(order.kind, order.seconds, order.refusal)
+        fault = next((f for f in self._ordered if f.fits(operation, kinds, numbers)), None)
+        if fault and not fault.lasting:
+            self._ordered.remove(fault)
+            if fault.times > 1:
+                self._ordered.appendleft(replace(fault, times=fault.times - 1))
+        return fault
 
     def _by_chance(self, kinds: tuple[str, ...]) -> Fault | None:
         """One throw, so that each kind has exactly the chance that was asked for."""
@@ -127,37 +117,38 @@ class Faults:
         for kind in kinds:
             thrown -= self.percent[kind]
             if thrown < 0:
-                late = kind == "notice_late"
-                return Fault(kind, self.notice_late_seconds if late else self.slow_seconds)
+                is_late = kind == "notice_late"
+                return Fault(kind, self.notice_late_seconds if is_late else self.slow_seconds)
         return None
 
     def change(self, wanted: dict[str, Any]) -> None:
         """Apply a body of POST /_control/faults, all or nothing.
 
+        A bare number as ``percent`` sets every random kind of an answer; ``once`` and ``end`` take
+        one or a list.
+
         Raises:
-            ValueError: a kind, number or name that does not exist.
+            NotAllowed: a kind, number or name that does not exist.
         """
-        unknown = set(wanted) - CHANGEABLE
-        if unknown:
-            raise ValueError(f"unknown: {', '.join(sorted(unknown))}")
-        percent = checked_percent(wanted.get("percent", {}), self.percent)
-        once = listed(wanted.get("once", []))
-        orders = [checked_order(item, self.slow_seconds) for item in once]
-        ended = [str(operation) for operation in listed(wanted.get("end", []))]
-        slow = checked_number(wanted.get("slow_seconds", self.slow_seconds), SLOW_SECONDS_MAX)
-        late = checked_number(
-            wanted.get("notice_late_seconds", self.notice_late_seconds), SLOW_SECONDS_MAX
-        )
+        percent = wanted.get("percent", {})
+        if isinstance(percent, int | float) and not isinstance(percent, bool):
+            percent = dict.fromkeys(RANDOM_KINDS, percent)
+        once, ended = listed(wanted.get("once", [])), listed(wanted.get("end", []))
+        wanted = wanted | {"percent": percent, "once": once, "end": ended}
+        schema.check(CHANGE, wanted)
         with self._lock:
-            if wanted.get("clear") is True:
-                none = dict.fromkeys(self.percent, 0.0)
-                percent = checked_percent(wanted.get("percent", {}), none)
-                self._orders.clear()
-            kept = [order for order in self._orders if order.operation not in ended]
-            self.percent, self.slow_seconds, self.notice_late_seconds = percent, slow, late
-            self._orders = deque([*kept, *orders], maxlen=ORDERS_MAX)
+            is_clear = wanted.get("clear", False)
+            current = dict.fromkeys(self.percent, 0.0) if is_clear else self.percent
+            percent = current | {kind: float(value) for kind, value in percent.items()}
+            check_sum(percent)
+            orders = [Fault(**{"seconds": self.slow_seconds} | order) for order in once]
+            kept = [f for f in self._ordered if not is_clear and f.operation not in ended]
+            self._ordered = deque([*kept, *orders], maxlen=ORDERS_MAX)
+            self.percent = percent
+            self.slow_seconds = wanted.get("slow_seconds", self.slow_seconds)
+            self.notice_late_seconds = wanted.get("notice_late_seconds", self.notice_late_seconds)
             if "seed" in wanted:
-                self.seed = int(wanted["seed"])
+                self.seed = wanted["seed"]
                 self._random = random.Random(self.seed)
 
     def shown(self) -> dict[str, Any]:
@@ -167,7 +158,7 @@ class Faults:
                 "seed": self.seed,
                 "slow_seconds": self.slow_seconds,
                 "notice_late_seconds": self.notice_late_seconds,
-                "once": [asdict(order) for order in self._orders],
+                "once": [asdict(order) for order in self._ordered],
                 "drawn": dict(self._drawn),
             }
 
@@ -176,87 +167,37 @@ def listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-def checked_percent(wanted: Any, current: dict[str, float]) -> dict[str, float]:
-    """Percentages by kind; a bare number sets every random kind of an answer."""
-    if isinstance(wanted, int | float) and not isinstance(wanted, bool):
-        wanted = dict.fromkeys(RANDOM_KINDS, wanted)
-    if not isinstance(wanted, dict) or set(wanted) - set(current):
-        raise ValueError(f"percent must be a number or name kinds of {', '.join(current)}")
-    percent = current | {kind: checked_number(value, 100.0) for kind, value in wanted.items()}
-    check_sum(percent)
-    return percent
-
-
 def check_sum(percent: dict[str, float]) -> None:
     for kinds in (CHANCE_KINDS, NOTICE_KINDS):
         if sum(percent[kind] for kind in kinds) > 100:
-            raise ValueError("the chances add up to more than 100 percent")
-
-
-def checked_number(value: Any, most: float) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= most:
-        raise ValueError(f"not a number from 0 to {most:g}: {value!r}")
-    return float(value)
-
-
-def checked_order(value: Any, slow_seconds: float) -> Order:
-    if not isinstance(value, dict) or value.get("kind") not in KINDS + NOTICE_KINDS:
-        raise ValueError(f"once needs an operation and a kind of {', '.join(KINDS + NOTICE_KINDS)}")
-    operation = value.get("operation")
-    if not isinstance(operation, str) or not operation:
-        raise ValueError("once needs an operation, e.g. wechat.refund")
-    unknown = set(value) - ORDERABLE
-    if unknown:
-        raise ValueError(f"unknown in once: {', '.join(sorted(unknown))}")
-    times = int(checked_number(value.get("times", 1), 1_000))
-    return Order(
-        operation,
-        value["kind"],
-        max(times, 1),
-        value.get("lasting") is True,
-        str(value.get("number", "")),
-        checked_number(value.get("seconds", slow_seconds), SLOW_SECONDS_MAX),
-        checked_refusal(value),
-    )
-
-
-def checked_refusal(value: dict[str, Any]) -> Refusal:
-    code, status, is_signed = value.get("code", ""), value.get("status"), value.get("signed")
-    if value["kind"] == "refused" and (not isinstance(code, str) or not code):
-        raise ValueError("refused needs a code, e.g. NO_AUTH or 40006")
-    if status is not None and not 400 <= checked_number(status, 599) <= 599:
-        raise ValueError("status must be from 400 to 599")
-    if is_signed is not None and not isinstance(is_signed, bool):
-        raise ValueError("signed must be true or false")
-    message = str(value.get("message") or Refusal.message)
-    return Refusal(str(code), str(value.get("sub_code", "")), status, message, is_signed)
+            raise schema.NotAllowed("the chances add up to more than 100 percent")
 
 
 def answer_with_fault(
     fault: Fault | None,
-    deed: Callable[[], Response],
+    act: Callable[[], Response],
     *,
-    refusals: dict[str, Callable[[], Response]],
-    spoil: Callable[[Response], Response],
+    refuse: Callable[[Fault], Response],
+    corrupt: Callable[[Response], Response],
     pause: Callable[[float], Any],
 ) -> Response:
-    """Do the deed as the fault allows and answer as it demands.
+    """Do what was asked as far as the fault allows, and answer as it demands.
 
-    ``refusals`` makes the error answers of a channel, ``spoil`` breaks a signature.
+    ``refuse`` makes the error answers of a channel, ``corrupt`` breaks a signature.
     """
     if fault is None:
-        return deed()
+        return act()
     if fault.kind in BEFORE:
-        return refusals[fault.kind]()
-    answer = deed()
+        return refuse(fault)
+    answer = act()
     if fault.kind == "lost_after":
         answer.cut = True
     elif fault.kind == "slow":
         pause(fault.seconds)
     elif fault.kind == "error_after":
-        return refusals["error_after"]()
+        return refuse(fault)
     elif fault.kind == "garbage":
         return html_response(HTML_OF_A_PROXY)  # with status 200, the harder case
     elif fault.kind == "bad_signature":
-        return spoil(answer)
+        return corrupt(answer)
     return answer

@@ -9,9 +9,10 @@ YUAN = re.compile(r"(0|[1-9][0-9]{0,8})(?:\.([0-9]{1,2}))?", re.ASCII)
 YUAN_MAX_FEN = 100_000_000_00
 
 
-def yuan(fen: int) -> str:
-    sign = "-" if fen < 0 else ""
-    return f"{sign}{abs(fen) // 100}.{abs(fen) % 100:02d}"
+def yuan(value: int, places: int = 2) -> str:
+    """A whole number of fen (or of 1e-``places`` yuan), as yuan."""
+    unit = 10**places
+    return f"{'-' if value < 0 else ''}{abs(value) // unit}.{abs(value) % unit:0{places}d}"
 
 
 def fen_of(text: str) -> int | None:

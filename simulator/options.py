@@ -7,12 +7,13 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from simulator import schema
+
 SIGN_MODES = ("pubkey", "cert", "mixed")
-REFUND_OUTCOMES = ("SUCCESS", "ABNORMAL", "CLOSED")
 # Which certificate Alipay signs by: the one that clients were given, its successor, or one that
 # nobody should believe.
 ALIPAY_CERTIFICATES = {"current": "alipay", "next": "alipay_next", "rogue": "alipay_rogue"}
-CHOICES = {"refund_outcome": REFUND_OUTCOMES, "alipay_certificate": tuple(ALIPAY_CERTIFICATES)}
+NUMBER_MAX = 100_000
 
 
 @dataclass(frozen=True)
@@ -49,84 +50,56 @@ class Settings:
         """Set the named fields, all or none.
 
         Raises:
-            ValueError: an unknown name, a wrong type or a value out of range.
+            NotAllowed: an unknown name, a wrong type or a value out of range.
         """
-        checked = {name: self.checked(name, value) for name, value in wanted.items()}
-        for name, value in checked.items():
+        schema.check(SETTINGS, wanted)
+        for name, value in wanted.items():
             setattr(self, name, value)
 
-    def checked(self, name: str, value: Any) -> Any:
-        if name not in {field.name for field in fields(self)}:
-            raise ValueError(f"unknown setting {name}")
-        current = getattr(self, name)
-        if isinstance(current, bool) != isinstance(value, bool):
-            raise ValueError(f"{name} has the wrong type")
-        if isinstance(current, float) and not isinstance(value, int | float):
-            raise ValueError(f"{name} must be a number")
-        if isinstance(current, float) and not 0 <= value <= 100_000:
-            raise ValueError(f"{name} is out of range")
-        if isinstance(current, str) and not isinstance(value, str):
-            raise ValueError(f"{name} must be text")
-        if name in CHOICES and value not in CHOICES[name]:
-            raise ValueError(f"{name} must be one of {', '.join(CHOICES[name])}")
-        return float(value) if isinstance(current, float) else value
+
+TYPES = {
+    "float": {"type": "number", "minimum": 0, "maximum": NUMBER_MAX},
+    "bool": {"type": "boolean"},
+    "str": {"type": "string"},
+}
+CHOICES = {
+    "refund_outcome": {"enum": ["SUCCESS", "ABNORMAL", "CLOSED"]},
+    "alipay_certificate": {"enum": list(ALIPAY_CERTIFICATES)},
+}
+SETTINGS = schema.fields(
+    **{field.name: TYPES[str(field.type)] for field in fields(Settings)} | CHOICES
+)
+HELP = {
+    "notify_factor": "times the real waits between tries of a notification (0.05: 15 s are 0.75 s)",
+    "spacing_factor": "times the real least time between refunds of one trade (0.05: 60 s are 3 s)",
+    "refund_delay_seconds": "seconds until an accepted WeChat refund settles",
+    "fault_percent": "chance of EACH kind of fault at each call, in percent",
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of ``python -m simulator`` and of ``manage.py gateway_simulator`` alike."""
-    parser.add_argument("--port", type=int, required=True, help="port on 127.0.0.1 (0: any free)")
-    parser.add_argument(
-        "--dir", required=True, metavar="DIR", help="receives keys, config.json and the books"
-    )
-    parser.add_argument(
-        "--sign-mode",
-        choices=SIGN_MODES,
-        default="pubkey",
-        help="WeChat answers by public key, by platform certificate, or both during a migration",
-    )
-    parser.add_argument(
-        "--notify-factor",
-        type=positive,
-        default=0.05,
-        help="times the real waits between tries of a notification (default 0.05: 15 s are 0.75 s)",
-    )
-    parser.add_argument(
-        "--spacing-factor",
-        type=positive,
-        default=0.05,
-        help="times the real least time between refunds of one trade (default 0.05: 60 s are 3 s)",
-    )
-    parser.add_argument(
-        "--refund-delay",
-        type=positive,
-        default=2.0,
-        metavar="SECONDS",
-        help="until an accepted WeChat refund settles (default 2)",
-    )
-    parser.add_argument(
-        "--fault-percent",
-        type=positive,
-        default=0.0,
-        help="chance of EACH kind of fault at each call, in percent (default 0)",
-    )
-    parser.add_argument("--seed", type=int, default=1, help="of the random faults (default 1)")
+    add = parser.add_argument
+    add("--port", type=int, required=True, help="port on 127.0.0.1 (0: any free)")
+    add("--dir", type=Path, required=True, dest="directory", metavar="DIR",
+        help="receives keys, config.json and the books")  # fmt: skip
+    add("--sign-mode", choices=SIGN_MODES, default=Options.sign_mode,
+        help="WeChat answers by public key, by certificate, or by both (migration)")  # fmt: skip
+    for name, text in HELP.items():
+        flag, default = (
+            f"--{name.removesuffix('_seconds').replace('_', '-')}",
+            getattr(Options, name),
+        )
+        add(flag, type=number, default=default, dest=name, help=f"{text} (default {default})")
+    add("--seed", type=int, default=Options.seed, help="of the random faults (default 1)")
 
 
-def positive(text: str) -> float:
+def number(text: str) -> float:
     value = float(text)
-    if not 0 <= value <= 100_000:
-        raise argparse.ArgumentTypeError("must be between 0 and 100000")
+    if not 0 <= value <= NUMBER_MAX:
+        raise argparse.ArgumentTypeError(f"must be between 0 and {NUMBER_MAX}")
     return value
 
 
 def from_arguments(values: dict[str, Any]) -> Options:
-    return Options(
-        port=values["port"],
-        directory=Path(values["dir"]),
-        sign_mode=values["sign_mode"],
-        notify_factor=values["notify_factor"],
-        spacing_factor=values["spacing_factor"],
-        refund_delay_seconds=values["refund_delay"],
-        fault_percent=values["fault_percent"],
-        seed=values["seed"],
-    )
+    return Options(**{field.name: values[field.name] for field in fields(Options)})

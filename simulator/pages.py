@@ -4,16 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from html import escape
-from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from simulator import books, clock
+from simulator import clock
 from simulator.faults import CHANCE_KINDS, NOTICE_KINDS
+from simulator.machine import Machine
 from simulator.money import yuan
-from simulator.store import UNPAID, WAS_PAID, Notice, Refund, RefundStatus, Trade, TradeState
-
-if TYPE_CHECKING:
-    from simulator.machine import Machine
+from simulator.store import (
+    UNPAID,
+    WAS_PAID,
+    Event,
+    Notice,
+    Refund,
+    RefundStatus,
+    Trade,
+    TradeState,
+)
 
 SHOWN_MAX = 50
 CHANNEL_NAMES = {"wechat": "微信支付", "alipay": "支付宝"}
@@ -107,9 +113,9 @@ def cashier(trade: Trade, message: str, buttons: str) -> str:
 
 def home(machine: Machine, said: str = "") -> str:
     store = machine.store
-    open_trades = store.find(Trade, f"state IN (?, ?) ORDER BY id DESC LIMIT {SHOWN_MAX}", *UNPAID)
-    ended = store.find(Trade, f"state NOT IN (?, ?) ORDER BY id DESC LIMIT {SHOWN_MAX}", *UNPAID)
-    refunds = store.find(Refund, f"1 ORDER BY id DESC LIMIT {SHOWN_MAX}")
+    unpaid = store.newest(Trade, "state IN (?, ?)", *UNPAID, limit=SHOWN_MAX)
+    ended = store.newest(Trade, "state NOT IN (?, ?)", *UNPAID, limit=SHOWN_MAX)
+    refunds = store.newest(Refund, limit=SHOWN_MAX)
     note = f'<p class="card said" role="status">{escape(said)}</p>' if said else ""
     nothing = '<p class="soft">（无）</p>'
     inner = [
@@ -120,8 +126,8 @@ def home(machine: Machine, said: str = "") -> str:
         "打开二维码内容、支付链接或订单串"
         '<input name="code" required maxlength="8000"></label>'
         '<button class="primary">打开</button></form>',
-        f"<h2>待付款（{len(open_trades)}）</h2>",
-        "".join(trade_card(machine, trade) for trade in open_trades) or nothing,
+        f"<h2>待付款（{len(unpaid)}）</h2>",
+        "".join(trade_card(machine, trade) for trade in unpaid) or nothing,
         f"<h2>最近的退款（{len(refunds)}）</h2>",
         "".join(refund_card(machine, refund) for refund in refunds) or nothing,
         f"<h2>已付款、已关闭（{len(ended)}）</h2>",
@@ -130,7 +136,7 @@ def home(machine: Machine, said: str = "") -> str:
         fault_form(machine),
         h5_form(machine),
         "<h2>最近发生</h2>",
-        history(machine) or nothing,
+        history(store.newest(Event, limit=20)) or nothing,
     ]
     return page("模拟支付网关", "".join(inner))
 
@@ -145,47 +151,39 @@ def h5_form(machine: Machine) -> str:
     )
 
 
-def trade_card(machine: Machine, trade: Trade) -> str:
-    hidden = {"channel": trade.channel, "out_trade_no": trade.out_trade_no}
+def buttons_of(trade: Trade) -> list[tuple[str, str, str]]:
     if trade.state in UNPAID:
-        buttons = [
+        return [
             ("pay", "付款", "primary"), ("pay_with_coupon", "用券付款", ""), ("fail", "失败", ""),
             ("pay_silently", "付款但丢失通知", ""), ("pay_wrong", "多付一分", ""),
             ("pay_late", "迟到付款", ""), ("pay_twice", "重复付款", ""), ("close", "关闭", ""),
         ]  # fmt: skip
-    elif trade.state == TradeState.CLOSED:
-        buttons = [("pay_late", "迟到付款", "")]
-    else:
-        buttons = [("notify", "再次通知", "")]
-        if trade.state in WAS_PAID:
-            buttons += [("pay_twice", "重复付款", ""), ("refund", "退款（商户后台）", "")]
+    if trade.state == TradeState.CLOSED:
+        return [("pay_late", "迟到付款", "")]
+    again = [("pay_twice", "重复付款", ""), ("refund", "退款（商户后台）", "")]
+    return [("notify", "再次通知", ""), *(again if trade.state in WAS_PAID else [])]
+
+
+def card(channel: str, fen: int, name: str, state: str, details: str, rest: str) -> str:
     return (
-        f'<div class="card"><div class="row">{channel_tag(trade.channel)}'
-        f'<span class="amount">¥ {yuan(trade.amount_fen)}</span>'
-        f'<span>{escape(trade.subject)}</span><span class="tag">'
-        f"{STATE_NAMES[trade.state]}</span></div>"
-        f'<div class="soft">{SCENE_NAMES.get(trade.scene, "")} · 商户订单号 '
-        f"{escape(trade.out_trade_no)}{refunded_text(machine, trade)}"
-        f"{notice_text(machine, trade)}</div>"
-        f"{code_line(trade)}{form('/do', hidden, buttons)}</div>"
+        f'<div class="card"><div class="row"><span class="tag {channel}">'
+        f'{CHANNEL_NAMES[channel]}</span><span class="amount">¥ {yuan(fen)}</span>'
+        f'<span>{escape(name)}</span><span class="tag">{state}</span></div>'
+        f'<div class="soft">{details}</div>{rest}</div>'
     )
 
 
-def channel_tag(channel: str) -> str:
-    return f'<span class="tag {channel}">{CHANNEL_NAMES[channel]}</span>'
-
-
-def refunded_text(machine: Machine, trade: Trade) -> str:
-    fen = books.refunded_fen(machine, trade)
-    return f" · 已退 ¥{yuan(fen)}" if fen else ""
-
-
-def notice_text(machine: Machine, trade: Trade) -> str:
-    notice = machine.store.first(Notice, "trade_id = ? ORDER BY id DESC", trade.id)
-    if notice is None:
-        return ""
-    answer = escape(notice.last_answer[:60])
-    return f" · 通知{NOTICE_NAMES[notice.state]}（已发 {notice.attempts} 次）{answer}"
+def trade_card(machine: Machine, trade: Trade) -> str:
+    hidden = {"channel": trade.channel, "out_trade_no": trade.out_trade_no}
+    details = f"{SCENE_NAMES.get(trade.scene, '')} · 商户订单号 {escape(trade.out_trade_no)}"
+    if fen := machine.store.refunded_fen(trade):
+        details += f" · 已退 ¥{yuan(fen)}"
+    for notice in machine.store.newest(Notice, "trade_id = ?", trade.id, limit=1):
+        answer = escape(notice.last_answer[:60])
+        details += f" · 通知{NOTICE_NAMES[notice.state]}（已发 {notice.attempts} 次）{answer}"
+    rest = code_line(trade) + form("/do", hidden, buttons_of(trade))
+    state = STATE_NAMES[trade.state]
+    return card(trade.channel, trade.amount_fen, trade.subject, state, details, rest)
 
 
 def code_line(trade: Trade) -> str:
@@ -199,27 +197,20 @@ def code_line(trade: Trade) -> str:
 
 
 def refund_card(machine: Machine, refund: Refund) -> str:
-    trade = machine.store.get(Trade, refund.trade_id)
+    number = machine.store.trade_of(refund).out_trade_no
     state = STATE_NAMES[refund.status] if refund.status != "CLOSED" else "退款关闭"
-    hidden = {
-        "channel": refund.channel,
-        "out_trade_no": trade.out_trade_no,
-        "out_refund_no": refund.out_refund_no,
-    }
+    hidden = {"channel": refund.channel, "out_trade_no": number}
+    hidden["out_refund_no"] = refund.out_refund_no
     buttons = [("notify", "再次通知", "")]
     if refund.status in (RefundStatus.PROCESSING, RefundStatus.ABNORMAL):
         buttons += [
             ("settle_SUCCESS", "到账", "primary"), ("settle_ABNORMAL", "异常", ""),
             ("settle_CLOSED", "关闭", ""),
         ]  # fmt: skip
-    outside = " · 商户后台发起" if refund.outside else ""
-    return (
-        f'<div class="card"><div class="row">{channel_tag(refund.channel)}'
-        f'<span class="amount">¥ {yuan(refund.amount_fen)}</span>'
-        f'<span>{escape(refund.reason)}</span><span class="tag">{state}</span></div>'
-        f'<div class="soft">退款单号 {escape(refund.out_refund_no)} · 订单 '
-        f"{escape(trade.out_trade_no)}{outside}</div>{form('/do', hidden, buttons)}</div>"
-    )
+    details = f"退款单号 {escape(refund.out_refund_no)} · 订单 {escape(number)}"
+    details += " · 商户后台发起" if refund.outside else ""
+    rest = form("/do", hidden, buttons)
+    return card(refund.channel, refund.amount_fen, refund.reason, state, details, rest)
 
 
 def fault_form(machine: Machine) -> str:
@@ -237,10 +228,10 @@ def fault_form(machine: Machine) -> str:
     )
 
 
-def history(machine: Machine) -> str:
+def history(events: list[Event]) -> str:
     lines = "".join(
-        f'<div class="soft">{clock.wall(line["at"])} {CHANNEL_NAMES.get(line["channel"], "")} '
-        f"{escape(line['number'])} {escape(line['what'])}</div>"
-        for line in machine.store.history(20)
+        f'<div class="soft">{clock.wall(event.at)} {CHANNEL_NAMES.get(event.channel, "")} '
+        f"{escape(event.number)} {escape(event.what)}</div>"
+        for event in events
     )
     return f'<div class="card">{lines}</div>' if lines else ""

@@ -1,7 +1,7 @@
-"""The stand-in's own books: one SQLite file in DIR, money as integer fen.
+"""The stand-in's own books: one SQLite file in DIR, money as integer fen, times as POSIX seconds.
 
-Every deed runs under one lock and one transaction, so each is all or nothing and two requests
-never see each other half done.
+Whatever changes them runs under one lock and in one transaction, so each change is all or nothing
+and two requests never see each other half done.
 """
 
 from __future__ import annotations
@@ -17,57 +17,8 @@ from typing import Any, TypeVar
 
 from simulator import clock
 
-HISTORY_MAX = 5_000
+EVENTS_MAX = 5_000
 LIST_MAX = 500
-
-SCHEMA = """
-CREATE TABLE IF NOT EXISTS trade (
-  id INTEGER PRIMARY KEY, channel TEXT NOT NULL, out_trade_no TEXT NOT NULL,
-  gateway_no TEXT NOT NULL DEFAULT '', scene TEXT NOT NULL,
-  amount_fen INTEGER NOT NULL CHECK (amount_fen > 0), subject TEXT NOT NULL,
-  attach TEXT NOT NULL DEFAULT '', notify_url TEXT NOT NULL DEFAULT '',
-  return_url TEXT NOT NULL DEFAULT '', buyer TEXT NOT NULL DEFAULT '', state TEXT NOT NULL,
-  closed_by TEXT NOT NULL DEFAULT '', failure TEXT NOT NULL DEFAULT '',
-  request TEXT NOT NULL DEFAULT '', credential TEXT NOT NULL DEFAULT '',
-  credential_at REAL NOT NULL DEFAULT 0, created_at REAL NOT NULL,
-  opened_at REAL, deadline REAL, paid_at REAL, closed_at REAL,
-  coupon_fen INTEGER NOT NULL DEFAULT 0, coupon_by TEXT NOT NULL DEFAULT '',
-  UNIQUE (channel, out_trade_no));
-CREATE INDEX IF NOT EXISTS trade_gateway_no ON trade (gateway_no);
-CREATE INDEX IF NOT EXISTS trade_credential ON trade (credential);
-CREATE INDEX IF NOT EXISTS trade_paid_at ON trade (channel, paid_at);
-CREATE TABLE IF NOT EXISTS refund (
-  id INTEGER PRIMARY KEY, trade_id INTEGER NOT NULL REFERENCES trade (id),
-  channel TEXT NOT NULL, out_refund_no TEXT NOT NULL, refund_id TEXT NOT NULL UNIQUE,
-  amount_fen INTEGER NOT NULL CHECK (amount_fen > 0), status TEXT NOT NULL,
-  reason TEXT NOT NULL DEFAULT '', notify_url TEXT NOT NULL DEFAULT '',
-  request TEXT NOT NULL DEFAULT '', outside INTEGER NOT NULL DEFAULT 0,
-  created_at REAL NOT NULL, settle_at REAL, settle_as TEXT NOT NULL DEFAULT 'SUCCESS',
-  settled_at REAL, account TEXT NOT NULL DEFAULT '',
-  UNIQUE (trade_id, out_refund_no));
-CREATE INDEX IF NOT EXISTS refund_no ON refund (channel, out_refund_no);
-CREATE INDEX IF NOT EXISTS refund_created ON refund (channel, created_at);
-CREATE INDEX IF NOT EXISTS refund_waiting ON refund (status, settle_at);
-CREATE TABLE IF NOT EXISTS notice (
-  id INTEGER PRIMARY KEY, notify_id TEXT NOT NULL UNIQUE, channel TEXT NOT NULL,
-  kind TEXT NOT NULL, trade_id INTEGER NOT NULL, refund_id INTEGER, url TEXT NOT NULL,
-  content TEXT NOT NULL, state TEXT NOT NULL, attempts INTEGER NOT NULL DEFAULT 0,
-  next_at REAL, last_answer TEXT NOT NULL DEFAULT '', created_at REAL NOT NULL);
-CREATE INDEX IF NOT EXISTS notice_state ON notice (state, next_at);
-CREATE INDEX IF NOT EXISTS notice_trade ON notice (trade_id);
-CREATE TABLE IF NOT EXISTS history (
-  id INTEGER PRIMARY KEY, at REAL NOT NULL, channel TEXT NOT NULL, number TEXT NOT NULL,
-  what TEXT NOT NULL);
-"""
-
-
-# Of books that an earlier version began.
-LATER_COLUMNS = {
-    "trade": {
-        "coupon_fen": "INTEGER NOT NULL DEFAULT 0",
-        "coupon_by": "TEXT NOT NULL DEFAULT ''",
-    }
-}
 
 
 class TradeState:
@@ -94,8 +45,11 @@ class NoticeState:
     LOST = "lost"  # never sent, on demand
 
 
+CHANNELS = ("wechat", "alipay")
 UNPAID = (TradeState.UNOPENED, TradeState.OPEN)
 WAS_PAID = (TradeState.PAID, TradeState.FINISHED)
+# What can't be refunded again: everything but CLOSED refunds.
+OCCUPYING = (RefundStatus.PROCESSING, RefundStatus.SUCCESS, RefundStatus.ABNORMAL)
 
 
 @dataclass(frozen=True)
@@ -168,42 +122,87 @@ class Notice:
     content: str
     state: str
     attempts: int
-    next_at: float | None
+    next_at: float | None  # None while it is under way
     last_answer: str
     created_at: float
+    extra_copies: int  # sent together with the first try
 
     @property
     def message(self) -> dict[str, Any]:
         return json.loads(self.content)
 
 
-T = TypeVar("T")
-R = TypeVar("R", Trade, Refund, Notice)
+@dataclass(frozen=True)
+class Event:
+    id: int
+    at: float
+    channel: str
+    number: str
+    what: str
 
-TABLES: dict[type, str] = {Trade: "trade", Refund: "refund", Notice: "notice"}
+
+@dataclass(frozen=True)
+class Split:
+    """How a refund falls to the payer and to the merchant's account when a coupon took part."""
+
+    payer_fen: int
+    settled_fen: int
+
+
+T = TypeVar("T", Trade, Refund, Notice, Event)
+
+TABLES: dict[type, str] = {Trade: "trade", Refund: "refund", Notice: "notice", Event: "history"}
+CONSTRAINTS = {
+    "trade": ", UNIQUE (channel, out_trade_no), CHECK (amount_fen > 0)",
+    "refund": ", UNIQUE (trade_id, out_refund_no), UNIQUE (refund_id), CHECK (amount_fen > 0)",
+    "notice": ", UNIQUE (notify_id)",
+}
+INDEXES = (
+    "trade_gateway_no ON trade (gateway_no)", "trade_credential ON trade (credential)",
+    "trade_paid_at ON trade (channel, paid_at)", "refund_no ON refund (channel, out_refund_no)",
+    "refund_created ON refund (channel, created_at)",
+    "refund_waiting ON refund (status, settle_at)", "notice_state ON notice (state, next_at)",
+    "notice_trade ON notice (trade_id)",
+)  # fmt: skip
+COLUMN_TYPES = {
+    "int": "INTEGER NOT NULL DEFAULT 0", "int | None": "INTEGER",
+    "float": "REAL NOT NULL DEFAULT 0", "float | None": "REAL", "str": "TEXT NOT NULL DEFAULT ''",
+}  # fmt: skip
+
+
+def columns_of(kind: type) -> dict[str, str]:
+    """The columns of a table, as its dataclass has them."""
+    columns = {field.name: COLUMN_TYPES[str(field.type)] for field in fields(kind)}
+    return columns | {"id": "INTEGER PRIMARY KEY"}
 
 
 class Store:
     def __init__(self, path: Path) -> None:
+        self.changed = threading.Event()  # set after each change
         self._lock = threading.RLock()
         self._depth = 0
         self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
         self._db.row_factory = sqlite3.Row
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=NORMAL")
-        self._db.executescript(SCHEMA)
-        for table, columns in LATER_COLUMNS.items():
+        for kind, table in TABLES.items():
+            columns = columns_of(kind)
+            inner = ", ".join(f"{name} {rule}" for name, rule in columns.items())
+            constraints = CONSTRAINTS.get(table, "")
+            self._db.execute(f"CREATE TABLE IF NOT EXISTS {table} ({inner}{constraints})")
             known = {row["name"] for row in self._db.execute(f"PRAGMA table_info({table})")}
-            for name in columns.keys() - known:
+            for name in columns.keys() - known:  # of books that an earlier version began
                 self._db.execute(f"ALTER TABLE {table} ADD COLUMN {name} {columns[name]}")
+        for index in INDEXES:
+            self._db.execute(f"CREATE INDEX IF NOT EXISTS {index}")
 
     def close(self) -> None:
         with self._lock:
             self._db.close()
 
     @contextmanager
-    def deed(self) -> Iterator[None]:
-        """One transaction under the one lock; deeds within a deed join it."""
+    def atomic(self) -> Iterator[None]:
+        """One transaction under the one lock; those within it join it."""
         with self._lock:
             if self._depth == 0:
                 self._db.execute("BEGIN IMMEDIATE")
@@ -211,13 +210,15 @@ class Store:
             try:
                 yield
             except BaseException:
-                self._depth -= 1
-                if self._depth == 0:
-                    self._db.execute("ROLLBACK")
+                self._end("ROLLBACK")
                 raise
-            self._depth -= 1
-            if self._depth == 0:
-                self._db.execute("COMMIT")
+            self._end("COMMIT")
+
+    def _end(self, statement: str) -> None:
+        self._depth -= 1
+        if self._depth == 0:
+            self._db.execute(statement)
+            self.changed.set()
 
     def rows(self, sql: str, values: Sequence[Any] = ()) -> list[sqlite3.Row]:
         with self._lock:
@@ -225,13 +226,18 @@ class Store:
 
     def find(self, kind: type[T], where: str, *values: Any) -> list[T]:
         """All rows of a kind; ``where`` is SQL of this package, values go by placeholder."""
-        names = ", ".join(field.name for field in fields(kind))  # type: ignore[arg-type]
+        names = ", ".join(field.name for field in fields(kind))
         found = self.rows(f"SELECT {names} FROM {TABLES[kind]} WHERE {where}", values)
         return [kind(*row) for row in found]
 
     def first(self, kind: type[T], where: str, *values: Any) -> T | None:
         found = self.find(kind, f"{where} LIMIT 1", *values)
         return found[0] if found else None
+
+    def newest(
+        self, kind: type[T], where: str = "1", *values: Any, limit: int = LIST_MAX
+    ) -> list[T]:
+        return self.find(kind, f"{where} ORDER BY id DESC LIMIT ?", *values, limit)
 
     def get(self, kind: type[T], row_id: int) -> T:
         found = self.first(kind, "id = ?", row_id)
@@ -242,16 +248,26 @@ class Store:
     def insert(self, kind: type[T], /, **columns: Any) -> T:
         marks = ", ".join("?" * len(columns))
         sql = f"INSERT INTO {TABLES[kind]} ({', '.join(columns)}) VALUES ({marks})"
-        with self.deed():
+        with self.atomic():
             row_id = self._db.execute(sql, tuple(columns.values())).lastrowid
             return self.get(kind, row_id or 0)
 
-    def update(self, row: R, /, **columns: Any) -> R:
+    def update(self, row: T, /, **columns: Any) -> T:
         changes = ", ".join(f"{name} = ?" for name in columns)
         sql = f"UPDATE {TABLES[type(row)]} SET {changes} WHERE id = ?"
-        with self.deed():
+        with self.atomic():
             self._db.execute(sql, (*columns.values(), row.id))
             return self.get(type(row), row.id)
+
+    def log(self, channel: str, number: str, what: str) -> None:
+        """One line of history; the oldest are forgotten."""
+        with self.atomic():
+            event = self.insert(
+                Event, at=clock.now(), channel=channel, number=number, what=what[:500]
+            )
+            self.rows("DELETE FROM history WHERE id <= ?", (event.id - EVENTS_MAX,))
+
+    # Questions about trades and refunds ----------------------------------------------------------
 
     def trade(self, channel: str, out_trade_no: str) -> Trade | None:
         return self.first(Trade, "channel = ? AND out_trade_no = ?", channel, out_trade_no)
@@ -261,23 +277,32 @@ class Store:
             return None
         return self.first(Trade, "channel = ? AND gateway_no = ?", channel, gateway_no)
 
+    def trade_of(self, refund: Refund) -> Trade:
+        return self.get(Trade, refund.trade_id)
+
     def refund(self, channel: str, out_refund_no: str) -> Refund | None:
         return self.first(Refund, "channel = ? AND out_refund_no = ?", channel, out_refund_no)
+
+    def refund_of(self, trade: Trade, out_refund_no: str) -> Refund | None:
+        return self.first(Refund, "trade_id = ? AND out_refund_no = ?", trade.id, out_refund_no)
 
     def refunds_of(self, trade: Trade) -> list[Refund]:
         return self.find(Refund, "trade_id = ? ORDER BY id", trade.id)
 
-    def remember(self, channel: str, number: str, what: str) -> None:
-        """One line of history; the oldest are forgotten."""
-        with self.deed():
-            line = self._db.execute(
-                "INSERT INTO history (at, channel, number, what) VALUES (?, ?, ?, ?)",
-                (clock.now(), channel, number, what[:500]),
-            )
-            self._db.execute(
-                "DELETE FROM history WHERE id <= ?", ((line.lastrowid or 0) - HISTORY_MAX,)
-            )
+    def refunded_fen(self, trade: Trade, statuses: Sequence[str] = (RefundStatus.SUCCESS,)) -> int:
+        """The sum of a trade's refunds in these states."""
+        return sum(r.amount_fen for r in self.refunds_of(trade) if r.status in statuses)
 
-    def history(self, limit: int = LIST_MAX) -> list[dict[str, Any]]:
-        rows = self.rows("SELECT * FROM history ORDER BY id DESC LIMIT ?", (min(limit, LIST_MAX),))
-        return [dict(row) for row in rows]
+    def refundable_fen(self, trade: Trade) -> int:
+        return trade.amount_fen - self.refunded_fen(trade, OCCUPYING)
+
+    def split_of(self, trade: Trade, refund: Refund) -> Split:
+        """In proportion, to the fen: the parts of all refunds add up to what was paid."""
+        counted = [r for r in self.refunds_of(trade) if r.status != RefundStatus.CLOSED]
+        before = sum(r.amount_fen for r in counted if r.id < refund.id)
+        after = before + refund.amount_fen
+
+        def share(of_fen: int) -> int:
+            return after * of_fen // trade.amount_fen - before * of_fen // trade.amount_fen
+
+        return Split(share(trade.payer_fen), share(trade.settled_fen))

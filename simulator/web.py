@@ -1,24 +1,27 @@
-"""Requests and answers as plain values, so that the protocols know nothing of sockets."""
+"""Requests and answers as plain values, so that the protocols know nothing of servers."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from http.client import responses
 from typing import Any, Protocol
 from urllib.parse import parse_qsl, urlsplit
 
+PARAMETERS_MAX = 200
+
 
 class Headers(Protocol):
-    """What is asked of headers: email.message.Message and plain mappings both have it."""
+    """What is asked of headers, without regard to case."""
 
-    def get(self, name: str, default: str, /) -> str: ...
+    def get(self, name: str, default: str, /) -> str | None: ...
 
 
 @dataclass(frozen=True)
 class Request:
     method: str
     target: str  # path and query exactly as they came: WeChat's signature covers these bytes
-    headers: Headers  # looked up without regard to case
+    headers: Headers
     body: bytes = b""
 
     @property
@@ -35,7 +38,11 @@ class Request:
 
     @property
     def form_pairs(self) -> list[tuple[str, str]]:
-        return parse_qsl(self.body.decode("utf-8"), keep_blank_values=True, max_num_fields=200)
+        text = self.body.decode("utf-8") if self.method == "POST" else ""
+        return parse_qsl(text, keep_blank_values=True, max_num_fields=PARAMETERS_MAX)
+
+    def header(self, name: str) -> str:
+        return self.headers.get(name, "") or ""
 
 
 @dataclass
@@ -44,7 +51,16 @@ class Response:
     body: bytes = b""
     content_type: str = "application/json; charset=utf-8"
     headers: dict[str, str] = field(default_factory=dict)
-    cut: bool = False  # the deed is done, the answer never leaves (see faults.py)
+    cut: bool = False  # it was done, the answer never leaves (see faults.py)
+
+    @property
+    def status_line(self) -> str:
+        return f"{self.status} {responses.get(self.status, 'Unknown')}"
+
+    @property
+    def header_list(self) -> list[tuple[str, str]]:
+        own = {"Content-Type": self.content_type, "Content-Length": str(len(self.body))}
+        return [*(self.headers | ({} if self.status == 204 else own)).items()]
 
 
 def json_bytes(value: Any) -> bytes:
@@ -65,3 +81,15 @@ def html_response(text: str, status: int = 200) -> Response:
 
 def redirect(location: str) -> Response:
     return Response(303, b"", "text/plain; charset=utf-8", {"Location": location})
+
+
+def wrong_notify_url(value: str) -> str:
+    """What is wrong with a callback address, or ""."""
+    try:
+        parts = urlsplit(value)
+        host = parts.hostname
+    except ValueError:
+        return "回调地址不正确"
+    if parts.scheme not in ("http", "https") or not host or not value.isascii():
+        return "回调地址必须是 http(s) 绝对地址"
+    return "回调地址不能携带参数" if "?" in value or "#" in value else ""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass
 from typing import Any
 
 from simulator import clock, keys
 from simulator.alipay.messages import node_text, request_text
-from simulator.faults import answer_with_fault
+from simulator.faults import Fault, answer_with_fault
 from simulator.machine import Machine
 from simulator.web import Request, Response
 
@@ -28,9 +28,9 @@ LIMITS = {
     "timestamp": 19, "version": 3, "notify_url": 256, "return_url": 256, "app_auth_token": 40,
 }  # fmt: skip
 NUMBERS = ("out_trade_no", "trade_no", "out_request_no")
-# Refusals on demand: msg, sub_code unless one is ordered, and whether the answer is signed: what
-# is refused before it reaches the business is not [section 5].
-REFUSALS = {
+# By code: msg, the usual sub_code, and whether the answer is signed: what is refused before it
+# reaches the business is not [section 5].
+CODES = {
     "20000": ("Service Currently Unavailable", "isp.unknow-error", False),
     "20001": ("Insufficient Token Permissions", "aop.invalid-auth-token", False),
     "40001": ("Missing Required Arguments", "isv.missing-method", False),
@@ -40,30 +40,40 @@ REFUSALS = {
     "40005": ("Call Limited", "isv.call-limited", False),
     "40006": ("Insufficient Permissions", "isv.insufficient-isv-permissions", True),
 }
+UNAVAILABLE = ("20000", "系统繁忙")
+REFUSALS = {
+    "error_before": UNAVAILABLE,
+    "error_after": UNAVAILABLE,
+    "not_found": UNAVAILABLE,
+    "rate_limited": ("40005", "调用次数超限"),
+}
 ERROR_NODE = "error_response"
 CERTIFICATE_DOWNLOAD = "alipay.open.app.alipaycert.download"
 
 
-class GatewayError(Exception):
+def error_node(code: str, sub_msg: str, sub_code: str = "") -> dict[str, str]:
+    msg, usual, _ = CODES.get(code, CODES["40004"])
+    return {"code": code, "msg": msg, "sub_code": sub_code or usual, "sub_msg": sub_msg}
+
+
+class Refusal(Exception):
+    """What is told instead of an answer."""
+
+    def __init__(self, code: str, sub_code: str, sub_msg: str, node: str = ERROR_NODE) -> None:
+        super().__init__(f"{sub_code} {sub_msg}")
+        self.answer = error_node(code, sub_msg, sub_code)
+        self.node = node
+
+
+class GatewayError(Refusal):
     """The call never reached the business: answered without a signature."""
 
-    def __init__(self, code: str, msg: str, sub_code: str, sub_msg: str, node: str = "") -> None:
-        super().__init__(sub_msg)
-        self.answer = {"code": code, "msg": msg, "sub_code": sub_code, "sub_msg": sub_msg}
-        self.node = node or ERROR_NODE
 
-
-class BusinessError(Exception):
+class BusinessError(Refusal):
     """40004: signed like a success."""
 
     def __init__(self, sub_code: str, sub_msg: str) -> None:
-        super().__init__(sub_msg)
-        self.answer = {
-            "code": "40004",
-            "msg": "Business Failed",
-            "sub_code": sub_code,
-            "sub_msg": sub_msg,
-        }
+        super().__init__("40004", sub_code, sub_msg)
 
 
 @dataclass(frozen=True)
@@ -98,12 +108,12 @@ def invalid(message: str) -> BusinessError:
     return BusinessError("ACQ.INVALID_PARAMETER", f"参数无效：{message}")
 
 
-def wrong_parameter(sub_code: str, sub_msg: str, node: str = "") -> GatewayError:
-    return GatewayError("40002", "Invalid Arguments", sub_code, sub_msg, node)
+def wrong_parameter(sub_code: str, sub_msg: str, node: str = ERROR_NODE) -> GatewayError:
+    return GatewayError("40002", f"isv.{sub_code}", sub_msg, node)
 
 
 def node_name(method: str) -> str:
-    return f"{method.replace('.', '_')}_response"
+    return f"{method.replace('.', '_')}_response" if method else ERROR_NODE
 
 
 def operation_of(method: str) -> str:
@@ -121,10 +131,9 @@ def handle(machine: Machine, request: Request, methods: dict[str, Handler]) -> R
         call = verified_call(machine, request, methods)
     except GatewayError as error:
         return envelope(error.node, error.answer)
-    node = node_name(call.method)
-    signer = answer_signer(machine, call)
+    node, signer = node_name(call.method), answer_signer(machine, call)
 
-    def deed() -> Response:
+    def act() -> Response:
         try:
             answer = {"code": "10000", "msg": "Success"} | methods[call.method](call)
         except BusinessError as error:
@@ -133,68 +142,42 @@ def handle(machine: Machine, request: Request, methods: dict[str, Handler]) -> R
             return envelope(node, error.answer)
         return envelope(node, answer, signer)
 
-    def failing(code: str, msg: str, sub_code: str, sub_msg: str) -> Callable[[], Response]:
-        answer = {"code": code, "msg": msg, "sub_code": sub_code, "sub_msg": sub_msg}
-        return lambda: envelope(node, answer)
-
-    fault = machine.faults.draw(operation_of(call.method), numbers_of(call))
-
-    def refused() -> Response:
-        if fault is None:
-            raise LookupError("refused without an order")
-        told = fault.refusal
-        msg, sub_code, is_signed = REFUSALS.get(told.code, REFUSALS["40004"])
-        if told.is_signed is not None:
-            is_signed = told.is_signed
-        answer = {
-            "code": told.code,
-            "msg": msg,
-            "sub_code": told.sub_code or sub_code,
-            "sub_msg": told.message,
-        }
+    def refuse(fault: Fault) -> Response:
+        if fault.kind != "refused":
+            return envelope(node, error_node(*REFUSALS[fault.kind]))
+        _, _, is_signed = CODES.get(fault.code, CODES["40004"])
+        is_signed = is_signed if fault.signed is None else fault.signed
+        answer = error_node(fault.code, fault.message, fault.sub_code)
         return envelope(node, answer, signer if is_signed else None)
 
-    unavailable = failing("20000", "Service Currently Unavailable", "isp.unknow-error", "系统繁忙")
+    # The numbers by which a call names a payment or a refund.
+    numbers = [str(call.content.get(name, "")) for name in NUMBERS]
+    fault = machine.faults.draw(operation_of(call.method), numbers)
     return answer_with_fault(
-        fault,
-        deed,
-        refusals={
-            "error_before": unavailable,
-            "error_after": unavailable,
-            "not_found": unavailable,
-            "rate_limited": failing("40005", "Call Limited", "isv.call-limited", "调用次数超限"),
-            "refused": refused,
-        },
-        spoil=spoil,
-        pause=machine.stopping.wait,
+        fault, act, refuse=refuse, corrupt=corrupt, pause=machine.stopping.wait
     )
 
 
-def numbers_of(call: Call) -> list[str]:
-    """The numbers by which a call names a payment or a refund."""
-    return [str(call.content.get(name, "")) for name in NUMBERS]
-
-
-def verified_call(machine: Machine, request: Request, known: dict[str, Any]) -> Call:
+def verified_call(machine: Machine, request: Request, known: Container[str]) -> Call:
     """Read and verify a call, whichever way its parameters came.
 
     Raises:
         GatewayError: as the gateway would say it.
     """
     try:
-        pairs = [*request.query_pairs, *(request.form_pairs if request.method == "POST" else [])]
+        pairs = [*request.query_pairs, *request.form_pairs]
     except ValueError as error:
-        raise wrong_parameter("isv.invalid-parameter", "参数不是合法的表单") from error
+        raise wrong_parameter("invalid-parameter", "参数不是合法的表单") from error
     return call_of(machine, pairs, known)
 
 
-def call_of(machine: Machine, pairs: list[tuple[str, str]], known: dict[str, Any]) -> Call:
+def call_of(machine: Machine, pairs: list[tuple[str, str]], known: Container[str]) -> Call:
     parameters = dict(pairs)
     if len(parameters) != len(pairs):
-        raise wrong_parameter("isv.invalid-parameter", "参数重复")
+        raise wrong_parameter("invalid-parameter", "参数重复")
     method = parameters.get("method", "")
     if method and method not in known:
-        raise wrong_parameter("isv.invalid-method", "不存在的方法名")
+        raise wrong_parameter("invalid-method", "不存在的方法名")
     check_public(machine, parameters)
     check_signature(machine, parameters, node_name(method))
     return Call(machine, parameters, biz_content(parameters, node_name(method)))
@@ -203,21 +186,20 @@ def call_of(machine: Machine, pairs: list[tuple[str, str]], known: dict[str, Any
 def check_public(machine: Machine, parameters: dict[str, str]) -> None:
     for name in REQUIRED:
         if not parameters.get(name):
-            sub_code = f"isv.missing-{name.replace('_', '-')}"
-            raise GatewayError("40001", "Missing Required Arguments", sub_code, f"缺少参数 {name}")
+            raise GatewayError("40001", f"isv.missing-{name.replace('_', '-')}", f"缺少参数 {name}")
     for name, most in LIMITS.items():
         if len(parameters.get(name, "")) > most:
-            raise wrong_parameter("isv.invalid-parameter", f"{name} 超过 {most} 个字符")
+            raise wrong_parameter("invalid-parameter", f"{name} 超过 {most} 个字符")
     if parameters["app_id"] != machine.keys.alipay["app_id"]:
-        raise wrong_parameter("isv.invalid-app-id", "无效的AppID参数")
+        raise wrong_parameter("invalid-app-id", "无效的AppID参数")
     if parameters["sign_type"] != "RSA2":
-        raise wrong_parameter("isv.invalid-signature-type", "无效的签名类型")
+        raise wrong_parameter("invalid-signature-type", "无效的签名类型")
     if parameters["charset"].lower() not in ("utf-8", "utf8"):
-        raise wrong_parameter("isv.invalid-charset", "本模拟网关只支持 utf-8")
+        raise wrong_parameter("invalid-charset", "本模拟网关只支持 utf-8")
     if parameters["version"] != "1.0":
-        raise wrong_parameter("isv.invalid-version", "无效的版本号")
+        raise wrong_parameter("invalid-version", "无效的版本号")
     if parameters.get("format", "JSON").upper() != "JSON":
-        raise wrong_parameter("isv.invalid-format", "无效的数据格式")
+        raise wrong_parameter("invalid-format", "无效的数据格式")
     try:
         moment = clock.from_wall(parameters["timestamp"])
     except ValueError:
@@ -227,42 +209,35 @@ def check_public(machine: Machine, parameters: dict[str, str]) -> None:
     is_for_buyer = parameters["method"] in BUYER_METHODS
     oldest = BUYER_TOLERANCE_SECONDS if is_for_buyer else CLOCK_TOLERANCE_SECONDS
     if not is_complete or not -CLOCK_TOLERANCE_SECONDS <= clock.now() - moment <= oldest:
-        raise wrong_parameter("isv.invalid-timestamp", "非法的时间戳参数（应为 GMT+8 当前时间）")
+        raise wrong_parameter("invalid-timestamp", "非法的时间戳参数（应为 GMT+8 当前时间）")
 
 
 def check_signature(machine: Machine, parameters: dict[str, str], node: str) -> None:
     """Rule 1; in certificate mode the two serial numbers must be right as well."""
-    ring = machine.keys
-    app_sn = parameters.get("app_cert_sn")
-    root_sn = parameters.get("alipay_root_cert_sn")
-    if (app_sn, root_sn) != (None, None):
-        expected = keys.alipay_sn(ring.certificates["alipay_app"])
-        expected_root = keys.alipay_sn(ring.certificates["alipay_root"])
-        if (app_sn, root_sn) != (expected, expected_root):
-            raise wrong_parameter("isv.invalid-app-cert-sn", "证书序列号有误", node)
-    public = ring.public("alipay_app")
+    certificates = machine.keys.certificates
+    serials = parameters.get("app_cert_sn"), parameters.get("alipay_root_cert_sn")
+    expected = tuple(keys.alipay_sn(certificates[name]) for name in ("alipay_app", "alipay_root"))
+    if serials not in ((None, None), expected):
+        raise wrong_parameter("invalid-app-cert-sn", "证书序列号有误", node)
+    public = machine.keys.public("alipay_app")
     if not keys.verify(public, request_text(parameters), parameters["sign"]):
-        raise wrong_parameter(
-            "isv.invalid-signature",
-            "验签出错，建议检查签名字符串或签名私钥与应用公钥是否匹配",
-            node,
-        )
+        message = "验签出错，建议检查签名字符串或签名私钥与应用公钥是否匹配"
+        raise wrong_parameter("invalid-signature", message, node)
 
 
 def biz_content(parameters: dict[str, str], node: str) -> dict[str, Any]:
     """Numbers stay as they were written, so that 0.30000000000000004 is seen for what it is."""
+    text = parameters.get("biz_content") or "{}"
     try:
-        content = json.loads(parameters.get("biz_content") or "{}", parse_float=str, parse_int=str)
+        content = json.loads(text, parse_float=str, parse_int=str)
     except (ValueError, RecursionError) as error:
-        raise wrong_parameter(
-            "isv.invalid-parameter", "biz_content 不是合法的JSON", node
-        ) from error
+        raise wrong_parameter("invalid-parameter", "biz_content 不是合法的JSON", node) from error
     if not isinstance(content, dict):
-        raise wrong_parameter("isv.invalid-parameter", "biz_content 应为JSON对象", node)
+        raise wrong_parameter("invalid-parameter", "biz_content 应为JSON对象", node)
     return content
 
 
-def answer_signer(machine: Machine, call: Call) -> keys.AlipaySigner | None:
+def answer_signer(machine: Machine, call: Call) -> keys.Signer | None:
     """Answers to calls in certificate mode name the certificate that verifies them.
 
     The one that hands certificates out carries no signature: nobody could verify it yet.
@@ -271,24 +246,24 @@ def answer_signer(machine: Machine, call: Call) -> keys.AlipaySigner | None:
         return None
     if call.is_by_certificate:
         return machine.alipay_signer()
-    return keys.AlipaySigner("", machine.keys.private["alipay"])
+    return keys.Signer("", machine.keys.private["alipay"])
 
 
-def envelope(
-    node: str, answer: dict[str, Any], signer: keys.AlipaySigner | None = None
-) -> Response:
+def envelope(node: str, answer: dict[str, Any], signer: keys.Signer | None = None) -> Response:
     """The signature covers the node's text exactly as it is sent."""
     text = node_text(answer)
     rest = ""
-    if signer and signer.certificate_sn:
-        rest += f',"alipay_cert_sn":"{signer.certificate_sn}"'
+    if signer and signer.serial:
+        rest += f',"alipay_cert_sn":"{signer.serial}"'
     if signer:
         rest += f',"sign":"{keys.sign(signer.key, text.encode())}"'
     body = f'{{"{node}":{text}{rest}}}'
     return Response(200, body.encode(), "text/html;charset=utf-8")
 
 
-def spoil(answer: Response) -> Response:
+def corrupt(answer: Response) -> Response:
+    """A signature of the right form that proves nothing."""
+
     def flipped(match: re.Match[bytes]) -> bytes:
         return match[1] + (b"B" if match[2] == b"A" else b"A")
 

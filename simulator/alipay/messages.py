@@ -6,27 +6,19 @@ import json
 import re
 import secrets
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlencode
 
 from simulator import clock, keys
+from simulator.machine import Machine
 from simulator.money import yuan
-from simulator.store import WAS_PAID, Notice, Trade, TradeState
+from simulator.store import WAS_PAID, Notice, Refund, Trade, TradeState
 
-if TYPE_CHECKING:
-    from simulator.machine import Machine
-
-TWISTS = (
-    "wrong_merchant",
-    "wrong_app",
-    "wrong_amount",
-    "unknown_order",
-    "tampered",
-    "old_key",
-    "wrong_key",
-    "no_signature",
-    "with_sign_type",
-)
+# Wrongs that can be put into a notification on demand.
+WRONGS = (
+    "wrong_merchant", "wrong_app", "wrong_amount", "unknown_order", "tampered", "old_key",
+    "wrong_key", "no_signature", "with_sign_type",
+)  # fmt: skip
 BUYER_LOGON_ID = "138****0000"
 
 
@@ -44,9 +36,13 @@ def joined(parameters: Mapping[str, str]) -> bytes:
     return "&".join(f"{name}={parameters[name]}" for name in sorted(parameters)).encode()
 
 
+def compact(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
 def node_text(node: dict[str, Any]) -> str:
     """Rule 2 signs this very text: compact, slashes escaped, Chinese as it is."""
-    return json.dumps(node, ensure_ascii=False, separators=(",", ":")).replace("/", "\\/")
+    return compact(node).replace("/", "\\/")
 
 
 def trade_status(trade: Trade, refunded_fen: int) -> str:
@@ -60,12 +56,12 @@ def trade_status(trade: Trade, refunded_fen: int) -> str:
     }.get(trade.state, "WAIT_BUYER_PAY")
 
 
-def fund_bill_list(trade: Trade) -> list[dict[str, str]]:
+def fund_bills(trade: Trade) -> list[dict[str, str]]:
     """What the payment was made of; a merchant's discount is MDISCOUNT, Alipay's own COUPON."""
-    bills = [{"amount": yuan(trade.payer_fen), "fundChannel": "ALIPAYACCOUNT"}]
+    bills = [{"fund_channel": "ALIPAYACCOUNT", "amount": yuan(trade.payer_fen)}]
     if trade.coupon_fen:
         channel = "MDISCOUNT" if trade.coupon_by == "merchant" else "COUPON"
-        bills.append({"amount": yuan(trade.coupon_fen), "fundChannel": channel})
+        bills.append({"fund_channel": channel, "amount": yuan(trade.coupon_fen)})
     return bills
 
 
@@ -79,23 +75,34 @@ def paid_amounts(trade: Trade) -> dict[str, str]:
     }
 
 
-def voucher_detail_list(trade: Trade) -> list[dict[str, str]]:
+def vouchers(trade: Trade) -> list[dict[str, str]]:
     is_merchants = trade.coupon_by == "merchant"
-    return [
-        {
-            "id": f"{trade.id:016d}",
-            "name": "模拟优惠券",
-            "type": "ALIPAY_BIZ_VOUCHER" if is_merchants else "ALIPAY_DISCOUNT_VOUCHER",
-            "amount": yuan(trade.coupon_fen),
-            "merchant_contribute": yuan(trade.coupon_fen if is_merchants else 0),
-            "other_contribute": yuan(0 if is_merchants else trade.coupon_fen),
-        }
-    ]
+    voucher = {
+        "id": f"{trade.id:016d}",
+        "name": "模拟优惠券",
+        "type": "ALIPAY_BIZ_VOUCHER" if is_merchants else "ALIPAY_DISCOUNT_VOUCHER",
+        "amount": yuan(trade.coupon_fen),
+        "merchant_contribute": yuan(trade.coupon_fen if is_merchants else 0),
+        "other_contribute": yuan(0 if is_merchants else trade.coupon_fen),
+    }
+    return [voucher]
 
 
-def trade_notice(machine: Machine, trade: Trade, status: str) -> dict[str, str]:
+def in_notices(items: list[dict[str, str]]) -> str:
+    """Notifications write names in camel case where answers write underscores."""
+    return compact(
+        [
+            {
+                re.sub("_([a-z])", lambda letter: letter[1].upper(), name): item[name]
+                for name in item
+            }
+            for item in items
+        ]
+    )
+
+
+def trade_notice(config: dict[str, str], trade: Trade, status: str) -> dict[str, str]:
     """The parameters that every trade notification carries; times of sending come later."""
-    config = machine.keys.alipay
     parameters = {
         "notify_type": "trade_status_sync",
         "app_id": config["app_id"],
@@ -121,59 +128,54 @@ def trade_notice(machine: Machine, trade: Trade, status: str) -> dict[str, str]:
     if trade.paid_at is None:
         return parameters
     if trade.coupon_fen:
-        parameters["voucher_detail_list"] = compact(
-            [named_as_in_notices(voucher) for voucher in voucher_detail_list(trade)]
-        )
-    return (
-        parameters
-        | {"gmt_payment": clock.wall(trade.paid_at)}
-        | paid_amounts(trade)
-        | {"fund_bill_list": compact(fund_bill_list(trade))}
-    )
+        parameters["voucher_detail_list"] = in_notices(vouchers(trade))
+    parameters["gmt_payment"] = clock.wall(trade.paid_at)
+    return parameters | paid_amounts(trade) | {"fund_bill_list": in_notices(fund_bills(trade))}
 
 
-def compact(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-
-
-def named_as_in_notices(voucher: dict[str, str]) -> dict[str, str]:
-    """Notifications write names in camel case where answers write underscores."""
-    return {
-        re.sub("_([a-z])", lambda letter: letter[1].upper(), name): value
-        for name, value in voucher.items()
+def refund_notice(
+    config: dict[str, str], trade: Trade, refund: Refund, refunded_fen: int
+) -> dict[str, str]:
+    """refund_fee is the trade's refunded total; out_biz_no names this refund."""
+    status, settled_at = trade_status(trade, refunded_fen), refund.settled_at or clock.now()
+    message = trade_notice(config, trade, status) | {
+        "refund_fee": yuan(refunded_fen),
+        "gmt_refund": clock.wall(settled_at),
+        "out_biz_no": refund.out_refund_no,
     }
+    if status == "TRADE_CLOSED":
+        message["gmt_close"] = clock.wall(settled_at)
+    return message
 
 
 def notice_request(
-    machine: Machine, notice: Notice, twists: frozenset[str] = frozenset()
+    machine: Machine, notice: Notice, wrongs: frozenset[str] = frozenset()
 ) -> tuple[dict[str, str], bytes]:
     """Headers and form of one delivery; re-sends keep notify_id and carry a new notify_time."""
-    parameters = twisted(notice.message, twists) | {
+    parameters = with_wrongs(notice.message, wrongs) | {
         "notify_id": notice.notify_id,
         "notify_time": clock.wall(clock.now()),
     }
-    retired = twists & {"old_key", "wrong_key"}
-    key = machine.keys.private["alipay_retired"] if retired else machine.alipay_signer().key
-    text = request_text(parameters) if "with_sign_type" in twists else notice_text(parameters)
+    is_retired = wrongs & {"old_key", "wrong_key"}
+    key = machine.keys.private["alipay_retired"] if is_retired else machine.alipay_signer().key
+    text = request_text(parameters) if "with_sign_type" in wrongs else notice_text(parameters)
     parameters["sign"] = keys.sign(key, text)
-    if "no_signature" in twists:
+    if "no_signature" in wrongs:
         del parameters["sign"]
-    if "tampered" in twists:
+    if "tampered" in wrongs:
         parameters["subject"] += "!"
     headers = {"Content-Type": "application/x-www-form-urlencoded; charset=utf-8"}
     return headers, urlencode(parameters).encode()
 
 
-def twisted(parameters: dict[str, str], twists: frozenset[str]) -> dict[str, str]:
-    parameters = dict(parameters)
-    if "wrong_merchant" in twists:
+def with_wrongs(parameters: dict[str, str], wrongs: frozenset[str]) -> dict[str, str]:
+    if "wrong_merchant" in wrongs:
         parameters |= {"seller_id": "2088999999999999", "seller_email": "x@simulator.invalid"}
-    if "wrong_app" in twists:
+    if "wrong_app" in wrongs:
         parameters |= {"app_id": "2021999999999999", "auth_app_id": "2021999999999999"}
-    if "wrong_amount" in twists:
-        whole, fen = parameters["total_amount"].split(".")
-        parameters["total_amount"] = yuan(int(whole + fen) + 1)
-    if "unknown_order" in twists:
+    if "wrong_amount" in wrongs:
+        parameters["total_amount"] = yuan(int(parameters["total_amount"].replace(".", "")) + 1)
+    if "unknown_order" in wrongs:
         parameters["out_trade_no"] = "UNKNOWN" + secrets.token_hex(8)
     return parameters
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import base64
 import re
 import secrets
-from datetime import date, timedelta
 from typing import Any
 
-from simulator import bills, books, clock
+from simulator import books, clock
 from simulator.alipay.api import (
     CERTIFICATE_DOWNLOAD,
     BusinessError,
@@ -17,25 +16,24 @@ from simulator.alipay.api import (
     invalid,
     wrong_parameter,
 )
+from simulator.alipay.bills import bill_address
 from simulator.alipay.messages import (
     BUYER_LOGON_ID,
-    fund_bill_list,
+    fund_bills,
     paid_amounts,
     trade_status,
-    voucher_detail_list,
+    vouchers,
 )
 from simulator.money import fen_of, yuan
 from simulator.options import ALIPAY_CERTIFICATES
 from simulator.store import UNPAID, WAS_PAID, Refund, RefundStatus, Trade, TradeState
-from simulator.wechat.schema import wrong_notify_url
+from simulator.web import wrong_notify_url
 
 OUT_TRADE_NO = re.compile(r"[0-9A-Za-z_]{1,64}", re.ASCII)
-TIMEOUT = re.compile(r"([1-9][0-9]{0,4})([mhd])|1c", re.ASCII)
+TIMEOUT = re.compile(r"([1-9][0-9]{0,4})([mhd])", re.ASCII)
 TIMEOUT_SECONDS = {"m": 60, "h": 3_600, "d": clock.DAY_SECONDS}
 TIMEOUT_MOST_SECONDS = 15 * clock.DAY_SECONDS
 REFUND_SPACING_SECONDS = 3
-BILL_URL_SECONDS = 30
-QR_SECONDS = 7_200
 
 # Method, scene, and the product codes that it takes ("" where none is needed).
 PAGE_METHODS = {
@@ -46,10 +44,6 @@ PAGE_METHODS = {
 PRECREATE_PRODUCTS = ("", "FACE_TO_FACE_PAYMENT", "QR_CODE_OFFLINE")
 CREATE_PRODUCTS = ("", "JSAPI_PAY", "FACE_TO_FACE", "FACE_TO_FACE_PAYMENT")
 FACE_TO_FACE = ("qr", "create")
-
-
-def trade_not_exist() -> BusinessError:
-    return BusinessError("ACQ.TRADE_NOT_EXIST", "交易不存在")
 
 
 def request_trade(call: Call, scene: str, products: tuple[str, ...]) -> Trade:
@@ -69,8 +63,10 @@ def request_trade(call: Call, scene: str, products: tuple[str, ...]) -> Trade:
     call.text("body", 400)
     if call.text("seller_id", 28) not in ("", call.machine.keys.alipay["seller_id"]):
         raise invalid("seller_id 与应用不符")
-    check_notify_url(call)
-    with call.machine.store.deed():
+    notify_url = call.parameters.get("notify_url", "")
+    if notify_url and wrong_notify_url(notify_url):
+        raise invalid("notify_url 不正确（绝对地址，不带参数）")
+    with call.machine.store.atomic():
         known = books.find_trade(call.machine, "alipay", number)
         if known is not None:
             return continued(call, known, scene, amount_fen, subject)
@@ -82,19 +78,13 @@ def request_trade(call: Call, scene: str, products: tuple[str, ...]) -> Trade:
             amount_fen=amount_fen,
             subject=subject,
             attach=call.text("passback_params", 512),
-            notify_url=call.parameters.get("notify_url", ""),
+            notify_url=notify_url,
             return_url=call.parameters.get("return_url", ""),
             state=TradeState.UNOPENED,
             request=call.parameters["biz_content"],
             created_at=clock.now(),
             deadline=deadline(call),
         )
-
-
-def check_notify_url(call: Call) -> None:
-    url = call.parameters.get("notify_url")
-    if url and wrong_notify_url(url):
-        raise invalid("notify_url 不正确（绝对地址，不带参数）")
 
 
 def continued(call: Call, known: Trade, scene: str, amount_fen: int, subject: str) -> Trade:
@@ -127,12 +117,10 @@ def deadline(call: Call) -> float:
             raise invalid("time_expire 格式应为 yyyy-MM-dd HH:mm:ss") from error
     if not relative:
         return clock.now() + TIMEOUT_MOST_SECONDS
-    match = TIMEOUT.fullmatch(relative)
-    if not match:
-        raise invalid("timeout_express 应为 1m～15d 或 1c")
     if relative == "1c":
         return clock.day_bounds(clock.today())[1]
-    seconds = int(match[1]) * TIMEOUT_SECONDS[match[2]]
+    match = TIMEOUT.fullmatch(relative)
+    seconds = int(match[1]) * TIMEOUT_SECONDS[match[2]] if match else TIMEOUT_MOST_SECONDS + 1
     if seconds > TIMEOUT_MOST_SECONDS:
         raise invalid("timeout_express 应为 1m～15d 或 1c")
     return clock.now() + seconds
@@ -150,7 +138,7 @@ def create(call: Call) -> dict[str, Any]:
     buyer = call.text("buyer_id", 28) or call.text("buyer_open_id", 128)
     if not buyer:
         raise invalid("buyer_id 和 buyer_open_id 不能同时为空")
-    with call.machine.store.deed():
+    with call.machine.store.atomic():
         trade = request_trade(call, "create", CREATE_PRODUCTS)
         if trade.state == TradeState.UNOPENED:
             trade = call.machine.store.update(trade, buyer=buyer)
@@ -162,11 +150,11 @@ def find(call: Call) -> Trade | None:
     """By trade_no, which wins, or out_trade_no; as it is now."""
     trade_no, number = call.text("trade_no", 64), call.text("out_trade_no", 64)
     if not trade_no and not number:
-        raise wrong_parameter("isv.invalid-parameter", "out_trade_no 和 trade_no 不能同时为空")
-    store = call.machine.store
-    trade = (
-        store.trade_by_gateway_no("alipay", trade_no) if trade_no else store.trade("alipay", number)
-    )
+        raise wrong_parameter("invalid-parameter", "out_trade_no 和 trade_no 不能同时为空")
+    if trade_no:
+        trade = call.machine.store.trade_by_gateway_no("alipay", trade_no)
+    else:
+        trade = call.machine.store.trade("alipay", number)
     return books.expire_if_due(call.machine, trade) if trade else None
 
 
@@ -174,7 +162,7 @@ def existing(call: Call) -> Trade:
     """A trade that a buyer has opened."""
     trade = find(call)
     if trade is None or not trade.gateway_no:
-        raise trade_not_exist()
+        raise BusinessError("ACQ.TRADE_NOT_EXIST", "交易不存在")
     return trade
 
 
@@ -185,26 +173,16 @@ def query(call: Call) -> dict[str, Any]:
         "out_trade_no": trade.out_trade_no,
         "buyer_logon_id": BUYER_LOGON_ID,
         "buyer_user_id": trade.buyer,
-        "trade_status": trade_status(trade, books.refunded_fen(call.machine, trade)),
+        "trade_status": trade_status(trade, call.machine.store.refunded_fen(trade)),
         "total_amount": yuan(trade.amount_fen),
         "subject": trade.subject,
     }
     if trade.paid_at is None:
         return answer
     if trade.coupon_fen and "voucher_detail_list" in options(call):
-        answer["voucher_detail_list"] = voucher_detail_list(trade)
-    return (
-        answer
-        | paid_amounts(trade)
-        | {"send_pay_date": clock.wall(trade.paid_at), "fund_bill_list": fund_bills(trade)}
-    )
-
-
-def fund_bills(trade: Trade) -> list[dict[str, str]]:
-    return [
-        {"fund_channel": bill["fundChannel"], "amount": bill["amount"]}
-        for bill in fund_bill_list(trade)
-    ]
+        answer["voucher_detail_list"] = vouchers(trade)
+    answer["send_pay_date"] = clock.wall(trade.paid_at)
+    return answer | paid_amounts(trade) | {"fund_bill_list": fund_bills(trade)}
 
 
 def options(call: Call) -> list[str]:
@@ -217,13 +195,11 @@ def options(call: Call) -> list[str]:
 
 def close(call: Call) -> dict[str, Any]:
     """Only a trade that waits for its buyer can be closed."""
-    trade = existing(call)
-    if trade.state != TradeState.OPEN:
-        raise BusinessError("ACQ.TRADE_STATUS_ERROR", "交易状态不合法")
-    try:
+    with call.machine.store.atomic():
+        trade = existing(call)
+        if trade.state != TradeState.OPEN:
+            raise BusinessError("ACQ.TRADE_STATUS_ERROR", "交易状态不合法")
         books.close(call.machine, trade, by="merchant")
-    except books.Refused as refused:
-        raise BusinessError("ACQ.TRADE_STATUS_ERROR", "交易状态不合法") from refused
     return {"out_trade_no": trade.out_trade_no, "trade_no": trade.gateway_no}
 
 
@@ -236,12 +212,12 @@ def cancel(call: Call) -> dict[str, Any]:
     answer |= {"out_trade_no": trade.out_trade_no, "trade_no": trade.gateway_no}
     if trade.scene not in FACE_TO_FACE:
         raise invalid("该产品不支持撤销，请使用 alipay.trade.close")
-    with call.machine.store.deed():
+    with call.machine.store.atomic():
         trade = call.machine.store.get(Trade, trade.id)
         if trade.state in UNPAID:
             books.close(call.machine, trade, by="merchant")
             return answer | {"action": "close"}
-        left = trade.amount_fen - books.occupied_fen(call.machine, trade)
+        left = call.machine.store.refundable_fen(trade)
         if trade.state != TradeState.PAID or left <= 0:
             return answer
         number = f"cancel{trade.id}"
@@ -259,9 +235,9 @@ def refund(call: Call) -> dict[str, Any]:
     number = call.text("out_request_no", 64)
     reason = call.text("refund_reason", 256)
     options(call)
-    with call.machine.store.deed():
+    with call.machine.store.atomic():
         trade = call.machine.store.get(Trade, trade.id)
-        known = known_refund(call, trade, number or trade.out_trade_no)
+        known = call.machine.store.refund_of(trade, number or trade.out_trade_no)
         if known is not None and known.status != RefundStatus.CLOSED:
             if known.amount_fen != amount_fen:
                 raise BusinessError("ACQ.DISCORDANT_REPEAT_REQUEST", "同一退款请求号金额不一致")
@@ -282,10 +258,6 @@ def refund(call: Call) -> dict[str, Any]:
         return refund_answer(call, trade, begun, "Y")
 
 
-def known_refund(call: Call, trade: Trade, number: str) -> Refund | None:
-    return call.machine.store.first(Refund, "trade_id = ? AND out_refund_no = ?", trade.id, number)
-
-
 def check_refund(call: Call, trade: Trade, amount_fen: int, number: str) -> None:
     others = call.machine.store.refunds_of(trade)
     spacing = REFUND_SPACING_SECONDS * call.machine.settings.spacing_factor
@@ -295,7 +267,7 @@ def check_refund(call: Call, trade: Trade, amount_fen: int, number: str) -> None
         raise BusinessError("ACQ.TRADE_STATUS_ERROR", "交易状态不合法")
     if not number and amount_fen != trade.amount_fen:
         raise BusinessError("ACQ.REFUND_AMT_NOT_EQUAL_TOTAL", "部分退款必须传入 out_request_no")
-    if amount_fen > trade.amount_fen - books.occupied_fen(call.machine, trade):
+    if amount_fen > call.machine.store.refundable_fen(trade):
         raise BusinessError("ACQ.REASON_TRADE_REFUND_FEE_ERR", "退款金额超过可退金额")
     if others and clock.now() - others[-1].created_at < spacing:
         raise BusinessError("ACQ.SYSTEM_ERROR", "同一交易两次退款间隔过短，请稍后用原请求号重试")
@@ -311,7 +283,7 @@ def refund_answer(call: Call, trade: Trade, refund: Refund, fund_change: str) ->
         "buyer_logon_id": BUYER_LOGON_ID,
         "buyer_user_id": trade.buyer,
         "fund_change": fund_change,
-        "refund_fee": yuan(books.refunded_fen(call.machine, trade)),
+        "refund_fee": yuan(call.machine.store.refunded_fen(trade)),
         "gmt_refund_pay": clock.wall(clock.now()),
     } | refund_details(call, trade, refund)
 
@@ -320,7 +292,7 @@ def refund_details(call: Call, trade: Trade, refund: Refund) -> dict[str, Any]:
     if refund.status != RefundStatus.SUCCESS:
         return {}
     wanted = options(call)
-    split = books.split_of(call.machine, trade, refund)
+    split = call.machine.store.split_of(trade, refund)
     details: dict[str, Any] = {}
     if "refund_detail_item_list" in wanted:
         items = [{"fund_channel": "ALIPAYACCOUNT", "amount": yuan(split.payer_fen)}]
@@ -338,7 +310,7 @@ def query_refund(call: Call) -> dict[str, Any]:
     """Without refund_status: never received, or failed; that is no error [section 8]."""
     trade = existing(call)
     number = call.text("out_request_no", 64, required=True)
-    known = known_refund(call, trade, number)
+    known = call.machine.store.refund_of(trade, number)
     if known is None or known.status == RefundStatus.CLOSED:
         return {}
     answer: dict[str, Any] = {
@@ -356,41 +328,13 @@ def query_refund(call: Call) -> dict[str, Any]:
     return answer | refund_details(call, trade, known) | {"refund_status": "REFUND_SUCCESS"}
 
 
-def bill_address(call: Call) -> dict[str, Any]:
-    """A day or a month; the running day is served too, which the real gateway does not do."""
-    bill_type = call.text("bill_type", 32, required=True)
-    if bill_type not in ("trade", "signcustomer"):
-        raise invalid("bill_type 应为 trade 或 signcustomer")
-    start, end = bill_period(call.text("bill_date", 10, required=True))
-    content = bills.alipay_zip(call.machine, bill_type, start, end)
-    if content is None or call.machine.settings.statement_creating:
-        raise BusinessError("isp.bill_not_exist", "账单不存在")
-    token = call.machine.bill_tokens.issue(content, seconds=BILL_URL_SECONDS)
-    address = f"{call.machine.base_url}/dwbillcenter/downloadBillFile.resource?token={token}"
-    return {"bill_download_url": address}
-
-
-def bill_period(text: str) -> tuple[float, float]:
-    try:
-        if len(text) == 7:
-            first = date.fromisoformat(f"{text}-01")
-            following = (first + timedelta(days=32)).replace(day=1)
-            return clock.day_bounds(first)[0], clock.day_bounds(following)[0]
-        day = date.fromisoformat(text)
-    except ValueError as error:
-        raise invalid("bill_date 格式应为 yyyy-MM-dd 或 yyyy-MM") from error
-    if len(text) != 10 or day > clock.today():
-        raise invalid("bill_date 不能晚于今天")
-    return clock.day_bounds(day)
-
-
 def certificate(call: Call) -> dict[str, Any]:
     """The certificate that an answer named: its file, as base64."""
     if not call.is_by_certificate:
-        raise wrong_parameter("isv.invalid-app-cert-sn", "证书序列号有误")
+        raise wrong_parameter("invalid-app-cert-sn", "证书序列号有误")
     wanted = call.text("alipay_cert_sn", 64, required=True)
     for name in ALIPAY_CERTIFICATES.values():
-        if call.machine.keys.by_alipay_certificate(name).certificate_sn == wanted:
+        if call.machine.keys.alipay_signer(name).serial == wanted:
             content = call.machine.keys.certificate_pem(name)
             return {"alipay_cert_content": base64.b64encode(content).decode()}
     raise BusinessError("CERT_NOT_FOUND", "没有找到该序列号的支付宝公钥证书")

@@ -37,9 +37,9 @@ class Answer:
         return self.json.get("code")
 
 
-def send(base_url, method, target, body=b"", headers=None):
+def send(base_url, method, target, body=b"", headers=None, timeout=10):
     parts = urlsplit(base_url)
-    connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=10)
+    connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=timeout)
     try:
         connection.request(method, target, body or None, headers or {})
         response = connection.getresponse()

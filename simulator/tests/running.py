@@ -1,17 +1,18 @@
-"""A stand-in in a thread of the test's process, spoken to over HTTP."""
+"""A stand-in as a process of its own, spoken to over HTTP."""
 
 from __future__ import annotations
 
 import json
-import random
-import socket
-import threading
-from contextlib import contextmanager
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing, contextmanager
+from pathlib import Path
 
-from simulator.options import Options
-from simulator.server import close_server, open_server
 from simulator.tests.clients import Config, send
 
+ROOT = Path(__file__).resolve().parents[2]
+STOP_SECONDS_MAX = 20
 CALM = {
     "notify_factor": 0.002,
     "spacing_factor": 0,
@@ -27,23 +28,16 @@ CALM = {
 }
 
 
-def free_port():
-    while True:
-        port = random.randrange(20_000, 32_000)
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
+def started(directory, *arguments):
+    """The process, which says where it listens in its first line."""
+    command = [sys.executable, "-m", "simulator", "--dir", str(directory), *arguments]
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
 
 
 class StandIn:
-    def __init__(self, server, directory):
-        self.server = server
-        self.machine = server.machine
-        self.base_url = server.machine.base_url
+    def __init__(self, base_url, directory):
+        self.base_url = base_url
+        self.directory = directory
         self.config = Config(directory)
 
     def control(self, name, **body):
@@ -56,14 +50,25 @@ class StandIn:
     def get(self, target):
         return send(self.base_url, "GET", target)
 
+    def change_trade(self, order, **columns):
+        """As if time had passed: directly on its books."""
+        changes = ", ".join(f"{name} = ?" for name in columns)
+        values = (*columns.values(), order["out_trade_no"])
+        with closing(sqlite3.connect(self.directory / "simulator.sqlite3", timeout=20)) as books:
+            books.execute(f"UPDATE trade SET {changes} WHERE out_trade_no = ?", values)
+            books.commit()
+
 
 @contextmanager
 def running(directory, **options):
-    server = open_server(
-        Options(port=options.pop("port", None) or free_port(), directory=directory, **options)
-    )
-    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+    chosen = {"port": 0} | options
+    flags = {name.removesuffix("_seconds").replace("_", "-"): chosen[name] for name in chosen}
+    process = started(directory, *(f"--{name}={value}" for name, value in flags.items()))
     try:
-        yield StandIn(server, directory)
+        base_url = process.stdout.readline().split()[2].rstrip("/")
+        assert send(base_url, "GET", "/_control/settings", timeout=60).status == 200
+        yield StandIn(base_url, directory)
     finally:
-        close_server(server)
+        process.terminate()
+        process.wait(STOP_SECONDS_MAX)
+        process.stdout.close()

@@ -10,6 +10,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from simulator import clock
+from simulator.machine import ShortMemory
 from simulator.tests.clients import BEIJING, AlipayClient, WechatClient
 
 
@@ -226,8 +228,17 @@ def test_alipays_empty_days_and_future_days_have_no_bill(day):
     assert alipay_bill(stand_in, alipay, date=beijing_day(2))["sub_code"] == "ACQ.INVALID_PARAMETER"
 
 
-def test_a_bill_address_dies(day):
+def test_a_bill_address_needs_its_token(day):
     stand_in, _, alipay, *_ = day
     parts = urlsplit(alipay_bill(stand_in, alipay)["bill_download_url"])
-    stand_in.machine.bill_tokens._kept.clear()
-    assert stand_in.get(f"{parts.path}?{parts.query}").status == 403
+    assert stand_in.get(f"{parts.path}?{parts.query}").status == 200
+    assert stand_in.get(f"{parts.path}?token=other").status == 403
+
+
+def test_what_is_kept_for_seconds_is_gone_after_them(monkeypatch):
+    memory = ShortMemory(10)
+    assert memory.add("token", b"bill", seconds=30)
+    assert memory.get("token") == b"bill"
+    later = clock.now() + 31
+    monkeypatch.setattr(clock, "now", lambda: later)
+    assert memory.get("token") is None

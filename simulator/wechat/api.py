@@ -8,15 +8,15 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote
 
 from simulator import clock, keys
-from simulator.faults import answer_with_fault
+from simulator.faults import Fault, answer_with_fault
 from simulator.machine import Machine
 from simulator.web import Request, Response, json_response
-from simulator.wechat import schema as wechat_schema
+from simulator.wechat import schema
 from simulator.wechat.messages import SIGNATURE_TYPE, signed_headers
 
 CLOCK_TOLERANCE_SECONDS = 300
@@ -39,16 +39,36 @@ AUTHORIZATION_NAMES = {"mchid", "nonce_str", "timestamp", "serial_no", "signatur
 AUTHORIZATION_PART = re.compile(r'\s*([a-z_]+)="([^"]*)"\s*')
 
 
+@dataclass(eq=False)
 class Refusal(Exception):
     """An error answer: HTTP status, code, message, and the number that ends the Request-ID."""
 
-    def __init__(self, status: int, code: str, message: str, detail: int = 0) -> None:
-        super().__init__(message)
-        self.status = status
-        self.code = code
-        self.message = message
-        self.detail = detail
-        self.place: dict[str, str] = {}
+    status: int
+    code: str
+    message: str
+    detail: int = 0
+    place: dict[str, str] = field(default_factory=dict)
+
+
+SYSTEM_ERROR = Refusal(500, "SYSTEM_ERROR", "系统异常，请用相同参数重新调用", 268435462)
+REFUSALS = {
+    "error_before": SYSTEM_ERROR,
+    "error_after": SYSTEM_ERROR,
+    "rate_limited": Refusal(429, "FREQUENCY_LIMITED", "频率超限"),
+    "not_found": Refusal(404, "RESOURCE_NOT_EXISTS", "订单不存在"),
+}
+
+
+def parameter_error(message: str) -> Refusal:
+    return Refusal(400, "PARAM_ERROR", message)
+
+
+def invalid_request(message: str, detail: int = 0) -> Refusal:
+    return Refusal(400, "INVALID_REQUEST", message, detail)
+
+
+def sign_error(message: str, detail: int = 0) -> Refusal:
+    return Refusal(401, "SIGN_ERROR", message, detail)
 
 
 @dataclass(frozen=True)
@@ -71,7 +91,7 @@ class Route:
     pattern: str
     operation: str  # the name that one-shot faults use
     handler: Callable[[Call], Response]
-    body: dict[str, Any] | Any = None  # the schema of the body, None: there is none
+    body: dict[str, Any] | None = None  # the schema of the body, None: there is none
     is_signed: bool = True
 
 
@@ -80,58 +100,37 @@ def handle(machine: Machine, request: Request, routes: tuple[Route, ...]) -> Res
     signer = None
     try:
         route, parts = find_route(routes, request)
-        signer = machine.wechat_signer(request.headers.get("Wechatpay-Serial", ""))
+        signer = machine.wechat_signer(request.header("Wechatpay-Serial"))
         authenticate(machine, request)
         if signer is None:
-            raise Refusal(400, "PARAM_ERROR", "Wechatpay-Serial 不是可用的平台公钥或证书")
+            raise parameter_error("Wechatpay-Serial 不是可用的平台公钥或证书")
         check_headers(request)
         call = Call(machine, request, parts, parsed_body(route, request))
     except Refusal as refusal:
         # Those who are not known get no signature; nor do they need one [section 2].
         return error_answer(refusal, None if refusal.status == 401 else signer)
-    known_signer = signer
 
-    def deed() -> Response:
+    def act() -> Response:
         try:
             answer = route.handler(call)
         except Refusal as refusal:
-            return error_answer(refusal, known_signer)
-        return signed(answer, known_signer) if route.is_signed else answer
+            return error_answer(refusal, signer)
+        return signed(answer, signer) if route.is_signed else answer
 
-    def refusing(refusal: Refusal) -> Callable[[], Response]:
-        return lambda: error_answer(refusal, known_signer)
+    def refuse(fault: Fault) -> Response:
+        if fault.kind != "refused":
+            return error_answer(REFUSALS[fault.kind], signer)
+        status = fault.status or STATUS_BY_CODE.get(fault.code, 400)
+        is_signed = status != 401 if fault.signed is None else fault.signed
+        refusal = Refusal(status, fault.code, fault.message)
+        return error_answer(refusal, signer if is_signed else None)
 
-    fault = machine.faults.draw(route.operation, numbers_of(call))
-
-    def refused() -> Response:
-        if fault is None:
-            raise LookupError("refused without an order")
-        told = fault.refusal
-        status = told.status or STATUS_BY_CODE.get(told.code, 400)
-        is_signed = status != 401 if told.is_signed is None else told.is_signed
-        refusal = Refusal(status, told.code, told.message)
-        return error_answer(refusal, known_signer if is_signed else None)
-
-    system_error = Refusal(500, "SYSTEM_ERROR", "系统异常，请用相同参数重新调用", 268435462)
+    # The numbers by which a call names a payment or a refund.
+    numbers = [*call.parts.values(), *(call.body.get(name, "") for name in NUMBERS)]
+    fault = machine.faults.draw(route.operation, numbers)
     return answer_with_fault(
-        fault,
-        deed,
-        refusals={
-            "error_before": refusing(system_error),
-            "error_after": refusing(system_error),
-            "rate_limited": refusing(Refusal(429, "FREQUENCY_LIMITED", "频率超限")),
-            "not_found": refusing(Refusal(404, "RESOURCE_NOT_EXISTS", "订单不存在")),
-            "refused": refused,
-        },
-        spoil=spoil,
-        pause=machine.stopping.wait,
+        fault, act, refuse=refuse, corrupt=corrupt, pause=machine.stopping.wait
     )
-
-
-def numbers_of(call: Call) -> list[str]:
-    """The numbers by which a call names a payment or a refund."""
-    named = [call.body.get(name, "") for name in NUMBERS]
-    return [*call.parts.values(), *named]
 
 
 def find_route(routes: tuple[Route, ...], request: Request) -> tuple[Route, dict[str, str]]:
@@ -148,29 +147,26 @@ def authenticate(machine: Machine, request: Request) -> None:
     Raises:
         Refusal: 401 SIGN_ERROR, as strictly as the real gateway.
     """
-    given = parse_authorization(request.headers.get("Authorization", ""))
-    config = machine.keys.wechat
+    given = parse_authorization(request.header("Authorization"))
+    config, stamp, nonce = machine.keys.wechat, given["timestamp"], given["nonce_str"]
     if given["mchid"] != config["mchid"]:
-        raise Refusal(401, "SIGN_ERROR", "商户号与签名不匹配")
+        raise sign_error("商户号与签名不匹配")
     if given["serial_no"] != config["merchant_serial_no"]:
-        raise Refusal(401, "SIGN_ERROR", "商户证书序列号有误")
-    if not given["timestamp"].isascii() or not given["timestamp"].isdigit():
-        raise Refusal(401, "SIGN_ERROR", "时间戳有误")
-    if abs(clock.now() - int(given["timestamp"][:12])) >= CLOCK_TOLERANCE_SECONDS:
-        raise Refusal(
-            401,
-            "SIGN_ERROR",
-            "Http头Authorization中的timestamp与发起请求的时间不得超过5分钟",
-            CLOCK_DETAIL,
-        )
-    if not re.fullmatch(r"[\x21-\x7e]{1,32}", given["nonce_str"]):
-        raise Refusal(401, "SIGN_ERROR", "nonce_str 有误")
-    head = f"{request.method}\n{request.target}\n{given['timestamp']}\n{given['nonce_str']}\n"
+        raise sign_error("商户证书序列号有误")
+    if not stamp.isascii() or not stamp.isdigit():
+        raise sign_error("时间戳有误")
+    if abs(clock.now() - int(stamp[:12])) >= CLOCK_TOLERANCE_SECONDS:
+        message = "Http头Authorization中的timestamp与发起请求的时间不得超过5分钟"
+        raise sign_error(message, CLOCK_DETAIL)
+    if not re.fullmatch(r"[\x21-\x7e]{1,32}", nonce):
+        raise sign_error("nonce_str 有误")
+    head = f"{request.method}\n{request.target}\n{stamp}\n{nonce}\n"
     text = head.encode() + request.body + b"\n"
     if not keys.verify(machine.keys.public("wechat_merchant"), text, given["signature"]):
-        raise Refusal(401, "SIGN_ERROR", "签名错误，请检查后再试")
-    if not machine.nonces.use(given["nonce_str"]):
-        raise Refusal(401, "SIGN_ERROR", "nonce_str 重复")
+        raise sign_error("签名错误，请检查后再试")
+    # A stale time stamp is refused after 300 s either way.
+    if not machine.nonces.add(nonce, seconds=2 * CLOCK_TOLERANCE_SECONDS):
+        raise sign_error("nonce_str 重复")
 
 
 def parse_authorization(text: str) -> dict[str, str]:
@@ -181,35 +177,31 @@ def parse_authorization(text: str) -> dict[str, str]:
     names = dict(found)
     is_complete = len(found) == len(parts) == len(names) and set(names) == AUTHORIZATION_NAMES
     if scheme != SIGNATURE_TYPE or not is_complete:
-        raise Refusal(401, "SIGN_ERROR", "Http头Authorization不符合格式")
+        raise sign_error("Http头Authorization不符合格式")
     return names
 
 
 def check_headers(request: Request) -> None:
     """Accept and User-Agent are required, and the body says that it is JSON."""
-    accepted = request.headers.get("Accept", "")
-    if not request.headers.get("User-Agent", "") or not accepted:
-        raise Refusal(400, "PARAM_ERROR", "Http头缺少Accept或User-Agent")
-    if request.method == "POST":
-        kind = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-        if kind != "application/json":
-            raise Refusal(400, "PARAM_ERROR", "Http头Content-Type应为application/json")
+    if not request.header("User-Agent") or not request.header("Accept"):
+        raise parameter_error("Http头缺少Accept或User-Agent")
+    kind = request.header("Content-Type").partition(";")[0].strip().lower()
+    if request.method == "POST" and kind != "application/json":
+        raise parameter_error("Http头Content-Type应为application/json")
 
 
 def parsed_body(route: Route, request: Request) -> dict[str, Any]:
     if route.body is None:
         return {}
     if len(request.body) > BODY_MAX:
-        raise Refusal(400, "PARAM_ERROR", "请求体过大")
+        raise parameter_error("请求体过大")
     try:
-        body = wechat_schema.parse(request.body)
-        wechat_schema.check(route.body, body)
-    except wechat_schema.Invalid as invalid:
-        refusal = Refusal(
-            400, "PARAM_ERROR", f"{invalid.where} {invalid.issue}".strip(), invalid.detail
-        )
-        refusal.place = {"location": "body", "field": invalid.where, "issue": invalid.issue}
-        raise refusal from invalid
+        body = schema.parse(request.body)
+        schema.check(route.body, body)
+    except schema.Invalid as invalid:
+        message = f"{invalid.where} {invalid.issue}".strip()
+        place = {"location": "body", "field": invalid.where, "issue": invalid.issue}
+        raise Refusal(400, "PARAM_ERROR", message, invalid.detail, place) from invalid
     return body
 
 
@@ -218,13 +210,13 @@ def request_id(detail: int) -> str:
     return f"{secrets.token_hex(12).upper()}-{detail}"
 
 
-def signed(answer: Response, signer: keys.WechatSigner) -> Response:
+def signed(answer: Response, signer: keys.Signer) -> Response:
     answer.headers |= signed_headers(signer, answer.body)
     answer.headers.setdefault("Request-ID", request_id(0))
     return answer
 
 
-def error_answer(refusal: Refusal, signer: keys.WechatSigner | None) -> Response:
+def error_answer(refusal: Refusal, signer: keys.Signer | None) -> Response:
     body: dict[str, Any] = {"code": refusal.code, "message": refusal.message}
     if refusal.place:
         body["detail"] = refusal.place
@@ -233,10 +225,9 @@ def error_answer(refusal: Refusal, signer: keys.WechatSigner | None) -> Response
     return signed(answer, signer) if signer else answer
 
 
-def spoil(answer: Response) -> Response:
+def corrupt(answer: Response) -> Response:
     """A signature of the right form that proves nothing."""
-    signature = answer.headers.get("Wechatpay-Signature")
-    if signature:
+    if signature := answer.headers.get("Wechatpay-Signature"):
         flipped = "B" if signature[0] == "A" else "A"
         answer.headers["Wechatpay-Signature"] = flipped + signature[1:]
     return answer

@@ -6,22 +6,12 @@ Protocol facts: wechatpay-v3.md sections 5, 6 and 8.
 from __future__ import annotations
 
 import secrets
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from simulator import clock, keys
-from simulator.store import (
-    WAS_PAID,
-    Notice,
-    Refund,
-    RefundStatus,
-    Trade,
-    TradeState,
-)
+from simulator.machine import Machine
+from simulator.store import WAS_PAID, Notice, Refund, RefundStatus, Split, Trade, TradeState
 from simulator.web import json_bytes
-
-if TYPE_CHECKING:
-    from simulator.books import Split
-    from simulator.machine import Machine
 
 SIGNATURE_TYPE = "WECHATPAY2-SHA256-RSA2048"
 TRADE_TYPES = {"native": "NATIVE", "jsapi": "JSAPI", "h5": "MWEB", "app": "APP"}
@@ -35,21 +25,12 @@ STATE_TEXTS = {
 STALE_SECONDS = 600
 COUPON_ID_BASE = 10_000_000_000
 
-# Wrongs that can be put into a notification on demand, and where they act.
-RESOURCE_TWISTS = ("wrong_merchant", "wrong_app", "wrong_amount", "wrong_currency", "unknown_order")
-TRANSPORT_TWISTS = (
-    "stale",
-    "future",
-    "tampered",
-    "tampered_ciphertext",
-    "old_key",
-    "wrong_key",
-    "signtest",
-    "no_signature",
-    "by_certificate",
-    "by_public_key",
-)
-TWISTS = RESOURCE_TWISTS + TRANSPORT_TWISTS
+# Wrongs that can be put into a notification on demand: in its content, or around it.
+WRONGS = (
+    "wrong_merchant", "wrong_app", "wrong_amount", "wrong_currency", "unknown_order",
+    "stale", "future", "tampered", "tampered_ciphertext", "old_key", "wrong_key", "signtest",
+    "no_signature", "by_certificate", "by_public_key",
+)  # fmt: skip
 
 
 def trade_state(trade: Trade, has_refunds: bool) -> str:
@@ -83,12 +64,7 @@ def trade_body(config: dict[str, str], trade: Trade, *, has_refunds: bool) -> di
         "success_time": clock.rfc3339(trade.paid_at),
         "payer": {"openid": trade.buyer},
         "promotion_detail": promotion_detail(trade),
-        "amount": {
-            "total": trade.amount_fen,
-            "payer_total": trade.payer_fen,
-            "currency": "CNY",
-            "payer_currency": "CNY",
-        },
+        "amount": body["amount"] | {"payer_total": trade.payer_fen, "payer_currency": "CNY"},
     }
 
 
@@ -97,99 +73,90 @@ def promotion_detail(trade: Trade) -> list[dict[str, Any]]:
     if not trade.coupon_fen:
         return []
     is_merchants = trade.coupon_by == "merchant"
-    return [
-        {
-            "coupon_id": str(COUPON_ID_BASE + trade.id),
-            "name": "模拟代金券",
-            "scope": "GLOBAL",
-            "type": "NOCASH" if is_merchants else "CASH",
-            "amount": trade.coupon_fen,
-            "stock_id": "931386",
-            "wechatpay_contribute": 0 if is_merchants else trade.coupon_fen,
-            "merchant_contribute": trade.coupon_fen if is_merchants else 0,
-            "other_contribute": 0,
-            "currency": "CNY",
-        }
-    ]
+    coupon = {
+        "coupon_id": str(COUPON_ID_BASE + trade.id),
+        "name": "模拟代金券",
+        "scope": "GLOBAL",
+        "type": "NOCASH" if is_merchants else "CASH",
+        "amount": trade.coupon_fen,
+        "stock_id": "931386",
+        "wechatpay_contribute": 0 if is_merchants else trade.coupon_fen,
+        "merchant_contribute": trade.coupon_fen if is_merchants else 0,
+        "other_contribute": 0,
+        "currency": "CNY",
+    }
+    return [coupon]
 
 
 def refund_promotion(trade: Trade, refund: Refund, split: Split) -> list[dict[str, Any]]:
     back = refund.amount_fen - split.payer_fen
-    if not back:
-        return []
-    return [
-        {
-            "promotion_id": str(COUPON_ID_BASE + trade.id),
-            "scope": "GLOBAL",
-            "type": "DISCOUNT" if trade.coupon_by == "merchant" else "COUPON",
-            "amount": trade.coupon_fen,
-            "refund_amount": back,
-        }
-    ]
+    coupon = {
+        "promotion_id": str(COUPON_ID_BASE + trade.id),
+        "scope": "GLOBAL",
+        "type": "DISCOUNT" if trade.coupon_by == "merchant" else "COUPON",
+        "amount": trade.coupon_fen,
+        "refund_amount": back,
+    }
+    return [coupon] if back else []
 
 
-def refund_body(trade: Trade, refund: Refund, split: Split) -> dict[str, Any]:
+def refund_common(trade: Trade, refund: Refund, split: Split) -> dict[str, Any]:
+    """What answers and notifications say alike."""
     body = {
-        "refund_id": refund.refund_id,
-        "out_refund_no": refund.out_refund_no,
-        "transaction_id": trade.gateway_no,
         "out_trade_no": trade.out_trade_no,
-        "channel": "ORIGINAL",
+        "transaction_id": trade.gateway_no,
+        "out_refund_no": refund.out_refund_no,
+        "refund_id": refund.refund_id,
         "user_received_account": refund.account,
-        "create_time": clock.rfc3339(refund.created_at),
-        "status": refund.status,
-        "funds_account": "AVAILABLE",
         "amount": {
             "total": trade.amount_fen,
             "refund": refund.amount_fen,
             "payer_total": trade.payer_fen,
             "payer_refund": split.payer_fen,
-            "settlement_refund": split.settled_fen,
-            "settlement_total": trade.settled_fen,
-            "discount_refund": refund.amount_fen - split.payer_fen,
-            "currency": "CNY",
-            "refund_fee": 0,
         },
-        "promotion_detail": refund_promotion(trade, refund, split),
     }
     if refund.status == RefundStatus.SUCCESS and refund.settled_at is not None:
         body["success_time"] = clock.rfc3339(refund.settled_at)
     return body
 
 
-def payment_notice(machine: Machine, trade: Trade) -> dict[str, Any]:
+def refund_body(trade: Trade, refund: Refund, split: Split) -> dict[str, Any]:
+    body = refund_common(trade, refund, split)
+    body["amount"] |= {
+        "settlement_refund": split.settled_fen,
+        "settlement_total": trade.settled_fen,
+        "discount_refund": refund.amount_fen - split.payer_fen,
+        "currency": "CNY",
+        "refund_fee": 0,
+    }
+    return body | {
+        "channel": "ORIGINAL",
+        "create_time": clock.rfc3339(refund.created_at),
+        "status": refund.status,
+        "funds_account": "AVAILABLE",
+        "promotion_detail": refund_promotion(trade, refund, split),
+    }
+
+
+def payment_notice(config: dict[str, str], trade: Trade) -> dict[str, Any]:
     return {
         "event_type": "TRANSACTION.SUCCESS",
         "summary": "支付成功",
         "original_type": "transaction",
-        "resource": trade_body(machine.keys.wechat, trade, has_refunds=False),
+        "resource": trade_body(config, trade, has_refunds=False),
     }
 
 
-def refund_notice(machine: Machine, trade: Trade, refund: Refund, split: Split) -> dict[str, Any]:
+def refund_notice(
+    config: dict[str, str], trade: Trade, refund: Refund, split: Split
+) -> dict[str, Any]:
     """Its state is named refund_status, and there is no appid."""
-    resource = {
-        "mchid": machine.keys.wechat["mchid"],
-        "out_trade_no": trade.out_trade_no,
-        "transaction_id": trade.gateway_no,
-        "out_refund_no": refund.out_refund_no,
-        "refund_id": refund.refund_id,
-        "refund_status": refund.status,
-        "user_received_account": refund.account,
-        "amount": {
-            "total": trade.amount_fen,
-            "refund": refund.amount_fen,
-            "payer_total": trade.payer_fen,
-            "payer_refund": split.payer_fen,
-        },
-    }
-    if refund.status == RefundStatus.SUCCESS and refund.settled_at is not None:
-        resource["success_time"] = clock.rfc3339(refund.settled_at)
+    own = {"mchid": config["mchid"], "refund_status": refund.status}
     return {
         "event_type": f"REFUND.{refund.status}",
         "summary": {"SUCCESS": "退款成功", "ABNORMAL": "退款异常"}.get(refund.status, "退款关闭"),
         "original_type": "refund",
-        "resource": resource,
+        "resource": refund_common(trade, refund, split) | own,
     }
 
 
@@ -208,19 +175,17 @@ def echo_notice(answer: dict[str, str]) -> dict[str, Any]:
 
 
 def notice_request(
-    machine: Machine, notice: Notice, twists: frozenset[str] = frozenset()
+    machine: Machine, notice: Notice, wrongs: frozenset[str] = frozenset()
 ) -> tuple[dict[str, str], bytes]:
     """Headers and body of one delivery: always freshly sealed and signed, under the same id."""
     message = notice.message
-    resource = message["resource"]
-    if twists:
-        resource = twisted_resource(resource, twists)
-    sealed = keys.seal(
+    kind = message["original_type"]
+    sealed = keys.encrypt(
         machine.keys.wechat["apiv3_key"],
-        json_bytes(resource),
-        message.get("associated_data", message["original_type"]),
+        json_bytes(with_wrongs(message["resource"], wrongs)),
+        message.get("associated_data", kind),
     )
-    if "tampered_ciphertext" in twists:
+    if "tampered_ciphertext" in wrongs:
         first = sealed["ciphertext"][0]
         sealed["ciphertext"] = ("B" if first == "A" else "A") + sealed["ciphertext"][1:]
     body = json_bytes(
@@ -230,55 +195,52 @@ def notice_request(
             "resource_type": "encrypt-resource",
             "event_type": message["event_type"],
             "summary": message["summary"],
-            "resource": {"original_type": message["original_type"]} | sealed,
+            "resource": {"original_type": kind} | sealed,
         }
     )
-    headers = notice_headers(machine, body, twists)
-    if "tampered" in twists:
+    headers = notice_headers(machine, body, wrongs)
+    if "tampered" in wrongs:
         body = body.replace(b'"summary":"', b'"summary":"!', 1)
     return headers, body
 
 
-def notice_headers(machine: Machine, body: bytes, twists: frozenset[str]) -> dict[str, str]:
+def notice_headers(machine: Machine, body: bytes, wrongs: frozenset[str]) -> dict[str, str]:
     signer = machine.wechat_notice_signer()
-    if "by_certificate" in twists:
+    if "by_certificate" in wrongs:
         signer = machine.keys.by_certificate
-    if "by_public_key" in twists:
+    if "by_public_key" in wrongs:
         signer = machine.keys.by_public_key
-    if "old_key" in twists:
+    if "old_key" in wrongs:
         signer = machine.keys.by_retired_key
-    if "wrong_key" in twists:
-        signer = keys.WechatSigner(signer.serial, machine.keys.by_retired_key.key)
-    shift = STALE_SECONDS * (("future" in twists) - ("stale" in twists))
+    if "wrong_key" in wrongs:
+        signer = keys.Signer(signer.serial, machine.keys.by_retired_key.key)
+    shift = STALE_SECONDS * (("future" in wrongs) - ("stale" in wrongs))
     headers = signed_headers(signer, body, at=clock.now() + shift)
-    if "signtest" in twists:
+    if "signtest" in wrongs:
         probe = "WECHATPAY/SIGNTEST/" + headers["Wechatpay-Signature"]
         headers["Wechatpay-Signature"] = probe
-    if "no_signature" in twists:
+    if "no_signature" in wrongs:
         del headers["Wechatpay-Signature"]
     return headers | {"Content-Type": "application/json"}
 
 
-def twisted_resource(resource: dict[str, Any], twists: frozenset[str]) -> dict[str, Any]:
-    resource = resource | {"amount": dict(resource["amount"])}
-    if "wrong_merchant" in twists:
+def with_wrongs(resource: dict[str, Any], wrongs: frozenset[str]) -> dict[str, Any]:
+    if "wrong_merchant" in wrongs:
         resource["mchid"] = "1999999999"
-    if "wrong_app" in twists:
+    if "wrong_app" in wrongs:
         resource["appid"] = "wx0000000000000000"
-    if "wrong_amount" in twists:
+    if "wrong_amount" in wrongs:
         resource["amount"]["total"] += 1
         part = "refund" if "refund" in resource["amount"] else "payer_total"
         resource["amount"][part] += 1
-    if "wrong_currency" in twists:
+    if "wrong_currency" in wrongs:
         resource["amount"] |= {"currency": "USD", "payer_currency": "USD"}
-    if "unknown_order" in twists:
+    if "unknown_order" in wrongs:
         resource["out_trade_no"] = "UNKNOWN" + secrets.token_hex(8)
     return resource
 
 
-def signed_headers(
-    signer: keys.WechatSigner, body: bytes, *, at: float | None = None
-) -> dict[str, str]:
+def signed_headers(signer: keys.Signer, body: bytes, *, at: float | None = None) -> dict[str, str]:
     """Headers of an answer or notification; a 204 signs the empty body [section 2]."""
     moment = str(int(clock.now() if at is None else at))
     nonce = secrets.token_hex(16)

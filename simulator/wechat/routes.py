@@ -2,55 +2,34 @@
 
 from __future__ import annotations
 
-from simulator.web import Response
-from simulator.wechat import bills as wechat_bills
-from simulator.wechat import echo as wechat_security
-from simulator.wechat import orders as wechat_orders
-from simulator.wechat import refunds as wechat_refunds
-from simulator.wechat import schema as wechat_schema
-from simulator.wechat.api import Call, Route
+from functools import partial
+
+from simulator.wechat import bills, orders, refunds, schema, security
+from simulator.wechat.api import Route
 
 PAY = "/v3/pay/transactions"
 REFUNDS = "/v3/refund/domestic/refunds"
-NUMBER = r"(?P<out_trade_no>[^/]+)"
-
-
-def prepay_route(scene: str) -> Route:
-    def handler(call: Call) -> Response:
-        return wechat_orders.prepay(call, scene)
-
-    pattern = f"{PAY}/{scene}"
-    return Route("POST", pattern, f"wechat.prepay.{scene}", handler, wechat_schema.PREPAY[scene])
-
+NUMBER = f"{PAY}/out-trade-no/(?P<out_trade_no>[^/]+)"
+TRANSACTION = f"{PAY}/id/(?P<transaction_id>[^/]+)"
+REFUND = f"{REFUNDS}/(?P<out_refund_no>[^/]+)"
+ABNORMAL = f"{REFUNDS}/(?P<refund_id>[^/]+)/apply-abnormal-refund"
 
 ROUTES = (
-    *(prepay_route(scene) for scene in wechat_schema.PREPAY),
-    Route("GET", f"{PAY}/out-trade-no/{NUMBER}", "wechat.query", wechat_orders.query_by_number),
-    Route(
-        "GET", f"{PAY}/id/(?P<transaction_id>[^/]+)", "wechat.query",
-        wechat_orders.query_by_transaction,
+    *(
+        Route("POST", f"{PAY}/{scene}", f"wechat.prepay.{scene}",
+              partial(orders.prepay, scene=scene), body)
+        for scene, body in schema.PREPAY.items()
     ),
-    Route(
-        "POST", f"{PAY}/out-trade-no/{NUMBER}/close", "wechat.close",
-        wechat_orders.close, wechat_schema.CLOSE,
-    ),
-    Route("POST", REFUNDS, "wechat.refund", wechat_refunds.refund, wechat_schema.REFUND),
-    Route(
-        "GET", f"{REFUNDS}/(?P<out_refund_no>[^/]+)", "wechat.query_refund",
-        wechat_refunds.query,
-    ),
-    Route(
-        "POST", f"{REFUNDS}/(?P<refund_id>[^/]+)/apply-abnormal-refund", "wechat.abnormal_refund",
-        wechat_refunds.apply_abnormal, wechat_schema.ABNORMAL_REFUND,
-    ),
-    Route("GET", "/v3/certificates", "wechat.certificates", wechat_refunds.certificates),
-    Route(
-        "POST", "/v3/security/echo", "wechat.echo", wechat_security.echo, wechat_schema.ECHO,
-    ),
-    Route("GET", "/v3/bill/tradebill", "wechat.trade_bill", wechat_bills.trade_bill),
-    Route("GET", "/v3/bill/fundflowbill", "wechat.fundflow_bill", wechat_bills.fundflow_bill),
-    Route(
-        "GET", "/v3/billdownload/file", "wechat.download_bill",
-        wechat_bills.download, is_signed=False,
-    ),
+    Route("GET", NUMBER, "wechat.query", orders.query_by_number),
+    Route("GET", TRANSACTION, "wechat.query", orders.query_by_transaction),
+    Route("POST", f"{NUMBER}/close", "wechat.close", orders.close, schema.CLOSE),
+    Route("POST", REFUNDS, "wechat.refund", refunds.refund, schema.REFUND),
+    Route("GET", REFUND, "wechat.query_refund", refunds.query),
+    Route("POST", ABNORMAL, "wechat.abnormal_refund", refunds.apply_abnormal,
+          schema.ABNORMAL_REFUND),
+    Route("GET", "/v3/certificates", "wechat.certificates", security.certificates),
+    Route("POST", "/v3/security/echo", "wechat.echo", security.echo, schema.ECHO),
+    Route("GET", "/v3/bill/tradebill", "wechat.trade_bill", bills.trade_bill),
+    Route("GET", "/v3/bill/fundflowbill", "wechat.fundflow_bill", bills.fundflow_bill),
+    Route("GET", "/v3/billdownload/file", "wechat.download_bill", bills.download, is_signed=False),
 )  # fmt: skip

@@ -8,15 +8,29 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
-from urllib.parse import urlsplit
+
+from jsonschema import FormatChecker
+
+from simulator.schema import fields, first_error
+from simulator.web import wrong_notify_url
 
 UNKNOWN_FIELD = 270924358
 PARAMETER = 268435461
 INTEGER_MAX = 2**63 - 1
+RFC3339 = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(Z|[+-]\d{2}:\d{2})", re.ASCII)
+
+# What is wrong, by the keyword of the schema that says so, and by the type that it wants.
+ISSUES = {
+    "required": "缺少必填字段", "additionalProperties": "存在未定义的字段",
+    "minLength": "长度不能小于 {}", "maxLength": "长度不能超过 {}", "minimum": "不能小于 {}",
+    "maximum": "不能大于 {}", "minItems": "不能少于 {} 项", "maxItems": "不能超过 {} 项",
+    "pattern": "格式不正确", "enum": "取值不正确", "object": "应为对象", "array": "应为数组",
+    "string": "应为字符串", "integer": "应为整数", "boolean": "应为布尔值",
+}  # fmt: skip
+formats = FormatChecker(())
 
 
 class Invalid(Exception):
@@ -27,38 +41,6 @@ class Invalid(Exception):
         self.issue = issue
         self.where = where
         self.detail = detail
-
-
-@dataclass(frozen=True)
-class Text:
-    most: int
-    required: bool = False
-    pattern: str = ""
-    check: Callable[[str], str] | None = None  # returns what is wrong, or ""
-
-
-@dataclass(frozen=True)
-class Integer:
-    least: int = 0
-    required: bool = False
-
-
-@dataclass(frozen=True)
-class Boolean:
-    required: bool = False
-
-
-@dataclass(frozen=True)
-class Array:
-    item: Any
-    most: int = 100
-    required: bool = False
-
-
-@dataclass(frozen=True)
-class Object:
-    fields: Mapping[str, Any] = field(default_factory=dict)
-    required: bool = False
 
 
 def parse(body: bytes) -> dict[str, Any]:
@@ -92,71 +74,26 @@ def no_float(text: str) -> Any:
     raise ValueError(f"not an integer: {text}")
 
 
-def check(spec: Any, value: Any, where: str = "") -> None:
-    """Compare a value with its rule.
-
-    Raises:
-        Invalid: with the place of the first difference.
-    """
-    CHECKS[type(spec)](spec, value, where or "/")
-
-
-def check_object(spec: Object, value: Any, where: str) -> None:
-    if not isinstance(value, dict):
-        raise Invalid("应为对象", where)
-    for name in value:
-        if name not in spec.fields:
-            raise Invalid(f"存在未定义的字段 {name}"[:100], where, UNKNOWN_FIELD)
-    for name, rule in spec.fields.items():
-        place = f"{where.rstrip('/')}/{name}"
-        if name in value:
-            check(rule, value[name], place)
-        elif rule.required:
-            raise Invalid("缺少必填字段", place)
+def check(schema: dict[str, Any], value: Any) -> None:
+    """Raises Invalid with the place of a difference."""
+    error = first_error(schema, value, formats)
+    if error is None:
+        return
+    place = [str(part) for part in error.absolute_path]
+    wanted = error.validator_value
+    keyword = wanted if error.validator == "type" else error.validator
+    issue = ISSUES[keyword].format(wanted) if keyword in ISSUES else str(error.cause)
+    if error.validator == "required":
+        place.append(min(set(wanted) - set(error.instance)))
+    if error.validator == "additionalProperties":
+        unknown = min(set(error.instance) - set(error.schema["properties"]))
+        raise Invalid(f"{issue} {unknown}"[:100], "/" + "/".join(place), UNKNOWN_FIELD)
+    raise Invalid(issue, "/" + "/".join(place))
 
 
-def check_array(spec: Array, value: Any, where: str) -> None:
-    if not isinstance(value, list) or not 1 <= len(value) <= spec.most:
-        raise Invalid(f"应为 1 至 {spec.most} 项的数组", where)
-    for number, item in enumerate(value):
-        check(spec.item, item, f"{where}/{number}")
-
-
-def check_integer(spec: Integer, value: Any, where: str) -> None:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise Invalid("应为整数", where)
-    if not spec.least <= value <= INTEGER_MAX:
-        raise Invalid(f"不能小于 {spec.least}", where)
-
-
-def check_boolean(spec: Boolean, value: Any, where: str) -> None:
-    if not isinstance(value, bool):
-        raise Invalid("应为布尔值", where)
-
-
-def check_text(spec: Text, value: Any, where: str) -> None:
-    if not isinstance(value, str):
-        raise Invalid("应为字符串", where)
-    if any(ord(sign) > 0xFFFF or 0xD800 <= ord(sign) <= 0xDFFF for sign in value):
-        raise Invalid("只支持 1 至 3 字节的 UTF-8 字符", where)
-    if not 1 <= len(value) <= spec.most:
-        raise Invalid(f"长度应为 1 至 {spec.most}", where)
-    if spec.pattern and not re.fullmatch(spec.pattern, value, re.ASCII):
-        raise Invalid("格式不正确", where)
-    wrong = spec.check(value) if spec.check else ""
-    if wrong:
-        raise Invalid(wrong, where)
-
-
-CHECKS: dict[type, Callable[[Any, Any, str], None]] = {
-    Object: check_object,
-    Array: check_array,
-    Integer: check_integer,
-    Boolean: check_boolean,
-    Text: check_text,
-}
-
-RFC3339 = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(Z|[+-]\d{2}:\d{2})", re.ASCII)
+def wrong_text(value: str) -> str:
+    is_wide = any(ord(sign) > 0xFFFF or 0xD800 <= ord(sign) <= 0xDFFF for sign in value)
+    return "只支持 1 至 3 字节的 UTF-8 字符" if is_wide else ""
 
 
 def wrong_time(value: str) -> str:
@@ -170,144 +107,111 @@ def wrong_time(value: str) -> str:
     return ""
 
 
-def wrong_notify_url(value: str) -> str:
-    try:
-        parts = urlsplit(value)
-        host = parts.hostname
-    except ValueError:
-        return "回调地址不正确"
-    if parts.scheme not in ("http", "https") or not host or not value.isascii():
-        return "回调地址必须是 http(s) 绝对地址"
-    if "?" in value or "#" in value:
-        return "回调地址不能携带参数"
-    return ""
+def add_format(name: str, wrong: Callable[[str], str]) -> None:
+    def is_right(value: object) -> bool:
+        if isinstance(value, str) and (issue := wrong(value)):
+            raise ValueError(issue)
+        return True
+
+    formats.checks(name, ValueError)(is_right)
 
 
-def wrong_client_ip(value: str) -> str:
-    return "" if re.fullmatch(r"[0-9A-Fa-f.:]{3,45}", value) else "终端 IP 格式不正确"
+add_format("text", wrong_text)
+add_format("time", wrong_time)
+add_format("notify_url", wrong_notify_url)
 
 
-OUT_TRADE_NO = r"[0-9A-Za-z_\-|*]{6,32}"
-OUT_REFUND_NO = r"[0-9A-Za-z_\-|*@]{1,64}"
+def text(most: int, kind: str = "text", **more: Any) -> dict[str, Any]:
+    return {"type": "string", "minLength": 1, "maxLength": most, "format": kind} | more
 
-GOODS = Object(
-    {
-        "merchant_goods_id": Text(32, required=True),
-        "wechatpay_goods_id": Text(32),
-        "goods_name": Text(256),
-        "quantity": Integer(1, required=True),
-        "unit_price": Integer(0, required=True),
-    }
-)
-STORE_INFO = Object(
-    {
-        "id": Text(32, required=True),
-        "name": Text(256),
-        "area_code": Text(32),
-        "address": Text(512),
-    }
-)
-SCENE = {"payer_client_ip": Text(45), "device_id": Text(32), "store_info": STORE_INFO}
-H5_INFO = Object(
-    {
-        "type": Text(32, required=True, pattern="iOS|Android|Wap"),
-        "app_name": Text(64),
-        "app_url": Text(128),
-        "bundle_id": Text(128),
-        "package_name": Text(128),
-    },
-    required=True,
-)
+
+def one_of(*values: str) -> dict[str, Any]:
+    return {"enum": [*values]}
+
+
+def whole(least: int) -> dict[str, Any]:
+    return {"type": "integer", "minimum": least, "maximum": INTEGER_MAX}
+
+
+def many(item: dict[str, Any], most: int = 100) -> dict[str, Any]:
+    return {"type": "array", "items": item, "minItems": 1, "maxItems": most}
+
+
+BOOLEAN = {"type": "boolean"}
+OUT_TRADE_NO = text(32, pattern=r"^[0-9A-Za-z_\-|*]{6,32}\Z")
+OUT_REFUND_NO = text(64, pattern=r"^[0-9A-Za-z_\-|*@]{1,64}\Z")
+CLIENT_IP = text(45, pattern=r"^[0-9A-Fa-f.:]{3,45}\Z")
+
+GOODS = fields(
+    "merchant_goods_id quantity unit_price",
+    merchant_goods_id=text(32), wechatpay_goods_id=text(32), goods_name=text(256),
+    quantity=whole(1), unit_price=whole(0),
+)  # fmt: skip
+SCENE = {
+    "payer_client_ip": text(45),
+    "device_id": text(32),
+    "store_info": fields("id", id=text(32), name=text(256), area_code=text(32), address=text(512)),
+}
+H5_INFO = fields(
+    "type", type=one_of("iOS", "Android", "Wap"), app_name=text(64), app_url=text(128),
+    bundle_id=text(128), package_name=text(128),
+)  # fmt: skip
+REQUIRED = "appid mchid description out_trade_no notify_url amount"
 ORDER = {
-    "appid": Text(32, required=True),
-    "mchid": Text(32, required=True),
-    "description": Text(127, required=True),
-    "out_trade_no": Text(32, required=True, pattern=OUT_TRADE_NO),
-    "time_expire": Text(64, check=wrong_time),
-    "attach": Text(128),
-    "notify_url": Text(255, required=True, check=wrong_notify_url),
-    "goods_tag": Text(32),
-    "support_fapiao": Boolean(),
-    "limit_pay": Array(Text(32)),
-    "amount": Object(
-        {"total": Integer(1, required=True), "currency": Text(16, pattern="CNY")}, required=True
-    ),
-    "detail": Object(
-        {"cost_price": Integer(0), "invoice_id": Text(32), "goods_detail": Array(GOODS, 6000)}
-    ),
-    "scene_info": Object(SCENE),
-    "settle_info": Object({"profit_sharing": Boolean()}),
+    "appid": text(32),
+    "mchid": text(32),
+    "description": text(127),
+    "out_trade_no": OUT_TRADE_NO,
+    "time_expire": text(64, "time"),
+    "attach": text(128),
+    "notify_url": text(255, "notify_url"),
+    "goods_tag": text(32),
+    "support_fapiao": BOOLEAN,
+    "limit_pay": many(text(32)),
+    "amount": fields("total", total=whole(1), currency=one_of("CNY")),
+    "detail": fields(cost_price=whole(0), invoice_id=text(32), goods_detail=many(GOODS, 6000)),
+    "scene_info": fields(**SCENE),
+    "settle_info": fields(profit_sharing=BOOLEAN),
 }
+H5_SCENE = SCENE | {"payer_client_ip": CLIENT_IP, "h5_info": H5_INFO}
 PREPAY = {
-    "native": Object(ORDER),
-    "app": Object(ORDER),
-    "jsapi": Object(ORDER | {"payer": Object({"openid": Text(128, required=True)}, required=True)}),
-    "h5": Object(
-        ORDER
-        | {
-            "scene_info": Object(
-                SCENE
-                | {
-                    "payer_client_ip": Text(45, required=True, check=wrong_client_ip),
-                    "h5_info": H5_INFO,
-                },
-                required=True,
-            )
-        }
+    "native": fields(REQUIRED, **ORDER),
+    "app": fields(REQUIRED, **ORDER),
+    "jsapi": fields(f"{REQUIRED} payer", **ORDER, payer=fields("openid", openid=text(128))),
+    "h5": fields(
+        f"{REQUIRED} scene_info",
+        **ORDER | {"scene_info": fields("payer_client_ip h5_info", **H5_SCENE)},
     ),
 }
-CLOSE = Object({"mchid": Text(32, required=True)})
-ECHO = Object(
-    {
-        "echo_message": Text(1024, required=True),
-        "encrypted_echo_message": Text(1024),
-        "notify_url": Text(255, check=wrong_notify_url),
-    }
-)
-REFUND = Object(
-    {
-        "transaction_id": Text(32),
-        "out_trade_no": Text(32),
-        "out_refund_no": Text(64, required=True, pattern=OUT_REFUND_NO),
-        "reason": Text(80),
-        "notify_url": Text(256, check=wrong_notify_url),
-        "funds_account": Text(32, pattern="AVAILABLE"),
-        "amount": Object(
-            {
-                "refund": Integer(1, required=True),
-                "total": Integer(1, required=True),
-                "currency": Text(16, required=True, pattern="CNY"),
-                "from": Array(
-                    Object(
-                        {
-                            "account": Text(32, required=True, pattern="AVAILABLE|UNAVAILABLE"),
-                            "amount": Integer(1, required=True),
-                        }
-                    )
-                ),
-            },
-            required=True,
+CLOSE = fields("mchid", mchid=text(32))
+ECHO = fields(
+    "echo_message", echo_message=text(1024), encrypted_echo_message=text(1024),
+    notify_url=text(255, "notify_url"),
+)  # fmt: skip
+REFUND_AMOUNT = fields(
+    "refund total currency",
+    **{
+        "refund": whole(1),
+        "total": whole(1),
+        "currency": one_of("CNY"),
+        "from": many(
+            fields("account amount", account=one_of("AVAILABLE", "UNAVAILABLE"), amount=whole(1))
         ),
-        "goods_detail": Array(
-            Object(
-                {
-                    "merchant_goods_id": Text(32, required=True),
-                    "wechatpay_goods_id": Text(32),
-                    "goods_name": Text(256),
-                    "unit_price": Integer(0, required=True),
-                    "refund_amount": Integer(0, required=True),
-                    "refund_quantity": Integer(1, required=True),
-                }
-            )
-        ),
-    }
+    },
 )
-ABNORMAL_REFUND = Object(
-    {
-        "out_refund_no": Text(64, required=True, pattern=OUT_REFUND_NO),
-        "type": Text(32, required=True, pattern="USER_BANK_CARD|MERCHANT_BANK_CARD"),
-        "bank_type": Text(16),
-        "bank_account": Text(1024),
-        "real_name": Text(1024),
-    }
-)
+REFUND_GOODS = fields(
+    "merchant_goods_id unit_price refund_amount refund_quantity",
+    merchant_goods_id=text(32), wechatpay_goods_id=text(32), goods_name=text(256),
+    unit_price=whole(0), refund_amount=whole(0), refund_quantity=whole(1),
+)  # fmt: skip
+REFUND = fields(
+    "out_refund_no amount",
+    transaction_id=text(32), out_trade_no=text(32), out_refund_no=OUT_REFUND_NO, reason=text(80),
+    notify_url=text(256, "notify_url"), funds_account=one_of("AVAILABLE"), amount=REFUND_AMOUNT,
+    goods_detail=many(REFUND_GOODS),
+)  # fmt: skip
+ABNORMAL_REFUND = fields(
+    "out_refund_no type",
+    out_refund_no=OUT_REFUND_NO, type=one_of("USER_BANK_CARD", "MERCHANT_BANK_CARD"),
+    bank_type=text(16), bank_account=text(1024), real_name=text(1024),
+)  # fmt: skip

@@ -16,7 +16,6 @@ from django.conf import settings
 from django.urls import URLPattern, URLResolver, get_resolver
 
 import simulator.wechat.routes
-import simulator.wechat.schema
 from tests.hostile.steps import Stepper, TooManySteps, hostile_parts
 
 FOLDERS = (
@@ -94,20 +93,6 @@ def constants_given_to(path: str, function: str, position: int) -> list[str]:
     ]
 
 
-def keywords_called(path: str, name: str) -> list[str]:
-    module = simulator.wechat.schema
-    tree = ast.parse((settings.BASE_DIR / path).read_text(encoding="utf-8"))
-    return [
-        keyword.value.value
-        if isinstance(keyword.value, ast.Constant)
-        else getattr(module, keyword.value.id)
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Call)
-        for keyword in node.keywords
-        if keyword.arg == name
-    ]
-
-
 # Where a pattern is not written in the call: what may stand there.
 ELSEWHERE: dict[tuple[str, str], Callable[[], list[str]]] = {
     ("gateways/doctor.py", "pattern"): lambda: constants_given_to(
@@ -116,9 +101,6 @@ ELSEWHERE: dict[tuple[str, str], Callable[[], list[str]]] = {
     ("simulator/wechat/api.py", "route.pattern"): lambda: [
         route.pattern for route in simulator.wechat.routes.ROUTES
     ],
-    ("simulator/wechat/schema.py", "spec.pattern"): lambda: keywords_called(
-        "simulator/wechat/schema.py", "pattern"
-    ),
 }
 
 
@@ -202,12 +184,24 @@ def of_models() -> Iterator[Found]:
                     yield Found(f"{model._meta.label}.{field.name}", regex.pattern, regex.flags)
 
 
+def of_json_schemas(schema: Any = None) -> Iterator[Found]:
+    """What the bodies of WeChat Pay's calls are checked against."""
+    if schema is None:
+        schema = {route.operation: route.body for route in simulator.wechat.routes.ROUTES}
+    if isinstance(schema, dict):
+        if isinstance(pattern := schema.get("pattern"), str):
+            yield Found("JSON Schema", pattern, 0)
+        for inner in schema.values():
+            yield from of_json_schemas(inner) if isinstance(inner, dict) else ()
+
+
 def all_patterns() -> list[Found]:
     found = [written for path in product_files() for written in written_in(path)]
     assert len(found) > 40, "the search finds the patterns"
     assert "tcmpay/common/redaction.py" in {each.where.partition(":")[0] for each in found}
     found += of_addresses()
     found += of_models()
+    found += of_json_schemas()
     found += [Found("settings", pattern, 0) for pattern in settings.SECURE_REDIRECT_EXEMPT]
     # The most that is asked of each pattern.
     once = {

@@ -6,8 +6,8 @@ import pytest
 from gateways.breaker import Breaker, Guard
 from gateways.transport import Transport
 from payments import channels
+from simulator.machine import Machine
 from simulator.options import Options
-from simulator.server import open_server
 from tests.refused.stage import Stage, Wire, configured
 
 # Refunds of a trade may follow each other at once, settle when they are told to, and no notice
@@ -18,11 +18,10 @@ CALM = {"spacing_factor": 0, "refund_delay_seconds": 10_000, "hold_notices": Tru
 @pytest.fixture(scope="session")
 def _stand_in(tmp_path_factory):
     folder = tmp_path_factory.mktemp("refusing")
-    server = open_server(Options(port=0, directory=folder))
-    server.machine.settings.change(CALM)
-    yield folder, server.machine
-    server.server_close()
-    server.machine.stop()
+    machine = Machine(Options(port=0, directory=folder), "http://127.0.0.1:1")
+    machine.settings.change(CALM)
+    yield folder, machine
+    machine.store.close()
     shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -25,8 +25,8 @@ from refunds.models import Refund
 from refunds.services.requests import refund_request, refund_review
 from refunds.tasks import sweep as sweep_refunds
 from simulator import books, cashier
+from simulator.app import answer
 from simulator.machine import Machine
-from simulator.server import answer
 from simulator.store import Trade as TheirTrade
 from simulator.web import Request
 from tcmpay.common import clock

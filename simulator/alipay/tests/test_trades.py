@@ -215,8 +215,7 @@ def test_a_number_goes_on_with_the_same_data_only(stand_in, alipay, alipay_paid)
 def test_an_unpaid_trade_closes_at_its_time(stand_in, alipay):
     order = alipay.order(time_expire=beijing(seconds=2))
     stand_in.control("open", url=alipay.address("alipay.trade.page.pay", order))
-    trade = stand_in.machine.store.trade("alipay", order["out_trade_no"])
-    stand_in.machine.store.update(trade, deadline=time.time() - 1)
+    stand_in.change_trade(order, deadline=time.time() - 1)
     node = alipay.node(QUERY, {"out_trade_no": order["out_trade_no"]})
     assert node["trade_status"] == "TRADE_CLOSED"
     assert "send_pay_date" not in node

@@ -183,7 +183,7 @@ def test_time_expire_is_raised_to_a_minute_and_closes_nothing(stand_in, wechat):
         if payment["out_trade_no"] == order["out_trade_no"]
     )
     assert 50 < payment["deadline"] - time.time() <= 60
-    expire_now(stand_in, order["out_trade_no"])
+    expire_now(stand_in, order)
     assert wechat.query(order["out_trade_no"]).json["trade_state"] == "NOTPAY"
     refused = stand_in.control("pay", channel="wechat", out_trade_no=order["out_trade_no"])
     assert refused["status_code"] == 409
@@ -194,18 +194,16 @@ def test_time_expire_is_raised_to_a_minute_and_closes_nothing(stand_in, wechat):
 def test_an_expired_number_takes_no_new_prepay(stand_in, wechat):
     order = wechat.order()
     wechat.prepay(order)
-    expire_now(stand_in, order["out_trade_no"])
+    expire_now(stand_in, order)
     assert wechat.prepay(order).code == "INVALID_REQUEST"
 
 
-def expire_now(stand_in, out_trade_no):
-    trade = stand_in.machine.store.trade("wechat", out_trade_no)
-    stand_in.machine.store.update(trade, deadline=time.time() - 1)
+def expire_now(stand_in, order):
+    stand_in.change_trade(order, deadline=time.time() - 1)
 
 
 def test_a_code_dies_after_two_hours(stand_in, wechat):
     order = wechat.order()
     code = wechat.prepay(order).json["code_url"]
-    trade = stand_in.machine.store.trade("wechat", order["out_trade_no"])
-    stand_in.machine.store.update(trade, credential_at=time.time() - 7_201)
+    stand_in.change_trade(order, credential_at=time.time() - 7_201)
     assert "过期" in stand_in.get(f"/pay?code={quote(code, safe='')}").body.decode()

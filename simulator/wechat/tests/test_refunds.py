@@ -118,8 +118,7 @@ def test_refunds_of_one_order_keep_their_distance(stand_in, wechat, paid):
 
 
 def test_a_year_later_nothing_can_be_refunded(stand_in, wechat, paid):
-    trade = stand_in.machine.store.trade("wechat", paid["out_trade_no"])
-    stand_in.machine.store.update(trade, paid_at=time.time() - 366 * 86_400)
+    stand_in.change_trade(paid, paid_at=time.time() - 366 * 86_400)
     assert wechat.refund(wechat.refund_body(paid, 1)).code == "INVALID_REQUEST"
 
 
