@@ -1,6 +1,6 @@
 import json
 from argparse import ArgumentParser
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import date, datetime
 from typing import Any
 
@@ -8,7 +8,8 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.utils.translation import gettext as _
 
-from backoffice.audit import audit, consistent_reads, to_its_end
+from backoffice.audit import CHECKS, LONGEST, audit, consistent_reads
+from backoffice.audit_processes import PROCESSES_MAX, audit_in_processes, processes_possible
 from balances.checks import LEDGER
 from tcmpay.accounts.checks import SIGN_INS
 from tcmpay.audit.checks import TRAIL
@@ -38,26 +39,32 @@ class Command(BaseCommand):
         parser.add_argument(
             "--since", metavar="DATE", help="only what changed since this day (Asia/Shanghai)"
         )
+        parser.add_argument(
+            "--processes",
+            type=int,
+            default=0,
+            metavar="NUMBER",
+            help=f"how many processes look (as many as there are cores, at most {PROCESSES_MAX})",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         scope = Scope(using=settings.SNAPSHOT_DATABASE, since=self._since(options["since"]))
         check_roots = self._root_check(options["root"])
         printed = self._as_json if options["json"] else self._as_text
-        with consistent_reads():
-            failing = printed(self._findings(scope, check_roots, options), options["strict"])
-        if failing:
+        processes = options["processes"] or processes_possible(scope.using)
+        findings = self._findings(scope, check_roots, processes, options["verbosity"])
+        if printed(findings, options["strict"]):
             raise SystemExit(1)
 
     def _findings(
-        self, scope: Scope, check_roots: Check, options: dict[str, Any]
+        self, scope: Scope, check_roots: Check, processes: int, verbosity: int
     ) -> Iterator[Violation]:
-        for check, found in audit(scope):
+        for check, found in _found(scope, check_roots, processes):
             count = 0
             for count, finding in enumerate(found, start=1):  # noqa: B007
                 yield finding
-            if options["verbosity"] > 1:
+            if verbosity > 1:
                 self.stderr.write(f"{check.__module__}.{check.__name__}: {count}")
-        yield from to_its_end(check_roots, scope)
 
     def _root_check(self, path: str | None) -> Check:
         """Against a file that is asked for, which must be one, or against AUDIT_ROOT_FILE."""
@@ -115,6 +122,17 @@ class Command(BaseCommand):
         verdict = {"ok": not failing, "failing": failing}
         self.stdout.write("\n], " + json.dumps(verdict)[1:])
         return failing
+
+
+def _found(
+    scope: Scope, check_roots: Check, processes: int
+) -> Iterator[tuple[Check, Iterable[Violation]]]:
+    if processes > 1:
+        others = [check for check in CHECKS if check not in LONGEST]
+        yield from audit_in_processes(scope, [*LONGEST, *others, check_roots], processes)
+    else:
+        with consistent_reads():
+            yield from audit(scope, check_roots)
 
 
 KINDS = {
