@@ -1,4 +1,4 @@
-"""The parts of the scale run that need Django: loading, asking for pages, exporting."""
+"""The parts of the scale runs that need Django: loading, asking for pages, exporting, books."""
 
 import json
 import os
@@ -25,6 +25,7 @@ from backoffice.models import ExportJob  # noqa: E402
 from backoffice.today.services import day_totals_catch_up  # noqa: E402
 from tcmpay.accounts.models import StaffUser  # noqa: E402
 from tests.scale.__main__ import PAGES  # noqa: E402
+from tests.scale.books import books_make  # noqa: E402
 
 PERSON = "scale"
 BATCH = 100_000
@@ -136,7 +137,13 @@ def export(file_format: str) -> dict[str, Any]:
     }
 
 
-PARTS = {"load": load, "pages": pages, "export": export}
+def books(mix: str, copies: str) -> int:
+    """Sound books for the audit; the number of their ledger entries."""
+    call_command("migrate", verbosity=0)
+    return books_make(mix, int(copies))
+
+
+PARTS = {"load": load, "pages": pages, "export": export, "books": books}
 
 if __name__ == "__main__":
     name, *given = sys.argv[1:]
