@@ -28,6 +28,7 @@ from payments.services.activations import activations_failing
 from payments.states import OrderStatus, TransactionStatus, TransactionType
 from refunds.models import Refund
 from refunds.states import RefundStatus
+from tcmpay.audit.roots import roots_not_told
 from tcmpay.common import clock
 from tcmpay.common.client_address import is_this_machine
 
@@ -113,6 +114,8 @@ class QueueDepths:
             ]
             failing = float(len(activations_failing()))
             yield "database_up", ("1: the database answers", 1.0)
+            untold = float(len(roots_not_told()))
+            yield "roots_not_told", ("chains whose newest root is not kept elsewhere yet", untold)
             yield "activations_failing", ("gateways whose new configuration takes nothing", failing)
             yield from figures
         except DatabaseError:

@@ -6,6 +6,7 @@ from itertools import groupby
 from tcmpay.audit.day_seals import check_sealed
 from tcmpay.audit.marks import check_marks
 from tcmpay.audit.models import AuditEvent
+from tcmpay.audit.roots import check_roots_told
 from tcmpay.audit.seals import Chain, KeyPeriods
 from tcmpay.audit.trail_rows import odd_chains
 from tcmpay.audit.verification import chain_break
@@ -35,4 +36,4 @@ def check_sealed_trail(scope: Scope) -> Iterator[Violation]:
     yield from check_sealed(TRAIL, scope)
 
 
-CHECKS = (check_chains, check_sealed_trail, check_marks)
+CHECKS = (check_chains, check_sealed_trail, check_roots_told, check_marks)

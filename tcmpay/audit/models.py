@@ -52,8 +52,8 @@ class AuditEvent(models.Model):
 class ChainRoot(models.Model):
     """What one chained table got up to ``until`` since the root before, bound by a keyed digest.
 
-    Insert only, gapless numbers. ``is_anchor``: the first one of a table whose rows were hashed
-    without a key until then.
+    Insert only, gapless numbers; but when it left for AUDIT_ROOT_FILE and AUDIT_ROOT_URL is told
+    later. ``is_anchor``: the first one of a table whose rows were hashed without a key until then.
     """
 
     id = id_field()
@@ -66,6 +66,8 @@ class ChainRoot(models.Model):
     root = models.CharField(_("根哈希"), max_length=64)
     sealed_at = models.DateTimeField(_("封存时间"), db_default=UtcNow())
     is_anchor = models.BooleanField(default=False, db_default=False)
+    filed_at = models.DateTimeField(null=True)
+    posted_at = models.DateTimeField(null=True)
 
     class Meta:
         db_table = "chain_roots"

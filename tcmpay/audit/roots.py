@@ -1,16 +1,19 @@
 """Roots that leave the database: what was kept elsewhere is compared with what is there now.
 
 Each new root goes to the log, to the file AUDIT_ROOT_FILE and to the address AUDIT_ROOT_URL, where
-these are set. What could not be told is told by the next root, which binds it.
+these are set. What could not be told is tried again at every look at the chain until the next root
+is there, which binds it.
 """
 
 import json
 import logging
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import certifi
 import urllib3
 from django.conf import settings
 from django.utils.translation import gettext as _
@@ -18,12 +21,17 @@ from urllib3.exceptions import HTTPError
 
 from tcmpay.audit.models import ChainRoot, ChainSeal
 from tcmpay.audit.seals import AUDIT_OBJECT, Chain, chain_seal
+from tcmpay.common import clock
+from tcmpay.common.call_bounds import bounded, tls_context
 from tcmpay.common.egress import guard
 from tcmpay.common.invariants import Scope, Violation
 
 logger = logging.getLogger(__name__)
 
 CALL_SECONDS_MAX = 10.0
+ANSWER_BYTES_MAX = 20_000
+# Looked at every ten minutes: half an hour is three tries.
+TELL_WITHIN = timedelta(minutes=30)
 LINE_BYTES_MAX = 10_000
 
 
@@ -36,11 +44,18 @@ class KeptRoot:
     root: str
 
 
+# Where roots go: the column that says when, the setting that names the place.
+PLACES = {"filed_at": "AUDIT_ROOT_FILE", "posted_at": "AUDIT_ROOT_URL"}
+
+
 def chain_seal_and_tell(chain: Chain) -> ChainRoot | None:
-    """Seal what is due and send the root away."""
+    """Seal what is due and send the newest root to wherever it has not come yet."""
     root = chain_seal(chain)
     if root is not None:
-        _tell(root)
+        # The log lies elsewhere: whoever changes the database can't change what was told there.
+        logger.info("chain_sealed", extra=_facts(root))
+    if newest := newest_root(chain.name):
+        _tell(newest)
     return root
 
 
@@ -60,36 +75,76 @@ def _facts(root: ChainRoot) -> dict[str, Any]:
 
 
 def _tell(root: ChainRoot) -> None:
-    # The log lies elsewhere: whoever changes the database can't change what was told there.
-    logger.info("chain_sealed", extra=_facts(root))
-    if settings.AUDIT_ROOT_FILE:
-        try:
-            with Path(settings.AUDIT_ROOT_FILE).open("a", encoding="utf-8") as file:
-                file.write(root_line(root) + "\n")
-        except OSError as error:
-            logger.error("chain_root_not_kept", extra={"to": "file", "reason": error.strerror})
-    if settings.AUDIT_ROOT_URL and (problem := _sent(root_line(root))):
-        logger.error("chain_root_not_kept", extra={"to": "address", "reason": problem})
+    for column, send in (("filed_at", _filed), ("posted_at", _sent)):
+        place = getattr(settings, PLACES[column])
+        if not place or getattr(root, column) is not None:
+            continue
+        if problem := send(place, root_line(root)):
+            extra = {"to": PLACES[column], "chain": root.chain, "reason": problem}
+            logger.error("chain_root_not_kept", extra=extra)
+        else:
+            ChainRoot.objects.filter(id=root.id).update(**{column: clock.now()})
 
 
-def _sent(line: str) -> str:
-    """Post one line; why it failed, or ""."""
-    pool = guard(urllib3.PoolManager(), is_loopback_allowed=settings.DEBUG)
+def _filed(path: str, line: str) -> str:
+    """Append one line; why it failed, or ""."""
     try:
-        answer = pool.request(
-            "POST",
-            settings.AUDIT_ROOT_URL,
-            body=line.encode(),
-            headers={"Content-Type": "application/json"},
-            timeout=urllib3.Timeout(total=CALL_SECONDS_MAX),
-            retries=False,
-            redirect=False,
-            preload_content=False,
-        )
-    except HTTPError as error:
+        with Path(path).open("ab") as file:
+            start = file.tell()
+            try:
+                file.write(line.encode() + b"\n")
+                file.flush()
+            except OSError:
+                file.truncate(start)  # the next line begins at its beginning
+                raise
+    except OSError as error:
+        return error.strerror or type(error).__name__
+    return ""
+
+
+def _sent(url: str, line: str) -> str:
+    """Post one line; why it failed, or ""."""
+    pool = guard(
+        urllib3.PoolManager(ssl_context=tls_context(certifi.where())),
+        is_loopback_allowed=settings.DEBUG,
+    )
+    try:
+        with bounded(seconds=CALL_SECONDS_MAX, bytes_max=ANSWER_BYTES_MAX):
+            answer = pool.request(
+                "POST",
+                url,
+                body=line.encode(),
+                headers={"Content-Type": "application/json"},
+                retries=False,
+                redirect=False,
+                preload_content=False,
+            )
+            answer.close()
+    except (HTTPError, OSError, ValueError) as error:
         return type(error).__name__
-    answer.close()
-    return "" if answer.status < 300 else f"HTTP {answer.status}"
+    return "" if 200 <= answer.status < 300 else f"HTTP {answer.status}"
+
+
+def roots_not_told(using: str = "default") -> list[ChainRoot]:
+    """The newest roots that have not come to where they are to be kept, past the time for it."""
+    places = [column for column, name in PLACES.items() if getattr(settings, name)]
+    newest = (newest_root(chain, using) for chain in _chains(using))
+    return [
+        root
+        for root in newest
+        if root is not None
+        and root.sealed_at < clock.now() - TELL_WITHIN
+        and any(getattr(root, column) is None for column in places)
+    ]
+
+
+def newest_root(chain: str, using: str = "default") -> ChainRoot | None:
+    return ChainRoot.objects.using(using).filter(chain=chain).order_by("-number").first()
+
+
+def _chains(using: str) -> list[str]:
+    chains = ChainRoot.objects.using(using).order_by("chain").values_list("chain", flat=True)
+    return list(chains.distinct())
 
 
 # --- comparing ------------------------------------------------------------------------------
@@ -125,6 +180,13 @@ def _kept(facts: Any) -> KeptRoot | None:
         return None
     name = f"#{int(facts['number'])}" if "number" in facts else str(facts["day"])
     return KeptRoot(str(facts["chain"]), name, str(facts["root"]))
+
+
+def check_roots_told(scope: Scope) -> Iterator[Violation]:
+    """The newest root of each chain is where it is to be kept (E10)."""
+    for root in roots_not_told(scope.using):
+        text = _("根哈希尚未送到 AUDIT_ROOT_FILE 或 AUDIT_ROOT_URL")
+        yield Violation("E10", AUDIT_OBJECT, str(root), text, is_unfinished=True)
 
 
 def check_root_file(path: str, codes: Mapping[str, str], scope: Scope) -> Iterator[Violation]:
