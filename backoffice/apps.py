@@ -28,6 +28,7 @@ def complete_database(sender: Any, using: str = "default", **kwargs: Any) -> Non
     from tcmpay.audit.marks import marks_begin
     from tcmpay.audit.upgrade import digests_begin
 
-    roles_apply()
+    # First: what is written marks itself, in a table that must have its mark by then.
     marks_begin()
+    roles_apply()
     digests_begin()

@@ -154,7 +154,7 @@ class PaymentConfigDraft(Marked):
         return f"{self.payment_method} draft {self.revision}"
 
 
-class GatewayCertificate(models.Model):
+class GatewayCertificate(Marked):
     """A certificate that a gateway went over to, with its chain as PEM, fetched from it. Public;
     believed for its chain to the configured root alone, whenever it is read."""
 
@@ -163,6 +163,8 @@ class GatewayCertificate(models.Model):
     serial = models.CharField(_("证书序列号"), max_length=64)
     pem = models.TextField()
     fetched_at = models.DateTimeField(_("获取时间"), db_default=UtcNow())
+
+    objects = MarkedQuerySet.as_manager()
 
     class Meta:
         db_table = "payment_gateway_certificates"

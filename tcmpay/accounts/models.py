@@ -67,7 +67,8 @@ class StaffUser(Marked, AbstractUser):
         """The account's roles, and what it may beyond our table of roles."""
         groups = dict(self.groups.values_list("pk", "name"))
         others = [key for key, name in groups.items() if name not in ROLES]
-        beyond = Permission.objects.filter(Q(user=self) | Q(group__in=others))
+        permissions = Permission.objects.using(self._state.db)
+        beyond = permissions.filter(Q(user=self) | Q(group__in=others))
         names = beyond.values_list("content_type__app_label", "codename").distinct()
         return {
             "groups": sorted(groups.values()),

@@ -39,6 +39,9 @@ BEGUN = "marks_begun"
 FOUND_CHANGED = "!"
 # Stands among the rows (no row has this key) since the mark itself was found changed by SQL.
 BROKEN = "!"
+MARK = "mark"
+# How often rows and mark are read again while others write.
+LOOKS_MAX = 10
 
 M = TypeVar("M", bound="Marked")
 
@@ -154,24 +157,30 @@ def _begin(model: type[Marked]) -> None:
             audit_record(object_type=AUDIT_OBJECT, object_id=table, action=BEGUN, actor=SYSTEM)
 
 
-def marks_adopt(*, actor: Actor, reason: str) -> list[str]:
-    """Take over what was changed by SQL where the documents allow it; returns the rows' names."""
+def marks_adopt(*, actor: Actor, reason: str, rows: Collection[str] = ()) -> list[str]:
+    """Take over what was changed by SQL: all of it where the documents allow it, else ``rows``.
+
+    Those are written "table/key", a mark itself "table/mark"; returns what was taken over, so.
+    """
     adopted = []
     for model in marked_models():
-        if not model.IS_SQL_ALLOWED:
-            continue
         table = model._meta.db_table
         with atomic():
             mark = _lock(table)
-            keys = [key for key, _problem in _differences(model, mark, "default")]
-            is_broken = BROKEN in mark.rows or not _is_ours(mark)
-            if not keys and not is_broken:
+            is_ours = _is_ours(mark)
+            found = [key for key, _problem in _differences(model, mark, "default")]
+            if BROKEN in mark.rows or not is_ours:
+                found.append(MARK)
+            if not model.IS_SQL_ALLOWED:
+                found = [key for key in found if f"{table}/{key}" in rows]
+            if not found:
                 continue
-            for key in [BROKEN, *keys]:
-                mark.rows.pop(key, None)
-            _sign(mark)
-            _write(model, mark, keys, set())
-            for key in [*(["mark"] if is_broken else []), *keys]:
+            for key in found:
+                mark.rows.pop(BROKEN if key == MARK else key, None)
+            if is_ours or MARK in found:
+                _sign(mark)
+            _write(model, mark, [key for key in found if key != MARK], set())
+            for key in found:
                 audit_record(
                     object_type=AUDIT_OBJECT,
                     object_id=table,
@@ -180,7 +189,7 @@ def marks_adopt(*, actor: Actor, reason: str) -> list[str]:
                     reason=reason,
                     details={"row": key},
                 )
-                adopted.append(f"{table} {key}")
+                adopted.append(f"{table}/{key}")
     return adopted
 
 
@@ -188,7 +197,7 @@ def check_marks(scope: Scope) -> Iterator[Violation]:
     """Every row of a marked table is as the product wrote it, and none is gone or added (E9)."""
     for model in marked_models():
         table = model._meta.db_table
-        mark = TableMark.objects.using(scope.using).filter(table_name=table).first()
+        mark = _mark_of(table, scope.using)
         if mark is None:
             if model._base_manager.using(scope.using).exists():
                 yield Violation(CODE, AUDIT_OBJECT, table, _("该表的标记已被删除"))
@@ -246,12 +255,24 @@ def _keys(rows: models.QuerySet[Any]) -> list[str]:
 
 
 def _found_changed(model: type[Marked], keys: Collection[str]) -> set[str]:
-    """Which of the rows, about to be written, are not as they were written last."""
-    mark = TableMark.objects.filter(table_name=model._meta.db_table).first()
-    if mark is None:
-        return set()
-    rows = model._base_manager.filter(pk__in=keys)
-    return {str(row.pk) for row in rows if not _holds(model, row, mark.rows.get(str(row.pk), ""))}
+    """Which of the rows, about to be written, are not as they were written last.
+
+    Without locks, which would be taken in another order than by whoever writes: as long as the
+    mark counts on, somebody's write came in between, and all is read again.
+    """
+    table = model._meta.db_table
+    found: set[str] = set()
+    for _look in range(LOOKS_MAX):
+        mark = _mark_of(table, "default")
+        if mark is None:
+            return set()
+        rows = model._base_manager.filter(pk__in=keys)
+        found = {
+            str(row.pk) for row in rows if not _holds(model, row, mark.rows.get(str(row.pk), ""))
+        }
+        if not found or TableMark.objects.filter(pk=table, number=mark.number).exists():
+            break
+    return found
 
 
 def _holds(model: type[Marked], row: Marked, digest: str) -> bool:
@@ -265,16 +286,36 @@ def _mark(model: type[Marked], keys: Collection[str], found_changed: Collection[
 
 def _lock(table: str, *, is_begun: bool = False) -> TableMark:
     """The table's mark. One that is missing was deleted, unless it begins just now."""
-    marks = TableMark.objects.select_for_update().filter(table_name=table)
-    mark = marks.first()
-    if mark is None:
-        mark, is_new = TableMark.objects.get_or_create(table_name=table)
-        if not is_new:
-            return marks.get()
+    is_new = False
+    if not TableMark.objects.filter(pk=table).exists():
+        _mark, is_new = TableMark.objects.get_or_create(pk=table)
+    # Locked before it is read, as what it says may be no JSON.
+    list(TableMark.objects.select_for_update().filter(pk=table).values_list("pk"))
+    mark = _mark_of(table, "default")
+    assert mark is not None
+    if is_new:
         if not is_begun and AuditEvent.objects.exists():
             mark.rows[BROKEN] = clock.now().isoformat()
         _sign(mark)
     return mark
+
+
+def _mark_of(table: str, using: str) -> TableMark | None:
+    """The table's mark; where SQL left nothing that tells of rows, it tells of none."""
+    marks = TableMark.objects.using(using).filter(pk=table)
+    try:
+        mark = marks.first()
+    except ValueError:
+        mark = marks.defer("rows").first()
+        if mark is not None:
+            mark.rows = None
+    if mark is not None and not _is_told(mark.rows):
+        mark.rows, mark.mac = {}, ""
+    return mark
+
+
+def _is_told(rows: Any) -> bool:
+    return isinstance(rows, dict) and all(isinstance(digest, str) for digest in rows.values())
 
 
 def _write(

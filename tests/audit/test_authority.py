@@ -10,9 +10,10 @@ from io import StringIO
 
 import pytest
 from django.contrib.auth.models import Group, Permission
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 
 from config.models import (
+    GatewayCertificate,
     PaymentConfig,
     PaymentConfigDraft,
     PaymentConfigVersion,
@@ -23,6 +24,7 @@ from config.services import gateway_config_set, price_set
 from tcmpay.accounts.models import RecoveryCode, StaffUser, TotpDevice
 from tcmpay.accounts.rights import check_roles
 from tcmpay.accounts.services.second_factor import recovery_codes_renew
+from tcmpay.audit import marks
 from tcmpay.audit.checks import TRAIL
 from tcmpay.audit.marks import check_marks, marks_begin
 from tcmpay.audit.models import AuditEvent, TableMark
@@ -59,6 +61,7 @@ def _clinic(lasting):
     price_set(actor=EDITOR, service_type="massage", service_name="推拿", price=Decimal("80.00"))
     draft = PaymentConfigDraft(payment_method="wechat", encrypted_values="{}", editors=["x"])
     draft.save()
+    GatewayCertificate.objects.create(payment_method="alipay", serial="7", pem="-")
     PriceChangeRequest(
         service_type="massage",
         waiting_service="massage",
@@ -88,6 +91,7 @@ ROWS = {
     ),
     "payment_config_versions": lambda: PaymentConfigVersion.objects.latest("number"),
     "payment_config_drafts": PaymentConfigDraft.objects.get,
+    "payment_gateway_certificates": GatewayCertificate.objects.get,
     "price_configs": lambda: PriceConfig.objects.get(service_type="massage"),
     "price_change_requests": PriceChangeRequest.objects.get,
     "staff_users": lambda: StaffUser.objects.get(username="reviewer"),
@@ -135,6 +139,12 @@ CHANGES = {
         "tested_by": SOMEBODY,
         "is_test_passed": "1",
         "test_findings": "'[1]'",
+    },
+    "payment_gateway_certificates": {
+        "payment_method": "'wechat'",
+        "serial": "'x'",
+        "pem": "'x'",
+        "fetched_at": LATER,
     },
     "price_configs": {
         "service_type": "'other'",
@@ -215,7 +225,14 @@ def test_the_columns_named_here_are_all_there_are():
 
 
 MODELS = (
-    *(PaymentConfig, PaymentConfigVersion, PaymentConfigDraft, PriceConfig, PriceChangeRequest),
+    *(
+        GatewayCertificate,
+        PaymentConfig,
+        PaymentConfigVersion,
+        PaymentConfigDraft,
+        PriceConfig,
+        PriceChangeRequest,
+    ),
     *(StaffUser, TotpDevice, RecoveryCode),
 )
 
@@ -306,10 +323,20 @@ def test_a_group_made_by_hand_that_may_more_by_sql_shows(clinic):
 
 BROKEN_MARKS = {
     "a row is told of no more": "UPDATE table_marks SET `rows` = '{}' WHERE %s = %s",
+    "its rows are a list": "UPDATE table_marks SET `rows` = '[1]' WHERE %s = %s",
+    "its rows are no digests": "UPDATE table_marks SET `rows` = '{\"x\": 1}' WHERE %s = %s",
+    "its rows are no JSON": "UPDATE table_marks SET `rows` = '{' WHERE %s = %s",
     "its number was changed": "UPDATE table_marks SET number = number + 1 WHERE %s = %s",
     "its digest was changed": "UPDATE table_marks SET mac = 'x' WHERE %s = %s",
     "it is gone": "DELETE FROM table_marks WHERE %s = %s",
 }
+
+
+def test_a_broken_mark_of_staff_is_taken_over_by_name(clinic):
+    sql("UPDATE table_marks SET number = 9 WHERE table_name = %s", "staff_users")
+    write_through_the_product(clinic)
+    adopt("staff_users/mark")
+    assert findings() == []
 
 
 @pytest.mark.parametrize("name", BROKEN_MARKS)
@@ -345,6 +372,22 @@ def test_nor_does_a_change_of_many_rows(clinic):
     assert "尚无人确认" in str(found.message)
 
 
+def test_a_colleague_who_writes_meanwhile_makes_no_row_look_changed(clinic, monkeypatch):
+    """Between looking at the mark and at the row, another process commits both."""
+    holds, waiting = marks._holds, ["x"]
+
+    def meanwhile(*args):
+        if waiting:
+            waiting.pop()
+            StaffUser.objects.filter(pk=clinic.pk).update(email="meanwhile@example.cn")
+            return False
+        return holds(*args)
+
+    monkeypatch.setattr(marks, "_holds", meanwhile)
+    StaffUser.objects.filter(pk=clinic.pk).update(first_name="明")
+    assert findings() == []
+
+
 def test_signing_in_changes_nothing_that_is_marked(clinic):
     StaffUser.objects.filter(pk=clinic.pk).update(last_login=clock.now() + timedelta(days=1))
     assert findings() == []
@@ -378,7 +421,31 @@ def test_a_fraction_that_sql_puts_into_json_is_told_like_any_change(clinic):
     assert str(row.pk) in [found.object_id for found in findings()]
 
 
-def test_staff_that_was_changed_by_sql_is_not_taken_over_so(clinic):
+def adopt(*rows: str) -> None:
+    options = [text for row in rows for text in ("--row", row)]
+    call_command("adopt_outside_changes", "--reason", "恢复备份", *options, stdout=StringIO())
+
+
+def test_staff_that_was_changed_by_sql_is_taken_over_row_by_row(clinic):
+    other = StaffUser.objects.get(username="admin")
+    sql("UPDATE staff_users SET email = 'x@example.cn'")
+    adopt(f"staff_users/{clinic.pk}")
+    assert [found.object_id for found in findings()] == [str(other.pk)]
+    adopt(f"staff_users/{other.pk}")
+    assert findings() == []
+    events = AuditEvent.objects.filter(action="outside_change_adopted", object_id="staff_users")
+    assert [event.details["row"] for event in events.order_by("version")] == [
+        str(clinic.pk),
+        str(other.pk),
+    ]
+
+
+def test_a_row_in_order_is_not_taken_over(clinic):
+    with pytest.raises(CommandError, match="staff_users"):
+        adopt(f"staff_users/{clinic.pk}")
+
+
+def test_staff_that_was_changed_by_sql_is_not_taken_over_unnamed(clinic):
     sql("UPDATE staff_users SET is_superuser = 1 WHERE id = %s", clinic.pk)
     call_command("adopt_outside_changes", "--reason", "x", stdout=StringIO())
     assert [f.is_unfinished for f in findings()] == [False]

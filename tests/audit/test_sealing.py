@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from backoffice.metrics import QueueDepths
+from backoffice.ops.metrics import QueueDepths
 from balances.checks import LEDGER
 from balances.models import BalanceTransaction
 from gateways.tests.kit import Reply, StandIn
