@@ -12,6 +12,9 @@ from payments.states import QUESTIONS, ExchangeKind
 
 # "Not now": nothing happened, and the same request is good for another time.
 NOT_NOW = frozenset({RejectReason.TOO_SOON, RejectReason.NOT_FOUND})
+# Nor did anything where whoever asked is refused: a wrong key, no permission. A payer begins anew;
+# behind a refund stands nobody who would, so it is sent again by itself.
+REFUND_GOES_AGAIN = NOT_NOW | {RejectReason.CONFIGURATION}
 # The number is no good any more, whatever became of what was begun under it.
 NEW_NUMBER = frozenset({RejectReason.NUMBER_BURNT, RejectReason.CHANGED_REQUEST})
 

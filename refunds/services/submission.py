@@ -26,7 +26,7 @@ from payments.services.refund_money import (
     refund_transaction_fail,
     refund_transaction_succeed,
 )
-from payments.services.refusals import NOT_NOW, is_ended_by
+from payments.services.refusals import REFUND_GOES_AGAIN, is_ended_by
 from payments.services.silence import answering_again, silent_methods
 from payments.states import Disposition, ExceptionKind, ExchangeKind
 from refunds.errors import RefundExceedsPaid, RefundNotRetryable
@@ -63,7 +63,7 @@ TOLD_OF: Mapping[str, Told] = {
     RefundStatus.PENDING: Told.UNDECIDED,
     RefundStatus.CANCELLED: Told.NEVER_OURS,
 }
-# After a question that brought no answer, however often we asked before.
+# After a call that brought no answer, or none about the refund, however often we called before.
 TROUBLE_WAIT_MAX = timedelta(minutes=5)
 ABNORMAL = "ABNORMAL"
 CLOSED = "CLOSED"
@@ -198,8 +198,8 @@ def _take_refusal(asked: Refund, error: GatewayRejected) -> bool:
         return False
     payment, refund = locked
     _note(refund, error.code, _refusal_text(error), None)
-    if error.reason in NOT_NOW:
-        # Nothing happened there; the same number goes again later.
+    if error.reason in REFUND_GOES_AGAIN:
+        _wait_no_longer(refund)
         return False
     refund.refused_code = (error.code or "REJECTED")[:64]
     refund.refused_message = _refusal_text(error)[:500]
@@ -473,8 +473,12 @@ def _keep_in_doubt(asked: Refund, code: str, message: str) -> None:
     if locked is not None:
         _payment, refund = locked
         _note(refund, code, message, None)
-        latest = clock.now() + TROUBLE_WAIT_MAX
-        Refund.objects.filter(id=refund.id, next_check_at__gt=latest).update(next_check_at=latest)
+        _wait_no_longer(refund)
+
+
+def _wait_no_longer(refund: Refund) -> None:
+    latest = clock.now() + TROUBLE_WAIT_MAX
+    Refund.objects.filter(id=refund.id, next_check_at__gt=latest).update(next_check_at=latest)
 
 
 def refund_retry(*, actor: Actor, refund_id: UUID, reason: str) -> Refund:
