@@ -95,6 +95,22 @@ def revocation_find(method: str, version_id: str) -> PaymentConfigVersion:
     return found
 
 
+def is_withdrawn(version_id: UUID, key_mark: str) -> bool:
+    """Whether the key that verified a message of ``version_id`` was withdrawn.
+
+    Inside the caller's unit, which a withdrawal that comes now waits for. What is in force is not
+    locked: it can't be withdrawn.
+    """
+    versions = PaymentConfigVersion.objects.filter(id=version_id)
+    if not versions.filter(retired_at__isnull=False).exists():
+        return False
+    version = versions.select_for_update().get()
+    if version.revoked_at is None:
+        return False
+    marks = revocation_done(version).marks
+    return not marks or key_mark in marks
+
+
 def revoke(*, actor: Actor, method: str, version_id: UUID, reason: str) -> Revocation | None:
     """Withdraw a version's callback keys; inside the caller's unit.
 

@@ -57,16 +57,16 @@ def _receive(request: HttpRequest, method: str) -> HttpResponse:
     channels = _candidates(incoming)
     try:
         channel, notice = _verified(channels, incoming)
+        callback_handle(
+            incoming=incoming,
+            notice=notice,
+            is_mock=channel.gateway.is_mock,
+            config_version_id=channel.config_version_id,
+        )
     except GatewayUntrusted as error:
         if method == PaymentMethod.WECHAT and echo_note_of_draft(incoming.request):
             return _http(_speaker(channels, method).answer_callback(is_handled=True))
         return _refuse_forged(request, incoming, _speaker(channels, method), str(error))
-    callback_handle(
-        incoming=incoming,
-        notice=notice,
-        is_mock=channel.gateway.is_mock,
-        config_version_id=channel.config_version_id,
-    )
     if notice.echo_message:
         echo_note(notice)
     return _http(channel.gateway.answer_callback(is_handled=True))

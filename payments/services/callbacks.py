@@ -5,12 +5,14 @@ import logging
 import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from uuid import UUID
 
 from django.db.models import Q, QuerySet
 from django.utils.translation import gettext as _
 
+from config.key_revocation import is_withdrawn
+from gateways.errors import GatewayUntrusted
 from gateways.interface import CallbackNotice, CallbackRequest, RefundReport, RefundState
 from payments.models import PaymentCallback, PaymentCallbackBody
 from payments.services.settlement import Settlement, settle
@@ -79,6 +81,7 @@ def callback_handle(
 
     ``config_version_id`` is the configuration whose keys verified it (None: the mock).
     Beyond the bounds above, one that changed nothing is returned without having been saved.
+    Raises GatewayUntrusted: its key was withdrawn since it was verified; nothing is written.
     """
     callback = _handle(
         incoming,
@@ -125,6 +128,8 @@ def _handle(
     is_row_due: bool,
 ) -> PaymentCallback:
     settlement = _settlement(incoming.method, notice, is_mock)
+    if config_version_id is not None and is_withdrawn(config_version_id, notice.key_mark):
+        raise GatewayUntrusted("the key was withdrawn")
     trade, refund = notice.trade, notice.refund
     amount = trade.amount if trade else refund.amount if refund else None
     callback = PaymentCallback(
@@ -188,8 +193,10 @@ def _text(amount: Decimal | None) -> str | None:
 
 
 def refund_notice_report(callback: PaymentCallback) -> RefundReport:
-    """What a refund notice said."""
-    notice = callback.refund_notice or {}
+    """What a refund notice said. Raises ValueError when that can't be read."""
+    notice = callback.refund_notice
+    if not isinstance(notice, dict) or not all(isinstance(v, str | None) for v in notice.values()):
+        raise ValueError("no refund notice of ours")
     completed_at = notice.get("completed_at")
     return RefundReport(
         out_refund_no=notice.get("out_refund_no") or "",
@@ -201,8 +208,41 @@ def refund_notice_report(callback: PaymentCallback) -> RefundReport:
         app_id=notice.get("app_id") or "",
         merchant_id=notice.get("merchant_id") or "",
         raw=dict(notice),
-        **{name: Decimal(notice[name]) for name in _REFUND_AMOUNTS if notice.get(name)},
+        **{name: _amount(notice[name]) for name in _REFUND_AMOUNTS if notice.get(name)},
     )
+
+
+def _amount(text: str) -> Decimal:
+    try:
+        return Decimal(text)
+    except InvalidOperation as error:
+        raise ValueError(text) from error
+
+
+def refund_notice_envelope(callback: PaymentCallback) -> RefundReport:
+    """What a refund notice was about, where what it said can't be read."""
+    return RefundReport(
+        out_refund_no=f"callback {callback.id}",
+        state=RefundState.NOT_FOUND,
+        out_trade_no=callback.out_trade_no,
+        transaction_id=callback.external_transaction_id,
+        amount=callback.amount,
+    )
+
+
+class NoticeGone(Exception):
+    """A refund notice was dealt with, or its key withdrawn, since it was read: it books nothing."""
+
+
+def refund_notice_lock(callback: PaymentCallback) -> None:
+    """Lock a refund notice that is about to be booked; inside the caller's unit, after the
+    refund's lock. Raises NoticeGone.
+    """
+    version_id = callback.config_version_id
+    is_gone = version_id is not None and is_withdrawn(version_id, callback.key_mark)
+    waiting = PaymentCallback.objects.select_for_update().filter(is_picked_up=False)
+    if is_gone or not waiting.filter(id=callback.id).exists():
+        raise NoticeGone(str(callback.id))
 
 
 def refund_notices_waiting() -> QuerySet[PaymentCallback]:

@@ -46,11 +46,35 @@ def disagreement(
 def unbooked_case_open(
     report: RefundReport, *, method: str, payment: PaymentTransaction | None, reason: str
 ) -> None:
-    """Tell staff of a refund that can't be booked as it stands; inside the caller's unit."""
+    """Tell staff of a refund that can't be booked yet; once however often, and whatever hinders.
+
+    Inside the caller's unit.
+    """
+    _open(_fact(report), report, method, payment, reason)
+
+
+def contradiction_case_open(
+    report: RefundReport, *, payment: PaymentTransaction, reason: str
+) -> None:
+    """Tell staff that the gateway contradicts what we know; inside the caller's unit.
+
+    Each contradiction is a case of its own, once however often it is told: whoever closed one has
+    judged that one alone. None closes itself: an old message that agrees proves nothing against it.
+    """
+    _open(_fact(report, reason), report, payment.payment_method, payment, reason)
+
+
+def _open(
+    fact: str,
+    report: RefundReport,
+    method: str,
+    payment: PaymentTransaction | None,
+    reason: str,
+) -> None:
     exception_open(
         ExceptionKind.UNBOOKED_REFUND,
         method=method,
-        fact=_fact(report),
+        fact=fact,
         attempt=payment,
         out_trade_no=report.out_trade_no or (payment.out_trade_no if payment else "") or "",
         external_transaction_id=report.transaction_id,
@@ -72,8 +96,11 @@ def unbooked_case_settle(
     )
 
 
-def _fact(report: RefundReport) -> str:
-    """The refund that the gateway speaks of: the same however often, and in whatever state."""
-    numbers = "\n".join((report.out_trade_no, report.transaction_id, report.refund_id))
+def _fact(report: RefundReport, *contradiction: str) -> str:
+    """The refund that the gateway speaks of: the same however often, and in whatever state; and
+    what it contradicts, where it does."""
+    numbers = "\n".join(
+        (report.out_trade_no, report.transaction_id, report.refund_id, *contradiction)
+    )
     digest = hashlib.sha256(numbers.encode()).hexdigest()
     return f"{report.out_refund_no[:64]}:{digest[:16]}"

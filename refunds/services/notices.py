@@ -18,6 +18,8 @@ from payments.channels import refund_channel_of
 from payments.models import PaymentCallback, PaymentTransaction
 from payments.services.attempts import attempt_check
 from payments.services.callbacks import (
+    NoticeGone,
+    refund_notice_envelope,
     refund_notice_postpone,
     refund_notice_report,
     refund_notice_taken,
@@ -27,6 +29,7 @@ from payments.services.exchanges import Question, ask
 from payments.states import ExchangeKind, TransactionStatus, TransactionType
 from refunds.selectors import refunded_total
 from refunds.services.agreement import (
+    contradiction_case_open,
     disagreement,
     unbooked_case_open,
     unbooked_case_settle,
@@ -87,6 +90,9 @@ def notices_take() -> int:
 def _taken_up(callback: PaymentCallback) -> Told | Wait:
     try:
         return _take(callback, refund_notice_report(callback))
+    except NoticeGone:
+        logger.warning("refund_notice_gone", extra={"callback": str(callback.id)})
+        return Told.HELD
     except GatewayError as error:
         logger.warning("refund_notice_waits", extra={"error": str(error)})
         return Wait(_("网关没有给出答复：%(error)s") % {"error": error})
@@ -101,7 +107,7 @@ def _taken_up(callback: PaymentCallback) -> Told | Wait:
 @money_unit
 def _ended(callback: PaymentCallback, outcome: Told | Wait) -> bool:
     """Keep what became of the notice; whether it is done with."""
-    report = refund_notice_report(callback)
+    report = _readable(callback)
     method = callback.payment_method
     if isinstance(outcome, Told):
         if outcome is Told.AGREED:
@@ -126,6 +132,13 @@ def _ended(callback: PaymentCallback, outcome: Told | Wait) -> bool:
     return False
 
 
+def _readable(callback: PaymentCallback) -> RefundReport:
+    try:
+        return refund_notice_report(callback)
+    except ValueError:
+        return refund_notice_envelope(callback)
+
+
 # --- what it is about ---------------------------------------------------------------------------
 
 
@@ -133,7 +146,7 @@ def _take(callback: PaymentCallback, report: RefundReport) -> Told | Wait:
     refund = refund_by_number(callback.payment_method, report.out_refund_no)
     if refund is None:
         return _take_outside(callback, report)
-    told = refund_report_apply(refund_id=refund.id, report=report)
+    told = refund_report_apply(refund_id=refund.id, report=report, notice=callback)
     if told is Told.UNDECIDED:
         return _undecided(refund.transaction, report)
     if told in (Told.NEVER_OURS, Told.EARLIER_NUMBER):
@@ -168,12 +181,12 @@ def _take_outside(callback: PaymentCallback, report: RefundReport) -> Told | Wai
     if payment is None:
         return _strange(callback, report)
     if problem := disagreement(report, payment, outside_refund(payment, report)):
-        return _hold(payment, report, problem)
+        return _contradicted(payment, report, problem)
     if report.state in NOT_DONE:
         return _not_done(payment, report)
     if report.state is not RefundState.SUCCESS:
         return Wait(_("网关还在处理这笔退款"))
-    return _done(payment, report)
+    return _done(callback, payment, report)
 
 
 def _strange(callback: PaymentCallback, report: RefundReport) -> Told:
@@ -199,7 +212,9 @@ def _not_done(payment: PaymentTransaction, report: RefundReport) -> Told | Wait:
     return _hold(payment, report, _("商户平台上的退款异常，需在商户平台处理"))
 
 
-def _done(payment: PaymentTransaction, report: RefundReport) -> Told | Wait:
+def _done(
+    callback: PaymentCallback, payment: PaymentTransaction, report: RefundReport
+) -> Told | Wait:
     """Record it, so that we can't give the same money again."""
     if payment.status != TransactionStatus.SUCCESS:
         attempt_check(payment.id)  # the refund's notice overtook the payment's
@@ -210,18 +225,23 @@ def _done(payment: PaymentTransaction, report: RefundReport) -> Told | Wait:
     if amount is None:
         asked = _asked(payment, report.out_refund_no)
         if problem := disagreement(asked, payment):
-            return _hold(payment, report, problem)
+            return _contradicted(payment, report, problem)
         if asked.state is not RefundState.SUCCESS or asked.amount is None:
             return _unconfirmed(payment, report)
         amount = asked.amount
-    if outside_refund_record(payment.id, payment.order_id, report, amount):
+    if outside_refund_record(payment, report, amount, callback):
         return Told.AGREED
     reason = _("其他退款占用了可退金额")
     return Wait(reason, is_for_decision=True, is_asking=report.amount is None)
 
 
 def _unconfirmed(payment: PaymentTransaction, report: RefundReport) -> Told | Wait:
-    """A refund without a number of its own may be one of ours: then the totals agree."""
+    """A refund without a number of its own may be one of ours: then the totals agree.
+
+    While the gateway does not say how much went back, nothing is held for it, and no more than was
+    paid can leave all the same: the gateway refuses a refund of ours that does not fit beside this
+    one. That one then fails, and there is room for this.
+    """
     is_numberless = report.out_refund_no == report.out_trade_no
     total: Money | None = report.refunded_total
     if is_numberless and total is not None and refunded_total(payment.id) >= total:
@@ -252,12 +272,19 @@ def _asked_again(payment: PaymentTransaction, report: RefundReport) -> Told | Wa
     """It says that what we booked as done is not: an old message, or the truth."""
     asked = _asked(payment, report.out_refund_no)
     if problem := disagreement(asked, payment):
-        return _hold(payment, report, problem)
+        return _contradicted(payment, report, problem)
     if asked.state is RefundState.SUCCESS:
         return Told.AGREED
     if asked.state in NOT_DONE:
-        return _hold(payment, report, _("网关说这笔退款没有成功，我们已记为完成"))
+        problem = _("网关说这笔退款没有成功（%(state)s），我们已记为完成") % {"state": asked.state}
+        return _contradicted(payment, report, problem)
     return Wait(_("网关的通知与已完成的退款矛盾，查询还没有结果"))
+
+
+@money_unit
+def _contradicted(payment: PaymentTransaction, report: RefundReport, problem: str) -> Told:
+    contradiction_case_open(report, payment=payment, reason=problem)
+    return Told.HELD
 
 
 @money_unit

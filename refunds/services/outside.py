@@ -1,12 +1,11 @@
 """Refunds that were made in the merchant console: recorded, so that we can't give them again."""
 
-from uuid import UUID
-
 from django.utils.translation import gettext as _
 
 from gateways.interface import RefundReport
 from payments.booking import booking_of
-from payments.models import PaymentTransaction
+from payments.models import PaymentCallback, PaymentTransaction
+from payments.services.callbacks import refund_notice_lock
 from payments.services.exceptions import exception_open, exception_settle
 from payments.services.orders import order_lock
 from payments.services.refund_money import RefundExceedsPayment, payment_lock, refund_reserve
@@ -34,16 +33,17 @@ def _number(refund: Refund) -> str:
 
 @money_unit
 def outside_refund_record(
-    transaction_id: UUID, order_id: UUID, report: RefundReport, amount: Money
+    payment: PaymentTransaction, report: RefundReport, amount: Money, notice: PaymentCallback
 ) -> bool:
     """Book a refund of ``amount`` (yuan) that the gateway says is done, with a case for staff.
 
     False when a request of ours holds what went back already: the gateway will refuse that one,
     or staff decide about it, and then there is room. What went back beyond the payment itself
-    never finds any: the open case is all that can be said.
+    never finds any: the open case is all that can be said. Raises NoticeGone.
     """
-    order = order_lock(order_id)
-    payment = payment_lock(transaction_id)
+    order = order_lock(payment.order_id)
+    payment = payment_lock(payment.id)
+    refund_notice_lock(notice)
     actor = gateway_actor(payment.payment_method)
     if outside_refund(payment, report) is not None:
         return True

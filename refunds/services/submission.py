@@ -13,7 +13,8 @@ from gateways.errors import GatewayRejected, GatewayUnknown, GatewayUntrusted, R
 from gateways.interface import RefundReport, RefundRequest, RefundState
 from payments.booking import Booking, booking_of
 from payments.channels import refund_channel_of
-from payments.models import PaymentOrder, PaymentTransaction
+from payments.models import PaymentCallback, PaymentOrder, PaymentTransaction
+from payments.services.callbacks import refund_notice_lock
 from payments.services.exceptions import exception_open, exception_settle
 from payments.services.exchanges import Question, ask
 from payments.services.orders import order_refunds_changed
@@ -33,7 +34,7 @@ from refunds.errors import RefundExceedsPaid, RefundNotRetryable
 from refunds.limits import LIMITS
 from refunds.models import Refund
 from refunds.selectors import refunded_total
-from refunds.services.agreement import disagreement, unbooked_case_open
+from refunds.services.agreement import contradiction_case_open, disagreement
 from refunds.services.approvals import ensure_approved_for_retry
 from refunds.services.numbers import (
     gateway_refund_no,
@@ -252,18 +253,24 @@ def _refusal_text(error: GatewayRejected) -> str:
 
 
 @money_unit
-def refund_report_apply(*, refund_id: UUID, report: RefundReport) -> Told:
+def refund_report_apply(
+    *, refund_id: UUID, report: RefundReport, notice: PaymentCallback | None = None
+) -> Told:
     """Apply what the gateway says about a refund; success wins over whatever came before.
+
+    ``notice`` is where it says so, if it wasn't asked. Raises NoticeGone.
 
     Where a number in it is not ours nothing changes, and staff get a case. Of an earlier number of
     the refund, which the gateway closed, it says nothing about the one that is running.
     """
     order, payment, refund = refund_lock(refund_id)
+    if notice is not None:
+        refund_notice_lock(notice)
     is_of_former = succeeded_after_all(refund, report)
     if report.out_refund_no != gateway_refund_no(refund) and not is_of_former:
         return Told.EARLIER_NUMBER
     if problem := disagreement(report, payment, refund):
-        unbooked_case_open(report, method=payment.payment_method, payment=payment, reason=problem)
+        contradiction_case_open(report, payment=payment, reason=problem)
         return Told.HELD
     if refund.status in TOLD_OF:
         return TOLD_OF[refund.status]
