@@ -328,7 +328,8 @@ CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any] = {
 }
 if urlsplit(CELERY_BROKER_URL).scheme == "filesystem":
     _broker_dir = Path(env.str("CELERY_FILESYSTEM_DIR", default=str(BASE_DIR / ".demo" / "broker")))
-    for _folder in ("messages", "control"):
+    # Nothing is made for settings that are refused.
+    for _folder in () if env.problems else ("messages", "control"):
         try:
             (_broker_dir / _folder).mkdir(parents=True, exist_ok=True)
         except OSError as error:

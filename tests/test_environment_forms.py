@@ -10,9 +10,8 @@ import re
 import secrets
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -148,34 +147,52 @@ def test_every_variable_is_tried():
     )
 
 
-class Cases:
-    """Collected by name, loaded together in one process."""
+class Settings:
+    """Loads environments, one after the other, in a process of its own."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.environments: dict[str, dict[str, str]] = {}
+        self._folder = folder
+        self._errors = (folder / "stderr").open("w+", encoding="utf-8")
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.settings_runner"],
+            cwd=settings.BASE_DIR,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            text=True,
+        )
 
-    def add(self, name: str, environment: dict[str, str]) -> None:
-        self.environments[name] = environment
+    def load(self, **changes: str) -> dict[str, str]:
+        return self.load_alone({**BASE, **changes})
+
+    def load_alone(self, environment: dict[str, str]) -> dict[str, str]:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(f"{json.dumps(environment)}\n")
+        self._process.stdin.flush()
+        result: dict[str, str] = json.loads(self._process.stdout.readline())
+        return result
 
     def file(self, content: bytes) -> str:
-        path = self.folder / f"file-{len(list(self.folder.iterdir()))}"
+        path = self._folder / f"file-{len(list(self._folder.iterdir()))}"
         path.write_bytes(content)
         return str(path)
 
-    def run(self) -> dict[str, dict[str, str]]:
-        ended = subprocess.run(
-            [sys.executable, "-m", "tests.settings_runner"],
-            cwd=settings.BASE_DIR,
-            input=json.dumps(list(self.environments.values())),
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=600,
-        )
-        assert ended.returncode == 0, ended.stderr[-2000:]
-        assert WRONG not in ended.stderr
-        return dict(zip(self.environments, json.loads(ended.stdout), strict=True))
+    def end(self) -> None:
+        """Stop the process; what it complained about by itself tells no value."""
+        self._process.communicate(timeout=60)
+        self._errors.seek(0)
+        said = self._errors.read()
+        self._errors.close()
+        assert self._process.returncode == 0, said[-2000:]
+        assert WRONG not in said
+
+
+@pytest.fixture(scope="module")
+def runner(tmp_path_factory):
+    started = Settings(tmp_path_factory.mktemp("forms"))
+    yield started
+    started.end()
 
 
 def base_for(name: str) -> dict[str, str]:
@@ -185,45 +202,45 @@ def base_for(name: str) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def results(tmp_path_factory) -> dict[str, dict[str, str]]:
-    cases = Cases(tmp_path_factory.mktemp("forms"))
+def results(runner) -> dict[str, dict[str, str]]:
+    cases = dict(all_cases(runner))
+    return {name: runner.load_alone(environment) for name, environment in cases.items()}
+
+
+def all_cases(runner: Settings) -> Iterator[tuple[str, dict[str, str]]]:
+    """The name and the environment of each case."""
     for name, (good, wrong, _more) in VARIABLES.items():
         base = base_for(name)
-        cases.add(f"{name}|good", {**base, name: good})
-        cases.add(f"{name}|missing", base)
+        yield f"{name}|good", {**base, name: good}
+        yield f"{name}|missing", base
         for empty in ("", "  ", '""'):
-            cases.add(f"{name}|empty {empty!r}", {**base, name: empty})
+            yield f"{name}|empty {empty!r}", {**base, name: empty}
         for form, line in LINES.items():
-            cases.add(
-                f"{name}|line|{form}", {**base, "TCMPAY_ENV_FILE": cases.file(line(name, good))}
-            )
+            file = runner.file(line(name, good))
+            yield f"{name}|line|{form}", {**base, "TCMPAY_ENV_FILE": file}
         for form, change in VALUES.items():
-            cases.add(f"{name}|value|{form}", {**base, name: change(good)})
+            yield f"{name}|value|{form}", {**base, name: change(good)}
         for form, line in BROKEN_LINES.items():
-            cases.add(
-                f"{name}|broken|{form}",
-                {**base, name: good, "TCMPAY_ENV_FILE": cases.file(line(name, WRONG))},
-            )
+            file = runner.file(line(name, WRONG))
+            yield f"{name}|broken|{form}", {**base, name: good, "TCMPAY_ENV_FILE": file}
         for form, change in BROKEN_VALUES.items():
-            cases.add(f"{name}|broken|{form}", {**base, name: change(WRONG)})
+            yield f"{name}|broken|{form}", {**base, name: change(WRONG)}
         if wrong is not None:
-            cases.add(f"{name}|broken|wrong", {**base, name: wrong})
+            yield f"{name}|broken|wrong", {**base, name: wrong}
         if name in SECRETS:
             for form, content in FILES.items():
-                path = cases.file(content(good))
-                cases.add(f"{name}|file|{form}", {**base, f"{name}_FILE": path})
-            for form, path in broken_files(cases, name).items():
-                cases.add(f"{name}|broken|{form}", {**base, f"{name}_FILE": path})
-    return cases.run()
+                yield f"{name}|file|{form}", {**base, f"{name}_FILE": runner.file(content(good))}
+            for form, path in broken_files(runner, name).items():
+                yield f"{name}|broken|{form}", {**base, f"{name}_FILE": path}
 
 
-def broken_files(cases: Cases, name: str) -> dict[str, str]:
+def broken_files(runner: Settings, name: str) -> dict[str, str]:
     return {
         "no file": f"/nowhere/{WRONG}",
-        "a folder": str(cases.folder),
-        "an empty file": cases.file(b"\n"),
-        "no text": cases.file(bytes(range(256))),
-        "a whole line": cases.file(f"{name}={WRONG}".encode()),
+        "a folder": "/tmp",
+        "an empty file": runner.file(b"\n"),
+        "no text": runner.file(bytes(range(256))),
+        "a whole line": runner.file(f"{name}={WRONG}".encode()),
     }
 
 
@@ -276,16 +293,10 @@ def test_what_a_deployment_needs_has_no_default(results, name):
     assert missing["refused"].count(LINE) == 1
 
 
-def loaded(tmp_path: Path, **changes: Any) -> dict[str, str]:
-    cases = Cases(tmp_path)
-    cases.add("one", {**BASE, **changes})
-    return cases.run()["one"]
-
-
 @pytest.mark.parametrize("url", ["sqlite:///db.sqlite3", "sqlite://:memory:"])
-def test_sqlite_has_to_be_meant(tmp_path, url):
-    assert "SQLITE_IN_PRODUCTION" in loaded(tmp_path, DATABASE_URL=url)["refused"]
-    assert not loaded(tmp_path, DATABASE_URL=url, SQLITE_IN_PRODUCTION="yes")["refused"]
+def test_sqlite_has_to_be_meant(runner, url):
+    assert "SQLITE_IN_PRODUCTION" in runner.load(DATABASE_URL=url)["refused"]
+    assert not runner.load(DATABASE_URL=url, SQLITE_IN_PRODUCTION="yes")["refused"]
 
 
 @pytest.mark.parametrize(
@@ -296,46 +307,46 @@ def test_sqlite_has_to_be_meant(tmp_path, url):
         "postgres://u:p@h/d", "sqlite://db.sqlite3", "db.sqlite3", "mysql://[u:p@h/d",
     ],
 )  # fmt: skip
-def test_a_database_that_can_not_be_meant_is_refused(tmp_path, url):
-    assert_told(loaded(tmp_path, DATABASE_URL=url)["refused"], "DATABASE_URL")
+def test_a_database_that_can_not_be_meant_is_refused(runner, url):
+    assert_told(runner.load(DATABASE_URL=url)["refused"], "DATABASE_URL")
 
 
-def test_a_name_that_is_nearly_ours_is_told_by_ours(tmp_path):
+def test_a_name_that_is_nearly_ours_is_told_by_ours(runner, tmp_path):
     file = tmp_path / "env"
     file.write_text(
         f"DATABSE_URL=mysql://u:{WRONG}@h/d\nREFUND_SECOND_APPROVAL_OVR={WRONG}\nHOME=/\n"
     )
-    text = loaded(tmp_path, TCMPAY_ENV_FILE=str(file))["refused"]
+    text = runner.load(TCMPAY_ENV_FILE=str(file))["refused"]
     assert "line 1 is no setting: DATABASE_URL was meant?" in text
     assert "line 2 is no setting: REFUND_SECOND_APPROVAL_OVER was meant?" in text
     assert "line 3" not in text
     assert WRONG not in text
 
 
-def test_a_line_that_is_only_a_secret_is_told_by_its_number(tmp_path):
+def test_a_line_that_is_only_a_secret_is_told_by_its_number(runner, tmp_path):
     file = tmp_path / "env"
     file.write_text(f"LOG_LEVEL=INFO\n{SECRET}\n{base64.b64encode(SECRET.encode()).decode()}\n")
-    text = loaded(tmp_path, TCMPAY_ENV_FILE=str(file))["refused"]
+    text = runner.load(TCMPAY_ENV_FILE=str(file))["refused"]
     assert "line 2 is not NAME=value" in text
     assert SECRET[:8] not in text
 
 
-def test_a_variable_that_stands_twice_is_refused(tmp_path):
+def test_a_variable_that_stands_twice_is_refused(runner, tmp_path):
     file = tmp_path / "env"
     file.write_text(f"LOG_LEVEL=INFO\nJWT_ISSUER={SECRET}\nJWT_ISSUER={WRONG}\n")
-    assert "line 3 names a variable a second time" in loaded(tmp_path, TCMPAY_ENV_FILE=str(file))["refused"]  # fmt: skip  # noqa: E501
+    assert "line 3 names a variable a second time" in runner.load(TCMPAY_ENV_FILE=str(file))["refused"]  # fmt: skip  # noqa: E501
 
 
 @pytest.mark.parametrize("content", [b"\xff\xfe\x00", "备注=1".encode("gbk"), b"A\0B=1"])
-def test_a_file_in_another_encoding_is_refused(tmp_path, content):
+def test_a_file_in_another_encoding_is_refused(runner, tmp_path, content):
     file = tmp_path / "env"
     file.write_bytes(content)
-    assert_told(loaded(tmp_path, TCMPAY_ENV_FILE=str(file))["refused"], "TCMPAY_ENV_FILE")
+    assert_told(runner.load(TCMPAY_ENV_FILE=str(file))["refused"], "TCMPAY_ENV_FILE")
 
 
-def test_a_file_that_is_named_has_to_be_there(tmp_path):
+def test_a_file_that_is_named_has_to_be_there(runner, tmp_path):
     for path in (tmp_path / WRONG, tmp_path):
-        assert_told(loaded(tmp_path, TCMPAY_ENV_FILE=str(path))["refused"], "TCMPAY_ENV_FILE")
+        assert_told(runner.load(TCMPAY_ENV_FILE=str(path))["refused"], "TCMPAY_ENV_FILE")
 
 
 USABLE = {
@@ -349,8 +360,8 @@ USABLE = {
 
 
 @pytest.mark.parametrize("name", USABLE)
-def test_what_can_be_used_is_not_refused(tmp_path, name):
-    assert not loaded(tmp_path, **USABLE[name])["refused"]
+def test_what_can_be_used_is_not_refused(runner, name):
+    assert not runner.load(**USABLE[name])["refused"]
 
 
 REFUSED = {
@@ -363,9 +374,18 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_each_part_of_a_list_is_looked_at(tmp_path, name):
+def test_each_part_of_a_list_is_looked_at(runner, name):
     (variable,) = REFUSED[name]
-    assert_told(loaded(tmp_path, **REFUSED[name])["refused"], variable)
+    assert_told(runner.load(**REFUSED[name])["refused"], variable)
+
+
+def test_nothing_is_made_for_settings_that_are_refused(runner, tmp_path):
+    folder = tmp_path / "broker"
+    environment = {"CELERY_BROKER_URL": "filesystem://", "CELERY_FILESYSTEM_DIR": str(folder)}
+    assert runner.load(**environment, JWT_SECRET="short")["refused"]
+    assert not folder.exists()
+    assert not runner.load(**environment)["refused"]
+    assert folder.exists()
 
 
 @pytest.mark.parametrize("kind", ["folder", "unreadable"])
