@@ -55,12 +55,6 @@ settings.WHITENOISE_AUTOREFRESH = True
 SEED = int(os.environ.setdefault(SEED_VARIABLE, str(random.SystemRandom().randrange(2**32))))
 
 
-@pytest.fixture(autouse=True)
-def _product_language() -> None:
-    """A request in English leaves its thread in English, for whatever test comes next."""
-    translation.activate(settings.LANGUAGE_CODE)
-
-
 def database_in_use() -> str:
     from django.db import connection
 
