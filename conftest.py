@@ -10,10 +10,13 @@ import random
 import shutil
 import sqlite3
 import tempfile
+from collections.abc import Iterator
+from functools import cache
 from urllib.parse import urlsplit
 
 import django
 import pytest
+from cryptography.hazmat.primitives import serialization
 from django.conf import settings
 from django.utils import translation
 
@@ -87,6 +90,15 @@ def pytest_report_header() -> list[str]:
         f"database: {database_in_use()}, cache: {cache}",
         f"seed: {SEED} (repeat with {SEED_VARIABLE}={SEED})",
     ]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _keys_are_checked_once() -> Iterator[None]:
+    """Looking whether a private key's primes are primes takes a tenth of a second each time."""
+    with pytest.MonkeyPatch.context() as patched:
+        for reader in ("load_der_private_key", "load_pem_private_key"):
+            patched.setattr(serialization, reader, cache(getattr(serialization, reader)))
+        yield
 
 
 @pytest.fixture(autouse=True)
