@@ -41,7 +41,6 @@ from backoffice.site.display import (
     time_text,
 )
 from backoffice.trail.pages import history_panel
-from backoffice.trail.words import audited
 from balances.adjustments import (
     adjustment_approve,
     adjustment_reject,
@@ -67,19 +66,6 @@ DONE = {
     Direction.DEBIT: gettext_lazy("已批准，已扣减 %(amount)s 元。"),
 }
 DIRECTION_TONES = {Direction.CREDIT: GOOD, Direction.DEBIT: BAD}
-
-audited(
-    "balance_adjustment",
-    gettext_lazy("余额调整"),
-    page=ADJUSTMENT_PAGE,
-    states=AdjustmentStatus.choices,
-    actions={
-        "adjustment_requested": gettext_lazy("申请余额调整"),
-        "adjustment_approved": gettext_lazy("批准余额调整"),
-        "adjustment_rejected": gettext_lazy("驳回余额调整"),
-        "adjustment_withdrawn": gettext_lazy("撤回余额调整"),
-    },
-)
 
 
 def adjustments_panel(adjustments: Iterable[BalanceAdjustment], title: Any) -> Panel:

@@ -41,7 +41,6 @@ from backoffice.site.display import (
     time_text,
 )
 from backoffice.trail.pages import history_panel
-from backoffice.trail.words import audited
 from balances.models import BalanceTransaction, EntryType, RelatedType, UserBalance
 from balances.selectors import adjustments_of, is_opening_unadopted, unadopted_openings
 from tcmpay.accounts.selectors import people_names, person_text
@@ -62,18 +61,6 @@ RELATED_PAGES: dict[str, str] = {
     RelatedType.REFUND: "refunds_refund",
     RelatedType.ADJUSTMENT: "balances_balanceadjustment",
 }
-
-audited(
-    "balance",
-    _("用户余额"),
-    actions={
-        "balance_topped_up": _("余额充值"),
-        "balance_freeze": _("冻结余额"),
-        "balance_unfreeze": _("解冻余额"),
-        "opening_adopted": _("确认期初余额"),
-        "balance_opened": _("开立余额账户"),
-    },
-)
 
 
 def related_text(entry: BalanceTransaction) -> str:

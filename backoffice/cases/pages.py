@@ -27,34 +27,11 @@ from backoffice.site.bases import (
 )
 from backoffice.site.display import BAD, EMPTY, age_text, badge
 from backoffice.trail.pages import history_panel
-from backoffice.trail.words import audited
 from payments.models import PaymentException
 from payments.states import EXCEPTION_ADVICE, ExceptionKind
 from tcmpay.accounts.selectors import person_text
 
 EXCEPTION_PAGE = "payments_paymentexception"
-
-audited(
-    "payment_exception",
-    _("差错"),
-    page=EXCEPTION_PAGE,
-    states=(("open", _("待处理")), ("closed", _("已处理"))),
-    actions={
-        "exception_opened": _("发现差错"),
-        "exception_claimed": _("认领差错"),
-        "exception_assigned": _("分派差错"),
-        "exception_released": _("放回差错"),
-        "exception_action": _("着手处理差错"),
-        "exception_action_refused": _("处理未成功"),
-        "exception_write_off_asked": _("申请核销"),
-        "exception_write_off_declined": _("取消核销申请"),
-        "exception_settled": _("差错自动了结"),
-        "exception_matched": _("差错匹配入账"),
-        "exception_written_off": _("确认核销"),
-        "exception_closed": _("关闭差错"),
-        "payment_matched": _("匹配付款到订单"),
-    },
-)
 
 
 class OpenFilter(DropdownFilter):

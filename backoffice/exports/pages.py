@@ -28,7 +28,6 @@ from backoffice.exports.services import (
 from backoffice.models import ExportJob, ExportStatus
 from backoffice.site.bases import ReadOnlyAdmin, admin_url, moment, state
 from backoffice.site.display import BAD, EMPTY, GOOD, RUNNING, WAITING, money_text
-from backoffice.trail.words import audited
 from tcmpay.accounts.selectors import person_text
 from tcmpay.common import clock
 
@@ -41,18 +40,6 @@ EXPORT_TONES: dict[str, str] = {
     ExportStatus.DONE: GOOD,
     ExportStatus.FAILED: BAD,
 }
-
-audited(
-    "export",
-    _("导出"),
-    page=EXPORT_PAGE,
-    states=ExportStatus.choices,
-    actions={
-        "export_requested": _("导出列表"),
-        "export_downloaded": _("下载导出文件"),
-        "export_finished": _("导出结束"),
-    },
-)
 
 
 @require_POST

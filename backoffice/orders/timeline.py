@@ -1,7 +1,7 @@
 """An order's whole story in one line of time: who did what, what the gateways said, what moved.
 
 Each source is read up to a bound and told in plain words; the words of other actions come from
-the rooms' own ``audited`` tables.
+the trail's own table.
 """
 
 from collections.abc import Iterable, Iterator, Mapping

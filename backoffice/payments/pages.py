@@ -46,7 +46,6 @@ from backoffice.site.display import (
     time_text,
 )
 from backoffice.trail.pages import history_panel
-from backoffice.trail.words import audited
 from config.models import PriceConfig
 from payments.models import (
     PaymentCallback,
@@ -97,38 +96,6 @@ VERDICT_TONES: dict[str, str] = {
 ORDER_PAGE = "payments_paymentorder"
 TRANSACTION_PAGE = "payments_paymenttransaction"
 CALLBACK_PAGE = "payments_paymentcallback"
-
-audited(
-    "order",
-    _("订单"),
-    page=ORDER_PAGE,
-    number=(PaymentOrder, "order_no"),
-    states=OrderStatus.choices,
-    actions={
-        "order_created": _("创建订单"),
-        "order_paid": _("订单已支付"),
-        "order_cancelled": _("取消订单"),
-        "order_expired": _("订单过期"),
-        "order_refunded": _("订单退款"),
-    },
-)
-audited(
-    "payment_transaction",
-    _("支付流水"),
-    page=TRANSACTION_PAGE,
-    number=(PaymentTransaction, "transaction_no"),
-    states=TransactionStatus.choices,
-    actions={
-        "payment_started": _("发起支付"),
-        "payment_accepted": _("网关已受理"),
-        "payment_not_accepted": _("网关未受理"),
-        "payment_applied": _("支付入账"),
-        "payment_late": _("订单结束后到账"),
-        "payment_second": _("重复支付"),
-        "payment_failed": _("支付失败"),
-        "refund_started": _("发起退款"),
-    },
-)
 
 
 def method_text(code: str | None) -> str:

@@ -32,7 +32,6 @@ from backoffice.site.bases import (
 )
 from backoffice.site.display import BAD, EMPTY, GOOD, NEUTRAL, WAITING, age_text
 from backoffice.trail.pages import history_panel
-from backoffice.trail.words import audited
 from config.keys import KNOWN_KEYS
 from config.models import PaymentConfig, PriceChangeRequest, PriceChangeStatus, PriceConfig
 from config.price_plan import signed_percent
@@ -46,49 +45,6 @@ CHANGE_TONES = {
     PriceChangeStatus.REFUSED: BAD,
     PriceChangeStatus.WITHDRAWN: NEUTRAL,
 }
-
-audited(
-    "price",
-    _("价格"),
-    page="config_priceconfig",
-    actions={
-        "price_created": _("新增价格"),
-        "price_changed": _("修改价格"),
-        "price_ended": _("价格结束"),
-    },
-)
-audited(
-    "price_change",
-    _("待确认的改价"),
-    page="config_pricechangerequest",
-    states=PriceChangeStatus.choices,
-    actions={
-        "price_change_requested": _("提交改价"),
-        "price_change_confirmed": _("确认改价"),
-        "price_change_refused": _("拒绝改价"),
-        "price_change_withdrawn": _("撤回改价"),
-    },
-)
-audited(
-    "payment_config",
-    _("支付配置"),
-    actions={
-        "config_set": _("设置配置项"),
-        "config_changed": _("修改配置项"),
-        "config_cleared": _("清空配置项"),
-        "config_changed_outside": _("在系统之外修改"),
-        "config_keys_rotated": _("更换加密密钥"),
-        "config_draft_saved": _("保存配置草稿"),
-        "config_draft_discarded": _("放弃配置草稿"),
-        "config_draft_test_passed": _("测试配置草稿：通过"),
-        "config_draft_test_failed": _("测试配置草稿：没有通过"),
-        "config_activated": _("启用配置"),
-        "config_rolled_back": _("恢复历史版本"),
-        "config_keys_revocation_asked": _("申请作废历史版本的回调密钥"),
-        "config_keys_revoked": _("作废历史版本的回调密钥"),
-        "config_certificate_kept": _("取得并核对支付宝的新证书"),
-    },
-)
 
 
 class ServiceFilter(DropdownFilter):

@@ -20,7 +20,6 @@ from backoffice.refunds.review import REVIEW_PERMISSION, ReviewForm
 from backoffice.site.bases import ReadOnlyAdmin, admin_url, moment, state
 from backoffice.site.display import BAD, GOOD, NEUTRAL, RUNNING, WAITING, badge
 from backoffice.trail.pages import history_panel
-from backoffice.trail.words import audited
 from refunds.errors import ApprovedMeanwhile, RefundAlreadyReviewed
 from refunds.models import Refund, RefundBatch, RefundBatchRow
 from refunds.services.batches import BATCH_MAX, batch_confirm
@@ -48,18 +47,6 @@ REFUSALS = {
     "BALANCE_UNDER_REVIEW": _("用户余额正在核对，暂不能变动"),
     "INTERNAL_ERROR": _("系统错误，三次未成功；请在退款页面单独审核"),
 }
-
-audited(
-    "refund_batch",
-    _("批量审核"),
-    page=BATCH_PAGE,
-    states=(("open", _("执行中")), ("finished", _("已完成"))),
-    actions={
-        "refund_batch_confirmed": _("确认批量审核"),
-        "refund_batch_finished": _("批量审核完成"),
-    },
-)
-
 
 # --- preview and confirmation -------------------------------------------------------------------
 

@@ -47,7 +47,6 @@ from backoffice.site.display import (
     time_text,
 )
 from backoffice.trail.pages import history_panel
-from backoffice.trail.words import audited
 from payments.models import PaymentOrder
 from payments.states import SURPLUS_DISPOSITIONS, Disposition, PaymentMethod
 from refunds.models import Refund, RefundApproval
@@ -64,27 +63,6 @@ REFUND_TONES = {
     RefundStatus.FAILED: BAD,
     RefundStatus.CANCELLED: NEUTRAL,
 }
-
-audited(
-    "refund",
-    _("退款"),
-    page=REFUND_PAGE,
-    number=(Refund, "refund_no"),
-    states=RefundStatus.choices,
-    actions={
-        "refund_requested": _("申请退款"),
-        "refund_withdrawn": _("撤回申请"),
-        "refund_first_approval": _("第一次批准"),
-        "refund_approved": _("批准退款"),
-        "refund_rejected": _("驳回退款"),
-        "refund_succeeded": _("退款成功"),
-        "refund_failed": _("退款失败"),
-        "refund_retried": _("重试退款"),
-        "refund_asked_again": _("再次查询退款"),
-        "refund_noted": _("网关答复"),
-        "refund_number_taken_back": _("网关说已关闭的退款号其实已成功"),
-    },
-)
 
 
 class MoneyBackFilter(DropdownFilter):

@@ -14,30 +14,10 @@ from unfold.admin import ModelAdmin
 from backoffice.site.bases import FiltersOfListOnly, state
 from backoffice.site.display import BAD, GOOD, NEUTRAL, badge
 from backoffice.trail.pages import history_panel
-from backoffice.trail.words import audited
 from refunds.errors import RulesOverlap
 from refunds.models import RefundNote, RefundPolicyRule
 from refunds.services.rules import note_save, rule_overlap, rule_save
 from refunds.states import ReviewDecision
-
-audited(
-    "refund_policy_rule",
-    _("退款规则"),
-    page="refunds_refundpolicyrule",
-    actions={
-        "refund_policy_rule_added": _("新增退款规则"),
-        "refund_policy_rule_changed": _("修改退款规则"),
-    },
-)
-audited(
-    "refund_note",
-    _("审核常用语"),
-    page="refunds_refundnote",
-    actions={
-        "refund_note_added": _("新增审核常用语"),
-        "refund_note_changed": _("修改审核常用语"),
-    },
-)
 
 
 class RuleForm(forms.ModelForm):

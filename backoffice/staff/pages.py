@@ -25,11 +25,9 @@ from backoffice.staff.forms import StaffChangeForm, StaffCreationForm, StaffPass
 from backoffice.staff.sign_ins import SignInAdmin
 from backoffice.staff.steps import offered_steps, step_view
 from backoffice.trail.pages import history_panel
-from backoffice.trail.words import audited
 from tcmpay.accounts.models import StaffUser
 from tcmpay.accounts.roles import ROLE_NAMES, ROLE_TEXTS, permissions_within, role_names
 from tcmpay.accounts.services.second_factor import AUDIT_OBJECT
-from tcmpay.accounts.services.tokens import TOKEN_AUDIT_OBJECT
 from tcmpay.audit.services import audit_record
 
 __all__ = ["RoleAdmin", "SignInAdmin", "StaffUserAdmin"]
@@ -38,30 +36,6 @@ __all__ = ["RoleAdmin", "SignInAdmin", "StaffUserAdmin"]
 KEPT = ("username", "last_name", "first_name", "email", "is_active", "is_staff", "is_superuser")
 # A change of one of these ends the account's sessions.
 RIGHTS = frozenset({"is_active", "is_staff", "is_superuser", "roles"})
-
-audited(
-    TOKEN_AUDIT_OBJECT,
-    _("平台令牌"),
-    actions={"token_issued_by_hand": _("用命令签发令牌")},
-)
-audited(
-    AUDIT_OBJECT,
-    _("员工"),
-    page="accounts_staffuser",
-    actions={
-        "staff_created": _("新建员工"),
-        "staff_changed": _("修改员工"),
-        "staff_password_set": _("重设密码"),
-        "staff_own_password_set": _("修改自己的密码"),
-        "staff_sessions_ended": _("强制退出"),
-        "staff_second_factor_bound": _("绑定身份验证器"),
-        "staff_second_factor_reset": _("重置身份验证器"),
-        "staff_recovery_codes_renewed": _("重新生成恢复码"),
-        "staff_recovery_code_used": _("使用恢复码"),
-        "staff_locked_out": _("登录失败过多，已锁定"),
-        "staff_unlocked": _("解除锁定"),
-    },
-)
 
 admin.site.unregister(Group)
 

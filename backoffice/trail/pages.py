@@ -31,13 +31,12 @@ from backoffice.site.display import EMPTY, code_text, time_text
 from backoffice.trail.verify import VERIFY_PERMISSION, verify_view
 from backoffice.trail.words import (
     ACTION_NAMES,
+    AUDITED,
     GATEWAY_NAMES,
     OBJECT_NAMES,
-    OBJECT_NUMBERS,
-    OBJECT_PAGES,
     ROLE_NAMES,
     action_name,
-    audited,
+    object_name,
     state_name,
 )
 from tcmpay.audit.models import AuditEvent
@@ -45,17 +44,6 @@ from tcmpay.audit.row_digests import ROW
 from tcmpay.common.actor import Role
 
 PEOPLE_MAX = 50
-
-audited("chain_seal", _("封存"), actions={"chain_sealed": _("封存流水或审计记录")})
-audited("row_digests", _("内容摘要"), actions={"digests_begun": _("开始保存内容摘要")})
-audited(
-    "table_mark",
-    _("表的标记"),
-    actions={
-        "marks_begun": _("开始标记"),
-        "outside_change_adopted": _("确认由 SQL 所做的修改"),
-    },
-)
 
 
 def change_text(event: AuditEvent) -> str:
@@ -95,7 +83,7 @@ def history_panel(*objects: tuple[str, object], title: Any = "") -> Panel:
     rows = [
         (
             time_text(event.created_at),
-            OBJECT_NAMES.get(event.object_type, event.object_type),
+            object_name(event),
             action_name(event),
             change_text(event),
             actor_text(event),
@@ -186,7 +174,7 @@ class AuditEventAdmin(ReadOnlyAdmin):
     hash_shown = number("hash", _("摘要"))
 
     def title_of(self, row: AuditEvent) -> str:
-        return f"{OBJECT_NAMES.get(row.object_type, row.object_type)} · {action_name(row)}"
+        return f"{object_name(row)} · {action_name(row)}"
 
     def has_verify_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
         return request.user.has_perm(VERIFY_PERMISSION)
@@ -225,18 +213,20 @@ class AuditEventAdmin(ReadOnlyAdmin):
         yield Q(pk=term)
         yield Q(object_type__in=kinds, object_id=term.lower())
         yield Q(actor_id=term)
-        for kind, (model, field) in OBJECT_NUMBERS.items():
+        for code, kind in AUDITED.items():
+            if kind.number is None:
+                continue
+            model, field = kind.number
             # Each by its unique index.
             for key in model._default_manager.filter(**{field: term.upper()}).values("pk"):
-                yield Q(object_type=kind, object_id=str(key["pk"]))
+                yield Q(object_type=code, object_id=str(key["pk"]))
 
     @admin.display(description=_("对象"))
     def object_shown(self, event: AuditEvent) -> str:
-        name = OBJECT_NAMES.get(event.object_type, event.object_type)
-        page = OBJECT_PAGES.get(event.object_type)
-        if page:
-            return format_html("{} {}", name, admin_link(page, event.object_id, event.object_id))
-        return format_html("{} {}", name, code_text(event.object_id))
+        kind, shown = AUDITED.get(event.object_type), code_text(event.object_id)
+        if kind is not None and kind.page:
+            shown = admin_link(kind.page, event.object_id, event.object_id)
+        return format_html("{} {}", object_name(event), shown)
 
     @admin.display(description=_("动作"))
     def action_shown(self, event: AuditEvent) -> str:

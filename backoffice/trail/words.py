@@ -1,23 +1,239 @@
-"""What the audit trail's codes mean: actions, objects, states and roles in words."""
+"""What the audit trail's codes mean: one table of objects, their actions and their states."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from django.db.models import Model
 from django.utils.translation import gettext_lazy as _
 
+from backoffice.models import ExportStatus
+from balances.models import AdjustmentStatus
+from config.models import PriceChangeStatus
+from payments.models import PaymentOrder, PaymentTransaction
+from payments.states import OrderStatus, TransactionStatus
+from refunds.models import Refund
+from refunds.states import RefundStatus
 from tcmpay.audit.models import AuditEvent
 from tcmpay.common.actor import Role
 
-# The words of each room; the rooms above add theirs when their admin is loaded.
-ACTION_NAMES: dict[str, Any] = {}
-OBJECT_NAMES: dict[str, Any] = {}
-OBJECT_PAGES: dict[str, str] = {}
-STATE_NAMES: dict[str, Mapping[str, Any]] = {}
-# Of objects that people know by a number: the table and the column that keeps it.
-OBJECT_NUMBERS: dict[str, tuple[type[Model], str]] = {}
 
-ROLE_NAMES: dict[str, Any] = {
+@dataclass(frozen=True)
+class Audited:
+    """One kind of object in words: its name, what is done to it, the page of the admin that shows
+    it, the table and column of the number that people know it by, and its states.
+    """
+
+    name: Any
+    actions: Mapping[str, Any]
+    page: str = ""
+    number: tuple[type[Model], str] | None = None
+    states: Iterable[tuple[str, Any]] = ()
+
+
+# By the ``object_type`` of its events.
+AUDITED: Mapping[str, Audited] = {
+    "order": Audited(
+        _("订单"),
+        page="payments_paymentorder",
+        number=(PaymentOrder, "order_no"),
+        states=OrderStatus.choices,
+        actions={
+            "order_created": _("创建订单"),
+            "order_paid": _("订单已支付"),
+            "order_cancelled": _("取消订单"),
+            "order_expired": _("订单过期"),
+            "order_refunded": _("订单退款"),
+        },
+    ),
+    "payment_transaction": Audited(
+        _("支付流水"),
+        page="payments_paymenttransaction",
+        number=(PaymentTransaction, "transaction_no"),
+        states=TransactionStatus.choices,
+        actions={
+            "payment_started": _("发起支付"),
+            "payment_accepted": _("网关已受理"),
+            "payment_not_accepted": _("网关未受理"),
+            "payment_applied": _("支付入账"),
+            "payment_late": _("订单结束后到账"),
+            "payment_second": _("重复支付"),
+            "payment_failed": _("支付失败"),
+            "refund_started": _("发起退款"),
+        },
+    ),
+    "payment_exception": Audited(
+        _("差错"),
+        page="payments_paymentexception",
+        states=(("open", _("待处理")), ("closed", _("已处理"))),
+        actions={
+            "exception_opened": _("发现差错"),
+            "exception_claimed": _("认领差错"),
+            "exception_assigned": _("分派差错"),
+            "exception_released": _("放回差错"),
+            "exception_action": _("着手处理差错"),
+            "exception_action_refused": _("处理未成功"),
+            "exception_write_off_asked": _("申请核销"),
+            "exception_write_off_declined": _("取消核销申请"),
+            "exception_settled": _("差错自动了结"),
+            "exception_matched": _("差错匹配入账"),
+            "exception_written_off": _("确认核销"),
+            "exception_closed": _("关闭差错"),
+            "payment_matched": _("匹配付款到订单"),
+        },
+    ),
+    "refund": Audited(
+        _("退款"),
+        page="refunds_refund",
+        number=(Refund, "refund_no"),
+        states=RefundStatus.choices,
+        actions={
+            "refund_requested": _("申请退款"),
+            "refund_withdrawn": _("撤回申请"),
+            "refund_first_approval": _("第一次批准"),
+            "refund_approved": _("批准退款"),
+            "refund_rejected": _("驳回退款"),
+            "refund_succeeded": _("退款成功"),
+            "refund_failed": _("退款失败"),
+            "refund_retried": _("重试退款"),
+            "refund_asked_again": _("再次查询退款"),
+            "refund_noted": _("网关答复"),
+            "refund_outside": _("商户平台直接退款"),
+            "refund_number_taken_back": _("网关说已关闭的退款号其实已成功"),
+        },
+    ),
+    "refund_batch": Audited(
+        _("批量审核"),
+        page="refunds_refundbatch",
+        states=(("open", _("执行中")), ("finished", _("已完成"))),
+        actions={
+            "refund_batch_confirmed": _("确认批量审核"),
+            "refund_batch_finished": _("批量审核完成"),
+        },
+    ),
+    "refund_policy_rule": Audited(
+        _("退款规则"),
+        page="refunds_refundpolicyrule",
+        actions={
+            "refund_policy_rule_added": _("新增退款规则"),
+            "refund_policy_rule_changed": _("修改退款规则"),
+        },
+    ),
+    "refund_note": Audited(
+        _("审核常用语"),
+        page="refunds_refundnote",
+        actions={
+            "refund_note_added": _("新增审核常用语"),
+            "refund_note_changed": _("修改审核常用语"),
+        },
+    ),
+    "balance": Audited(
+        _("用户余额"),
+        actions={
+            "balance_topped_up": _("余额充值"),
+            "balance_freeze": _("冻结余额"),
+            "balance_unfreeze": _("解冻余额"),
+            "opening_adopted": _("确认期初余额"),
+            "balance_opened": _("开立余额账户"),
+        },
+    ),
+    "balance_adjustment": Audited(
+        _("余额调整"),
+        page="balances_balanceadjustment",
+        states=AdjustmentStatus.choices,
+        actions={
+            "adjustment_requested": _("申请余额调整"),
+            "adjustment_approved": _("批准余额调整"),
+            "adjustment_rejected": _("驳回余额调整"),
+            "adjustment_withdrawn": _("撤回余额调整"),
+        },
+    ),
+    "price": Audited(
+        _("价格"),
+        page="config_priceconfig",
+        actions={
+            "price_created": _("新增价格"),
+            "price_changed": _("修改价格"),
+            "price_ended": _("价格结束"),
+        },
+    ),
+    "price_change": Audited(
+        _("待确认的改价"),
+        page="config_pricechangerequest",
+        states=PriceChangeStatus.choices,
+        actions={
+            "price_change_requested": _("提交改价"),
+            "price_change_confirmed": _("确认改价"),
+            "price_change_refused": _("拒绝改价"),
+            "price_change_withdrawn": _("撤回改价"),
+        },
+    ),
+    "payment_config": Audited(
+        _("支付配置"),
+        actions={
+            "config_set": _("设置配置项"),
+            "config_changed": _("修改配置项"),
+            "config_cleared": _("清空配置项"),
+            "config_changed_outside": _("在系统之外修改"),
+            "config_keys_rotated": _("更换加密密钥"),
+            "config_draft_saved": _("保存配置草稿"),
+            "config_draft_discarded": _("放弃配置草稿"),
+            "config_draft_test_passed": _("测试配置草稿：通过"),
+            "config_draft_test_failed": _("测试配置草稿：没有通过"),
+            "config_activated": _("启用配置"),
+            "config_rolled_back": _("恢复历史版本"),
+            "config_keys_revocation_asked": _("申请作废历史版本的回调密钥"),
+            "config_keys_revoked": _("作废历史版本的回调密钥"),
+            "config_certificate_kept": _("取得并核对支付宝的新证书"),
+        },
+    ),
+    "platform_token": Audited(_("平台令牌"), actions={"token_issued_by_hand": _("用命令签发令牌")}),
+    "staff_user": Audited(
+        _("员工"),
+        page="accounts_staffuser",
+        actions={
+            "staff_created": _("新建员工"),
+            "staff_changed": _("修改员工"),
+            "staff_password_set": _("重设密码"),
+            "staff_own_password_set": _("修改自己的密码"),
+            "staff_sessions_ended": _("强制退出"),
+            "staff_second_factor_bound": _("绑定身份验证器"),
+            "staff_second_factor_reset": _("重置身份验证器"),
+            "staff_recovery_codes_renewed": _("重新生成恢复码"),
+            "staff_recovery_code_used": _("使用恢复码"),
+            "staff_locked_out": _("登录失败过多，已锁定"),
+            "staff_unlocked": _("解除锁定"),
+        },
+    ),
+    "export": Audited(
+        _("导出"),
+        page="backoffice_exportjob",
+        states=ExportStatus.choices,
+        actions={
+            "export_requested": _("导出列表"),
+            "export_downloaded": _("下载导出文件"),
+            "export_finished": _("导出结束"),
+        },
+    ),
+    "chain_seal": Audited(_("封存"), actions={"chain_sealed": _("封存流水或审计记录")}),
+    "row_digests": Audited(_("内容摘要"), actions={"digests_begun": _("开始保存内容摘要")}),
+    "table_mark": Audited(
+        _("表的标记"),
+        actions={
+            "marks_begun": _("开始标记"),
+            "outside_change_adopted": _("确认由 SQL 所做的修改"),
+        },
+    ),
+}
+OBJECT_NAMES: Mapping[str, Any] = {code: kind.name for code, kind in AUDITED.items()}
+ACTION_NAMES: Mapping[str, Any] = {
+    code: name for kind in AUDITED.values() for code, name in kind.actions.items()
+}
+STATE_NAMES: Mapping[str, Mapping[str, Any]] = {
+    code: dict(kind.states) for code, kind in AUDITED.items()
+}
+
+ROLE_NAMES: Mapping[str, Any] = {
     Role.PATIENT: _("患者"),
     Role.DOCTOR: _("医生"),
     Role.ADMIN: _("平台管理员"),
@@ -29,23 +245,8 @@ ROLE_NAMES: dict[str, Any] = {
 GATEWAY_NAMES = {"wechat": _("微信支付"), "alipay": _("支付宝"), "balance": _("余额支付")}
 
 
-def audited(
-    object_type: str,
-    name: Any,
-    *,
-    actions: Mapping[str, Any],
-    page: str = "",
-    states: Iterable[tuple[str, Any]] = (),
-    number: tuple[type[Model], str] | None = None,
-) -> None:
-    """Give an audited kind of object its words, its page in the admin, and its number."""
-    OBJECT_NAMES[object_type] = name
-    ACTION_NAMES.update(actions)
-    STATE_NAMES[object_type] = dict(states)
-    if page:
-        OBJECT_PAGES[object_type] = page
-    if number:
-        OBJECT_NUMBERS[object_type] = number
+def object_name(event: AuditEvent) -> Any:
+    return OBJECT_NAMES.get(event.object_type, event.object_type)
 
 
 def action_name(event: AuditEvent) -> Any:

@@ -1,0 +1,48 @@
+"""Whatever the trail tells, staff read in words: one table has them all."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+from django.conf import settings
+from django.urls import reverse
+
+from backoffice.trail.words import ACTION_NAMES, AUDITED
+
+ROOMS = ("backoffice", "refunds", "payments", "balances", "config", "tcmpay")
+RECORDERS = {
+    "audit_record", "order_transition", "transaction_transition", "transaction_note",
+    "refund_transition",
+}  # fmt: skip
+
+
+def recorded_actions() -> Iterator[str]:
+    """The actions that the product's code records by name."""
+    for room in ROOMS:
+        for path in (Path(settings.BASE_DIR) / room).rglob("*.py"):
+            if {"tests", "migrations"} & set(path.parts):
+                continue
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.Call) and getattr(node.func, "id", "") in RECORDERS:
+                    given = next((one.value for one in node.keywords if one.arg == "action"), None)
+                    chosen = (
+                        (given.body, given.orelse) if isinstance(given, ast.IfExp) else (given,)
+                    )
+                    for one in chosen:
+                        if isinstance(one, ast.Constant):
+                            yield str(one.value)
+
+
+def test_what_is_recorded_has_its_words():
+    recorded = set(recorded_actions())
+    assert len(recorded) > 30, "the search finds them"
+    assert recorded <= ACTION_NAMES.keys()
+
+
+def test_no_action_means_two_things():
+    assert len(ACTION_NAMES) == sum(len(kind.actions) for kind in AUDITED.values())
+
+
+def test_the_pages_that_the_table_names_are_there():
+    for kind in AUDITED.values():
+        assert not kind.page or reverse(f"admin:{kind.page}_changelist")
