@@ -10,6 +10,10 @@ class BackofficeConfig(AppConfig):
     verbose_name = _("后台")
 
     def ready(self) -> None:
+        # Models are not loaded when this file is.
+        from backoffice.admin import pages_register
+
+        pages_register()
         post_migrate.connect(complete_database, dispatch_uid="backoffice.database")
 
 

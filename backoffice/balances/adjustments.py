@@ -94,7 +94,6 @@ def adjustments_panel(adjustments: Iterable[BalanceAdjustment], title: Any) -> P
     return Panel(title, headers, rows, empty=_("没有人工调整。"))
 
 
-@admin.register(BalanceAdjustment)
 class BalanceAdjustmentAdmin(ReadOnlyAdmin):
     """Corrections by hand: what waits, who asked, who decided."""
 

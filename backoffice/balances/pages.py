@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, DropdownFilter
 
 from backoffice.balances.accounts import account_urls, ledger_page, page, steps_for
-from backoffice.balances.adjustments import BalanceAdjustmentAdmin, adjustments_panel
+from backoffice.balances.adjustments import adjustments_panel
 from backoffice.site.bases import (
     PANEL_ROWS_MAX,
     AmountRangeFilter,
@@ -41,11 +41,9 @@ from backoffice.site.display import (
     time_text,
 )
 from backoffice.trail.pages import history_panel
-from balances.models import BalanceTransaction, EntryType, RelatedType, UserBalance
+from balances.models import BalanceTransaction, EntryType, RelatedType
 from balances.selectors import adjustments_of, is_opening_unadopted, unadopted_openings
 from tcmpay.accounts.selectors import people_names, person_text
-
-__all__ = ["BalanceAdjustmentAdmin"]
 
 ENTRY_TONES = {
     EntryType.INCOME: GOOD,
@@ -116,7 +114,6 @@ class OpeningFilter(DropdownFilter):
         return queryset.filter(pk__in=unadopted_openings().values("pk"))
 
 
-@admin.register(UserBalance)
 class UserBalanceAdmin(ReadOnlyAdmin):
     """What users have with us."""
 
@@ -194,7 +191,6 @@ class UserBalanceAdmin(ReadOnlyAdmin):
         return super().changelist_view(request, {**(extra_context or {}), "open_url": open_url})
 
 
-@admin.register(BalanceTransaction)
 class BalanceTransactionAdmin(ReadOnlyAdmin):
     """The ledger of all users."""
 

@@ -4,11 +4,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from django import forms
-from django.contrib import admin, messages
+from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.template.response import TemplateResponse
-from django.urls import URLPattern, path, reverse
+from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_POST
@@ -23,11 +22,9 @@ from backoffice.cases.actions import (
     offered,
     refund_running,
 )
-from backoffice.cases.pages import EXCEPTION_PAGE, ExceptionAdmin
-from backoffice.orders.timeline import Story, timeline_context
-from backoffice.site.bases import Panel, admin_url
+from backoffice.site.bases import admin_url
 from backoffice.site.display import age_text
-from backoffice.trail.pages import history_panel
+from backoffice.site.words import CASE_PAGE
 from payments.errors import ExceptionClosed, ExceptionTaken
 from payments.models import PaymentException
 from payments.states import EXCEPTION_ADVICE, EXCEPTION_STORY, ExceptionKind
@@ -38,8 +35,6 @@ from tcmpay.common.fields import as_uuid_or_text
 
 REASON_MAX = 500
 ORDER_NO_MAX = 28
-
-admin.site.unregister(PaymentException)
 
 
 class ActionForm(forms.Form):
@@ -147,58 +142,6 @@ class CaseView:
         return [Button(name, action) for name, action in offered(self.case, self.reader)]
 
 
-@admin.register(PaymentException)
-class ExceptionDeskAdmin(ExceptionAdmin):
-    """The list of cases, and the desk for one of them."""
-
-    def changeform_view(
-        self,
-        request: HttpRequest,
-        object_id: str | None = None,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
-    ) -> Any:
-        # Nobody adds or changes a case here, and only who may see one learns whether it is there.
-        if object_id is None or request.method == "POST" or not self.has_view_permission(request):
-            raise PermissionDenied
-        case = self.get_object(request, object_id)
-        if case is None:
-            return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
-        context = {
-            **self.admin_site.each_context(request),
-            "title": str(case),
-            "opts": self.opts,
-            "original": case,
-            "desk": CaseView(case, request.user),
-            **self._story(request, case),
-        }
-        request.current_app = self.admin_site.name
-        return TemplateResponse(request, "cases/case.html", context)
-
-    def _story(self, request: HttpRequest, case: PaymentException) -> dict[str, Any]:
-        """The whole story of the case's order, or what is known of the case without one."""
-        if case.order is not None:
-            return timeline_context(Story.of(case.order))
-        return {"panels": self.panels(request, case)}
-
-    def panels(self, request: HttpRequest, row: PaymentException) -> list[Panel]:
-        """What happened to the case, and to the payment and the refund that it is about."""
-        told: list[tuple[str, object]] = [("payment_exception", row.pk)]
-        if row.transaction_id is not None:
-            told.append(("payment_transaction", row.transaction_id))
-        refund = case_refund(row)
-        if refund is not None:
-            told.append(("refund", refund.pk))
-        return [history_panel(*told)]
-
-    def get_urls(self) -> list[URLPattern]:
-        act = self.admin_site.admin_view(act_view)
-        return [
-            path("<path:object_id>/act/", act, name=f"{EXCEPTION_PAGE}_act"),
-            *super().get_urls(),
-        ]
-
-
 @require_POST
 def act_view(request: HttpRequest, object_id: str) -> HttpResponse:
     """Do one action about one case. Whether it may be done is checked again where it is done."""
@@ -208,7 +151,7 @@ def act_view(request: HttpRequest, object_id: str) -> HttpResponse:
     case = PaymentException.objects.filter(pk=as_uuid_or_text(object_id)).first()
     if case is None:
         messages.warning(request, _("差错记录不存在"))
-        return HttpResponseRedirect(reverse(f"admin:{EXCEPTION_PAGE}_changelist"))
+        return HttpResponseRedirect(reverse(f"admin:{CASE_PAGE}_changelist"))
     form = ActionForm(action, request.POST)
     if not form.is_valid():
         for name, errors in form.errors.items():
@@ -216,7 +159,7 @@ def act_view(request: HttpRequest, object_id: str) -> HttpResponse:
             messages.error(request, f"{label}：{'；'.join(str(error) for error in errors)}")
     else:
         _act(request, case, action, form.cleaned_data)
-    return HttpResponseRedirect(admin_url(f"{EXCEPTION_PAGE}_change", case.pk))
+    return HttpResponseRedirect(admin_url(f"{CASE_PAGE}_change", case.pk))
 
 
 def _act(

@@ -5,15 +5,19 @@ from typing import Any
 
 from django.contrib import admin
 from django.contrib.auth import get_user_model
+from django.core.exceptions import PermissionDenied
 from django.db.models import OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Concat
 from django.http import HttpRequest
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path
 from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, DropdownFilter
 
+from backoffice.cases.desk import CaseView, act_view
 from backoffice.cases.words import case_state
-from backoffice.payments.pages import ORDER_PAGE, TRANSACTION_PAGE, method_text
+from backoffice.orders.timeline import Story, timeline_context
 from backoffice.site.bases import (
     AmountRangeFilter,
     DayRangeFilter,
@@ -26,12 +30,12 @@ from backoffice.site.bases import (
     state,
 )
 from backoffice.site.display import BAD, EMPTY, age_text, badge
+from backoffice.site.words import CASE_PAGE, ORDER_PAGE, TRANSACTION_PAGE, method_text
 from backoffice.trail.pages import history_panel
 from payments.models import PaymentException
 from payments.states import EXCEPTION_ADVICE, ExceptionKind
+from refunds.services.cases import case_refund
 from tcmpay.accounts.selectors import person_text
-
-EXCEPTION_PAGE = "payments_paymentexception"
 
 
 class OpenFilter(DropdownFilter):
@@ -66,7 +70,6 @@ class OwnerFilter(DropdownFilter):
         return queryset
 
 
-@admin.register(PaymentException)
 class ExceptionAdmin(ReadOnlyAdmin):
     """Late, double, wrong or unknown money, and refunds that a gateway could not carry out."""
 
@@ -187,5 +190,49 @@ class ExceptionAdmin(ReadOnlyAdmin):
     def resolution_shown(self, case: PaymentException) -> str:
         return case.resolution or EMPTY
 
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> Any:
+        # Nobody adds or changes a case here, and only who may see one learns whether it is there.
+        if object_id is None or request.method == "POST" or not self.has_view_permission(request):
+            raise PermissionDenied
+        case = self.get_object(request, object_id)
+        if case is None:
+            return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
+        context = {
+            **self.admin_site.each_context(request),
+            "title": str(case),
+            "opts": self.opts,
+            "original": case,
+            "desk": CaseView(case, request.user),
+            **self._story(request, case),
+        }
+        request.current_app = self.admin_site.name
+        return TemplateResponse(request, "cases/case.html", context)
+
+    def _story(self, request: HttpRequest, case: PaymentException) -> dict[str, Any]:
+        """The whole story of the case's order, or what is known of the case without one."""
+        if case.order is not None:
+            return timeline_context(Story.of(case.order))
+        return {"panels": self.panels(request, case)}
+
     def panels(self, request: HttpRequest, row: PaymentException) -> list[Panel]:
-        return [history_panel(("payment_exception", row.pk))]
+        """What happened to the case, and to the payment and the refund that it is about."""
+        told: list[tuple[str, object]] = [("payment_exception", row.pk)]
+        if row.transaction_id is not None:
+            told.append(("payment_transaction", row.transaction_id))
+        refund = case_refund(row)
+        if refund is not None:
+            told.append(("refund", refund.pk))
+        return [history_panel(*told)]
+
+    def get_urls(self) -> list[URLPattern]:
+        act = self.admin_site.admin_view(act_view)
+        return [
+            path("<path:object_id>/act/", act, name=f"{CASE_PAGE}_act"),
+            *super().get_urls(),
+        ]

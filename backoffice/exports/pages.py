@@ -92,7 +92,6 @@ def own_exports(request: HttpRequest) -> QuerySet[ExportJob]:
     return ExportJob.objects.filter(requested_by=request.user.pk)
 
 
-@admin.register(ExportJob)
 class ExportAdmin(ReadOnlyAdmin):
     """One's own exports: how far they are, and their files."""
 

@@ -11,7 +11,6 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.contrib.admin import site
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.auth import get_user_model
 from django.contrib.messages.api import MessageFailure
@@ -26,6 +25,7 @@ from backoffice.exports.columns import LISTS
 from backoffice.exports.files import XLSX_ROWS_MAX, open_rows
 from backoffice.exports.totals import ExportTotals
 from backoffice.models import ExportFormat, ExportJob, ExportStatus
+from backoffice.site.admin_site import staff_site
 from tcmpay.audit.macs import row_mac
 from tcmpay.audit.services import audit_record
 from tcmpay.common import clock
@@ -115,10 +115,9 @@ def filtered_rows(person: Any, page: str, query: str, *, using: str = "default")
 
 
 def _admin_of(page: str) -> Any:
-    for model, model_admin in site._registry.items():
-        if f"{model._meta.app_label}_{model._meta.model_name}" == page:
-            return model_admin
-    raise ExportRefused(_("没有这个列表或格式。"))
+    if page not in LISTS:
+        raise ExportRefused(_("没有这个列表或格式。"))
+    return staff_site.page_admin(page)
 
 
 # --- writing ------------------------------------------------------------------------------

@@ -10,10 +10,9 @@ from django.template.response import TemplateResponse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
-from backoffice.payments.pages import ORDER_PAGE, method_text
-from backoffice.refunds.pages import REFUND_PAGE
 from backoffice.site.bases import admin_url
 from backoffice.site.display import EMPTY, money_text, time_text
+from backoffice.site.words import ORDER_PAGE, REFUND_PAGE, method_text
 from payments.models import PaymentOrder, PaymentTransaction
 from payments.selectors import applied_payment, service_names
 from payments.states import PAID_STATUSES

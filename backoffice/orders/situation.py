@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from backoffice.orders.timeline import Story
-from backoffice.payments.pages import method_text
+from backoffice.site.words import method_text
 from payments.models import PaymentTransaction
 from payments.states import (
     SURPLUS_DISPOSITIONS,

@@ -14,9 +14,10 @@ from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from backoffice.payments.pages import CALLBACK_PAGE, VERDICT_TONES, method_text
+from backoffice.payments.panels import VERDICT_TONES
 from backoffice.site.bases import admin_link
 from backoffice.site.display import BAD, EMPTY, GOOD, NEUTRAL, RUNNING, WAITING
+from backoffice.site.words import CALLBACK_PAGE, method_text
 from backoffice.trail.pages import actor_text, change_text
 from backoffice.trail.words import action_name
 from balances.models import BalanceTransaction, RelatedType

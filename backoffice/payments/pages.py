@@ -17,12 +17,11 @@ from backoffice.payments.filters import (
     CallbackMethodFilter,
     HeldFilter,
     RecentFilter,
-    ServiceFilter,
     SurplusFilter,
 )
 from backoffice.payments.messages import body_fields, message_text
+from backoffice.payments.panels import TRANSACTION_TONES, VERDICT_TONES, outcome_badge
 from backoffice.site.bases import (
-    PANEL_ROWS_MAX,
     AmountRangeFilter,
     DayRangeFilter,
     Panel,
@@ -31,244 +30,26 @@ from backoffice.site.bases import (
     moment,
     money,
     number,
-    search_link,
     state,
 )
 from backoffice.site.display import (
-    BAD,
     EMPTY,
-    GOOD,
-    NEUTRAL,
-    RUNNING,
-    WAITING,
-    badge,
-    money_text,
-    time_text,
 )
+from backoffice.site.words import ORDER_PAGE, TRANSACTION_PAGE, method_text
 from backoffice.trail.pages import history_panel
-from config.models import PriceConfig
 from payments.models import (
     PaymentCallback,
     PaymentCallbackBody,
-    PaymentOrder,
     PaymentTransaction,
 )
 from payments.states import (
-    Disposition,
-    OrderStatus,
     PaymentMethod,
     TransactionStatus,
     TransactionType,
     Verdict,
 )
-from tcmpay.accounts.selectors import person_text
-from tcmpay.common.order_types import OrderType
-
-ORDER_TONES = {
-    OrderStatus.PENDING: WAITING,
-    OrderStatus.PAID: GOOD,
-    OrderStatus.PARTIAL_REFUNDED: RUNNING,
-    OrderStatus.REFUNDED: NEUTRAL,
-    OrderStatus.CANCELLED: NEUTRAL,
-    OrderStatus.EXPIRED: NEUTRAL,
-}
-TRANSACTION_TONES = {
-    TransactionStatus.PENDING: WAITING,
-    TransactionStatus.SUCCESS: GOOD,
-    TransactionStatus.FAILED: BAD,
-}
-DISPOSITION_TONES = {
-    Disposition.APPLIED: GOOD,
-    Disposition.LATE: BAD,
-    Disposition.SECOND: BAD,
-}
-VERDICT_TONES: dict[str, str] = {
-    Verdict.APPLIED: GOOD,
-    Verdict.REPEAT: NEUTRAL,
-    Verdict.LATE: BAD,
-    Verdict.SECOND: BAD,
-    Verdict.REFUND_NOTICE: RUNNING,
-    Verdict.WRONG_AMOUNT: BAD,
-    Verdict.MISMATCH: BAD,
-    Verdict.UNKNOWN_ORDER: BAD,
-    Verdict.UNTRUSTED: BAD,
-}
-ORDER_PAGE = "payments_paymentorder"
-TRANSACTION_PAGE = "payments_paymenttransaction"
-CALLBACK_PAGE = "payments_paymentcallback"
-
-
-def method_text(code: str | None) -> str:
-    return str(dict(PaymentMethod.choices).get(code or "", code or EMPTY))
-
-
-@admin.register(PaymentOrder)
-class OrderAdmin(ReadOnlyAdmin):
-    """Orders and everything that belongs to them within this room."""
-
-    search_help_text = _("订单号、流水号、网关单号、用户或预约编号")
-    list_display = (
-        "order_shown",
-        "status_shown",
-        "amount_shown",
-        "method",
-        "type_shown",
-        "user",
-        "created",
-        "paid",
-    )
-    list_filter = (
-        ("status", ChoicesDropdownFilter),
-        ("payment_method", ChoicesDropdownFilter),
-        ("order_type", ChoicesDropdownFilter),
-        ServiceFilter,
-        ("amount", AmountRangeFilter),
-        ("created_on", DayRangeFilter),
-        ("paid_on", DayRangeFilter),
-    )
-    ordering = ("-created_at", "-id")
-    fieldsets: Any = (
-        (
-            None,
-            {
-                "fields": (
-                    ("order_shown", "status_shown"),
-                    ("amount_shown", "method"),
-                    ("type_shown", "service_shown"),
-                    ("user", "appointment"),
-                    ("created", "creator"),
-                    ("paid", "booked"),
-                    "expires",
-                    "description_shown",
-                )
-            },
-        ),
-        (_("更多"), {"classes": ("collapse",), "fields": ("id_shown", "metadata_shown")}),
-    )
-
-    order_shown = number("order_no", _("订单号"))
-    status_shown = state("status", _("状态"), OrderStatus, ORDER_TONES)
-    amount_shown = money("amount", _("金额（元）"))
-    created = moment("created_at", _("创建时间"))
-    paid = moment("payment_time", _("支付时间"))
-    booked = moment("booked_at", _("入账时间"))
-    expires = moment("expire_time", _("过期时间"))
-    id_shown = number("id", _("编号"))
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[PaymentOrder]:
-        return super().get_queryset(request).defer("metadata")
-
-    def search_lookups(self, term: str) -> Iterable[Q]:
-        methods = PaymentMethod.values
-        return (
-            Q(order_no=term.upper()),
-            Q(pk=term),
-            Q(user_id=term),
-            Q(appointment_id=term),
-            Q(transactions__transaction_no=term.upper()),
-            Q(transactions__payment_method__in=methods, transactions__out_trade_no=term),
-            Q(transactions__payment_method__in=methods, transactions__external_transaction_id=term),
-            Q(transactions__trade_no=term),
-        )
-
-    @admin.display(description=_("支付方式"))
-    def method(self, order: PaymentOrder) -> str:
-        return method_text(order.payment_method)
-
-    @admin.display(description=_("类型"))
-    def type_shown(self, order: PaymentOrder) -> str:
-        return str(dict(OrderType.choices).get(order.order_type, order.order_type))
-
-    @admin.display(description=_("服务"))
-    def service_shown(self, order: PaymentOrder) -> str:
-        name = PriceConfig.objects.filter(pk=order.price_id).values_list("service_name", flat=True)
-        return (name.first() if order.price_id else None) or order.service_type or EMPTY
-
-    @admin.display(description=_("用户"))
-    def user(self, order: PaymentOrder) -> str:
-        return search_link(ORDER_PAGE, order.user_id)
-
-    @admin.display(description=_("预约"))
-    def appointment(self, order: PaymentOrder) -> str:
-        return search_link(ORDER_PAGE, order.appointment_id)
-
-    @admin.display(description=_("创建人"))
-    def creator(self, order: PaymentOrder) -> str:
-        if order.created_by is not None and order.created_by == order.user_id:
-            return str(_("用户本人"))
-        return person_text(order.created_by) if order.created_by else EMPTY
-
-    @admin.display(description=_("说明"))
-    def description_shown(self, order: PaymentOrder) -> str:
-        return order.description or EMPTY
-
-    @admin.display(description=_("附加信息"))
-    def metadata_shown(self, order: PaymentOrder) -> str:
-        return message_text(order.metadata)
-
-    def panels(self, request: HttpRequest, row: PaymentOrder) -> list[Panel]:
-        transactions = list(
-            row.transactions.defer(*MESSAGES).order_by("initiated_at")[:PANEL_ROWS_MAX]
-        )
-        told: list[tuple[str, object]] = [("order", row.pk)]
-        told += [("payment_transaction", attempt.pk) for attempt in transactions]
-        return [transactions_panel(transactions), callbacks_panel(row), history_panel(*told)]
-
 
 MESSAGES = ("request_data", "response_data", "callback_data")
-
-
-def transactions_panel(transactions: Iterable[PaymentTransaction]) -> Panel:
-    """Attempts to pay, and refunds carried out, of one order."""
-    rows = [
-        (
-            admin_link(TRANSACTION_PAGE, attempt.pk, attempt.transaction_no),
-            attempt.get_transaction_type_display(),
-            method_text(attempt.payment_method),
-            money_text(attempt.amount),
-            badge(attempt.get_status_display(), TRANSACTION_TONES.get(attempt.status, NEUTRAL)),
-            _outcome(attempt),
-            time_text(attempt.initiated_at),
-            time_text(attempt.completed_at),
-        )
-        for attempt in transactions
-    ]
-    headers = (
-        _("流水号"), _("类型"), _("支付方式"), _("金额（元）"), _("状态"), _("结果"),
-        _("发起时间"), _("完成时间"),
-    )  # fmt: skip
-    return Panel(_("支付流水"), headers, rows, empty=_("还没有发起过支付。"))
-
-
-def _outcome(attempt: PaymentTransaction) -> str:
-    if attempt.disposition:
-        return badge(
-            attempt.get_disposition_display(),
-            DISPOSITION_TONES.get(attempt.disposition, NEUTRAL),
-        )
-    return attempt.error_message or attempt.error_code or EMPTY
-
-
-def callbacks_panel(order: PaymentOrder) -> Panel:
-    """What gateways told us about one order's attempts."""
-    callbacks = PaymentCallback.objects.filter(transaction__order_id=order.pk).order_by(
-        "received_at"
-    )[:PANEL_ROWS_MAX]
-    rows = [
-        (
-            admin_link(CALLBACK_PAGE, callback.pk, callback.out_trade_no or callback.pk),
-            method_text(callback.payment_method),
-            money_text(callback.amount),
-            badge(callback.get_verdict_display(), VERDICT_TONES.get(callback.verdict, NEUTRAL)),
-            callback.reason or EMPTY,
-            time_text(callback.received_at),
-        )
-        for callback in callbacks
-    ]
-    headers = (
-        _("商户订单号"), _("支付方式"), _("金额（元）"), _("结论"), _("原因"), _("收到时间"),
-    )  # fmt: skip
-    return Panel(_("网关通知"), headers, rows, empty=_("没有收到过网关通知。"))
 
 
 MESSAGES_PERMISSION = "payments.view_messages"
@@ -281,7 +62,6 @@ MESSAGES_SECTION: Any = (
 )
 
 
-@admin.register(PaymentTransaction)
 class TransactionAdmin(ReadOnlyAdmin):
     """Attempts to pay and refunds carried out, with the gateways' messages."""
 
@@ -379,7 +159,7 @@ class TransactionAdmin(ReadOnlyAdmin):
 
     @admin.display(description=_("结果"))
     def outcome(self, attempt: PaymentTransaction) -> str:
-        return _outcome(attempt)
+        return outcome_badge(attempt)
 
     @admin.display(description=_("订单"))
     def order_link(self, attempt: PaymentTransaction) -> str:
@@ -417,7 +197,6 @@ class TransactionAdmin(ReadOnlyAdmin):
 BODY_SECTION: Any = (_("报文"), {"classes": ("collapse",), "fields": ("body_shown",)})
 
 
-@admin.register(PaymentCallback)
 class CallbackAdmin(ReadOnlyAdmin):
     """Callbacks as they came in, and what was made of each; their bodies for those who may."""
 

@@ -5,9 +5,8 @@ from typing import Any
 
 from django.contrib import admin
 from django.contrib.admin.utils import unquote
-from django.core.exceptions import PermissionDenied
 from django.db.models import Q, QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse
 from django.urls import NoReverseMatch, URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.translation import gettext
@@ -16,7 +15,6 @@ from unfold.admin import ModelAdmin
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, DropdownFilter
 from unfold.decorators import display
 
-from backoffice.gateways.views import gateway_urls, overview_view
 from backoffice.prices import views as admin_prices
 from backoffice.prices.views import price_urls, review_view, service_view
 from backoffice.site.bases import (
@@ -32,8 +30,7 @@ from backoffice.site.bases import (
 )
 from backoffice.site.display import BAD, EMPTY, GOOD, NEUTRAL, WAITING, age_text
 from backoffice.trail.pages import history_panel
-from config.keys import KNOWN_KEYS
-from config.models import PaymentConfig, PriceChangeRequest, PriceChangeStatus, PriceConfig
+from config.models import PriceChangeRequest, PriceChangeStatus, PriceConfig
 from config.price_plan import signed_percent
 from config.selectors import priced_services
 from tcmpay.accounts.selectors import person_text
@@ -60,7 +57,6 @@ class ServiceFilter(DropdownFilter):
         return queryset.filter(service_type=self.value()) if self.value() else queryset
 
 
-@admin.register(PriceConfig)
 class PriceConfigAdmin(FiltersOfListOnly, ModelAdmin):
     """All periods of all prices; changing one is a page of its own, in two steps."""
 
@@ -132,7 +128,6 @@ class PriceConfigAdmin(FiltersOfListOnly, ModelAdmin):
         return [*price_urls(self), *super().get_urls()]
 
 
-@admin.register(PriceChangeRequest)
 class PriceChangeRequestAdmin(ReadOnlyAdmin):
     """Changes that went too far for one person: what waits, and what became of it."""
 
@@ -223,44 +218,3 @@ class PriceChangeRequestAdmin(ReadOnlyAdmin):
             name="config_pricechangerequest_review",
         )
         return [review, *super().get_urls()]
-
-
-@admin.register(PaymentConfig)
-class PaymentConfigAdmin(FiltersOfListOnly, ModelAdmin):
-    """One page per gateway; a single key's page leads there."""
-
-    actions = None
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def changelist_view(
-        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
-    ) -> HttpResponse:
-        return overview_view(request, self)
-
-    def change_view(
-        self,
-        request: HttpRequest,
-        object_id: str,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
-    ) -> HttpResponse:
-        row = self.get_object(request, unquote(object_id))
-        if not self.has_view_permission(request, row) or request.method == "POST":
-            raise PermissionDenied
-        if row is None or row.payment_method not in KNOWN_KEYS:
-            return HttpResponseRedirect(reverse("admin:config_paymentconfig_changelist"))
-        page = reverse("admin:config_paymentconfig_gateway", args=[row.payment_method])
-        return HttpResponseRedirect(f"{page}#field-{row.config_key}")
-
-    def history_view(
-        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
-    ) -> HttpResponse:
-        return self.change_view(request, object_id)
-
-    def get_urls(self) -> list[URLPattern]:
-        return [*gateway_urls(self), *super().get_urls()]

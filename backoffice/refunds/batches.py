@@ -187,7 +187,6 @@ def result_lines(batch: RefundBatch, reader: Any) -> list[ResultLine]:
     return [ResultLine(row, line) for row, line in zip(rows, facts, strict=True)]
 
 
-@admin.register(RefundBatch)
 class RefundBatchAdmin(ReadOnlyAdmin):
     """Batches of decisions: the list, and the page of one with its progress and results."""
 

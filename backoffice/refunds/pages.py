@@ -7,21 +7,19 @@ from django.contrib import admin
 from django.contrib.admin.utils import unquote
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.http import HttpRequest
-from django.urls import URLPattern, path
+from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, DropdownFilter
 
 from backoffice.payments.filters import ServiceFilter
 from backoffice.payments.messages import message_text
-from backoffice.payments.pages import ORDER_PAGE, TRANSACTION_PAGE, method_text
-from backoffice.refunds.batches import RefundBatchAdmin, preview_view
+from backoffice.refunds.batches import preview_view
 from backoffice.refunds.facts import money_place
+from backoffice.refunds.panels import approvals_panel, status_badge
 from backoffice.refunds.queue import queue_view
-from backoffice.refunds.review import REVIEW_PERMISSION, retry_view, review_view, trail_panel
-from backoffice.refunds.rules import RefundNoteAdmin, RefundPolicyRuleAdmin
+from backoffice.refunds.review import REVIEW_PERMISSION, retry_view, review_view
 from backoffice.site.bases import (
-    PANEL_ROWS_MAX,
     AmountRangeFilter,
     DayRangeFilter,
     Panel,
@@ -35,34 +33,16 @@ from backoffice.site.bases import (
     state,
 )
 from backoffice.site.display import (
-    BAD,
     EMPTY,
-    GOOD,
-    NEUTRAL,
-    RUNNING,
-    WAITING,
     age_text,
-    badge,
-    money_text,
     time_text,
 )
+from backoffice.site.words import ORDER_PAGE, REFUND_PAGE, TRANSACTION_PAGE, method_text
 from backoffice.trail.pages import history_panel
-from payments.models import PaymentOrder
 from payments.states import SURPLUS_DISPOSITIONS, Disposition, PaymentMethod
 from refunds.models import Refund, RefundApproval
 from refunds.states import RefundCause, RefundStatus
-from tcmpay.accounts.selectors import people_names, person_text
-
-__all__ = ["RefundAdmin", "RefundBatchAdmin", "RefundNoteAdmin", "RefundPolicyRuleAdmin"]
-
-REFUND_PAGE = "refunds_refund"
-REFUND_TONES = {
-    RefundStatus.PENDING: WAITING,
-    RefundStatus.PROCESSING: RUNNING,
-    RefundStatus.SUCCESS: GOOD,
-    RefundStatus.FAILED: BAD,
-    RefundStatus.CANCELLED: NEUTRAL,
-}
+from tcmpay.accounts.selectors import person_text
 
 
 class MoneyBackFilter(DropdownFilter):
@@ -99,49 +79,6 @@ class RefundServiceFilter(ServiceFilter):
     order = "order__"
 
 
-def status_badge(refund: Refund) -> str:
-    return badge(refund.state_text, REFUND_TONES.get(refund.status, NEUTRAL))
-
-
-def refunds_panel(refunds: Iterable[Refund], title: Any = "") -> Panel:
-    """Refunds of one order or one payer."""
-    shown = list(refunds)
-    names = people_names(refund.reviewed_by for refund in shown)
-    rows = [
-        (
-            admin_link(REFUND_PAGE, refund.pk, refund.refund_no),
-            money_text(refund.refund_amount),
-            status_badge(refund),
-            refund.refund_reason,
-            time_text(refund.created_at),
-            person_text(refund.reviewed_by, names=names) if refund.reviewed_by else EMPTY,
-            time_text(refund.completed_at),
-        )
-        for refund in shown
-    ]
-    headers = (
-        _("退款单号"), _("金额（元）"), _("状态"), _("原因"), _("申请时间"), _("审核人"),
-        _("完成时间"),
-    )  # fmt: skip
-    return Panel(title or _("退款"), headers, rows, empty=_("没有退款。"))
-
-
-def approvals_panel(refund: Refund) -> Panel:
-    """Who said yes so far."""
-    approvals = list(refund.approvals.order_by("created_at")[:PANEL_ROWS_MAX])
-    names = people_names(approval.reviewer_id for approval in approvals)
-    rows = [
-        (
-            person_text(approval.reviewer_id, names=names),
-            approval.notes or EMPTY,
-            time_text(approval.created_at),
-        )
-        for approval in approvals
-    ]
-    return Panel(_("审批"), (_("审核人"), _("备注"), _("时间")), rows, empty=_("还没有人批准。"))
-
-
-@admin.register(Refund)
 class RefundAdmin(ReadOnlyAdmin):
     """Refunds and the queue of those that wait for a decision."""
 
@@ -322,21 +259,20 @@ class RefundAdmin(ReadOnlyAdmin):
     def response(self, refund: Refund) -> str:
         return message_text(refund.refund_response)
 
-    def order_story(self, order: PaymentOrder) -> dict[str, Any]:
-        """What the review page shows below the facts; rooms above may know more of the order."""
-        return {"panels": [trail_panel(order)]}
-
     # --- the page of one refund ---------------------------------------------------------------
 
     def panels(self, request: HttpRequest, row: Refund) -> list[Panel]:
         return [approvals_panel(row), history_panel(("refund", row.pk))]
 
     def steps(self, request: HttpRequest, object_id: str) -> list[dict[str, Any]]:
-        """Deciding about what waits, and sending again what failed."""
-        if not request.user.has_perm(REVIEW_PERMISSION):
-            return []
+        """Deciding about what waits, sending again what failed, printing what is done."""
         refund = self.get_object(request, unquote(object_id))
         status = getattr(refund, "status", None)
+        if status == RefundStatus.SUCCESS:
+            url = reverse("admin-refund-slip", args=[refund.pk])
+            return [{"title": _("打印退款单"), "url": url, "icon": "print"}]
+        if not request.user.has_perm(REVIEW_PERMISSION):
+            return []
         if status == RefundStatus.PENDING:
             url = admin_url("refunds_refund_review", refund.pk)
             return [{"title": _("审核这笔退款"), "url": url, "icon": "rule"}]

@@ -21,11 +21,10 @@ from unfold.widgets import (
     UnfoldAdminTextareaWidget,
 )
 
+from backoffice.orders.timeline import Story, timeline_context
 from backoffice.refunds.facts import facts_of, payer_of
-from backoffice.site.bases import PANEL_ROWS_MAX, Panel, admin_url
+from backoffice.site.bases import admin_url
 from backoffice.site.forms import AmountFormField
-from backoffice.trail.pages import history_panel
-from payments.models import PaymentOrder
 from refunds.errors import ApprovedMeanwhile, RefundAlreadyReviewed, RefundNotReplaceable
 from refunds.models import Refund, RefundNote
 from refunds.services.requests import refund_replace, refund_review
@@ -124,20 +123,10 @@ def review_view(request: HttpRequest, object_id: str, model_admin: Any) -> HttpR
         "replacing": replacing,
         "is_replacing": is_replacing,
         "payer": payer_of(refund),
-        **model_admin.order_story(refund.order),
+        **timeline_context(Story.of(refund.order)),
     }
     template = "refunds/review.html"
     return _page(request, model_admin, template, refund, form, _("退款审核"), more)
-
-
-def trail_panel(order: PaymentOrder) -> Panel:
-    """What was done to the order, its payments and its refunds, in time's order."""
-    told: list[tuple[str, object]] = [("order", order.pk)]
-    attempts = order.transactions.order_by("initiated_at").values_list("pk", flat=True)
-    told += [("payment_transaction", key) for key in attempts[:PANEL_ROWS_MAX]]
-    refunds = order.refunds.order_by("created_at").values_list("pk", flat=True)
-    told += [("refund", key) for key in refunds[:PANEL_ROWS_MAX]]
-    return history_panel(*told, title=_("订单经过"))
 
 
 def _replacement(refund: Refund, request: HttpRequest) -> dict[str, Any]:

@@ -110,7 +110,6 @@ def active_badge(row: RefundNote | RefundPolicyRule) -> str:
     return badge(gettext("启用"), GOOD) if row.is_active else badge(gettext("停用"), NEUTRAL)
 
 
-@admin.register(RefundPolicyRule)
 class RefundPolicyRuleAdmin(WrittenByService):
     form = RuleForm
     object_type = "refund_policy_rule"
@@ -131,7 +130,6 @@ class RefundPolicyRuleAdmin(WrittenByService):
         rule_save(actor=request.user.as_actor(), rule=obj)
 
 
-@admin.register(RefundNote)
 class RefundNoteAdmin(WrittenByService):
     object_type = "refund_note"
     fields = ("decision", "text", "position", "is_active")

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from django.contrib.admin import site
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.utils.translation import gettext as _
 
+from backoffice.site.admin_site import staff_site
 from backoffice.site.bases import TERM_LENGTH_MAX, admin_url
 
 ACCOUNTS = "balances_userbalance"
@@ -63,17 +63,13 @@ def find_view(request: HttpRequest) -> HttpResponse:
     target = _only_answer(term, found)
     if target:
         return HttpResponseRedirect(target)
-    context = site.each_context(request) | {"title": _("查找"), "term": term, "found": found}
+    context = staff_site.each_context(request) | {"title": _("查找"), "term": term, "found": found}
     return TemplateResponse(request, "site/find.html", context)
 
 
 def _found(request: HttpRequest, term: str) -> Iterator[Found]:
-    admins = {
-        f"{model._meta.app_label}_{model._meta.model_name}": one
-        for model, one in site._registry.items()
-    }
     for page in PAGES:
-        model_admin: Any = admins[page]
+        model_admin = staff_site.page_admin(page)
         if not model_admin.has_view_permission(request):
             continue
         rows, _is_double = model_admin.get_search_results(

@@ -5,7 +5,7 @@ from typing import Any
 
 import segno
 from django.conf import settings
-from django.contrib import admin, messages
+from django.contrib import messages
 from django.contrib.auth import update_session_auth_hash
 from django.contrib.auth.views import PasswordChangeView
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -17,6 +17,7 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods, require_POST
 from django_otp import login as otp_login
 
+from backoffice.site.admin_site import staff_site
 from backoffice.site.display import time_text
 from backoffice.staff.forms import (
     PAUSED,
@@ -47,7 +48,7 @@ SIGN_INS_SHOWN = 10
 
 
 def _page(request: HttpRequest, template: str, title: Any, **context: Any) -> HttpResponse:
-    whole = {**admin.site.each_context(request), "title": title, **context}
+    whole = {**staff_site.each_context(request), "title": title, **context}
     answer = TemplateResponse(request, f"staff/{template}.html", whole)
     answer["Cache-Control"] = "no-store"
     return answer
@@ -162,7 +163,7 @@ class _OwnPassword(PasswordChangeView):
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         context = super().get_context_data(**kwargs)
-        return {**admin.site.each_context(self.request), **context}
+        return {**staff_site.each_context(self.request), **context}
 
     def form_valid(self, form: Any) -> HttpResponse:
         answer = super().form_valid(form)
@@ -181,8 +182,8 @@ def _in_groups(text: str) -> str:
 
 
 _read_or_write = require_http_methods(["GET", "HEAD", "POST"])
-account = admin.site.admin_view(_account)
-bind = admin.site.admin_view(_read_or_write(_bind))
-codes = admin.site.admin_view(_read_or_write(_codes))
-sign_out_everywhere = admin.site.admin_view(require_POST(_sign_out_everywhere))
-own_password = admin.site.admin_view(_OwnPassword.as_view())
+account = staff_site.admin_view(_account)
+bind = staff_site.admin_view(_read_or_write(_bind))
+codes = staff_site.admin_view(_read_or_write(_codes))
+sign_out_everywhere = staff_site.admin_view(require_POST(_sign_out_everywhere))
+own_password = staff_site.admin_view(_OwnPassword.as_view())

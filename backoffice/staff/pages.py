@@ -4,7 +4,6 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from django.contrib import admin
-from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group
 from django.core.exceptions import PermissionDenied
@@ -22,7 +21,6 @@ from unfold.decorators import display
 from backoffice.site.bases import FiltersOfListOnly, ReadOnlyAdmin
 from backoffice.site.display import EMPTY, code_text, time_text
 from backoffice.staff.forms import StaffChangeForm, StaffCreationForm, StaffPasswordForm
-from backoffice.staff.sign_ins import SignInAdmin
 from backoffice.staff.steps import offered_steps, step_view
 from backoffice.trail.pages import history_panel
 from tcmpay.accounts.models import StaffUser
@@ -30,14 +28,10 @@ from tcmpay.accounts.roles import ROLE_NAMES, ROLE_TEXTS, permissions_within, ro
 from tcmpay.accounts.services.second_factor import AUDIT_OBJECT
 from tcmpay.audit.services import audit_record
 
-__all__ = ["RoleAdmin", "SignInAdmin", "StaffUserAdmin"]
-
 # What of an account the audit trail keeps; the password's hash is never among it.
 KEPT = ("username", "last_name", "first_name", "email", "is_active", "is_staff", "is_superuser")
 # A change of one of these ends the account's sessions.
 RIGHTS = frozenset({"is_active", "is_staff", "is_superuser", "roles"})
-
-admin.site.unregister(Group)
 
 
 def account_state(person: StaffUser) -> dict[str, Any]:
@@ -59,7 +53,6 @@ class RoleFilter(DropdownFilter):
         return queryset.filter(groups__name=self.value()) if self.value() else queryset
 
 
-@admin.register(StaffUser)
 class StaffUserAdmin(FiltersOfListOnly, DjangoUserAdmin, ModelAdmin):
     """People who sign in here. Accounts are switched off, never deleted: history names them."""
 
@@ -299,8 +292,7 @@ class StaffUserAdmin(FiltersOfListOnly, DjangoUserAdmin, ModelAdmin):
         return super().render_change_form(request, context, *args, **kwargs)
 
 
-@admin.register(Group)
-class RoleAdmin(ReadOnlyAdmin, DjangoGroupAdmin):
+class RoleAdmin(ReadOnlyAdmin):
     """The roles, what they may do and who has them. The table in the code is the truth."""
 
     change_form_outer_after_template = None
@@ -308,7 +300,6 @@ class RoleAdmin(ReadOnlyAdmin, DjangoGroupAdmin):
     list_filter = ()
     list_display = ("role", "text", "people")
     ordering = ("id",)
-    filter_horizontal = ()
     fieldsets = ((None, {"fields": ("role", "text", "people", "may")}),)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet:

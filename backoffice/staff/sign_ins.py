@@ -34,7 +34,6 @@ class OutcomeFilter(DropdownFilter):
         return queryset.filter(outcome=self.value()) if self.value() else queryset
 
 
-@admin.register(SignIn)
 class SignInAdmin(ReadOnlyAdmin):
     """Who signed in, tried to, or was locked out: when, from where, with what."""
 

@@ -139,7 +139,6 @@ class RoleFilter(DropdownFilter):
         return queryset.filter(actor_role=self.value()) if self.value() else queryset
 
 
-@admin.register(AuditEvent)
 class AuditEventAdmin(ReadOnlyAdmin):
     """Who did what to which object, when and why."""
 

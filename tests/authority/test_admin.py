@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 from django.apps import apps
-from django.contrib import admin
 from django.contrib.admin.utils import quote
 from django.db import transaction
 from django.test import Client, RequestFactory
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
+from backoffice.site.admin_site import staff_site
 from tcmpay.accounts.models import StaffUser
 from tcmpay.accounts.roles import ROLES
 from tests.authority.bodies import FORMS
@@ -111,7 +111,7 @@ def label(model: Any) -> str:
     return f"{model._meta.app_label}.{model._meta.model_name}"
 
 
-MODELS = {label(model): model_admin for model, model_admin in admin.site._registry.items()}
+MODELS = {label(model): model_admin for model, model_admin in staff_site._registry.items()}
 
 
 @pytest.mark.parametrize("model", sorted(set(MODELS) & set(TABLE.models)))

@@ -10,11 +10,11 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-from django.contrib import admin
 from django.contrib.admin.utils import quote
 from django.db import DatabaseError, transaction
 
 from backoffice.demo.data import PATIENT_LI
+from backoffice.site.admin_site import staff_site
 from tcmpay.accounts.models import StaffUser
 from tcmpay.common.actor import Role
 from tests.api.kit import someone
@@ -69,7 +69,7 @@ def full_of_text(desk, story) -> Any:  # noqa: F811
     StaffUser.objects.filter(pk=person.pk).update(
         username=text[:100], first_name=text[:100], last_name=text[:100]
     )
-    for model in admin.site._registry:
+    for model in staff_site._registry:
         fill(model, text)
     return text
 
@@ -92,7 +92,7 @@ def fill(model: Any, text: str) -> None:
 def test_hostile_text_is_escaped_on_every_page(full_of_text):
     browser = browser_of(person_make(SUPERUSER))
     shown = 0
-    for model in admin.site._registry:
+    for model in staff_site._registry:
         root = f"/admin/{model._meta.app_label}/{model._meta.model_name}/"
         keys = list(model._default_manager.order_by("-pk").values_list("pk", flat=True)[:3])
         ends = ["", "?q=" + "%3Cscript%3Ealert(%27tcm%27)%3C%2Fscript%3E"]

@@ -1,0 +1,15 @@
+"""Names that the pages of several subjects use."""
+
+from backoffice.site.display import EMPTY
+from payments.states import PaymentMethod
+
+# Pages of the admin, as its addresses name them.
+ORDER_PAGE = "payments_paymentorder"
+TRANSACTION_PAGE = "payments_paymenttransaction"
+CALLBACK_PAGE = "payments_paymentcallback"
+CASE_PAGE = "payments_paymentexception"
+REFUND_PAGE = "refunds_refund"
+
+
+def method_text(code: str | None) -> str:
+    return str(dict(PaymentMethod.choices).get(code or "", code or EMPTY))
