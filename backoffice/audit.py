@@ -30,16 +30,22 @@ def check_configuration(scope: Scope) -> Iterator[Violation]:
     yield from config.checks.invariants(using=scope.using)
 
 
+def check_chains(scope: Scope) -> Iterator[Violation]:
+    """The chains of the trail that no other check follows."""
+    yield from tcmpay.audit.checks.check_chains(scope, payments.checks.FOLLOWED)
+
+
 # What takes longest where there is much, the longest first: several processes end together then.
 LONGEST: tuple[Check, ...] = (
-    tcmpay.audit.checks.check_chains,
     payments.checks.check_orders,
     payments.checks.check_transactions,
     refunds.checks.check_refunds,
     balances.checks.check_ledgers,
+    check_chains,
 )
 CHECKS: tuple[Check, ...] = (
     check_configuration,
+    check_chains,
     *balances.checks.CHECKS,
     *payments.checks.CHECKS,
     *payments.checks_evidence.CHECKS,

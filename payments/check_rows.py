@@ -12,13 +12,13 @@ from balances.models import EntryType, RelatedType
 from payments.models import PaymentOrder, PaymentTransaction
 from payments.states import TransactionStatus
 from tcmpay.audit.bare_rows import (
-    BareStory,
     BareTable,
     bare_moment,
     bare_rows_of,
-    bare_stories,
     moment_text,
 )
+from tcmpay.audit.checks import FollowedTrail
+from tcmpay.audit.trail_rows import BareStory
 from tcmpay.common.invariants import Scope, batches
 from tcmpay.common.money import format_money
 
@@ -29,7 +29,7 @@ Rule = Callable[..., Iterator[Any]]
 
 
 def odd_orders(
-    scope: Scope, object_type: str, check_payments: Rule, check_debits: Rule
+    scope: Scope, trail: FollowedTrail, check_payments: Rule, check_debits: Rule
 ) -> Iterator[Ids]:
     """The ids of orders that have to be looked at closely."""
     table = BareTable(PaymentOrder, scope.using)
@@ -39,7 +39,7 @@ def odd_orders(
         where, values = "updated_at >= %s", (bare_moment(scope.using, scope.since),)
     for batch in batches(table.rows(scope, where, values), BATCH):
         ids = [order.id for order in batch]
-        told = bare_stories(scope.using, object_type, ids)
+        told = trail.stories(ids)
         applied, debits = _applied(scope, ids), _debits(scope, ids)
         odd = []
         for order in batch:
@@ -57,7 +57,7 @@ def odd_orders(
             yield odd
 
 
-def odd_transactions(scope: Scope, object_type: str, check_disposition: Rule) -> Iterator[Ids]:
+def odd_transactions(scope: Scope, trail: FollowedTrail, check_disposition: Rule) -> Iterator[Ids]:
     """The ids of payments and repayments that have to be looked at closely."""
     table = BareTable(PaymentTransaction, scope.using)
     where: str = ""
@@ -66,7 +66,7 @@ def odd_transactions(scope: Scope, object_type: str, check_disposition: Rule) ->
         where = "(initiated_at >= %s OR completed_at >= %s OR booked_at >= %s)"
         values = (bare_moment(scope.using, scope.since),) * 3
     for batch in batches(table.rows(scope, where, values), BATCH):
-        told = bare_stories(scope.using, object_type, (row.id for row in batch))
+        told = trail.stories([row.id for row in batch])
         odd = [
             row.id
             for row in batch

@@ -27,11 +27,14 @@ from payments.states import (
     TransactionStatus,
     TransactionType,
 )
+from tcmpay.audit.checks import FollowedTrail
 from tcmpay.audit.row_checks import digests_began, lost_objects, row_problem
 from tcmpay.audit.stories import Story, stories
 from tcmpay.common import clock
 from tcmpay.common.invariants import Scope, Violation, in_chunks
 
+# The objects whose chains are followed here, with all that they tell.
+FOLLOWED = (ORDER, TRANSACTION)
 STUCK_AFTER = timedelta(minutes=5)
 # No sweeper puts off its next question for longer.
 NEXT_WITHIN = timedelta(hours=12)
@@ -40,7 +43,8 @@ NEXT_WITHIN = timedelta(hours=12)
 def check_orders(scope: Scope) -> Iterator[Violation]:
     """Paid orders have one applied payment that agrees with them; others none (O1–O3, L4, E2)."""
     began = digests_began(scope.using)
-    for odd in odd_orders(scope, ORDER, _check_payments, _check_debits):
+    trail = FollowedTrail(scope, ORDER)
+    for odd in odd_orders(scope, trail, _check_payments, _check_debits):
         batch = list(PaymentOrder.objects.using(scope.using).filter(id__in=odd).order_by("id"))
         ids = [order.id for order in batch]
         applied = _applied(scope, ids)
@@ -51,6 +55,8 @@ def check_orders(scope: Scope) -> Iterator[Violation]:
             yield from _check_payments(order, payments)
             yield from _check_debits(order, payments, debits[order.id])
             yield from _check_story(order, told.get(str(order.id)), began)
+        yield from trail.check(odd)
+    yield from trail.check_rest()
 
 
 def _applied(scope: Scope, ids: list[UUID]) -> dict[UUID | None, list[PaymentTransaction]]:
@@ -169,7 +175,8 @@ def check_transactions(scope: Scope) -> Iterator[Violation]:
     """Successful payments say what became of them (E1); every state is in the trail (E2)."""
     rows = PaymentTransaction.objects.using(scope.using)
     began = digests_began(scope.using)
-    for odd in odd_transactions(scope, TRANSACTION, _check_disposition):
+    trail = FollowedTrail(scope, TRANSACTION)
+    for odd in odd_transactions(scope, trail, _check_disposition):
         batch = list(rows.filter(id__in=odd).order_by("id"))
         told = stories(scope.using, TRANSACTION, [payment.id for payment in batch])
         for payment in batch:
@@ -179,6 +186,8 @@ def check_transactions(scope: Scope) -> Iterator[Violation]:
                 yield _violation("E2", payment, _("支付流水状态与审计记录不一致"))
             if problem := row_problem(payment, story, began):
                 yield _violation("E9", payment, problem)
+        yield from trail.check(odd)
+    yield from trail.check_rest()
 
 
 def _check_disposition(payment: PaymentTransaction) -> Iterator[Violation]:

@@ -7,8 +7,7 @@ digest differ. Whatever is not plainly right is judged again by the models in ``
 
 import json
 from collections import namedtuple
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, date, datetime
 from operator import itemgetter
 from typing import Any
@@ -16,7 +15,7 @@ from typing import Any
 from django.db import connections, models
 
 from tcmpay.audit.macs import mac_reader
-from tcmpay.audit.row_digests import ROW, told_fields
+from tcmpay.audit.row_digests import told_fields
 from tcmpay.common.fields import UUIDTextField
 from tcmpay.common.invariants import Scope, batches, rows_in_chunks
 
@@ -201,36 +200,7 @@ def _decimal_reader(places: int) -> Callable[[Any], str]:
     return read
 
 
-# --- trails ---------------------------------------------------------------------------------
-
-
-@dataclass(slots=True)
-class BareStory:
-    """How an object's trail began, the state it ends in, its row's digest then."""
-
-    birth: Mapping[str, Any]
-    state: str
-    row: str
-
-
-def bare_stories(using: str, object_type: str, ids: Iterable[str]) -> dict[str, BareStory]:
-    """As ``stories`` tells, by the ids as they are stored; without what can't be read."""
-    told: dict[str, BareStory] = {}
-    for object_id, to_state, text in _among(
-        using,
-        "SELECT object_id, to_state, details FROM audit_events"
-        " WHERE object_type = %s AND object_id IN ({}) ORDER BY object_id, version",
-        ids,
-        object_type,
-    ):
-        details = json_of(text)
-        before, row = told.get(object_id), details.get(ROW, "")
-        if before is None:
-            told[object_id] = BareStory(details, to_state, row)
-        else:
-            before.state = to_state or before.state
-            before.row = row
-    return told
+# --- rows by their ids ---------------------------------------------------------------------
 
 
 def bare_rows_of(
@@ -238,10 +208,11 @@ def bare_rows_of(
 ) -> Iterator[tuple[Any, ...]]:
     """``columns`` of the rows whose ``key`` is one of ``ids``; names are ours, never input."""
     more = f" AND {where}" if where else ""
-    yield from _among(using, f"SELECT {columns} FROM {table} WHERE {key} IN ({{}}){more}", ids)
+    yield from rows_among(using, f"SELECT {columns} FROM {table} WHERE {key} IN ({{}}){more}", ids)
 
 
-def _among(using: str, sql: str, ids: Iterable[str], *first: Any) -> Iterator[tuple[Any, ...]]:
+def rows_among(using: str, sql: str, ids: Iterable[str], *first: Any) -> Iterator[tuple[Any, ...]]:
+    """The rows of ``sql``, in which ``{}`` stands for some of ``ids`` at a time."""
     for batch in batches(ids, IDS_AT_ONCE):
         with connections[using].cursor() as cursor:
             cursor.execute(sql.format(", ".join(["%s"] * len(batch))), [*first, *batch])

@@ -7,14 +7,17 @@ from unittest.mock import patch
 
 import pytest
 from django.db import connection
+from django.db.transaction import atomic, set_rollback
 from django.test import override_settings
 
+from backoffice.audit import CHECKS
 from balances.ledger_rows import LedgerReader, ledger_rows
 from balances.models import BalanceTransaction
 from payments import checks, checks_logs
 from payments.check_rows import odd_orders, odd_transactions
 from payments.models import PaymentOrder, PaymentTransaction
 from tcmpay.audit.bare_rows import BareTable, encoder
+from tcmpay.audit.checks import FollowedTrail
 from tcmpay.audit.logs import _end
 from tcmpay.audit.macs import chain_mac, mac_reader
 from tcmpay.audit.models import AuditEvent
@@ -26,15 +29,19 @@ from tests.audit.books import sound_books, sql
 pytestmark = pytest.mark.django_db
 
 SCOPE = Scope()
+# The checks that follow the trail's chains, together all of them.
+FOLLOWING = {"check_chains", "check_orders", "check_transactions"}
 
 
 def _odd_orders() -> list[list[str]]:
     rules = (checks._check_payments, checks._check_debits)
-    return list(odd_orders(SCOPE, checks.ORDER, *rules))
+    return list(odd_orders(SCOPE, FollowedTrail(SCOPE, checks.ORDER), *rules))
 
 
 def _odd_transactions() -> list[list[str]]:
-    return list(odd_transactions(SCOPE, checks.TRANSACTION, checks._check_disposition))
+    return list(
+        odd_transactions(SCOPE, FollowedTrail(SCOPE, checks.TRANSACTION), checks._check_disposition)
+    )
 
 
 def _logs_looked_at_closely() -> list[object]:
@@ -54,7 +61,7 @@ def _logs_looked_at_closely() -> list[object]:
 
 def test_sound_books_need_no_close_look() -> None:
     sound_books()
-    assert list(odd_chains(SCOPE, KeyPeriods("audit_events"))) == []
+    assert list(odd_chains(SCOPE)) == []
     assert _logs_looked_at_closely() == []
     assert _odd_orders() == []
     assert _odd_transactions() == []
@@ -144,3 +151,33 @@ def test_rows_in_chunks_come_each_once_and_in_order() -> None:
     for size in (1, 2, 3, len(whole)):
         rows = rows_in_chunks(SCOPE, table="audit_events", columns=columns, keys=3, size=size)
         assert list(rows) == whole
+
+
+def test_a_broken_chain_of_an_order_is_told_once_and_no_other() -> None:
+    world = sound_books()
+    sql(
+        "UPDATE audit_events SET reason = 'x' WHERE object_id = %s AND version = 2",
+        world.by_wechat.id,
+    )
+    told = [(found.code, found.object_id) for found in checks.check_orders(SCOPE)]
+    assert told == [("E2", str(world.by_wechat.id))]
+
+
+def test_what_is_left_of_the_trail_of_an_order_that_is_gone_is_followed() -> None:
+    sound_books()
+    event = AuditEvent.objects.filter(object_type=checks.ORDER, version=2)[0]
+    sql("UPDATE audit_events SET object_id = 'gone' WHERE id = %s", event.id)
+    told = {(found.code, found.object_id) for found in checks.check_orders(SCOPE)}
+    assert ("E2", "gone") in told
+
+
+def test_no_type_of_objects_is_left_out_of_the_chains() -> None:
+    sound_books()
+    following = [check for check in CHECKS if check.__name__ in FOLLOWING]
+    for object_type in AuditEvent.objects.values_list("object_type", flat=True).distinct():
+        event = AuditEvent.objects.filter(object_type=object_type)[0]
+        with atomic():
+            sql("UPDATE audit_events SET action = 'x' WHERE id = %s", event.id)
+            found = {one.object_id for check in following for one in check(SCOPE)}
+            assert event.object_id in found, object_type
+            set_rollback(True)

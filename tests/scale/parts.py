@@ -7,6 +7,7 @@ import sys
 import tempfile
 import time
 import uuid
+from collections.abc import Callable
 from typing import Any
 
 import django
@@ -143,7 +144,12 @@ def books(mix: str, copies: str) -> int:
     return books_make(mix, int(copies))
 
 
-PARTS = {"load": load, "pages": pages, "export": export, "books": books}
+PARTS: dict[str, Callable[..., Any]] = {
+    "load": load,
+    "pages": pages,
+    "export": export,
+    "books": books,
+}
 
 if __name__ == "__main__":
     name, *given = sys.argv[1:]
