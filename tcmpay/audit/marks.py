@@ -9,6 +9,7 @@ SQL: it is never signed anew without a word of it.
 
 import json
 from collections.abc import Collection, Iterable, Iterator
+from datetime import datetime
 from typing import Any, ClassVar, TypeVar
 
 from django.db import DatabaseError, models
@@ -34,7 +35,7 @@ from tcmpay.common.invariants import Scope, Violation
 AUDIT_OBJECT = "table_mark"
 MAC_KIND = "table_mark"
 CODE = "E9"
-BEGUN = "marks_begun"
+BEGUN, ADOPTED = "marks_begun", "outside_change_adopted"
 # Before the digest of a row that was once found changed by SQL, and that nobody has taken over.
 FOUND_CHANGED = "!"
 # Stands among the rows (no row has this key) since the mark itself was found changed by SQL.
@@ -184,13 +185,22 @@ def marks_adopt(*, actor: Actor, reason: str, rows: Collection[str] = ()) -> lis
                 audit_record(
                     object_type=AUDIT_OBJECT,
                     object_id=table,
-                    action="outside_change_adopted",
+                    action=ADOPTED,
                     actor=actor,
                     reason=reason,
                     details={"row": key},
                 )
                 adopted.append(f"{table}/{key}")
     return adopted
+
+
+def rows_adopted(model: type[Marked], using: str) -> dict[str, datetime]:
+    """When rows that SQL had changed were last taken over, by their key."""
+    events = AuditEvent.objects.using(using).filter(
+        object_type=AUDIT_OBJECT, object_id=model._meta.db_table, action=ADOPTED
+    )
+    told = events.order_by("version").values_list("details", "created_at")
+    return {details["row"]: moment for details, moment in told}
 
 
 def check_marks(scope: Scope) -> Iterator[Violation]:
