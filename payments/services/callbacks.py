@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from config.key_revocation import is_withdrawn
 from gateways.errors import GatewayUntrusted
 from gateways.interface import CallbackNotice, CallbackRequest, RefundReport, RefundState
-from payments.models import PaymentCallback, PaymentCallbackBody
+from payments.models import PaymentCallback, PaymentCallbackBody, PaymentTransaction
 from payments.services.settlement import Settlement, settle
 from payments.states import Verdict
 from tcmpay.audit.logs import log_append
@@ -267,6 +267,13 @@ def refund_notice_postpone(callback: PaymentCallback, *, takes: int, wait: timed
     PaymentCallback.objects.filter(id=callback.id, is_picked_up=False, takes=callback.takes).update(
         takes=takes, next_take_at=clock.now() + wait
     )
+
+
+def refund_notices_hurry(payment: PaymentTransaction) -> None:
+    """Take up at once what waits for room among the payment's refunds; inside the caller's unit."""
+    refund_notices_waiting().filter(
+        payment_method=payment.payment_method, out_trade_no=payment.out_trade_no or ""
+    ).order_by().update(next_take_at=clock.now())
 
 
 def untrusted_record(*, incoming: Incoming, reason: str) -> None:

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from payments.booking import Booking
 from payments.models import PaymentTransaction
+from payments.services.callbacks import refund_notices_hurry
 from payments.services.settlement import transaction_transition
 from payments.states import PaymentMethod, TransactionStatus, TransactionType
 from tcmpay.audit.services import audit_record
@@ -38,8 +39,12 @@ def refund_reserve(payment: PaymentTransaction, amount: Money) -> None:
 
 
 def refund_release(payment: PaymentTransaction, amount: Money) -> None:
-    """Give back what a cancelled or failed refund held of the locked payment."""
+    """Give back what a cancelled or failed refund held of the locked payment.
+
+    A refund made in the merchant console may wait for just that.
+    """
     _set_reserved(payment, payment.refund_reserved - amount)
+    refund_notices_hurry(payment)
 
 
 def _set_reserved(payment: PaymentTransaction, reserved: Money) -> None:

@@ -10,6 +10,7 @@ from celery.exceptions import SoftTimeLimitExceeded
 from gateways.interface import RefundState
 from payments.services.callbacks import refund_notices_waiting
 from refunds.services.notices import RUN_SECONDS, notices_take
+from refunds.services.requests import refund_withdraw
 from refunds.tests import stage
 from refunds.tests.stage import ALL, BEGUN_AT, Answers
 from tcmpay.common import clock
@@ -59,3 +60,14 @@ def test_the_gateway_is_asked_every_few_minutes_about_what_waits_for_a_decision(
             with clock.frozen(BEGUN_AT + timedelta(seconds=seconds)):
                 assert notices_take() == 0
     assert answers.questions == 2
+
+
+def test_what_waits_for_room_is_booked_as_soon_as_there_is_some():
+    payment = stage.paid("alipay")
+    refunds = [stage.pending(payment) for _ in range(3)]
+    stage.noticed(payment, "console-1", RefundState.SUCCESS)
+    says = stage.says(RefundState.SUCCESS)
+    with stage.gateway_answers(Answers(says, says)):
+        assert notices_take() == 0
+        refund_withdraw(actor=stage.OWNER, refund_id=refunds[0].id)
+        assert notices_take() == 1
