@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from html import escape
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from simulator import books, pages
@@ -39,7 +38,7 @@ def open_by_browser(machine: Machine, request: Request) -> Response:
 
 
 def open_call(machine: Machine, call: alipay.Call) -> Trade:
-    scene, products = PAGE_METHODS[call.method]
+    scene, products = PAGE_METHODS[call.parameters["method"]]
     return books.open_cashier(machine, request_trade(call, scene, products))
 
 
@@ -142,7 +141,7 @@ def cashier_page(trade: Trade, redirect_url: str, message: str = "") -> Response
     hidden["redirect_url"] = redirect_url
     choices = (("pay", "付款", "primary"), ("fail", "付款失败", ""))
     buttons = pages.form("/cashier", hidden, choices) if trade.state in UNPAID else ""
-    return html_response(pages.cashier(trade, escape(message), buttons))
+    return html_response(pages.cashier(trade, message, buttons))
 
 
 def refused_page(message: str) -> Response:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from html import escape
+from pathlib import Path
+from string import Template
 from urllib.parse import quote
 
 from simulator import clock
@@ -52,37 +54,24 @@ FAULT_NAMES = {
     "notice_lost": "通知丢失", "notice_twice": "通知重复", "notice_late": "通知迟到",
 }  # fmt: skip
 
-STYLE = """
-*{box-sizing:border-box}body{margin:0;background:#f4f5f7;color:#1d2129;
-font:15px/1.6 system-ui,"PingFang SC","Microsoft YaHei",sans-serif}
-main{max-width:900px;margin:0 auto;padding:16px}h1{font-size:21px;margin:4px 0}
-h2{font-size:17px;margin:22px 0 8px}.card{background:#fff;border:1px solid #e3e5e8;
-border-radius:8px;padding:12px 14px;margin:0 0 10px}.row{display:flex;gap:8px 14px;flex-wrap:wrap;
-align-items:baseline}.amount{font-size:19px;font-weight:600}.tag{font-size:13px;padding:0 7px;
-border-radius:4px;background:#eef0f3}.wechat{background:#dff5e3;color:#0b6b2b}
-.alipay{background:#e0ecff;color:#0b469c}.soft{color:#5b6470;font-size:13px;
-overflow-wrap:anywhere}code{font-size:13px;overflow-wrap:anywhere}
-form{display:flex;gap:6px;flex-wrap:wrap;align-items:flex-end;margin:8px 0 0}
-button{font:inherit;font-size:14px;min-height:36px;padding:3px 12px;border:1px solid #b9bfc7;
-border-radius:6px;background:#fff;cursor:pointer}button.primary{background:#1664c0;color:#fff;
-border-color:#1664c0}button:focus-visible,input:focus-visible{outline:3px solid #f0a020}
-input{font:inherit;min-height:36px;padding:3px 8px;border:1px solid #b9bfc7;border-radius:6px;
-max-width:100%}label{display:flex;flex-direction:column;font-size:13px}input.number{width:92px}
-.wide{flex:1 1 220px}.said{background:#fff8e1;border-color:#f0d890}
-"""
+HTML = Path(__file__).with_name("html")
+
+
+def filled(name: str, /, **values: object) -> str:
+    """A file of html/ with its blanks filled in; what is shown was escaped before."""
+    return Template((HTML / f"{name}.html").read_text(encoding="utf-8")).substitute(values)
 
 
 def page(title: str, inner: str) -> str:
-    return (
-        '<!doctype html><html lang="zh-CN"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width,initial-scale=1">'
-        f"<title>{escape(title)}</title><style>{STYLE}</style></head>"
-        f"<body><main>{inner}</main></body></html>"
-    )
+    return filled("page", title=escape(title), inner=inner)
 
 
 def message_page(title: str, message: str) -> str:
     return page(title, f'<h1>{escape(title)}</h1><p class="card">{escape(message)}</p>')
+
+
+def note(text: str) -> str:
+    return f'<p class="card said" role="status">{escape(text)}</p>' if text else ""
 
 
 def form(action: str, hidden: Mapping[str, str], buttons: Iterable[tuple[str, str, str]]) -> str:
@@ -101,54 +90,46 @@ def form(action: str, hidden: Mapping[str, str], buttons: Iterable[tuple[str, st
 
 def cashier(trade: Trade, message: str, buttons: str) -> str:
     name = CHANNEL_NAMES[trade.channel]
-    said = f'<p class="card said" role="status">{message}</p>' if message else ""
-    inner = (
-        f"<h1>{name}（模拟）收银台</h1>{said}"
-        f'<div class="card"><div class="amount">¥ {yuan(trade.amount_fen)}</div>'
-        f"<div>{escape(trade.subject)}</div>"
-        f'<div class="soft">商户订单号 {escape(trade.out_trade_no)}</div>{buttons}</div>'
+    inner = filled(
+        "cashier",
+        name=name,
+        said=note(message),
+        amount=yuan(trade.amount_fen),
+        subject=escape(trade.subject),
+        number=escape(trade.out_trade_no),
+        buttons=buttons,
     )
     return page(f"{name}收银台", inner)
 
 
 def home(machine: Machine, said: str = "") -> str:
-    store = machine.store
+    store, faults = machine.store, machine.faults.shown()
     unpaid = store.newest(Trade, "state IN (?, ?)", *UNPAID, limit=SHOWN_MAX)
     ended = store.newest(Trade, "state NOT IN (?, ?)", *UNPAID, limit=SHOWN_MAX)
     refunds = store.newest(Refund, limit=SHOWN_MAX)
-    note = f'<p class="card said" role="status">{escape(said)}</p>' if said else ""
     nothing = '<p class="soft">（无）</p>'
-    inner = [
-        "<h1>模拟支付网关</h1>",
-        '<p class="soft">微信支付与支付宝的替身，只在本机使用，不涉及真实资金。</p>',
-        note,
-        '<form method="get" action="/pay" class="card"><label class="wide">'
-        "打开二维码内容、支付链接或订单串"
-        '<input name="code" required maxlength="8000"></label>'
-        '<button class="primary">打开</button></form>',
-        f"<h2>待付款（{len(unpaid)}）</h2>",
-        "".join(trade_card(machine, trade) for trade in unpaid) or nothing,
-        f"<h2>最近的退款（{len(refunds)}）</h2>",
-        "".join(refund_card(machine, refund) for refund in refunds) or nothing,
-        f"<h2>已付款、已关闭（{len(ended)}）</h2>",
-        "".join(trade_card(machine, trade) for trade in ended) or nothing,
-        "<h2>故障开关</h2>",
-        fault_form(machine),
-        h5_form(machine),
-        "<h2>最近发生</h2>",
-        history(store.newest(Event, limit=20)) or nothing,
-    ]
-    return page("模拟支付网关", "".join(inner))
-
-
-def h5_form(machine: Machine) -> str:
     is_refused = machine.settings.h5_refuses_loopback
-    text = "拒绝（与真实网关相同）" if is_refused else "允许"
-    button = ("turn_h5_check", "改为允许" if is_refused else "改为拒绝", "")
-    return (
-        f'<div class="card">来自本机地址 127.0.0.1 的 H5 支付：{text}'
-        f"{form('/do', {}, [button])}</div>"
+    turn = ("turn_h5_check", "改为允许" if is_refused else "改为拒绝", "")
+    inner = filled(
+        "home",
+        said=note(said),
+        unpaid_count=len(unpaid),
+        unpaid="".join(trade_card(machine, trade) for trade in unpaid) or nothing,
+        refunds_count=len(refunds),
+        refunds="".join(refund_card(machine, refund) for refund in refunds) or nothing,
+        ended_count=len(ended),
+        ended="".join(trade_card(machine, trade) for trade in ended) or nothing,
+        faults="".join(
+            f'<label>{FAULT_NAMES[kind]} %<input class="number" name="{kind}" type="number" '
+            f'min="0" max="100" step="any" value="{faults["percent"][kind]:g}"></label>'
+            for kind in CHANCE_KINDS + NOTICE_KINDS
+        ),
+        slow_seconds=f"{faults['slow_seconds']:g}",
+        h5_check="拒绝（与真实网关相同）" if is_refused else "允许",
+        h5_button=form("/do", {}, [turn]),
+        events=history(store.newest(Event, limit=20)) or nothing,
     )
+    return page("模拟支付网关", inner)
 
 
 def buttons_of(trade: Trade) -> list[tuple[str, str, str]]:
@@ -164,13 +145,9 @@ def buttons_of(trade: Trade) -> list[tuple[str, str, str]]:
     return [("notify", "再次通知", ""), *(again if trade.state in WAS_PAID else [])]
 
 
-def card(channel: str, fen: int, name: str, state: str, details: str, rest: str) -> str:
-    return (
-        f'<div class="card"><div class="row"><span class="tag {channel}">'
-        f'{CHANNEL_NAMES[channel]}</span><span class="amount">¥ {yuan(fen)}</span>'
-        f'<span>{escape(name)}</span><span class="tag">{state}</span></div>'
-        f'<div class="soft">{details}</div>{rest}</div>'
-    )
+def card(channel: str, fen: int, **values: str) -> str:
+    name = CHANNEL_NAMES[channel]
+    return filled("card", channel=channel, channel_name=name, amount=yuan(fen), **values)
 
 
 def trade_card(machine: Machine, trade: Trade) -> str:
@@ -182,8 +159,9 @@ def trade_card(machine: Machine, trade: Trade) -> str:
         answer = escape(notice.last_answer[:60])
         details += f" · 通知{NOTICE_NAMES[notice.state]}（已发 {notice.attempts} 次）{answer}"
     rest = code_line(trade) + form("/do", hidden, buttons_of(trade))
-    state = STATE_NAMES[trade.state]
-    return card(trade.channel, trade.amount_fen, trade.subject, state, details, rest)
+    name, state = escape(trade.subject), STATE_NAMES[trade.state]
+    channel, fen = trade.channel, trade.amount_fen
+    return card(channel, fen, name=name, state=state, details=details, rest=rest)
 
 
 def code_line(trade: Trade) -> str:
@@ -209,23 +187,9 @@ def refund_card(machine: Machine, refund: Refund) -> str:
         ]  # fmt: skip
     details = f"退款单号 {escape(refund.out_refund_no)} · 订单 {escape(number)}"
     details += " · 商户后台发起" if refund.outside else ""
-    rest = form("/do", hidden, buttons)
-    return card(refund.channel, refund.amount_fen, refund.reason, state, details, rest)
-
-
-def fault_form(machine: Machine) -> str:
-    shown = machine.faults.shown()
-    fields = "".join(
-        f'<label>{FAULT_NAMES[kind]} %<input class="number" name="{kind}" type="number" min="0" '
-        f'max="100" step="any" value="{shown["percent"][kind]:g}"></label>'
-        for kind in CHANCE_KINDS + NOTICE_KINDS
-    )
-    return (
-        f'<form method="post" action="/faults" class="card">{fields}'
-        f'<label>迟缓秒数<input class="number" name="slow_seconds" type="number" min="0" max="600" '
-        f'step="any" value="{shown["slow_seconds"]:g}"></label>'
-        '<button class="primary">保存</button></form>'
-    )
+    name, rest = escape(refund.reason), form("/do", hidden, buttons)
+    channel, fen = refund.channel, refund.amount_fen
+    return card(channel, fen, name=name, state=state, details=details, rest=rest)
 
 
 def history(events: list[Event]) -> str:
