@@ -10,7 +10,7 @@ from typing import Any
 from simulator import clock
 from simulator.faults import Faults
 from simulator.keys import KeyRing, Signer, open_keys, replace_keys
-from simulator.options import ALIPAY_CERTIFICATES, Options, Settings
+from simulator.options import ALIPAY_CERTIFICATES, Options
 from simulator.store import Store
 
 DATABASE_FILE = "simulator.sqlite3"
@@ -50,11 +50,7 @@ class Machine:
         self.base_url = base_url
         self.keys: KeyRing = open_keys(options.directory, base_url, options.sign_mode)
         self.store = Store(options.directory / DATABASE_FILE)
-        self.settings = Settings(
-            notify_factor=options.notify_factor,
-            spacing_factor=options.spacing_factor,
-            refund_delay_seconds=options.refund_delay_seconds,
-        )
+        self.settings = options.settings
         self.faults = Faults(percent=options.fault_percent, seed=options.seed)
         self.random = random.Random(options.seed)
         self.nonces = ShortMemory(200_000)

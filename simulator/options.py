@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +14,6 @@ SIGN_MODES = ("pubkey", "cert", "mixed")
 # nobody should believe.
 ALIPAY_CERTIFICATES = {"current": "alipay", "next": "alipay_next", "rogue": "alipay_rogue"}
 NUMBER_MAX = 100_000
-
-
-@dataclass(frozen=True)
-class Options:
-    port: int
-    directory: Path
-    sign_mode: str = "pubkey"
-    notify_factor: float = 0.05
-    spacing_factor: float = 0.05
-    refund_delay_seconds: float = 2.0
-    fault_percent: float = 0.0
-    seed: int = 1
 
 
 @dataclass
@@ -57,6 +45,16 @@ class Settings:
             setattr(self, name, value)
 
 
+@dataclass(frozen=True)
+class Options:
+    port: int
+    directory: Path
+    sign_mode: str = "pubkey"
+    settings: Settings = field(default_factory=Settings)
+    fault_percent: float = 0.0
+    seed: int = 1
+
+
 TYPES = {
     "float": {"type": "number", "minimum": 0, "maximum": NUMBER_MAX},
     "bool": {"type": "boolean"},
@@ -67,7 +65,7 @@ CHOICES = {
     "alipay_certificate": {"enum": list(ALIPAY_CERTIFICATES)},
 }
 SETTINGS = schema.fields(
-    **{field.name: TYPES[str(field.type)] for field in fields(Settings)} | CHOICES
+    **{each.name: TYPES[str(each.type)] for each in fields(Settings)} | CHOICES
 )
 HELP = {
     "notify_factor": "times the real waits between tries of a notification (0.05: 15 s are 0.75 s)",
@@ -86,11 +84,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--sign-mode", choices=SIGN_MODES, default=Options.sign_mode,
         help="WeChat answers by public key, by certificate, or by both (migration)")  # fmt: skip
     for name, text in HELP.items():
-        flag, default = (
-            f"--{name.removesuffix('_seconds').replace('_', '-')}",
-            getattr(Options, name),
-        )
-        add(flag, type=number, default=default, dest=name, help=f"{text} (default {default})")
+        flag = name.removesuffix("_seconds").replace("_", "-")
+        default = getattr(Settings, name, Options.fault_percent)
+        add(f"--{flag}", type=number, default=default, dest=name, help=f"{text} ({default})")
     add("--seed", type=int, default=Options.seed, help="of the random faults (default 1)")
 
 
@@ -102,4 +98,6 @@ def number(text: str) -> float:
 
 
 def from_arguments(values: dict[str, Any]) -> Options:
-    return Options(**{field.name: values[field.name] for field in fields(Options)})
+    settings = Settings(**{name: values[name] for name in HELP if name != "fault_percent"})
+    names = ("port", "directory", "sign_mode", "fault_percent", "seed")
+    return Options(settings=settings, **{name: values[name] for name in names})
