@@ -85,7 +85,7 @@ def open_cashier(machine: Machine, trade: Trade) -> Trade:
             return trade
         if is_past(trade):
             raise Refused("交易已超过支付时间")
-        machine.store.log(trade.channel, trade.out_trade_no, "买家打开收银台，交易创建")
+        machine.store.log(trade, "买家打开收银台，交易创建")
         return machine.store.update(
             trade,
             state=TradeState.OPEN,
@@ -141,7 +141,7 @@ def pay(
         )
         coupon = f"（用券 {yuan(coupon_fen)}）" if coupon_fen else ""
         what = f"{'迟到' if is_late else ''}付款 {yuan(trade.amount_fen)}{coupon}"
-        machine.store.log(trade.channel, trade.out_trade_no, what)
+        machine.store.log(trade, what)
         notices.trade_paid(machine, trade)
         return trade
 
@@ -158,7 +158,7 @@ def fail(machine: Machine, trade: Trade, *, reason: str, is_payerror: bool = Fal
         trade = find_trade(machine, trade.channel, trade.out_trade_no) or trade
         if trade.state not in UNPAID:
             raise Refused("订单已支付或已关闭")
-        machine.store.log(trade.channel, trade.out_trade_no, f"付款失败：{reason}")
+        machine.store.log(trade, f"付款失败：{reason}")
         return machine.store.update(trade, failure="PAYERROR" if is_payerror else reason[:100])
 
 
@@ -177,7 +177,7 @@ def close(machine: Machine, trade: Trade, *, by: str) -> Trade:
         closed = machine.store.update(
             trade, state=TradeState.CLOSED, closed_at=clock.now(), closed_by=by
         )
-        machine.store.log(trade.channel, trade.out_trade_no, f"关闭（{by}）")
+        machine.store.log(trade, f"关闭（{by}）")
         if trade.state == TradeState.OPEN:
             notices.trade_closed(machine, closed)
         return closed
@@ -194,7 +194,7 @@ def finish(machine: Machine, trade: Trade) -> Trade:
         if trade.channel != "alipay" or trade.state != TradeState.PAID:
             raise Refused("只有已支付的支付宝交易可以结束")
         trade = machine.store.update(trade, state=TradeState.FINISHED)
-        machine.store.log(trade.channel, trade.out_trade_no, "交易结束 TRADE_FINISHED")
+        machine.store.log(trade, "交易结束 TRADE_FINISHED")
         notices.trade_finished(machine, trade)
         return trade
 
@@ -214,7 +214,7 @@ def refund_begin(
     where = "商户后台退款" if is_outside else "申请退款"
     with machine.store.atomic():
         what = f"{where} {out_refund_no} {yuan(amount_fen)}"
-        machine.store.log(trade.channel, trade.out_trade_no, what)
+        machine.store.log(trade, what)
         return machine.store.insert(
             Refund,
             trade_id=trade.id,
@@ -249,7 +249,7 @@ def refund_settle(machine: Machine, refund: Refund, status: str) -> Refund:
         if refund.status == status:
             return refund
         refund = machine.store.update(refund, status=status, settled_at=clock.now(), settle_at=None)
-        machine.store.log(refund.channel, refund.out_refund_no, f"退款 {status}")
+        machine.store.log(refund, f"退款 {status}")
         notices.refund_settled(machine, refund)
         return refund
 

@@ -7,6 +7,7 @@ import re
 # Alipay: 0.01 to 100000000, at most two places [fact sheet alipay.md section 6].
 YUAN = re.compile(r"(0|[1-9][0-9]{0,8})(?:\.([0-9]{1,2}))?", re.ASCII)
 YUAN_MAX_FEN = 100_000_000_00
+FEE_RATE_PER_MILLE = 6
 
 
 def yuan(value: int, places: int = 2) -> str:
@@ -22,3 +23,12 @@ def fen_of(text: str) -> int | None:
         return None
     fen = int(match[1]) * 100 + int((match[2] or "").ljust(2, "0"))
     return fen if 1 <= fen <= YUAN_MAX_FEN else None
+
+
+def fee_fen(fen: int) -> int:
+    return (fen * FEE_RATE_PER_MILLE + 500) // 1_000
+
+
+def fee_text(fen: int) -> str:
+    """Bills tell fees with five decimals of a yuan: thousandths of a fen."""
+    return yuan(fen * FEE_RATE_PER_MILLE, 5)

@@ -170,7 +170,7 @@ class Notifier:
         except NotOurs as error:
             log.warning("refused to call %s: %s", notice.url, error)
             store.update(notice, state=NoticeState.REFUSED, last_answer=str(error))
-            store.log(notice.channel, notice.notify_id, f"拒绝通知 {notice.url}：{error}")
+            store.log(notice, f"拒绝通知 {notice.url}：{error}")
             return
         if not self._machine.stopping.is_set():
             self._record(notice, answer)

@@ -259,13 +259,13 @@ class Store:
             self._db.execute(sql, (*columns.values(), row.id))
             return self.get(type(row), row.id)
 
-    def log(self, channel: str, number: str, what: str) -> None:
+    def log(self, row: Trade | Refund | Notice, what: str) -> None:
         """One line of history; the oldest are forgotten."""
+        number = {Trade: "out_trade_no", Refund: "out_refund_no", Notice: "notify_id"}[type(row)]
+        event = {"channel": row.channel, "number": getattr(row, number), "what": what[:500]}
         with self.atomic():
-            event = self.insert(
-                Event, at=clock.now(), channel=channel, number=number, what=what[:500]
-            )
-            self.rows("DELETE FROM history WHERE id <= ?", (event.id - EVENTS_MAX,))
+            last = self.insert(Event, at=clock.now(), **event).id
+            self.rows("DELETE FROM history WHERE id <= ?", (last - EVENTS_MAX,))
 
     # Questions about trades and refunds ----------------------------------------------------------
 
@@ -306,3 +306,13 @@ class Store:
             return after * of_fen // trade.amount_fen - before * of_fen // trade.amount_fen
 
         return Split(share(trade.payer_fen), share(trade.settled_fen))
+
+    # What bills tell of a time -------------------------------------------------------------------
+
+    def paid_between(self, channel: str, start: float, end: float) -> list[Trade]:
+        where = "channel = ? AND paid_at >= ? AND paid_at < ? ORDER BY paid_at, id"
+        return self.find(Trade, where, channel, start, end)
+
+    def refunds_between(self, channel: str, start: float, end: float) -> list[Refund]:
+        where = "channel = ? AND created_at >= ? AND created_at < ? AND status <> 'CLOSED'"
+        return self.find(Refund, f"{where} ORDER BY created_at, id", channel, start, end)

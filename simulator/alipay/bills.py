@@ -11,9 +11,8 @@ from typing import Any
 
 from simulator import clock
 from simulator.alipay.api import BusinessError, Call, invalid
-from simulator.bills import day_refunds, day_trades, fee_fen
 from simulator.machine import Machine
-from simulator.money import yuan
+from simulator.money import fee_fen, yuan
 from simulator.store import Refund, RefundStatus, Trade
 
 URL_SECONDS = 30
@@ -66,10 +65,10 @@ def bill_period(text: str) -> tuple[float, float]:
 def archive(machine: Machine, bill_type: str, start: float, end: float) -> bytes | None:
     """None when nothing happened."""
     store = machine.store
-    trades = day_trades(store, "alipay", start, end)
+    trades = store.paid_between("alipay", start, end)
     refunds = [
         (refund, store.trade_of(refund), store.split_of(store.trade_of(refund), refund).settled_fen)
-        for refund in day_refunds(store, "alipay", start, end)
+        for refund in store.refunds_between("alipay", start, end)
         if refund.status == RefundStatus.SUCCESS
     ]
     if not trades and not refunds:

@@ -9,9 +9,8 @@ import secrets
 from datetime import date, timedelta
 
 from simulator import clock
-from simulator.bills import day_refunds, day_trades, fee_fen, fee_text
 from simulator.machine import Machine
-from simulator.money import yuan
+from simulator.money import fee_fen, fee_text, yuan
 from simulator.store import Refund, RefundStatus, Trade
 from simulator.web import Response, json_response
 from simulator.wechat.api import Call, Refusal, invalid_request, parameter_error
@@ -133,10 +132,10 @@ def trade_bill_file(machine: Machine, day: date, bill_type: str) -> bytes | None
     """None when nothing happened on that day."""
     rows = []
     if bill_type != "REFUND":
-        trades = day_trades(machine.store, "wechat", *clock.day_bounds(day))
+        trades = machine.store.paid_between("wechat", *clock.day_bounds(day))
         rows += [(trade.paid_at or 0.0, payment_cells(machine, trade)) for trade in trades]
     if bill_type != "SUCCESS":
-        refunds = day_refunds(machine.store, "wechat", *clock.day_bounds(day))
+        refunds = machine.store.refunds_between("wechat", *clock.day_bounds(day))
         rows += [(refund.created_at, refund_cells(machine, refund)) for refund in refunds]
     if not rows:
         return None
@@ -199,11 +198,11 @@ def flow_bill_file(machine: Machine, day: date) -> bytes | None:
     """The basic account: payments in, their fees and refunds out, with the running balance."""
     store = machine.store
     moves: list[tuple[float, Trade, str, str, int]] = []
-    for trade in day_trades(store, "wechat", *clock.day_bounds(day)):
+    for trade in store.paid_between("wechat", *clock.day_bounds(day)):
         at, number = trade.paid_at or 0.0, trade.out_trade_no
         moves.append((at, trade, "交易", number, trade.settled_fen))
         moves.append((at, trade, "扣除交易手续费", number, -fee_fen(trade.settled_fen)))
-    for refund in day_refunds(store, "wechat", *clock.day_bounds(day)):
+    for refund in store.refunds_between("wechat", *clock.day_bounds(day)):
         trade = store.trade_of(refund)
         back = store.split_of(trade, refund).settled_fen
         moves.append((refund.created_at, trade, "退款", refund.out_refund_no, -back))

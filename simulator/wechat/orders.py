@@ -60,8 +60,7 @@ def canonical(scene: str, body: dict[str, Any]) -> str:
 def create(call: Call, scene: str) -> Trade:
     body, moment = call.body, clock.now()
     amount_fen = body["amount"]["total"]
-    call.machine.store.log("wechat", body["out_trade_no"], f"下单 {scene} {yuan(amount_fen)}")
-    return call.machine.store.insert(
+    trade = call.machine.store.insert(
         Trade,
         channel="wechat",
         out_trade_no=body["out_trade_no"],
@@ -77,6 +76,8 @@ def create(call: Call, scene: str) -> Trade:
         opened_at=moment,
         deadline=last_moment(body.get("time_expire"), moment),
     )
+    call.machine.store.log(trade, f"下单 {scene} {yuan(amount_fen)}")
+    return trade
 
 
 def last_moment(time_expire: str | None, moment: float) -> float:

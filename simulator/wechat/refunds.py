@@ -122,5 +122,5 @@ def apply_abnormal(call: Call) -> Response:
             settle_as=RefundStatus.SUCCESS,
             settle_at=clock.now() + call.machine.settings.refund_delay_seconds,
         )
-        store.log("wechat", known.out_refund_no, f"异常退款改退至{account}")
+        store.log(known, f"异常退款改退至{account}")
     return refund_response(call, known)
