@@ -12,6 +12,7 @@ from simulator import clock, keys
 from simulator.alipay.messages import node_text, request_text
 from simulator.faults import Fault, answer_with_fault
 from simulator.machine import Machine
+from simulator.store import Store
 from simulator.web import Request, Response
 
 # How far is too far is not documented; eight hours (UTC sent for GMT+8) certainly is.
@@ -28,6 +29,7 @@ LIMITS = {
     "timestamp": 19, "version": 3, "notify_url": 256, "return_url": 256, "app_auth_token": 40,
 }  # fmt: skip
 NUMBERS = ("out_trade_no", "trade_no", "out_request_no")
+UTF8 = ("utf-8", "utf8")
 # By code: msg, the usual sub_code, and whether the answer is signed: what is refused before it
 # reaches the business is not [section 5].
 CODES = {
@@ -85,8 +87,8 @@ class Call:
     content: dict[str, Any]
 
     @property
-    def method(self) -> str:
-        return self.parameters["method"]
+    def store(self) -> Store:
+        return self.machine.store
 
     @property
     def is_by_certificate(self) -> bool:
@@ -102,6 +104,11 @@ class Call:
         if len(value) > most:
             raise invalid(f"{name} 超过 {most} 个字符")
         return value
+
+
+def check(is_right: object, sub_code: str, sub_msg: str) -> None:
+    if not is_right:
+        raise BusinessError(f"ACQ.{sub_code}", sub_msg)
 
 
 def invalid(message: str) -> BusinessError:
@@ -131,11 +138,12 @@ def handle(machine: Machine, request: Request, methods: dict[str, Handler]) -> R
         call = verified_call(machine, request, methods)
     except GatewayError as error:
         return envelope(error.node, error.answer)
-    node, signer = node_name(call.method), answer_signer(machine, call)
+    method = call.parameters["method"]
+    node, signer = node_name(method), answer_signer(machine, call)
 
     def act() -> Response:
         try:
-            answer = {"code": "10000", "msg": "Success"} | methods[call.method](call)
+            answer = {"code": "10000", "msg": "Success"} | methods[method](call)
         except BusinessError as error:
             answer = error.answer
         except GatewayError as error:
@@ -152,7 +160,7 @@ def handle(machine: Machine, request: Request, methods: dict[str, Handler]) -> R
 
     # The numbers by which a call names a payment or a refund.
     numbers = [str(call.content.get(name, "")) for name in NUMBERS]
-    fault = machine.faults.draw(operation_of(call.method), numbers)
+    fault = machine.faults.draw(operation_of(method), numbers)
     return answer_with_fault(
         fault, act, refuse=refuse, corrupt=corrupt, pause=machine.stopping.wait
     )
@@ -190,16 +198,15 @@ def check_public(machine: Machine, parameters: dict[str, str]) -> None:
     for name, most in LIMITS.items():
         if len(parameters.get(name, "")) > most:
             raise wrong_parameter("invalid-parameter", f"{name} 超过 {most} 个字符")
-    if parameters["app_id"] != machine.keys.alipay["app_id"]:
-        raise wrong_parameter("invalid-app-id", "无效的AppID参数")
-    if parameters["sign_type"] != "RSA2":
-        raise wrong_parameter("invalid-signature-type", "无效的签名类型")
-    if parameters["charset"].lower() not in ("utf-8", "utf8"):
-        raise wrong_parameter("invalid-charset", "本模拟网关只支持 utf-8")
-    if parameters["version"] != "1.0":
-        raise wrong_parameter("invalid-version", "无效的版本号")
-    if parameters.get("format", "JSON").upper() != "JSON":
-        raise wrong_parameter("invalid-format", "无效的数据格式")
+    for is_right, sub_code, message in (
+        (parameters["app_id"] == machine.keys.alipay["app_id"], "app-id", "无效的AppID参数"),
+        (parameters["sign_type"] == "RSA2", "signature-type", "无效的签名类型"),
+        (parameters["charset"].lower() in UTF8, "charset", "本模拟网关只支持 utf-8"),
+        (parameters["version"] == "1.0", "version", "无效的版本号"),
+        (parameters.get("format", "JSON").upper() == "JSON", "format", "无效的数据格式"),
+    ):
+        if not is_right:
+            raise wrong_parameter(f"invalid-{sub_code}", message)
     try:
         moment = clock.from_wall(parameters["timestamp"])
     except ValueError:
@@ -242,7 +249,7 @@ def answer_signer(machine: Machine, call: Call) -> keys.Signer | None:
 
     The one that hands certificates out carries no signature: nobody could verify it yet.
     """
-    if call.method == CERTIFICATE_DOWNLOAD:
+    if call.parameters["method"] == CERTIFICATE_DOWNLOAD:
         return None
     if call.is_by_certificate:
         return machine.alipay_signer()

@@ -65,6 +65,10 @@ def fund_bills(trade: Trade) -> list[dict[str, str]]:
     return bills
 
 
+def buyer_fields(trade: Trade) -> dict[str, str]:
+    return {"buyer_logon_id": BUYER_LOGON_ID, "buyer_user_id": trade.buyer}
+
+
 def paid_amounts(trade: Trade) -> dict[str, str]:
     """The merchant receives settled_fen; the buyer pays payer_fen, and an invoice is for that."""
     return {
@@ -104,23 +108,14 @@ def in_notices(items: list[dict[str, str]]) -> str:
 def trade_notice(config: dict[str, str], trade: Trade, status: str) -> dict[str, str]:
     """The parameters that every trade notification carries; times of sending come later."""
     parameters = {
-        "notify_type": "trade_status_sync",
-        "app_id": config["app_id"],
-        "auth_app_id": config["app_id"],
-        "charset": "utf-8",
-        "version": "1.0",
-        "sign_type": "RSA2",
-        "trade_no": trade.gateway_no,
-        "out_trade_no": trade.out_trade_no,
-        "buyer_id": trade.buyer,
-        "buyer_logon_id": BUYER_LOGON_ID,
-        "seller_id": config["seller_id"],
-        "seller_email": "merchant@simulator.invalid",
-        "trade_status": status,
-        "total_amount": yuan(trade.amount_fen),
-        "subject": trade.subject,
+        "notify_type": "trade_status_sync", "app_id": config["app_id"],
+        "auth_app_id": config["app_id"], "charset": "utf-8", "version": "1.0",
+        "sign_type": "RSA2", "trade_no": trade.gateway_no, "out_trade_no": trade.out_trade_no,
+        "buyer_id": trade.buyer, "buyer_logon_id": BUYER_LOGON_ID,
+        "seller_id": config["seller_id"], "seller_email": "merchant@simulator.invalid",
+        "trade_status": status, "total_amount": yuan(trade.amount_fen), "subject": trade.subject,
         "gmt_create": clock.wall(trade.opened_at or trade.created_at),
-    }
+    }  # fmt: skip
     if trade.attach:
         parameters["passback_params"] = trade.attach
     if trade.closed_at is not None:
@@ -184,17 +179,11 @@ def return_parameters(machine: Machine, trade: Trade, method: str) -> dict[str, 
     """What the buyer's browser brings back to return_url: signed by rule 3, proof of nothing."""
     config = machine.keys.alipay
     parameters = {
-        "app_id": config["app_id"],
-        "auth_app_id": config["app_id"],
-        "charset": "utf-8",
-        "method": f"{method}.return",
-        "out_trade_no": trade.out_trade_no,
-        "seller_id": config["seller_id"],
-        "sign_type": "RSA2",
-        "timestamp": clock.wall(clock.now()),
-        "total_amount": yuan(trade.amount_fen),
-        "trade_no": trade.gateway_no,
-        "version": "1.0",
-    }
+        "app_id": config["app_id"], "auth_app_id": config["app_id"], "charset": "utf-8",
+        "method": f"{method}.return", "out_trade_no": trade.out_trade_no,
+        "seller_id": config["seller_id"], "sign_type": "RSA2",
+        "timestamp": clock.wall(clock.now()), "total_amount": yuan(trade.amount_fen),
+        "trade_no": trade.gateway_no, "version": "1.0",
+    }  # fmt: skip
     parameters["sign"] = keys.sign(machine.keys.private["alipay"], notice_text(parameters))
     return parameters

@@ -13,12 +13,13 @@ from simulator.alipay.api import (
     BusinessError,
     Call,
     Handler,
+    check,
     invalid,
     wrong_parameter,
 )
 from simulator.alipay.bills import bill_address
 from simulator.alipay.messages import (
-    BUYER_LOGON_ID,
+    buyer_fields,
     fund_bills,
     paid_amounts,
     trade_status,
@@ -63,53 +64,41 @@ def request_trade(call: Call, scene: str, products: tuple[str, ...]) -> Trade:
     call.text("body", 400)
     if call.text("seller_id", 28) not in ("", call.machine.keys.alipay["seller_id"]):
         raise invalid("seller_id 与应用不符")
-    notify_url = call.parameters.get("notify_url", "")
-    if notify_url and wrong_notify_url(notify_url):
+    addresses = {
+        name: call.parameters[name]
+        for name in ("notify_url", "return_url")
+        if name in call.parameters
+    }
+    if addresses.get("notify_url") and wrong_notify_url(addresses["notify_url"]):
         raise invalid("notify_url 不正确（绝对地址，不带参数）")
-    with call.machine.store.atomic():
+    newest: dict[str, Any] = {"scene": scene, "deadline": deadline(call), **addresses}
+    with call.store.atomic():
         known = books.find_trade(call.machine, "alipay", number)
-        if known is not None:
-            return continued(call, known, scene, amount_fen, subject)
-        return call.machine.store.insert(
-            Trade,
-            channel="alipay",
-            out_trade_no=number,
-            scene=scene,
-            amount_fen=amount_fen,
-            subject=subject,
-            attach=call.text("passback_params", 512),
-            notify_url=notify_url,
-            return_url=call.parameters.get("return_url", ""),
-            state=TradeState.UNOPENED,
-            request=call.parameters["biz_content"],
-            created_at=clock.now(),
-            deadline=deadline(call),
-        )
-
-
-def continued(call: Call, known: Trade, scene: str, amount_fen: int, subject: str) -> Trade:
-    """The same unpaid trade again; the newest addresses count while nobody has opened it."""
-    if known.state in WAS_PAID:
-        raise BusinessError("ACQ.TRADE_HAS_SUCCESS", "交易已被支付")
-    if known.state == TradeState.CLOSED:
-        raise BusinessError("ACQ.TRADE_HAS_CLOSE", "交易已经关闭")
-    if (known.amount_fen, known.subject) != (amount_fen, subject):
-        raise BusinessError("ACQ.CONTEXT_INCONSISTENT", "交易信息被篡改")
-    if known.state == TradeState.UNOPENED:
-        return call.machine.store.update(
-            known,
-            scene=scene,
-            notify_url=call.parameters.get("notify_url", known.notify_url),
-            return_url=call.parameters.get("return_url", known.return_url),
-            deadline=deadline(call),
-        )
-    return known
+        if known is None:
+            return call.store.insert(
+                Trade,
+                channel="alipay",
+                out_trade_no=number,
+                amount_fen=amount_fen,
+                subject=subject,
+                attach=call.text("passback_params", 512),
+                state=TradeState.UNOPENED,
+                request=call.parameters["biz_content"],
+                created_at=clock.now(),
+                **newest,
+            )
+        check(known.state not in WAS_PAID, "TRADE_HAS_SUCCESS", "交易已被支付")
+        check(known.state != TradeState.CLOSED, "TRADE_HAS_CLOSE", "交易已经关闭")
+        is_same = (known.amount_fen, known.subject) == (amount_fen, subject)
+        check(is_same, "CONTEXT_INCONSISTENT", "交易信息被篡改")
+        # The newest addresses count while nobody has opened it.
+        is_unopened = known.state == TradeState.UNOPENED
+        return call.store.update(known, **newest) if is_unopened else known
 
 
 def deadline(call: Call) -> float:
     """time_expire wins over timeout_express; without either, fifteen days."""
-    absolute = call.text("time_expire", 32)
-    relative = call.text("timeout_express", 6)
+    absolute, relative = call.text("time_expire", 32), call.text("timeout_express", 6)
     if absolute:
         try:
             return clock.from_wall(absolute)
@@ -129,7 +118,7 @@ def deadline(call: Call) -> float:
 def precreate(call: Call) -> dict[str, Any]:
     trade = request_trade(call, "qr", PRECREATE_PRODUCTS)
     qr_code = f"https://qr.alipay.com/bax{secrets.token_hex(10)}"
-    call.machine.store.update(trade, credential=qr_code, credential_at=clock.now())
+    call.store.update(trade, credential=qr_code, credential_at=clock.now())
     return {"out_trade_no": trade.out_trade_no, "qr_code": qr_code}
 
 
@@ -138,11 +127,14 @@ def create(call: Call) -> dict[str, Any]:
     buyer = call.text("buyer_id", 28) or call.text("buyer_open_id", 128)
     if not buyer:
         raise invalid("buyer_id 和 buyer_open_id 不能同时为空")
-    with call.machine.store.atomic():
+    with call.store.atomic():
         trade = request_trade(call, "create", CREATE_PRODUCTS)
         if trade.state == TradeState.UNOPENED:
-            trade = call.machine.store.update(trade, buyer=buyer)
-            trade = books.open_cashier(call.machine, trade)
+            trade = books.open_cashier(call.machine, call.store.update(trade, buyer=buyer))
+    return numbers_of(trade)
+
+
+def numbers_of(trade: Trade) -> dict[str, Any]:
     return {"out_trade_no": trade.out_trade_no, "trade_no": trade.gateway_no}
 
 
@@ -152,9 +144,9 @@ def find(call: Call) -> Trade | None:
     if not trade_no and not number:
         raise wrong_parameter("invalid-parameter", "out_trade_no 和 trade_no 不能同时为空")
     if trade_no:
-        trade = call.machine.store.trade_by_gateway_no("alipay", trade_no)
+        trade = call.store.trade_by_gateway_no("alipay", trade_no)
     else:
-        trade = call.machine.store.trade("alipay", number)
+        trade = call.store.trade("alipay", number)
     return books.expire_if_due(call.machine, trade) if trade else None
 
 
@@ -168,15 +160,11 @@ def existing(call: Call) -> Trade:
 
 def query(call: Call) -> dict[str, Any]:
     trade = existing(call)
-    answer: dict[str, Any] = {
-        "trade_no": trade.gateway_no,
-        "out_trade_no": trade.out_trade_no,
-        "buyer_logon_id": BUYER_LOGON_ID,
-        "buyer_user_id": trade.buyer,
-        "trade_status": trade_status(trade, call.machine.store.refunded_fen(trade)),
+    answer = numbers_of(trade) | buyer_fields(trade) | {
+        "trade_status": trade_status(trade, call.store.refunded_fen(trade)),
         "total_amount": yuan(trade.amount_fen),
         "subject": trade.subject,
-    }
+    }  # fmt: skip
     if trade.paid_at is None:
         return answer
     if trade.coupon_fen and "voucher_detail_list" in options(call):
@@ -195,29 +183,28 @@ def options(call: Call) -> list[str]:
 
 def close(call: Call) -> dict[str, Any]:
     """Only a trade that waits for its buyer can be closed."""
-    with call.machine.store.atomic():
-        trade = existing(call)
-        if trade.state != TradeState.OPEN:
-            raise BusinessError("ACQ.TRADE_STATUS_ERROR", "交易状态不合法")
+    trade = existing(call)
+    with call.store.atomic():
+        trade = call.store.get(Trade, trade.id)
+        check(trade.state == TradeState.OPEN, "TRADE_STATUS_ERROR", "交易状态不合法")
         books.close(call.machine, trade, by="merchant")
-    return {"out_trade_no": trade.out_trade_no, "trade_no": trade.gateway_no}
+    return numbers_of(trade)
 
 
 def cancel(call: Call) -> dict[str, Any]:
     """Face to face only: closes what is unpaid, refunds what is paid, and never minds the rest."""
     trade = find(call)
-    answer = {"out_trade_no": call.text("out_trade_no", 64), "retry_flag": "N"}
     if trade is None:
-        return answer
-    answer |= {"out_trade_no": trade.out_trade_no, "trade_no": trade.gateway_no}
+        return {"out_trade_no": call.text("out_trade_no", 64), "retry_flag": "N"}
     if trade.scene not in FACE_TO_FACE:
         raise invalid("该产品不支持撤销，请使用 alipay.trade.close")
-    with call.machine.store.atomic():
-        trade = call.machine.store.get(Trade, trade.id)
+    answer = numbers_of(trade) | {"retry_flag": "N"}
+    with call.store.atomic():
+        trade = call.store.get(Trade, trade.id)
         if trade.state in UNPAID:
             books.close(call.machine, trade, by="merchant")
             return answer | {"action": "close"}
-        left = call.machine.store.refundable_fen(trade)
+        left = call.store.refundable_fen(trade)
         if trade.state != TradeState.PAID or left <= 0:
             return answer
         number = f"cancel{trade.id}"
@@ -232,19 +219,18 @@ def refund(call: Call) -> dict[str, Any]:
     amount_fen = fen_of(call.text("refund_amount", 16, required=True))
     if amount_fen is None:
         raise invalid("refund_amount 应为大于 0 的两位小数")
-    number = call.text("out_request_no", 64)
-    reason = call.text("refund_reason", 256)
+    number, reason = call.text("out_request_no", 64), call.text("refund_reason", 256)
     options(call)
-    with call.machine.store.atomic():
-        trade = call.machine.store.get(Trade, trade.id)
-        known = call.machine.store.refund_of(trade, number or trade.out_trade_no)
+    with call.store.atomic():
+        trade = call.store.get(Trade, trade.id)
+        known = call.store.refund_of(trade, number or trade.out_trade_no)
         if known is not None and known.status != RefundStatus.CLOSED:
-            if known.amount_fen != amount_fen:
-                raise BusinessError("ACQ.DISCORDANT_REPEAT_REQUEST", "同一退款请求号金额不一致")
+            is_same = known.amount_fen == amount_fen
+            check(is_same, "DISCORDANT_REPEAT_REQUEST", "同一退款请求号金额不一致")
             return refund_answer(call, trade, known, "N")
         check_refund(call, trade, amount_fen, number)
         if known is not None:  # refused by the bank before: the same number may try again
-            call.machine.store.update(known, out_refund_no=f"{known.out_refund_no}#{known.id}")
+            call.store.update(known, out_refund_no=f"{known.out_refund_no}#{known.id}")
         begun = books.refund_begin(
             call.machine,
             trade,
@@ -259,48 +245,38 @@ def refund(call: Call) -> dict[str, Any]:
 
 
 def check_refund(call: Call, trade: Trade, amount_fen: int, number: str) -> None:
-    others = call.machine.store.refunds_of(trade)
-    spacing = REFUND_SPACING_SECONDS * call.machine.settings.spacing_factor
-    if trade.state == TradeState.FINISHED:
-        raise BusinessError("ACQ.TRADE_HAS_FINISHED", "交易已完结，不可退款")
-    if trade.state != TradeState.PAID:
-        raise BusinessError("ACQ.TRADE_STATUS_ERROR", "交易状态不合法")
-    if not number and amount_fen != trade.amount_fen:
-        raise BusinessError("ACQ.REFUND_AMT_NOT_EQUAL_TOTAL", "部分退款必须传入 out_request_no")
-    if amount_fen > call.machine.store.refundable_fen(trade):
-        raise BusinessError("ACQ.REASON_TRADE_REFUND_FEE_ERR", "退款金额超过可退金额")
-    if others and clock.now() - others[-1].created_at < spacing:
-        raise BusinessError("ACQ.SYSTEM_ERROR", "同一交易两次退款间隔过短，请稍后用原请求号重试")
-    if call.machine.settings.merchant_short:
-        raise BusinessError("ACQ.SELLER_BALANCE_NOT_ENOUGH", "卖家余额不足")
+    settings, others = call.machine.settings, call.store.refunds_of(trade)
+    check(trade.state != TradeState.FINISHED, "TRADE_HAS_FINISHED", "交易已完结，不可退款")
+    check(trade.state == TradeState.PAID, "TRADE_STATUS_ERROR", "交易状态不合法")
+    is_named = number or amount_fen == trade.amount_fen
+    check(is_named, "REFUND_AMT_NOT_EQUAL_TOTAL", "部分退款必须传入 out_request_no")
+    is_left = amount_fen <= call.store.refundable_fen(trade)
+    check(is_left, "REASON_TRADE_REFUND_FEE_ERR", "退款金额超过可退金额")
+    since = clock.now() - others[-1].created_at if others else float("inf")
+    is_spaced = since >= REFUND_SPACING_SECONDS * settings.spacing_factor
+    check(is_spaced, "SYSTEM_ERROR", "同一交易两次退款间隔过短，请稍后用原请求号重试")
+    check(not settings.merchant_short, "SELLER_BALANCE_NOT_ENOUGH", "卖家余额不足")
 
 
 def refund_answer(call: Call, trade: Trade, refund: Refund, fund_change: str) -> dict[str, Any]:
     """What is about this refund alone is told to those who ask for it by query_options."""
-    return {
-        "trade_no": trade.gateway_no,
-        "out_trade_no": trade.out_trade_no,
-        "buyer_logon_id": BUYER_LOGON_ID,
-        "buyer_user_id": trade.buyer,
+    return numbers_of(trade) | buyer_fields(trade) | refund_details(call, trade, refund) | {
         "fund_change": fund_change,
-        "refund_fee": yuan(call.machine.store.refunded_fen(trade)),
+        "refund_fee": yuan(call.store.refunded_fen(trade)),
         "gmt_refund_pay": clock.wall(clock.now()),
-    } | refund_details(call, trade, refund)
+    }  # fmt: skip
 
 
 def refund_details(call: Call, trade: Trade, refund: Refund) -> dict[str, Any]:
     if refund.status != RefundStatus.SUCCESS:
         return {}
-    wanted = options(call)
-    split = call.machine.store.split_of(trade, refund)
-    details: dict[str, Any] = {}
+    wanted, details = options(call), dict[str, Any]()
     if "refund_detail_item_list" in wanted:
-        items = [{"fund_channel": "ALIPAYACCOUNT", "amount": yuan(split.payer_fen)}]
-        if by_coupon := refund.amount_fen - split.payer_fen:
-            coupon = fund_bills(trade)[-1]["fund_channel"]
-            items.append({"fund_channel": coupon, "amount": yuan(by_coupon)})
-        details["refund_detail_item_list"] = items
-        details["send_back_fee"] = yuan(split.payer_fen)
+        payer_fen = call.store.split_of(trade, refund).payer_fen
+        items = [{"fund_channel": "ALIPAYACCOUNT", "amount": yuan(payer_fen)}]
+        if by_coupon := refund.amount_fen - payer_fen:
+            items.append(fund_bills(trade)[-1] | {"amount": yuan(by_coupon)})
+        details = {"refund_detail_item_list": items, "send_back_fee": yuan(payer_fen)}
     if "deposit_back_info" in wanted:
         details["deposit_back_info"] = {"has_deposit_back": "false"}
     return details
@@ -309,13 +285,10 @@ def refund_details(call: Call, trade: Trade, refund: Refund) -> dict[str, Any]:
 def query_refund(call: Call) -> dict[str, Any]:
     """Without refund_status: never received, or failed; that is no error [section 8]."""
     trade = existing(call)
-    number = call.text("out_request_no", 64, required=True)
-    known = call.machine.store.refund_of(trade, number)
+    known = call.store.refund_of(trade, call.text("out_request_no", 64, required=True))
     if known is None or known.status == RefundStatus.CLOSED:
         return {}
-    answer: dict[str, Any] = {
-        "trade_no": trade.gateway_no,
-        "out_trade_no": trade.out_trade_no,
+    answer = numbers_of(trade) | {
         "out_request_no": known.out_refund_no,
         "refund_reason": known.reason,
         "total_amount": yuan(trade.amount_fen),
@@ -332,11 +305,11 @@ def certificate(call: Call) -> dict[str, Any]:
     """The certificate that an answer named: its file, as base64."""
     if not call.is_by_certificate:
         raise wrong_parameter("invalid-app-cert-sn", "证书序列号有误")
-    wanted = call.text("alipay_cert_sn", 64, required=True)
+    wanted, keys = call.text("alipay_cert_sn", 64, required=True), call.machine.keys
     for name in ALIPAY_CERTIFICATES.values():
-        if call.machine.keys.alipay_signer(name).serial == wanted:
-            content = call.machine.keys.certificate_pem(name)
-            return {"alipay_cert_content": base64.b64encode(content).decode()}
+        if keys.alipay_signer(name).serial == wanted:
+            content = base64.b64encode(keys.certificate_pem(name)).decode()
+            return {"alipay_cert_content": content}
     raise BusinessError("CERT_NOT_FOUND", "没有找到该序列号的支付宝公钥证书")
 
 
