@@ -8,11 +8,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from simulator import books, cashier, clock, notify
+from simulator import books, cashier, clock
 from simulator.alipay import messages as alipay_messages
 from simulator.alipay.api import operation_of
 from simulator.alipay.trades import METHODS
 from simulator.machine import Machine
+from simulator.notify import Answer as Said
+from simulator.notify import NotOurs, deliver, is_received
 from simulator.schema import NotAllowed
 from simulator.store import CHANNELS, Event, Notice, NoticeState, Refund, Trade
 from simulator.web import Request, Response, json_response
@@ -156,7 +158,7 @@ def pay_twice(command: Command) -> Answer:
     return command.paid(other, is_late=True)
 
 
-def open_url(command: Command) -> Answer:
+def open(command: Command) -> Answer:
     return command.payment(cashier.open_address(command.machine, command.required("url")))
 
 
@@ -176,7 +178,7 @@ def finish(command: Command) -> Answer:
     return command.payment(books.finish(command.machine, command.trade()))
 
 
-def refund_outside(command: Command) -> Answer:
+def refund(command: Command) -> Answer:
     """A refund in the merchant console; without amount_fen, all that is left."""
     trade, reason = command.trade(), command.text("reason", "商户后台退款")
     left = command.machine.store.refundable_fen(trade)
@@ -189,7 +191,7 @@ def settle(command: Command) -> Answer:
     return command.refunded(books.refund_settle(command.machine, command.refund(), status))
 
 
-def notify_again(command: Command) -> Answer:
+def notify(command: Command) -> Answer:
     """Send the latest notification of a payment or refund once more, now, and tell the answers.
 
     ``twists`` puts wrongs into it, ``copies`` sends several, ``concurrent`` all at once. With
@@ -206,29 +208,31 @@ def notify_again(command: Command) -> Answer:
 
     def send(_: int) -> Answer:
         try:
-            answer = notify.deliver(command.machine, notice, wrongs)
-        except notify.NotOurs as error:
-            answer = notify.Answer(0, f"refused: {error}")
-        return asdict(answer) | {"received": notify.is_received(notice.channel, answer)}
+            answer = deliver(command.machine, notice, wrongs)
+        except NotOurs as error:
+            answer = Said(0, f"refused: {error}")
+        return asdict(answer) | {"received": is_received(notice.channel, answer)}
 
     with ThreadPoolExecutor(copies if command.is_on("concurrent") else 1) as pool:
         answers = list(pool.map(send, range(copies)))
-    is_received = any(answer["received"] for answer in answers)
-    if not wrongs and is_received and notice.state != NoticeState.DELIVERED:
+    if (
+        not wrongs
+        and any(answer["received"] for answer in answers)
+        and notice.state != NoticeState.DELIVERED
+    ):
         store.update(notice, state=NoticeState.DELIVERED, next_at=None)
     what = f"再次通知 ×{copies} {' '.join(sorted(wrongs))}"
-    store.log(trade.channel, trade.out_trade_no, what)
+    store.log(trade, what)
     return {"notify_id": notice.notify_id, "answers": answers}
 
 
 def latest_notice(command: Command, trade: Trade) -> Notice:
-    store, where = command.machine.store, "trade_id = ? AND refund_id IS NULL"
+    where, values = "trade_id = ? AND refund_id IS NULL", list[Any]([trade.id])
     if command.text("out_refund_no"):
-        found = store.newest(Notice, "refund_id = ?", command.refund().id, limit=1)
+        where, values = "refund_id = ?", [command.refund().id]
     elif kind := command.text("kind"):
-        found = store.newest(Notice, "trade_id = ? AND kind = ?", trade.id, kind, limit=1)
-    else:
-        found = store.newest(Notice, where, trade.id, limit=1)
+        where, values = "trade_id = ? AND kind = ?", [trade.id, kind]
+    found = command.machine.store.newest(Notice, where, *values, limit=1)
     if not found:
         raise books.Refused("还没有可以再次发送的通知（未付款，或没有 notify_url）", 404)
     return found[0]
@@ -270,7 +274,7 @@ def turn_h5_check(command: Command) -> Answer:
     return asdict(settings)
 
 
-def replace_keys(command: Command) -> Answer:
+def keys(command: Command) -> Answer:
     """``{"replace": [names]}``: fresh keys from now on, in DIR and in its config.json."""
     names = command.body.get("replace")
     if not isinstance(names, list):
@@ -291,10 +295,6 @@ def show_faults(command: Command) -> Answer:
     return command.machine.faults.shown() | {"operations": sorted(operations)}
 
 
-def show_books(command: Command) -> Answer:
-    return books.everything(command.machine)
-
-
 def show_state(command: Command) -> Answer:
     """What is going on: the newest payments, refunds, notifications and events."""
     machine, store = command.machine, command.machine.store
@@ -311,31 +311,16 @@ def show_state(command: Command) -> Answer:
 
 
 GET: dict[str, Callable[[Command], Answer]] = {
-    "books": show_books,
+    "books": lambda command: books.everything(command.machine),
     "state": show_state,
     "faults": show_faults,
     "settings": lambda command: asdict(command.machine.settings),
 }
-POST: dict[str, Callable[[Command], Answer]] = {
-    "pay": pay,
-    "pay_late": pay_late,
-    "pay_twice": pay_twice,
-    "pay_wrong": pay_wrong,
-    "pay_silently": pay_silently,
-    "pay_with_coupon": pay_with_coupon,
-    "open": open_url,
-    "fail": fail,
-    "close": close,
-    "finish": finish,
-    "refund": refund_outside,
-    "settle": settle,
-    "notify": notify_again,
-    "release": release,
-    "settings": settings,
-    "turn_h5_check": turn_h5_check,
-    "faults": faults,
-    "keys": replace_keys,
-}
+ACTIONS = (
+    pay, pay_late, pay_twice, pay_wrong, pay_silently, pay_with_coupon, open, fail, close, finish,
+    refund, settle, notify, release, settings, turn_h5_check, faults, keys,
+)  # fmt: skip
+POST: dict[str, Callable[[Command], Answer]] = {action.__name__: action for action in ACTIONS}
 
 
 def handle(machine: Machine, request: Request) -> Response:

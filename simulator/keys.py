@@ -15,9 +15,16 @@ from typing import Any
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_pem_private_key,
+)
 from cryptography.x509.oid import NameOID
 
 from simulator.schema import NotAllowed
@@ -26,17 +33,12 @@ CONFIG_FILE = "config.json"
 CERTIFICATE_DAYS = 5 * 365
 
 # One private key for each name; the files that a client needs are derived from them.
+# wechat_public signs in public-key mode, wechat_platform in certificate mode; alipay_next signs
+# once the certificate was changed, the retired ones nothing that a client should still believe.
 PRIVATE_KEYS = (
-    "wechat_merchant",
-    "wechat_public",  # signs in public-key mode
-    "wechat_platform",  # signs in certificate mode
-    "wechat_retired",  # signs nothing that a client should still believe
-    "alipay_app",
-    "alipay",
-    "alipay_next",  # signs once the certificate was changed
-    "alipay_retired",
-    "alipay_root",
-)
+    "wechat_merchant", "wechat_public", "wechat_platform", "wechat_retired", "alipay_app",
+    "alipay", "alipay_next", "alipay_retired", "alipay_root",
+)  # fmt: skip
 PUBLIC_KEYS = ("wechat_public", "alipay")
 # Certificate: its key, its issuer (None: itself), the key that signed it, common name.
 CERTIFICATES = {
@@ -54,10 +56,20 @@ CERTIFICATES = {
 REPLACEABLE = {
     "wechat_merchant", "wechat_public", "wechat_platform", "wechat_apiv3", "alipay_app", "alipay",
 }  # fmt: skip
+# What config.json says of files in its folder.
+WECHAT_FILES = {
+    "merchant_private_key_file": "wechat_merchant_private_key.pem",
+    "platform_public_key_file": "wechat_public_public_key.pem",
+    "platform_cert_file": "wechat_platform_cert.pem",
+}
+ALIPAY_FILES = {
+    "app_private_key_file": "alipay_app_private_key.pem",
+    "alipay_public_key_file": "alipay_public_key.pem",
+}
 SHA256 = hashes.SHA256()
 PKCS1 = padding.PKCS1v15()
 OAEP = padding.OAEP(padding.MGF1(hashes.SHA1()), hashes.SHA1(), None)
-PEM = serialization.Encoding.PEM
+PEM = Encoding.PEM
 
 
 def sign(key: rsa.RSAPrivateKey, text: bytes) -> str:
@@ -76,10 +88,12 @@ def verify(key: rsa.RSAPublicKey, text: bytes, signature: str) -> bool:
 def encrypt(apiv3_key: str, plaintext: bytes, associated_data: str) -> dict[str, str]:
     """AEAD_AES_256_GCM as in notifications and certificate lists [wechatpay-v3.md section 8]."""
     nonce = secrets.token_hex(6)
-    sealed = AESGCM(apiv3_key.encode()).encrypt(nonce.encode(), plaintext, associated_data.encode())
+    encrypted = AESGCM(apiv3_key.encode()).encrypt(
+        nonce.encode(), plaintext, associated_data.encode()
+    )
     return {
         "algorithm": "AEAD_AES_256_GCM",
-        "ciphertext": base64.b64encode(sealed).decode(),
+        "ciphertext": base64.b64encode(encrypted).decode(),
         "associated_data": associated_data,
         "nonce": nonce,
     }
@@ -166,36 +180,28 @@ def open_keys(directory: Path, base_url: str, sign_mode: str) -> KeyRing:
     directory.mkdir(parents=True, exist_ok=True)
     config_file = directory / CONFIG_FILE
     known = json.loads(config_file.read_text()) if config_file.is_file() else new_identity()
-    private = {name: open_private_key(directory / private_file(name)) for name in PRIVATE_KEYS}
+    private = {
+        name: open_private_key(directory / f"{name}_private_key.pem") for name in PRIVATE_KEYS
+    }
     for name in PUBLIC_KEYS:
-        spki = serialization.PublicFormat.SubjectPublicKeyInfo
-        write_file(
-            directory / public_file(name), private[name].public_key().public_bytes(PEM, spki)
-        )
+        pem = private[name].public_key().public_bytes(PEM, PublicFormat.SubjectPublicKeyInfo)
+        write_file(directory / f"{name}_public_key.pem", pem)
     certificates: dict[str, x509.Certificate] = {}
     for name in CERTIFICATES:
         certificates[name] = open_certificate(directory, name, private, certificates)
     wechat, alipay = known["wechat"], known["alipay"]
     config = {
         "wechat": {name: wechat[name] for name in ("mchid", "appid", "apiv3_key", "public_key_id")}
+        | WECHAT_FILES
         | {
             "merchant_serial_no": serial_of(certificates["wechat_merchant"]),
-            "merchant_private_key_file": private_file("wechat_merchant"),
-            "platform_public_key_file": public_file("wechat_public"),
             "platform_serial_no": serial_of(certificates["wechat_platform"]),
-            "platform_cert_file": certificate_file("wechat_platform"),
             "base_url": base_url,
             "sign_mode": "cert" if sign_mode == "cert" else "pubkey",
         },
-        "alipay": {
-            "app_id": alipay["app_id"],
-            "seller_id": alipay["seller_id"],
-            "sign_type": "RSA2",
-            "charset": "utf-8",
-            "app_private_key_file": private_file("alipay_app"),
-            "alipay_public_key_file": public_file("alipay"),
-            "gateway_url": f"{base_url}/gateway.do",
-        },
+        "alipay": {name: alipay[name] for name in ("app_id", "seller_id")}
+        | ALIPAY_FILES
+        | {"sign_type": "RSA2", "charset": "utf-8", "gateway_url": f"{base_url}/gateway.do"},
     }
     write_config(directory, config)
     return KeyRing(directory, config, private, certificates)
@@ -215,7 +221,7 @@ def replace_keys(ring: KeyRing, names: Sequence[str], base_url: str, sign_mode: 
     if "wechat_public" in names:
         wechat["public_key_id"] = new_public_key_id()
     for name in names:
-        (ring.directory / private_file(name)).unlink(missing_ok=True)
+        (ring.directory / f"{name}_private_key.pem").unlink(missing_ok=True)
     write_config(ring.directory, {**ring.config, "wechat": wechat})
     return open_keys(ring.directory, base_url, sign_mode)
 
@@ -225,30 +231,13 @@ def new_public_key_id() -> str:
 
 
 def new_identity() -> dict[str, dict[str, str]]:
-    return {
-        "wechat": {
-            "mchid": f"19{secrets.randbelow(10**8):08d}",
-            "appid": "wx" + secrets.token_hex(8),
-            "apiv3_key": secrets.token_hex(16),
-            "public_key_id": new_public_key_id(),
-        },
-        "alipay": {
-            "app_id": f"2021{secrets.randbelow(10**12):012d}",
-            "seller_id": f"2088{secrets.randbelow(10**12):012d}",
-        },
-    }
+    def digits(count: int) -> str:
+        return f"{secrets.randbelow(10**count):0{count}d}"
 
-
-def private_file(name: str) -> str:
-    return f"{name}_private_key.pem"
-
-
-def public_file(name: str) -> str:
-    return f"{name}_public_key.pem"
-
-
-def certificate_file(name: str) -> str:
-    return f"{name}_cert.pem"
+    wechat = {"mchid": f"19{digits(8)}", "appid": "wx" + secrets.token_hex(8)}
+    wechat |= {"apiv3_key": secrets.token_hex(16), "public_key_id": new_public_key_id()}
+    alipay = {"app_id": f"2021{digits(12)}", "seller_id": f"2088{digits(12)}"}
+    return {"wechat": wechat, "alipay": alipay}
 
 
 def open_private_key(path: Path) -> rsa.RSAPrivateKey:
@@ -256,13 +245,10 @@ def open_private_key(path: Path) -> rsa.RSAPrivateKey:
     if not path.is_file():
         made = rsa.generate_private_key(65537, 2048)
         # PKCS#8 with LF, the one form that every client library loads [sdk-notes.md 2.1].
-        pkcs8, plain = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        write_file(path, made.private_bytes(PEM, pkcs8, plain))
+        write_file(path, made.private_bytes(PEM, PrivateFormat.PKCS8, NoEncryption()))
         return made
     # Our own files: checking that the primes are prime would cost a second at each start.
-    key = serialization.load_pem_private_key(
-        path.read_bytes(), None, unsafe_skip_rsa_key_validation=True
-    )
+    key = load_pem_private_key(path.read_bytes(), None, unsafe_skip_rsa_key_validation=True)
     if not isinstance(key, rsa.RSAPrivateKey):
         raise ValueError(f"{path} is not an RSA key")
     return key
@@ -277,7 +263,7 @@ def open_certificate(
     """One that is missing, or does not fit its keys any more, is made anew."""
     key_name, issuer, signed_by, common_name = CERTIFICATES[name]
     path, key, issuer_key = (
-        directory / certificate_file(name),
+        directory / f"{name}_cert.pem",
         private[key_name],
         private[signed_by],
     )

@@ -64,11 +64,8 @@ def request_trade(call: Call, scene: str, products: tuple[str, ...]) -> Trade:
     call.text("body", 400)
     if call.text("seller_id", 28) not in ("", call.machine.keys.alipay["seller_id"]):
         raise invalid("seller_id 与应用不符")
-    addresses = {
-        name: call.parameters[name]
-        for name in ("notify_url", "return_url")
-        if name in call.parameters
-    }
+    given, names = call.parameters, ("notify_url", "return_url")
+    addresses: dict[str, str] = {name: given[name] for name in names if name in given}
     if addresses.get("notify_url") and wrong_notify_url(addresses["notify_url"]):
         raise invalid("notify_url 不正确（绝对地址，不带参数）")
     newest: dict[str, Any] = {"scene": scene, "deadline": deadline(call), **addresses}

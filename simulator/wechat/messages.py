@@ -161,7 +161,7 @@ def refund_notice(
 
 
 def echo_notice(answer: dict[str, str]) -> dict[str, Any]:
-    """The sealed part is named differently here, and nothing is bound to the ciphertext."""
+    """The encrypted part is named differently here, and nothing is bound to the ciphertext."""
     resource = {"echo_message": answer["echo_message"]}
     if "encrypted_echo_message" in answer:
         resource["encrypt_echo_message"] = answer["encrypted_echo_message"]
@@ -177,17 +177,17 @@ def echo_notice(answer: dict[str, str]) -> dict[str, Any]:
 def notice_request(
     machine: Machine, notice: Notice, wrongs: frozenset[str] = frozenset()
 ) -> tuple[dict[str, str], bytes]:
-    """Headers and body of one delivery: always freshly sealed and signed, under the same id."""
+    """Headers and body of one delivery: always freshly encrypted and signed, under the same id."""
     message = notice.message
     kind = message["original_type"]
-    sealed = keys.encrypt(
+    encrypted = keys.encrypt(
         machine.keys.wechat["apiv3_key"],
         json_bytes(with_wrongs(message["resource"], wrongs)),
         message.get("associated_data", kind),
     )
     if "tampered_ciphertext" in wrongs:
-        first = sealed["ciphertext"][0]
-        sealed["ciphertext"] = ("B" if first == "A" else "A") + sealed["ciphertext"][1:]
+        first = encrypted["ciphertext"][0]
+        encrypted["ciphertext"] = ("B" if first == "A" else "A") + encrypted["ciphertext"][1:]
     body = json_bytes(
         {
             "id": notice.notify_id,
@@ -195,7 +195,7 @@ def notice_request(
             "resource_type": "encrypt-resource",
             "event_type": message["event_type"],
             "summary": message["summary"],
-            "resource": {"original_type": kind} | sealed,
+            "resource": {"original_type": kind} | encrypted,
         }
     )
     headers = notice_headers(machine, body, wrongs)

@@ -14,8 +14,8 @@ def decrypted(call: Call, name: str) -> str:
     """A sensitive field, encrypted for the key that Wechatpay-Serial names."""
     serial = call.request.header("Wechatpay-Serial")
     signer = call.machine.wechat_signer(serial) if serial else None
-    sealed = call.body.get(name, "")
-    plain = keys.decrypt_field(signer.key, sealed) if signer and sealed else None
+    encrypted = call.body.get(name, "")
+    plain = keys.decrypt_field(signer.key, encrypted) if signer and encrypted else None
     if not plain:
         raise parameter_error(f"{name} 缺失或解密失败")
     return plain.decode("utf-8", "replace")
