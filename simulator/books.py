@@ -12,15 +12,7 @@ from typing import Any
 from simulator import clock, notices
 from simulator.machine import Machine
 from simulator.money import yuan
-from simulator.store import (
-    CHANNELS,
-    UNPAID,
-    WAS_PAID,
-    Refund,
-    RefundStatus,
-    Trade,
-    TradeState,
-)
+from simulator.store import CHANNELS, UNPAID, WAS_PAID, Refund, RefundStatus, Trade, TradeState
 
 SETTLED = (RefundStatus.SUCCESS, RefundStatus.ABNORMAL, RefundStatus.CLOSED)
 UNSETTLED = (RefundStatus.PROCESSING, RefundStatus.ABNORMAL)
@@ -87,12 +79,9 @@ def open_cashier(machine: Machine, trade: Trade) -> Trade:
             raise Refused("交易已超过支付时间")
         machine.store.log(trade, "买家打开收银台，交易创建")
         return machine.store.update(
-            trade,
-            state=TradeState.OPEN,
-            gateway_no=new_gateway_no(trade),
-            opened_at=clock.now(),
+            trade, state=TradeState.OPEN, gateway_no=new_gateway_no(trade), opened_at=clock.now(),
             buyer=trade.buyer or new_buyer("alipay"),
-        )
+        )  # fmt: skip
 
 
 def pay(
@@ -127,18 +116,12 @@ def pay(
             raise Refused("已超过 time_expire，买家不能再支付（可用 pay_late）")
         moment = clock.now()
         trade = machine.store.update(
-            trade,
-            state=TradeState.PAID,
-            gateway_no=trade.gateway_no or new_gateway_no(trade),
-            opened_at=trade.opened_at or moment,
+            trade, state=TradeState.PAID, gateway_no=trade.gateway_no or new_gateway_no(trade),
+            opened_at=trade.opened_at or moment, paid_at=moment, closed_at=None, closed_by="",
             buyer=trade.buyer or new_buyer(trade.channel),
-            paid_at=moment,
-            closed_at=None,
-            closed_by="",
-            amount_fen=trade.amount_fen + wrong_by_fen,
-            coupon_fen=coupon_fen,
+            amount_fen=trade.amount_fen + wrong_by_fen, coupon_fen=coupon_fen,
             coupon_by=coupon_by if coupon_fen else "",
-        )
+        )  # fmt: skip
         coupon = f"（用券 {yuan(coupon_fen)}）" if coupon_fen else ""
         what = f"{'迟到' if is_late else ''}付款 {yuan(trade.amount_fen)}{coupon}"
         machine.store.log(trade, what)
@@ -213,25 +196,15 @@ def refund_begin(
     """Accept a refund that the protocol has checked; it settles later by itself."""
     where = "商户后台退款" if is_outside else "申请退款"
     with machine.store.atomic():
-        what = f"{where} {out_refund_no} {yuan(amount_fen)}"
-        machine.store.log(trade, what)
+        machine.store.log(trade, f"{where} {out_refund_no} {yuan(amount_fen)}")
         return machine.store.insert(
-            Refund,
-            trade_id=trade.id,
-            channel=trade.channel,
-            out_refund_no=out_refund_no,
-            refund_id=new_refund_id(trade.channel),
-            amount_fen=amount_fen,
-            status=RefundStatus.PROCESSING,
-            reason=reason,
-            notify_url=notify_url,
-            request=request,
-            outside=int(is_outside),
-            created_at=clock.now(),
+            Refund, trade_id=trade.id, channel=trade.channel, out_refund_no=out_refund_no,
+            refund_id=new_refund_id(trade.channel), amount_fen=amount_fen, reason=reason,
+            status=RefundStatus.PROCESSING, notify_url=notify_url, request=request,
+            outside=int(is_outside), account="支付用户零钱", created_at=clock.now(),
             settle_at=clock.now() + machine.settings.refund_delay_seconds,
             settle_as=machine.settings.refund_outcome,
-            account="支付用户零钱",
-        )
+        )  # fmt: skip
 
 
 def refund_settle(machine: Machine, refund: Refund, status: str) -> Refund:

@@ -153,14 +153,10 @@ class Faults:
 
     def shown(self) -> dict[str, Any]:
         with self._lock:
-            return {
-                "percent": dict(self.percent),
-                "seed": self.seed,
-                "slow_seconds": self.slow_seconds,
-                "notice_late_seconds": self.notice_late_seconds,
-                "once": [asdict(order) for order in self._ordered],
-                "drawn": dict(self._drawn),
-            }
+            names = ("percent", "seed", "slow_seconds", "notice_late_seconds")
+            once = [asdict(order) for order in self._ordered]
+            shown = {name: getattr(self, name) for name in names}
+            return shown | {"once": once, "drawn": dict(self._drawn)}
 
 
 def listed(value: Any) -> list[Any]:

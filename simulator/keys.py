@@ -262,11 +262,7 @@ def open_certificate(
 ) -> x509.Certificate:
     """One that is missing, or does not fit its keys any more, is made anew."""
     key_name, issuer, signed_by, common_name = CERTIFICATES[name]
-    path, key, issuer_key = (
-        directory / f"{name}_cert.pem",
-        private[key_name],
-        private[signed_by],
-    )
+    path, key, issuer_key = (directory / f"{name}_cert.pem", private[key_name], private[signed_by])
     if path.is_file():
         kept = x509.load_pem_x509_certificate(path.read_bytes())
         signature = base64.b64encode(kept.signature).decode()

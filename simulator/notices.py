@@ -61,11 +61,7 @@ def echoed(machine: Machine, url: str, answer: dict[str, Any]) -> None:
 
 
 def add(
-    machine: Machine,
-    kind: str,
-    trade: Trade,
-    message: dict[str, Any],
-    refund: Refund | None = None,
+    machine: Machine, kind: str, trade: Trade, message: dict[str, Any], refund: Refund | None = None
 ) -> None:
     """Tell of a payment or refund, unless it gave no address."""
     is_own = refund is not None and trade.channel == "wechat"
@@ -92,18 +88,12 @@ def enqueue(
     state = NoticeState.HELD if machine.settings.hold_notices else NoticeState.WAITING
     late_seconds = fault.seconds if fault and faulty == "notice_late" else 0.0
     machine.store.insert(
-        Notice,
-        notify_id=new_notify_id(channel),
-        channel=channel,
-        kind=kind,
-        url=url,
-        content=json.dumps(message, ensure_ascii=False),
+        Notice, notify_id=new_notify_id(channel), channel=channel, kind=kind, url=url,
+        content=json.dumps(message, ensure_ascii=False), created_at=clock.now(),
         state=NoticeState.LOST if faulty == "notice_lost" else state,
         next_at=clock.now() + FIRST_DELAY_SECONDS + late_seconds,
-        created_at=clock.now(),
-        extra_copies=int(faulty == "notice_twice"),
-        **rows,
-    )
+        extra_copies=int(faulty == "notice_twice"), **rows,
+    )  # fmt: skip
 
 
 def new_notify_id(channel: str) -> str:

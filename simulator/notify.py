@@ -5,13 +5,13 @@ Only loopback addresses are ever called, and redirects are never followed.
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import ipaddress
 import logging
 import socket
 import ssl
 import threading
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -34,6 +34,7 @@ WAITS = {"wechat": WECHAT_WAITS, "alipay": ALIPAY_WAITS}
 ANSWER_SECONDS = 5.0
 ANSWER_BYTES_MAX = 4_096
 WORKERS = 8
+IDLE_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -141,27 +142,30 @@ class Notifier:
         self._pool.shutdown(cancel_futures=True)
 
     def _run(self) -> None:
-        store, machine = self._machine.store, self._machine
-        while not machine.stopping.is_set():
-            store.changed.clear()
-            for notice in store.find(
-                Notice, "state = ? AND next_at <= ?", NoticeState.WAITING, clock.now()
-            ):
-                store.update(notice, next_at=None, extra_copies=0)
-                for _ in range(1 + notice.extra_copies):
-                    self._pool.submit(logged, self._send, notice)
-            for refund in store.find(
-                Refund, "status = 'PROCESSING' AND settle_at <= ?", clock.now()
-            ):
-                logged(self._settle, refund)
-            store.changed.wait(self._seconds_to_next())
+        while not self._machine.stopping.is_set():
+            self._machine.store.changed.clear()
+            seconds = IDLE_SECONDS
+            try:
+                seconds = self._do_due()
+            except Exception:
+                log.exception("looking for what is due failed")
+            self._machine.store.changed.wait(seconds)
 
-    def _seconds_to_next(self) -> float | None:
-        ((due,),) = self._machine.store.rows(
+    def _do_due(self) -> float:
+        """How many seconds there are to the next."""
+        store, now = self._machine.store, clock.now()
+        for notice in store.find(Notice, "state = 'waiting' AND next_at <= ?", now):
+            store.update(notice, next_at=None, extra_copies=0)
+            for _ in range(1 + notice.extra_copies):
+                self._pool.submit(self._send, notice)
+        for refund in store.find(Refund, "status = 'PROCESSING' AND settle_at <= ?", now):
+            with contextlib.suppress(books.Refused):  # steered by hand meanwhile
+                books.refund_settle(self._machine, refund, refund.settle_as)
+        ((due,),) = store.rows(
             "SELECT min(due) FROM (SELECT min(next_at) AS due FROM notice WHERE state = 'waiting'"
             " UNION SELECT min(settle_at) FROM refund WHERE status = 'PROCESSING')"
         )
-        return None if due is None else max(0.0, due - clock.now())
+        return IDLE_SECONDS if due is None else min(max(0.01, due - clock.now()), IDLE_SECONDS)
 
     def _send(self, notice: Notice) -> None:
         store = self._machine.store
@@ -171,9 +175,11 @@ class Notifier:
             log.warning("refused to call %s: %s", notice.url, error)
             store.update(notice, state=NoticeState.REFUSED, last_answer=str(error))
             store.log(notice, f"拒绝通知 {notice.url}：{error}")
-            return
-        if not self._machine.stopping.is_set():
-            self._record(notice, answer)
+        except Exception:
+            log.exception("a notification failed")
+        else:
+            if not self._machine.stopping.is_set():
+                self._record(notice, answer)
 
     def _record(self, notice: Notice, answer: Answer) -> None:
         """Write down a try, and plan the next one unless it was received."""
@@ -190,16 +196,3 @@ class Notifier:
                 due = clock.now() + waits[attempts - 1] * self._machine.settings.notify_factor
             shown = f"{answer.status} {answer.text}"[:300]
             store.update(notice, state=state, attempts=attempts, next_at=due, last_answer=shown)
-
-    def _settle(self, refund: Refund) -> None:
-        try:
-            books.refund_settle(self._machine, refund, refund.settle_as)
-        except books.Refused as refused:  # steered by hand meanwhile
-            log.info("refund %s: %s", refund.out_refund_no, refused)
-
-
-def logged(job: Callable[..., None], *arguments: object) -> None:
-    try:
-        job(*arguments)
-    except Exception:
-        log.exception("a notification job failed")

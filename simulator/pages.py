@@ -12,16 +12,7 @@ from simulator import clock
 from simulator.faults import CHANCE_KINDS, NOTICE_KINDS
 from simulator.machine import Machine
 from simulator.money import yuan
-from simulator.store import (
-    UNPAID,
-    WAS_PAID,
-    Event,
-    Notice,
-    Refund,
-    RefundStatus,
-    Trade,
-    TradeState,
-)
+from simulator.store import UNPAID, WAS_PAID, Event, Notice, Refund, RefundStatus, Trade, TradeState
 
 SHOWN_MAX = 50
 CHANNEL_NAMES = {"wechat": "微信支付", "alipay": "支付宝"}

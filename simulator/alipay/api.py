@@ -18,10 +18,7 @@ from simulator.web import Request, Response
 # How far is too far is not documented; eight hours (UTC sent for GMT+8) certainly is.
 CLOCK_TOLERANCE_SECONDS = 900
 BUYER_TOLERANCE_SECONDS = 15 * clock.DAY_SECONDS
-OPERATIONS = {
-    "fastpay.refund.query": "query_refund",
-    "open.app.alipaycert.download": "certificate",
-}
+OPERATIONS = {"fastpay.refund.query": "query_refund", "open.app.alipaycert.download": "certificate"}
 BUYER_METHODS = ("alipay.trade.page.pay", "alipay.trade.wap.pay", "alipay.trade.app.pay")
 REQUIRED = ("app_id", "method", "charset", "sign_type", "timestamp", "version", "sign")
 LIMITS = {

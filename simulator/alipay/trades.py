@@ -18,13 +18,7 @@ from simulator.alipay.api import (
     wrong_parameter,
 )
 from simulator.alipay.bills import bill_address
-from simulator.alipay.messages import (
-    buyer_fields,
-    fund_bills,
-    paid_amounts,
-    trade_status,
-    vouchers,
-)
+from simulator.alipay.messages import buyer_fields, fund_bills, paid_amounts, trade_status, vouchers
 from simulator.money import fen_of, yuan
 from simulator.options import ALIPAY_CERTIFICATES
 from simulator.store import UNPAID, WAS_PAID, Refund, RefundStatus, Trade, TradeState
@@ -73,17 +67,11 @@ def request_trade(call: Call, scene: str, products: tuple[str, ...]) -> Trade:
         known = books.find_trade(call.machine, "alipay", number)
         if known is None:
             return call.store.insert(
-                Trade,
-                channel="alipay",
-                out_trade_no=number,
-                amount_fen=amount_fen,
-                subject=subject,
-                attach=call.text("passback_params", 512),
-                state=TradeState.UNOPENED,
-                request=call.parameters["biz_content"],
-                created_at=clock.now(),
+                Trade, channel="alipay", out_trade_no=number, amount_fen=amount_fen,
+                subject=subject, attach=call.text("passback_params", 512),
+                state=TradeState.UNOPENED, request=given["biz_content"], created_at=clock.now(),
                 **newest,
-            )
+            )  # fmt: skip
         check(known.state not in WAS_PAID, "TRADE_HAS_SUCCESS", "交易已被支付")
         check(known.state != TradeState.CLOSED, "TRADE_HAS_CLOSE", "交易已经关闭")
         is_same = (known.amount_fen, known.subject) == (amount_fen, subject)

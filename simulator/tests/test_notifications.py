@@ -1,12 +1,15 @@
 """What merchants are told: signed, repeated, twisted on demand, and never sent elsewhere."""
 
 import json
+import sqlite3
+import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 from cryptography.exceptions import InvalidTag
 
-from simulator.notify import WECHAT_WAITS
+from simulator.notify import WECHAT_WAITS, Notifier
 from simulator.tests.clients import WechatClient, verifies_wechat
 
 
@@ -281,3 +284,21 @@ def test_during_a_migration_notifications_come_under_both_keys(mixed, listener):
         assert verifies_wechat(client.keys, notice.headers, notice.body)
         serials.add(notice.headers["Wechatpay-Serial"])
     assert serials == set(client.keys)
+
+
+def test_a_failed_look_at_what_is_due_does_not_end_the_notifier():
+    class Busy(Notifier):
+        looks = 0
+
+        def _do_due(self):
+            self.looks += 1
+            self._machine.store.changed.set()
+            if self.looks == 1:
+                raise sqlite3.OperationalError("database is locked")
+            self._machine.stopping.set()
+            return 0.0
+
+    store = SimpleNamespace(changed=threading.Event())
+    notifier = Busy(SimpleNamespace(stopping=threading.Event(), store=store))
+    notifier._run()
+    assert notifier.looks == 2

@@ -45,27 +45,20 @@ def trade_state(trade: Trade, has_refunds: bool) -> str:
 def trade_body(config: dict[str, str], trade: Trade, *, has_refunds: bool) -> dict[str, Any]:
     state = trade_state(trade, has_refunds)
     body: dict[str, Any] = {
-        "appid": config["appid"],
-        "mchid": config["mchid"],
-        "out_trade_no": trade.out_trade_no,
-        "trade_state": state,
-        "trade_state_desc": STATE_TEXTS[state],
+        "appid": config["appid"], "mchid": config["mchid"], "out_trade_no": trade.out_trade_no,
+        "trade_state": state, "trade_state_desc": STATE_TEXTS[state], "promotion_detail": [],
         "amount": {"total": trade.amount_fen, "currency": "CNY"},
-        "promotion_detail": [],
-    }
+    }  # fmt: skip
     if trade.attach:
         body["attach"] = trade.attach
     if trade.paid_at is None:
         return body
     return body | {
-        "transaction_id": trade.gateway_no,
-        "trade_type": TRADE_TYPES[trade.scene],
-        "bank_type": "OTHERS",
-        "success_time": clock.rfc3339(trade.paid_at),
-        "payer": {"openid": trade.buyer},
-        "promotion_detail": promotion_detail(trade),
+        "transaction_id": trade.gateway_no, "trade_type": TRADE_TYPES[trade.scene],
+        "bank_type": "OTHERS", "success_time": clock.rfc3339(trade.paid_at),
+        "payer": {"openid": trade.buyer}, "promotion_detail": promotion_detail(trade),
         "amount": body["amount"] | {"payer_total": trade.payer_fen, "payer_currency": "CNY"},
-    }
+    }  # fmt: skip
 
 
 def promotion_detail(trade: Trade) -> list[dict[str, Any]]:
@@ -74,17 +67,12 @@ def promotion_detail(trade: Trade) -> list[dict[str, Any]]:
         return []
     is_merchants = trade.coupon_by == "merchant"
     coupon = {
-        "coupon_id": str(COUPON_ID_BASE + trade.id),
-        "name": "模拟代金券",
-        "scope": "GLOBAL",
-        "type": "NOCASH" if is_merchants else "CASH",
-        "amount": trade.coupon_fen,
-        "stock_id": "931386",
+        "coupon_id": str(COUPON_ID_BASE + trade.id), "name": "模拟代金券", "scope": "GLOBAL",
+        "type": "NOCASH" if is_merchants else "CASH", "amount": trade.coupon_fen,
         "wechatpay_contribute": 0 if is_merchants else trade.coupon_fen,
         "merchant_contribute": trade.coupon_fen if is_merchants else 0,
-        "other_contribute": 0,
-        "currency": "CNY",
-    }
+        "other_contribute": 0, "stock_id": "931386", "currency": "CNY",
+    }  # fmt: skip
     return [coupon]
 
 
@@ -103,18 +91,14 @@ def refund_promotion(trade: Trade, refund: Refund, split: Split) -> list[dict[st
 def refund_common(trade: Trade, refund: Refund, split: Split) -> dict[str, Any]:
     """What answers and notifications say alike."""
     body = {
-        "out_trade_no": trade.out_trade_no,
-        "transaction_id": trade.gateway_no,
-        "out_refund_no": refund.out_refund_no,
-        "refund_id": refund.refund_id,
+        "out_trade_no": trade.out_trade_no, "transaction_id": trade.gateway_no,
+        "out_refund_no": refund.out_refund_no, "refund_id": refund.refund_id,
         "user_received_account": refund.account,
         "amount": {
-            "total": trade.amount_fen,
-            "refund": refund.amount_fen,
-            "payer_total": trade.payer_fen,
-            "payer_refund": split.payer_fen,
+            "total": trade.amount_fen, "refund": refund.amount_fen,
+            "payer_total": trade.payer_fen, "payer_refund": split.payer_fen,
         },
-    }
+    }  # fmt: skip
     if refund.status == RefundStatus.SUCCESS and refund.settled_at is not None:
         body["success_time"] = clock.rfc3339(refund.settled_at)
     return body
@@ -123,19 +107,15 @@ def refund_common(trade: Trade, refund: Refund, split: Split) -> dict[str, Any]:
 def refund_body(trade: Trade, refund: Refund, split: Split) -> dict[str, Any]:
     body = refund_common(trade, refund, split)
     body["amount"] |= {
-        "settlement_refund": split.settled_fen,
-        "settlement_total": trade.settled_fen,
-        "discount_refund": refund.amount_fen - split.payer_fen,
+        "settlement_refund": split.settled_fen, "settlement_total": trade.settled_fen,
+        "discount_refund": refund.amount_fen - split.payer_fen, "refund_fee": 0,
         "currency": "CNY",
-        "refund_fee": 0,
-    }
+    }  # fmt: skip
     return body | {
-        "channel": "ORIGINAL",
-        "create_time": clock.rfc3339(refund.created_at),
-        "status": refund.status,
-        "funds_account": "AVAILABLE",
+        "channel": "ORIGINAL", "create_time": clock.rfc3339(refund.created_at),
+        "status": refund.status, "funds_account": "AVAILABLE",
         "promotion_detail": refund_promotion(trade, refund, split),
-    }
+    }  # fmt: skip
 
 
 def payment_notice(config: dict[str, str], trade: Trade) -> dict[str, Any]:

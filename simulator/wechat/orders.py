@@ -61,21 +61,12 @@ def create(call: Call, scene: str) -> Trade:
     body, moment = call.body, clock.now()
     amount_fen = body["amount"]["total"]
     trade = call.machine.store.insert(
-        Trade,
-        channel="wechat",
-        out_trade_no=body["out_trade_no"],
-        scene=scene,
-        amount_fen=amount_fen,
-        subject=body["description"],
-        attach=body.get("attach", ""),
-        notify_url=body["notify_url"],
-        buyer=body.get("payer", {}).get("openid", ""),
-        state=TradeState.OPEN,
-        request=canonical(scene, body),
-        created_at=moment,
-        opened_at=moment,
-        deadline=last_moment(body.get("time_expire"), moment),
-    )
+        Trade, channel="wechat", out_trade_no=body["out_trade_no"], scene=scene,
+        amount_fen=amount_fen, subject=body["description"], attach=body.get("attach", ""),
+        notify_url=body["notify_url"], buyer=body.get("payer", {}).get("openid", ""),
+        state=TradeState.OPEN, request=canonical(scene, body), created_at=moment,
+        opened_at=moment, deadline=last_moment(body.get("time_expire"), moment),
+    )  # fmt: skip
     call.machine.store.log(trade, f"下单 {scene} {yuan(amount_fen)}")
     return trade
 

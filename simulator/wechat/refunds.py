@@ -115,12 +115,9 @@ def apply_abnormal(call: Call) -> Response:
         if store.get(Refund, known.id).status != RefundStatus.ABNORMAL:
             raise invalid_request("只有异常的退款可以发起异常退款")
         known = store.update(
-            known,
-            status=RefundStatus.PROCESSING,
-            account=account,
-            settled_at=None,
+            known, status=RefundStatus.PROCESSING, account=account, settled_at=None,
             settle_as=RefundStatus.SUCCESS,
             settle_at=clock.now() + call.machine.settings.refund_delay_seconds,
-        )
+        )  # fmt: skip
         store.log(known, f"异常退款改退至{account}")
     return refund_response(call, known)
