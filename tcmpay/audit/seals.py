@@ -165,16 +165,19 @@ def _seal(chain: str, last: ChainRoot | None, until: datetime, digest: Digest) -
 def anchor_write(root_model: Any, row_model: Any, previous_root: str, chain: str) -> None:
     """The first keyed root of a chain that has rows already: it binds all that was unkeyed.
 
-    For migrations, which hand over the models of their moment.
+    Its number goes on where roots went with their table, as the release was taken back. For
+    migrations, which hand over the models of their moment.
     """
     if not row_model.objects.exists():
         return
+    events = root_model._meta.apps.get_model("audit", "AuditEvent").objects
+    told = events.filter(object_type=AUDIT_OBJECT, object_id=chain).order_by("-version").first()
     # What is being written at this moment, by the former version, is left to the next root.
     until = clock.now() - timedelta(minutes=1)
     digest = digest_between(row_model, None, until)
     root = root_model(
         chain=chain,
-        number=1,
+        number=(told.details["number"] if told else 0) + 1,
         until=until,
         rows=digest.rows,
         rows_sha256=digest.sha256,
@@ -291,7 +294,9 @@ def check_roots(chain: Chain, previous_root: str, scope: Scope) -> Iterator[Viol
 def _root_problem(
     root: ChainRoot, before: ChainRoot | None, binds: str, periods: KeyPeriods
 ) -> str:
-    if root.number != (before.number if before else 0) + 1:
+    # An anchor, which nobody makes without the key, may follow roots that are gone.
+    is_first = root.number == 1 or root.is_anchor
+    if not is_first if before is None else root.number != before.number + 1:
         return _("之前缺少封存记录")
     if root.previous_root != binds or (before is not None and root.until <= before.until):
         return _("与上一条封存记录不衔接")
@@ -339,8 +344,12 @@ def _check_told(chain: Chain, newest: ChainRoot | None, scope: Scope) -> Iterato
     """The newest root is the one that the trail tells of."""
     event = _newest_event(chain.name, scope.using)
     told = (event.details.get("number"), event.details.get("root")) if event else None
-    is_there = (newest.number, newest.root) if newest and not newest.is_anchor else None
-    if told != is_there:
+    is_there = (newest.number, newest.root) if newest else None
+    if newest and newest.is_anchor:
+        is_sound = (told[0] if told else 0) == newest.number - 1
+    else:
+        is_sound = told == is_there
+    if not is_sound:
         number = (told or is_there or (0,))[0]
         yield _violation(chain, number, _("封存记录与审计记录所述的最新一条不同"))
 

@@ -8,16 +8,20 @@ from django.db.migrations.recorder import MigrationRecorder
 from django.db.transaction import atomic
 
 from backoffice.checks_keys import check_keys
+from balances.checks import LEDGER
 from payments.checks import check_orders
 from tcmpay.accounts.checks import check_sign_ins
 from tcmpay.accounts.models import SignIn
+from tcmpay.audit.checks import TRAIL
+from tcmpay.audit.models import ChainRoot
 from tcmpay.audit.row_checks import digests_began
+from tcmpay.audit.seals import anchor_write
 from tcmpay.audit.services import audit_record
 from tcmpay.audit.upgrade import ANCHOR, RESTART_LEEWAY, digests_begin, newest_upgrade
 from tcmpay.common import clock
 from tcmpay.common.actor import SYSTEM
 from tcmpay.common.invariants import Scope
-from tests.audit.books import sound_books, sql
+from tests.audit.books import seal_both, sound_books, sql, violations
 
 pytestmark = pytest.mark.django_db
 
@@ -116,3 +120,20 @@ def test_a_sign_in_without_a_digest_shows_where_nothing_was_before(db):
     SignIn.objects.create(outcome="succeeded", username="admin", user_id=uuid.uuid4())
     assert newest_upgrade("default") is None
     assert len(list(check_sign_ins(Scope()))) == 1
+
+
+def test_sealed_roots_go_on_where_they_went_with_their_table(db):
+    """As going back to a release without them, and forward again, leaves it."""
+    with clock.frozen(clock.now() - timedelta(hours=5)):
+        sound_books()
+    with clock.frozen(clock.now() - timedelta(hours=2)):
+        seal_both()
+        ChainRoot.objects.all().delete()
+        for chain in (LEDGER, TRAIL):
+            anchor_write(ChainRoot, chain.model, "", chain.name)
+    assert [root.number for root in ChainRoot.objects.all()] == [2, 2]
+    assert violations() == []
+    seal_both()
+    assert violations() == []
+    ChainRoot.objects.filter(number=2).delete()
+    assert ("L5", "chain_seal") in violations()
