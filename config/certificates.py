@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from config.models import GatewayCertificate, GatewayMethod
 from config.versions import AUDIT_OBJECT, audit_id
 from gateways.alipay.chain import KEPT_CERTIFICATES
-from gateways.configuration import is_alipay_certificate_mode
+from gateways.alipay.configuration import is_certificate_mode
 from gateways.keys import alipay_certificate_sn, load_certificate
 from tcmpay.audit.services import audit_record
 from tcmpay.common import clock
@@ -25,7 +25,7 @@ KEPT_MAX = 3
 
 def with_certificates_kept(method: str, values: Mapping[str, str]) -> Mapping[str, str]:
     """``values`` with the newest certificates that were kept, where the mode has any."""
-    if method != ALIPAY or not is_alipay_certificate_mode(values):
+    if method != ALIPAY or not is_certificate_mode(values):
         return values
     rows = GatewayCertificate.objects.filter(payment_method=method)
     texts = rows.order_by("-fetched_at").values_list("pem", flat=True)[:KEPT_MAX]

@@ -10,9 +10,10 @@ from django.utils.translation import gettext_lazy as _
 from config.certificates import certificate_keep, with_certificates_kept
 from config.crypto import ConfigSecretUnreadable
 from config.selectors import gateway_config_current
-from gateways.breaker import Guard
-from gateways.doctor import Finding, examine
+from gateways.breaker import CallLimiter
+from gateways.doctor import examine
 from gateways.errors import GatewayMisconfigured
+from gateways.findings import Finding
 from gateways.interface import Gateway
 from gateways.key_texts import Expiry, expiries
 from gateways.registry import build_gateway
@@ -94,9 +95,8 @@ def _gateway_to_test(method: str, values: Mapping[str, str]) -> Gateway:
         method,
         with_certificates_kept(method, values),
         allow_custom_base=settings.DEBUG,
-        wechat_base_url=settings.WECHATPAY_BASE_URL or None,
-        alipay_gateway_url=settings.ALIPAY_GATEWAY_URL or None,
-        guard=Guard(calls_max=1),
+        base_url=settings.GATEWAY_BASE_URLS[method],
+        limiter=CallLimiter(calls_max=1),
         keep_certificate=certificate_keep,
     )
 

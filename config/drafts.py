@@ -28,7 +28,7 @@ from config.models import PaymentConfig, PaymentConfigDraft, PaymentConfigVersio
 from config.selectors import gateway_config_current
 from config.services import config_rows_write, ensure_config_valid
 from config.versions import AUDIT_OBJECT, rows_lock, version_adopt, version_values
-from gateways.doctor import Finding
+from gateways.findings import Finding
 from gateways.key_blocks import KeyUnreadable
 from gateways.key_texts import normalised
 from gateways.trial import Ear

@@ -14,7 +14,7 @@ from config.crypto import ConfigSecretUnreadable
 from config.errors import KeysInForce, KeysRevokedAlready, RevocationIsOwn, VersionNotFound
 from config.models import PaymentConfigVersion
 from config.versions import AUDIT_OBJECT, rows_lock, version_adopt, version_values
-from gateways.configuration import callback_key_marks
+from gateways.registry import callback_key_marks
 from tcmpay.audit.services import audit_record
 from tcmpay.common import clock
 from tcmpay.common.actor import Actor, Role

@@ -24,7 +24,7 @@ from config.models import (
 )
 from config.price_plan import priced_order_type
 from config.versions import ConfigInForce, version_in_force, version_values
-from gateways.configuration import merchant_of
+from gateways.registry import merchant_of
 from tcmpay.audit.models import AuditEvent
 from tcmpay.audit.selectors import events_of
 from tcmpay.common import clock

@@ -30,7 +30,7 @@ class Breaker:
         self._lock = Lock()
         self._failures = 0
         self._opened_at: float | None = None
-        self._is_on_trial = False
+        self._is_half_open = False
 
     def admit(self) -> None:
         """Raises GatewayUnavailable while the circuit is open."""
@@ -38,30 +38,30 @@ class Breaker:
             if self._opened_at is None:
                 return
             is_cooled = self._clock() - self._opened_at >= self._open_seconds
-            if self._is_on_trial or not is_cooled:
+            if self._is_half_open or not is_cooled:
                 raise GatewayUnavailable("circuit open", code="CIRCUIT_OPEN")
-            self._is_on_trial = True
+            self._is_half_open = True
 
     def succeeded(self) -> None:
         with self._lock:
             self._failures = 0
             self._opened_at = None
-            self._is_on_trial = False
+            self._is_half_open = False
 
     def failed(self) -> None:
         with self._lock:
             self._failures += 1
-            self._is_on_trial = False
+            self._is_half_open = False
             if self._failures >= self._failures_max:
                 self._opened_at = self._clock()
 
     def abandoned(self) -> None:
         """The call ended without telling anything about the gateway."""
         with self._lock:
-            self._is_on_trial = False
+            self._is_half_open = False
 
 
-class Guard:
+class CallLimiter:
     """One per payment method and process: how many calls at once, and whether at all.
 
     A short wait for a free slot carries a healthy gateway through a burst. While one that hangs
@@ -82,31 +82,31 @@ class Guard:
         self._stalled_seconds = stalled_seconds
         self._breaker = breaker or Breaker()
         self._clock = clock
-        self._under_way: dict[object, float] = {}  # call: when it began
+        self._started_at: dict[object, float] = {}  # by call, seconds of the clock
         self._lock = Lock()
 
     def run(self, call: Callable[[], Answer]) -> Answer:
         # A slot first: whoever is refused one must not hold the breaker's only trial.
-        if not self._slots.acquire(timeout=self._patience_seconds()):
+        if not self._slots.acquire(timeout=self._slot_wait_seconds()):
             raise GatewayUnavailable("no free slot", code="NO_FREE_SLOT")
         key = object()
         try:
             with self._lock:
-                self._under_way[key] = self._clock()
+                self._started_at[key] = self._clock()
             self._breaker.admit()
-            return self._watched(call)
+            return self._recorded(call)
         finally:
             with self._lock:
-                del self._under_way[key]
+                del self._started_at[key]
             self._slots.release()
 
-    def _patience_seconds(self) -> float:
+    def _slot_wait_seconds(self) -> float:
         with self._lock:
-            oldest = min(self._under_way.values(), default=None)
+            oldest = min(self._started_at.values(), default=None)
         is_stalled = oldest is not None and self._clock() - oldest >= self._stalled_seconds
         return 0.0 if is_stalled else self._wait_seconds
 
-    def _watched(self, call: Callable[[], Answer]) -> Answer:
+    def _recorded(self, call: Callable[[], Answer]) -> Answer:
         try:
             answer = call()
         except GatewayRejected:

@@ -4,9 +4,10 @@ Rejected is a definite no. Unknown means that money may have moved: ask again la
 same number. Untrusted means that the sender could not be proved: change nothing.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
-from gateways.texts import Text
+from gateways.texts import Malformed, Text
 
 
 class GatewayError(Exception):
@@ -65,3 +66,28 @@ class GatewayMisconfigured(GatewayError):
     def __init__(self, problems: Mapping[str, Text]) -> None:
         super().__init__("; ".join(f"{key}: {why}" for key, why in problems.items()))
         self.problems = dict(problems)
+
+
+def not_sent(message: str) -> GatewayRejected:
+    """What the gateway would refuse anyway."""
+    return GatewayRejected(message, code="NOT_SENT", reason=RejectReason.INVALID)
+
+
+@contextmanager
+def reading_answer() -> Iterator[None]:
+    """The deed is done; an answer that can't be read leaves it unknown, not failed."""
+    try:
+        yield
+    except Malformed as error:
+        raise GatewayUnknown(f"answer not understood: {error}", code="UNREADABLE") from error
+
+
+@contextmanager
+def reading_callback() -> Iterator[None]:
+    """Whatever bytes come in, the sender gets a refusal and never a fault of ours."""
+    try:
+        yield
+    except GatewayUntrusted:
+        raise
+    except Exception as error:
+        raise GatewayUntrusted(f"unreadable: {error}", code="MALFORMED") from error

@@ -11,6 +11,9 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any, Protocol
 
+# The payment methods that have a gateway: the one list of them.
+METHODS = ("wechat", "alipay")
+
 Json = Mapping[str, Any]
 
 

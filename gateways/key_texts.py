@@ -10,9 +10,9 @@ from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
 from gateways import keys
-from gateways.configuration import read_certificate_file
 from gateways.key_blocks import KeyUnreadable, What, blocks_of, text_of
 from gateways.keys import Content
+from gateways.registry import PROVIDERS
 from gateways.texts import SHANGHAI, Text
 
 
@@ -130,7 +130,7 @@ def expiries(method: str, values: Mapping[str, str], *, now: datetime) -> list[E
             ends_at=certificate.not_valid_after_utc,
             days_left=(certificate.not_valid_after_utc - now).days,
         )
-        for key, read in _EXPIRING.get(method, {}).items()
+        for key, read in PROVIDERS[method].certificates.items()
         for certificate in _read(values.get(key, ""), read)
     ]
     return sorted(found, key=lambda expiry: expiry.ends_at)
@@ -141,18 +141,3 @@ def _read(text: str, read: Callable[[str], list[x509.Certificate]]) -> Iterator[
         yield from read(text.strip()) if text.strip() else ()
     except KeyUnreadable:
         return
-
-
-def _own(text: str) -> list[x509.Certificate]:
-    """The first of a chain: those behind it are not ours to renew."""
-    return [keys.load_certificate(text)]
-
-
-_EXPIRING: Mapping[str, Mapping[str, Callable[[str], list[x509.Certificate]]]] = {
-    "wechat": {
-        "merchant_cert": _own,
-        "cert_path": lambda path: [read_certificate_file(path)],
-        "platform_cert": keys.load_certificates,
-    },
-    "alipay": {"app_cert": _own, "alipay_cert": _own},
-}

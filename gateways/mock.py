@@ -4,17 +4,15 @@ It speaks the guide's unsigned JSON callbacks ("Mock External Payment"), so it m
 reachable where money is real; who may use it is decided by the configuration, not here.
 """
 
-import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from gateways.errors import GatewayRejected, GatewayUntrusted, RejectReason
+from gateways.errors import not_sent, reading_callback
 from gateways.interface import (
     Bill,
-    BillLine,
     CallbackAnswer,
     CallbackNotice,
     CallbackRequest,
@@ -29,20 +27,9 @@ from gateways.interface import (
     TradeReport,
     TradeState,
 )
+from gateways.registry import PROVIDERS
 from gateways.texts import Malformed, plain_text, read_json_object, read_text, yuan_text
 
-_SCENES: Mapping[str, tuple[Scene, ...]] = {
-    "wechat": (Scene.NATIVE, Scene.JSAPI, Scene.MINI_PROGRAM, Scene.H5, Scene.APP),
-    "alipay": (Scene.PAGE, Scene.WAP, Scene.APP, Scene.QR),
-}
-_ANSWERS: Mapping[str, tuple[str, str, str]] = {
-    "wechat": (
-        "application/json",
-        json.dumps({"code": "SUCCESS", "message": "成功"}, ensure_ascii=False),
-        json.dumps({"code": "FAIL", "message": "失败"}, ensure_ascii=False),
-    ),
-    "alipay": ("text/plain", "success", "failure"),
-}
 _TRADE_STATES: Mapping[str, TradeState] = {
     "TRADE_SUCCESS": TradeState.PAID,
     "TRADE_FINISHED": TradeState.PAID,
@@ -60,13 +47,12 @@ class MockGateway:
 
     def __init__(self, method: str) -> None:
         self.method = method
-        self.scenes = _SCENES[method]
+        self._real = PROVIDERS[method].gateway
+        self.scenes = self._real.scenes
 
     def prepare_payment(self, request: PaymentRequest) -> dict[str, Any]:
         if request.scene not in self.scenes:
-            raise GatewayRejected(
-                "scene not supported", code="NOT_SENT", reason=RejectReason.INVALID
-            )
+            raise not_sent("scene not supported")
         return {
             "mock": True,
             "scene": str(request.scene),
@@ -118,24 +104,17 @@ class MockGateway:
 
     def parse_callback(self, request: CallbackRequest) -> CallbackNotice:
         """The guide's JSON; unsigned, so GatewayUntrusted here only means malformed."""
-        try:
+        with reading_callback():
             trade = _trade(read_json_object(request.body))
-        except Exception as error:
-            # Whatever bytes come in, the sender gets a refusal and never a fault of ours.
-            raise GatewayUntrusted(f"unreadable: {error}", code="MALFORMED") from error
         return CallbackNotice(notice_id="", event="mock", trade=trade)
 
     def answer_callback(
         self, *, is_handled: bool, message: str = "", status: int | None = None
     ) -> CallbackAnswer:
-        content_type, handled, refused = _ANSWERS[self.method]
-        if is_handled:
-            return CallbackAnswer(200, content_type, handled)
-        return CallbackAnswer(status or 500, content_type, refused)
+        return self._real.answer_callback(is_handled=is_handled, message=message, status=status)
 
     def download_bill(self, day: date) -> Bill:
-        lines: Iterator[BillLine] = iter(())
-        return Bill(day, lines)
+        return Bill(day, iter(()))
 
 
 def _trade(fields: Mapping[str, Any]) -> TradeReport:

@@ -1,25 +1,62 @@
 """From a payment method and its configured values to a gateway."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from typing import TypeVar
 
+from cryptography import x509
+
+import gateways.alipay.doctor
+import gateways.wechat.doctor
+from gateways.alipay.configuration import AlipayConfig
 from gateways.alipay.gateway import AlipayGateway
-from gateways.breaker import Guard
-from gateways.configuration import AlipayConfig, WechatConfig
+from gateways.breaker import CallLimiter
+from gateways.configuration import Values
 from gateways.errors import GatewayMisconfigured
-from gateways.interface import Gateway
-from gateways.mock import MockGateway
+from gateways.findings import Findings, Fixes
+from gateways.interface import METHODS, Gateway
+from gateways.wechat.configuration import WechatConfig
 from gateways.wechat.gateway import WechatGateway
 
-METHODS = ("wechat", "alipay")
-Values = Mapping[str, str]
-Config = TypeVar("Config")
+Config = TypeVar("Config", WechatConfig, AlipayConfig)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Provider:
+    """What there is of a payment method in its folder."""
+
+    gateway: type[WechatGateway] | type[AlipayGateway]
+    config: type[WechatConfig] | type[AlipayConfig]
+    checks: Callable[[Values, datetime], tuple[Findings, ...]]
+    fixes: Fixes
+    certificates: Mapping[str, Callable[[str], list[x509.Certificate]]]
+
+
+PROVIDERS: Mapping[str, Provider] = {
+    "wechat": Provider(
+        gateway=WechatGateway,
+        config=WechatConfig,
+        checks=gateways.wechat.doctor.checks,
+        fixes=gateways.wechat.doctor.FIXES,
+        certificates=gateways.wechat.doctor.CERTIFICATES,
+    ),
+    "alipay": Provider(
+        gateway=AlipayGateway,
+        config=AlipayConfig,
+        checks=gateways.alipay.doctor.checks,
+        fixes=gateways.alipay.doctor.FIXES,
+        certificates=gateways.alipay.doctor.CERTIFICATES,
+    ),
+}
 
 # With both gateways hanging at once, a web process of eight threads still has two to serve with.
 CALLS_MAX = 3
 # The only state that outlives a configuration: the circuit of a method stays open whatever
 # version of the configuration a call is made with.
-_GUARDS: Mapping[str, Guard] = {method: Guard(calls_max=CALLS_MAX) for method in METHODS}
+_LIMITERS: Mapping[str, CallLimiter] = {
+    method: CallLimiter(calls_max=CALLS_MAX) for method in METHODS
+}
 
 
 def build_gateway(
@@ -29,50 +66,58 @@ def build_gateway(
     former: Sequence[Values] = (),
     apps_of: Sequence[Values] = (),
     allow_custom_base: bool = False,
-    wechat_base_url: str | None = None,
-    alipay_gateway_url: str | None = None,
-    guard: Guard | None = None,
+    base_url: str = "",
+    limiter: CallLimiter | None = None,
     keep_certificate: Callable[[str], None] = lambda pem: None,
 ) -> Gateway:
     """A client for this configuration; makes no call.
 
-    ``keep_certificate`` is told of a further certificate of Alipay's that a call found good; it
-    runs where the call was made, while no transaction is open.
-
-    The address is, in this order: the argument; the configured ``base_url`` or ``gateway_url``,
+    The address is, in this order: ``base_url``; the configured ``base_url`` or ``gateway_url``,
     where ``allow_custom_base`` says so; the real one. ``former`` are earlier configurations of the
     same merchant whose callback keys still verify answers (those that can't be read are left
     out), ``apps_of`` those whose apps an answer or a notification may be about.
 
+    ``keep_certificate`` is told of a further certificate of Alipay's that a call found good; it
+    runs where the call was made, while no transaction is open.
+
     Raises:
         GatewayMisconfigured: a problem for each key that is wrong.
     """
-    shared = guard or _GUARDS[method]
-    builders: Mapping[str, Callable[[], Gateway]] = {
-        "wechat": lambda: WechatGateway(
-            WechatConfig.from_values(
-                values, allow_custom_base=allow_custom_base, base_url=wechat_base_url
-            ).believing(_readable(WechatConfig.from_values, former), apps_of),
-            guard=shared,
-        ),
-        "alipay": lambda: AlipayGateway(
-            AlipayConfig.from_values(
-                values, allow_custom_base=allow_custom_base, gateway_url=alipay_gateway_url
-            ).believing(_readable(AlipayConfig.from_values, former)),
-            guard=shared,
-            keep_certificate=keep_certificate,
-        ),
-    }
-    return builders[method]()
+    shared = limiter or _LIMITERS[method]
+    if method == "wechat":
+        wechat = WechatConfig.from_values(
+            values, allow_custom_base=allow_custom_base, base_url=base_url
+        )
+        return WechatGateway(
+            wechat.trusting(_readable(WechatConfig, former), apps_of), limiter=shared
+        )
+    alipay = AlipayConfig.from_values(
+        values, allow_custom_base=allow_custom_base, base_url=base_url
+    )
+    return AlipayGateway(
+        alipay.trusting(_readable(AlipayConfig, former)),
+        limiter=shared,
+        keep_certificate=keep_certificate,
+    )
 
 
-def _readable(read: Callable[[Values], Config], former: Sequence[Values]) -> Iterator[Config]:
+def _readable(config: type[Config], former: Sequence[Values]) -> Iterator[Config]:
     for values in former:
         try:
-            yield read(values)
+            yield config.from_values(values)
         except GatewayMisconfigured:
             continue
 
 
-def build_mock_gateway(method: str) -> Gateway:
-    return MockGateway(method)
+def merchant_of(method: str, values: Values) -> str:
+    """The merchant (WeChat Pay) or the application (Alipay) that these values speak for."""
+    return (values.get(PROVIDERS[method].config.merchant_key) or "").strip()
+
+
+def callback_key_marks(method: str, values: Values) -> frozenset[str]:
+    """What makes callbacks trusted under these values: the marks of the gateway's keys and, at
+    WeChat Pay, of the APIv3 key that decrypts them. None where no client can be made of them."""
+    try:
+        return PROVIDERS[method].config.from_values(values).callback_key_marks()
+    except GatewayMisconfigured:
+        return frozenset()

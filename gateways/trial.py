@@ -14,7 +14,6 @@ from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
 from gateways.alipay.gateway import AlipayGateway
-from gateways.doctor import Finding, Level
 from gateways.errors import (
     GatewayError,
     GatewayRejected,
@@ -22,6 +21,7 @@ from gateways.errors import (
     GatewayUnknown,
     RejectReason,
 )
+from gateways.findings import Finding, Level
 from gateways.interface import CloseState, Gateway, PaymentRequest, Scene, TradeState
 from gateways.texts import SHANGHAI, Text
 from gateways.wechat.gateway import WechatGateway

@@ -17,11 +17,10 @@ from config.selectors import (
     gateway_config_version,
 )
 from config.versions import ConfigInForce
-from gateways.configuration import merchant_of
 from gateways.errors import GatewayMisconfigured, GatewayUnavailable
 from gateways.interface import Gateway
 from gateways.mock import MockGateway
-from gateways.registry import build_gateway
+from gateways.registry import build_gateway, merchant_of
 from payments.errors import GatewayNotConfigured
 from payments.models import PaymentTransaction
 from payments.states import PaymentMethod
@@ -171,7 +170,6 @@ def _built(method: str, version_id: UUID, values: Text, former: Texts, apps_of: 
         former=[dict(other) for other in former],
         apps_of=[dict(other) for other in apps_of],
         allow_custom_base=settings.DEBUG,
-        wechat_base_url=settings.WECHATPAY_BASE_URL or None,
-        alipay_gateway_url=settings.ALIPAY_GATEWAY_URL or None,
+        base_url=settings.GATEWAY_BASE_URLS[method],
         keep_certificate=certificate_keep,
     )

@@ -134,12 +134,15 @@ if not DEBUG and not STAFF_TOTP_REQUIRED:
     secrets.complain("STAFF_TOTP_REQUIRED can't be turned off with DEBUG off")
 secrets.check_addresses()
 MOCK_CALLBACKS: bool = env.bool("MOCK_CALLBACKS", default=False)
-WECHATPAY_BASE_URL: str = env.str("WECHATPAY_BASE_URL", default="")
-ALIPAY_GATEWAY_URL: str = env.str("ALIPAY_GATEWAY_URL", default="")
+# Of stand-ins, in place of the configured addresses.
+GATEWAY_BASE_URLS: dict[str, str] = {
+    "wechat": env.str("WECHATPAY_BASE_URL", default=""),
+    "alipay": env.str("ALIPAY_GATEWAY_URL", default=""),
+}
 for _name, _is_on in (
     ("MOCK_CALLBACKS", MOCK_CALLBACKS),
-    ("WECHATPAY_BASE_URL", WECHATPAY_BASE_URL),
-    ("ALIPAY_GATEWAY_URL", ALIPAY_GATEWAY_URL),
+    ("WECHATPAY_BASE_URL", GATEWAY_BASE_URLS["wechat"]),
+    ("ALIPAY_GATEWAY_URL", GATEWAY_BASE_URLS["alipay"]),
 ):
     if _is_on and not DEBUG:
         secrets.complain(f"{_name} is for development and can't be set with DEBUG off")

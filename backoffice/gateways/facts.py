@@ -15,7 +15,7 @@ from config.keys import KNOWN_KEYS, keys_of
 from config.models import GatewayMethod, PaymentConfig, PaymentConfigVersion
 from config.selectors import is_write_only
 from config.versions import audit_id, version_values
-from gateways.doctor import EXPIRY_WARNING_DAYS, Finding
+from gateways.findings import EXPIRY_WARNING_DAYS, Finding
 from gateways.key_texts import Expiry
 from tcmpay.accounts.selectors import people_names, person_text
 from tcmpay.audit.models import AuditEvent

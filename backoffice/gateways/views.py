@@ -51,7 +51,7 @@ from config.keys import KNOWN_KEYS, keys_of
 from config.models import GatewayMethod, PaymentConfigDraft
 from config.versions import version_values
 from gateways.configuration import notify_url_in_path_form
-from gateways.doctor import Finding
+from gateways.findings import Finding
 from gateways.key_blocks import KeyUnreadable
 from gateways.key_texts import expiries, told
 from gateways.trial import Ear

@@ -27,7 +27,7 @@ from backoffice.today.selectors import (
     refund_queue_length,
     waiting,
 )
-from gateways.doctor import EXPIRY_WARNING_DAYS
+from gateways.findings import EXPIRY_WARNING_DAYS
 from payments.selectors import service_names
 from payments.services.activations import activations_failing
 from payments.states import OrderStatus, PaymentMethod

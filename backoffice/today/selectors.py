@@ -11,7 +11,7 @@ from balances.models import AdjustmentStatus, BalanceAdjustment, UserBalance
 from balances.selectors import unadopted_openings
 from config.doctor import expiries_current
 from config.models import GatewayMethod, PriceChangeRequest, PriceChangeStatus
-from gateways.doctor import EXPIRY_WARNING_DAYS
+from gateways.findings import EXPIRY_WARNING_DAYS
 from gateways.key_texts import Expiry
 from payments.models import (
     PaymentCallback,

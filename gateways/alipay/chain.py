@@ -36,7 +36,7 @@ class AlipayChain:
         subject = keys.load_certificate(values["alipay_cert"]).subject
         return cls(subject, tuple(keys.rsa_roots(values["root_cert"])))
 
-    def believed(self, content: str, *, now: datetime) -> dict[str, RSAPublicKey]:
+    def trusted(self, content: str, *, now: datetime) -> dict[str, RSAPublicKey]:
         """SN → key of each certificate in ``content`` that is Alipay's at ``now``; the others of
         it may serve as links of the chain. Raises KeyUnreadable."""
         given = keys.load_certificates(content)
@@ -47,10 +47,10 @@ class AlipayChain:
         }
 
     def kept(self, values: Mapping[str, str]) -> dict[str, RSAPublicKey]:
-        """Those that were fetched earlier: whoever wrote them there, only the chain is believed."""
+        """Those that were fetched earlier: whoever wrote them there, only the chain is trusted."""
         content = values.get(KEPT_CERTIFICATES, "")
         try:
-            return self.believed(content, now=datetime.now(UTC)) if content else {}
+            return self.trusted(content, now=datetime.now(UTC)) if content else {}
         except KeyUnreadable:
             return {}
 

@@ -5,22 +5,26 @@ import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from typing import IO, Any, TypeVar
+from typing import IO, Any
 
 from gateways.alipay import bills
+from gateways.alipay.configuration import AlipayConfig
 from gateways.alipay.wire import (
     TRADE_NOTIFICATION,
     AlipayWire,
     read_form,
     verify_notification,
 )
-from gateways.breaker import Guard
-from gateways.configuration import AlipayConfig, key_mark
+from gateways.breaker import CallLimiter
+from gateways.configuration import key_mark
 from gateways.errors import (
     GatewayRejected,
     GatewayUnknown,
     GatewayUntrusted,
     RejectReason,
+    not_sent,
+    reading_answer,
+    reading_callback,
 )
 from gateways.interface import (
     Bill,
@@ -48,8 +52,6 @@ from gateways.texts import (
     yuan_text,
 )
 from gateways.transport import Transport, transport_to
-
-Result = TypeVar("Result")
 
 SUBJECT_CHARACTERS_MAX = 256
 _NUMBER = re.compile(r"[0-9A-Za-z_-]{1,64}", re.ASCII)
@@ -96,13 +98,13 @@ class AlipayGateway:
         self,
         config: AlipayConfig,
         *,
-        guard: Guard | None = None,
+        limiter: CallLimiter | None = None,
         transport: Transport | None = None,
         clock: Callable[[], float] = time.time,
         keep_certificate: Callable[[str], None] = lambda pem: None,
     ) -> None:
         self._config = config
-        self._guard = guard or Guard()
+        self._limiter = limiter or CallLimiter()
         self._transport = transport or transport_to(config.gateway_url)
         self._clock = clock
         self._wire = AlipayWire(config, self._transport, keep=keep_certificate, clock=clock)
@@ -118,7 +120,7 @@ class AlipayGateway:
         every showing of the page."""
         _require_number(request.out_trade_no)
         if request.scene not in _PRODUCTS:
-            raise _invalid("scene not supported")
+            raise not_sent("scene not supported")
         return_url = request.return_url or self._config.return_url
         has_return = request.scene in _RETURNING_SCENES and bool(return_url)
         biz_content = {
@@ -152,7 +154,8 @@ class AlipayGateway:
         public = {name: prepared[name] for name in ("notify_url", "return_url") if prepared[name]}
         if scene is Scene.QR:
             answer = self._call(method, prepared["biz_content"], **public)
-            code = self._understood(lambda: read_text(answer, "qr_code", is_required=True))
+            with reading_answer():
+                code = read_text(answer, "qr_code", is_required=True)
             return PaymentStart(qr_code=code, raw=answer)
         signed = self._wire.signed(method, prepared["biz_content"], **public)
         if scene is Scene.APP:
@@ -168,7 +171,8 @@ class AlipayGateway:
             if error.reason != RejectReason.NOT_FOUND:
                 raise
             return TradeReport(out_trade_no, TradeState.NOT_FOUND, raw={"code": error.code})
-        report = self._understood(lambda: _queried_trade(answer))
+        with reading_answer():
+            report = _queried_trade(answer)
         _require_same(report.out_trade_no, out_trade_no)
         return report
 
@@ -208,8 +212,8 @@ class AlipayGateway:
         _require_same(answer.get("out_trade_no", request.out_trade_no), request.out_trade_no)
         if answer.get("fund_change") != "Y":
             return self._refund_in_doubt(request)
-        return self._understood(
-            lambda: RefundReport(
+        with reading_answer():
+            return RefundReport(
                 out_refund_no=request.out_refund_no,
                 state=RefundState.SUCCESS,
                 out_trade_no=request.out_trade_no,
@@ -217,7 +221,6 @@ class AlipayGateway:
                 completed_at=read_moment(answer.get("gmt_refund_pay")),
                 raw=answer,
             )
-        )
 
     def query_refund(self, request: RefundRequest) -> RefundReport:
         biz_content = {**_refund_subject(request), "query_options": ["gmt_refund_pay"]}
@@ -228,21 +231,18 @@ class AlipayGateway:
                 raise
             return RefundReport(request.out_refund_no, RefundState.NOT_FOUND)
         _require_same(answer.get("out_request_no", request.out_refund_no), request.out_refund_no)
-        return self._understood(lambda: _queried_refund(answer, request))
+        with reading_answer():
+            return _queried_refund(answer, request)
 
     # -- callbacks -----------------------------------------------------------------------------
 
     def parse_callback(self, request: CallbackRequest) -> CallbackNotice:
-        try:
+        with reading_callback():
             return self._notice(request)
-        except GatewayUntrusted:
-            raise
-        except Exception as error:
-            # Whatever bytes come in, the sender gets a refusal and never a fault of ours.
-            raise GatewayUntrusted(f"unreadable: {error}", code="MALFORMED") from error
 
+    @staticmethod
     def answer_callback(
-        self, *, is_handled: bool, message: str = "", status: int | None = None
+        *, is_handled: bool, message: str = "", status: int | None = None
     ) -> CallbackAnswer:
         """Exactly seven letters (section 9): anything else asks for another delivery."""
         if is_handled:
@@ -252,7 +252,7 @@ class AlipayGateway:
     # -- bills ---------------------------------------------------------------------------------
 
     def download_bill(self, day: date) -> Bill:
-        """Section 10. The file itself comes outside the guard: its host is another one, whose
+        """Section 10. The file itself comes outside the limiter: its host is another one, whose
         faults must not open the circuit that payments stand behind."""
         try:
             answer = self._call(
@@ -263,25 +263,14 @@ class AlipayGateway:
             if not bills.is_without_bill(error.code):
                 raise
             return bills.missing_bill(day, datetime.fromtimestamp(self._clock(), UTC), error)
-        return self._understood(
-            lambda: bills.read_bill(
-                day,
-                read_text(answer, "bill_download_url", is_required=True),
-                self._download,
-            )
-        )
+        with reading_answer():
+            url = read_text(answer, "bill_download_url", is_required=True)
+            return bills.read_bill(day, url, self._download)
 
     # -- inside --------------------------------------------------------------------------------
 
     def _call(self, method: str, biz_content: Mapping[str, Any], **public: str) -> dict[str, Any]:
-        return self._guard.run(lambda: self._wire.call(method, biz_content, **public))
-
-    def _understood(self, read: Callable[[], Result]) -> Result:
-        """The deed is done; an answer that can't be read leaves it unknown, not failed."""
-        try:
-            return read()
-        except Malformed as error:
-            raise GatewayUnknown(f"answer not understood: {error}", code="UNREADABLE") from error
+        return self._limiter.run(lambda: self._wire.call(method, biz_content, **public))
 
     def _download(self, url: str, sink: IO[bytes]) -> int:
         # The file is unsigned: its only protection is TLS, which a stand-in alone may go without.
@@ -340,11 +329,7 @@ class AlipayGateway:
 
 def _require_number(number: str) -> None:
     if not _NUMBER.fullmatch(number):
-        raise _invalid("number not acceptable to the gateway")
-
-
-def _invalid(message: str) -> GatewayRejected:
-    return GatewayRejected(message, code="NOT_SENT", reason=RejectReason.INVALID)
+        raise not_sent("number not acceptable to the gateway")
 
 
 def _require_same(said: object, asked: str) -> None:

@@ -7,7 +7,7 @@ at that moment: a log file opened before would stay silent for ever.
 import logging.config
 
 from gateways import keys
-from gateways.configuration import ALIPAY_SIGN_TYPE, AlipayConfig
+from gateways.alipay.configuration import SIGN_TYPE, AlipayConfig
 
 _dict_config = logging.config.dictConfig
 logging.config.dictConfig = lambda config: None
@@ -23,5 +23,5 @@ def request_signer(config: AlipayConfig) -> AliPay:
         appid=config.app_id,
         app_private_key_string=keys.private_key_pem(config.private_key),
         alipay_public_key_string=keys.public_key_pem(config.alipay_public_key),
-        sign_type=ALIPAY_SIGN_TYPE,
+        sign_type=SIGN_TYPE,
     )

@@ -17,8 +17,8 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from gateways import keys
 from gateways.alipay.chain import AlipayChain
+from gateways.alipay.configuration import SIGN_TYPE, AlipayConfig
 from gateways.alipay.sdk import request_signer
-from gateways.configuration import ALIPAY_SIGN_TYPE, AlipayConfig
 from gateways.errors import GatewayRejected, GatewayUnknown, GatewayUntrusted, RejectReason
 from gateways.key_blocks import KeyUnreadable
 from gateways.texts import Malformed, canonical_json, read_json_object, shanghai_wall_clock
@@ -69,7 +69,7 @@ _UNSIGNED_CODES = frozenset(_CODE_REASONS) - {"40004"}
 
 
 class AlipayWire:
-    """Calls of one application. All that changes after construction: certificates are learnt.
+    """Calls of one application. All that changes after construction: certificates are added.
 
     ``keep`` is told of a certificate of Alipay's that was fetched and found good, as PEM.
     """
@@ -147,13 +147,13 @@ class AlipayWire:
         sn = envelope["alipay_cert_sn"]
         former = [one.key for one in self._config.former if not (sn and one.sn) or one.sn == sn]
         if self._config.chain is not None and sn and sn not in self._verifiers and not former:
-            self._learn(sn, self._config.chain)
+            self._fetch_certificate(sn, self._config.chain)
         known = [self._verifiers.get(sn, self._config.alipay_public_key), *former]
         if not any(keys.is_signed_by(key, raw.encode(), envelope["sign"]) for key in known):
             raise GatewayUnknown("answer not verified", code="BAD_SIGNATURE")
 
-    def _learn(self, sn: str, chain: AlipayChain) -> None:
-        """Fetch the certificate that an answer names (section 4) and believe it for its chain.
+    def _fetch_certificate(self, sn: str, chain: AlipayChain) -> None:
+        """Fetch the certificate that an answer names (section 4) and trust it for its chain.
 
         What was answered is not known while there is none to verify it with. The answer to this
         call may come unsigned: the chain is the proof.
@@ -167,7 +167,7 @@ class AlipayWire:
         if node.get("code") != SUCCEEDED or not isinstance(content, str):
             raise GatewayUnknown(f"{changed}: {error_of(node)}", code="CERTIFICATE_CHANGED")
         try:
-            found = chain.believed(content, now=datetime.fromtimestamp(self._clock(), UTC))
+            found = chain.trusted(content, now=datetime.fromtimestamp(self._clock(), UTC))
         except KeyUnreadable as error:
             raise GatewayUnknown(f"{changed}: {error}", code="CERTIFICATE_CHANGED") from error
         if sn not in found:
@@ -309,7 +309,7 @@ def verify_notification(
 
     Nothing is asked for: whoever sent them is not known yet.
     """
-    if fields.get("sign_type", ALIPAY_SIGN_TYPE) != ALIPAY_SIGN_TYPE:
+    if fields.get("sign_type", SIGN_TYPE) != SIGN_TYPE:
         raise GatewayUntrusted("signature type", code="SIGNATURE_TYPE")
     codec = _codec(fields)
     signature = fields.get("sign", "")
@@ -331,7 +331,7 @@ def _signed_texts(fields: Mapping[str, str]) -> Iterator[str]:
     if not all(unsigned.values()):
         yield _joined({name: value for name, value in unsigned.items() if value})
     if fields.get("notify_type") != TRADE_NOTIFICATION:
-        yield _joined({**unsigned, "sign_type": ALIPAY_SIGN_TYPE})
+        yield _joined({**unsigned, "sign_type": SIGN_TYPE})
 
 
 def _joined(fields: Mapping[str, str]) -> str:

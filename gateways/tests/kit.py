@@ -16,11 +16,12 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.x509.oid import NameOID
 
+from gateways.alipay.configuration import AlipayConfig
 from gateways.alipay.gateway import AlipayGateway
-from gateways.breaker import Guard
-from gateways.configuration import AlipayConfig, WechatConfig
+from gateways.breaker import CallLimiter
 from gateways.interface import CallbackRequest, PaymentRequest, RefundRequest, Scene
 from gateways.transport import Transport
+from gateways.wechat.configuration import WechatConfig
 from gateways.wechat.gateway import WechatGateway
 
 NOW = datetime(2026, 11, 24, 2, 0, tzinfo=UTC)  # 10:00 in Shanghai
@@ -170,13 +171,15 @@ def _wechat_config(base_url: str, changes: tuple[tuple[str, str], ...]) -> Wecha
 
 
 @cache
-def _alipay_config(gateway_url: str, changes: tuple[tuple[str, str], ...]) -> AlipayConfig:
-    return AlipayConfig.from_values(alipay_values(**dict(changes)), gateway_url=gateway_url)
+def _alipay_config(base_url: str, changes: tuple[tuple[str, str], ...]) -> AlipayConfig:
+    return AlipayConfig.from_values(alipay_values(**dict(changes)), base_url=base_url)
 
 
 def wechat_gateway(base_url: str = "http://127.0.0.1:9", **changes: str) -> WechatGateway:
     config = _wechat_config(base_url, tuple(changes.items()))
-    return WechatGateway(config, guard=Guard(), transport=quick_transport(), clock=now_seconds)
+    return WechatGateway(
+        config, limiter=CallLimiter(), transport=quick_transport(), clock=now_seconds
+    )
 
 
 def alipay_gateway(
@@ -185,7 +188,7 @@ def alipay_gateway(
     config = _alipay_config(f"{base_url}/gateway.do", tuple(changes.items()))
     return AlipayGateway(
         config,
-        guard=Guard(),
+        limiter=CallLimiter(),
         transport=quick_transport(),
         clock=now_seconds,
         keep_certificate=keep,

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from gateways.breaker import Breaker, Guard
+from gateways.breaker import Breaker, CallLimiter
 from gateways.errors import GatewayRejected, GatewayUnavailable, GatewayUnknown
 
 
@@ -29,112 +29,112 @@ def clock():
 
 
 @pytest.fixture
-def guard(clock):
-    return Guard(breaker=Breaker(failures_max=3, open_seconds=10, clock=clock))
+def limiter(clock):
+    return CallLimiter(breaker=Breaker(failures_max=3, open_seconds=10, clock=clock))
 
 
-def fail(guard, times: int) -> None:
+def fail(limiter, times: int) -> None:
     for _ in range(times):
         with pytest.raises(GatewayUnknown):
-            guard.run(unknown)
+            limiter.run(unknown)
 
 
-def is_open(guard) -> bool:
+def is_open(limiter) -> bool:
     try:
-        return guard.run(lambda: False)
+        return limiter.run(lambda: False)
     except GatewayUnavailable:
         return True
 
 
-def test_it_opens_after_unknown_outcomes_in_a_row(guard):
-    fail(guard, 3)
-    assert is_open(guard)
+def test_it_opens_after_unknown_outcomes_in_a_row(limiter):
+    fail(limiter, 3)
+    assert is_open(limiter)
 
 
-def test_an_answer_between_them_keeps_it_closed(guard):
-    fail(guard, 2)
-    guard.run(lambda: "answer")
-    fail(guard, 2)
-    assert not is_open(guard)
+def test_an_answer_between_them_keeps_it_closed(limiter):
+    fail(limiter, 2)
+    limiter.run(lambda: "answer")
+    fail(limiter, 2)
+    assert not is_open(limiter)
 
 
-def test_a_definite_no_is_an_answer(guard):
-    fail(guard, 2)
+def test_a_definite_no_is_an_answer(limiter):
+    fail(limiter, 2)
     with pytest.raises(GatewayRejected):
-        guard.run(rejected)
-    fail(guard, 2)
-    assert not is_open(guard)
+        limiter.run(rejected)
+    fail(limiter, 2)
+    assert not is_open(limiter)
 
 
-def test_it_is_open_until_its_time_and_not_longer(guard, clock):
-    fail(guard, 3)
+def test_it_is_open_until_its_time_and_not_longer(limiter, clock):
+    fail(limiter, 3)
     clock.now = 9.9
-    assert is_open(guard)
+    assert is_open(limiter)
     clock.now = 10.0
-    assert not is_open(guard)
+    assert not is_open(limiter)
 
 
-def test_a_failed_trial_opens_it_again(guard, clock):
-    fail(guard, 3)
+def test_a_failed_trial_opens_it_again(limiter, clock):
+    fail(limiter, 3)
     clock.now = 10.0
-    fail(guard, 1)
-    assert is_open(guard)
+    fail(limiter, 1)
+    assert is_open(limiter)
     clock.now = 20.0
-    assert not is_open(guard)
+    assert not is_open(limiter)
 
 
-def test_one_trial_at_a_time(guard, clock):
-    fail(guard, 3)
+def test_one_trial_at_a_time(limiter, clock):
+    fail(limiter, 3)
     clock.now = 10.0
-    assert guard.run(lambda: is_open(guard)) is True
+    assert limiter.run(lambda: is_open(limiter)) is True
 
 
-def test_a_trial_that_ends_in_a_fault_of_ours_does_not_block_the_next(guard, clock):
-    fail(guard, 3)
+def test_a_trial_that_ends_in_a_fault_of_ours_does_not_block_the_next(limiter, clock):
+    fail(limiter, 3)
     clock.now = 10.0
     with pytest.raises(ZeroDivisionError):
-        guard.run(lambda: 1 / 0)
-    assert not is_open(guard)
+        limiter.run(lambda: 1 / 0)
+    assert not is_open(limiter)
 
 
 def test_no_more_calls_than_slots(clock):
-    guard = Guard(calls_max=1, wait_seconds=0.01, breaker=Breaker(clock=clock))
+    limiter = CallLimiter(calls_max=1, wait_seconds=0.01, breaker=Breaker(clock=clock))
     entered, leave = threading.Event(), threading.Event()
 
     def occupy():
         entered.set()
         leave.wait(5)
 
-    thread = threading.Thread(target=guard.run, args=(occupy,))
+    thread = threading.Thread(target=limiter.run, args=(occupy,))
     thread.start()
     entered.wait(5)
     with pytest.raises(GatewayUnavailable):
-        guard.run(lambda: None)
+        limiter.run(lambda: None)
     leave.set()
     thread.join()
-    assert guard.run(lambda: "free") == "free"
+    assert limiter.run(lambda: "free") == "free"
 
 
 @pytest.mark.parametrize(("age_seconds", "is_patient"), [(0.9, True), (1.0, False)])
 def test_it_waits_for_a_slot_unless_the_calls_under_way_hang(clock, age_seconds, is_patient):
     """Waiting takes a thread away from others: a gateway that hangs is not worth it."""
-    guard = Guard(calls_max=1, wait_seconds=10, breaker=Breaker(clock=clock), clock=clock)
+    limiter = CallLimiter(calls_max=1, wait_seconds=10, breaker=Breaker(clock=clock), clock=clock)
     entered, leave = threading.Event(), threading.Event()
 
     def occupy():
         entered.set()
         leave.wait(0.5)  # and then the slot is free for whoever still waits
 
-    thread = threading.Thread(target=guard.run, args=(occupy,))
+    thread = threading.Thread(target=limiter.run, args=(occupy,))
     thread.start()
     entered.wait(5)
     clock.now += age_seconds
     try:
         if is_patient:
-            assert guard.run(lambda: "served") == "served"
+            assert limiter.run(lambda: "served") == "served"
         else:
             with pytest.raises(GatewayUnavailable):
-                guard.run(lambda: "served")
+                limiter.run(lambda: "served")
     finally:
         leave.set()
         thread.join()

@@ -6,12 +6,8 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 
 from gateways import keys
-from gateways.configuration import (
-    AlipayConfig,
-    WechatConfig,
-    notify_url_in_path_form,
-    read_certificate_file,
-)
+from gateways.alipay.configuration import AlipayConfig
+from gateways.configuration import notify_url_in_path_form
 from gateways.errors import GatewayMisconfigured
 from gateways.key_blocks import KeyUnreadable
 from gateways.registry import build_gateway
@@ -26,6 +22,7 @@ from gateways.tests.kit import (
     public_pem,
     wechat_values,
 )
+from gateways.wechat.configuration import WechatConfig, read_certificate_file
 
 PKCS1 = serialization.PrivateFormat.TraditionalOpenSSL
 PKCS8 = serialization.PrivateFormat.PKCS8

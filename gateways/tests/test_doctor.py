@@ -5,7 +5,6 @@ from email.utils import format_datetime
 
 import pytest
 
-from gateways.configuration import WechatConfig
 from gateways.doctor import examine
 from gateways.key_blocks import KeyUnreadable
 from gateways.key_texts import Kind, expiries, normalised
@@ -28,6 +27,7 @@ from gateways.tests.kit import (
     wechat_values,
 )
 from gateways.trial import probe
+from gateways.wechat.configuration import WechatConfig
 
 
 def found(findings, level: str) -> set[str]:

@@ -12,7 +12,6 @@ from cryptography.hazmat.primitives.serialization import pkcs7, pkcs12
 from cryptography.x509.oid import NameOID
 
 from gateways import keys
-from gateways.configuration import WechatConfig
 from gateways.key_blocks import KEY_FILE_BYTES_MAX, KeyUnreadable
 from gateways.key_texts import Kind, normalised
 from gateways.tests.kit import (
@@ -24,6 +23,7 @@ from gateways.tests.kit import (
     signed_certificate,
     wechat_values,
 )
+from gateways.wechat.configuration import WechatConfig
 
 PKCS1 = serialization.PrivateFormat.TraditionalOpenSSL
 PRIVATE, PUBLIC = private_pem("merchant"), public_pem("merchant")

@@ -7,8 +7,8 @@ from decimal import Decimal
 import pytest
 
 from gateways.errors import GatewayRejected, GatewayUntrusted
-from gateways.interface import CallbackRequest, CloseState, RefundState, Scene, TradeState
-from gateways.registry import METHODS, build_mock_gateway
+from gateways.interface import METHODS, CallbackRequest, CloseState, RefundState, Scene, TradeState
+from gateways.mock import MockGateway
 from gateways.tests.kit import NOW, payment_request, refund_request
 
 GOOD = {
@@ -26,7 +26,7 @@ def callback(content: object) -> CallbackRequest:
 
 @pytest.mark.parametrize("method", METHODS)
 def test_every_scene_gives_something_to_pay_with_and_the_same_again(method):
-    gateway = build_mock_gateway(method)
+    gateway = MockGateway(method)
     for scene in gateway.scenes:
         prepared = gateway.prepare_payment(payment_request(scene))
         start = gateway.create_payment(json.loads(json.dumps(prepared)))
@@ -35,18 +35,18 @@ def test_every_scene_gives_something_to_pay_with_and_the_same_again(method):
 
 
 def test_the_default_scenes_are_those_of_the_real_ones():
-    assert build_mock_gateway("wechat").scenes[0] is Scene.NATIVE
-    assert build_mock_gateway("alipay").scenes[0] is Scene.PAGE
+    assert MockGateway("wechat").scenes[0] is Scene.NATIVE
+    assert MockGateway("alipay").scenes[0] is Scene.PAGE
 
 
 def test_another_methods_scene_is_refused():
     with pytest.raises(GatewayRejected):
-        build_mock_gateway("alipay").prepare_payment(payment_request(Scene.NATIVE))
+        MockGateway("alipay").prepare_payment(payment_request(Scene.NATIVE))
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_its_fixed_answers(method):
-    gateway = build_mock_gateway(method)
+    gateway = MockGateway(method)
     assert gateway.is_mock
     assert gateway.query_payment("X").state is TradeState.UNPAID
     assert gateway.close_payment("X") is CloseState.CLOSED
@@ -58,7 +58,7 @@ def test_its_fixed_answers(method):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_the_guides_callback(method):
-    trade = build_mock_gateway(method).parse_callback(callback(GOOD)).trade
+    trade = MockGateway(method).parse_callback(callback(GOOD)).trade
     assert (trade.state, trade.amount) == (TradeState.PAID, Decimal("30.00"))
     assert trade.transaction_id == "mock-trade-number"
 
@@ -104,7 +104,7 @@ def test_the_guides_callback(method):
 )
 def test_malformed_callbacks(content):
     with pytest.raises(GatewayUntrusted):
-        build_mock_gateway("alipay").parse_callback(callback(content))
+        MockGateway("alipay").parse_callback(callback(content))
 
 
 @pytest.mark.parametrize(
@@ -117,6 +117,6 @@ def test_malformed_callbacks(content):
     ],
 )
 def test_answers(method, is_handled, status, body):
-    answer = build_mock_gateway(method).answer_callback(is_handled=is_handled)
+    answer = MockGateway(method).answer_callback(is_handled=is_handled)
     assert answer.status == status
     assert (json.loads(answer.body) if method == "wechat" else answer.body) == body

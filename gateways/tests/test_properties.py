@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from gateways.alipay.wire import top_level_texts
 from gateways.errors import GatewayUntrusted
-from gateways.interface import CallbackRequest, Scene
-from gateways.registry import METHODS, build_mock_gateway
+from gateways.interface import METHODS, CallbackRequest, Scene
+from gateways.mock import MockGateway
 from gateways.tests.kit import (
     FORM,
     NOW,
@@ -41,7 +41,7 @@ def gateways_under_test():
     return {
         "wechat": wechat_gateway(),
         "alipay": alipay_gateway(),
-        "mock wechat": build_mock_gateway(METHODS[0]),
+        "mock wechat": MockGateway(METHODS[0]),
     }
 
 

@@ -17,7 +17,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.x509.oid import NameOID
 
-from gateways.breaker import Breaker, Guard
+from gateways.breaker import Breaker, CallLimiter
 from gateways.errors import GatewayUnavailable, GatewayUnknown
 from gateways.tests.kit import private_key
 from gateways.transport import Transport
@@ -130,13 +130,13 @@ def get(url, line=None):
 
 
 def ends_unknown_and_leaves_the_slot_free(url, line=None):
-    guard = Guard(calls_max=1, breaker=Breaker(failures_max=2))
+    limiter = CallLimiter(calls_max=1, breaker=Breaker(failures_max=2))
     for _ in range(2):
         with pytest.raises(GatewayUnknown) as told:
-            guard.run(lambda: get(url, line))
+            limiter.run(lambda: get(url, line))
         assert told.value.code != "NO_FREE_SLOT"
     with pytest.raises(GatewayUnavailable) as told:
-        guard.run(lambda: "not called")
+        limiter.run(lambda: "not called")
     assert told.value.code == "CIRCUIT_OPEN"  # a slot was free, and the breaker was told
     return True
 

@@ -11,14 +11,17 @@ from decimal import Decimal
 from typing import Any, TypeVar
 from urllib.parse import quote
 
-from gateways.breaker import Guard
-from gateways.configuration import WechatConfig, key_mark
+from gateways.breaker import CallLimiter
+from gateways.configuration import key_mark
 from gateways.errors import (
     GatewayError,
     GatewayRejected,
     GatewayUnknown,
     GatewayUntrusted,
     RejectReason,
+    not_sent,
+    reading_answer,
+    reading_callback,
 )
 from gateways.interface import (
     Bill,
@@ -46,6 +49,7 @@ from gateways.texts import (
 )
 from gateways.transport import Transport, transport_to
 from gateways.wechat import bills
+from gateways.wechat.configuration import WechatConfig
 from gateways.wechat.wire import (
     WechatApi,
     client_signature,
@@ -108,12 +112,12 @@ class WechatGateway:
         self,
         config: WechatConfig,
         *,
-        guard: Guard | None = None,
+        limiter: CallLimiter | None = None,
         transport: Transport | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._config = config
-        self._guard = guard or Guard()
+        self._limiter = limiter or CallLimiter()
         self._transport = transport or transport_to(config.base_url)
         self._clock = clock
         self._api = WechatApi(config, self._transport, clock=clock)
@@ -129,7 +133,7 @@ class WechatGateway:
         what is stored here is sent again unchanged, expiry and notify_url included."""
         _require_number(_OUT_TRADE_NO, request.out_trade_no)
         if request.scene not in _PREPAY_PATHS:
-            raise _invalid("scene not supported")
+            raise not_sent("scene not supported")
         body = {
             "appid": self._config.app_id_of(request.scene),
             "mchid": self._config.mch_id,
@@ -149,7 +153,8 @@ class WechatGateway:
     def create_payment(self, prepared: Json) -> PaymentStart:
         scene = Scene(prepared["scene"])
         answer = self._call("POST", _PREPAY_PATHS[scene], prepared["body"])
-        return self._understood(lambda: self._payment_start(scene, prepared, answer))
+        with reading_answer():
+            return self._payment_start(scene, prepared, answer)
 
     def query_payment(self, out_trade_no: str) -> TradeReport:
         _require_number(_OUT_TRADE_NO, out_trade_no)
@@ -159,7 +164,8 @@ class WechatGateway:
             if error.reason != RejectReason.NOT_FOUND:
                 raise
             return TradeReport(out_trade_no, TradeState.NOT_FOUND, raw={"code": error.code})
-        report = self._understood(lambda: _trade_report(answer))
+        with reading_answer():
+            report = _trade_report(answer)
         self._require_own(report, out_trade_no)
         return report
 
@@ -202,16 +208,12 @@ class WechatGateway:
     # -- callbacks -----------------------------------------------------------------------------
 
     def parse_callback(self, request: CallbackRequest) -> CallbackNotice:
-        try:
+        with reading_callback():
             return self._notice(request)
-        except GatewayUntrusted:
-            raise
-        except Exception as error:
-            # Whatever bytes come in, the sender gets a refusal and never a fault of ours.
-            raise GatewayUntrusted(f"unreadable: {error}", code="MALFORMED") from error
 
+    @staticmethod
     def answer_callback(
-        self, *, is_handled: bool, message: str = "", status: int | None = None
+        *, is_handled: bool, message: str = "", status: int | None = None
     ) -> CallbackAnswer:
         code, text = ("SUCCESS", "成功") if is_handled else ("FAIL", message or "失败")
         body = json.dumps({"code": code, "message": text}, ensure_ascii=False)
@@ -243,7 +245,7 @@ class WechatGateway:
     # -- bills ---------------------------------------------------------------------------------
 
     def download_bill(self, day: date) -> Bill:
-        """Section 7. The file itself comes outside the guard: a long or failing download must
+        """Section 7. The file itself comes outside the limiter: a long or failing download must
         neither hold a slot nor open the circuit that payments stand behind."""
         try:
             answer = self._call("GET", _BILL_PATH.format(day=day.isoformat()))
@@ -251,7 +253,8 @@ class WechatGateway:
             if code_normalised(error.code) == "NOSTATEMENTEXIST":
                 return Bill(day, iter(()))
             raise
-        return self._understood(lambda: bills.read_bill(day, answer, self._api.download))
+        with reading_answer():
+            return bills.read_bill(day, answer, self._api.download)
 
     # -- inside --------------------------------------------------------------------------------
 
@@ -263,18 +266,12 @@ class WechatGateway:
         *,
         is_key_named: bool = False,
     ) -> dict[str, Any]:
-        """One guarded call; its verified body as an object (empty for a 204)."""
-        body = self._guard.run(
+        """One limited call; its verified body as an object (empty for a 204)."""
+        body = self._limiter.run(
             lambda: self._api.request(verb, path, content, is_key_named=is_key_named)
         )
-        return self._understood(lambda: read_json_object(body)) if body else {}
-
-    def _understood(self, read: Callable[[], Result]) -> Result:
-        """The deed is done; an answer that can't be read leaves it unknown, not failed."""
-        try:
-            return read()
-        except Malformed as error:
-            raise GatewayUnknown(f"answer not understood: {error}", code="UNREADABLE") from error
+        with reading_answer():
+            return read_json_object(body) if body else {}
 
     def _payment_start(
         self, scene: Scene, prepared: Json, answer: Mapping[str, Any]
@@ -343,7 +340,8 @@ class WechatGateway:
         return body
 
     def _own_refund(self, answer: Mapping[str, Any], request: RefundRequest) -> RefundReport:
-        report = self._understood(lambda: _refund_report(answer, "status"))
+        with reading_answer():
+            report = _refund_report(answer, "status")
         if report.out_refund_no != request.out_refund_no:
             raise GatewayUnknown("answer about another refund", code="OTHER_SUBJECT")
         return report
@@ -400,11 +398,7 @@ class WechatGateway:
 def _require_number(pattern: re.Pattern[str], number: str) -> None:
     """Numbers stand in paths: only of these characters is what is signed what is sent."""
     if not pattern.fullmatch(number):
-        raise _invalid("number not acceptable to the gateway")
-
-
-def _invalid(message: str) -> GatewayRejected:
-    return GatewayRejected(message, code="NOT_SENT", reason=RejectReason.INVALID)
+        raise not_sent("number not acceptable to the gateway")
 
 
 def _description(request: PaymentRequest) -> str:
@@ -415,7 +409,7 @@ def _description(request: PaymentRequest) -> str:
 def _scene_fields(request: PaymentRequest) -> dict[str, Any]:
     if request.scene in (Scene.JSAPI, Scene.MINI_PROGRAM):
         if not request.openid:
-            raise _invalid("openid is required")
+            raise not_sent("openid is required")
         return {"payer": {"openid": request.openid}}
     if request.scene is Scene.H5:
         return {
@@ -431,7 +425,7 @@ def _client_address(text: str) -> str:
     try:
         return str(ipaddress.ip_address(text))
     except ValueError as error:
-        raise _invalid("client address is required") from error
+        raise not_sent("client address is required") from error
 
 
 def _with_redirect(address: str, return_url: str) -> str:

@@ -15,10 +15,10 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPubl
 from wechatpayv3.utils import aes_decrypt, build_authorization, rsa_sign
 
 from gateways import keys
-from gateways.configuration import WechatConfig
 from gateways.errors import GatewayRejected, GatewayUnknown, GatewayUntrusted, RejectReason
 from gateways.texts import Malformed, canonical_json, read_json_object, read_text
 from gateways.transport import HttpAnswer, Transport
+from gateways.wechat.configuration import WechatConfig
 
 FRESH_SECONDS = 300  # the bound of the official SDKs, for answers and notifications alike
 SIGNATURE_TYPE = "WECHATPAY2-SHA256-RSA2048"

@@ -10,7 +10,7 @@ from balances.services import balance_top_up
 from config import drafts
 from config.selectors import gateway_config_current, price_in_force
 from config.services import gateway_configs_replace
-from gateways.doctor import Finding
+from gateways.findings import Finding
 from gateways.tests.kit import (
     MERCHANT_SERIAL,
     certificate_pem,

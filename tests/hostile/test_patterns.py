@@ -95,9 +95,10 @@ def constants_given_to(path: str, function: str, position: int) -> list[str]:
 
 # Where a pattern is not written in the call: what may stand there.
 ELSEWHERE: dict[tuple[str, str], Callable[[], list[str]]] = {
-    ("gateways/doctor.py", "pattern"): lambda: constants_given_to(
-        "gateways/doctor.py", "_form_check", 2
-    ),
+    ("gateways/findings.py", "pattern"): lambda: [
+        *constants_given_to("gateways/wechat/doctor.py", "check_form", 3),
+        *constants_given_to("gateways/alipay/doctor.py", "check_form", 3),
+    ],
     ("simulator/wechat/api.py", "route.pattern"): lambda: [
         route.pattern for route in simulator.wechat.routes.ROUTES
     ],

@@ -3,7 +3,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from gateways.breaker import Breaker, Guard
+from gateways.breaker import Breaker, CallLimiter
 from gateways.transport import Transport
 from payments import channels
 from simulator.machine import Machine
@@ -37,9 +37,9 @@ def stage(db, settings, monkeypatch, _stand_in) -> Iterator[Stage]:
     wire = Wire(machine)
     monkeypatch.setattr(Transport, "send", staticmethod(wire.send))
     # One circuit for all orders of a test would hide their answers from each other.
-    patient = Guard(breaker=Breaker(failures_max=10**6))
+    patient = CallLimiter(breaker=Breaker(failures_max=10**6))
     monkeypatch.setattr(
-        "gateways.registry._GUARDS", dict.fromkeys(channels.GATEWAY_METHODS, patient)
+        "gateways.registry._LIMITERS", dict.fromkeys(channels.GATEWAY_METHODS, patient)
     )
     channels._built.cache_clear()
     with configured(folder):

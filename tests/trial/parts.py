@@ -14,11 +14,11 @@ from tests.trial.stage import Stage
 
 def use_clock(stage: Stage) -> None:
     """From now on what decides about time runs faster in this process."""
-    from gateways.registry import _GUARDS
+    from gateways.registry import _LIMITERS
     from tcmpay.common import clock
 
     setattr(clock, "now", stage.now)  # noqa: B010
-    for guard in _GUARDS.values():
+    for guard in _LIMITERS.values():
         guard._breaker._clock = stage.seconds
 
 

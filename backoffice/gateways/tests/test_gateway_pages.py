@@ -14,7 +14,7 @@ from config.models import PaymentConfigDraft, PaymentConfigVersion
 from config.selectors import gateway_config_current
 from config.services import gateway_configs_replace
 from config.tests.conftest import ADMIN
-from gateways.doctor import Finding
+from gateways.findings import Finding
 from gateways.tests.kit import (
     MERCHANT_SERIAL,
     bare,

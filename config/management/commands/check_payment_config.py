@@ -8,7 +8,7 @@ from django.utils.translation import gettext as _
 from config.doctor import Depth, examine_current, probe_current
 from config.keys import KNOWN_KEYS
 from config.models import GatewayMethod
-from gateways.doctor import Finding
+from gateways.findings import Finding
 
 
 class Command(BaseCommand):

@@ -5,7 +5,7 @@ import base64
 import pytest
 
 from gateways.alipay.chain import KEPT_CERTIFICATES
-from gateways.configuration import AlipayConfig
+from gateways.alipay.configuration import AlipayConfig
 from gateways.errors import GatewayUnknown, GatewayUntrusted
 from gateways.interface import TradeState
 from gateways.keys import alipay_certificate_sn, load_certificate

@@ -7,8 +7,8 @@ from urllib.parse import parse_qs, parse_qsl
 import pytest
 
 from gateways import keys
+from gateways.alipay.configuration import AlipayConfig
 from gateways.alipay.sdk import AliPay, request_signer
-from gateways.configuration import AlipayConfig
 from gateways.tests.kit import ALI_APP_ID, alipay_values, is_signed, private_pem
 from gateways.tests.vectors import VECTORS
 

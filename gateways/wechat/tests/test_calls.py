@@ -6,8 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from gateways.breaker import Breaker, Guard
-from gateways.configuration import WechatConfig
+from gateways.breaker import Breaker, CallLimiter
 from gateways.errors import (
     GatewayRejected,
     GatewayUnavailable,
@@ -35,6 +34,7 @@ from gateways.tests.kit import (
     wechat_trade,
     wechat_values,
 )
+from gateways.wechat.configuration import WechatConfig
 from gateways.wechat.gateway import WechatGateway
 
 NUMBER = "ORD20261124100000A1"
@@ -418,9 +418,9 @@ def test_without_a_connection_nothing_was_sent():
 
 def test_a_dead_gateway_opens_the_circuit_and_a_good_answer_closes_it(stand_in):
     clock = [0.0]
-    guard = Guard(breaker=Breaker(failures_max=2, open_seconds=20, clock=lambda: clock[0]))
+    limiter = CallLimiter(breaker=Breaker(failures_max=2, open_seconds=20, clock=lambda: clock[0]))
     config = WechatConfig.from_values(wechat_values(), base_url=stand_in.url)
-    gateway = WechatGateway(config, guard=guard, transport=quick_transport(), clock=now_seconds)
+    gateway = WechatGateway(config, limiter=limiter, transport=quick_transport(), clock=now_seconds)
     stand_in.always(Reply(503))
     for _ in range(2):
         with pytest.raises(GatewayUnknown):

@@ -6,12 +6,12 @@ from unittest import mock
 import pytest
 
 from gateways import keys
-from gateways.configuration import WechatConfig
 from gateways.errors import GatewayUntrusted
 from gateways.tests.kit import is_signed, private_key, wechat_values
 from gateways.tests.vectors import each, resource_of
 from gateways.texts import Malformed
 from gateways.wechat.bills import split_cells
+from gateways.wechat.configuration import WechatConfig
 from gateways.wechat.wire import (
     WechatApi,
     client_signature,
