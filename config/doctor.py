@@ -17,7 +17,7 @@ from gateways.findings import Finding
 from gateways.interface import Gateway
 from gateways.key_texts import Expiry, expiries
 from gateways.registry import build_gateway
-from gateways.trial import Ear, probe, trial
+from gateways.trial import EchoListener, probe, trial
 from tcmpay.common import clock
 
 
@@ -74,17 +74,17 @@ def probe_current(method: str, depth: Depth) -> list[Finding]:
 
 
 def probe_values(
-    method: str, values: Mapping[str, str], depth: Depth, ear: Ear | None = None
+    method: str, values: Mapping[str, str], depth: Depth, listener: EchoListener | None = None
 ) -> list[Finding]:
-    """The same with values that need not be in force. ``ear``: where the notice of an echo can be
-    waited for, which is where callbacks arrive in the same cache."""
+    """The same with values that need not be in force. ``listener``: where the notice of an echo
+    can be waited for, which is where callbacks arrive in the same cache."""
     try:
         gateway = _gateway_to_test(method, values)
     except GatewayMisconfigured:
         return []
     findings = probe(gateway)
     if depth is Depth.ORDER and not any(finding.level == "error" for finding in findings):
-        findings += trial(gateway, now=clock.now(), ear=ear)
+        findings += trial(gateway, now=clock.now(), listener=listener)
     return findings
 
 

@@ -31,7 +31,7 @@ from config.versions import AUDIT_OBJECT, rows_lock, version_adopt, version_valu
 from gateways.findings import Finding
 from gateways.key_blocks import KeyUnreadable
 from gateways.key_texts import normalised
-from gateways.trial import Ear
+from gateways.trial import EchoListener
 from tcmpay.audit.services import audit_record
 from tcmpay.common import clock
 from tcmpay.common.actor import Actor
@@ -181,7 +181,7 @@ def _drop(actor: Actor, draft: PaymentConfigDraft, reason: str) -> None:
 
 
 def draft_test(
-    *, actor: Actor, method: str, depth: Depth = Depth.QUERY, ear: Ear | None = None
+    *, actor: Actor, method: str, depth: Depth = Depth.QUERY, listener: EchoListener | None = None
 ) -> list[Finding]:
     """Examine what the draft would put in force, and ask the gateway, as far as ``depth`` goes.
 
@@ -191,7 +191,7 @@ def draft_test(
     findings = examine_values(method, candidate.values)
     if not _has_error(findings):
         # No transaction is open here: the gateway may take its time.
-        findings = [*probe_values(method, candidate.values, depth, ear), *findings]
+        findings = [*probe_values(method, candidate.values, depth, listener), *findings]
     if candidate.draft is not None:
         _record_test(actor=actor, candidate=candidate, findings=findings, depth=depth)
     return findings

@@ -1,5 +1,6 @@
 """What the daily bills of both gateways share: temporary files, bounds, cells, two readings."""
 
+import io
 import re
 import tempfile
 from collections.abc import Callable, Iterator
@@ -39,22 +40,31 @@ def copy_bounded(
 def checked_bill(day: date, file: IO[bytes], parse: Parse) -> Bill:
     """Read the file once for its faults and totals, then hand its lines out one by one, so that
     nobody acts on half of a bill that turns out to be broken."""
+    file.seek(0)
     try:
-        for _line in _from_start(file, parse):
+        for _line in parse(file):
             pass
     except KeyError as error:
         raise Malformed(f"no column {error}") from error
-    return Bill(day, _closing(file, parse))
+
+    def lines() -> Iterator[BillLine]:
+        with file:
+            file.seek(0)
+            yield from parse(file)
+
+    return Bill(day, lines())
 
 
-def _from_start(file: IO[bytes], parse: Parse) -> Iterator[BillLine]:
-    file.seek(0)
-    return parse(file)
-
-
-def _closing(file: IO[bytes], parse: Parse) -> Iterator[BillLine]:
-    with file:
-        yield from _from_start(file, parse)
+def read_rows(file: IO[bytes], encoding: str) -> Iterator[str]:
+    """The lines of a file, without what ends them."""
+    text = io.TextIOWrapper(file, encoding=encoding, newline="\n")
+    try:
+        for row in text:
+            yield row.rstrip("\r\n")
+    except UnicodeDecodeError as error:
+        raise Malformed("encoding of the bill") from error
+    finally:
+        text.detach()  # the file is read a second time
 
 
 def read_amount(cell: str) -> Decimal:

@@ -37,7 +37,7 @@ class RejectReason:
     OTHER = "other"
     INVALID = "invalid"  # the request itself is wrong (a missing openid): fix it, new number
     ALREADY_PAID = "already_paid"  # query now: the attempt was paid
-    NUMBER_BURNT = "number_burnt"  # closed or used: make a new out_trade_no
+    NUMBER_USED = "number_used"  # closed or used: make a new out_trade_no
     CHANGED_REQUEST = "changed_request"  # same number, other data: make a new out_trade_no
     NOT_FOUND = "not_found"
     SHORT_OF_FUNDS = "short_of_funds"  # merchant account short: top up, retry the same number

@@ -33,24 +33,24 @@ class KeyUnreadable(ValueError):
         return str(self.text)
 
 
-class What(StrEnum):
+class BlockType(StrEnum):
     """What a block is: the three that a configuration holds, and what people take for them."""
 
     PRIVATE_KEY = "private key"
     PUBLIC_KEY = "public key"
     CERTIFICATE = "certificate"
-    LOCKED_KEY = "private key with a passphrase"
+    ENCRYPTED_KEY = "private key with a passphrase"
     PKCS12 = "PKCS#12"
     KEYSTORE = "Java keystore"
     ARCHIVE = "zip"
     REQUEST = "certificate request"
-    FOREIGN_KEY = "key of SSH or PGP"
+    SSH_OR_PGP_KEY = "key of SSH or PGP"
     UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    what: What
+    type: BlockType
     der: bytes
 
 
@@ -103,7 +103,7 @@ def blocks_of(content: str | bytes) -> list[Block]:
     if isinstance(content, bytes):
         if len(content) > KEY_FILE_BYTES_MAX:
             raise KeyUnreadable(_("文件过大，不是密钥或证书"))
-        if (what := what_of(content)) is not What.UNKNOWN:
+        if (what := block_type(content)) is not BlockType.UNKNOWN:
             return _opened(what, content)
     # Keys that travelled through an environment file carry "\n" as two characters.
     text = text_of(content).replace("\\r", "").replace("\\n", "\n").translate(_DASHES)
@@ -128,45 +128,45 @@ def _pem_parts(text: str) -> Iterator[tuple[str, str]]:
 def _blocks_of_pem(label: str, body: str) -> list[Block]:
     if "ENCRYPTED" in label or "ENCRYPTED" in body[:200]:
         # The second is a "Proc-Type" header: the older form of a passphrase.
-        return [Block(What.LOCKED_KEY, b"")]
+        return [Block(BlockType.ENCRYPTED_KEY, b"")]
     if "OPENSSH" in label or "PGP" in label or "SSH2" in label:
-        return [Block(What.FOREIGN_KEY, b"")]
+        return [Block(BlockType.SSH_OR_PGP_KEY, b"")]
     der = _base64("".join(line for line in body.splitlines() if not _HEADER.match(line)))
     if "TRUSTED" in label:
         der = der[: _end(der)]  # openssl appends what the certificate is trusted for
-    what = what_of(der)
-    return _opened(_labelled(label) if what is What.UNKNOWN else what, der)
+    what = block_type(der)
+    return _opened(_labelled(label) if what is BlockType.UNKNOWN else what, der)
 
 
-def _labelled(label: str) -> What:
+def _labelled(label: str) -> BlockType:
     """What cannot be told by its structure (an SM2 root, say) is what it calls itself."""
     for word, what in (
-        ("REQUEST", What.REQUEST),
-        ("CERTIFICATE", What.CERTIFICATE),
-        ("PRIVATE", What.PRIVATE_KEY),
-        ("PUBLIC", What.PUBLIC_KEY),
+        ("REQUEST", BlockType.REQUEST),
+        ("CERTIFICATE", BlockType.CERTIFICATE),
+        ("PRIVATE", BlockType.PRIVATE_KEY),
+        ("PUBLIC", BlockType.PUBLIC_KEY),
     ):
         if word in label:
             return what
-    return What.UNKNOWN
+    return BlockType.UNKNOWN
 
 
 def _bare(text: str) -> list[Block]:
     if text.startswith(("ssh-", "ecdsa-")):
-        return [Block(What.FOREIGN_KEY, b"")]
+        return [Block(BlockType.SSH_OR_PGP_KEY, b"")]
     if _FILE_NAME.fullmatch(text):
         raise KeyUnreadable(_("填入的是文件名：请上传文件，或粘贴文件的内容"))
     der = _base64(text)
     if der.lstrip().startswith(b"-----BEGIN "):
         return blocks_of(der)  # a PEM file that was turned into base64 once more
-    return _opened(what_of(der), der)
+    return _opened(block_type(der), der)
 
 
-def _opened(what: What, der: bytes) -> list[Block]:
+def _opened(what: BlockType, der: bytes) -> list[Block]:
     if _tags(der) and not der[_end(der) :].strip():
         der = der[: _end(der)]  # a line break behind a binary file
-    if what is What.CERTIFICATE and _tags(der)[:1] == (_OID,):
-        return [Block(What.CERTIFICATE, one) for one in _pkcs7_certificates(der)]
+    if what is BlockType.CERTIFICATE and _tags(der)[:1] == (_OID,):
+        return [Block(BlockType.CERTIFICATE, one) for one in _pkcs7_certificates(der)]
     return [Block(what, der)]
 
 
@@ -193,36 +193,38 @@ def _base64(text: str) -> bytes:
 # -- what a piece of DER is, by its structure ------------------------------------------------------
 
 _PKCS12_WITHOUT_LENGTH = bytes.fromhex("3080020103")
-_MAGIC: tuple[tuple[bytes, What], ...] = (
-    (b"PK\x03\x04", What.ARCHIVE),
-    (b"\xfe\xed\xfe\xed", What.KEYSTORE),
-    (_PKCS12_WITHOUT_LENGTH, What.PKCS12),
+_MAGIC: tuple[tuple[bytes, BlockType], ...] = (
+    (b"PK\x03\x04", BlockType.ARCHIVE),
+    (b"\xfe\xed\xfe\xed", BlockType.KEYSTORE),
+    (_PKCS12_WITHOUT_LENGTH, BlockType.PKCS12),
 )
 _INTEGER, _BITS, _OCTETS, _OID, _SEQUENCE, _TAGGED = 0x02, 0x03, 0x04, 0x06, 0x30, 0xA0
 # The members of the outermost SEQUENCE begin so; the first that fits.
-_SHAPES: tuple[tuple[tuple[int, ...], What], ...] = (
-    ((_INTEGER,) * 9, What.PRIVATE_KEY),  # PKCS#1
-    ((_INTEGER, _INTEGER), What.PUBLIC_KEY),  # PKCS#1
-    ((_INTEGER, _SEQUENCE, _OCTETS), What.PRIVATE_KEY),  # PKCS#8
-    ((_INTEGER, _OCTETS), What.PRIVATE_KEY),  # an elliptic curve's
-    ((_INTEGER, _SEQUENCE), What.PKCS12),
-    ((_SEQUENCE, _BITS), What.PUBLIC_KEY),
-    ((_SEQUENCE, _OCTETS), What.LOCKED_KEY),  # PKCS#8
-    ((_SEQUENCE, _SEQUENCE, _BITS), What.CERTIFICATE),
-    ((_OID, _TAGGED), What.CERTIFICATE),  # PKCS#7: certificates in an envelope
+_SHAPES: tuple[tuple[tuple[int, ...], BlockType], ...] = (
+    ((_INTEGER,) * 9, BlockType.PRIVATE_KEY),  # PKCS#1
+    ((_INTEGER, _INTEGER), BlockType.PUBLIC_KEY),  # PKCS#1
+    ((_INTEGER, _SEQUENCE, _OCTETS), BlockType.PRIVATE_KEY),  # PKCS#8
+    ((_INTEGER, _OCTETS), BlockType.PRIVATE_KEY),  # an elliptic curve's
+    ((_INTEGER, _SEQUENCE), BlockType.PKCS12),
+    ((_SEQUENCE, _BITS), BlockType.PUBLIC_KEY),
+    ((_SEQUENCE, _OCTETS), BlockType.ENCRYPTED_KEY),  # PKCS#8
+    ((_SEQUENCE, _SEQUENCE, _BITS), BlockType.CERTIFICATE),
+    ((_OID, _TAGGED), BlockType.CERTIFICATE),  # PKCS#7: certificates in an envelope
 )
 _REQUEST_MEMBERS_MAX = 4  # version, subject, key, attributes; a certificate has six and more
 
 
-def what_of(der: bytes) -> What:
+def block_type(der: bytes) -> BlockType:
     """What ``der`` is, without reading the key (which tests its primes and takes its time)."""
     for magic, what in _MAGIC:
         if der.startswith(magic):
             return what
     tags = _tags(der)
-    found = next((what for shape, what in _SHAPES if tags[: len(shape)] == shape), What.UNKNOWN)
+    found = next(
+        (what for shape, what in _SHAPES if tags[: len(shape)] == shape), BlockType.UNKNOWN
+    )
     is_request = tags[:1] == (_SEQUENCE,) and len(_tags(der[_start(der) :])) <= _REQUEST_MEMBERS_MAX
-    return What.REQUEST if found is What.CERTIFICATE and is_request else found
+    return BlockType.REQUEST if found is BlockType.CERTIFICATE and is_request else found
 
 
 def _tags(der: bytes) -> tuple[int, ...]:

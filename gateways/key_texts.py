@@ -10,7 +10,7 @@ from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
 from gateways import keys
-from gateways.key_blocks import KeyUnreadable, What, blocks_of, text_of
+from gateways.key_blocks import BlockType, KeyUnreadable, blocks_of, text_of
 from gateways.keys import Content
 from gateways.registry import PROVIDERS
 from gateways.texts import SHANGHAI, Text
@@ -54,7 +54,7 @@ def normalised(kind: Kind, content: Content) -> str:
 
 def _serial(content: Content) -> str:
     try:
-        is_certificate = any(block.what is What.CERTIFICATE for block in blocks_of(content))
+        is_certificate = any(block.type is BlockType.CERTIFICATE for block in blocks_of(content))
     except KeyUnreadable:
         is_certificate = False
     if is_certificate:
@@ -87,7 +87,7 @@ _NORMALISERS: Mapping[Kind, Callable[[Content], str]] = {
 }
 
 
-def told(kind: Kind, text: str, *, now: datetime) -> Text:
+def describe(kind: Kind, text: str, *, now: datetime) -> Text:
     """What a key or certificate says about itself, in a line; nothing of other values.
 
     Raises KeyUnreadable.
@@ -97,11 +97,11 @@ def told(kind: Kind, text: str, *, now: datetime) -> Text:
     if kind is Kind.PUBLIC_KEY:
         return format_lazy(_("RSA {bits} 位公钥"), bits=keys.load_public_key(text).key_size)
     if kind in (Kind.CERTIFICATE, Kind.CERTIFICATES):
-        return _certificate_told(keys.load_certificate(text), now)
+        return _describe_certificate(keys.load_certificate(text), now)
     return ""
 
 
-def _certificate_told(certificate: x509.Certificate, now: datetime) -> Text:
+def _describe_certificate(certificate: x509.Certificate, now: datetime) -> Text:
     ends = certificate.not_valid_after_utc
     return format_lazy(
         _("证书序列号 {serial}，有效期至 {day}（还剩 {days} 天）"),

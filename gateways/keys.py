@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 from django.utils.translation import gettext_lazy as _
 
-from gateways.key_blocks import KeyUnreadable, What, blocks_of, text_of
+from gateways.key_blocks import BlockType, KeyUnreadable, blocks_of, text_of
 from gateways.texts import Text
 
 _RSA_SIGNATURE_OIDS = "1.2.840.113549.1.1."
@@ -29,46 +29,46 @@ _SERIAL_PREFIX = re.compile(r"(serial(no)?=|0x)", re.IGNORECASE)
 PEM_LINE_LENGTH = 64
 
 # What to do with what is not even one of the three.
-_NO_KEY: Mapping[What, Text] = {
-    What.LOCKED_KEY: _(
+_NO_KEY: Mapping[BlockType, Text] = {
+    BlockType.ENCRYPTED_KEY: _(
         "私钥带有口令，请填不带口令的私钥：openssl rsa -in 原文件 -out apiclient_key.pem"
     ),
-    What.PKCS12: _(
+    BlockType.PKCS12: _(
         "这是 .p12 证书包（apiclient_cert.p12）：私钥请用同一压缩包里的 apiclient_key.pem，"
         "证书请用 apiclient_cert.pem"
     ),
-    What.KEYSTORE: _("这是 Java 密钥库（.jks），请用平台下载的 .pem 或 .crt 文件"),
-    What.ARCHIVE: _("这是压缩包，请解压后选择里面的 .pem 或 .crt 文件"),
-    What.REQUEST: _("这是证书请求文件（.csr），请用平台签发后下载的证书"),
-    What.FOREIGN_KEY: _("这是 SSH 或 PGP 的密钥，不是支付平台的密钥"),
+    BlockType.KEYSTORE: _("这是 Java 密钥库（.jks），请用平台下载的 .pem 或 .crt 文件"),
+    BlockType.ARCHIVE: _("这是压缩包，请解压后选择里面的 .pem 或 .crt 文件"),
+    BlockType.REQUEST: _("这是证书请求文件（.csr），请用平台签发后下载的证书"),
+    BlockType.SSH_OR_PGP_KEY: _("这是 SSH 或 PGP 的密钥，不是支付平台的密钥"),
 }
-_OTHER_KIND: Mapping[tuple[What, What], Text] = {
-    (What.PRIVATE_KEY, What.PUBLIC_KEY): _("这里应填私钥，而填入的是公钥或证书"),
-    (What.PRIVATE_KEY, What.CERTIFICATE): _("这里应填私钥，而填入的是公钥或证书"),
-    (What.PUBLIC_KEY, What.PRIVATE_KEY): _("这里应填公钥，而填入的是私钥"),
-    (What.PUBLIC_KEY, What.CERTIFICATE): _("这里应填公钥，而填入的是证书"),
-    (What.CERTIFICATE, What.PRIVATE_KEY): _("这里应填证书，而填入的是私钥"),
-    (What.CERTIFICATE, What.PUBLIC_KEY): _("这里应填证书，而填入的是公钥"),
+_OTHER_KIND: Mapping[tuple[BlockType, BlockType], Text] = {
+    (BlockType.PRIVATE_KEY, BlockType.PUBLIC_KEY): _("这里应填私钥，而填入的是公钥或证书"),
+    (BlockType.PRIVATE_KEY, BlockType.CERTIFICATE): _("这里应填私钥，而填入的是公钥或证书"),
+    (BlockType.PUBLIC_KEY, BlockType.PRIVATE_KEY): _("这里应填公钥，而填入的是私钥"),
+    (BlockType.PUBLIC_KEY, BlockType.CERTIFICATE): _("这里应填公钥，而填入的是证书"),
+    (BlockType.CERTIFICATE, BlockType.PRIVATE_KEY): _("这里应填证书，而填入的是私钥"),
+    (BlockType.CERTIFICATE, BlockType.PUBLIC_KEY): _("这里应填证书，而填入的是公钥"),
 }
-_UNREADABLE: Mapping[What, Text] = {
-    What.PRIVATE_KEY: _("不是可读的 RSA 私钥"),
-    What.PUBLIC_KEY: _("不是可读的 RSA 公钥"),
-    What.CERTIFICATE: _("不是可读的证书"),
+_UNREADABLE: Mapping[BlockType, Text] = {
+    BlockType.PRIVATE_KEY: _("不是可读的 RSA 私钥"),
+    BlockType.PUBLIC_KEY: _("不是可读的 RSA 公钥"),
+    BlockType.CERTIFICATE: _("不是可读的证书"),
 }
 
 Content = str | bytes
 
 
-def _only(wanted: What, content: Content) -> list[bytes]:
+def _only(wanted: BlockType, content: Content) -> list[bytes]:
     """The blocks of ``content`` that are ``wanted``, each once; others beside them are left out.
 
     Raises KeyUnreadable, which names what is there instead.
     """
     blocks = blocks_of(content)
-    found = [block.der for block in blocks if block.what is wanted]
+    found = [block.der for block in blocks if block.type is wanted]
     if found:
         return list(dict.fromkeys(found))
-    other = blocks[0].what
+    other = blocks[0].type
     raise KeyUnreadable(
         _NO_KEY.get(other) or _OTHER_KIND.get((wanted, other)) or _UNREADABLE[wanted]
     )
@@ -76,11 +76,11 @@ def _only(wanted: What, content: Content) -> list[bytes]:
 
 def load_private_key(content: Content) -> RSAPrivateKey:
     """An RSA private key, PKCS#1 or PKCS#8, in any form; see key_blocks. Raises KeyUnreadable."""
-    found = _only(What.PRIVATE_KEY, content)
+    found = _only(BlockType.PRIVATE_KEY, content)
     try:
         read = [serialization.load_der_private_key(der, password=None) for der in found]
     except Exception as error:  # cryptography raises half a dozen types for bad input
-        raise KeyUnreadable(_UNREADABLE[What.PRIVATE_KEY]) from error
+        raise KeyUnreadable(_UNREADABLE[BlockType.PRIVATE_KEY]) from error
     own = [key for key in read if isinstance(key, RSAPrivateKey)]
     if not own:
         raise KeyUnreadable(_("不是 RSA 私钥"))
@@ -91,13 +91,13 @@ def load_private_key(content: Content) -> RSAPrivateKey:
 
 def load_public_key(content: Content) -> RSAPublicKey:
     """An RSA public key, PKCS#1 or SubjectPublicKeyInfo, in any form. Raises KeyUnreadable."""
-    found = _only(What.PUBLIC_KEY, content)
+    found = _only(BlockType.PUBLIC_KEY, content)
     if len(found) > 1:
         raise KeyUnreadable(_("里面有不止一把公钥，请只填一把"))
     try:
         key = serialization.load_der_public_key(found[0])
     except Exception as error:  # as above
-        raise KeyUnreadable(_UNREADABLE[What.PUBLIC_KEY]) from error
+        raise KeyUnreadable(_UNREADABLE[BlockType.PUBLIC_KEY]) from error
     if not isinstance(key, RSAPublicKey):
         raise KeyUnreadable(_("不是 RSA 公钥"))
     return key
@@ -105,7 +105,7 @@ def load_public_key(content: Content) -> RSAPublicKey:
 
 def load_certificates(content: Content) -> list[x509.Certificate]:
     """All certificates of a bundle in any form, in its order. Raises KeyUnreadable."""
-    return _certificates(_only(What.CERTIFICATE, content))
+    return _certificates(_only(BlockType.CERTIFICATE, content))
 
 
 def load_certificate(content: Content) -> x509.Certificate:
@@ -152,7 +152,7 @@ def public_key_pem(key: RSAPublicKey) -> str:
 
 def certificates_pem(content: Content) -> str:
     """The certificates of a bundle in PEM with LF, and nothing else."""
-    return "".join(_armoured("CERTIFICATE", der) for der in _only(What.CERTIFICATE, content))
+    return "".join(_armoured("CERTIFICATE", der) for der in _only(BlockType.CERTIFICATE, content))
 
 
 def certificate_pem(certificate: x509.Certificate) -> str:
@@ -233,7 +233,9 @@ def alipay_root_sn(bundle: Content) -> str:
 def rsa_roots(bundle: Content) -> list[x509.Certificate]:
     """The RSA-signed certificates of Alipay's root bundle. Raises KeyUnreadable for none."""
     # The others are skipped unread: cryptography refuses to parse some of Alipay's SM2 roots.
-    found = _certificates([der for der in _only(What.CERTIFICATE, bundle) if _RSA_OID_DER in der])
+    found = _certificates(
+        [der for der in _only(BlockType.CERTIFICATE, bundle) if _RSA_OID_DER in der]
+    )
     roots = [
         certificate
         for certificate in found
@@ -248,4 +250,4 @@ def _certificates(blocks: list[bytes]) -> list[x509.Certificate]:
     try:
         return [x509.load_der_x509_certificate(der) for der in blocks]
     except Exception as error:  # as above
-        raise KeyUnreadable(_UNREADABLE[What.CERTIFICATE]) from error
+        raise KeyUnreadable(_UNREADABLE[BlockType.CERTIFICATE]) from error

@@ -14,8 +14,8 @@ from gateways.alipay.gateway import AlipayGateway
 from gateways.breaker import CallLimiter
 from gateways.configuration import Values
 from gateways.errors import GatewayMisconfigured
-from gateways.findings import Findings, Fixes
-from gateways.interface import METHODS, Gateway
+from gateways.findings import Finding, Findings, Fixes
+from gateways.interface import METHODS, Gateway, Scene
 from gateways.wechat.configuration import WechatConfig
 from gateways.wechat.gateway import WechatGateway
 
@@ -31,6 +31,9 @@ class Provider:
     checks: Callable[[Values, datetime], tuple[Findings, ...]]
     fixes: Fixes
     certificates: Mapping[str, Callable[[str], list[x509.Certificate]]]
+    trial_scene: Scene  # where an order can be made without a payer
+    query_proof: Finding
+    order_proof: Finding
 
 
 PROVIDERS: Mapping[str, Provider] = {
@@ -40,6 +43,9 @@ PROVIDERS: Mapping[str, Provider] = {
         checks=gateways.wechat.doctor.checks,
         fixes=gateways.wechat.doctor.FIXES,
         certificates=gateways.wechat.doctor.CERTIFICATES,
+        trial_scene=Scene.NATIVE,
+        query_proof=gateways.wechat.doctor.QUERY_PROOF,
+        order_proof=gateways.wechat.doctor.ORDER_PROOF,
     ),
     "alipay": Provider(
         gateway=AlipayGateway,
@@ -47,6 +53,9 @@ PROVIDERS: Mapping[str, Provider] = {
         checks=gateways.alipay.doctor.checks,
         fixes=gateways.alipay.doctor.FIXES,
         certificates=gateways.alipay.doctor.CERTIFICATES,
+        trial_scene=Scene.QR,
+        query_proof=gateways.alipay.doctor.QUERY_PROOF,
+        order_proof=gateways.alipay.doctor.ORDER_PROOF,
     ),
 }
 

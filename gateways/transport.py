@@ -126,7 +126,7 @@ class Transport:
             except (HTTPError, OSError, ValueError) as error:
                 raise _unknown(error, bounds) from error
             try:
-                _pour(response, write, bytes_max)
+                _copy(response, write, bytes_max)
             except (HTTPError, OSError, ValueError) as error:
                 raise _unknown(error, bounds) from error
             finally:
@@ -142,7 +142,7 @@ def _unknown(error: Exception, bounds: Bounds) -> GatewayUnknown:
     return GatewayUnknown(type(error).__name__, code=code)
 
 
-def _pour(
+def _copy(
     response: urllib3.BaseHTTPResponse,
     write: Callable[[bytes], object],
     bytes_max: int,

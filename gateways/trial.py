@@ -21,8 +21,9 @@ from gateways.errors import (
     GatewayUnknown,
     RejectReason,
 )
-from gateways.findings import Finding, Level
+from gateways.findings import Finding, Level, proof
 from gateways.interface import CloseState, Gateway, PaymentRequest, Scene, TradeState
+from gateways.registry import PROVIDERS
 from gateways.texts import SHANGHAI, Text
 from gateways.wechat.gateway import WechatGateway
 
@@ -33,42 +34,11 @@ TRIAL_ENDS_AFTER = timedelta(minutes=10)
 TRIAL_SUBJECT = "支付配置测试"
 _PROBE_NUMBER = "DOCTOR0PROBE0NO0SUCH0ORDER"
 
-
-@dataclass(frozen=True, slots=True)
-class Proof:
-    """What a success proves, and what it leaves open."""
-
-    proved: Text
-    unproved: Text
-
-
-# WeChat's "no such order" comes unsigned, so that it says nothing about WeChat's own key.
-_QUERY: Mapping[str, Proof] = {
-    "wechat": Proof(
-        _("签名查询被接受：商户号、证书序列号和商户私钥相符"),
-        _("AppID、微信支付公钥（平台证书）、APIv3 密钥、通知地址、产品权限"),
-    ),
-    "alipay": Proof(
-        _("签名查询被接受，应答可以验签：APPID、应用私钥和支付宝公钥（证书）相符"),
-        _("收款方 PID、通知地址、产品权限"),
-    ),
-}
-_ECHO = Proof(
+_ECHO_PROOF = proof(
     _("回声成功：微信支付公钥（平台证书）可以验签"),
     _("AppID、APIv3 密钥、通知地址、产品权限"),
 )
-_ECHO_PROOF = Finding("ok", "", _ECHO.proved, unproved=_ECHO.unproved)
-_ORDER: Mapping[str, Proof] = {
-    "wechat": Proof(
-        _("已创建一分钱的测试订单：AppID 与商户号已绑定，Native 支付已开通，应答可以验签"),
-        _("APIv3 密钥和通知地址（要有通知到达）、其他场景的 AppID、JSAPI、H5 和 APP 支付的权限"),
-    ),
-    "alipay": Proof(
-        _("已创建一分钱的测试订单：当面付已开通"),
-        _("收款方 PID 和通知地址（要有通知到达）、电脑网站、手机网站和 APP 支付的权限"),
-    ),
-}
-_APP_ORDER = Proof(
+_APP_ORDER_PROOF = proof(
     _("已创建 APP 支付的测试订单：app_id_app 与商户号已绑定，APP 支付已开通"),
     _("APIv3 密钥和通知地址（要有通知到达）、其他场景的 AppID、JSAPI 和 H5 支付的权限"),
 )
@@ -77,7 +47,6 @@ _PRODUCT_NAMES: Mapping[Scene, Text] = {
     Scene.APP: _("APP 支付"),
     Scene.QR: _("当面付"),
 }
-_SCENES: Mapping[str, Scene] = {"wechat": Scene.NATIVE, "alipay": Scene.QR}
 _NOT_BOUND = "APPIDMCHIDNOTMATCH"
 _WITHOUT_PRODUCT = frozenset(
     {"NOAUTH", "40006", "ISV.INSUFFICIENTISVPERMISSIONS", "ACQ.ACCESSFORBIDDEN"}
@@ -93,31 +62,33 @@ def probe(gateway: Gateway) -> list[Finding]:
     if report.state is not TradeState.NOT_FOUND:
         fix = _("确认接口地址是支付平台的正式地址，稍后再试")
         return [Finding("warning", "", _("网关返回了意外的结果"), fix), *_skew(gateway)]
-    return [_proof(_QUERY[gateway.method]), *_skew(gateway)]
+    return [PROVIDERS[gateway.method].query_proof, *_skew(gateway)]
 
 
 @dataclass(frozen=True, slots=True)
-class Ear:
-    """How to learn that the notice of an echo came: ``expect`` it, then ask whether it is
-    ``heard``, which waits for some seconds."""
+class EchoListener:
+    """How to learn that the notice of an echo came: ``expect`` it, then ask whether it
+    ``has_arrived``, which waits for some seconds."""
 
     expect: Callable[[str], None]
-    is_heard: Callable[[str], bool]
+    has_arrived: Callable[[str], bool]
 
 
-def trial(gateway: Gateway, *, now: datetime, ear: Ear | None = None) -> list[Finding]:
+def trial(
+    gateway: Gateway, *, now: datetime, listener: EchoListener | None = None
+) -> list[Finding]:
     """An echo, where the gateway has one, and a real order over one fen, closed again."""
     message = secrets.token_hex(8)
-    if ear:
-        ear.expect(message)
+    if listener:
+        listener.expect(message)
     echo = list(_echo(gateway, message))
     order = [found for scene in _scenes(gateway) for found in _order(gateway, scene, now)]
     is_promised = _ECHO_PROOF in echo
-    return [*echo, *order, *(_notice(ear, message) if ear and is_promised else ())]
+    return [*echo, *order, *(_notice(listener, message) if listener and is_promised else ())]
 
 
-def _notice(ear: Ear, message: str) -> Iterator[Finding]:
-    if ear.is_heard(message):
+def _notice(listener: EchoListener, message: str) -> Iterator[Finding]:
+    if listener.has_arrived(message):
         yield Finding("ok", "", _("回声通知已收到并解密：通知地址可达，APIv3 密钥正确"))
     else:
         yield Finding(
@@ -126,10 +97,6 @@ def _notice(ear: Ear, message: str) -> Iterator[Finding]:
             _("没有等到回声通知：通知地址和 APIv3 密钥没有得到证明"),
             _("确认通知地址能从公网访问并通向本系统，APIv3 密钥与商户平台所设一致，再测试一次"),
         )
-
-
-def _proof(proof: Proof) -> Finding:
-    return Finding("ok", "", proof.proved, unproved=proof.unproved)
 
 
 def _echo(gateway: Gateway, message: str) -> Iterator[Finding]:
@@ -144,13 +111,13 @@ def _echo(gateway: Gateway, message: str) -> Iterator[Finding]:
         yield _ECHO_PROOF
     else:
         # Documented for partners; whether other merchants may is not known (beyond.md).
-        yield Finding("ok", "", _("微信支付没有向本商户开放回声测试"), unproved=_ECHO.unproved)
+        yield proof(_("微信支付没有向本商户开放回声测试"), _ECHO_PROOF.unproved)
 
 
 def _scenes(gateway: Gateway) -> tuple[Scene, ...]:
     """Where an order can be made without a payer: JSAPI wants one's openid."""
     has_own_app = isinstance(gateway, WechatGateway) and gateway.has_own_app(Scene.APP)
-    return (_SCENES[gateway.method], *((Scene.APP,) if has_own_app else ()))
+    return (PROVIDERS[gateway.method].trial_scene, *((Scene.APP,) if has_own_app else ()))
 
 
 def _order(gateway: Gateway, scene: Scene, now: datetime) -> Iterator[Finding]:
@@ -171,7 +138,8 @@ def _order(gateway: Gateway, scene: Scene, now: datetime) -> Iterator[Finding]:
     except GatewayError as error:
         yield _refused(error)
     else:
-        yield _proof(_APP_ORDER if scene is Scene.APP else _ORDER[gateway.method])
+        own = PROVIDERS[gateway.method].order_proof
+        yield _APP_ORDER_PROOF if scene is Scene.APP else own
     # Also where the answer was lost: the order may be there.
     yield from _end(gateway, number)
 
@@ -186,13 +154,13 @@ def _order_refused(method: str, scene: Scene, error: GatewayRejected) -> Finding
             _("核对 AppID，并在商户平台「产品中心 - AppID账号管理」绑定"),
         )
     if name in _WITHOUT_PRODUCT:
-        product = _PRODUCT_NAMES[scene]
+        product, provider = _PRODUCT_NAMES[scene], PROVIDERS[method]
         return Finding(
             "warning",
             "",
             format_lazy(_("没有开通{product}，测试订单被拒绝：{code}"), product=product, code=name),
             _("需要扫码支付时申请开通；只用其他产品时，请在启用后真实支付一笔"),
-            _ORDER[method].unproved if method == "alipay" else _QUERY[method].unproved,
+            provider.order_proof.unproved if method == "alipay" else provider.query_proof.unproved,
         )
     return Finding(
         "error",

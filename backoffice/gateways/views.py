@@ -53,14 +53,16 @@ from config.versions import version_values
 from gateways.configuration import notify_url_in_path_form
 from gateways.findings import Finding
 from gateways.key_blocks import KeyUnreadable
-from gateways.key_texts import expiries, told
-from gateways.trial import Ear
+from gateways.key_texts import describe, expiries
+from gateways.trial import EchoListener
 from tcmpay.accounts.selectors import person_text
 from tcmpay.common import clock
 from tcmpay.common.errors import DomainError, InvalidInput
 
 ECHO_WAITED_SECONDS = 6.0
-EAR = Ear(echo_expect, partial(echo_is_heard, within_seconds=ECHO_WAITED_SECONDS))
+ECHO_LISTENER = EchoListener(
+    echo_expect, partial(echo_is_heard, within_seconds=ECHO_WAITED_SECONDS)
+)
 VIEW = "config.view_paymentconfig"
 CHANGE = "config.change_paymentconfig"
 ACTIVATE = "config.activate_paymentconfig"
@@ -143,7 +145,9 @@ def _saved(request: HttpRequest, method: str, is_draft: bool) -> HttpResponse:
     elif "test" not in request.POST:
         messages.success(request, _("草稿已保存，尚未生效。下一步：测试草稿。"))
     if "test" in request.POST and is_draft:
-        findings = draft_test(actor=_actor(request), method=method, depth=_depth(request), ear=EAR)
+        findings = draft_test(
+            actor=_actor(request), method=method, depth=_depth(request), listener=ECHO_LISTENER
+        )
         _tell_test(request, findings)
     return HttpResponseRedirect(_url(method))
 
@@ -163,7 +167,9 @@ def test_view(request: HttpRequest, method: str, model_admin: Any) -> HttpRespon
     _ensure(request, CHANGE)
     _ensure_method(method)
     try:
-        findings = draft_test(actor=_actor(request), method=method, depth=_depth(request), ear=EAR)
+        findings = draft_test(
+            actor=_actor(request), method=method, depth=_depth(request), listener=ECHO_LISTENER
+        )
         candidate = candidate_of(method)
     except ConfigSecretUnreadable as error:
         return _unreadable(request, method, model_admin, error)
@@ -328,7 +334,7 @@ def _told(form: GatewayForm, name: str, kind: Any) -> str:
     """What a key that was just entered says about itself."""
     value = form.cleaned_data.get(name, "")
     try:
-        return str(told(kind, value, now=clock.now())) if value else ""
+        return str(describe(kind, value, now=clock.now())) if value else ""
     except KeyUnreadable:
         return ""
 

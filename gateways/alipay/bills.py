@@ -5,7 +5,6 @@ them, cells that end in a tab, negative refunds, and totals in the closing ``#``
 the only check there is: no hash is given.
 """
 
-import io
 import re
 import zipfile
 import zlib
@@ -19,6 +18,7 @@ from gateways.bill_files import (
     copy_bounded,
     read_amount,
     read_fee,
+    read_rows,
     read_wall_clock,
     temporary_file,
 )
@@ -72,7 +72,8 @@ def _unpack(packed: IO[bytes], file: IO[bytes]) -> None:
     packed.seek(0)
     try:
         with zipfile.ZipFile(packed, metadata_encoding=_ENCODING) as archive:
-            details = [name for name in archive.namelist() if _is_details(name)]
+            files = [name for name in archive.namelist() if name.lower().endswith(".csv")]
+            details = [name for name in files if _SUMMARY_FILE not in name]
             if len(details) != 1:
                 raise Malformed("files of the bill")
             with archive.open(details[0]) as source:
@@ -81,15 +82,11 @@ def _unpack(packed: IO[bytes], file: IO[bytes]) -> None:
         raise Malformed("ZIP") from error
 
 
-def _is_details(name: str) -> bool:
-    return name.lower().endswith(".csv") and _SUMMARY_FILE not in name
-
-
 def read_lines(file: IO[bytes]) -> Iterator[BillLine]:
     """The lines of the details; raises Malformed where they differ from the closing totals."""
     tally = _Tally()
     header: list[str] = []
-    for row in _rows(file):
+    for row in map(str.strip, read_rows(file, _ENCODING)):
         if row.startswith("#"):
             tally.compare(row)
         elif not header:
@@ -130,17 +127,6 @@ class _Tally:
     def require_complete(self) -> None:
         if self._compared != set(_KINDS):
             raise Malformed("bill without totals")
-
-
-def _rows(file: IO[bytes]) -> Iterator[str]:
-    text = io.TextIOWrapper(file, encoding=_ENCODING, newline="\n")
-    try:
-        for row in text:
-            yield row.strip()
-    except UnicodeDecodeError as error:
-        raise Malformed("encoding of the bill") from error
-    finally:
-        text.detach()  # the file is read a second time
 
 
 def _cells(header: list[str], row: str) -> dict[str, str]:

@@ -23,6 +23,7 @@ from gateways.findings import (
     check_own_public_key,
     check_pair,
     loaded,
+    proof,
 )
 from gateways.key_blocks import KeyUnreadable
 
@@ -36,6 +37,14 @@ FIXES: Fixes = {
     "alipay_cert": _("填入 alipayCertPublicKey_RSA2.crt 的内容"),
     "root_cert": _("填入 alipayRootCert.crt 的全部内容"),
 }
+QUERY_PROOF = proof(
+    _("签名查询被接受，应答可以验签：APPID、应用私钥和支付宝公钥（证书）相符"),
+    _("收款方 PID、通知地址、产品权限"),
+)
+ORDER_PROOF = proof(
+    _("已创建一分钱的测试订单：当面付已开通"),
+    _("收款方 PID 和通知地址（要有通知到达）、电脑网站、手机网站和 APP 支付的权限"),
+)
 
 
 def _first(text: str) -> list[x509.Certificate]:

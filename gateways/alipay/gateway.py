@@ -172,7 +172,7 @@ class AlipayGateway:
                 raise
             return TradeReport(out_trade_no, TradeState.NOT_FOUND, raw={"code": error.code})
         with reading_answer():
-            report = _queried_trade(answer)
+            report = _trade_report(answer, "send_pay_date")
         _require_same(report.out_trade_no, out_trade_no)
         return report
 
@@ -314,7 +314,7 @@ class AlipayGateway:
         return CallbackNotice(
             notice_id=fields.get("notify_id", ""),
             event=status or fields.get("notify_type", ""),
-            trade=_notified_trade(fields) if is_known and not is_refund else None,
+            trade=_trade_report(fields, "gmt_payment") if is_known and not is_refund else None,
             refund=_notified_refund(fields) if is_refund else None,
             key_mark=key_mark(verifier),
         )
@@ -349,30 +349,16 @@ def _refund_subject(request: RefundRequest) -> dict[str, str]:
     return {**subject, "trade_no": request.transaction_id} if request.transaction_id else subject
 
 
-def _queried_trade(trade: Mapping[str, Any]) -> TradeReport:
-    """TRADE_CLOSED is both "never paid" and "paid, all refunded": send_pay_date tells (7)."""
-    return _trade_report(
-        trade,
-        paid_at=read_moment(trade.get("send_pay_date")),
-        has_refunds=False,
-    )
+def _trade_report(trade: Mapping[str, Any], paid_at_name: str) -> TradeReport:
+    """TRADE_CLOSED is both "never paid" and "paid, all refunded": the time of payment tells (7).
 
-
-def _notified_trade(fields: Mapping[str, str]) -> TradeReport:
-    return _trade_report(
-        fields,
-        paid_at=read_moment(fields.get("gmt_payment")),
-        has_refunds=_is_refund(fields),
-    )
-
-
-def _trade_report(
-    trade: Mapping[str, Any], *, paid_at: datetime | None, has_refunds: bool
-) -> TradeReport:
+    Answers call that time ``send_pay_date``, notices ``gmt_payment``.
+    """
+    paid_at = read_moment(trade.get(paid_at_name))
     status = read_text(trade, "trade_status", is_required=True)
     if status not in _TRADE_STATES:
         raise Malformed(f"unknown status {status!r}")
-    is_refunded_whole = status == "TRADE_CLOSED" and (has_refunds or paid_at is not None)
+    is_refunded_whole = status == "TRADE_CLOSED" and paid_at is not None
     state = TradeState.PAID if is_refunded_whole else _TRADE_STATES[status]
     return TradeReport(
         out_trade_no=read_text(trade, "out_trade_no", is_required=True),
@@ -382,7 +368,7 @@ def _trade_report(
         paid_at=paid_at,
         app_id=read_text(trade, "app_id"),
         merchant_id=read_text(trade, "seller_id"),
-        has_refunds=has_refunds or is_refunded_whole,
+        has_refunds=is_refunded_whole,
         is_refundable=status not in ("TRADE_FINISHED", "TRADE_CLOSED"),
         raw=trade,
     )

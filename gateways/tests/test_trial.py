@@ -14,7 +14,7 @@ from gateways.tests.kit import (
     wechat_gateway,
     wechat_reply,
 )
-from gateways.trial import Ear, probe, trial
+from gateways.trial import EchoListener, probe, trial
 
 
 class Wechat:
@@ -186,8 +186,8 @@ def test_alipays_refusals(stand_in, case):
 def test_the_notice_of_the_echo_proves_address_and_key_once_it_is_heard(stand_in, is_heard, level):
     expected: list[str] = []
     stand_in.answer = wechat = Wechat()
-    ear = Ear(expected.append, lambda message: is_heard)
-    findings = trial(wechat_gateway(stand_in.url), now=NOW, ear=ear)
+    listener = EchoListener(expected.append, lambda message: is_heard)
+    findings = trial(wechat_gateway(stand_in.url), now=NOW, listener=listener)
     assert findings[-1].level == level
     assert "APIv3" in str(findings[-1].message)
     assert expected == [wechat.heard["echo"].json["echo_message"]], "before it could come"
@@ -195,5 +195,5 @@ def test_the_notice_of_the_echo_proves_address_and_key_once_it_is_heard(stand_in
 
 def test_no_notice_is_waited_for_where_no_echo_is_offered(stand_in):
     stand_in.answer = Wechat(echo=wechat_error(404, "NOT_FOUND"))
-    ear = Ear(lambda message: None, lambda message: pytest.fail("waited"))
-    assert len(trial(wechat_gateway(stand_in.url), now=NOW, ear=ear)) == 2
+    listener = EchoListener(lambda message: None, lambda message: pytest.fail("waited"))
+    assert len(trial(wechat_gateway(stand_in.url), now=NOW, listener=listener)) == 2

@@ -7,7 +7,6 @@ summary. Amounts are yuan, while the API speaks fen.
 
 import gzip
 import hashlib
-import io
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from datetime import date
@@ -19,6 +18,7 @@ from gateways.bill_files import (
     copy_bounded,
     read_amount,
     read_fee,
+    read_rows,
     read_wall_clock,
     temporary_file,
 )
@@ -51,13 +51,18 @@ def read_bill(day: date, answer: Mapping[str, Any], download: Download) -> Bill:
 
 def read_lines(file: IO[bytes]) -> Iterator[BillLine]:
     """The lines of an unpacked bill; raises Malformed where it does not add up."""
-    rows = _rows(file)
+    rows = read_rows(file, "utf-8-sig")
     header = next(rows, "").split(",")
     for lines_before, row in enumerate(rows):
         if not row.startswith(_BACKTICK):
-            _require_count(next(rows, ""), lines_before)
+            # Only the count: the amounts are covered by the hash, and its own sums may be rounded.
+            if read_amount(split_cells(next(rows, ""))[0]) != lines_before:
+                raise Malformed("number of lines")
             return
-        yield _line(dict(_pairs(header, split_cells(row))))
+        cells = split_cells(row)
+        if len(header) != len(cells):
+            raise Malformed("number of cells")
+        yield _line(dict(zip(header, cells, strict=True)))
     raise Malformed("bill without summary")
 
 
@@ -76,29 +81,6 @@ def _unpack(packed: IO[bytes], file: IO[bytes]) -> str:
     except (OSError, EOFError, zlib.error) as error:
         raise Malformed("gzip") from error
     return digest.hexdigest()
-
-
-def _rows(file: IO[bytes]) -> Iterator[str]:
-    text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="\n")
-    try:
-        for row in text:
-            yield row.rstrip("\r\n")
-    except UnicodeDecodeError as error:
-        raise Malformed("encoding of the bill") from error
-    finally:
-        text.detach()  # the file is read a second time
-
-
-def _pairs(header: list[str], cells: list[str]) -> Iterator[tuple[str, str]]:
-    if len(header) != len(cells):
-        raise Malformed("number of cells")
-    return zip(header, cells, strict=True)
-
-
-def _require_count(summary: str, lines_count: int) -> None:
-    # Only the count: the amounts are covered by the hash, and its own sums may be rounded.
-    if read_amount(split_cells(summary)[0]) != lines_count:
-        raise Malformed("number of lines")
 
 
 def _line(cells: Mapping[str, str]) -> BillLine:

@@ -23,6 +23,7 @@ from gateways.findings import (
     check_own_public_key,
     check_pair,
     loaded,
+    proof,
     validity,
 )
 from gateways.key_blocks import KeyUnreadable
@@ -48,6 +49,15 @@ FIXES: Fixes = {
     "merchant_cert": _("填入商户 API 证书压缩包里 apiclient_cert.pem 的全部内容"),
     "notify_url": _("填写公网 https 地址，以 /payment/callback/wechat 结尾"),
 }
+# "No such order" comes unsigned, so that it says nothing about WeChat's own key.
+QUERY_PROOF = proof(
+    _("签名查询被接受：商户号、证书序列号和商户私钥相符"),
+    _("AppID、微信支付公钥（平台证书）、APIv3 密钥、通知地址、产品权限"),
+)
+ORDER_PROOF = proof(
+    _("已创建一分钱的测试订单：AppID 与商户号已绑定，Native 支付已开通，应答可以验签"),
+    _("APIv3 密钥和通知地址（要有通知到达）、其他场景的 AppID、JSAPI、H5 和 APP 支付的权限"),
+)
 # The certificates of a configuration that are ours to renew, by the key that holds them.
 CERTIFICATES: Mapping[str, Callable[[str], list[x509.Certificate]]] = {
     "merchant_cert": lambda text: [keys.load_certificate(text)],

@@ -192,7 +192,11 @@ class WechatGateway:
         try:
             answer = self._call("POST", _REFUND_PATH, self._refund_body(request))
         except GatewayRejected as error:
-            raise _refund_refusal(error) from error
+            if error.reason != RejectReason.NOT_FOUND:
+                raise
+            # A trade that we know to be paid and that WeChat does not find yet: later, same number.
+            later = GatewayRejected(error.message, code=error.code, reason=RejectReason.TOO_SOON)
+            raise later from error
         return self._own_refund(answer, request)
 
     def query_refund(self, request: RefundRequest) -> RefundReport:
@@ -363,8 +367,8 @@ class WechatGateway:
         )
         envelope = read_json_object(request.body)
         event = read_text(envelope, "event_type", is_required=True)
-        resource = self._opened(envelope)
-        if event != ECHO_EVENT:  # it names no merchant: that we could open it is the proof
+        resource = self._decrypted_resource(envelope)
+        if event != ECHO_EVENT:  # it names no merchant: that we could decrypt it is the proof
             self._require_addressed_to_us(resource)
         is_payment = event == "TRANSACTION.SUCCESS"
         is_refund = event.startswith("REFUND.")
@@ -379,7 +383,7 @@ class WechatGateway:
             key_mark=key_mark(verifier),
         )
 
-    def _opened(self, envelope: Mapping[str, Any]) -> dict[str, Any]:
+    def _decrypted_resource(self, envelope: Mapping[str, Any]) -> dict[str, Any]:
         resource = envelope.get("resource")
         if not isinstance(resource, dict):
             raise Malformed("resource")
@@ -412,20 +416,12 @@ def _scene_fields(request: PaymentRequest) -> dict[str, Any]:
             raise not_sent("openid is required")
         return {"payer": {"openid": request.openid}}
     if request.scene is Scene.H5:
-        return {
-            "scene_info": {
-                "payer_client_ip": _client_address(request.client_ip),
-                "h5_info": {"type": "Wap"},
-            }
-        }
+        try:
+            address = str(ipaddress.ip_address(request.client_ip))
+        except ValueError as error:
+            raise not_sent("client address is required") from error
+        return {"scene_info": {"payer_client_ip": address, "h5_info": {"type": "Wap"}}}
     return {}
-
-
-def _client_address(text: str) -> str:
-    try:
-        return str(ipaddress.ip_address(text))
-    except ValueError as error:
-        raise not_sent("client address is required") from error
 
 
 def _with_redirect(address: str, return_url: str) -> str:
@@ -434,15 +430,8 @@ def _with_redirect(address: str, return_url: str) -> str:
     return f"{address}{'&' if '?' in address else '?'}redirect_url={quote(return_url, safe='')}"
 
 
-def _refund_refusal(error: GatewayRejected) -> GatewayRejected:
-    """A trade that we know to be paid and that WeChat does not find yet: later, same number."""
-    if error.reason != RejectReason.NOT_FOUND:
-        return error
-    return GatewayRejected(error.message, code=error.code, reason=RejectReason.TOO_SOON)
-
-
 def _trade_report(trade: Mapping[str, Any]) -> TradeReport:
-    """A query's answer or an opened payment notice: they have the same shape (section 8)."""
+    """A query's answer or a decrypted payment notice: they have the same shape (section 8)."""
     state_name = read_text(trade, "trade_state", is_required=True)
     state = _known(_TRADE_STATES, state_name)
     is_paid = state is TradeState.PAID
@@ -451,7 +440,7 @@ def _trade_report(trade: Mapping[str, Any]) -> TradeReport:
         state=state,
         transaction_id=read_text(trade, "transaction_id", is_required=is_paid),
         amount=_yuan(trade, "total", is_required=is_paid),
-        currency=_currency(trade),
+        currency=read_text(_amount(trade), "currency") or "CNY",
         paid_at=read_moment(trade.get("success_time")),
         app_id=read_text(trade, "appid"),
         merchant_id=read_text(trade, "mchid"),
@@ -491,15 +480,11 @@ def _amount(message: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _yuan(message: Mapping[str, Any], name: str, *, is_required: bool) -> Decimal | None:
+    """In yuan, the sum that a message gives in fen as ``amount.<name>``."""
     amount_fen = _amount(message).get(name)
     if amount_fen is None and not is_required:
         return None
-    if isinstance(amount_fen, bool) or not isinstance(amount_fen, int):
-        raise Malformed("amount")
-    if not 0 <= amount_fen <= _AMOUNT_MAX_FEN:
+    # Exactly: true and false are numbers, too.
+    if type(amount_fen) is not int or not 0 <= amount_fen <= _AMOUNT_MAX_FEN:
         raise Malformed("amount")
     return fen_to_yuan(amount_fen)
-
-
-def _currency(message: Mapping[str, Any]) -> str:
-    return read_text(_amount(message), "currency") or "CNY"

@@ -30,8 +30,8 @@ _TOO_MANY_REQUESTS = 429
 # Codes without underscores, because their spelling varies between generations of the pages.
 _REASONS: Mapping[str, str] = {
     "ORDERPAID": RejectReason.ALREADY_PAID,
-    "ORDERCLOSED": RejectReason.NUMBER_BURNT,
-    "OUTTRADENOUSED": RejectReason.NUMBER_BURNT,
+    "ORDERCLOSED": RejectReason.NUMBER_USED,
+    "OUTTRADENOUSED": RejectReason.NUMBER_USED,
     "ORDERNOTEXIST": RejectReason.NOT_FOUND,
     "RESOURCENOTEXISTS": RejectReason.NOT_FOUND,
     "NOTENOUGH": RejectReason.SHORT_OF_FUNDS,
@@ -54,7 +54,7 @@ _DETAILED_REASONS: Mapping[str, str] = {
 # INVALID_REQUEST alone says nothing, and these two need another number rather than an apology.
 # A message decides nowhere else: here a wrong guess costs one unused number.
 _MESSAGE_HINTS: Mapping[str, str] = {
-    "商户订单号重复": RejectReason.NUMBER_BURNT,
+    "商户订单号重复": RejectReason.NUMBER_USED,
     "参数与首次请求时不一致": RejectReason.CHANGED_REQUEST,
 }
 # A 5xx is unknown, but this one is a definite no (it is documented under 500).
@@ -223,11 +223,11 @@ def error_of(answer: HttpAnswer) -> GatewayRejected | GatewayUnknown:
     code, message = _error_fields(answer)
     name = code_normalised(code)
     is_definite = 400 <= answer.status < 500 and bool(name)
-    told = _with_request_id(answer, message)
+    text = _with_request_id(answer, message)
     if not is_definite and name not in _DEFINITE_AT_5XX and answer.status != _TOO_MANY_REQUESTS:
-        return GatewayUnknown(told, code=code or str(answer.status))
+        return GatewayUnknown(text, code=code or str(answer.status))
     reason = _reason(answer, name, message)
-    return GatewayRejected(told, code=code or str(answer.status), reason=reason)
+    return GatewayRejected(text, code=code or str(answer.status), reason=reason)
 
 
 def _with_request_id(answer: HttpAnswer, message: str) -> str:

@@ -16,7 +16,7 @@ NOT_NOW = frozenset({RejectReason.TOO_SOON, RejectReason.NOT_FOUND})
 # behind a refund stands nobody who would, so it is sent again by itself.
 REFUND_GOES_AGAIN = NOT_NOW | {RejectReason.CONFIGURATION}
 # The number is no good any more, whatever became of what was begun under it.
-NEW_NUMBER = frozenset({RejectReason.NUMBER_BURNT, RejectReason.CHANGED_REQUEST})
+NEW_NUMBER = frozenset({RejectReason.NUMBER_USED, RejectReason.CHANGED_REQUEST})
 
 
 def is_ended_by(kind: ExchangeKind, error: GatewayRejected, *, sendings: int) -> bool:

@@ -24,7 +24,7 @@ from gateways.mock import MockGateway
 
 DIRECTORY_VARIABLE = "RACE_GATEWAY_DIR"
 PAID, CLOSED, OPEN = "paid", "closed", "open"
-REFUSALS = {PAID: RejectReason.ALREADY_PAID, CLOSED: RejectReason.NUMBER_BURNT}
+REFUSALS = {PAID: RejectReason.ALREADY_PAID, CLOSED: RejectReason.NUMBER_USED}
 
 
 def _nobody_watches(_point: str) -> None: ...

@@ -102,8 +102,8 @@ class BookGateway(MockGateway):
             self._book.say("create", number, RejectReason.ALREADY_PAID)
             raise GatewayRejected("paid", code="PAID", reason=RejectReason.ALREADY_PAID)
         if trade.state is TradeState.CLOSED:
-            self._book.say("create", number, RejectReason.NUMBER_BURNT)
-            raise GatewayRejected("closed", code="CLOSED", reason=RejectReason.NUMBER_BURNT)
+            self._book.say("create", number, RejectReason.NUMBER_USED)
+            raise GatewayRejected("closed", code="CLOSED", reason=RejectReason.NUMBER_USED)
         self._leave("create", number)
         self._book.say("create", number, "done")
         return super().create_payment(prepared)

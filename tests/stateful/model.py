@@ -273,7 +273,7 @@ class Model:
             self.paid(key)
         elif answer == "closed":
             self.closed(key)
-        elif call == "create" and answer == "number_burnt" and attempt.status == "pending":
+        elif call == "create" and answer == "number_used" and attempt.status == "pending":
             # Its code was shown: it is asked about next, and for as long as that brings nothing.
             attempt.is_owed = True
         elif call == "close" and answer == "not_found" and attempt.status == "pending":

@@ -332,7 +332,7 @@ def test_a_refund_that_alipay_does_not_know(gateway, stand_in, reply):
     ("code", "sub_code", "reason"),
     [
         ("40004", "ACQ.TRADE_HAS_SUCCESS", RejectReason.ALREADY_PAID),
-        ("40004", "ACQ.TRADE_HAS_CLOSE", RejectReason.NUMBER_BURNT),
+        ("40004", "ACQ.TRADE_HAS_CLOSE", RejectReason.NUMBER_USED),
         ("40004", "ACQ.CONTEXT_INCONSISTENT", RejectReason.CHANGED_REQUEST),
         ("40004", "ACQ.DISCORDANT_REPEAT_REQUEST", RejectReason.CHANGED_REQUEST),
         ("40004", "ACQ.TRADE_NOT_EXIST", RejectReason.NOT_FOUND),
