@@ -34,7 +34,7 @@ def ledger_rows(scope: Scope) -> Iterator[Row]:
     values: tuple[Any, ...] = ()
     if scope.since is not None:
         moved = "SELECT user_id FROM balance_transactions WHERE created_at >= %s"
-        where, values = f"user_id IN ({moved})", (bare_moment(scope.using, scope.since),)
+        where, values = f"user_id IN ({moved})", (bare_moment(scope.since),)
     whole = "INTEGER" if connections[scope.using].vendor == "sqlite" else "SIGNED"
     fen = (f"CAST(ROUND({name} * 100) AS {whole})" for name in AMOUNTS)
     return rows_in_chunks(

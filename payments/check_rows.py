@@ -36,7 +36,7 @@ def odd_orders(
     where: str = ""
     values: tuple[Any, ...] = ()
     if scope.since is not None:
-        where, values = "updated_at >= %s", (bare_moment(scope.using, scope.since),)
+        where, values = "updated_at >= %s", (bare_moment(scope.since),)
     for batch in batches(table.rows(scope, where, values), BATCH):
         ids = [order.id for order in batch]
         told = trail.stories(ids)
@@ -64,7 +64,7 @@ def odd_transactions(scope: Scope, trail: FollowedTrail, check_disposition: Rule
     values: tuple[Any, ...] = ()
     if scope.since is not None:
         where = "(initiated_at >= %s OR completed_at >= %s OR booked_at >= %s)"
-        values = (bare_moment(scope.using, scope.since),) * 3
+        values = (bare_moment(scope.since),) * 3
     for batch in batches(table.rows(scope, where, values), BATCH):
         told = trail.stories([row.id for row in batch])
         odd = [

@@ -8,7 +8,7 @@ digest differ. Whatever is not plainly right is judged again by the models in ``
 import json
 from collections import namedtuple
 from collections.abc import Callable, Iterable, Iterator
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from operator import itemgetter
 from typing import Any
 
@@ -51,32 +51,28 @@ class Odd(ValueError):
 
 
 def moment_column(using: str, name: str) -> str:
-    """The column's expression; on SQLite its text, which nobody parses in vain."""
-    return f"CAST({name} AS TEXT)" if connections[using].vendor == "sqlite" else name
+    """The column's text, which nobody parses in vain."""
+    text = "TEXT" if connections[using].vendor == "sqlite" else "CHAR"
+    return f"CAST({name} AS {text})"
 
 
-def bare_moment(using: str, moment: datetime) -> Any:
+def bare_moment(moment: datetime) -> str:
     """``moment`` as such a column reads, to compare with and to ask by."""
-    naive = moment.astimezone(UTC).replace(tzinfo=None)
-    return str(naive) if connections[using].vendor == "sqlite" else naive
+    return str(moment.astimezone(UTC).replace(tzinfo=None))
 
 
-def moment_text(value: Any) -> str:
+def moment_text(value: str) -> str:
     """A bare moment as digests write it: in UTC, with microseconds."""
-    if isinstance(value, str):
-        if len(value) == 26:
-            return f"{value[:10]}T{value[11:]}+00:00"
-        if len(value) == 19:
-            return f"{value[:10]}T{value[11:]}.000000+00:00"
-        raise Odd(value)
-    text: str = value.isoformat(timespec="microseconds")
-    return text + "+00:00"
+    if len(value) == 26:
+        return f"{value[:10]}T{value[11:]}+00:00"
+    if len(value) == 19:
+        return f"{value[:10]}T{value[11:]}.000000+00:00"
+    raise Odd(value)
 
 
-def moment_of(value: Any) -> datetime:
+def moment_of(value: str) -> datetime:
     """A bare moment as the models give it."""
-    naive = datetime.fromisoformat(value) if isinstance(value, str) else value
-    return naive.replace(tzinfo=UTC)
+    return datetime.fromisoformat(value).replace(tzinfo=UTC)
 
 
 # --- rows of one model ----------------------------------------------------------------------
@@ -143,7 +139,7 @@ def _reader(field: Any) -> Callable[[Any], Any]:
     if isinstance(field, models.DateTimeField):
         return moment_text
     if isinstance(field, models.DateField):
-        return _day
+        return _text
     if isinstance(field, models.DecimalField):
         return _decimal_reader(field.decimal_places)
     if isinstance(field, models.BooleanField):
@@ -173,10 +169,6 @@ def _boolean(value: Any) -> bool:
     if value in (0, 1):
         return bool(value)
     raise Odd(value)
-
-
-def _day(value: Any) -> str:
-    return value.isoformat() if isinstance(value, date) else _text(value)
 
 
 def json_of(text: str) -> Any:

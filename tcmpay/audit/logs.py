@@ -94,7 +94,7 @@ def _ends(scope: Scope, model: type[Model], key: str, moment: str) -> Iterator[_
     where, values = "log_hash <> ''", []
     if scope.since is not None:
         where += f" AND {key} IN (SELECT {key} FROM {log} WHERE {moment} >= %s)"
-        values.append(bare_moment(scope.using, scope.since))
+        values.append(bare_moment(scope.since))
     found = rows_in_chunks(
         scope,
         table=log,

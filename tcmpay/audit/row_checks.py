@@ -35,7 +35,7 @@ def lost_objects(scope: Scope, object_type: str, model: type[Model]) -> Iterator
     where, values = "object_type = %s AND version = 1", [object_type]
     if scope.since is not None:
         where += " AND created_at >= %s"
-        values.append(bare_moment(scope.using, scope.since))
+        values.append(bare_moment(scope.since))
     births = rows_in_chunks(
         scope, table="audit_events", columns=("object_id",), where=where, values=values
     )

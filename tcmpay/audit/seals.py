@@ -251,7 +251,7 @@ def _bare_rows(chain: Chain, start: datetime | None, scope: Scope) -> Iterator[t
         keys=2,
         order=("created_at", "id"),
         where="" if start is None else "created_at >= %s",
-        values=() if start is None else (bare_moment(scope.using, start),),
+        values=() if start is None else (bare_moment(start),),
         size=CHUNK,
     )
 
@@ -325,7 +325,7 @@ def _check_rows(chain: Chain, roots: list[ChainRoot], scope: Scope) -> Iterator[
     rows = _bare_rows(chain, start, scope)
     row = next(rows, None)
     for root in due:
-        hashed, until = _Hashed(), bare_moment(scope.using, root.until)
+        hashed, until = _Hashed(), bare_moment(root.until)
         while row is not None and row[0] < until:
             hashed.add(row)
             row = next(rows, None)

@@ -55,7 +55,7 @@ def odd_chains(
         conditions.append(
             "object_id IN (SELECT object_id FROM audit_events WHERE created_at >= %s)"
         )
-        values.append(bare_moment(scope.using, scope.since))
+        values.append(bare_moment(scope.since))
     if only:
         conditions.append("object_type = %s")
         values.append(only)
