@@ -12,7 +12,8 @@ import backoffice.checks
 import backoffice.checks_exports
 import backoffice.checks_keys
 import balances.checks
-import config.checks
+import config.gateways.invariants
+import config.prices.invariants
 import payments.checks
 import payments.checks_evidence
 import payments.checks_logs
@@ -27,7 +28,8 @@ logger = logging.getLogger(__name__)
 
 def check_configuration(scope: Scope) -> Iterator[Violation]:
     """Prices and gateway configuration; small tables, looked at whole."""
-    yield from config.checks.invariants(using=scope.using)
+    yield from config.prices.invariants.invariants(using=scope.using)
+    yield from config.gateways.invariants.invariants(using=scope.using)
 
 
 def check_chains(scope: Scope) -> Iterator[Violation]:

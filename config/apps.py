@@ -7,8 +7,8 @@ class ConfigConfig(AppConfig):
     verbose_name = _("业务配置")
 
     def ready(self) -> None:
-        from config import system_checks  # noqa: F401  (registers itself)
-        from config.crypto import ensure_keys_usable
+        from config.gateways import checks  # noqa: F401  (registers itself)
+        from tcmpay.common.sealing import ensure_keys_usable
 
         # Web, worker and every command alike: a process that can't read or keep secrets must not
         # take payments until somebody notices.

@@ -1,6 +1,7 @@
 from django.urls import path
 
-from config.views import GatewayConfigViewSet, PriceAdminViewSet, PriceViewSet
+from config.gateways.views import GatewayConfigViewSet
+from config.prices.views import PriceAdminViewSet, PriceViewSet
 
 urlpatterns = [
     path("prices", PriceViewSet.as_view({"get": "list"})),

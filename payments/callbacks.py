@@ -9,7 +9,7 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse, UnreadablePostError
 from django.views.decorators.csrf import csrf_exempt
 
-from config.echo import echo_note, echo_note_of_draft
+from config.gateways.echo import echo_note, echo_note_of_draft
 from gateways.errors import GatewayUntrusted
 from gateways.interface import CallbackAnswer, CallbackNotice, CallbackRequest, Gateway
 from gateways.mock import MockGateway

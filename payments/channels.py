@@ -8,15 +8,14 @@ from uuid import UUID
 
 from django.conf import settings
 
-from config.certificates import certificate_keep, with_certificates_kept
-from config.crypto import ConfigSecretUnreadable
-from config.selectors import (
+from config.gateways.certificates import certificate_keep, with_certificates_kept
+from config.gateways.selectors import (
     gateway_config_current,
     gateway_config_for_calls,
     gateway_config_recent,
     gateway_config_version,
 )
-from config.versions import ConfigInForce
+from config.gateways.versions import ConfigInForce
 from gateways.errors import GatewayMisconfigured, GatewayUnavailable
 from gateways.interface import Gateway
 from gateways.mock import MockGateway
@@ -24,6 +23,7 @@ from gateways.registry import build_gateway, merchant_of
 from payments.errors import GatewayNotConfigured
 from payments.models import PaymentTransaction
 from payments.states import PaymentMethod
+from tcmpay.common.sealing import ConfigSecretUnreadable
 
 logger = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from uuid import UUID
 from django.db.models import BigIntegerField, Case, F, OuterRef, Q, QuerySet, Subquery, Sum, When
 from django.db.models.functions import Cast, Round
 
-from config.selectors import priced_services
+from config.prices.selectors import priced_services
 from payments.models import PaymentOrder, PaymentTransaction
 from payments.states import (
     PAID_STATUSES,

@@ -89,7 +89,7 @@ if _threshold := env.str("REFUND_SECOND_APPROVAL_OVER", default=""):
         REFUND_SECOND_APPROVAL_OVER = parse_money(_threshold)
     except MoneyError:
         secrets.complain("REFUND_SECOND_APPROVAL_OVER must be an amount such as 500.00")
-# A change of price beyond so many percent, measured over the last days (config/price_guard.py),
+# A change of price beyond so many percent, measured over the last days (config/prices/guard.py),
 # waits for a second person; 0: never. The API is guarded
 # too, but only where the deployment asked for it: its documented answer is the changed price.
 PRICE_CHANGE_SECOND_PERSON_OVER_PERCENT: int = env.int(

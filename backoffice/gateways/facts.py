@@ -8,19 +8,19 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from backoffice.site.display import BAD, GOOD, WAITING
-from config.crypto import ConfigSecretUnreadable
-from config.doctor import examine_current, expiries_current
-from config.drafts import Candidate
-from config.keys import KNOWN_KEYS, keys_of
+from config.gateways.drafts import Candidate
+from config.gateways.examine import examine_current, expiries_current
+from config.gateways.fields import KNOWN_KEYS, keys_of
+from config.gateways.selectors import is_write_only
+from config.gateways.versions import audit_id, version_values
 from config.models import GatewayMethod, PaymentConfig, PaymentConfigVersion
-from config.selectors import is_write_only
-from config.versions import audit_id, version_values
 from gateways.findings import EXPIRY_WARNING_DAYS, Finding
 from gateways.key_texts import Expiry
 from tcmpay.accounts.selectors import people_names, person_text
 from tcmpay.audit.models import AuditEvent
 from tcmpay.common import clock
 from tcmpay.common.actor import Role
+from tcmpay.common.sealing import ConfigSecretUnreadable
 
 VERSIONS_SHOWN_MAX = 20
 

@@ -10,10 +10,10 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
-from config.addresses import AddressRefused
-from config.keys import VALUE_BYTES_MAX, ConfigKey, keys_of
+from config.gateways.fields import VALUE_BYTES_MAX, ConfigKey, keys_of
 from gateways.key_blocks import KEY_FILE_BYTES_MAX, KeyUnreadable
 from gateways.key_texts import FILE_KINDS, Kind, normalised
+from tcmpay.common.addresses import AddressRefused
 
 # What belongs together, in the order in which a merchant fills it in.
 SECTIONS: Mapping[str, tuple[tuple[Any, tuple[str, ...]], ...]] = {

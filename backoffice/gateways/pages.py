@@ -10,7 +10,7 @@ from unfold.admin import ModelAdmin
 
 from backoffice.gateways.views import gateway_urls, overview_view
 from backoffice.site.bases import FiltersOfListOnly
-from config.keys import KNOWN_KEYS
+from config.gateways.fields import KNOWN_KEYS
 
 
 class PaymentConfigAdmin(FiltersOfListOnly, ModelAdmin):

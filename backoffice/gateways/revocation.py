@@ -14,9 +14,9 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods
 
 from backoffice.site.forms import ReasonFormField
-from config.errors import VersionNotFound
-from config.key_revocation import Revocation, revocation_done, revocation_find, revocation_of
-from config.keys import KNOWN_KEYS
+from config.gateways.errors import VersionNotFound
+from config.gateways.fields import KNOWN_KEYS
+from config.gateways.revocation import Revocation, revocation_done, revocation_find, revocation_of
 from config.models import GatewayMethod, PaymentConfigVersion
 from payments.services.key_revocation import (
     booked_on_their_word,

@@ -33,9 +33,7 @@ from backoffice.gateways.facts import (
 )
 from backoffice.gateways.forms import GatewayForm
 from backoffice.site.forms import ReasonFormField
-from config.crypto import ConfigSecretUnreadable
-from config.doctor import Depth, examine_values
-from config.drafts import (
+from config.gateways.drafts import (
     Candidate,
     candidate_of,
     config_roll_back,
@@ -46,10 +44,11 @@ from config.drafts import (
     roll_back_draft,
     version_of,
 )
-from config.echo import echo_expect, echo_is_heard
-from config.keys import KNOWN_KEYS, keys_of
+from config.gateways.echo import echo_expect, echo_is_heard
+from config.gateways.examine import Depth, examine_values
+from config.gateways.fields import KNOWN_KEYS, keys_of
+from config.gateways.versions import version_values
 from config.models import GatewayMethod, PaymentConfigDraft
-from config.versions import version_values
 from gateways.configuration import notify_url_in_path_form
 from gateways.findings import Finding
 from gateways.key_blocks import KeyUnreadable
@@ -58,6 +57,7 @@ from gateways.trial import EchoListener
 from tcmpay.accounts.selectors import person_text
 from tcmpay.common import clock
 from tcmpay.common.errors import DomainError, InvalidInput
+from tcmpay.common.sealing import ConfigSecretUnreadable
 
 ECHO_WAITED_SECONDS = 6.0
 ECHO_LISTENER = EchoListener(

@@ -15,7 +15,7 @@ from unfold.widgets import (
 
 from backoffice.site.forms import AmountFormField, ReasonFormField
 from config.models import PriceConfig
-from config.price_plan import PriceChange
+from config.prices.plan import PriceChange
 from tcmpay.common import clock
 from tcmpay.common.order_types import OrderType
 

@@ -9,8 +9,8 @@ from typing import Any
 from django.utils.translation import gettext_lazy as _
 
 from config.models import PriceConfig
-from config.price_periods import charged_on, stretches
-from config.price_plan import PricePlan, amount_of
+from config.prices.periods import charged_on, stretches
+from config.prices.plan import PricePlan, amount_of
 from tcmpay.audit.models import AuditEvent
 from tcmpay.common import clock
 from tcmpay.common.money import Money

@@ -31,8 +31,8 @@ from backoffice.site.bases import (
 from backoffice.site.display import BAD, EMPTY, GOOD, NEUTRAL, WAITING, age_text
 from backoffice.trail.pages import history_panel
 from config.models import PriceChangeRequest, PriceChangeStatus, PriceConfig
-from config.price_plan import signed_percent
-from config.selectors import priced_services
+from config.prices.plan import signed_percent
+from config.prices.selectors import priced_services
 from tcmpay.accounts.selectors import person_text
 from tcmpay.common import clock
 

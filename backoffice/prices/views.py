@@ -32,9 +32,8 @@ from backoffice.site.bases import admin_url
 from backoffice.site.display import age_text
 from backoffice.trail.pages import actor_text
 from backoffice.trail.words import action_name
-from config.errors import PricesChangedMeanwhile
 from config.models import PriceChangeRequest, PriceChangeStatus, PriceConfig
-from config.price_changes import (
+from config.prices.changes import (
     change_due,
     needs_second_person,
     price_change_confirm,
@@ -42,10 +41,11 @@ from config.price_changes import (
     price_change_submit,
     price_change_withdraw,
 )
-from config.price_guard import MEASURED_DAYS, guarded_plan
-from config.price_periods import charged_on
-from config.price_plan import PriceChange, PricePlan, amount_of, signed_percent
-from config.selectors import periods_digest, price_history, price_periods
+from config.prices.errors import PricesChangedMeanwhile
+from config.prices.guard import MEASURED_DAYS, guarded_plan
+from config.prices.periods import charged_on
+from config.prices.plan import PriceChange, PricePlan, amount_of, signed_percent
+from config.prices.selectors import periods_digest, price_history, price_periods
 from tcmpay.accounts.selectors import person_text
 from tcmpay.common import clock
 from tcmpay.common.errors import DomainError, InvalidInput

@@ -9,7 +9,7 @@ from django.db.models import Count, QuerySet
 
 from balances.models import AdjustmentStatus, BalanceAdjustment, UserBalance
 from balances.selectors import unadopted_openings
-from config.doctor import expiries_current
+from config.gateways.examine import expiries_current
 from config.models import GatewayMethod, PriceChangeRequest, PriceChangeStatus
 from gateways.findings import EXPIRY_WARNING_DAYS
 from gateways.key_texts import Expiry

@@ -11,7 +11,7 @@ from uuid import UUID
 from django.db.models import Q, QuerySet
 from django.utils.translation import gettext as _
 
-from config.key_revocation import is_withdrawn
+from config.gateways.revocation import is_withdrawn
 from gateways.errors import GatewayUntrusted
 from gateways.interface import CallbackNotice, CallbackRequest, RefundReport, RefundState
 from payments.models import PaymentCallback, PaymentCallbackBody, PaymentTransaction

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from django.db.models import Q, QuerySet
 
-from config.key_revocation import Revocation, revoke
+from config.gateways.revocation import Revocation, revoke
 from payments.models import PaymentCallback
 from payments.states import Verdict
 from tcmpay.common.actor import Actor

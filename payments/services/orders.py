@@ -9,7 +9,7 @@ from django.conf import settings
 from django.db import IntegrityError
 from django.db.transaction import atomic
 
-from config.selectors import price_in_force
+from config.prices.selectors import price_in_force
 from payments.errors import (
     AppointmentHasOrder,
     OrderNotCancellable,

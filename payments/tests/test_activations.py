@@ -8,8 +8,8 @@ from uuid import uuid4
 import pytest
 from django.core.cache import cache
 
+from config.gateways.services import gateway_config_set, gateway_configs_replace
 from config.models import GatewayMethod, PaymentConfigVersion
-from config.services import gateway_config_set, gateway_configs_replace
 from gateways.errors import GatewayRejected, GatewayUnknown, RejectReason
 from gateways.interface import PaymentStart
 from gateways.mock import MockGateway

@@ -6,10 +6,10 @@ import pytest
 from django.test import Client
 
 from backoffice.payments.messages import body_fields
-from config.certificates import certificate_keep, with_certificates_kept
-from config.doctor import examine_current
+from config.gateways.certificates import certificate_keep, with_certificates_kept
+from config.gateways.examine import examine_current
+from config.gateways.services import gateway_configs_replace
 from config.models import GatewayCertificate
-from config.services import gateway_configs_replace
 from gateways.tests.kit import (
     FORM,
     alipay_body,

@@ -4,9 +4,9 @@ import pytest
 from django.core.cache import cache
 from django.test import Client
 
-from config.drafts import draft_save
-from config.echo import echo_expect, echo_is_heard
-from config.services import gateway_configs_replace
+from config.gateways.drafts import draft_save
+from config.gateways.echo import echo_expect, echo_is_heard
+from config.gateways.services import gateway_configs_replace
 from gateways.tests.kit import wechat_headers, wechat_notification, wechat_trade, wechat_values
 from payments.models import PaymentCallback
 from tcmpay.common import clock

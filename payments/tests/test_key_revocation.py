@@ -10,17 +10,17 @@ from django.core.management import CommandError, call_command
 from django.test import Client
 from django.urls import reverse
 
-from config.drafts import config_roll_back
-from config.errors import (
+from config.gateways.drafts import config_roll_back
+from config.gateways.errors import (
     KeysInForce,
     KeysRevokedAlready,
     RevocationIsOwn,
     VersionIsRevoked,
     VersionNotFound,
 )
+from config.gateways.services import gateway_configs_replace
+from config.gateways.versions import _opened
 from config.models import PaymentConfigVersion
-from config.services import gateway_configs_replace
-from config.versions import _opened
 from gateways.tests import kit
 from payments.models import PaymentCallback
 from payments.services.key_revocation import gateway_keys_revoke

@@ -6,8 +6,8 @@ from decimal import Decimal
 
 import pytest
 
-from config.selectors import gateway_config_current
-from config.services import gateway_config_set
+from config.gateways.selectors import gateway_config_current
+from config.gateways.services import gateway_config_set
 from gateways.interface import RefundState
 from payments.channels import is_of_another_merchant
 from payments.models import PaymentException, PaymentTransaction

@@ -6,8 +6,8 @@ from unittest.mock import patch
 
 import pytest
 
+from config.gateways.versions import version_values
 from config.models import PaymentConfigVersion
-from config.versions import version_values
 from gateways.configuration import callback_key_marks
 from gateways.errors import GatewayUntrusted
 from gateways.interface import CallbackNotice, CallbackRequest, RefundState

@@ -153,7 +153,7 @@ def test_an_exception_in_the_middle_shows_and_logs_none(api, admin, monkeypatch,
     def fails(*args, **kwargs):
         raise RuntimeError(f"api_key={value}")
 
-    monkeypatch.setattr("config.services.gateway_config_set", fails)
+    monkeypatch.setattr("config.gateways.services.gateway_config_set", fails)
     body = {"config_key": key, "config_value": value, "is_encrypted": False}
     api_answer = api.put(f"admin/config/{method}", body, by=admin)
     assert (api_answer.status, found_in(str(api_answer.body))) == (500, [])

@@ -14,6 +14,7 @@ from django.core.management import CommandError, call_command
 from django.db.transaction import atomic
 
 from backoffice.audit import check_configuration
+from config.gateways.services import gateway_config_set
 from config.models import (
     GatewayCertificate,
     PaymentConfig,
@@ -22,7 +23,7 @@ from config.models import (
     PriceChangeRequest,
     PriceConfig,
 )
-from config.services import gateway_config_set, price_set
+from config.prices.services import price_set
 from tcmpay.accounts.checks import check_rights_told
 from tcmpay.accounts.models import RecoveryCode, StaffUser, TotpDevice
 from tcmpay.accounts.rights import check_roles

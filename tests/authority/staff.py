@@ -10,11 +10,11 @@ from django.test import Client
 
 from balances.adjustments import adjustment_request
 from balances.models import Direction, UserBalance
+from config.gateways.versions import version_in_force
 from config.models import PaymentConfig, PriceChangeRequest, PriceConfig
-from config.price_changes import price_change_submit
-from config.price_plan import PriceChange
-from config.selectors import periods_digest
-from config.versions import version_in_force
+from config.prices.changes import price_change_submit
+from config.prices.plan import PriceChange
+from config.prices.selectors import periods_digest
 from payments.models import PaymentException, PaymentTransaction
 from payments.services.exceptions import exception_write_off_ask, exception_write_off_decide
 from refunds.models import Refund

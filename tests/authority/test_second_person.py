@@ -15,16 +15,13 @@ from balances.adjustments import adjustment_approve, adjustment_reject, adjustme
 from balances.errors import OwnAdjustment, OwnBalance
 from balances.models import Direction
 from balances.services import balance_freeze, balance_top_up, balance_unfreeze, opening_adopt
-from config.drafts import draft_activate, draft_save
-from config.errors import DraftIsOwn, DraftNotTested, PriceChangeIsOwn
+from config.gateways.drafts import draft_activate, draft_save
+from config.gateways.errors import DraftIsOwn, DraftNotTested
 from config.models import PaymentConfigDraft
-from config.price_changes import (
-    price_change_confirm,
-    price_change_refuse,
-    price_change_submit,
-)
-from config.price_plan import PriceChange
-from config.selectors import periods_digest, price_periods
+from config.prices.changes import price_change_confirm, price_change_refuse, price_change_submit
+from config.prices.errors import PriceChangeIsOwn
+from config.prices.plan import PriceChange
+from config.prices.selectors import periods_digest, price_periods
 from gateways.interface import RefundReport, RefundState, TradeReport, TradeState
 from gateways.mock import MockGateway
 from payments.errors import NotConfirmedByGateway, OwnCase, SelfConfirmation

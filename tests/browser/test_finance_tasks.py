@@ -7,9 +7,10 @@ import pytest
 
 from balances.models import UserBalance
 from balances.services import balance_top_up
-from config import drafts
-from config.selectors import gateway_config_current, price_in_force
-from config.services import gateway_configs_replace
+from config.gateways import drafts
+from config.gateways.selectors import gateway_config_current
+from config.gateways.services import gateway_configs_replace
+from config.prices.selectors import price_in_force
 from gateways.findings import Finding
 from gateways.tests.kit import (
     MERCHANT_SERIAL,

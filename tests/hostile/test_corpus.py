@@ -14,8 +14,8 @@ import pytest
 from django.conf import settings as product_settings
 from django.core.cache import cache
 
-from config.addresses import AddressRefused, ensure_public_url
 from payments.models import PaymentCallback
+from tcmpay.common.addresses import AddressRefused, ensure_public_url
 from tests.api.kit import nothing_moves
 from tests.hostile.corpus import amounts, bodies, corpus, values
 from tests.hostile.stage import OPERATIONS, OURS, Operation, Stage, is_valid

@@ -13,7 +13,7 @@ from django.test import Client
 django.setup()
 pytest.register_assert_rewrite("tests.api.kit", "tests.api.story")
 
-from config.versions import _opened  # noqa: E402
+from config.gateways.versions import _opened  # noqa: E402
 from payments.models import PaymentTransaction  # noqa: E402
 from payments.services.attempts import attempt_check  # noqa: E402
 from refunds.models import Refund  # noqa: E402

@@ -15,7 +15,8 @@ from django.test import Client
 
 from balances.models import UserBalance
 from balances.services import balance_freeze, balance_top_up, balance_unfreeze, opening_adopt
-from config.services import gateway_config_set, price_set
+from config.gateways.services import gateway_config_set
+from config.prices.services import price_set
 from gateways.interface import RefundReport, RefundRequest, RefundState
 from payments.models import PaymentTransaction
 from payments.services.attempts import PayCommand, pay

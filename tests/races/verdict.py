@@ -14,7 +14,7 @@ from typing import Any
 from backoffice.audit import audit
 from balances.ledger import MOVES, entry_verdict
 from balances.models import BalanceTransaction, UserBalance
-from config.versions import version_values
+from config.gateways.versions import version_values
 from payments.models import PaymentCallback, PaymentOrder, PaymentTransaction
 from payments.services.endings import orders_expire
 from payments.services.sweeping import attempts_sweep

@@ -14,8 +14,9 @@ from django.db.transaction import atomic
 
 from balances.models import UserBalance
 from balances.services import balance_freeze, balance_top_up
+from config.gateways.services import gateway_config_set
 from config.models import PaymentConfig
-from config.services import gateway_config_set, price_set
+from config.prices.services import price_set
 from gateways.interface import (
     CallbackNotice,
     CallbackRequest,

@@ -5,7 +5,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
-from config.versions import version_in_force
+from config.gateways.versions import version_in_force
 from gateways.errors import GatewayRejected, GatewayUnknown, RejectReason
 from gateways.interface import (
     CloseState,

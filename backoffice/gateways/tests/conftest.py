@@ -1,7 +1,1 @@
-from config.tests.conftest import (  # noqa: F401
-    _empty_cache,
-    platform_pem,
-    private_pem,
-    rsa_key,
-    staff,
-)
+from config.conftest import _empty_cache, platform_pem, private_pem, rsa_key, staff  # noqa: F401

@@ -9,11 +9,11 @@ from django.contrib.auth.models import Permission
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
-from config import drafts
+from config.conftest import ADMIN
+from config.gateways import drafts
+from config.gateways.selectors import gateway_config_current
+from config.gateways.services import gateway_configs_replace
 from config.models import PaymentConfigDraft, PaymentConfigVersion
-from config.selectors import gateway_config_current
-from config.services import gateway_configs_replace
-from config.tests.conftest import ADMIN
 from gateways.findings import Finding
 from gateways.tests.kit import (
     MERCHANT_SERIAL,

@@ -1,1 +1,1 @@
-from config.tests.conftest import _empty_cache, staff  # noqa: F401
+from config.conftest import _empty_cache, staff  # noqa: F401

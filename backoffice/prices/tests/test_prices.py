@@ -8,11 +8,11 @@ from django.contrib.auth.models import Permission
 from django.db import connection
 from django.test import Client
 
+from config.conftest import ADMIN
 from config.models import PaymentConfig, PriceChangeRequest, PriceConfig
-from config.price_periods import charged_on
-from config.selectors import periods_digest, price_periods
-from config.services import price_set
-from config.tests.conftest import ADMIN
+from config.prices.periods import charged_on
+from config.prices.selectors import periods_digest, price_periods
+from config.prices.services import price_set
 from tcmpay.accounts.models import StaffUser
 from tcmpay.audit.models import AuditEvent
 from tcmpay.common import clock

@@ -5,8 +5,8 @@ from django.core.management.base import BaseCommand, CommandParser
 from django.utils import translation
 from django.utils.translation import gettext as _
 
-from config.doctor import Depth, examine_current, probe_current
-from config.keys import KNOWN_KEYS
+from config.gateways.examine import Depth, examine_current, probe_current
+from config.gateways.fields import KNOWN_KEYS
 from config.models import GatewayMethod
 from gateways.findings import Finding
 

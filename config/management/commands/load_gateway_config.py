@@ -6,12 +6,12 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils.translation import gettext as _
 
-from config.crypto import ConfigSecretUnreadable
-from config.gateway_file import GatewayFileRefused, read_gateway_file
+from config.gateways.file import GatewayFileRefused, read_gateway_file
+from config.gateways.services import gateway_configs_replace
 from config.models import PaymentConfig
-from config.services import gateway_configs_replace
 from tcmpay.common.errors import InvalidInput
 from tcmpay.common.operator import operator_actor
+from tcmpay.common.sealing import ConfigSecretUnreadable
 
 DEMO_PORT = "3000"
 

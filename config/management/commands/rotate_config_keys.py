@@ -5,9 +5,9 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils.translation import gettext as _
 
-from config.crypto import ConfigSecretUnreadable
-from config.rotation import config_keys_rotate
+from config.gateways.rotation import config_keys_rotate
 from tcmpay.common.operator import operator_actor
+from tcmpay.common.sealing import ConfigSecretUnreadable
 
 
 class Command(BaseCommand):

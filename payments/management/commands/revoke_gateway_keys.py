@@ -4,8 +4,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils.translation import gettext as _
 
-from config.key_revocation import Revocation, revocation_done, revocation_find
-from config.keys import KNOWN_KEYS
+from config.gateways.fields import KNOWN_KEYS
+from config.gateways.revocation import Revocation, revocation_done, revocation_find
 from payments.services.key_revocation import (
     booked_lines,
     booked_on_their_word,

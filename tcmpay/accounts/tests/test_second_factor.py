@@ -7,7 +7,7 @@ from django.core.management.base import SystemCheckError
 from django.db import connection
 from django_otp.oath import TOTP
 
-from config.rotation import config_keys_rotate
+from config.gateways.rotation import config_keys_rotate
 from tcmpay.accounts.models import RecoveryCode, StaffUser, TotpDevice
 from tcmpay.accounts.services.second_factor import (
     CodeRefused,

@@ -1,0 +1,85 @@
+"""Doors to prices."""
+
+from typing import Any
+
+from django.conf import settings
+from django.utils.translation import gettext_lazy as _
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from config.prices import api_schema, selectors, services
+from config.prices.errors import PriceChangeNeedsSecondPerson, PriceNotFound
+from config.prices.serializers import PriceFilterInput, PriceInput, PriceSchema
+from tcmpay.common.actor import Role
+from tcmpay.common.api.envelope import success
+from tcmpay.common.api.schema import enveloped, request_example, success_example
+from tcmpay.common.api.views import ContractViewSet, actor_of
+
+ADMINS = frozenset({Role.ADMIN})
+
+
+class PriceViewSet(ContractViewSet):
+    """Prices are public: a token is neither needed nor looked at."""
+
+    authentication_classes = ()
+    permission_classes = ()
+    api_tag = "价格"
+    refusals = {"retrieve": (PriceNotFound,)}
+
+    @extend_schema(
+        operation_id="prices_list",
+        summary=_("价格列表"),
+        parameters=[PriceFilterInput],
+        responses={200: enveloped("PriceList", PriceSchema(many=True))},
+        examples=[success_example("获取价格配置列表成功", [api_schema.PRICE_EXAMPLE])],
+        auth=[],
+    )
+    def list(self, request: Request) -> Response:
+        query = PriceFilterInput.parse_query(request)
+        rows = selectors.prices_list(query.get("is_active"))
+        first = (query["page"] - 1) * query["page_size"]
+        answer = success(_("获取价格配置列表成功"), rows[first : first + query["page_size"]])
+        answer.headers["X-Total-Count"] = str(len(rows))
+        return answer
+
+    @extend_schema(
+        operation_id="prices_retrieve",
+        summary=_("今日生效的价格"),
+        responses={200: enveloped("Price", PriceSchema())},
+        examples=[success_example("获取价格配置成功", api_schema.PRICE_EXAMPLE)],
+        auth=[],
+    )
+    def retrieve(self, request: Request, service_type: str) -> Response:
+        return success(_("获取价格配置成功"), selectors.price_today(service_type))
+
+
+class PriceAdminViewSet(ContractViewSet):
+    roles = {"update": ADMINS}
+    api_tag = "价格"
+    refusals = {"update": (PriceChangeNeedsSecondPerson,)}
+
+    @extend_schema(
+        operation_id="admin_prices_update",
+        summary=_("更新价格"),
+        description=_(
+            "不填 effective_date 时修改当前价格；填写更晚的 effective_date 时开始新的价格，"
+            "原价格在前一日结束。"
+        ),
+        request=PriceInput,
+        responses={200: enveloped("Price", PriceSchema())},
+        examples=[
+            request_example("修改当前价格", {"price": "25.00"}),
+            request_example("从某日起改价", {"price": "28.00", "effective_date": "2027-01-01"}),
+            success_example("价格配置更新成功", api_schema.PRICE_EXAMPLE),
+        ],
+    )
+    def update(self, request: Request, service_type: str) -> Response:
+        change: dict[str, Any] = PriceInput.parse(request)
+        guard = (
+            settings.PRICE_CHANGE_SECOND_PERSON_OVER_PERCENT if settings.IS_PRICE_API_GUARDED else 0
+        )
+        price = services.price_set(
+            actor=actor_of(request), service_type=service_type, guard_percent=guard, **change
+        )
+        return success(_("价格配置更新成功"), selectors.price_row(price))
