@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import sys
+import time
 from typing import Any
 
 from gunicorn.app.base import BaseApplication
@@ -14,6 +15,7 @@ from simulator.notify import Notifier
 from simulator.options import Options
 
 HOST = "127.0.0.1"
+BIND_TRIES = 6
 
 
 class Server(BaseApplication):
@@ -28,7 +30,7 @@ class Server(BaseApplication):
         settings = {
             "bind": f"fd://{self.listener.detach()}",
             "worker_class": "gthread",
-            "threads": 64,
+            "threads": 256,
             "worker_connections": 512,
             "keepalive": 65,
             "timeout": 0,
@@ -64,10 +66,13 @@ def serve(options: Options) -> None:
     """Serve until SIGTERM or SIGINT."""
     listener = socket.socket()
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((HOST, options.port))
-    except OSError as error:
-        raise SystemExit(
-            f"gateway simulator: can't serve on port {options.port}: {error}"
-        ) from error
+    for left in reversed(range(BIND_TRIES)):
+        try:
+            listener.bind((HOST, options.port))
+            break
+        except OSError as error:
+            if not left:
+                message = f"gateway simulator: can't serve on port {options.port}: {error}"
+                raise SystemExit(message) from error
+            time.sleep(0.2)  # who was killed a moment ago may not be gone yet
     Server(options, listener).run()
