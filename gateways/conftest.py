@@ -1,16 +1,6 @@
-import os
-
-import django
 import pytest
-from django.conf import settings
 
 from gateways.tests.kit import StandIn
-
-# The texts for staff are lazy translations, which need Django set up, but no database; without
-# the product's settings any will do.
-if not settings.configured and "DJANGO_SETTINGS_MODULE" not in os.environ:
-    settings.configure(USE_I18N=False)
-django.setup()
 
 
 @pytest.fixture(scope="session")

@@ -104,7 +104,7 @@ def blocks_of(content: str | bytes) -> list[Block]:
         if len(content) > KEY_FILE_BYTES_MAX:
             raise KeyUnreadable(_("文件过大，不是密钥或证书"))
         if (what := block_type(content)) is not BlockType.UNKNOWN:
-            return _opened(what, content)
+            return _blocks_of_der(what, content)
     # Keys that travelled through an environment file carry "\n" as two characters.
     text = text_of(content).replace("\\r", "").replace("\\n", "\n").translate(_DASHES)
     found = [block for label, body in _pem_parts(text) for block in _blocks_of_pem(label, body)]
@@ -135,7 +135,7 @@ def _blocks_of_pem(label: str, body: str) -> list[Block]:
     if "TRUSTED" in label:
         der = der[: _end(der)]  # openssl appends what the certificate is trusted for
     what = block_type(der)
-    return _opened(_labelled(label) if what is BlockType.UNKNOWN else what, der)
+    return _blocks_of_der(_labelled(label) if what is BlockType.UNKNOWN else what, der)
 
 
 def _labelled(label: str) -> BlockType:
@@ -159,10 +159,10 @@ def _bare(text: str) -> list[Block]:
     der = _base64(text)
     if der.lstrip().startswith(b"-----BEGIN "):
         return blocks_of(der)  # a PEM file that was turned into base64 once more
-    return _opened(block_type(der), der)
+    return _blocks_of_der(block_type(der), der)
 
 
-def _opened(what: BlockType, der: bytes) -> list[Block]:
+def _blocks_of_der(what: BlockType, der: bytes) -> list[Block]:
     if _tags(der) and not der[_end(der) :].strip():
         der = der[: _end(der)]  # a line break behind a binary file
     if what is BlockType.CERTIFICATE and _tags(der)[:1] == (_OID,):

@@ -42,13 +42,13 @@ _RECEIVED = "商家实收（元）"
 _FREE_TEXT_COLUMN = 3  # 商品名称
 
 
-def is_without_bill(code: str) -> bool:
-    """The one sub_code stands for "not ready" and for "no movement"."""
-    return "BILL_NOT_EXIST" in code.upper()
-
-
 def missing_bill(day: date, now: datetime, error: GatewayRejected) -> Bill:
-    """An empty bill once it is certain that none will come, else "ask later"."""
+    """An empty bill once it is certain that none will come, else "ask later".
+
+    The one sub_code stands for "not ready" and for "no movement"; raises ``error`` for others.
+    """
+    if "BILL_NOT_EXIST" not in error.code.upper():
+        raise error
     certain_at = datetime.combine(day + timedelta(days=1), _CERTAIN_AT, SHANGHAI)
     if now < certain_at:
         raise GatewayRejected(

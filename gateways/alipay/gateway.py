@@ -260,8 +260,6 @@ class AlipayGateway:
                 {"bill_type": "trade", "bill_date": day.isoformat()},
             )
         except GatewayRejected as error:
-            if not bills.is_without_bill(error.code):
-                raise
             return bills.missing_bill(day, datetime.fromtimestamp(self._clock(), UTC), error)
         with reading_answer():
             url = read_text(answer, "bill_download_url", is_required=True)

@@ -120,10 +120,22 @@ class AlipayWire:
             GatewayRejected: a definite no.
             GatewayUnknown: anything else, an answer that can't be verified among it.
         """
-        return self._node(method, self._sent(method, biz_content, **public))
+        node, raw, envelope = _split_answer(method, self._sent(method, biz_content, **public))
+        if not envelope["sign"]:
+            error = error_of(node)
+            if str(node.get("code")) in _UNSIGNED_CODES:
+                raise error
+            raise GatewayUnknown("answer without signature", code=error.code)
+        self._require_verified(raw, envelope)
+        if node.get("code") != SUCCEEDED:
+            raise error_of(node)
+        return node
 
     def _sent(self, method: str, biz_content: Mapping[str, Any], **public: str) -> HttpAnswer:
-        address, body = _split_request(self.signed(method, biz_content, **public))
+        # Public parameters in the address, biz_content in the body, as the official SDKs do.
+        parts = self.signed(method, biz_content, **public).split("&")
+        body = "&".join(part for part in parts if part.startswith("biz_content="))
+        address = "&".join(part for part in parts if not part.startswith("biz_content="))
         answer = self._transport.send(
             "POST",
             f"{self._config.gateway_url}?{address}",
@@ -133,15 +145,6 @@ class AlipayWire:
         if answer.status != 200:
             raise GatewayUnknown(f"HTTP {answer.status}", code=str(answer.status))
         return answer
-
-    def _node(self, method: str, answer: HttpAnswer) -> dict[str, Any]:
-        node, raw, envelope = _opened(method, answer)
-        if not envelope["sign"]:
-            raise _unsigned_error(node)
-        self._require_verified(raw, envelope)
-        if node.get("code") != SUCCEEDED:
-            raise error_of(node)
-        return node
 
     def _require_verified(self, raw: str, envelope: Mapping[str, str]) -> None:
         sn = envelope["alipay_cert_sn"]
@@ -162,7 +165,7 @@ class AlipayWire:
         if not _CERTIFICATE_SN.fullmatch(sn):
             raise GatewayUnknown(changed, code="CERTIFICATE_CHANGED")
         answer = self._sent(CERTIFICATE_DOWNLOAD, {"alipay_cert_sn": sn})
-        node, _raw, _envelope = _opened(CERTIFICATE_DOWNLOAD, answer)
+        node, _raw, _envelope = _split_answer(CERTIFICATE_DOWNLOAD, answer)
         content = node.get("alipay_cert_content")
         if node.get("code") != SUCCEEDED or not isinstance(content, str):
             raise GatewayUnknown(f"{changed}: {error_of(node)}", code="CERTIFICATE_CHANGED")
@@ -176,7 +179,7 @@ class AlipayWire:
         self._keep(keys.certificates_pem(content))
 
 
-def _opened(method: str, answer: HttpAnswer) -> tuple[dict[str, Any], str, dict[str, str]]:
+def _split_answer(method: str, answer: HttpAnswer) -> tuple[dict[str, Any], str, dict[str, str]]:
     """The node of an answer, its text as it was sent, and what stands beside it."""
     try:
         values = top_level_texts(answer.body.decode())
@@ -243,13 +246,6 @@ def _string(raw: str | None) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _split_request(signed: str) -> tuple[str, str]:
-    """Public parameters for the address, biz_content for the body, as the official SDKs do."""
-    parts = signed.split("&")
-    body = [part for part in parts if part.startswith("biz_content=")]
-    return "&".join(part for part in parts if part not in body), "&".join(body)
-
-
 def error_of(node: Mapping[str, Any]) -> GatewayRejected | GatewayUnknown:
     code, sub_code = str(node.get("code", "")), str(node.get("sub_code", ""))
     message = str(node.get("sub_msg") or node.get("msg") or "")
@@ -258,13 +254,6 @@ def error_of(node: Mapping[str, Any]) -> GatewayRejected | GatewayUnknown:
         return GatewayUnknown(message, code=name)
     reason = _SUB_CODE_REASONS.get(sub_code, _CODE_REASONS[code])
     return GatewayRejected(message, code=name, reason=reason)
-
-
-def _unsigned_error(node: Mapping[str, Any]) -> GatewayRejected | GatewayUnknown:
-    error = error_of(node)
-    if str(node.get("code")) in _UNSIGNED_CODES:
-        return error
-    return GatewayUnknown("answer without signature", code=error.code)
 
 
 def read_form(body: bytes, content_type: str) -> dict[str, str]:

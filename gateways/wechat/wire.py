@@ -220,29 +220,21 @@ def code_normalised(code: str) -> str:
 
 def error_of(answer: HttpAnswer) -> GatewayRejected | GatewayUnknown:
     """What a non-2xx answer means. Errors need no signature (they may come before one is made)."""
-    code, message = _error_fields(answer)
+    try:
+        fields = read_json_object(answer.body)
+        code, message = read_text(fields, "code"), read_text(fields, "message")
+    except Malformed:
+        code, message = "", ""
     name = code_normalised(code)
     is_definite = 400 <= answer.status < 500 and bool(name)
-    text = _with_request_id(answer, message)
+    # WeChat's support asks for the Request-ID of a failed call before anything else.
+    request_id = answer.headers.get("request-id", "")
+    text = message or f"HTTP {answer.status}"
+    text = f"{text} (Request-ID: {request_id})" if request_id else text
     if not is_definite and name not in _DEFINITE_AT_5XX and answer.status != _TOO_MANY_REQUESTS:
         return GatewayUnknown(text, code=code or str(answer.status))
     reason = _reason(answer, name, message)
     return GatewayRejected(text, code=code or str(answer.status), reason=reason)
-
-
-def _with_request_id(answer: HttpAnswer, message: str) -> str:
-    """WeChat's support asks for the Request-ID of a failed call before anything else."""
-    request_id = answer.headers.get("request-id", "")
-    text = message or f"HTTP {answer.status}"
-    return f"{text} (Request-ID: {request_id})" if request_id else text
-
-
-def _error_fields(answer: HttpAnswer) -> tuple[str, str]:
-    try:
-        fields = read_json_object(answer.body)
-        return read_text(fields, "code"), read_text(fields, "message")
-    except Malformed:
-        return "", ""
 
 
 def _reason(answer: HttpAnswer, name: str, message: str) -> str:
