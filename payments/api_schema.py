@@ -7,8 +7,8 @@ from typing import Any
 
 from drf_spectacular.utils import OpenApiExample
 
-from tcmpay.common.api.middleware import HTML_ERRORS
 from tcmpay.common.api.schema import failure_example, request_example
+from tcmpay.common.errors import BodyTooLarge, DomainError, MethodNotAllowed, ObjectNotFound
 
 OWNER_ID = "0192f0c1-2345-7abc-8def-0123456789ab"
 ORDER_ID = "0192f0c1-9876-7abc-8def-0123456789ab"
@@ -125,11 +125,10 @@ HANDLED_BODIES = {
 OUR_FORM = {"$ref": "#/components/schemas/FailureSchema"}
 
 
-def _refused(status: int) -> dict[str, Any]:
+def _refused(refusal: type[DomainError]) -> dict[str, Any]:
     """An answer in the API's own form, given before it is known whose form to speak."""
-    refusal = (status, *HTML_ERRORS[status])
     body = {"schema": OUR_FORM, "example": failure_example(refusal)}
-    return {"description": refusal[1], "content": {"application/json": body}}
+    return {"description": refusal.code, "content": {"application/json": body}}
 
 
 def _answers() -> dict[str, Any]:
@@ -139,7 +138,10 @@ def _answers() -> dict[str, Any]:
             "description": "could not be verified; nothing changed",
             "content": FAILED_BODIES,
         },
-        **{str(status): _refused(status) for status in (404, 405, 413)},
+        **{
+            str(refusal.http_status): _refused(refusal)
+            for refusal in (ObjectNotFound, MethodNotAllowed, BodyTooLarge)
+        },
         "429": {
             "description": "too many of this address could not be verified; nothing changed",
             "headers": {

@@ -19,6 +19,13 @@ from payments.states import PaymentMethod
 from tcmpay.common import clock
 from tcmpay.common.api.middleware import refusal
 from tcmpay.common.client_address import client_address
+from tcmpay.common.errors import (
+    DomainError,
+    InvalidInput,
+    MethodNotAllowed,
+    ObjectNotFound,
+    RateLimited,
+)
 from tcmpay.guard.throttling import count_forged_callback
 
 logger = logging.getLogger(__name__)
@@ -29,13 +36,13 @@ def callback(request: HttpRequest, method: str | None = None) -> HttpResponse:
     """Receive one gateway message and answer in the gateway's own form."""
     asked = [method] if method else request.GET.getlist("method")
     if len(asked) != 1 or asked[0] not in GATEWAY_METHODS:
-        return _refuse_stranger(request, 404)
+        return _refuse_stranger(request, ObjectNotFound())
     if request.method != "POST":
-        return _refuse_stranger(request, 405)
+        return _refuse_stranger(request, MethodNotAllowed())
     try:
         return _receive(request, str(asked[0]))
     except UnreadablePostError:
-        return _refuse_stranger(request, 400)
+        return _refuse_stranger(request, InvalidInput())
     except Exception:
         # Not acknowledged: the gateway sends it again. Where the answer to COMMIT was lost and the
         # money had been applied, that second time finds it by its row and changes nothing.
@@ -72,14 +79,12 @@ def _receive(request: HttpRequest, method: str) -> HttpResponse:
     return _http(channel.gateway.answer_callback(is_handled=True))
 
 
-def _refuse_stranger(request: HttpRequest, status: int) -> HttpResponse:
+def _refuse_stranger(request: HttpRequest, error: DomainError) -> HttpResponse:
     """What no gateway sends, counted like a forgery."""
     allowance = count_forged_callback(request)
-    if not allowance.is_exceeded:
-        return refusal(status)
-    response = refusal(429)
-    response.headers["Retry-After"] = str(allowance.resets_in_seconds)
-    return response
+    if allowance.is_exceeded:
+        error = RateLimited(retry_after_seconds=allowance.resets_in_seconds)
+    return refusal(error)
 
 
 def _refuse_forged(

@@ -104,16 +104,6 @@ class TooManyAttempts(DomainError):
     message = _("该订单发起支付的次数过多，请重新下单或联系客服")
 
 
-class SyncTooOften(DomainError):
-    code = "RATE_LIMITED"
-    http_status = 429
-    message = _("请求过于频繁，请稍后重试")
-
-    def __init__(self, *, retry_after_seconds: int) -> None:
-        super().__init__()
-        self.retry_after_seconds = retry_after_seconds
-
-
 class ExceptionNotFound(ObjectNotFound):
     message = _("差错记录不存在")
 

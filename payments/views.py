@@ -29,7 +29,6 @@ from payments.errors import (
     PriceMismatch,
     PriceNotFound,
     PriceRequired,
-    SyncTooOften,
     TooManyAttempts,
     UnsupportedMethod,
 )
@@ -117,7 +116,7 @@ class OrderViewSet(ContractViewSet):
         "retrieve": (OrderNotFound,),
         "qr": (OrderNotFound, NoCodeToShow),
         "cancel": (OrderNotFound, OrderNotCancellable, GatewayDown),
-        "sync": (OrderNotFound, SyncTooOften),
+        "sync": (OrderNotFound,),
     }
 
     @extend_schema(

@@ -20,12 +20,18 @@ from backoffice.refunds.review import REVIEW_PERMISSION, ReviewForm
 from backoffice.site.bases import ReadOnlyAdmin, admin_url, moment, state
 from backoffice.site.display import BAD, GOOD, NEUTRAL, RUNNING, WAITING, badge
 from backoffice.trail.pages import history_panel
-from refunds.errors import ApprovedMeanwhile, RefundAlreadyReviewed
+from balances.errors import BalanceLimit, BalanceUnderReview
+from refunds.errors import (
+    ApprovedMeanwhile,
+    RefundAlreadyReviewed,
+    RefundNotFound,
+    SelfReview,
+)
 from refunds.models import Refund, RefundBatch, RefundBatchRow
 from refunds.services.batches import BATCH_MAX, batch_confirm
 from refunds.states import BatchOutcome, RefundStatus, ReviewDecision
 from tcmpay.accounts.selectors import person_text
-from tcmpay.common.errors import DomainError
+from tcmpay.common.errors import DomainError, Forbidden, InternalError
 from tcmpay.common.fields import as_uuid_or_text
 
 BATCH_PAGE = "refunds_refundbatch"
@@ -40,12 +46,12 @@ DECIDED_BEFORE = RefundAlreadyReviewed.code
 REFUSALS = {
     DECIDED_BEFORE: _("您已批准过，还需另一位审核人"),
     ApprovedMeanwhile.code: _("确认之后另有人批准，您会是第二位；请在退款页面单独审核"),
-    "SELF_REVIEW": _("不能审核自己申请或退给自己的退款"),
-    "FORBIDDEN": _("确认人已没有审核权限"),
-    "NOT_FOUND": _("退款记录不存在"),
-    "BALANCE_LIMIT": _("用户余额会超过上限，请联系用户"),
-    "BALANCE_UNDER_REVIEW": _("用户余额正在核对，暂不能变动"),
-    "INTERNAL_ERROR": _("系统错误，三次未成功；请在退款页面单独审核"),
+    SelfReview.code: SelfReview.message,
+    Forbidden.code: _("确认人已没有审核权限"),
+    RefundNotFound.code: RefundNotFound.message,
+    BalanceLimit.code: _("用户余额会超过上限，请联系用户"),
+    BalanceUnderReview.code: _("用户余额正在核对，暂不能变动"),
+    InternalError.code: _("系统错误，三次未成功；请在退款页面单独审核"),
 }
 
 # --- preview and confirmation -------------------------------------------------------------------

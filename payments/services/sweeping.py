@@ -8,7 +8,7 @@ from django.db.models import F
 
 from gateways.errors import GatewayError, GatewayRejected
 from gateways.interface import TradeState
-from payments.errors import OrderNotFound, SyncTooOften
+from payments.errors import OrderNotFound
 from payments.models import PaymentOrder, PaymentTransaction
 from payments.services.attempts import (
     attempt_check,
@@ -20,7 +20,7 @@ from payments.services.orders import ORDERERS_FOR_OTHERS
 from payments.states import PaymentMethod, TransactionStatus, TransactionType
 from tcmpay.common import clock
 from tcmpay.common.actor import Actor
-from tcmpay.common.errors import Forbidden
+from tcmpay.common.errors import Forbidden, RateLimited
 from tcmpay.common.sweep import by_itself, in_time, in_turns
 from tcmpay.guard.services import hit_count
 
@@ -111,7 +111,7 @@ def _claim_check(attempt: PaymentTransaction) -> bool:
 def order_sync(*, actor: Actor, order_id: UUID) -> PaymentOrder:
     """Ask the gateways about the order's newest open attempts now and return the order.
 
-    Bounded per order. Raises OrderNotFound, Forbidden, SyncTooOften. A gateway that doesn't
+    Bounded per order. Raises OrderNotFound, Forbidden, RateLimited. A gateway that doesn't
     answer changes nothing: the order is returned as it stands.
     """
     order = PaymentOrder.objects.filter(id=order_id).first()
@@ -121,7 +121,7 @@ def order_sync(*, actor: Actor, order_id: UUID) -> PaymentOrder:
         raise Forbidden()
     hit = hit_count(scope="sync", identity=str(order_id))
     if hit.count > SYNCS_PER_MINUTE:
-        raise SyncTooOften(retry_after_seconds=hit.window_ends_in_seconds)
+        raise RateLimited(retry_after_seconds=hit.window_ends_in_seconds)
     pending = PaymentTransaction.objects.filter(
         order_id=order_id,
         transaction_type=TransactionType.PAYMENT,

@@ -25,7 +25,7 @@ from tcmpay.common import clock
 from tcmpay.common.actor import SYSTEM, Actor
 from tcmpay.common.bell import ring
 from tcmpay.common.db import money_unit
-from tcmpay.common.errors import DomainError, Forbidden
+from tcmpay.common.errors import DomainError, Forbidden, InternalError
 from tcmpay.common.sweep import by_itself, in_time
 
 logger = logging.getLogger(__name__)
@@ -41,7 +41,6 @@ RUN_SECONDS = 45.0
 # Longer than any run may take: whoever finds a batch older than this knows that its run died.
 LEASE = timedelta(minutes=2)
 TRIES_MAX = 3
-INTERNAL = "INTERNAL_ERROR"
 
 
 def batch_confirm(
@@ -162,7 +161,7 @@ def _run_row(actor: Actor | None, batch: RefundBatch, row_id: UUID) -> None:
         _refuse(row_id, Forbidden.code)
         return
     if not _count_try(row_id):
-        _refuse(row_id, INTERNAL)
+        _refuse(row_id, InternalError.code)
         return
     # A broken one waits for the next run.
     with by_itself(logger, "refund_batch_row_failed", row=str(row_id)):

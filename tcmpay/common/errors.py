@@ -1,4 +1,8 @@
-"""Refusals as classes: a stable code, an HTTP status, a message in the reader's language."""
+"""Refusals as classes: a stable code, an HTTP status, a message in the reader's language.
+
+What any address may answer stands here, what one room answers in its ``errors.py``; how Django's
+and DRF's own exceptions are answered is told by ``common/api/exceptions.py`` with these classes.
+"""
 
 from typing import Any, ClassVar
 
@@ -34,15 +38,15 @@ class DomainError(Exception):
 
 
 class InvalidInput(DomainError):
-    """``errors`` maps field names to lists of messages."""
+    """``errors`` maps field names to lists of messages; empty where no field is to blame."""
 
     code = "VALIDATION_ERROR"
     message = _("请求参数有误，请检查后重试")
     is_lasting = True
 
-    def __init__(self, errors: dict[str, Any]) -> None:
+    def __init__(self, errors: dict[str, Any] | None = None) -> None:
         super().__init__()
-        self.errors = errors
+        self.errors = errors or {}
 
 
 class Unauthenticated(DomainError):
@@ -63,13 +67,50 @@ class ObjectNotFound(DomainError):
     message = _("资源不存在")
 
 
+class MethodNotAllowed(DomainError):
+    code = "METHOD_NOT_ALLOWED"
+    http_status = 405
+    message = _("不支持该请求方法")
+
+
+class NotAcceptable(DomainError):
+    code = "NOT_ACCEPTABLE"
+    http_status = 406
+    message = _("仅提供 JSON 格式，请调整 Accept 请求头")
+
+
 class BodyTooLarge(DomainError):
     code = "BODY_TOO_LARGE"
     http_status = 413
     message = _("请求内容过大")
 
 
+class UnsupportedMediaType(DomainError):
+    code = "UNSUPPORTED_MEDIA_TYPE"
+    http_status = 415
+    message = _("请使用 Content-Type: application/json")
+
+
+class RateLimited(DomainError):
+    code = "RATE_LIMITED"
+    http_status = 429
+    message = _("请求过于频繁，请稍后重试")
+
+    def __init__(self, *, retry_after_seconds: float | None = None) -> None:
+        super().__init__()
+        self.retry_after_seconds = max(1, int(retry_after_seconds or 1))
+
+
+class InternalError(DomainError):
+    """What nobody expected; never raised, only answered."""
+
+    code = "INTERNAL_ERROR"
+    http_status = 500
+    message = _("系统内部错误，请稍后重试")
+
+
 class ServiceUnavailable(DomainError):
     code = "SERVICE_UNAVAILABLE"
     http_status = 503
     message = _("服务暂时不可用，请稍后重试")
+    retry_after_seconds = 5

@@ -3,9 +3,9 @@
 from collections.abc import Callable
 
 from django.http import HttpRequest, HttpResponse
-from django.utils.translation import gettext as _
-from rest_framework.exceptions import Throttled
 
+from tcmpay.common.api.envelope import failure_headers
+from tcmpay.common.errors import RateLimited
 from tcmpay.guard.throttling import Allowance, count_stranger
 
 # The API counts in its views and callbacks in theirs; what watches us asks as often as it likes.
@@ -37,9 +37,7 @@ class StrangerLimitMiddleware:
             return self.get_response(request)
         try:
             count_stranger(request)
-        except Throttled as refusal:
-            seconds = str(max(1, int(refusal.wait or 1)))  # type: ignore[attr-defined]
-            text = _("请求过于频繁，请稍后重试")
-            headers = {"Retry-After": seconds, "Content-Type": "text/plain; charset=utf-8"}
-            return HttpResponse(text, status=429, headers=headers)
+        except RateLimited as refusal:
+            headers = failure_headers(refusal) | {"Content-Type": "text/plain; charset=utf-8"}
+            return HttpResponse(str(refusal.text), status=refusal.http_status, headers=headers)
         return self.get_response(request)

@@ -6,13 +6,13 @@ from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest
-from rest_framework.exceptions import Throttled
 from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 
 from tcmpay.common.actor import Actor
 from tcmpay.common.client_address import client_network
+from tcmpay.common.errors import RateLimited
 from tcmpay.guard.services import hit_count
 
 
@@ -93,14 +93,14 @@ def class_limit(kind: EndpointClass) -> int:
 
 
 def count_stranger(request: HttpRequest) -> None:
-    """Count a request that brought no valid token, by its address. Raises Throttled.
+    """Count a request that brought no valid token, by its address. Raises RateLimited.
 
     Guessing tokens is bounded so, by the same limit as the public endpoints.
     """
     allowance = _count("api", _address_identity(request.META), settings.RATE_LIMIT_PER_MINUTE)
     request.rate_allowance = allowance  # type: ignore[attr-defined]
     if allowance.is_exceeded:
-        raise Throttled(wait=allowance.resets_in_seconds)
+        raise RateLimited(retry_after_seconds=allowance.resets_in_seconds)
 
 
 def count_forged_callback(request: HttpRequest) -> Allowance:

@@ -18,7 +18,6 @@ from payments.errors import (
     OrderExpired,
     OrderNotCancellable,
     OrderNotPayable,
-    SyncTooOften,
 )
 from payments.models import PaymentTransaction
 from payments.services.attempts import PayCommand, PayResult, pay
@@ -27,6 +26,7 @@ from payments.services.orders import OrderCommand, order_create
 from payments.services.sweeping import order_sync
 from payments.states import TransactionType
 from tcmpay.common.actor import Actor, Role
+from tcmpay.common.errors import RateLimited
 from tcmpay.common.money import fen_to_yuan
 from tests.trial.stage import ControlRefused, Stage, StandInControl
 
@@ -111,7 +111,7 @@ class Visit:
 
     def _pay_and_ask(self, method: str) -> int:
         taken = self._pay(method)
-        with suppress(SyncTooOften):
+        with suppress(RateLimited):
             order_sync(actor=self.owner, order_id=self.order.id)
         return taken
 

@@ -6,6 +6,7 @@ from django.utils.functional import Promise
 from rest_framework import status
 from rest_framework.response import Response
 
+from tcmpay.common.errors import DomainError, InvalidInput, Unauthenticated
 from tcmpay.common.request_id import current_request_id
 
 
@@ -17,17 +18,20 @@ def created(message: str | Promise, data: Any) -> Response:
     return success(message, data, http_status=status.HTTP_201_CREATED)
 
 
-def failure_body(
-    message: str | Promise,
-    code: str,
-    *,
-    errors: dict[str, Any] | None = None,
-    data: Any = None,
-) -> dict[str, Any]:
-    body: dict[str, Any] = {"success": False, "message": str(message), "code": code}
-    if errors is not None:
-        body["errors"] = errors
-    if data is not None:
-        body["data"] = data
+def failure_body(error: DomainError) -> dict[str, Any]:
+    body: dict[str, Any] = {"success": False, "message": str(error.text), "code": error.code}
+    if isinstance(error, InvalidInput) and error.errors:
+        body["errors"] = error.errors
+    if error.data is not None:
+        body["data"] = error.data
     body["request_id"] = current_request_id()
     return body
+
+
+def failure_headers(error: DomainError) -> dict[str, str]:
+    headers: dict[str, str] = {}
+    if error.http_status == Unauthenticated.http_status:
+        headers["WWW-Authenticate"] = "Bearer"
+    if error.retry_after_seconds is not None:
+        headers["Retry-After"] = str(error.retry_after_seconds)
+    return headers

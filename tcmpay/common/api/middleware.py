@@ -6,31 +6,43 @@ from collections.abc import Callable
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, JsonResponse, UnreadablePostError
 from django.utils import translation
-from django.utils.functional import Promise
-from django.utils.translation import gettext_lazy as _
 
-from tcmpay.common.api.envelope import failure_body
+from tcmpay.common.api.envelope import failure_body, failure_headers
+from tcmpay.common.errors import (
+    BodyTooLarge,
+    DomainError,
+    Forbidden,
+    InternalError,
+    InvalidInput,
+    MethodNotAllowed,
+    ObjectNotFound,
+    RateLimited,
+    ServiceUnavailable,
+)
 
 logger = logging.getLogger(__name__)
 
 API_PREFIXES = ("/api/", "/payment/", "/health/")
-HTML_ERRORS: dict[int, tuple[str, str | Promise]] = {
-    400: ("VALIDATION_ERROR", _("请求参数有误，请检查后重试")),
-    403: ("FORBIDDEN", _("禁止访问")),
-    404: ("NOT_FOUND", _("资源不存在")),
-    405: ("METHOD_NOT_ALLOWED", _("不支持该请求方法")),
-    413: ("BODY_TOO_LARGE", _("请求内容过大")),
-    429: ("RATE_LIMITED", _("请求过于频繁，请稍后重试")),
-    503: ("SERVICE_UNAVAILABLE", _("服务暂时不可用，请稍后重试")),
+# What an HTML page of Django's means, by its status.
+_HTML_ERRORS: dict[int, type[DomainError]] = {
+    error.http_status: error
+    for error in (
+        InvalidInput,
+        Forbidden,
+        ObjectNotFound,
+        MethodNotAllowed,
+        BodyTooLarge,
+        RateLimited,
+        ServiceUnavailable,
+    )
 }
-UNEXPECTED = ("INTERNAL_ERROR", _("系统内部错误，请稍后重试"))
 
 
-def refusal(status: int) -> JsonResponse:
-    code, message = HTML_ERRORS.get(status, UNEXPECTED)
+def refusal(error: DomainError, *, status: int | None = None) -> JsonResponse:
     return JsonResponse(
-        failure_body(message, code),
-        status=status,
+        failure_body(error),
+        status=status or error.http_status,
+        headers=failure_headers(error),
         json_dumps_params={"ensure_ascii": False},
     )
 
@@ -45,7 +57,7 @@ class ContractErrorMiddleware:
         if not request.path.startswith(API_PREFIXES):
             return self.get_response(request)
         if self._is_too_large(request):
-            return self._in_language_of(request, 413)
+            return self._in_language_of(request, BodyTooLarge.http_status)
         response = self.get_response(request)
         is_html = response.headers.get("Content-Type", "").startswith("text/html")
         if response.status_code >= 400 and is_html:
@@ -56,9 +68,9 @@ class ContractErrorMiddleware:
         if not request.path.startswith(API_PREFIXES):
             return None
         if isinstance(error, UnreadablePostError):
-            return refusal(400)
+            return refusal(InvalidInput())
         logger.error("unexpected_error", exc_info=error)
-        return refusal(500)
+        return refusal(InternalError())
 
     @staticmethod
     def _is_too_large(request: HttpRequest) -> bool:
@@ -70,4 +82,4 @@ class ContractErrorMiddleware:
     @staticmethod
     def _in_language_of(request: HttpRequest, status: int) -> JsonResponse:
         with translation.override(translation.get_language_from_request(request)):
-            return refusal(status)
+            return refusal(_HTML_ERRORS.get(status, InternalError)(), status=status)

@@ -11,25 +11,25 @@ from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.utils import OpenApiExample, OpenApiResponse, extend_schema_field
 from rest_framework import serializers
 
-from tcmpay.common.api.exceptions import FRAMEWORK_ERRORS
-from tcmpay.common.api.middleware import UNEXPECTED
 from tcmpay.common.errors import (
     BodyTooLarge,
     DomainError,
     Forbidden,
+    InternalError,
     InvalidInput,
+    NotAcceptable,
     ObjectNotFound,
+    RateLimited,
     ServiceUnavailable,
     Unauthenticated,
+    UnsupportedMediaType,
 )
 
-# HTTP status, code, message.
-Refusal = tuple[int, str, Any]
+Refusal = type[DomainError]
 
 EXAMPLE_REQUEST_ID = "5b1f0c9a7e3d4f6a"
 # Whoever calls, and whatever is called.
-ALWAYS = (BodyTooLarge, ServiceUnavailable)
-ALWAYS_CODES = ("NOT_ACCEPTABLE",)
+ALWAYS = (BodyTooLarge, ServiceUnavailable, NotAcceptable, InternalError)
 BODY_METHODS = frozenset({"POST", "PUT", "PATCH"})
 
 
@@ -58,7 +58,7 @@ class ContractSchema(AutoSchema):
         bodies: dict[str, Any] = super()._get_response_bodies(direction)
         by_status: dict[int, list[Refusal]] = {}
         for refusal in dict.fromkeys(self._refusals()):
-            by_status.setdefault(refusal[0], []).append(refusal)
+            by_status.setdefault(refusal.http_status, []).append(refusal)
         for status, refusals in sorted(by_status.items()):
             bodies[str(status)] = self._get_response_for_code(  # type: ignore[no-untyped-call]
                 refusal_response(refusals), str(status), direction=direction
@@ -66,39 +66,32 @@ class ContractSchema(AutoSchema):
         return bodies
 
     def _refusals(self) -> Iterable[Refusal]:
-        """Every answer but success, as (status, code, message)."""
+        """Every answer but success."""
         action = getattr(self.view, getattr(self.view, "action", "") or "", None)
         own = (
             *getattr(self.view, "refusals", {}).get(getattr(self.view, "action", None), ()),
             *getattr(action, "refusals", ()),
         )
-        yield from (_of_class(error) for error in (*ALWAYS, *own))
+        yield from (*ALWAYS, *own)
         if self.view.authentication_classes:
-            yield from (_of_class(error) for error in (Unauthenticated, Forbidden))
+            yield from (Unauthenticated, Forbidden)
         is_of_one = "{" in self.path
         if is_of_one and not any(issubclass(error, ObjectNotFound) for error in own):
-            yield _of_class(ObjectNotFound)
-        codes = [*ALWAYS_CODES]
+            yield ObjectNotFound
         if self.method in BODY_METHODS or any(
             place["in"] != "path" for place in self._get_parameters()
         ):
-            yield _of_class(InvalidInput)
+            yield InvalidInput
         if self.method in BODY_METHODS:
-            codes.append("UNSUPPORTED_MEDIA_TYPE")
+            yield UnsupportedMediaType
         if self.view.throttle_classes:
-            codes.append("RATE_LIMITED")
-        yield from (entry[1:] for entry in FRAMEWORK_ERRORS if entry[2] in codes)
-        yield (500, *UNEXPECTED)
-
-
-def _of_class(error: type[DomainError]) -> Refusal:
-    return (error.http_status, error.code, error.message)
+            yield RateLimited
 
 
 def refusal_response(refusals: Iterable[Refusal]) -> OpenApiResponse:
     """The failure shape with one example for each of ``refusals``, which share a status."""
     refusals = list(refusals)
-    codes = ", ".join(dict.fromkeys(code for _status, code, _message in refusals))
+    codes = ", ".join(dict.fromkeys(refusal.code for refusal in refusals))
     return OpenApiResponse(
         FailureSchema,
         description=codes,
@@ -111,20 +104,19 @@ def refusal_response(refusals: Iterable[Refusal]) -> OpenApiResponse:
 
 def _example_name(refusals: list[Refusal], refusal: Refusal) -> str:
     """The code; with its number where one code stands for several messages."""
-    alike = [one for one in refusals if one[1] == refusal[1]]
+    alike = [one for one in refusals if one.code == refusal.code]
     number = alike.index(refusal)
-    return refusal[1] if number == 0 else f"{refusal[1]}_{number + 1}"
+    return refusal.code if number == 0 else f"{refusal.code}_{number + 1}"
 
 
 def failure_example(refusal: Refusal) -> dict[str, Any]:
-    _status, code, message = refusal
     body = {
         "success": False,
-        "message": str(message),
-        "code": code,
+        "message": str(refusal.message),
+        "code": refusal.code,
         "request_id": EXAMPLE_REQUEST_ID,
     }
-    if code == InvalidInput.code:
+    if refusal is InvalidInput:
         body["errors"] = {
             "amount": ['金额应大于 0 且不超过 99999999.99，最多两位小数，例如 "30.00"']
         }
