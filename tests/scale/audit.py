@@ -50,7 +50,7 @@ class Cost(NamedTuple):
 def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.scale.audit", description=__doc__)
     parser.add_argument("--mix", nargs="+", default=["topups", "balance", "mixed"])
-    parser.add_argument("--copies", nargs=2, type=int, default=[500, 2000])
+    parser.add_argument("--copies", nargs=2, type=int, default=[200, 800])
     parser.add_argument("--databases", nargs="+", default=["sqlite", "mariadb"])
     parser.add_argument("--processes", nargs="+", type=int, default=[1, 0], help="0: every core")
     given = parser.parse_args(arguments)
