@@ -19,7 +19,8 @@ from django.db import connections
 from backoffice.audit import consistent_reads, to_its_end
 from tcmpay.common.invariants import Check, Scope, Violation, batches
 
-PROCESSES_MAX = 4
+# Each holds up to a hundred megabytes of its own: so all together stay below three hundred.
+PROCESSES_MAX = 2
 # Findings are handed over in bundles: books that are broken throughout fill no memory.
 BUNDLE = 200
 SNAPSHOT_SECONDS_MAX = 20

@@ -52,7 +52,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--mix", nargs="+", default=["topups", "balance", "mixed"])
     parser.add_argument("--copies", nargs=2, type=int, default=[200, 800])
     parser.add_argument("--databases", nargs="+", default=["sqlite", "mariadb"])
-    parser.add_argument("--processes", nargs="+", type=int, default=[1, 0], help="0: every core")
+    parser.add_argument("--processes", nargs="+", type=int, default=[1, 0], help="0: as usual")
     given = parser.parse_args(arguments)
     memory = 0.0
     for database in given.databases:
@@ -60,7 +60,7 @@ def main(arguments: Sequence[str]) -> int:
             few, many = given.copies
             with _books(database, mix, few) as small, _books(database, mix, many) as large:
                 for processes in given.processes:
-                    title = f"{mix} {database} {processes or 'all'}"
+                    title = f"{mix} {database} {processes or 'usual'}"
                     costs = [_told(title, books, processes) for books in (small, large)]
                     _tell_million(title, (small, large), costs)
                     memory = max(memory, *(cost.memory for cost in costs))
