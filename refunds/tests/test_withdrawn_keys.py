@@ -8,9 +8,9 @@ import pytest
 
 from config.gateways.versions import version_values
 from config.models import PaymentConfigVersion
-from gateways.configuration import callback_key_marks
 from gateways.errors import GatewayUntrusted
 from gateways.interface import CallbackNotice, CallbackRequest, RefundState
+from gateways.registry import callback_key_marks
 from payments.models import PaymentCallback, PaymentTransaction
 from payments.services import callbacks
 from payments.services.key_revocation import gateway_keys_revoke
