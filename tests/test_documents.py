@@ -17,6 +17,7 @@ CHINESE = sorted(
     [page for page in ROOT.glob("*.md") if not page.name.endswith(".en.md")]
     + list(ROOT.glob("docs/*.md"))
 )
+OPERATIONS = ROOT / "docs/operations.md"
 README_LINES_MAX = 250
 SECRETS = {
     *("SECRET_KEY", "CONFIG_ENCRYPTION_KEYS", "JWT_SECRET", "JWT_PUBLIC_KEY"),
@@ -190,6 +191,32 @@ def test_every_error_code_is_in_the_api_document(folder):
     codes.discard("DOMAIN_ERROR")  # the base class's, never sent
     assert len(codes) > 25, "the search finds the codes"
     assert codes == set(named)
+
+
+def test_every_scheduled_task_is_in_the_table_of_tasks():
+    """In one language, as in what follows: the other has the same words of code."""
+    named = code_words(ROOT / "docs/architecture.md")
+    assert {entry["task"] for entry in settings.CELERY_BEAT_SCHEDULE.values()} <= named
+
+
+def test_every_logged_trouble_is_in_the_table_of_events():
+    cells = re.findall(r"^\| (`.*?`) \| (?:info|warn|err)", text_of(OPERATIONS), re.MULTILINE)
+    named = set(re.findall(r"`(\w+)`", " ".join(cells)))
+    logged = re.findall(
+        r"\blog\w*\.(?:warning|error|exception)\(\s*\"(\w+)\"", words_of_the_product()
+    )
+    assert len(named) > 25, "the search finds the events"
+    assert set(logged) <= named
+    assert [event for event in named if event not in words_of_the_product()] == []
+
+
+@pytest.mark.django_db
+def test_every_figure_is_in_the_table_of_metrics(client):
+    served = client.get("/metrics").content.decode()
+    ours = re.findall(r"^# TYPE ((?:tcmpay|http|money)_\w+) ", served, re.MULTILINE)
+    named = re.findall(r"((?:tcmpay|http|money)_\w+)", section(OPERATIONS, "指标"))
+    of_redis_alone = {"tcmpay_broker_up", "tcmpay_broker_messages"}
+    assert {name for name in ours if not name.endswith("_created")} | of_redis_alone == set(named)
 
 
 @each_pair
