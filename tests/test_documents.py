@@ -185,7 +185,7 @@ def test_every_error_code_is_in_the_api_document(folder):
         parts = path.relative_to(ROOT).parts
         if ".venv" in parts or "tests" in parts:
             continue
-        if path.name == "errors.py" and "gateways" not in parts:
+        if path.name == "errors.py" and parts[0] != "gateways":
             source = path.read_text(encoding="utf-8")
             codes.update(re.findall(r"code(?:: \S+)? = \"([A-Z_]+)\"", source))
     codes.discard("DOMAIN_ERROR")  # the base class's, never sent
