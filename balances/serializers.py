@@ -4,29 +4,6 @@ from rest_framework import serializers
 
 from balances.models import EntryType, RelatedType
 
-BALANCE_FIELDS = (
-    "id",
-    "user_id",
-    "balance",
-    "frozen_balance",
-    "total_income",
-    "total_expense",
-    "created_at",
-    "updated_at",
-)
-ENTRY_FIELDS = (
-    "id",
-    "user_id",
-    "transaction_type",
-    "amount",
-    "balance_before",
-    "balance_after",
-    "related_type",
-    "related_id",
-    "description",
-    "created_at",
-)
-
 
 class BalanceSchema(serializers.Serializer):
     id = serializers.UUIDField()

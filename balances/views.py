@@ -8,12 +8,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from balances import api_schema, selectors, services
-from balances.serializers import (
-    BALANCE_FIELDS,
-    ENTRY_FIELDS,
-    BalanceEntrySchema,
-    BalanceSchema,
-)
+from balances.serializers import BalanceEntrySchema, BalanceSchema
 from tcmpay.common.actor import Role
 from tcmpay.common.api.envelope import success
 from tcmpay.common.api.pages import page_headers, take_page
@@ -39,7 +34,7 @@ class BalanceViewSet(ContractViewSet):
     )
     def retrieve(self, request: Request, user_id: str) -> Response:
         account = services.account_ensure(self._visible(request, user_id))
-        return success(_("获取余额成功"), present_row(account, BALANCE_FIELDS))
+        return success(_("获取余额成功"), present_row(account, BalanceSchema))
 
     @extend_schema(
         summary="获取余额变动记录",
@@ -51,7 +46,8 @@ class BalanceViewSet(ContractViewSet):
         owner = self._visible(request, user_id)
         page = take_page(selectors.entries_of(owner), **PageInput.parse_query(request))
         response = success(
-            _("获取余额变动记录成功"), [present_row(entry, ENTRY_FIELDS) for entry in page.rows]
+            _("获取余额变动记录成功"),
+            [present_row(entry, BalanceEntrySchema) for entry in page.rows],
         )
         for name, value in page_headers(request, page).items():
             response.headers[name] = value

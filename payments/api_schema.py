@@ -7,11 +7,10 @@ from typing import Any
 
 from drf_spectacular.utils import OpenApiExample
 
-from tcmpay.common.api.schema import failure_example, request_example
+from balances.api_schema import ORDER_ID, OWNER_ID
+from tcmpay.common.api.schema import failure_example, request_example, success_example
 from tcmpay.common.errors import BodyTooLarge, DomainError, MethodNotAllowed, ObjectNotFound
 
-OWNER_ID = "0192f0c1-2345-7abc-8def-0123456789ab"
-ORDER_ID = "0192f0c1-9876-7abc-8def-0123456789ab"
 ORDER_NO = "ORD20240120123456A1B2C3D4E5"
 ORDER_EXAMPLE = {
     "id": ORDER_ID,
@@ -83,19 +82,9 @@ PAY_EXAMPLES = [
             "return_url": "https://yourapp.com/payment/return",
         },
     ),
-    *(
-        OpenApiExample(
-            name,
-            value={"success": True, "message": "支付发起成功", "data": answer},
-            response_only=True,
-            status_codes=["200"],
-        )
-        for name, answer in (
-            ("余额支付", PAY_EXAMPLE),
-            ("微信支付", WECHAT_PAY_EXAMPLE),
-            ("支付宝", ALIPAY_PAY_EXAMPLE),
-        )
-    ),
+    success_example("支付发起成功", PAY_EXAMPLE, name="余额支付"),
+    success_example("支付发起成功", WECHAT_PAY_EXAMPLE, name="微信支付"),
+    success_example("支付发起成功", ALIPAY_PAY_EXAMPLE, name="支付宝"),
 ]
 QR_EXAMPLE = OpenApiExample(
     "二维码",

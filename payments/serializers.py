@@ -14,6 +14,7 @@ from tcmpay.common.api.serializers import (
     AmountField,
     InputSerializer,
     PageInput,
+    PageSchema,
     PeriodInput,
     StrictCharField,
     StrictUUIDField,
@@ -22,26 +23,6 @@ from tcmpay.common.order_types import OrderType
 
 METADATA_BYTES_MAX = 4096
 LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
-
-ORDER_FIELDS = (
-    "id",
-    "order_no",
-    "user_id",
-    "appointment_id",
-    "order_type",
-    "amount",
-    "currency",
-    "status",
-    "payment_method",
-    "payment_time",
-    "expire_time",
-    "description",
-    "metadata",
-    "service_type",
-    "version",
-    "created_at",
-    "updated_at",
-)
 
 
 @extend_schema_field({"type": "object", "additionalProperties": True})
@@ -151,11 +132,8 @@ class OrderSchema(serializers.Serializer):
     updated_at = serializers.DateTimeField()
 
 
-class OrderPageSchema(serializers.Serializer):
+class OrderPageSchema(PageSchema):
     orders = OrderSchema(many=True)
-    total = serializers.IntegerField()
-    page = serializers.IntegerField()
-    page_size = serializers.IntegerField()
 
 
 class PaySchema(serializers.Serializer):

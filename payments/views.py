@@ -34,7 +34,6 @@ from payments.errors import (
 )
 from payments.models import PaymentOrder, PaymentTransaction
 from payments.serializers import (
-    ORDER_FIELDS,
     OrderCreateInput,
     OrderListInput,
     OrderPageSchema,
@@ -46,7 +45,7 @@ from payments.services import appointments, attempts, endings, orders, sweeping
 from tcmpay.common.actor import Role
 from tcmpay.common.api.envelope import created, success
 from tcmpay.common.api.pages import take_page
-from tcmpay.common.api.presenters import present, present_row
+from tcmpay.common.api.presenters import present_row
 from tcmpay.common.api.schema import enveloped, request_example, success_example
 from tcmpay.common.api.views import (
     ContractViewSet,
@@ -72,11 +71,12 @@ IDEMPOTENCY_KEY = OpenApiParameter(
 
 def order_detail(order: Any) -> dict[str, Any]:
     """An order of ``selectors.orders_told`` as it is answered."""
-    return {
-        **present_row(order, ORDER_FIELDS),
-        "refunded_amount": present(fen_to_yuan(order.refunded_fen or 0)),
-        "refundable_amount": present(fen_to_yuan(order.refundable_fen or 0)),
-    }
+    return present_row(
+        order,
+        OrderSchema,
+        refunded_amount=fen_to_yuan(order.refunded_fen or 0),
+        refundable_amount=fen_to_yuan(order.refundable_fen or 0),
+    )
 
 
 def order_now(order_id: UUID) -> dict[str, Any]:
@@ -158,12 +158,7 @@ class OrderViewSet(ContractViewSet):
         )
         return success(
             _("获取订单列表成功"),
-            {
-                "orders": [order_detail(order) for order in page.rows],
-                "total": page.total,
-                "page": page.page,
-                "page_size": page.page_size,
-            },
+            {"orders": [order_detail(order) for order in page.rows], **page.numbers},
         )
 
     @extend_schema(

@@ -1,6 +1,6 @@
 """This room's examples for the API description."""
 
-from payments.api_schema import ORDER_ID, OWNER_ID
+from balances.api_schema import ORDER_ID, OWNER_ID
 
 REFUND_EXAMPLE = {
     "id": "0192f0c2-1111-7abc-8def-0123456789ab",

@@ -7,29 +7,11 @@ from tcmpay.common.api.serializers import (
     AmountField,
     InputSerializer,
     PageInput,
+    PageSchema,
     PeriodInput,
     StrictBooleanField,
     StrictCharField,
     StrictUUIDField,
-)
-
-REFUND_FIELDS = (
-    "id",
-    "refund_no",
-    "order_id",
-    "transaction_id",
-    "user_id",
-    "refund_amount",
-    "refund_reason",
-    "status",
-    "requested_by",
-    "reviewed_by",
-    "reviewed_at",
-    "review_notes",
-    "approvals_needed",
-    "completed_at",
-    "created_at",
-    "updated_at",
 )
 
 
@@ -71,11 +53,8 @@ class RefundSchema(serializers.Serializer):
     updated_at = serializers.DateTimeField()
 
 
-class RefundPageSchema(serializers.Serializer):
+class RefundPageSchema(PageSchema):
     refunds = RefundSchema(many=True)
-    total = serializers.IntegerField()
-    page = serializers.IntegerField()
-    page_size = serializers.IntegerField()
 
 
 class StatisticsSchema(serializers.Serializer):

@@ -28,7 +28,6 @@ from refunds.errors import (
 )
 from refunds.models import Refund
 from refunds.serializers import (
-    REFUND_FIELDS,
     RefundCreateInput,
     RefundListInput,
     RefundPageSchema,
@@ -57,7 +56,7 @@ ADMIN = frozenset({Role.ADMIN})
 
 
 def refund_detail(refund: Refund) -> dict[str, Any]:
-    return present_row(refund, REFUND_FIELDS)
+    return present_row(refund, RefundSchema)
 
 
 def refund_created(refund: Refund) -> Response:
@@ -135,12 +134,7 @@ class RefundViewSet(ContractViewSet):
         page = take_page(selectors.refunds_list(**query), page=page_number, page_size=page_size)
         return success(
             _("获取退款列表成功"),
-            {
-                "refunds": [refund_detail(refund) for refund in page.rows],
-                "total": page.total,
-                "page": page.page,
-                "page_size": page.page_size,
-            },
+            {"refunds": [refund_detail(refund) for refund in page.rows], **page.numbers},
         )
 
     @extend_schema(

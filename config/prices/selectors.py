@@ -15,6 +15,7 @@ from django.db.models import Q
 from config.models import PriceChangeRequest, PriceConfig
 from config.prices.errors import PriceNotFound
 from config.prices.plan import priced_order_type
+from config.prices.serializers import PriceSchema
 from tcmpay.audit.models import AuditEvent
 from tcmpay.common import clock
 from tcmpay.common.api.presenters import present_row
@@ -22,20 +23,6 @@ from tcmpay.common.money import Money
 
 logger = logging.getLogger(__name__)
 
-PRICE_FIELDS = (
-    "id",
-    "service_type",
-    "service_name",
-    "order_type",
-    "price",
-    "discount_price",
-    "is_active",
-    "effective_date",
-    "expiry_date",
-    "description",
-    "created_at",
-    "updated_at",
-)
 PRICES_CACHE_KEY = "config:prices:2"
 
 PriceRow = dict[str, Any]
@@ -131,7 +118,7 @@ def periods_digest(periods: Iterable[PriceConfig]) -> str:
 
 
 def price_row(price: PriceConfig) -> PriceRow:
-    return present_row(price, PRICE_FIELDS)
+    return present_row(price, PriceSchema)
 
 
 def price_history(service_type: str) -> list[AuditEvent]:

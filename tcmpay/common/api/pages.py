@@ -15,6 +15,11 @@ class Page:
     page: int
     page_size: int
 
+    @property
+    def numbers(self) -> dict[str, int]:
+        """Beside the rows of an answer (``PageSchema``)."""
+        return {"total": self.total, "page": self.page, "page_size": self.page_size}
+
 
 def take_page(
     rows: QuerySet[Any], *, page: int, page_size: int, told: QuerySet[Any] | None = None

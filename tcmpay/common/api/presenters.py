@@ -2,7 +2,10 @@
 
 from datetime import date, datetime
 from decimal import Decimal
+from functools import cache
 from typing import Any
+
+from rest_framework.serializers import Serializer
 
 from tcmpay.common.money import format_money
 
@@ -20,8 +23,14 @@ def present(value: Any) -> Any:
     return str(value)
 
 
-def present_row(row: Any, fields: tuple[str, ...]) -> dict[str, Any]:
-    """The named ``fields`` of a model instance or mapping, presented."""
-    if isinstance(row, dict):
-        return {field: present(row[field]) for field in fields}
-    return {field: present(getattr(row, field)) for field in fields}
+def present_row(row: Any, schema: type[Serializer], **more: Any) -> dict[str, Any]:
+    """``row`` as ``schema`` describes the answer; ``more``: fields that the row does not have."""
+    return {
+        name: present(more[name] if name in more else getattr(row, name))
+        for name in _field_names(schema)
+    }
+
+
+@cache
+def _field_names(schema: type[Serializer]) -> tuple[str, ...]:
+    return tuple(schema().fields)

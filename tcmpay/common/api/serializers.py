@@ -1,6 +1,7 @@
 """Input: what a client may send, checked strictly and refused kindly.
 
-An input serializer only reads; output is made by ``presenters`` from plain values.
+An input serializer only reads. What an answer holds is told by a ``…Schema``: the description is
+made from it, and ``presenters`` write its fields from plain values.
 """
 
 import re
@@ -180,6 +181,14 @@ class DayField(serializers.DateField):
 class PageInput(InputSerializer):
     page = StrictIntegerField(min_value=1, max_value=PAGE_MAX, default=1)
     page_size = StrictIntegerField(min_value=1, max_value=PAGE_SIZE_MAX, default=PAGE_SIZE_DEFAULT)
+
+
+# The numbers beside the rows of a page (``Page.numbers``). Not a docstring: it would be in the
+# description of each list.
+class PageSchema(serializers.Serializer):
+    total = serializers.IntegerField()
+    page = serializers.IntegerField()
+    page_size = serializers.IntegerField()
 
 
 class PeriodInput(InputSerializer):
