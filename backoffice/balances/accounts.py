@@ -12,14 +12,13 @@ from django import forms
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
-from backoffice.site.bases import admin_url
+from backoffice.site.bases import admin_url, page
 from backoffice.site.forms import AmountFormField, OnceForm, ReasonFormField
 from balances.adjustments import adjustment_request
 from balances.models import AdjustmentStatus, BalanceTransaction, Direction, UserBalance
@@ -276,18 +275,6 @@ def open_view(request: HttpRequest, model_admin: Any) -> HttpResponse:
         return HttpResponseRedirect(admin_url(f"{ACCOUNT_PAGE}_change", account.pk))
     context = {"title": _("开立余额账户"), "form": form}
     return page(request, model_admin, "balances/open.html", context)
-
-
-def page(
-    request: HttpRequest, model_admin: Any, template: str, context: dict[str, Any]
-) -> HttpResponse:
-    request.current_app = model_admin.admin_site.name
-    shared = {
-        **model_admin.admin_site.each_context(request),
-        "opts": model_admin.opts,
-        "model_admin": model_admin,
-    }
-    return TemplateResponse(request, template, {**shared, **context})
 
 
 def account_urls(model_admin: Any) -> list[URLPattern]:

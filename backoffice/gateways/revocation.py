@@ -7,12 +7,12 @@ from django.conf import settings
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
-from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods
 
+from backoffice.site.bases import page
 from backoffice.site.forms import ReasonFormField
 from config.gateways.errors import VersionNotFound
 from config.gateways.fields import KNOWN_KEYS
@@ -97,9 +97,6 @@ def _page(
     booked = booked_on_their_word(method, revocation) if revocation else None
     name = GatewayMethod(method).label
     context = {
-        **model_admin.admin_site.each_context(request),
-        "opts": model_admin.opts,
-        "model_admin": model_admin,
         "title": _("作废%(name)s版本 %(number)d 的回调密钥")
         % {"name": name, "number": version.number},
         "method": method,
@@ -116,8 +113,7 @@ def _page(
         "form": form,
         "may_revoke": may_revoke and version.revoked_at is None and revocation is not None,
     }
-    request.current_app = model_admin.admin_site.name
-    return TemplateResponse(request, "gateways/revocation.html", context)
+    return page(request, model_admin, "gateways/revocation.html", context)
 
 
 def _what(version: PaymentConfigVersion) -> tuple[str, Revocation | None]:

@@ -12,7 +12,6 @@ from django.conf import settings
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
-from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -32,6 +31,7 @@ from backoffice.gateways.facts import (
     write_only_keys,
 )
 from backoffice.gateways.forms import GatewayForm
+from backoffice.site.bases import page
 from backoffice.site.forms import ReasonFormField
 from config.gateways.drafts import (
     Candidate,
@@ -103,7 +103,7 @@ def overview_view(request: HttpRequest, model_admin: Any) -> HttpResponse:
     drafts = set(PaymentConfigDraft.objects.values_list("payment_method", flat=True))
     cards = [gateway_card(method, method in drafts) for method in KNOWN_KEYS]
     context = {"title": _("支付配置"), "cards": cards}
-    return _page(request, model_admin, "gateways/gateways.html", context)
+    return page(request, model_admin, "gateways/gateways.html", context)
 
 
 # --- one gateway --------------------------------------------------------------------------------
@@ -252,7 +252,7 @@ def roll_back_view(
         "form": form,
         "needs_second": settings.CONFIG_ACTIVATION_SECOND_PERSON,
     }
-    return _page(request, model_admin, "gateways/roll_back.html", context)
+    return page(request, model_admin, "gateways/roll_back.html", context)
 
 
 def _roll_back(request: HttpRequest, method: str, number: int, reason: str) -> HttpResponse:
@@ -386,7 +386,7 @@ def _gateway_page(
         "may_change": user.has_perm(CHANGE),
         "may_activate": user.has_perm(ACTIVATE),
     }
-    return _page(request, model_admin, "gateways/gateway.html", context)
+    return page(request, model_admin, "gateways/gateway.html", context)
 
 
 def _form(candidate: Candidate, *args: Any) -> GatewayForm:
@@ -420,7 +420,7 @@ def _unreadable(
         "title": _name(method),
         "labels": labels(method, (name.partition(".")[2] for name in error.keys)),
     }
-    return _page(request, model_admin, "gateways/unreadable.html", context)
+    return page(request, model_admin, "gateways/unreadable.html", context)
 
 
 def _depth(request: HttpRequest) -> Depth:
@@ -454,18 +454,6 @@ def _name(method: str) -> str:
 
 def _url(method: str) -> str:
     return reverse(f"admin:{PAGE}_gateway", args=[method])
-
-
-def _page(
-    request: HttpRequest, model_admin: Any, template: str, context: dict[str, Any]
-) -> HttpResponse:
-    request.current_app = model_admin.admin_site.name  # type: ignore[attr-defined]
-    shared = {
-        **model_admin.admin_site.each_context(request),
-        "opts": model_admin.opts,
-        "model_admin": model_admin,
-    }
-    return TemplateResponse(request, template, {**shared, **context})
 
 
 def gateway_urls(model_admin: Any) -> list[URLPattern]:

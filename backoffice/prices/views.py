@@ -12,7 +12,6 @@ from django.conf import settings
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -28,7 +27,7 @@ from backoffice.prices.outlook import (
     ends_in_nothing,
     outlook,
 )
-from backoffice.site.bases import admin_url
+from backoffice.site.bases import admin_url, page
 from backoffice.site.display import age_text
 from backoffice.trail.pages import actor_text
 from backoffice.trail.words import action_name
@@ -68,7 +67,7 @@ def calendar_view(request: HttpRequest, model_admin: Any) -> HttpResponse:
         "calendar": calendar(request.GET.get("month", "")),
         "may_add": request.user.has_perm(ADD),
     }
-    return _page(request, model_admin, "prices/calendar.html", context)
+    return page(request, model_admin, "prices/calendar.html", context)
 
 
 def service_view(request: HttpRequest, service_type: str, model_admin: Any) -> HttpResponse:
@@ -107,7 +106,7 @@ def service_view(request: HttpRequest, service_type: str, model_admin: Any) -> H
         "waiting": PriceChangeRequest.objects.filter(waiting_service=service_type).first(),
         "may_change": request.user.has_perm(CHANGE),
     }
-    return _page(request, model_admin, "prices/service.html", context)
+    return page(request, model_admin, "prices/service.html", context)
 
 
 # --- changing -----------------------------------------------------------------------------------
@@ -208,8 +207,8 @@ def _edit(
                 return answer
             preview = _preview(form, change)
         if preview is not None:
-            return _page(request, model_admin, "prices/preview.html", context | preview)
-    return _page(request, model_admin, "prices/form.html", context)
+            return page(request, model_admin, "prices/preview.html", context | preview)
+    return page(request, model_admin, "prices/form.html", context)
 
 
 def _preview(form: PriceForm, change: PriceChange) -> dict[str, Any] | None:
@@ -348,7 +347,7 @@ def review_view(request: HttpRequest, object_id: str, model_admin: Any) -> HttpR
         "name": found.wanted.get("service_name") or found.service_type,
         "form": form,
     }
-    return _page(request, model_admin, "prices/review.html", context)
+    return page(request, model_admin, "prices/review.html", context)
 
 
 def _waiting_preview(
@@ -420,18 +419,6 @@ def _period_for(object_id: str) -> PriceConfig | None:
 def _ensure(request: HttpRequest, permission: str) -> None:
     if not request.user.has_perm(permission):
         raise PermissionDenied
-
-
-def _page(
-    request: HttpRequest, model_admin: Any, template: str, context: dict[str, Any]
-) -> HttpResponse:
-    request.current_app = model_admin.admin_site.name
-    shared = {
-        **model_admin.admin_site.each_context(request),
-        "opts": model_admin.opts,
-        "model_admin": model_admin,
-    }
-    return TemplateResponse(request, template, {**shared, **context})
 
 
 def price_urls(model_admin: Any) -> list[URLPattern]:

@@ -17,7 +17,7 @@ from django.views.decorators.http import require_http_methods
 
 from backoffice.refunds.facts import Facts, facts_of_many, sums_by_method
 from backoffice.refunds.review import REVIEW_PERMISSION, ReviewForm
-from backoffice.site.bases import ReadOnlyAdmin, admin_url, moment, state
+from backoffice.site.bases import ReadOnlyAdmin, admin_url, moment, page, state
 from backoffice.site.display import BAD, GOOD, NEUTRAL, RUNNING, WAITING, badge
 from backoffice.trail.pages import history_panel
 from balances.errors import BalanceLimit, BalanceUnderReview
@@ -73,9 +73,7 @@ def preview_view(request: HttpRequest, model_admin: Any) -> HttpResponse:
         return HttpResponseRedirect(reverse("admin:refunds_refund_queue"))
     able = [line for line in lines if not line.hindrances]
     context = {
-        **model_admin.admin_site.each_context(request),
         "title": gettext("批量审核"),
-        "opts": model_admin.opts,
         "original": gettext("批量审核"),  # the last step of the breadcrumbs
         "lines": lines,
         "able": able,
@@ -84,8 +82,7 @@ def preview_view(request: HttpRequest, model_admin: Any) -> HttpResponse:
         "form": form,
         "batch_id": (posted or {}).get("batch") or uuid4(),
     }
-    request.current_app = model_admin.admin_site.name  # type: ignore[attr-defined]
-    return TemplateResponse(request, "refunds/batch_preview.html", context)
+    return page(request, model_admin, "refunds/batch_preview.html", context)
 
 
 def _are_as_seen(request: HttpRequest, lines: list[Facts]) -> bool:
@@ -241,14 +238,11 @@ class RefundBatchAdmin(ReadOnlyAdmin):
             "lines": lines,
             "is_final": batch.finished_at is not None and all(line.is_final for line in lines),
         }
-        request.current_app = self.admin_site.name
         if "part" in request.GET:
             return TemplateResponse(request, "refunds/batch_result.html", context)
         context |= {
-            **self.admin_site.each_context(request),
             "title": gettext("批量审核"),
-            "opts": self.opts,
             "original": batch,
             "panels": [history_panel(("refund_batch", batch.pk))],
         }
-        return TemplateResponse(request, "refunds/batch.html", context)
+        return page(request, self, "refunds/batch.html", context)

@@ -6,13 +6,12 @@ from urllib.parse import urlencode
 from django.core.exceptions import PermissionDenied
 from django.db.models import Exists, OuterRef, QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from backoffice.refunds.facts import facts_of_many
-from backoffice.site.bases import BoundedPaginator
+from backoffice.site.bases import BoundedPaginator, page
 from payments.states import PaymentMethod
 from refunds.models import Refund, RefundApproval
 from refunds.states import RefundStatus
@@ -31,22 +30,19 @@ def queue_view(request: HttpRequest, model_admin: Any) -> HttpResponse:
     step = SECOND if request.GET.get("step") == SECOND else FIRST
     method = request.GET.get("method", "")
     method = method if method in PaymentMethod.values else ""
-    page = BoundedPaginator(_waiting(step, method), PAGE_SIZE).get_page(request.GET.get("page"))
+    shown = BoundedPaginator(_waiting(step, method), PAGE_SIZE).get_page(request.GET.get("page"))
     context = {
-        **model_admin.admin_site.each_context(request),
         "title": _("退款审核"),
-        "opts": model_admin.opts,
         "original": _("退款审核"),  # the last step of the breadcrumbs
-        "rows": facts_of_many(list(page.object_list), request.user),
-        "page": page,
+        "rows": facts_of_many(list(shown.object_list), request.user),
+        "page": shown,
         "tabs": [_tab(FIRST, _("待审核"), step, method), _tab(SECOND, _("待二审"), step, method)],
         "step": step,
         "method": method,
         "methods": PaymentMethod.choices,
         "may_review": request.user.has_perm(REVIEW_PERMISSION),
     }
-    request.current_app = model_admin.admin_site.name  # type: ignore[attr-defined]
-    return TemplateResponse(request, "refunds/queue.html", context)
+    return page(request, model_admin, "refunds/queue.html", context)
 
 
 def _tab(step: str, title: str, current: str, method: str) -> dict[str, Any]:

@@ -11,7 +11,6 @@ from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -23,7 +22,7 @@ from unfold.widgets import (
 
 from backoffice.orders.timeline import Story, timeline_context
 from backoffice.refunds.facts import facts_of, payer_of
-from backoffice.site.bases import admin_url
+from backoffice.site.bases import admin_url, page
 from backoffice.site.forms import AmountFormField
 from refunds.errors import ApprovedMeanwhile, RefundAlreadyReviewed, RefundNotReplaceable
 from refunds.models import Refund, RefundNote
@@ -255,14 +254,10 @@ def _page(
     more: dict[str, Any] | None = None,
 ) -> HttpResponse:
     context = {
-        **model_admin.admin_site.each_context(request),
         "title": f"{title} {refund.refund_no}",
-        "opts": model_admin.opts,
-        "model_admin": model_admin,
         "original": refund,
         "form": form,
         "facts": facts_of(refund, request.user),
         **(more or {}),
     }
-    request.current_app = model_admin.admin_site.name  # type: ignore[attr-defined]
-    return TemplateResponse(request, template, context)
+    return page(request, model_admin, template, context)

@@ -16,6 +16,7 @@ from django.core.exceptions import ValidationError
 from django.core.paginator import Paginator
 from django.db.models import Model, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
 from django.urls import NoReverseMatch, reverse
 from django.utils.functional import cached_property
 from django.utils.html import format_html
@@ -231,6 +232,15 @@ class Panel:
     @property
     def is_cut(self) -> bool:
         return len(self.rows) >= PANEL_ROWS_MAX
+
+
+def page(
+    request: HttpRequest, model_admin: ModelAdmin, template: str, context: Mapping[str, Any]
+) -> HttpResponse:
+    """A page of our own among those of ``model_admin``: with the sidebar, and under its list."""
+    request.current_app = model_admin.admin_site.name
+    shared = {**model_admin.admin_site.each_context(request), "opts": model_admin.opts}
+    return TemplateResponse(request, template, {**shared, **context})
 
 
 class ReadOnlyAdmin(FiltersOfListOnly, ModelAdmin):

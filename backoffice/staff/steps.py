@@ -9,11 +9,10 @@ from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.db.transaction import atomic
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.template.response import TemplateResponse
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods
 
-from backoffice.site.bases import admin_url
+from backoffice.site.bases import admin_url, page
 from backoffice.staff.forms import ReasonForm
 from tcmpay.accounts.models import StaffUser
 from tcmpay.accounts.services.second_factor import AUDIT_OBJECT, device_of, second_factor_reset
@@ -110,13 +109,10 @@ def step_view(request: HttpRequest, object_id: str, step: str, model_admin: Any)
         messages.success(request, str(chosen.done))
         return HttpResponseRedirect(admin_url("accounts_staffuser_change", person.pk))
     context = {
-        **model_admin.admin_site.each_context(request),
         "title": f"{chosen.title}：{person.get_full_name() or person.username}",
-        "opts": model_admin.opts,
-        "model_admin": model_admin,
         "original": person,
         "form": form,
         "step": chosen,
         "back": admin_url("accounts_staffuser_change", person.pk),
     }
-    return TemplateResponse(request, "staff/step.html", context)
+    return page(request, model_admin, "staff/step.html", context)

@@ -8,7 +8,6 @@ from django.conf import settings
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db.transaction import atomic
 from django.http import HttpRequest, HttpResponse
-from django.template.response import TemplateResponse
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
@@ -17,6 +16,7 @@ from unfold.widgets import (
     UnfoldAdminTextInputWidget,
 )
 
+from backoffice.site.bases import page
 from tcmpay.audit.verification import ChainReport, Key, days_verify, object_verify
 from tcmpay.common import clock
 
@@ -99,10 +99,7 @@ def verify_view(request: HttpRequest, model_admin: Any, kinds: dict[str, Any]) -
         form.initial = {"first": today - timedelta(days=6), "last": today}
     report = form.report() if is_asked and form.is_valid() else None
     context = {
-        **model_admin.admin_site.each_context(request),
         "title": gettext("校验审计链"),
-        "opts": model_admin.opts,
-        "model_admin": model_admin,
         "form": form,
         "report": report,
         "resume": _resume_query(request, report),
@@ -111,7 +108,7 @@ def verify_view(request: HttpRequest, model_admin: Any, kinds: dict[str, Any]) -
         if report
         else [],
     }
-    return TemplateResponse(request, "trail/verify.html", context)
+    return page(request, model_admin, "trail/verify.html", context)
 
 
 def _resume_query(request: HttpRequest, report: ChainReport | None) -> str:
