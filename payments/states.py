@@ -1,7 +1,6 @@
 """The states of orders and attempts, and which may follow which: data, not branches."""
 
 from collections.abc import Mapping
-from typing import Any
 
 from django.db import models
 from django.utils.translation import gettext_lazy as _
@@ -166,68 +165,6 @@ EXCEPTION_ACTIONS: Mapping[str, tuple[ExceptionAction, ...]] = {
     ExceptionKind.STUCK_PAYMENT: (_A.QUERY, _A.CLOSE),
     ExceptionKind.STUCK_REFUND: (_A.RETRY, _A.CLOSE),
     ExceptionKind.GATEWAY_SILENT: (_A.CLOSE,),
-}
-
-# What happened, in plain words.
-EXCEPTION_STORY: Mapping[str, Any] = {
-    ExceptionKind.WRONG_AMOUNT: _(
-        "网关通知说用户付了款，但金额与应付的不一致。这笔钱没有入账，订单状态没有变。"
-    ),
-    ExceptionKind.MISMATCH: _(
-        "网关通知说用户付了款，但它的交易号与我们记录的不一致。这笔钱没有入账。"
-    ),
-    ExceptionKind.UNKNOWN_ORDER: _(
-        "网关通知说用户付了款，但我们没有这个商户订单号。这笔钱在商户账户里，没有入账到任何订单。"
-    ),
-    ExceptionKind.LATE_PAYMENT: _(
-        "订单已取消或过期之后，用户的付款才到账。钱已收到，没有用于订单，应退还用户。"
-    ),
-    ExceptionKind.SECOND_PAYMENT: _("同一订单付了两次。第一笔已入账，这一笔是多付的，应退还用户。"),
-    ExceptionKind.REFUND_ABNORMAL: _(
-        "网关接受了退款，但钱退不到用户的账户（例如银行卡已注销）。钱还在商户账户里。"
-    ),
-    ExceptionKind.REFUND_REFUSED: _("网关拒绝了这笔退款。钱还在商户账户里，用户还没有收到退款。"),
-    ExceptionKind.OUTSIDE_REFUND: _(
-        "有人在商户平台上直接退了款。金额已计入该支付的退款，请核对是谁、为什么退的。"
-    ),
-    ExceptionKind.UNBOOKED_REFUND: _(
-        "网关说退了一笔款，但它无法记入：与我们的记录对不上，或多次查询仍没有结果。没有改动任何退款和订单；这笔钱可能已经退出。"
-    ),
-    ExceptionKind.STUCK_PAYMENT: _(
-        "付款时间早已结束，网关仍没有给出明确结果。系统会继续查询；钱可能已付，也可能没有。"
-    ),
-    ExceptionKind.STUCK_REFUND: _(
-        "退款已提交，但迟迟没有明确结果。系统会用同一单号继续查询，请勿另行退款。"
-    ),
-    ExceptionKind.GATEWAY_SILENT: _(
-        "网关持续拒绝我们的询问（查询、关闭、退款查询）。支付和退款都保持原状，没有任何一笔因此失败；系统会一直询问，恢复后自动补上结果。"
-    ),
-}
-
-# What staff should do about each, in the words of the exceptions list.
-EXCEPTION_ADVICE: Mapping[str, Any] = {
-    ExceptionKind.WRONG_AMOUNT: _(
-        "在商户平台核对该笔交易；如确已收款，请在商户平台原路退回，再申请核销"
-    ),
-    ExceptionKind.MISMATCH: _("核对两个网关交易号；多收的一笔请在商户平台原路退回，再申请核销"),
-    ExceptionKind.UNKNOWN_ORDER: _(
-        "能确定属于哪个待支付订单时可匹配；若是其他系统的收款，请在商户平台原路退回，再申请核销"
-    ),
-    ExceptionKind.LATE_PAYMENT: _("款项会自动原路退回；若策略为人工处理，请点击“原路退回”"),
-    ExceptionKind.SECOND_PAYMENT: _("款项会自动原路退回；若策略为人工处理，请点击“原路退回”"),
-    ExceptionKind.REFUND_ABNORMAL: _(
-        "在商户平台处理异常退款（如更换收款账户），系统会自动更新结果"
-    ),
-    ExceptionKind.REFUND_REFUSED: _("查看拒绝原因，处理后点击“用原单号重试”"),
-    ExceptionKind.OUTSIDE_REFUND: _("核对商户平台的退款操作；金额已计入该支付的退款"),
-    ExceptionKind.UNBOOKED_REFUND: _(
-        "在商户平台核对这笔退款；核对清楚之前，请勿再为该支付退款，核对后申请核销"
-    ),
-    ExceptionKind.STUCK_PAYMENT: _("点击“立即查询网关”；仍无结果时检查支付配置和网络"),
-    ExceptionKind.STUCK_REFUND: _("点击“用原单号重试”再问一次；仍无结果时请在商户平台核对"),
-    ExceptionKind.GATEWAY_SILENT: _(
-        "按说明检查密钥、证书序列号、权限、服务器时间和商户状态；恢复回答后差错自动了结，请勿另行退款"
-    ),
 }
 
 # Verified, but staff have to look at them.

@@ -9,6 +9,7 @@ from django.contrib.auth.models import Group
 from django.db import IntegrityError
 from django.db.transaction import atomic
 
+from backoffice.cases.words import EXCEPTION_ADVICE, EXCEPTION_STORY
 from gateways.interface import TradeReport, TradeState
 from gateways.mock import MockGateway
 from payments.errors import (
@@ -32,13 +33,7 @@ from payments.services.exceptions import (
 )
 from payments.services.matching import exception_match, exception_query
 from payments.services.stuck import attempts_stuck_report
-from payments.states import (
-    EXCEPTION_ACTIONS,
-    EXCEPTION_ADVICE,
-    EXCEPTION_STORY,
-    ExceptionAction,
-    ExceptionKind,
-)
+from payments.states import EXCEPTION_ACTIONS, ExceptionAction, ExceptionKind
 from refunds.models import Refund
 from refunds.services.cases import case_give_back, case_retry
 from refunds.services.stuck import refunds_stuck_report

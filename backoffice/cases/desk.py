@@ -22,12 +22,13 @@ from backoffice.cases.actions import (
     offered,
     refund_running,
 )
+from backoffice.cases.words import EXCEPTION_ADVICE, EXCEPTION_STORY
 from backoffice.site.bases import admin_url
 from backoffice.site.display import age_text
 from backoffice.site.words import CASE_PAGE
 from payments.errors import ExceptionClosed, ExceptionTaken
 from payments.models import PaymentException
-from payments.states import EXCEPTION_ADVICE, EXCEPTION_STORY, ExceptionKind
+from payments.states import ExceptionKind
 from refunds.services.cases import case_refund
 from tcmpay.accounts.selectors import person_text, staff_who_may
 from tcmpay.common.errors import DomainError

@@ -9,14 +9,13 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Concat
 from django.http import HttpRequest
-from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, DropdownFilter
 
 from backoffice.cases.desk import CaseView, act_view
-from backoffice.cases.words import case_state
+from backoffice.cases.words import EXCEPTION_ADVICE, case_state
 from backoffice.orders.timeline import Story, timeline_context
 from backoffice.site.bases import (
     AmountRangeFilter,
@@ -27,13 +26,14 @@ from backoffice.site.bases import (
     moment,
     money,
     number,
+    page,
     state,
 )
 from backoffice.site.display import BAD, EMPTY, age_text, badge
 from backoffice.site.words import CASE_PAGE, ORDER_PAGE, TRANSACTION_PAGE, method_text
 from backoffice.trail.pages import history_panel
 from payments.models import PaymentException
-from payments.states import EXCEPTION_ADVICE, ExceptionKind
+from payments.states import ExceptionKind
 from refunds.services.cases import case_refund
 from tcmpay.accounts.selectors import person_text
 
@@ -204,15 +204,12 @@ class ExceptionAdmin(ReadOnlyAdmin):
         if case is None:
             return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
         context = {
-            **self.admin_site.each_context(request),
             "title": str(case),
-            "opts": self.opts,
             "original": case,
             "desk": CaseView(case, request.user),
             **self._story(request, case),
         }
-        request.current_app = self.admin_site.name
-        return TemplateResponse(request, "cases/case.html", context)
+        return page(request, self, "cases/case.html", context)
 
     def _story(self, request: HttpRequest, case: PaymentException) -> dict[str, Any]:
         """The whole story of the case's order, or what is known of the case without one."""

@@ -26,9 +26,9 @@ from backoffice.staff.forms import (
     PasswordAndCodeForm,
     PasswordForm,
 )
+from backoffice.staff.words import sign_in_text
 from tcmpay.accounts.middleware import STARTED
 from tcmpay.accounts.models import SignIn, StaffUser, TotpDevice
-from tcmpay.accounts.selectors import sign_in_text
 from tcmpay.accounts.services.second_factor import (
     CodeRefused,
     device_of,

@@ -11,8 +11,8 @@ from unfold.contrib.filters.admin import DropdownFilter
 
 from backoffice.site.bases import DayRangeFilter, ReadOnlyAdmin, admin_link, moment, state
 from backoffice.site.display import BAD, EMPTY, GOOD, NEUTRAL, WAITING, code_text
+from backoffice.staff.words import cause_text
 from tcmpay.accounts.models import SignIn, SignInOutcome
-from tcmpay.accounts.selectors import cause_text
 
 TONES: dict[str, str] = {
     SignInOutcome.SUCCEEDED: GOOD,

@@ -4,9 +4,7 @@ from collections.abc import Iterable
 
 from django.contrib.auth import get_user_model
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy as _lazy
 
-from tcmpay.accounts.models import SignIn, SignInOutcome
 from tcmpay.common.actor import Actor
 
 
@@ -33,31 +31,6 @@ def person_text(person_id: object, *, names: dict[object, str] | None = None) ->
         return _("系统")
     known = people_names([person_id]) if names is None else names
     return known.get(person_id) or str(person_id)
-
-
-CAUSES = {
-    "password": _lazy("密码"),
-    "totp": _lazy("密码与验证码"),
-    "recovery": _lazy("密码与恢复码"),
-    "code": _lazy("验证码不正确"),
-    "not_staff": _lazy("不是后台员工"),
-    "idle": _lazy("长时间未操作"),
-    "age": _lazy("登录到期"),
-}
-
-
-def cause_text(row: SignIn) -> str:
-    """What a line of the log was about, in words."""
-    if row.cause == "password" and row.outcome != SignInOutcome.SUCCEEDED:
-        return _("用户名或密码不正确")
-    return str(CAUSES.get(row.cause, row.cause))
-
-
-def sign_in_text(row: SignIn) -> str:
-    """A line of the log of sign-ins, e.g. 登录成功（密码与验证码）."""
-    outcome = SignInOutcome(row.outcome).label
-    cause = cause_text(row)
-    return f"{outcome}（{cause}）" if cause else str(outcome)
 
 
 def staff_actor(person_id: object, permission: str = "") -> Actor | None:
