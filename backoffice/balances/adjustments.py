@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 from typing import Any
 
-from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
@@ -15,7 +14,6 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
-from unfold.widgets import UnfoldAdminTextareaWidget
 
 from backoffice.balances.accounts import ACCOUNT_PAGE, page
 from backoffice.site.bases import (
@@ -40,6 +38,7 @@ from backoffice.site.display import (
     money_text,
     time_text,
 )
+from backoffice.site.forms import DecisionForm
 from backoffice.trail.pages import history_panel
 from balances.adjustments import (
     adjustment_approve,
@@ -211,32 +210,17 @@ def may_open(user: Any, adjustment: BalanceAdjustment) -> bool:
     return is_own or user.has_perm(APPROVE_PERMISSION)
 
 
-class DecisionForm(forms.Form):
-    """Saying no needs a reason; saying yes may have one."""
-
-    decision = forms.ChoiceField(
-        choices=[(name, name) for name in ("approve", "reject", "withdraw")]
-    )
-    notes = forms.CharField(
-        label=gettext_lazy("备注"),
-        required=False,
-        max_length=500,
-        widget=UnfoldAdminTextareaWidget(attrs={"rows": 3}),
-    )
-
-    def clean(self) -> dict[str, Any]:
-        cleaned = super().clean() or {}
-        if cleaned.get("decision") == "reject" and not cleaned.get("notes"):
-            self.add_error("notes", _("驳回时请写明原因，申请人会看到它。"))
-        return cleaned
-
-
 @require_http_methods(["GET", "HEAD", "POST"])
 def review_view(request: HttpRequest, object_id: str, model_admin: Any) -> HttpResponse:
     adjustment = BalanceAdjustment.objects.filter(pk=as_uuid_or_text(object_id)).first()
     if adjustment is None or not may_open(request.user, adjustment):
         raise PermissionDenied
-    form = DecisionForm(request.POST if request.method == "POST" else None)
+    form = DecisionForm(
+        request.POST if request.method == "POST" else None,
+        yes="approve",
+        no="reject",
+        reason_missing=_("驳回时请写明原因，申请人会看到它。"),
+    )
     if request.method == "POST" and form.is_valid():
         answer = _decide(request, adjustment, form)
         if answer is not None:

@@ -7,16 +7,13 @@ and whether a second person has to confirm it.
 from datetime import timedelta
 from typing import Any
 
-from django import forms
 from django.conf import settings
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods
-from unfold.widgets import UnfoldAdminTextareaWidget
 
 from backoffice.prices.forms import PriceForm, initial_of
 from backoffice.prices.outlook import (
@@ -29,6 +26,7 @@ from backoffice.prices.outlook import (
 )
 from backoffice.site.bases import admin_url, page
 from backoffice.site.display import age_text
+from backoffice.site.forms import DecisionForm
 from backoffice.trail.pages import actor_text
 from backoffice.trail.words import action_name
 from config.models import PriceChangeRequest, PriceChangeStatus, PriceConfig
@@ -298,26 +296,6 @@ def _add_errors(form: PriceForm, error: InvalidInput) -> None:
 # --- the second person --------------------------------------------------------------------------
 
 
-class DecisionForm(forms.Form):
-    """Saying no needs a reason; saying yes may have one."""
-
-    decision = forms.ChoiceField(
-        choices=[(name, name) for name in ("confirm", "refuse", "withdraw")]
-    )
-    notes = forms.CharField(
-        label=gettext_lazy("备注"),
-        required=False,
-        max_length=500,
-        widget=UnfoldAdminTextareaWidget(attrs={"rows": 3}),
-    )
-
-    def clean(self) -> dict[str, Any]:
-        cleaned = super().clean() or {}
-        if cleaned.get("decision") == "refuse" and not cleaned.get("notes"):
-            self.add_error("notes", _("拒绝时请写明原因，提交人会看到它。"))
-        return cleaned
-
-
 @require_http_methods(["GET", "HEAD", "POST"])
 def review_view(request: HttpRequest, object_id: str, model_admin: Any) -> HttpResponse:
     """A change that waits: what it does, and the buttons of whoever may decide."""
@@ -325,7 +303,12 @@ def review_view(request: HttpRequest, object_id: str, model_admin: Any) -> HttpR
     is_own = found is not None and found.requested_by == request.user.pk
     if found is None or not (is_own or request.user.has_perm(CONFIRM)):
         raise PermissionDenied
-    form = DecisionForm(request.POST if request.method == "POST" else None)
+    form = DecisionForm(
+        request.POST if request.method == "POST" else None,
+        yes="confirm",
+        no="refuse",
+        reason_missing=_("拒绝时请写明原因，提交人会看到它。"),
+    )
     if request.method == "POST" and form.is_valid():
         answer = _decide(request, found, form)
         if answer is not None:

@@ -55,3 +55,29 @@ class OnceForm(forms.Form):
     """Carries an id made when the page was shown: sent twice, it is recognised."""
 
     form_id = forms.UUIDField(widget=forms.HiddenInput, initial=new_id)
+
+
+class DecisionForm(forms.Form):
+    """What one person says of what another asked for: no needs a reason, yes may have one.
+
+    ``yes`` and ``no`` are what the page's buttons send.
+    """
+
+    notes = forms.CharField(
+        label=_("备注"),
+        required=False,
+        max_length=REASON_LENGTH_MAX,
+        widget=UnfoldAdminTextareaWidget(attrs={"rows": 3}),
+    )
+
+    def __init__(self, *args: Any, yes: str, no: str, reason_missing: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.no, self.reason_missing = no, reason_missing
+        choices = [(name, name) for name in (yes, no, "withdraw")]
+        self.fields["decision"] = forms.ChoiceField(choices=choices)
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        if cleaned.get("decision") == self.no and not cleaned.get("notes"):
+            self.add_error("notes", self.reason_missing)
+        return cleaned

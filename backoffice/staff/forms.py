@@ -18,10 +18,10 @@ from unfold.forms import (
 from unfold.widgets import (
     BASE_INPUT_CLASSES,
     UnfoldAdminPasswordWidget,
-    UnfoldAdminTextareaWidget,
     UnfoldAdminTextInputWidget,
 )
 
+from backoffice.site.forms import ReasonFormField
 from tcmpay.accounts.lockout import (
     address_of,
     is_locked,
@@ -198,23 +198,13 @@ class OwnPasswordForm(AdminOwnPasswordChangeForm):
         return self.user
 
 
+REASON_HELP = _("记入审计记录。")
+
+
 class ReasonForm(forms.Form):
     """Why: kept in the audit trail."""
 
-    reason = forms.CharField(
-        label=_("原因"),
-        max_length=500,
-        widget=UnfoldAdminTextareaWidget(attrs={"rows": 3}),
-    )
-
-
-def _reason_field() -> forms.CharField:
-    return forms.CharField(
-        label=_("原因"),
-        max_length=500,
-        help_text=_("记入审计记录。"),
-        widget=UnfoldAdminTextareaWidget(attrs={"rows": 2}),
-    )
+    reason = ReasonFormField()
 
 
 class RolesWithin(forms.ModelForm):
@@ -238,17 +228,17 @@ class RolesWithin(forms.ModelForm):
 
 
 class StaffChangeForm(RolesWithin, UserChangeForm):
-    reason = _reason_field()
+    reason = ReasonFormField(help_text=REASON_HELP)
 
 
 class StaffCreationForm(RolesWithin, UserCreationForm):
-    reason = _reason_field()
+    reason = ReasonFormField(help_text=REASON_HELP)
 
 
 class StaffPasswordForm(AdminPasswordChangeForm):
     """A new password for somebody else, who has to change it at the next sign-in."""
 
-    reason = _reason_field()
+    reason = ReasonFormField(help_text=REASON_HELP)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
