@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from backoffice.audit import audit
+from backoffice.ops.audit import audit
 from payments.models import PaymentException, PaymentTransaction
 from refunds.errors import NoSurplus, PaymentNotFound, SelfReview, SurplusRefundExists
 from refunds.models import Refund

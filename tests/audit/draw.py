@@ -17,7 +17,7 @@ from typing import Any
 from django.db import DatabaseError, connection, models
 from django.db.transaction import atomic
 
-from backoffice.audit import CHECKS
+from backoffice.ops.audit import CHECKS
 from tcmpay.common.fields import UUIDTextField
 from tcmpay.common.ids import new_id
 from tcmpay.common.invariants import Check, Scope

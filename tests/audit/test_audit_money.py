@@ -6,7 +6,7 @@ import pytest
 from django.db import IntegrityError, OperationalError, connection
 from django.db.transaction import atomic
 
-from backoffice.audit import CHECKS
+from backoffice.ops.audit import CHECKS
 from balances.models import BalanceTransaction
 from tcmpay.audit.models import AuditEvent
 from tcmpay.common import clock
@@ -384,7 +384,7 @@ def test_a_check_that_stumbles_is_a_finding_and_hides_no_other(world, monkeypatc
         yield Violation("X1", "order", "1", "seen before")
         raise ValueError("whsec_secret of the row")
 
-    monkeypatch.setattr("backoffice.audit.CHECKS", (stumbling, *CHECKS))
+    monkeypatch.setattr("backoffice.ops.audit.CHECKS", (stumbling, *CHECKS))
     sql("UPDATE payment_orders SET amount = 29 WHERE id = %s", world.by_wechat.id)
     code, found = audit()
     assert code == 1

@@ -13,7 +13,7 @@ from django.contrib.auth.models import Group, Permission
 from django.core.management import CommandError, call_command
 from django.db.transaction import atomic
 
-from backoffice.audit import check_configuration
+from backoffice.ops.audit import check_configuration
 from config.gateways.services import gateway_config_set
 from config.models import (
     GatewayCertificate,

@@ -5,10 +5,10 @@ from datetime import timedelta
 
 import pytest
 
-from backoffice.checks_exports import check_exports
-from backoffice.checks_keys import check_keys
+from backoffice.exports.invariants import check_exports
 from backoffice.exports.services import export_request, export_write_now
 from backoffice.models import ExportJob
+from backoffice.ops.invariants import check_keys
 from tcmpay.accounts.checks import SIGN_INS, check_sealed_sign_ins, check_sign_ins
 from tcmpay.accounts.models import SignIn, SignInOutcome, StaffUser
 from tcmpay.accounts.services.staff import SIGN_INS_KEPT_FOR, sign_in_record, sign_ins_purge

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from backoffice.audit_processes import AuditProcessLost, audit_in_processes, processes_possible
+from backoffice.ops.audit_processes import AuditProcessLost, audit_in_processes, processes_possible
 from tcmpay.common.invariants import Scope, Violation
 from tests.audit.books import audit, sound_books, sql
 

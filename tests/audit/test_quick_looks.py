@@ -10,7 +10,7 @@ from django.db import connection
 from django.db.transaction import atomic, set_rollback
 from django.test import override_settings
 
-from backoffice.audit import CHECKS
+from backoffice.ops.audit import CHECKS
 from balances.ledger_rows import LedgerReader, ledger_rows
 from balances.models import BalanceTransaction
 from payments import checks, checks_logs

@@ -7,7 +7,7 @@ import pytest
 from django.db.migrations.recorder import MigrationRecorder
 from django.db.transaction import atomic
 
-from backoffice.checks_keys import check_keys
+from backoffice.ops.invariants import check_keys
 from balances.checks import LEDGER
 from payments.checks import check_orders
 from tcmpay.accounts.checks import check_sign_ins

@@ -21,7 +21,7 @@ django.setup()
 from django.core.management import call_command  # noqa: E402
 from django.db import connection  # noqa: E402
 
-from backoffice.audit import audit  # noqa: E402
+from backoffice.ops.audit import audit  # noqa: E402
 from balances.services import balance_top_up  # noqa: E402
 from payments.services.endings import orders_expire  # noqa: E402
 from payments.services.sweeping import attempts_sweep  # noqa: E402

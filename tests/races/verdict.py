@@ -11,7 +11,7 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
-from backoffice.audit import audit
+from backoffice.ops.audit import audit
 from balances.ledger import MOVES, entry_verdict
 from balances.models import BalanceTransaction, UserBalance
 from config.gateways.versions import version_values

@@ -14,7 +14,7 @@ from uuid import UUID
 
 from django.core.management import call_command
 
-from backoffice.audit import audit
+from backoffice.ops.audit import audit
 from gateways.errors import GatewayUnknown
 from gateways.transport import HttpAnswer
 from payments.models import PaymentOrder, PaymentTransaction

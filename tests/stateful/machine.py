@@ -18,7 +18,7 @@ from hypothesis.stateful import (
     rule,
 )
 
-from backoffice.audit import audit
+from backoffice.ops.audit import audit
 from balances.checks import LEDGER
 from balances.models import UserBalance
 from balances.services import balance_freeze, balance_top_up, balance_unfreeze

@@ -8,8 +8,8 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.utils.translation import gettext as _
 
-from backoffice.audit import CHECKS, LONGEST, audit, consistent_reads
-from backoffice.audit_processes import PROCESSES_MAX, audit_in_processes, processes_possible
+from backoffice.ops.audit import CHECKS, LONGEST, audit, consistent_reads
+from backoffice.ops.audit_processes import PROCESSES_MAX, audit_in_processes, processes_possible
 from balances.checks import LEDGER
 from tcmpay.accounts.checks import SIGN_INS
 from tcmpay.audit.checks import TRAIL

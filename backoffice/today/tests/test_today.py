@@ -13,8 +13,8 @@ from django.core.cache import cache
 from django.db import connection
 from django.test import Client
 
-from backoffice.audit import audit
 from backoffice.models import DayTotal, TotalKind, TotalledDay
+from backoffice.ops.audit import audit
 from backoffice.today.day_totals import SETTLED_AFTER, changed_days, counted, kept, totals
 from backoffice.today.health import gateways_health
 from backoffice.today.services import day_totals_catch_up, day_totals_keep

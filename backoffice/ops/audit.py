@@ -8,9 +8,9 @@ from django.conf import settings
 from django.db.transaction import atomic
 from django.utils.translation import gettext as _
 
-import backoffice.checks
-import backoffice.checks_exports
-import backoffice.checks_keys
+import backoffice.exports.invariants
+import backoffice.ops.invariants
+import backoffice.today.invariants
 import balances.checks
 import config.gateways.invariants
 import config.prices.invariants
@@ -54,11 +54,11 @@ CHECKS: tuple[Check, ...] = (
     *payments.checks_logs.CHECKS,
     *refunds.checks.CHECKS,
     *refunds.checks_evidence.CHECKS,
-    *backoffice.checks_keys.CHECKS,
+    *backoffice.ops.invariants.CHECKS,
     *tcmpay.audit.checks.CHECKS,
     *tcmpay.accounts.checks.CHECKS,
-    *backoffice.checks_exports.CHECKS,
-    *backoffice.checks.CHECKS,
+    *backoffice.exports.invariants.CHECKS,
+    *backoffice.today.invariants.CHECKS,
 )
 
 

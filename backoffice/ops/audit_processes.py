@@ -16,7 +16,7 @@ from typing import Any
 
 from django.db import connections
 
-from backoffice.audit import consistent_reads, to_its_end
+from backoffice.ops.audit import consistent_reads, to_its_end
 from tcmpay.common.invariants import Check, Scope, Violation, batches
 
 # Each holds up to a hundred megabytes of its own: so all together stay below three hundred.
