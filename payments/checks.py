@@ -15,9 +15,7 @@ from django.utils.translation import gettext as _
 from balances.models import BalanceTransaction, EntryType, RelatedType
 from payments.check_rows import odd_orders, odd_transactions
 from payments.models import PaymentOrder, PaymentTransaction
-from payments.services.orders import AUDIT_OBJECT as ORDER
 from payments.services.orders import birth_certificate
-from payments.services.settlement import AUDIT_OBJECT as TRANSACTION
 from payments.states import (
     PAID_STATUSES,
     SURPLUS_DISPOSITIONS,
@@ -33,6 +31,8 @@ from tcmpay.audit.stories import Story, stories
 from tcmpay.common import clock
 from tcmpay.common.invariants import Scope, Violation, in_chunks
 
+ORDER = PaymentOrder.AUDIT_OBJECT
+TRANSACTION = PaymentTransaction.AUDIT_OBJECT
 # The objects whose chains are followed here, with all that they tell.
 FOLLOWED = (ORDER, TRANSACTION)
 STUCK_AFTER = timedelta(minutes=5)

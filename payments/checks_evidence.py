@@ -9,7 +9,6 @@ from django.utils.translation import gettext as _
 
 from config.models import PaymentConfigVersion
 from payments.models import PaymentCallback, PaymentException, PaymentTransaction
-from payments.services.settlement import AUDIT_OBJECT as TRANSACTION
 from payments.states import (
     HELD_VERDICTS,
     SURPLUS_DISPOSITIONS,
@@ -21,6 +20,8 @@ from payments.states import (
 )
 from tcmpay.common import clock
 from tcmpay.common.invariants import Scope, Violation, in_chunks
+
+TRANSACTION = PaymentTransaction.AUDIT_OBJECT
 
 # Surplus money goes back within a minute, notices are taken within seconds: five are a failure.
 PROMISE_LATE_AFTER = timedelta(minutes=5)

@@ -19,7 +19,6 @@ from payments.models import (
 )
 from payments.services.callbacks import BODY_KEPT_MAX
 from payments.services.exceptions import AUDIT_OBJECT as CASE
-from payments.services.settlement import AUDIT_OBJECT as TRANSACTION
 from payments.states import (
     ExchangeKind,
     ExchangeOutcome,
@@ -35,6 +34,8 @@ from tcmpay.audit.stories import stories
 from tcmpay.audit.upgrade import RESTART_LEEWAY
 from tcmpay.common.invariants import Scope, Violation, batches, in_chunks
 from tcmpay.common.money import Money
+
+TRANSACTION = PaymentTransaction.AUDIT_OBJECT
 
 BATCH = 1000
 BODIES_AT_ONCE = 200

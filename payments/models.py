@@ -1,5 +1,7 @@
 """Orders, the attempts to pay them, and the callbacks received about them."""
 
+from typing import ClassVar
+
 from django.db import models
 from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
@@ -30,6 +32,8 @@ from tcmpay.common.order_types import OrderType
 
 class PaymentOrder(models.Model):
     """What a user is asked to pay. Amount, owner, number and expiry never change."""
+
+    AUDIT_OBJECT: ClassVar = "order"
 
     id = id_field()
     order_no = models.CharField(_("订单号"), max_length=28, unique=True)
@@ -120,6 +124,8 @@ class PaymentTransaction(models.Model):
     number of the trade that was paid: the same for a payment, different for a refund.
     ``out_trade_no`` is the number that a gateway knows a payment attempt by.
     """
+
+    AUDIT_OBJECT: ClassVar = "payment_transaction"
 
     id = id_field()
     transaction_no = models.CharField(_("流水号"), max_length=28, unique=True)

@@ -23,7 +23,6 @@ from payments.states import (
 from refunds.models import Refund, RefundApproval, RefundBatch
 from refunds.services.approvals import approvals_needed
 from refunds.services.numbers import NUMBER_TAKEN_BACK
-from refunds.services.states import AUDIT_OBJECT
 from refunds.services.submission import CLOSED
 from refunds.states import AUTOMATIC_CAUSES, RESERVING_STATUSES, RefundStatus
 from tcmpay.audit.models import AuditEvent
@@ -143,7 +142,7 @@ def _evidence(scope: Scope, batch: list[Refund]) -> Evidence:
     credits: dict[UUID, list[BalanceTransaction]] = defaultdict(list)
     reviewers: dict[UUID, list[UUID]] = defaultdict(list)
     numbered = AuditEvent.objects.using(scope.using).filter(
-        object_type=AUDIT_OBJECT,
+        object_type=Refund.AUDIT_OBJECT,
         object_id__in=[str(key) for key in ids],
         action__in=("refund_failed", NUMBER_TAKEN_BACK),
     )
@@ -161,7 +160,7 @@ def _evidence(scope: Scope, batch: list[Refund]) -> Evidence:
     approvals = RefundApproval.objects.using(scope.using).filter(refund_id__in=ids)
     for refund_id, reviewer_id in approvals.values_list("refund_id", "reviewer_id"):
         reviewers[refund_id].append(reviewer_id)
-    told = stories(scope.using, AUDIT_OBJECT, ids)
+    told = stories(scope.using, Refund.AUDIT_OBJECT, ids)
     return Evidence(told, closings, money_back, credits, reviewers)
 
 
@@ -233,7 +232,7 @@ def check_lost_credits(scope: Scope) -> Iterator[Violation]:
 
 def check_lost(scope: Scope) -> Iterator[Violation]:
     """No refund is gone of which the trail tells (E9)."""
-    yield from lost_objects(scope, AUDIT_OBJECT, Refund)
+    yield from lost_objects(scope, Refund.AUDIT_OBJECT, Refund)
 
 
 def check_dead(scope: Scope) -> Iterator[Violation]:
@@ -256,7 +255,7 @@ def _check_approvals(refund: Refund, reviewers: list[UUID]) -> Iterator[Violatio
     if len(set(reviewers)) < approvals_needed(refund.refund_amount):
         yield Violation(
             "R5",
-            AUDIT_OBJECT,
+            Refund.AUDIT_OBJECT,
             str(refund.id),
             _("%(number)s: 审批人数少于现行规定（批准时的规定可能不同）")
             % {"number": refund.refund_no},
@@ -272,7 +271,7 @@ def check_unfinished(scope: Scope) -> Iterator[Violation]:
         if refund.next_check_at is None or refund.next_check_at < late:
             yield Violation(
                 "E5",
-                AUDIT_OBJECT,
+                Refund.AUDIT_OBJECT,
                 str(refund.id),
                 _("%(number)s: 退款中，处理已逾期") % {"number": refund.refund_no},
                 is_unfinished=True,
@@ -311,7 +310,7 @@ def _sum(refunds: Iterator[Refund]) -> Money:
 
 
 def _violation(code: str, refund: Refund, message: str) -> Violation:
-    return Violation(code, AUDIT_OBJECT, str(refund.id), f"{refund.refund_no}: {message}")
+    return Violation(code, Refund.AUDIT_OBJECT, str(refund.id), f"{refund.refund_no}: {message}")
 
 
 def _payment_violation(code: str, payment: PaymentTransaction, message: str) -> Violation:

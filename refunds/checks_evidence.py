@@ -23,7 +23,6 @@ from refunds.models import (
 from refunds.services.batches import AUDIT_OBJECT as BATCH_OBJECT
 from refunds.services.batches import ROWS, rows_digest
 from refunds.services.rules import NOTE_OBJECT, RULE_OBJECT
-from refunds.services.states import AUDIT_OBJECT
 from refunds.states import BatchOutcome, RefundStatus
 from tcmpay.audit.models import AuditEvent
 from tcmpay.audit.row_checks import digests_began, lost_objects, row_problem
@@ -52,7 +51,7 @@ def check_approvals(scope: Scope) -> Iterator[Violation]:
         for approval in batch:
             if not any(_tells_of(event, approval) for event in told[str(approval.refund_id)]):
                 yield Violation(
-                    "E9", AUDIT_OBJECT, str(approval.refund_id), _("审批与审计记录不一致")
+                    "E9", Refund.AUDIT_OBJECT, str(approval.refund_id), _("审批与审计记录不一致")
                 )
     yield from _approvals_gone(scope)
 
@@ -71,7 +70,7 @@ def _approvals_told(scope: Scope, refund_ids: list[UUID]) -> dict[str, list[Told
 
 def _events(scope: Scope, refund_ids: list[UUID], actions: frozenset[str]) -> Any:
     return AuditEvent.objects.using(scope.using).filter(
-        object_type=AUDIT_OBJECT,
+        object_type=Refund.AUDIT_OBJECT,
         object_id__in=[str(refund_id) for refund_id in refund_ids],
         action__in=actions,
     )
@@ -101,7 +100,7 @@ def _approvals_gone(scope: Scope) -> Iterator[Violation]:
         for refund in batch:
             if not told[str(refund.id)] <= kept[str(refund.id)]:
                 text = _("%(number)s: 审批人与审计记录不一致") % {"number": refund.refund_no}
-                yield Violation("E9", AUDIT_OBJECT, str(refund.id), text)
+                yield Violation("E9", Refund.AUDIT_OBJECT, str(refund.id), text)
 
 
 def check_answers(scope: Scope) -> Iterator[Violation]:
@@ -124,7 +123,7 @@ def check_answers(scope: Scope) -> Iterator[Violation]:
             if number not in told and None not in told:
                 text = _("%(number)s: 退款成功没有相符的网关通知或答复")
                 text %= {"number": refund.refund_no}
-                yield Violation("E9", AUDIT_OBJECT, str(refund.id), text)
+                yield Violation("E9", Refund.AUDIT_OBJECT, str(refund.id), text)
 
 
 def _answers(

@@ -1,5 +1,7 @@
 """Giving money back: what was asked for, who decided, what the gateway said."""
 
+from typing import ClassVar
+
 from django.db import models
 from django.db.models import F, Q
 from django.utils.translation import gettext
@@ -14,6 +16,8 @@ from tcmpay.common.order_types import OrderType
 
 class Refund(models.Model):
     """A refund of one payment, to the order's owner, by the way the money came."""
+
+    AUDIT_OBJECT: ClassVar = "refund"
 
     id = id_field()
     refund_no = models.CharField(_("退款单号"), max_length=28, unique=True)

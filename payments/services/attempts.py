@@ -58,7 +58,6 @@ from tcmpay.common.transitions import ensure_one
 
 logger = logging.getLogger(__name__)
 
-AUDIT_OBJECT = "payment_transaction"
 FIRST_CHECK_AFTER = timedelta(seconds=60)
 STARTS_MAX = 4
 # Of one order at all gateways together: more than any payer needs, and few enough to ask about.
@@ -154,7 +153,7 @@ def _debit_and_apply(actor: Actor, order_id: UUID, idempotency_key_id: UUID | No
     )
     payment.save(force_insert=True)
     audit_record(
-        object_type=AUDIT_OBJECT,
+        object_type=PaymentTransaction.AUDIT_OBJECT,
         object_id=payment.id,
         action="payment_applied",
         actor=actor,
@@ -294,7 +293,7 @@ def _insert_attempt(
     )
     attempt.save(force_insert=True)
     audit_record(
-        object_type=AUDIT_OBJECT,
+        object_type=PaymentTransaction.AUDIT_OBJECT,
         object_id=attempt.id,
         action="payment_started",
         actor=actor,

@@ -22,15 +22,14 @@ from payments.errors import (
 from payments.models import PaymentOrder
 from payments.states import LIVE_STATUSES, ORDER_TRANSITIONS, OrderStatus
 from tcmpay.audit.services import audit_record
+from tcmpay.audit.transitions import Cause, row_change, transition
 from tcmpay.common import clock
 from tcmpay.common.actor import Actor, Role
 from tcmpay.common.db import money_unit
 from tcmpay.common.errors import Forbidden
 from tcmpay.common.ids import new_number
 from tcmpay.common.money import Money, format_money
-from tcmpay.common.transitions import ensure_allowed, ensure_one
 
-AUDIT_OBJECT = "order"
 NUMBER_ATTEMPTS_MAX = 3
 # Who may order for somebody else.
 ORDERERS_FOR_OTHERS = frozenset({Role.ADMIN, Role.SERVICE})
@@ -86,7 +85,7 @@ def order_create(
 def _insert(order: PaymentOrder, actor: Actor) -> PaymentOrder:
     order.save(force_insert=True)
     audit_record(
-        object_type=AUDIT_OBJECT,
+        object_type=PaymentOrder.AUDIT_OBJECT,
         object_id=order.id,
         action="order_created",
         actor=actor,
@@ -193,46 +192,17 @@ def order_transition(
 ) -> None:
     """Move the locked order to ``to_state``: the only code that assigns an order's status.
 
-    Writes the changed columns, filtered on the old state, and the audit row.
-    Raises IllegalTransition.
+    Raises IllegalTransition, LostUpdate.
     """
-    ensure_allowed(
-        ORDER_TRANSITIONS, from_state=order.status, to_state=to_state, what=order.order_no
-    )
-    _write(
-        order, to_state, actor=actor, action=action, reason=reason, details=details, changes=changes
-    )
+    cause = Cause(actor=actor, action=action, reason=reason, details=details)
+    changes |= _going_with(to_state)
+    transition(order, to_state, table=ORDER_TRANSITIONS, cause=cause, **changes)
 
 
-def _write(
-    order: PaymentOrder,
-    to_state: OrderStatus,
-    *,
-    actor: Actor,
-    action: str,
-    reason: str,
-    details: dict[str, Any] | None,
-    changes: dict[str, Any],
-) -> None:
-    from_state = order.status
-    changes |= {"status": to_state, "updated_at": clock.now()}
-    if to_state not in LIVE_STATUSES:
-        changes["live_appointment_key"] = None
-    updated = PaymentOrder.objects.filter(id=order.id, status=from_state).update(**changes)
-    ensure_one(updated, order.order_no)
-    for name, value in changes.items():
-        setattr(order, name, value)
-    audit_record(
-        object_type=AUDIT_OBJECT,
-        object_id=order.id,
-        action=action,
-        actor=actor,
-        reason=reason,
-        from_state=from_state,
-        to_state=to_state,
-        details=details,
-        row=order,
-    )
+def _going_with(to_state: OrderStatus) -> dict[str, Any]:
+    """What changes with every status: an order that ended makes room for its appointment's next."""
+    ended = {} if to_state in LIVE_STATUSES else {"live_appointment_key": None}
+    return {"updated_at": clock.now(), **ended}
 
 
 def ensure_cancellable(order: PaymentOrder) -> None:
@@ -256,16 +226,9 @@ def order_refunds_changed(
     )
     if refunded_total <= 0 or order.status == target == OrderStatus.REFUNDED:
         return
-    if order.status != target:
-        ensure_allowed(
-            ORDER_TRANSITIONS, from_state=order.status, to_state=target, what=order.order_no
-        )
-    _write(
-        order,
-        target,
-        actor=actor,
-        action="order_refunded",
-        reason=reason,
-        details={"refunded_total": str(refunded_total)},
-        changes={},
-    )
+    details = {"refunded_total": str(refunded_total)}
+    cause = Cause(actor=actor, action="order_refunded", reason=reason, details=details)
+    if order.status == target:  # another part: nothing ends, and the trail tells of it
+        row_change(order, cause, **_going_with(target))
+    else:
+        transition(order, target, table=ORDER_TRANSITIONS, cause=cause, **_going_with(target))

@@ -20,14 +20,11 @@ from payments.states import (
     TransactionType,
     Verdict,
 )
-from tcmpay.audit.services import audit_record
+from tcmpay.audit.transitions import Cause, row_change, transition
 from tcmpay.common import clock
 from tcmpay.common.actor import Actor, gateway_actor
 from tcmpay.common.db import money_unit
 from tcmpay.common.money import CURRENCY
-from tcmpay.common.transitions import ensure_allowed, ensure_one
-
-AUDIT_OBJECT = "payment_transaction"
 
 VERDICT_OF_DISPOSITION = {
     Disposition.APPLIED: Verdict.APPLIED,
@@ -59,29 +56,10 @@ def transaction_transition(
 
     It is completed now, unless ``booking`` says when its money moved.
     """
-    from_state = attempt.status
-    ensure_allowed(
-        TRANSACTION_TRANSITIONS,
-        from_state=from_state,
-        to_state=to_state,
-        what=attempt.transaction_no,
-    )
-    changes |= {"status": to_state, "next_check_at": None, **_completion(booking)}
-    updated = PaymentTransaction.objects.filter(id=attempt.id, status=from_state).update(**changes)
-    ensure_one(updated, attempt.transaction_no)
-    for name, value in changes.items():
-        setattr(attempt, name, value)
-    audit_record(
-        object_type=AUDIT_OBJECT,
-        object_id=attempt.id,
-        action=action,
-        actor=actor,
-        reason=reason,
-        from_state=from_state,
-        to_state=to_state,
-        details=booking.told if booking else None,
-        row=attempt,
-    )
+    details = booking.told if booking else None
+    cause = Cause(actor=actor, action=action, reason=reason, details=details)
+    changes |= {"next_check_at": None, **_completion(booking)}
+    transition(attempt, to_state, table=TRANSACTION_TRANSITIONS, cause=cause, **changes)
 
 
 def transaction_note(
@@ -90,22 +68,7 @@ def transaction_note(
     """Keep what a gateway said about a locked attempt; its state stays. Told again, nothing."""
     if all(getattr(attempt, name) == value for name, value in changes.items()):
         return
-    updated = PaymentTransaction.objects.filter(id=attempt.id, status=attempt.status).update(
-        **changes
-    )
-    ensure_one(updated, attempt.transaction_no)
-    for name, value in changes.items():
-        setattr(attempt, name, value)
-    audit_record(
-        object_type=AUDIT_OBJECT,
-        object_id=attempt.id,
-        action=action,
-        actor=actor,
-        reason=reason,
-        from_state=attempt.status,
-        to_state=attempt.status,
-        row=attempt,
-    )
+    row_change(attempt, Cause(actor=actor, action=action, reason=reason), **changes)
 
 
 def _completion(booking: Booking | None) -> dict[str, Any]:

@@ -9,9 +9,9 @@ import re
 from gateways.interface import RefundReport, RefundState
 from payments.models import PaymentTransaction
 from refunds.models import Refund
-from refunds.services.states import AUDIT_OBJECT, refund_change, refund_lock
+from refunds.services.states import refund_change, refund_lock
 from refunds.states import RefundStatus
-from tcmpay.audit.services import audit_record
+from tcmpay.audit.transitions import Cause
 from tcmpay.common import clock
 from tcmpay.common.actor import Actor
 
@@ -68,14 +68,6 @@ def take_former_number(refund: Refund, actor: Actor) -> None:
     """Go by the former number again, which was not closed after all: sent once, so that it is
     asked about before it is sent; inside the caller's unit."""
     former = refund.number_generation - 1
-    refund_change(refund, number_generation=former, sendings=1, sent_at=clock.now())
-    audit_record(
-        object_type=AUDIT_OBJECT,
-        object_id=refund.id,
-        action=NUMBER_TAKEN_BACK,
-        actor=actor,
-        from_state=refund.status,
-        to_state=refund.status,
-        details={"number": gateway_refund_no(refund)},
-        row=refund,
-    )
+    details = {"number": _number_of(refund, former)}
+    cause = Cause(actor=actor, action=NUMBER_TAKEN_BACK, details=details)
+    refund_change(refund, cause, number_generation=former, sendings=1, sent_at=clock.now())

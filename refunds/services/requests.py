@@ -27,10 +27,11 @@ from refunds.errors import (
 from refunds.limits import LIMITS, WAITING_MAX
 from refunds.models import Refund
 from refunds.services.approvals import approval_add, approvals_needed, ensure_may_decide
-from refunds.services.states import AUDIT_OBJECT, refund_change, refund_lock, refund_transition
+from refunds.services.states import refund_change, refund_lock, refund_transition
 from refunds.services.submission import balance_refund_complete, refund_send_to_gateway
 from refunds.states import RESERVING_STATUSES, RefundCause, RefundStatus
 from tcmpay.audit.services import audit_record
+from tcmpay.audit.transitions import Cause, row_write
 from tcmpay.common import clock
 from tcmpay.common.actor import Actor, Role
 from tcmpay.common.db import money_unit
@@ -140,7 +141,7 @@ def refund_insert(
     )
     refund.save(force_insert=True)
     audit_record(
-        object_type=AUDIT_OBJECT,
+        object_type=Refund.AUDIT_OBJECT,
         object_id=refund.id,
         action="refund_requested",
         actor=actor,
@@ -299,19 +300,12 @@ def _is_final_approval(
 ) -> bool:
     """Count this person's yes; whether it was the last one needed."""
     left = approval_add(actor, payment, refund, notes, approvals_seen)
-    refund_change(refund, approvals_needed=left)
-    if left > 0:
-        audit_record(
-            object_type=AUDIT_OBJECT,
-            object_id=refund.id,
-            action="refund_first_approval",
-            actor=actor,
-            reason=notes,
-            from_state=refund.status,
-            to_state=refund.status,
-            row=refund,
-        )
-    return left == 0
+    if left == 0:
+        row_write(refund, approvals_needed=left)  # the approval, which follows, is told
+        return True
+    cause = Cause(actor=actor, action="refund_first_approval", reason=notes)
+    refund_change(refund, cause, approvals_needed=left)
+    return False
 
 
 def _approve(

@@ -9,12 +9,9 @@ from payments.services.refund_money import payment_lock
 from refunds.errors import RefundNotFound
 from refunds.models import Refund
 from refunds.states import REFUND_TRANSITIONS, RefundStatus
-from tcmpay.audit.services import audit_record
+from tcmpay.audit.transitions import Cause, row_change, transition
 from tcmpay.common import clock
 from tcmpay.common.actor import Actor
-from tcmpay.common.transitions import ensure_allowed, ensure_one
-
-AUDIT_OBJECT = "refund"
 
 
 def refund_lock(refund_id: UUID) -> tuple[PaymentOrder, PaymentTransaction, Refund]:
@@ -44,31 +41,11 @@ def refund_transition(
 
     Raises IllegalTransition.
     """
-    from_state = refund.status
-    ensure_allowed(
-        REFUND_TRANSITIONS, from_state=from_state, to_state=to_state, what=refund.refund_no
-    )
-    refund_change(refund, status=to_state, **changes)
-    audit_record(
-        object_type=AUDIT_OBJECT,
-        object_id=refund.id,
-        action=action,
-        actor=actor,
-        reason=reason,
-        from_state=from_state,
-        to_state=to_state,
-        details=details,
-        row=refund,
-    )
-
-
-def refund_change(refund: Refund, **changes: Any) -> None:
-    """Write ``changes`` to the locked refund, in the database and in hand; the caller audits them.
-
-    Raises LostUpdate: its state is not the one in hand any more.
-    """
     changes["updated_at"] = clock.now()
-    updated = Refund.objects.filter(id=refund.id, status=refund.status).update(**changes)
-    ensure_one(updated, refund.refund_no)
-    for name, value in changes.items():
-        setattr(refund, name, value)
+    cause = Cause(actor=actor, action=action, reason=reason, details=details)
+    transition(refund, to_state, table=REFUND_TRANSITIONS, cause=cause, **changes)
+
+
+def refund_change(refund: Refund, cause: Cause, **changes: Any) -> None:
+    """Write ``changes`` to the locked refund, whose state stays. Raises LostUpdate."""
+    row_change(refund, cause, updated_at=clock.now(), **changes)

@@ -42,9 +42,9 @@ from refunds.services.numbers import (
     succeeded_after_all,
     take_former_number,
 )
-from refunds.services.states import AUDIT_OBJECT, refund_change, refund_lock, refund_transition
+from refunds.services.states import refund_change, refund_lock, refund_transition
 from refunds.states import RefundStatus, Told
-from tcmpay.audit.services import audit_record
+from tcmpay.audit.transitions import Cause
 from tcmpay.common import clock
 from tcmpay.common.actor import SYSTEM, Actor, gateway_actor
 from tcmpay.common.bell import ring
@@ -461,17 +461,7 @@ def _note(refund: Refund, code: str, message: str, report: RefundReport | None) 
         changes |= {"external_refund_id": report.refund_id, "refund_response": dict(report.raw)}
     if all(getattr(refund, name) == value for name, value in changes.items()):
         return
-    refund_change(refund, **changes)
-    audit_record(
-        object_type=AUDIT_OBJECT,
-        object_id=refund.id,
-        action="refund_noted",
-        actor=SYSTEM,
-        reason=message,
-        from_state=refund.status,
-        to_state=refund.status,
-        row=refund,
-    )
+    refund_change(refund, Cause(actor=SYSTEM, action="refund_noted", reason=message), **changes)
 
 
 @money_unit
@@ -540,18 +530,8 @@ def _due_now(actor: Actor, refund_id: UUID, reason: str) -> Refund:
     _order, _payment, refund = refund_lock(refund_id)
     if refund.status != RefundStatus.PROCESSING:
         raise RefundNotRetryable(status=refund.status)
-    refund.next_check_at = clock.now()
-    refund.save(update_fields=["next_check_at"])
-    audit_record(
-        object_type=AUDIT_OBJECT,
-        object_id=refund.id,
-        action="refund_asked_again",
-        actor=actor,
-        reason=reason,
-        from_state=refund.status,
-        to_state=refund.status,
-        row=refund,
-    )
+    cause = Cause(actor=actor, action="refund_asked_again", reason=reason)
+    refund_change(refund, cause, next_check_at=clock.now())
     return refund
 
 

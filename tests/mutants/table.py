@@ -71,24 +71,10 @@ LOCKS = (
 
 STALE_ROWS = (
     Mutant(
-        "from-state: orders",
-        "payments/services/orders.py",
-        "PaymentOrder.objects.filter(id=order.id, status=from_state).update",
-        "PaymentOrder.objects.filter(id=order.id).update",
-        STALE,
-    ),
-    Mutant(
-        "from-state: attempts",
-        "payments/services/settlement.py",
-        "PaymentTransaction.objects.filter(id=attempt.id, status=from_state).update",
-        "PaymentTransaction.objects.filter(id=attempt.id).update",
-        STALE,
-    ),
-    Mutant(
-        "from-state: refunds",
-        "refunds/services/states.py",
-        "Refund.objects.filter(id=refund.id, status=refund.status).update",
-        "Refund.objects.filter(id=refund.id).update",
+        "from-state: orders, attempts, refunds",
+        "tcmpay/audit/transitions.py",
+        "filter(pk=row.pk, status=row.status)",
+        "filter(pk=row.pk)",
         STALE,
     ),
     Mutant(

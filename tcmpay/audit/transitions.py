@@ -1,0 +1,65 @@
+"""Every change of status: from a table, guarded by the old one, told in the trail.
+
+The one function behind the transitions of orders, attempts and refunds, whose models say as
+``AUDIT_OBJECT`` what they are called in the trail and as text by which number people know a row.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import Model
+
+from tcmpay.audit.services import audit_record
+from tcmpay.common.actor import Actor
+from tcmpay.common.transitions import ensure_allowed, ensure_one
+
+Table = Mapping[str, frozenset[str]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cause:
+    """Who changes a row, what it is called in the trail, and why."""
+
+    actor: Actor
+    action: str
+    reason: str = ""
+    details: Mapping[str, Any] | None = None
+
+
+def transition(row: Any, to_state: str, *, table: Table, cause: Cause, **changes: Any) -> None:
+    """Move a locked row to ``to_state`` and write ``changes`` with it.
+
+    Raises IllegalTransition: ``table`` does not allow it. LostUpdate: see ``row_write``.
+    """
+    ensure_allowed(table, from_state=row.status, to_state=to_state, what=str(row))
+    row_change(row, cause, status=to_state, **changes)
+
+
+def row_change(row: Any, cause: Cause, **changes: Any) -> None:
+    """Write ``changes`` to a locked row and tell of them. Raises LostUpdate: see ``row_write``."""
+    from_state = row.status
+    row_write(row, **changes)
+    audit_record(
+        object_type=row.AUDIT_OBJECT,
+        object_id=row.pk,
+        action=cause.action,
+        actor=cause.actor,
+        reason=cause.reason,
+        from_state=from_state,
+        to_state=row.status,
+        details=cause.details,
+        row=row,
+    )
+
+
+def row_write(row: Any, **changes: Any) -> None:
+    """Write ``changes`` to a locked row, in the database and in hand; the caller tells of them.
+
+    Raises LostUpdate: its status is not the one in hand any more.
+    """
+    model: type[Model] = type(row)
+    rows = model._default_manager.filter(pk=row.pk, status=row.status)
+    ensure_one(rows.update(**changes), str(row))
+    for name, value in changes.items():
+        setattr(row, name, value)
