@@ -1,6 +1,6 @@
 """Orders, the attempts to pay them, and the callbacks received about them."""
 
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from django.db import models
 from django.db.models import F, Q
@@ -117,6 +117,18 @@ class PaymentOrder(models.Model):
         return self.order_no
 
 
+class TransactionQuerySet(models.QuerySet["PaymentTransaction"]):
+    def pending(self) -> Self:
+        """Attempts to pay whose end nobody knows yet."""
+        return self.filter(
+            transaction_type=TransactionType.PAYMENT, status=TransactionStatus.PENDING
+        )
+
+    def open(self) -> Self:
+        """Attempts that may still be paid and are meant to be; those with an owed close are not."""
+        return self.pending().filter(is_close_owed=False)
+
+
 class PaymentTransaction(models.Model):
     """An attempt to pay an order, or the giving back of one refund.
 
@@ -126,6 +138,7 @@ class PaymentTransaction(models.Model):
     """
 
     AUDIT_OBJECT: ClassVar = "payment_transaction"
+    objects = TransactionQuerySet.as_manager()
 
     id = id_field()
     transaction_no = models.CharField(_("流水号"), max_length=28, unique=True)

@@ -80,16 +80,8 @@ def applied_payment(order_id: UUID) -> PaymentTransaction | None:
 
 def shown_code(order_id: UUID) -> str:
     """The QR text of the order's newest open attempt; "" when it shows none."""
-    attempt = (
-        PaymentTransaction.objects.filter(
-            order_id=order_id,
-            transaction_type=TransactionType.PAYMENT,
-            status=TransactionStatus.PENDING,
-            is_close_owed=False,
-        )
-        .order_by("-initiated_at")
-        .first()
-    )
+    attempts = PaymentTransaction.objects.open().filter(order_id=order_id)
+    attempt = attempts.order_by("-initiated_at").first()
     return str(((attempt.response_data if attempt else None) or {}).get("qr_code") or "")
 
 

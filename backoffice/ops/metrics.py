@@ -25,7 +25,7 @@ from redis.exceptions import RedisError
 from payments.models import PaymentCallback, PaymentException, PaymentOrder, PaymentTransaction
 from payments.selectors import surplus_payments
 from payments.services.activations import activations_failing
-from payments.states import OrderStatus, TransactionStatus, TransactionType
+from payments.states import OrderStatus
 from refunds.models import Refund
 from refunds.states import RefundStatus
 from tcmpay.audit.roots import roots_not_told
@@ -52,11 +52,7 @@ def _overdue_orders() -> QuerySet[Any]:
 
 
 def _open_attempts() -> QuerySet[Any]:
-    return PaymentTransaction.objects.filter(
-        next_check_at__isnull=False,
-        status=TransactionStatus.PENDING,
-        transaction_type=TransactionType.PAYMENT,
-    )
+    return PaymentTransaction.objects.pending().filter(next_check_at__isnull=False)
 
 
 def _late_attempts() -> QuerySet[Any]:

@@ -7,16 +7,15 @@ from datetime import date, timedelta
 from itertools import pairwise
 from typing import Any
 
-from django.db import connections, models
-from django.db.models import Count, F, Max, QuerySet, Sum
-from django.db.models.functions import Cast, Round
+from django.db.models import Count, Max, QuerySet
 
 from backoffice.models import DayTotal, TotalKind, TotalledDay
 from payments.models import PaymentOrder
 from payments.states import SURPLUS_DISPOSITIONS, Disposition
 from refunds.models import Refund
 from refunds.states import RefundStatus
-from tcmpay.common.money import ZERO, Money, fen_to_yuan
+from tcmpay.common.db import exact_sum
+from tcmpay.common.money import ZERO, Money
 
 ONE_DAY = timedelta(days=1)
 # What is booked now may be committed a little later; nothing takes this long.
@@ -124,7 +123,7 @@ def changed_days(*, using: str = "default") -> set[date]:
 def counted(kind: TotalKind, first: date, last: date, *, using: str = "default") -> Totals:
     """The sums from the rows themselves, exact on every database."""
     source = SOURCES[kind]
-    expression, to_money = _exact_sum(source.amount, using)
+    expression, to_money = exact_sum(source.amount, using=using)
     rows = source.rows(using).filter(**{f"{source.day}__gte": first, f"{source.day}__lte": last})
     names = (
         source.day, source.method, f"{source.order}order_type", f"{source.order}service_type",
@@ -157,10 +156,3 @@ def _gaps(first: date, last: date, days: Iterable[date]) -> Iterator[tuple[date,
     for before, after in pairwise(edges):
         if after - before > ONE_DAY:
             yield before + ONE_DAY, after - ONE_DAY
-
-
-def _exact_sum(field: str, using: str) -> tuple[models.Aggregate, Callable[[Any], Money]]:
-    """SQLite keeps decimals as floating point: there the rounded fen are summed as integers."""
-    if connections[using].vendor == "sqlite":
-        return Sum(Cast(Round(F(field) * 100), models.BigIntegerField())), fen_to_yuan
-    return Sum(field), Money

@@ -543,13 +543,7 @@ def _lock_attempt(attempt_id: UUID) -> PaymentTransaction:
 
 
 def _open_attempts(order_id: UUID) -> QuerySet[PaymentTransaction]:
-    """Attempts that may still be paid and are meant to be; those with an owed close are not."""
-    return PaymentTransaction.objects.filter(
-        order_id=order_id,
-        transaction_type=TransactionType.PAYMENT,
-        status=TransactionStatus.PENDING,
-        is_close_owed=False,
-    ).order_by("initiated_at")
+    return PaymentTransaction.objects.open().filter(order_id=order_id).order_by("initiated_at")
 
 
 def _fits(attempt: PaymentTransaction, command: PayCommand, scene: Scene) -> bool:

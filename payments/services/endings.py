@@ -22,7 +22,7 @@ from payments.services.orders import (
     order_lock,
     order_transition,
 )
-from payments.states import OrderStatus, TransactionStatus, TransactionType
+from payments.states import OrderStatus
 from tcmpay.common import clock
 from tcmpay.common.actor import SYSTEM, Actor
 from tcmpay.common.db import money_unit
@@ -73,7 +73,7 @@ def _cancel_unless_attempted(actor: Actor, order_id: UUID, reason: str) -> bool:
     """Cancel the order; False when an attempt was opened meanwhile."""
     order = order_lock(order_id)
     ensure_cancellable(order)
-    if _open_attempts_of(order_id).exists():
+    if PaymentTransaction.objects.open().filter(order_id=order_id).exists():
         return False
     order_transition(
         order, OrderStatus.CANCELLED, actor=actor, action="order_cancelled", reason=reason
@@ -119,7 +119,7 @@ def order_expire(order_id: UUID) -> OrderStatus:
     """
     order = PaymentOrder.objects.get(id=order_id)
     is_overdue = clock.now() >= order.expire_time + UNREACHABLE_GRACE
-    for attempt in _open_attempts_of(order_id):
+    for attempt in PaymentTransaction.objects.open().filter(order_id=order_id):
         try:
             attempt_close(attempt)
         except GatewayError as error:
@@ -133,7 +133,7 @@ def order_expire(order_id: UUID) -> OrderStatus:
 def _expire_one(order_id: UUID, *, is_forced: bool) -> OrderStatus:
     order = order_lock(order_id)
     is_due = order.status == OrderStatus.PENDING and order.expire_time <= clock.now()
-    attempts = _open_attempts_of(order_id)
+    attempts = PaymentTransaction.objects.open().filter(order_id=order_id)
     if is_due and (is_forced or not attempts.exists()):
         attempts.update(is_close_owed=True, next_check_at=clock.now())
         _expire(order)
@@ -163,20 +163,4 @@ def _due_orders(moment: object) -> QuerySet[PaymentOrder]:
 
 
 def _has_open_attempt() -> Exists:
-    return Exists(
-        PaymentTransaction.objects.filter(
-            order_id=OuterRef("id"),
-            transaction_type=TransactionType.PAYMENT,
-            status=TransactionStatus.PENDING,
-            is_close_owed=False,
-        )
-    )
-
-
-def _open_attempts_of(order_id: UUID) -> QuerySet[PaymentTransaction]:
-    return PaymentTransaction.objects.filter(
-        order_id=order_id,
-        transaction_type=TransactionType.PAYMENT,
-        status=TransactionStatus.PENDING,
-        is_close_owed=False,
-    )
+    return Exists(PaymentTransaction.objects.open().filter(order_id=OuterRef("id")))

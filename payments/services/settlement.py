@@ -221,11 +221,8 @@ def mark_paid(
         booked_at=booking.booked_at,
     )
     # Other attempts of this order may still be payable at their gateways: closing them is owed.
-    PaymentTransaction.objects.filter(
-        order_id=order.id,
-        transaction_type=TransactionType.PAYMENT,
-        status=TransactionStatus.PENDING,
-    ).exclude(id=attempt.id).update(is_close_owed=True, next_check_at=booking.booked_at)
+    others = PaymentTransaction.objects.pending().filter(order_id=order.id).exclude(id=attempt.id)
+    others.update(is_close_owed=True, next_check_at=booking.booked_at)
 
 
 def _tell_of_refunds(attempt: PaymentTransaction, report: TradeReport) -> None:

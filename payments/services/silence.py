@@ -22,8 +22,6 @@ from payments.states import (
     ExchangeKind,
     ExchangeOutcome,
     PaymentMethod,
-    TransactionStatus,
-    TransactionType,
 )
 from tcmpay.common import clock
 from tcmpay.common.actor import SYSTEM, gateway_actor
@@ -188,18 +186,12 @@ def _ask_one_more(method: str) -> None:
     """While the gateway refuses, the next sweep asks about one attempt, so that we notice."""
     one = _asked_in_vain(method).order_by("next_check_at").values_list("id", flat=True).first()
     if one is not None:
-        PaymentTransaction.objects.filter(id=one, status=TransactionStatus.PENDING).update(
-            next_check_at=clock.now()
-        )
+        PaymentTransaction.objects.pending().filter(id=one).update(next_check_at=clock.now())
 
 
 def _asked_in_vain(method: str) -> QuerySet[PaymentTransaction]:
-    return PaymentTransaction.objects.filter(
-        payment_method=method,
-        transaction_type=TransactionType.PAYMENT,
-        status=TransactionStatus.PENDING,
-        error_code__isnull=False,
-        next_check_at__gt=clock.now(),
+    return PaymentTransaction.objects.pending().filter(
+        payment_method=method, error_code__isnull=False, next_check_at__gt=clock.now()
     )
 
 

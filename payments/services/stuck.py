@@ -9,7 +9,7 @@ from payments.models import PaymentException, PaymentTransaction
 from payments.services.exceptions import exception_open, exception_settle
 from payments.services.orders import order_lock
 from payments.services.silence import silent_methods
-from payments.states import ExceptionKind, TransactionStatus, TransactionType
+from payments.states import ExceptionKind, TransactionStatus
 from tcmpay.common import clock
 from tcmpay.common.actor import SYSTEM
 from tcmpay.common.db import money_unit
@@ -23,12 +23,8 @@ def attempts_stuck_report() -> int:
     """Open a case for each attempt that is stuck, settle those that no longer are; how many."""
     late = clock.now() - STUCK_AFTER
     stuck = (
-        PaymentTransaction.objects.filter(
-            next_check_at__isnull=False,
-            status=TransactionStatus.PENDING,
-            transaction_type=TransactionType.PAYMENT,
-            gateway_expires_at__lt=late,
-        )
+        PaymentTransaction.objects.pending()
+        .filter(next_check_at__isnull=False, gateway_expires_at__lt=late)
         .exclude(exceptions__kind=ExceptionKind.STUCK_PAYMENT)
         # Where the gateway answers nobody, one case tells of all.
         .exclude(payment_method__in=silent_methods())

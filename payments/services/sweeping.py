@@ -17,7 +17,7 @@ from payments.services.attempts import (
     never_arrived,
 )
 from payments.services.orders import ORDERERS_FOR_OTHERS
-from payments.states import PaymentMethod, TransactionStatus, TransactionType
+from payments.states import PaymentMethod
 from tcmpay.common import clock
 from tcmpay.common.actor import Actor
 from tcmpay.common.errors import Forbidden, RateLimited
@@ -39,11 +39,7 @@ SYNC_ATTEMPTS_MAX = 5
 
 def attempts_sweep() -> int:
     """Ask about every attempt whose time has come; returns how many were asked about."""
-    due = PaymentTransaction.objects.filter(
-        next_check_at__lte=clock.now(),
-        transaction_type=TransactionType.PAYMENT,
-        status=TransactionStatus.PENDING,
-    )
+    due = PaymentTransaction.objects.pending().filter(next_check_at__lte=clock.now())
     ids = in_turns(due, of="order__user_id", by="next_check_at", count=SWEEP_BATCH)
     return sum(_sweep_one(attempt_id) for attempt_id in in_time(ids, seconds=RUN_SECONDS))
 
@@ -86,7 +82,7 @@ def _fail_if_never_arrived(attempt: PaymentTransaction, state: TradeState) -> No
 
 def _note_trouble(attempt: PaymentTransaction, error: GatewayError) -> None:
     """Keep why nobody knows how it stands, for people and for the end of a silence."""
-    pending = PaymentTransaction.objects.filter(id=attempt.id, status=TransactionStatus.PENDING)
+    pending = PaymentTransaction.objects.pending().filter(id=attempt.id)
     pending.update(error_code=(error.code or "UNKNOWN")[:64], error_message=str(error)[:500])
     latest = clock.now() + TROUBLE_WAIT_MAX
     pending.filter(next_check_at__gt=latest).update(next_check_at=latest)
@@ -94,18 +90,16 @@ def _note_trouble(attempt: PaymentTransaction, error: GatewayError) -> None:
 
 def _note_answer(attempt: PaymentTransaction) -> None:
     if attempt.error_code is not None:
-        PaymentTransaction.objects.filter(id=attempt.id, status=TransactionStatus.PENDING).update(
-            error_code=None, error_message=None
-        )
+        noted = PaymentTransaction.objects.pending().filter(id=attempt.id)
+        noted.update(error_code=None, error_message=None)
 
 
 def _claim_check(attempt: PaymentTransaction) -> bool:
     """Move the next question into the future; False when another sweeper did so first."""
     wait = BACKOFF_SECONDS[min(attempt.checks, len(BACKOFF_SECONDS) - 1)]
-    claimed = PaymentTransaction.objects.filter(
-        id=attempt.id, checks=attempt.checks, status=TransactionStatus.PENDING
-    ).update(checks=F("checks") + 1, next_check_at=clock.now() + timedelta(seconds=wait))
-    return claimed == 1
+    due = PaymentTransaction.objects.pending().filter(id=attempt.id, checks=attempt.checks)
+    next_check_at = clock.now() + timedelta(seconds=wait)
+    return due.update(checks=F("checks") + 1, next_check_at=next_check_at) == 1
 
 
 def order_sync(*, actor: Actor, order_id: UUID) -> PaymentOrder:
@@ -122,11 +116,7 @@ def order_sync(*, actor: Actor, order_id: UUID) -> PaymentOrder:
     hit = hit_count(scope="sync", identity=str(order_id))
     if hit.count > SYNCS_PER_MINUTE:
         raise RateLimited(retry_after_seconds=hit.window_ends_in_seconds)
-    pending = PaymentTransaction.objects.filter(
-        order_id=order_id,
-        transaction_type=TransactionType.PAYMENT,
-        status=TransactionStatus.PENDING,
-    )
+    pending = PaymentTransaction.objects.pending().filter(order_id=order_id)
     for attempt in pending.order_by("-initiated_at")[:SYNC_ATTEMPTS_MAX]:
         _ask_quietly(attempt.id)
     return PaymentOrder.objects.get(id=order_id)

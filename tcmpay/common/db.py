@@ -5,11 +5,11 @@ import logging
 import random
 import time
 from collections.abc import Callable
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
-from django.db import InterfaceError, OperationalError, connection, models
+from django.db import InterfaceError, OperationalError, connection, connections, models
 from django.db.models import F, Sum
-from django.db.models.functions import Cast, Coalesce, Round
+from django.db.models.functions import Cast, Round
 from django.db.transaction import atomic, on_commit
 from prometheus_client import Counter
 
@@ -131,13 +131,19 @@ def _count_repetition(unit: str, attempt: int, error: Exception) -> None:
     logger.warning("unit_repeated", extra={"unit": unit, "no": attempt, "reason": reason})
 
 
-def sum_money(rows: models.QuerySet, field: str) -> Money:
-    """The sum of ``field`` (yuan) over ``rows``, exact on every database.
+def exact_sum(field: str, *, using: str) -> tuple[models.Aggregate, Callable[[Any], Money]]:
+    """The sum of ``field`` (yuan) as an aggregate that is exact on the database ``using``, and
+    what makes yuan of its result.
 
     SQLite keeps decimals as floating point, so there the rounded fen are summed as integers.
     """
-    if connection.vendor == "sqlite":
-        fen = Sum(Cast(Round(F(field) * 100), models.BigIntegerField()))
-        return fen_to_yuan(rows.aggregate(total=Coalesce(fen, 0))["total"])
-    total = rows.aggregate(total=Sum(field))["total"]
-    return ZERO if total is None else Money(total)
+    if connections[using].vendor == "sqlite":
+        return Sum(Cast(Round(F(field) * 100), models.BigIntegerField())), fen_to_yuan
+    return Sum(field), Money
+
+
+def sum_money(rows: models.QuerySet, field: str) -> Money:
+    """The sum of ``field`` (yuan) over ``rows``, exact on every database; of no rows, nothing."""
+    aggregate, to_money = exact_sum(field, using=rows.db)
+    total = rows.aggregate(total=aggregate)["total"]
+    return ZERO if total is None else to_money(total)

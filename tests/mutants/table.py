@@ -94,8 +94,8 @@ STALE_ROWS = (
     Mutant(
         "one sweeper asks",
         "payments/services/sweeping.py",
-        "id=attempt.id, checks=attempt.checks, status=TransactionStatus.PENDING",
-        "id=attempt.id, status=TransactionStatus.PENDING",
+        "filter(id=attempt.id, checks=attempt.checks)",
+        "filter(id=attempt.id)",
         STALE,
     ),
 )
@@ -314,8 +314,8 @@ MONEY = (
     Mutant(
         "paid wins over cancelling",
         "payments/services/endings.py",
-        "    if _open_attempts_of(order_id).exists():\n        return False\n",
-        "",
+        "objects.open().filter(order_id=order_id).exists()",
+        "objects.none().exists()",
         races("start and cancel and not dead"),
     ),
 )
