@@ -7,30 +7,26 @@ from django.utils.html import format_html
 
 from backoffice.site.display import EMPTY
 from gateways.alipay.wire import readable_form
+from tcmpay.common.redaction import STARS, is_secret_name
 
-# What the gateways' messages may hold of a person, or what would let somebody pay or sign.
-HIDDEN_KEYS = frozenset(
-    {
-        "openid", "sp_openid", "sub_openid", "payer", "buyer_id", "buyer_logon_id",
-        "buyer_open_id", "buyer_user_id", "sign", "signature", "paysign", "prepay_id", "package",
-        "code_url", "qr_code", "h5_url", "payment_url", "order_string", "body", "nonce_str",
-        "noncestr", "ciphertext", "client_ip", "payer_client_ip", "user_received_account",
-        "bank_account",
-    }
-)  # fmt: skip
-HIDDEN = "＊＊＊"
+# What a trade is about, as Alipay calls it: it may name an illness.
+DESCRIPTION = "body"
 
 
 def masked(value: Any) -> Any:
     """``value`` as a gateway sent it, without what identifies a payer or could be used."""
     if isinstance(value, dict):
         return {
-            key: HIDDEN if str(key).lower() in HIDDEN_KEYS and inner else masked(inner)
+            key: STARS if inner and _is_hidden(str(key)) else masked(inner)
             for key, inner in value.items()
         }
     if isinstance(value, list):
         return [masked(inner) for inner in value]
     return value
+
+
+def _is_hidden(key: str) -> bool:
+    return is_secret_name(key) or key.lower() == DESCRIPTION
 
 
 def body_fields(body: str) -> dict[str, Any]:

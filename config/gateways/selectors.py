@@ -14,11 +14,11 @@ from config.models import PaymentConfig, PaymentConfigVersion
 from gateways.registry import merchant_of
 from tcmpay.common import clock
 from tcmpay.common.api.presenters import present
+from tcmpay.common.redaction import STARS
 from tcmpay.common.sealing import ConfigSecretUnreadable, is_sealed
 
 logger = logging.getLogger(__name__)
 
-MASK = "********"
 # How long the previous keys go on verifying callbacks, and how many of them at most.
 KEY_OVERLAP = timedelta(days=14)
 RECENT_VERSIONS_MAX = 20
@@ -115,7 +115,7 @@ def gateway_config_masked(method: str) -> list[dict[str, Any]]:
 
 def shown_value(row: PaymentConfig) -> str:
     """The value, or the mask, or nothing where nothing is set."""
-    return MASK if row.config_value and is_write_only(row) else row.config_value
+    return STARS if row.config_value and is_write_only(row) else row.config_value
 
 
 def shown_description(row: PaymentConfig, key: ConfigKey) -> str:

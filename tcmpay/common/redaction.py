@@ -1,7 +1,8 @@
 """What must not be in a log, an error page or a report: recognised by its name or by its look.
 
-The last step before a line is written, for our own loggers and everybody else's alike. It is a net
-under code that does not log secrets in the first place.
+The last step before a line is written, for our own loggers and everybody else's alike, and what
+staff's pages leave out of gateways' messages. It is a net under code that does not log secrets in
+the first place.
 """
 
 import logging
@@ -11,14 +12,31 @@ from typing import Any
 
 STARS = "********"
 DEPTH_MAX = 6
-# Names whose value nobody needs to read. Compared in lower case, with "-" as "_".
-SECRET_NAMES = re.compile(
-    r"(^|_)(authorization|cookie|set_cookie|password|passwd|secret|token|otp|code_hash|signature|"
-    r"sign|private_key|apiv3_key|api_key|app_private_key|sealed_key|encrypted_values|config_value|"
-    r"id_card|id_number|openid|phone|mobile|session_key|csrfmiddlewaretoken|idempotency_key|"
-    r"request_body|raw_body)$"
-)
+# Names whose value nobody needs to read: in logs, error pages, reports and gateways' messages.
+# Compared in lower case, with "-" as "_", by their end: ``sub_openid`` is an ``openid``.
+SECRET_NAMES = (
+    # What lets somebody in, signs or opens.
+    "authorization", "cookie", "set_cookie", "password", "passwd", "secret", "jwt_secret", "token",
+    "access_token", "refresh_token", "id_token", "otp", "code_hash", "session_key", "sessionid",
+    "__host_session", "__host_csrf", "csrfmiddlewaretoken", "idempotency_key", "signature", "sign",
+    "paysign", "private_key", "app_private_key", "secret_key", "api_key", "apiv3_key",
+    "api_v3_key", "sealed_key", "config_encryption_keys", "encrypted_values", "config_value",
+    # Who somebody is.
+    "id_card", "id_number", "phone", "mobile", "openid", "sp_openid", "sub_openid", "payer",
+    "buyer_id", "buyer_logon_id", "buyer_open_id", "buyer_user_id", "client_ip",
+    "payer_client_ip", "bank_account", "user_received_account",
+    # What lets somebody pay.
+    "prepay_id", "package", "code_url", "qr_code", "h5_url", "payment_url", "order_string",
+    # What may hold any of these.
+    "request_body", "raw_body", "ciphertext", "nonce_str", "noncestr",
+)  # fmt: skip
 NOT_SECRET = frozenset({"public_key"})
+_SECRET_NAME = rf"(?:^|_)(?:{'|'.join(SECRET_NAMES)})$"
+_NAMED_SECRET = (
+    r"""(?i)(["']?\b(?:"""
+    + "|".join(SECRET_NAMES).replace("_", "[_-]?")
+    + r""")\b["']?\s{0,8}[=:]\s{0,8}["']?)(?!\*{8})[^\s"'&,;}{)]+"""
+)
 
 Pattern = re.Pattern[str]
 Replacement = str | Callable[[re.Match[str]], str]
@@ -55,17 +73,7 @@ _PATTERNS: tuple[tuple[str, Pattern, Replacement], ...] = (
     # A password in an address.
     ("://", re.compile(r"(?i)(://[^\s:/@]*:)[^\s@/]+@"), r"\1" + STARS + "@"),
     ("otpauth://", re.compile(r"(?i)(otpauth://)\S+"), r"\1" + STARS),
-    (
-        "",
-        re.compile(
-            r"""(?ix) (["']? \b (?:authorization|cookie|set-cookie|password|passwd|secret|
-            (?:access_|refresh_|id_)?token|signature|sign|private_key|api_?v?3?_key|app_private_key|
-            secret_key|jwt_secret|config_encryption_keys|idempotency-key|csrfmiddlewaretoken|
-            sessionid|__host-session|__host-csrf|openid|id_card|id_number|phone|mobile) \b
-            ["']? \s{0,8} [=:] \s{0,8} ["']? ) (?!\*{8}) [^\s"'&,;}{)]+"""
-        ),
-        r"\1" + STARS,
-    ),
+    ("", re.compile(_NAMED_SECRET), r"\1" + STARS),
     # An openid, an id card's number (17 digits and a check letter or digit, with a date that can
     # be), a mobile phone's number; none of them inside a longer number or id of ours.
     ("o", re.compile(r"(?<![\w-])o[A-Za-z0-9_-]{27}(?![\w-])"), STARS),
@@ -95,7 +103,7 @@ def redacted_text(text: str) -> str:
 
 def is_secret_name(name: object) -> bool:
     key = str(name).lower().replace("-", "_")
-    return key not in NOT_SECRET and SECRET_NAMES.search(key) is not None
+    return key not in NOT_SECRET and re.search(_SECRET_NAME, key) is not None
 
 
 def redacted(value: Any, depth: int = 0) -> Any:

@@ -16,6 +16,7 @@ from django.conf import settings
 from django.urls import URLPattern, URLResolver, get_resolver
 
 import simulator.wechat.routes
+from tcmpay.common import redaction
 from tests.hostile.steps import Stepper, TooManySteps, hostile_parts
 
 FOLDERS = (
@@ -99,6 +100,8 @@ ELSEWHERE: dict[tuple[str, str], Callable[[], list[str]]] = {
         *constants_given_to("gateways/wechat/doctor.py", "check_form", 3),
         *constants_given_to("gateways/alipay/doctor.py", "check_form", 3),
     ],
+    ("tcmpay/common/redaction.py", "_NAMED_SECRET"): lambda: [redaction._NAMED_SECRET],
+    ("tcmpay/common/redaction.py", "_SECRET_NAME"): lambda: [redaction._SECRET_NAME],
     ("simulator/wechat/api.py", "route.pattern"): lambda: [
         route.pattern for route in simulator.wechat.routes.ROUTES
     ],

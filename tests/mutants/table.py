@@ -552,7 +552,7 @@ STRANGERS = (
     Mutant(
         "secrets are masked",
         "config/gateways/selectors.py",
-        "return MASK if row.config_value and is_write_only(row) else row.config_value",
+        "return STARS if row.config_value and is_write_only(row) else row.config_value",
         "return row.config_value",
         ("config/gateways/tests/test_gateway_config_api.py",),
     ),

@@ -98,7 +98,7 @@ def test_what_is_named_like_a_secret_is_not_written_whatever_it_looks_like():
     names = (
         "authorization HTTP-Authorization Cookie password api_key apiv3_key private_key "
         "app_private_key access_token signature openid phone id_card idempotency_key "
-        "config_value encrypted_values raw_body"
+        "config_value encrypted_values raw_body sub_openid buyer_logon_id payer prepay_id"
     )
     facts = dict.fromkeys(names.split(), "plain-canary")
     with written() as stream:
