@@ -7,6 +7,7 @@ from django.db.models import Case, Q, Value, When
 from django.db.models.functions import Coalesce
 from django.utils.translation import gettext_lazy as _
 
+from gateways import interface
 from tcmpay.audit.marks import Marked, MarkedQuerySet
 from tcmpay.common.fields import (
     MoneyField,
@@ -22,8 +23,8 @@ FOREVER = date(9999, 12, 31)
 
 
 class GatewayMethod(models.TextChoices):
-    WECHAT = "wechat", _("微信支付")
-    ALIPAY = "alipay", _("支付宝")
+    WECHAT = interface.WECHAT, _("微信支付")
+    ALIPAY = interface.ALIPAY, _("支付宝")
 
 
 class PaymentConfig(Marked):

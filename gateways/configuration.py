@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from django.utils.translation import gettext_lazy as _
 
 from gateways.errors import GatewayMisconfigured
-from gateways.interface import METHODS
+from gateways.interface import GATEWAY_METHODS
 from gateways.key_blocks import KeyUnreadable, visible
 from gateways.texts import Text
 
@@ -59,7 +59,7 @@ class ConfigReader:
             self.problems["notify_url"] = _("不是完整的 http(s) 地址")
         elif parts.query or parts.fragment:
             self.problems["notify_url"] = _("支付平台不允许通知地址带查询参数")
-        elif any(parts.path.endswith(f"/{other}") for other in METHODS if other != method):
+        elif any(parts.path.endswith(f"/{other}") for other in GATEWAY_METHODS if other != method):
             self.problems["notify_url"] = _("填成了另一种支付方式的通知地址")
         return url
 
@@ -76,7 +76,7 @@ def notify_url_in_path_form(url: str) -> str:
     """
     parts = urlsplit(url)
     method = parts.query.removeprefix("method=")
-    if method == parts.query or method not in METHODS:
+    if method == parts.query or method not in GATEWAY_METHODS:
         return url
     path = f"{parts.path.rstrip('/')}/{method}"
     return urlunsplit((parts.scheme, parts.netloc, path, "", ""))

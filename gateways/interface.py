@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 # The payment methods that have a gateway: the one list of them.
-METHODS = ("wechat", "alipay")
+WECHAT, ALIPAY = GATEWAY_METHODS = ("wechat", "alipay")
 
 Json = Mapping[str, Any]
 

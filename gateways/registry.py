@@ -15,7 +15,7 @@ from gateways.breaker import CallLimiter
 from gateways.configuration import Values
 from gateways.errors import GatewayMisconfigured
 from gateways.findings import Finding, Findings, Fixes
-from gateways.interface import METHODS, Gateway, Scene
+from gateways.interface import GATEWAY_METHODS, Gateway, Scene
 from gateways.wechat.configuration import WechatConfig
 from gateways.wechat.gateway import WechatGateway
 
@@ -64,7 +64,7 @@ CALLS_MAX = 3
 # The only state that outlives a configuration: the circuit of a method stays open whatever
 # version of the configuration a call is made with.
 _LIMITERS: Mapping[str, CallLimiter] = {
-    method: CallLimiter(calls_max=CALLS_MAX) for method in METHODS
+    method: CallLimiter(calls_max=CALLS_MAX) for method in GATEWAY_METHODS
 }
 
 

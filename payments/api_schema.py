@@ -8,6 +8,7 @@ from typing import Any
 from drf_spectacular.utils import OpenApiExample
 
 from balances.api_schema import ORDER_ID, OWNER_ID
+from gateways.interface import GATEWAY_METHODS
 from tcmpay.common.api.schema import failure_example, request_example, success_example
 from tcmpay.common.errors import BodyTooLarge, DomainError, MethodNotAllowed, ObjectNotFound
 
@@ -154,7 +155,7 @@ MOCK_EXAMPLE = {
     "trade_status": "TRADE_SUCCESS",
     "total_amount": "30.00",
 }
-METHOD = {"type": "string", "enum": ["wechat", "alipay"]}
+METHOD = {"type": "string", "enum": list(GATEWAY_METHODS)}
 
 
 def describe_callbacks(result: dict[str, Any], **_kwargs: Any) -> dict[str, Any]:

@@ -11,9 +11,15 @@ from django.views.decorators.csrf import csrf_exempt
 
 from config.gateways.echo import echo_note, echo_note_of_draft
 from gateways.errors import GatewayUntrusted
-from gateways.interface import CallbackAnswer, CallbackNotice, CallbackRequest, Gateway
+from gateways.interface import (
+    GATEWAY_METHODS,
+    CallbackAnswer,
+    CallbackNotice,
+    CallbackRequest,
+    Gateway,
+)
 from gateways.mock import MockGateway
-from payments.channels import GATEWAY_METHODS, Channel, channels_that_may_call
+from payments.channels import Channel, channels_that_may_call
 from payments.services.callbacks import Incoming, callback_handle, untrusted_record
 from payments.states import PaymentMethod
 from tcmpay.common import clock

@@ -22,12 +22,9 @@ from gateways.mock import MockGateway
 from gateways.registry import build_gateway, merchant_of
 from payments.errors import GatewayNotConfigured
 from payments.models import PaymentTransaction
-from payments.states import PaymentMethod
 from tcmpay.common.sealing import ConfigSecretUnreadable
 
 logger = logging.getLogger(__name__)
-
-GATEWAY_METHODS = frozenset({PaymentMethod.WECHAT, PaymentMethod.ALIPAY})
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from config.models import GatewayMethod
+
 
 class OrderStatus(models.TextChoices):
     PENDING = "pending", _("待支付")
@@ -33,8 +35,8 @@ REFUNDABLE_STATUSES = frozenset({OrderStatus.PAID, OrderStatus.PARTIAL_REFUNDED}
 
 class PaymentMethod(models.TextChoices):
     BALANCE = "balance", _("余额支付")
-    WECHAT = "wechat", _("微信支付")
-    ALIPAY = "alipay", _("支付宝")
+    WECHAT = GatewayMethod.WECHAT.value, GatewayMethod.WECHAT.label
+    ALIPAY = GatewayMethod.ALIPAY.value, GatewayMethod.ALIPAY.label
 
 
 class TransactionType(models.TextChoices):

@@ -35,7 +35,6 @@ from tcmpay.common import clock
 from tcmpay.common.money import Money
 
 CHART_DAYS = 30
-METHODS = (PaymentMethod.WECHAT, PaymentMethod.ALIPAY, PaymentMethod.BALANCE)
 COLOURS = {
     PaymentMethod.WECHAT: ("#16a34a", "#86efac"),
     PaymentMethod.ALIPAY: ("#2563eb", "#93c5fd"),
@@ -180,7 +179,7 @@ def _card(period: Period, book: Book, *, is_chosen: bool) -> Card:
 
 
 def _by_method(period: Period, book: Book) -> Iterator[Line]:
-    for method in METHODS:
+    for method in COLOURS:
         yield _line(period, book, str(method.label), method=method)
 
 
@@ -513,7 +512,7 @@ def _chart(days: list[date], book: Book) -> dict[str, Any]:
     """Two bars a day, receipts and refunds, each stacked by method. Amounts stay text."""
     datasets = []
     for kind, found, shade in ((_("收款"), book.receipts, 0), (_("退款"), book.refunds, 1)):
-        for method in METHODS:
+        for method in COLOURS:
             datasets.append(
                 {
                     "label": f"{kind} · {method.label}",

@@ -4,11 +4,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 from statistics import median
 
+from config.models import GatewayMethod
+from gateways.interface import GATEWAY_METHODS
 from payments.models import GatewayExchange, PaymentCallback, PaymentTransaction
 from payments.selectors import begun_since
 from payments.states import (
     ExchangeOutcome,
-    PaymentMethod,
     TransactionStatus,
     TransactionType,
     Verdict,
@@ -18,14 +19,13 @@ from tcmpay.common import clock
 WINDOW = timedelta(hours=1)
 # Beyond this many attempts in an hour the newest ones speak for the others.
 ROWS_MAX = 20_000
-GATEWAYS = (PaymentMethod.WECHAT, PaymentMethod.ALIPAY)
 
 
 @dataclass(frozen=True, slots=True)
 class GatewayHealth:
     """One gateway's last hour. Rates are in percent, times in seconds; None: nothing to tell."""
 
-    method: PaymentMethod
+    method: GatewayMethod
     started: int
     paid: int
     seconds_to_pay: float | None
@@ -41,14 +41,16 @@ def gateways_health() -> list[GatewayHealth]:
     since = clock.now() - WINDOW
     rows = list(
         PaymentTransaction.objects.filter(begun_since(since))
-        .filter(transaction_type=TransactionType.PAYMENT, payment_method__in=GATEWAYS)
+        .filter(transaction_type=TransactionType.PAYMENT, payment_method__in=GATEWAY_METHODS)
         .order_by("-id")
         .values_list("payment_method", "status", "initiated_at", "completed_at")[:ROWS_MAX]
     )
-    return [_health(method, [row[1:] for row in rows if row[0] == method]) for method in GATEWAYS]
+    return [
+        _health(method, [row[1:] for row in rows if row[0] == method]) for method in GatewayMethod
+    ]
 
 
-def _health(method: PaymentMethod, attempts: list[tuple]) -> GatewayHealth:
+def _health(method: GatewayMethod, attempts: list[tuple]) -> GatewayHealth:
     since = clock.now() - WINDOW
     paid = [
         (completed_at - initiated_at).total_seconds()

@@ -7,7 +7,14 @@ from decimal import Decimal
 import pytest
 
 from gateways.errors import GatewayRejected, GatewayUntrusted
-from gateways.interface import METHODS, CallbackRequest, CloseState, RefundState, Scene, TradeState
+from gateways.interface import (
+    GATEWAY_METHODS,
+    CallbackRequest,
+    CloseState,
+    RefundState,
+    Scene,
+    TradeState,
+)
 from gateways.mock import MockGateway
 from gateways.tests.kit import NOW, payment_request, refund_request
 
@@ -24,7 +31,7 @@ def callback(content: object) -> CallbackRequest:
     return CallbackRequest({}, body, "application/json", NOW)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", GATEWAY_METHODS)
 def test_every_scene_gives_something_to_pay_with_and_the_same_again(method):
     gateway = MockGateway(method)
     for scene in gateway.scenes:
@@ -44,7 +51,7 @@ def test_another_methods_scene_is_refused():
         MockGateway("alipay").prepare_payment(payment_request(Scene.NATIVE))
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", GATEWAY_METHODS)
 def test_its_fixed_answers(method):
     gateway = MockGateway(method)
     assert gateway.is_mock
@@ -56,7 +63,7 @@ def test_its_fixed_answers(method):
     assert list(gateway.download_bill(date(2026, 11, 23)).lines) == []
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", GATEWAY_METHODS)
 def test_the_guides_callback(method):
     trade = MockGateway(method).parse_callback(callback(GOOD)).trade
     assert (trade.state, trade.amount) == (TradeState.PAID, Decimal("30.00"))

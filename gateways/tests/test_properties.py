@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from gateways.alipay.wire import top_level_texts
 from gateways.errors import GatewayUntrusted
-from gateways.interface import METHODS, CallbackRequest, Scene
+from gateways.interface import GATEWAY_METHODS, CallbackRequest, Scene
 from gateways.mock import MockGateway
 from gateways.tests.kit import (
     FORM,
@@ -41,7 +41,7 @@ def gateways_under_test():
     return {
         "wechat": wechat_gateway(),
         "alipay": alipay_gateway(),
-        "mock wechat": MockGateway(METHODS[0]),
+        "mock wechat": MockGateway(GATEWAY_METHODS[0]),
     }
 
 

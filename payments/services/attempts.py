@@ -18,9 +18,17 @@ from gateways.errors import (
     GatewayUntrusted,
     RejectReason,
 )
-from gateways.interface import CloseState, Gateway, PaymentRequest, PaymentStart, Scene, TradeState
+from gateways.interface import (
+    GATEWAY_METHODS,
+    CloseState,
+    Gateway,
+    PaymentRequest,
+    PaymentStart,
+    Scene,
+    TradeState,
+)
 from payments.booking import booking_of
-from payments.channels import GATEWAY_METHODS, Channel, channel_for_new_attempt, channel_of
+from payments.channels import Channel, channel_for_new_attempt, channel_of
 from payments.errors import (
     GatewayDown,
     GatewayRefused,

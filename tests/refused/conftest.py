@@ -4,6 +4,7 @@ from collections.abc import Iterator
 import pytest
 
 from gateways.breaker import Breaker, CallLimiter
+from gateways.interface import GATEWAY_METHODS
 from gateways.transport import Transport
 from payments import channels
 from simulator.machine import Machine
@@ -38,9 +39,7 @@ def stage(db, settings, monkeypatch, _stand_in) -> Iterator[Stage]:
     monkeypatch.setattr(Transport, "send", staticmethod(wire.send))
     # One circuit for all orders of a test would hide their answers from each other.
     patient = CallLimiter(breaker=Breaker(failures_max=10**6))
-    monkeypatch.setattr(
-        "gateways.registry._LIMITERS", dict.fromkeys(channels.GATEWAY_METHODS, patient)
-    )
+    monkeypatch.setattr("gateways.registry._LIMITERS", dict.fromkeys(GATEWAY_METHODS, patient))
     channels._built.cache_clear()
     with configured(folder):
         yield Stage(machine, wire)
