@@ -267,7 +267,7 @@ class PriceChangeStatus(models.TextChoices):
 class PriceChangeRequest(Marked):
     """A change of a price that waits for a second person, and what became of it.
 
-    ``wanted`` holds the arguments of ``price_set`` as text. ``waiting_service`` is the service
+    ``wanted`` holds the change as text. ``waiting_service`` is the service
     while it waits, else empty: at most one change of a service waits at a time.
     """
 

@@ -30,19 +30,19 @@ from backoffice.site.forms import DecisionForm
 from backoffice.trail.pages import actor_text
 from backoffice.trail.words import action_name
 from config.models import PriceChangeRequest, PriceChangeStatus, PriceConfig
-from config.prices.changes import (
-    change_due,
-    needs_second_person,
-    price_change_confirm,
-    price_change_refuse,
-    price_change_submit,
-    price_change_withdraw,
-)
 from config.prices.errors import PricesChangedMeanwhile
 from config.prices.guard import MEASURED_DAYS, guarded_plan
 from config.prices.periods import charged_on
 from config.prices.plan import PriceChange, PricePlan, amount_of, signed_percent
 from config.prices.selectors import periods_digest, price_history, price_periods
+from config.prices.services import (
+    change_due,
+    is_beyond,
+    price_change,
+    price_change_confirm,
+    price_change_refuse,
+    price_change_withdraw,
+)
 from tcmpay.accounts.selectors import person_text
 from tcmpay.common import clock
 from tcmpay.common.errors import DomainError, InvalidInput
@@ -222,14 +222,15 @@ def _preview(form: PriceForm, change: PriceChange) -> dict[str, Any] | None:
         form.add_error(None, _("与现在的价格相同，没有需要保存的修改。"))
         return None
     after = after_plan(planned, plan)
+    limit = settings.PRICE_CHANGE_SECOND_PERSON_OVER_PERCENT
     return {
         "plan": plan,
         "amount": amount_of(plan.row),
         "outlook": outlook(before, after),
         "ends_in_nothing": ends_in_nothing(after, plan),
         "measured_days": MEASURED_DAYS,
-        "needs_second": needs_second_person(plan),
-        "limit": settings.PRICE_CHANGE_SECOND_PERSON_OVER_PERCENT,
+        "needs_second": is_beyond(plan, limit),
+        "limit": limit,
         "seen": periods_digest(before),
         "fields": [
             (name, value)
@@ -252,9 +253,11 @@ def _save(
 ) -> HttpResponse | None:
     """Save it; None where the preview has to be looked at again."""
     try:
-        saved = price_change_submit(
+        saved = price_change(
             actor=request.user.as_actor(),
             change=change,
+            limit_percent=settings.PRICE_CHANGE_SECOND_PERSON_OVER_PERCENT,
+            may_wait=True,
             reason=form.cleaned_data["reason"],
             seen=form.cleaned_data["seen"],
             restored_from=restored.pk if restored else None,

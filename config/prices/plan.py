@@ -4,7 +4,7 @@ The same plan is previewed and carried out, so that what was shown is what is do
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from decimal import Decimal
@@ -17,7 +17,7 @@ from config.models import PriceConfig
 from config.prices.periods import PricePeriodRefused, charged_on, period_for, running_period
 from tcmpay.common import clock
 from tcmpay.common.errors import InvalidInput
-from tcmpay.common.money import Money
+from tcmpay.common.money import Money, format_money, parse_money
 from tcmpay.common.order_types import OrderType
 
 SERVICE_TYPE = re.compile(r"[a-z][a-z0-9_]{0,63}", re.ASCII)
@@ -36,7 +36,15 @@ Maybe = Literal[Unset.UNSET]
 
 @dataclass(frozen=True, slots=True)
 class PriceChange:
-    """What is to be true of a price; UNSET leaves a running period's value as it is."""
+    """What is to be true of a price.
+
+    Without ``effective_date``, or with that of a period that has not ended, that period is
+    changed and keeps whatever was not given. A later ``effective_date`` begins a new period: the
+    one before ends the day before, and the new one has its own discount and expiry (none unless
+    given; the day before the next period where there is one). A service that is not known yet
+    needs a ``service_name``; ``order_type`` says which orders it prices, "other" unless it is
+    named after one, and never changes. None clears a discount or an expiry date.
+    """
 
     service_type: str
     price: Money
@@ -291,3 +299,47 @@ def _ensure_discount(row: PriceConfig) -> None:
 
 def _first_given(*texts: str | None) -> str:
     return next(text for text in texts if text is not None)
+
+
+# --- a change as JSON ---------------------------------------------------------------------------
+def change_to_json(change: PriceChange) -> dict[str, Any]:
+    """What was given, as text; what was not given is left out."""
+    given: dict[str, Any] = {
+        "price": format_money(change.price),
+        "service_name": change.service_name,
+        "is_active": change.is_active,
+        "effective_date": _day_text(change.effective_date),
+        "description": change.description,
+        "order_type": change.order_type,
+    }
+    wanted = {name: value for name, value in given.items() if value is not None}
+    if change.discount_price is not UNSET:
+        discount = change.discount_price
+        wanted["discount_price"] = None if discount is None else format_money(discount)
+    if change.expiry_date is not UNSET:
+        wanted["expiry_date"] = _day_text(change.expiry_date)
+    return wanted
+
+
+def change_from_json(service_type: str, wanted: Mapping[str, Any]) -> PriceChange:
+    """What change_to_json wrote."""
+    discount = wanted.get("discount_price", UNSET)
+    return PriceChange(
+        service_type=service_type,
+        price=parse_money(wanted["price"]),
+        service_name=wanted.get("service_name"),
+        discount_price=parse_money(discount) if isinstance(discount, str) else discount,
+        is_active=wanted.get("is_active"),
+        effective_date=_day(wanted.get("effective_date")),
+        expiry_date=_day(wanted["expiry_date"]) if "expiry_date" in wanted else UNSET,
+        description=wanted.get("description"),
+        order_type=wanted.get("order_type"),
+    )
+
+
+def _day_text(day: date | None) -> str | None:
+    return None if day is None else day.isoformat()
+
+
+def _day(text: str | None) -> date | None:
+    return None if text is None else date.fromisoformat(text)

@@ -1,100 +1,45 @@
-"""Changing prices. Nothing else writes their table."""
+"""Changing prices, at once or by a second person. Nothing else writes their tables.
+
+The service's periods are always locked before a request, so that confirming a change and changing
+the price directly never wait for each other.
+"""
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
-from typing import Any
+from typing import Any, Literal, overload
 from uuid import UUID
 
 from django.core.cache import cache
 from django.db import IntegrityError
 from django.db.transaction import on_commit
 
-from config.models import PriceConfig
-from config.prices.errors import PriceChangeNeedsSecondPerson, PricesChangedMeanwhile
+from config.models import PriceChangeRequest, PriceChangeStatus, PriceConfig
+from config.prices.errors import (
+    PriceChangeDecided,
+    PriceChangeIsOwn,
+    PriceChangeNeedsSecondPerson,
+    PriceChangeOutdated,
+    PriceChangeWaiting,
+    PricesChangedMeanwhile,
+)
 from config.prices.guard import guarded_plan
-from config.prices.plan import UNSET, Maybe, PriceChange, PricePlan
+from config.prices.plan import PriceChange, PricePlan, Slip, change_from_json, change_to_json
 from config.prices.selectors import PRICES_CACHE_KEY, periods_digest
 from tcmpay.audit.services import audit_record
 from tcmpay.common import clock
 from tcmpay.common.actor import Actor
 from tcmpay.common.api.presenters import present
 from tcmpay.common.db import money_unit
-from tcmpay.common.money import Money
+from tcmpay.common.errors import ObjectNotFound
+from tcmpay.common.money import format_money
+from tcmpay.common.second_person import is_somebody_else
+from tcmpay.common.transitions import ensure_one
 
 logger = logging.getLogger(__name__)
 
 AUDIT_OBJECT = "price"
-
-
-def price_set(
-    *,
-    actor: Actor,
-    service_type: str,
-    price: Money,
-    service_name: str | None = None,
-    discount_price: Money | Maybe | None = UNSET,
-    is_active: bool | None = None,
-    effective_date: date | None = None,
-    expiry_date: date | Maybe | None = UNSET,
-    description: str | None = None,
-    order_type: str | None = None,
-    guard_percent: int = 0,
-) -> PriceConfig:
-    """Change the running price of a service, or begin a new period.
-
-    Without ``effective_date``, or with that of a period that has not ended, that period is
-    changed and keeps whatever was not given. A later ``effective_date`` begins a new period: the
-    one before ends the day before, and the new one has its own discount and expiry (none unless
-    given; the day before the next period where there is one). A service that is not known yet
-    needs a ``service_name``; ``order_type`` says which orders it prices, "other" unless it is
-    named after one, and never changes. None clears a discount or an expiry date.
-
-    Raises:
-        InvalidInput: periods would overlap or be changed after their end, the discount is above
-            the price, the expiry before the beginning, or a name is missing.
-        PriceChangeNeedsSecondPerson: it moves what is charged by more than ``guard_percent``
-            (0: any change goes through); nothing is written.
-    """
-    change = PriceChange(
-        service_type=service_type,
-        price=price,
-        service_name=service_name,
-        discount_price=discount_price,
-        is_active=is_active,
-        effective_date=effective_date,
-        expiry_date=expiry_date,
-        description=description,
-        order_type=order_type,
-    )
-    return price_change_apply(actor=actor, change=change, guard_percent=guard_percent)
-
-
-def price_change_apply(
-    *,
-    actor: Actor,
-    change: PriceChange,
-    guard_percent: int = 0,
-    reason: str = "",
-    restored_from: UUID | None = None,
-    seen: str = "",
-) -> PriceConfig:
-    """As price_set, with a reason; ``seen`` is the digest of the periods that were previewed.
-
-    Raises also PricesChangedMeanwhile: the periods are others than those that were seen.
-    """
-    because = Because(reason=reason, restored_from=restored_from)
-
-    def unit() -> PriceConfig:
-        return _price_set(
-            actor=actor, change=change, guard_percent=guard_percent, because=because, seen=seen
-        )
-
-    try:
-        return unit()
-    except IntegrityError:
-        # Somebody began the same period in between, and there was no row to wait for.
-        return unit()
+REQUEST_AUDIT_OBJECT = "price_change"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,27 +56,209 @@ class Because:
         return {name: str(value) for name, value in given.items() if value is not None}
 
 
+@overload
+def price_change(
+    *, actor: Actor, change: PriceChange, limit_percent: int = ..., may_wait: Literal[False] = ...
+) -> PriceConfig: ...
+
+
+@overload
+def price_change(
+    *,
+    actor: Actor,
+    change: PriceChange,
+    limit_percent: int,
+    may_wait: Literal[True],
+    reason: str,
+    seen: str,
+    restored_from: UUID | None = ...,
+) -> PriceConfig | PriceChangeRequest: ...
+
+
+def price_change(
+    *,
+    actor: Actor,
+    change: PriceChange,
+    limit_percent: int = 0,
+    may_wait: bool = False,
+    reason: str = "",
+    seen: str | None = None,
+    restored_from: UUID | None = None,
+) -> PriceConfig | PriceChangeRequest:
+    """Change a price: the period as it is now or, where one person may not, what waits for another.
+
+    A change that moves what is charged by more than ``limit_percent`` (0: no limit) needs a second
+    person: it is refused unless it ``may_wait``. ``seen`` is the digest of the periods that the
+    person looked at.
+
+    Raises:
+        InvalidInput: periods would overlap or be changed after their end, the discount is above
+            the price, the expiry before the beginning, or a name is missing.
+        PriceChangeNeedsSecondPerson, PriceChangeWaiting (another one of this service waits),
+        PricesChangedMeanwhile: nothing is written.
+    """
+    because = Because(reason=reason, restored_from=restored_from)
+
+    @money_unit
+    def unit() -> PriceConfig | PriceChangeRequest:
+        periods = _periods_lock(change.service_type)
+        if seen is not None and seen != periods_digest(periods):
+            raise PricesChangedMeanwhile()
+        plan = guarded_plan(periods, change)
+        if plan.slip is None or not is_beyond(plan, limit_percent):
+            return _plan_write(actor, plan, because)
+        if not may_wait:
+            raise PriceChangeNeedsSecondPerson(percent=plan.slip.percent)
+        if PriceChangeRequest.objects.filter(waiting_service=change.service_type).exists():
+            raise PriceChangeWaiting()
+        return _request(actor, change, plan.slip, because)
+
+    try:
+        return unit()
+    except IntegrityError:
+        # Somebody began the same period, or asked for another change, in between, and there was no
+        # row to wait for.
+        return unit()
+
+
+def is_beyond(plan: PricePlan, limit_percent: int) -> bool:
+    """Whether what is charged moves by more than ``limit_percent`` (0: no limit)."""
+    return bool(limit_percent) and plan.slip is not None and plan.slip.percent > limit_percent
+
+
+def _request(actor: Actor, change: PriceChange, slip: Slip, because: Because) -> PriceChangeRequest:
+    wanted = change_to_json(change)
+    if because.restored_from is not None:
+        wanted["restored_from"] = str(because.restored_from)
+    request = PriceChangeRequest(
+        service_type=change.service_type,
+        waiting_service=change.service_type,
+        wanted=wanted,
+        amount_before=slip.before,
+        amount_after=slip.after,
+        percent=slip.percent,
+        reason=because.reason,
+        requested_by=actor.id,
+        created_at=clock.now(),
+    )
+    request.save(force_insert=True)
+    _audit_request(actor, request, "price_change_requested", because.reason)
+    return request
+
+
 @money_unit
-def _price_set(
-    *, actor: Actor, change: PriceChange, guard_percent: int, because: Because, seen: str
-) -> PriceConfig:
-    periods = price_periods_lock(change.service_type)
-    if seen and seen != periods_digest(periods):
-        raise PricesChangedMeanwhile()
+def price_change_confirm(*, actor: Actor, request_id: UUID, notes: str = "") -> PriceConfig:
+    """Carry out what somebody else asked for.
+
+    Raises ObjectNotFound, PriceChangeIsOwn, PriceChangeDecided, PriceChangeOutdated, and
+    InvalidInput when it no longer fits; it goes on waiting then.
+    """
+    periods, request = _lock(request_id)
+    _ensure_may_decide(actor, request)
+    change = change_due(request)
+    is_new = all(period.effective_date != change.effective_date for period in periods)
+    if change.effective_date and change.effective_date < clock.today() and is_new:
+        raise PriceChangeOutdated()
     plan = guarded_plan(periods, change)
-    if guard_percent and plan.slip and plan.slip.percent > guard_percent:
-        raise PriceChangeNeedsSecondPerson(percent=plan.slip.percent)
-    return price_plan_write(actor, plan, because)
+    restored = request.wanted.get("restored_from")
+    because = Because(
+        reason=request.reason,
+        restored_from=UUID(restored) if restored else None,
+        requested_by=request.requested_by,
+    )
+    row = _plan_write(actor, plan, because)
+    _decide(actor, request, PriceChangeStatus.CONFIRMED, notes)
+    return row
 
 
-def price_periods_lock(service_type: str) -> list[PriceConfig]:
+@money_unit
+def price_change_refuse(*, actor: Actor, request_id: UUID, notes: str) -> None:
+    """Raises ObjectNotFound, PriceChangeIsOwn, PriceChangeDecided."""
+    _periods, request = _lock(request_id)
+    _ensure_may_decide(actor, request)
+    _decide(actor, request, PriceChangeStatus.REFUSED, notes)
+
+
+@money_unit
+def price_change_withdraw(*, actor: Actor, request_id: UUID, notes: str = "") -> None:
+    """Taken back by whoever asked. Raises ObjectNotFound, PriceChangeDecided."""
+    _periods, request = _lock(request_id)
+    if request.requested_by != actor.id:
+        raise ObjectNotFound()
+    if request.status != PriceChangeStatus.PENDING:
+        raise PriceChangeDecided()
+    _decide(actor, request, PriceChangeStatus.WITHDRAWN, notes)
+
+
+def _lock(request_id: UUID) -> tuple[list[PriceConfig], PriceChangeRequest]:
+    found = PriceChangeRequest.objects.filter(id=request_id).first()
+    if found is None:
+        raise ObjectNotFound()
+    periods = _periods_lock(found.service_type)
+    return periods, PriceChangeRequest.objects.select_for_update().get(id=request_id)
+
+
+def _ensure_may_decide(actor: Actor, request: PriceChangeRequest) -> None:
+    if request.status != PriceChangeStatus.PENDING:
+        raise PriceChangeDecided()
+    if not is_somebody_else(actor, request.requested_by):
+        raise PriceChangeIsOwn()
+
+
+def _decide(
+    actor: Actor, request: PriceChangeRequest, status: PriceChangeStatus, notes: str
+) -> None:
+    updated = PriceChangeRequest.objects.filter(
+        id=request.id, status=PriceChangeStatus.PENDING
+    ).update(
+        status=status,
+        waiting_service=None,
+        decided_by=actor.id,
+        decided_at=clock.now(),
+        decision_notes=notes[:500],
+    )
+    ensure_one(updated, f"price change {request.id}")
+    _audit_request(actor, request, f"price_change_{status}", notes, to_state=status)
+
+
+def _audit_request(
+    actor: Actor, request: PriceChangeRequest, action: str, reason: str, to_state: str = ""
+) -> None:
+    audit_record(
+        object_type=REQUEST_AUDIT_OBJECT,
+        object_id=request.id,
+        action=action,
+        actor=actor,
+        reason=reason,
+        from_state=PriceChangeStatus.PENDING if to_state else "",
+        to_state=to_state or PriceChangeStatus.PENDING,
+        details={
+            "service_type": request.service_type,
+            "before": {"amount": format_money(request.amount_before)},
+            "after": {"amount": format_money(request.amount_after)},
+            "percent": str(request.percent),
+        },
+    )
+
+
+def change_due(request: PriceChangeRequest) -> PriceChange:
+    """The change that waits, as it would be carried out now: one that was to be in force at once
+    begins on the day on which it is confirmed."""
+    change, today = change_from_json(request.service_type, request.wanted), clock.today()
+    if change.effective_date == clock.business_day(request.created_at) < today:
+        return replace(change, effective_date=today)
+    return change
+
+
+# --- writing ------------------------------------------------------------------------------------
+def _periods_lock(service_type: str) -> list[PriceConfig]:
     """All periods of a service, locked, with those of all others: a service that has none yet
     has no row that could be locked."""
     everything = PriceConfig.objects.select_for_update().order_by("id")
     return [row for row in everything if row.service_type == service_type]
 
 
-def price_plan_write(actor: Actor, plan: PricePlan, because: Because) -> PriceConfig:
+def _plan_write(actor: Actor, plan: PricePlan, because: Because) -> PriceConfig:
     """Carry out a plan made on locked periods, inside the caller's transaction."""
     row = plan.row
     if plan.ended is not None:

@@ -1,7 +1,5 @@
 """Doors to prices."""
 
-from typing import Any
-
 from django.conf import settings
 from django.utils.translation import gettext_lazy as _
 from drf_spectacular.utils import extend_schema
@@ -10,6 +8,7 @@ from rest_framework.response import Response
 
 from config.prices import api_schema, selectors, services
 from config.prices.errors import PriceChangeNeedsSecondPerson, PriceNotFound
+from config.prices.plan import PriceChange
 from config.prices.serializers import PriceFilterInput, PriceInput, PriceSchema
 from tcmpay.common.actor import Role
 from tcmpay.common.api.envelope import success
@@ -75,11 +74,9 @@ class PriceAdminViewSet(ContractViewSet):
         ],
     )
     def update(self, request: Request, service_type: str) -> Response:
-        change: dict[str, Any] = PriceInput.parse(request)
+        change = PriceChange(service_type=service_type, **PriceInput.parse(request))
         guard = (
             settings.PRICE_CHANGE_SECOND_PERSON_OVER_PERCENT if settings.IS_PRICE_API_GUARDED else 0
         )
-        price = services.price_set(
-            actor=actor_of(request), service_type=service_type, guard_percent=guard, **change
-        )
+        price = services.price_change(actor=actor_of(request), change=change, limit_percent=guard)
         return success(_("价格配置更新成功"), selectors.price_row(price))

@@ -23,7 +23,8 @@ from config.models import (
     PriceChangeRequest,
     PriceConfig,
 )
-from config.prices.services import price_set
+from config.prices.plan import PriceChange
+from config.prices.services import price_change
 from tcmpay.accounts.checks import check_rights_told
 from tcmpay.accounts.models import RecoveryCode, StaffUser, TotpDevice
 from tcmpay.accounts.rights import check_roles
@@ -63,7 +64,8 @@ def _clinic(lasting):
     device.save()
     for value in ("1900000001", "1900000002"):
         gateway_config_set(actor=EDITOR, method="wechat", key="mch_id", value=value)
-    price_set(actor=EDITOR, service_type="massage", service_name="推拿", price=Decimal("80.00"))
+    change = PriceChange("massage", Decimal("80.00"), service_name="推拿")
+    price_change(actor=EDITOR, change=change)
     draft = PaymentConfigDraft(payment_method="wechat", encrypted_values="{}", editors=["x"])
     draft.save()
     GatewayCertificate.objects.create(payment_method="alipay", serial="7", pem="-")

@@ -12,9 +12,9 @@ from balances.adjustments import adjustment_request
 from balances.models import Direction, UserBalance
 from config.gateways.versions import version_in_force
 from config.models import PaymentConfig, PriceChangeRequest, PriceConfig
-from config.prices.changes import price_change_submit
 from config.prices.plan import PriceChange
 from config.prices.selectors import periods_digest
+from config.prices.services import price_change
 from payments.models import PaymentException, PaymentTransaction
 from payments.services.exceptions import exception_write_off_ask, exception_write_off_decide
 from refunds.models import Refund
@@ -186,9 +186,11 @@ class Desk:
         """A change that goes too far for one person, asked for by somebody else."""
         PriceChangeRequest.objects.all().delete()
         periods = PriceConfig.objects.filter(service_type="consultation")
-        change = price_change_submit(
+        change = price_change(
             actor=Actor(uuid.uuid4(), Role.STAFF),
             change=PriceChange(service_type="consultation", price=Decimal("200.00")),
+            limit_percent=50,
+            may_wait=True,
             reason="调价",
             seen=periods_digest(periods),
         )

@@ -18,10 +18,10 @@ from balances.services import balance_freeze, balance_top_up, balance_unfreeze, 
 from config.gateways.drafts import draft_activate, draft_save
 from config.gateways.errors import DraftIsOwn, DraftNotTested
 from config.models import PaymentConfigDraft
-from config.prices.changes import price_change_confirm, price_change_refuse, price_change_submit
 from config.prices.errors import PriceChangeIsOwn
 from config.prices.plan import PriceChange
 from config.prices.selectors import periods_digest, price_periods
+from config.prices.services import price_change, price_change_confirm, price_change_refuse
 from gateways.interface import RefundReport, RefundState, TradeReport, TradeState
 from gateways.mock import MockGateway
 from payments.errors import NotConfirmedByGateway, OwnCase, SelfConfirmation
@@ -356,7 +356,9 @@ def adopt_opening() -> Door:
 def waiting_price_change(service_type: str, price: str) -> uuid.UUID:
     change = PriceChange(service_type, parse_money(price), service_name="新服务")
     seen = periods_digest(price_periods(service_type))
-    return price_change_submit(actor=LIN, change=change, reason="活动", seen=seen).id
+    return price_change(
+        actor=LIN, change=change, limit_percent=50, may_wait=True, reason="活动", seen=seen
+    ).id
 
 
 def confirm_price() -> Door:

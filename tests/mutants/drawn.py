@@ -36,7 +36,6 @@ DRAWN_FROM = (
     "balances/adjustments.py",
     "config/gateways/drafts.py",
     "config/gateways/versions.py",
-    "config/prices/changes.py",
     "config/prices/guard.py",
     "config/prices/periods.py",
     "config/prices/plan.py",

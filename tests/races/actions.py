@@ -16,7 +16,8 @@ from django.test import Client
 from balances.models import UserBalance
 from balances.services import balance_freeze, balance_top_up, balance_unfreeze, opening_adopt
 from config.gateways.services import gateway_config_set
-from config.prices.services import price_set
+from config.prices.plan import PriceChange
+from config.prices.services import price_change
 from gateways.interface import RefundReport, RefundRequest, RefundState
 from payments.models import PaymentTransaction
 from payments.services.attempts import PayCommand, pay
@@ -342,7 +343,7 @@ def create_priced(things: World) -> None:
 
 @action
 def change_price(things: World, price: str) -> None:
-    price_set(actor=SYSTEM, service_type=things["service_type"], price=Decimal(price))
+    price_change(actor=SYSTEM, change=PriceChange(things["service_type"], Decimal(price)))
 
 
 @action

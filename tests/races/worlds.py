@@ -16,7 +16,8 @@ from balances.models import UserBalance
 from balances.services import balance_freeze, balance_top_up
 from config.gateways.services import gateway_config_set
 from config.models import PaymentConfig
-from config.prices.services import price_set
+from config.prices.plan import PriceChange
+from config.prices.services import price_change
 from gateways.interface import (
     CallbackNotice,
     CallbackRequest,
@@ -420,7 +421,7 @@ def a_busy_hour() -> World:
 @world
 def priced_service() -> World:
     service_type = f"race_{new_id().hex}"
-    price_set(actor=SYSTEM, service_type=service_type, service_name="race", price=PRICE)
+    price_change(actor=SYSTEM, change=PriceChange(service_type, PRICE, service_name="race"))
     return _world(new_id(), service_type=service_type)
 
 

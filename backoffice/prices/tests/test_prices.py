@@ -11,8 +11,9 @@ from django.test import Client
 from config.conftest import ADMIN
 from config.models import PaymentConfig, PriceChangeRequest, PriceConfig
 from config.prices.periods import charged_on
+from config.prices.plan import PriceChange
 from config.prices.selectors import periods_digest, price_periods
-from config.prices.services import price_set
+from config.prices.services import price_change
 from tcmpay.accounts.models import StaffUser
 from tcmpay.audit.models import AuditEvent
 from tcmpay.common import clock
@@ -139,12 +140,8 @@ def test_a_price_with_none_after_it_is_saved_only_knowingly(client, price):
 
 
 def test_a_price_followed_by_another_needs_no_such_word(client, price):
-    price_set(
-        actor=ADMIN,
-        service_type="prescription",
-        price=Decimal("11.00"),
-        effective_date=date(2099, 1, 1),
-    )
+    change = PriceChange("prescription", Decimal("11.00"), effective_date=date(2099, 1, 1))
+    price_change(actor=ADMIN, change=change)
     ends = {**PRICE, "expiry_date": "2098-12-31"}
     assert "仍要保存" not in client.post(page(price), ends).content.decode()
     assert client.post(page(price), ends | seen()).status_code == 302
@@ -155,7 +152,7 @@ def test_a_price_followed_by_another_needs_no_such_word(client, price):
 
 def test_what_changed_since_the_preview_is_shown_again_and_not_overwritten(client, price):
     stale = seen()
-    price_set(actor=ADMIN, service_type="prescription", price=Decimal("11.00"))
+    price_change(actor=ADMIN, change=PriceChange("prescription", Decimal("11.00")))
     answer = client.post(page(price), PRICE | stale)
     assert answer.status_code == 200
     assert "刚刚被他人修改" in answer.content.decode()
@@ -201,12 +198,8 @@ def test_a_new_service_is_added_through_the_service(client):
 
 
 def test_an_earlier_price_is_restored_as_a_new_period(client, price):
-    price_set(
-        actor=ADMIN,
-        service_type="prescription",
-        price=Decimal("11.00"),
-        effective_date=date(2025, 6, 1),
-    )
+    change = PriceChange("prescription", Decimal("11.00"), effective_date=date(2025, 6, 1))
+    price_change(actor=ADMIN, change=change)
     form = client.get(page(price, "restore")).content.decode()
     assert "10.00" in form
     wanted = {**PRICE, "price": "10.00", "effective_date": clock.today().isoformat()}
@@ -221,16 +214,16 @@ def test_an_earlier_price_is_restored_as_a_new_period(client, price):
 @pytest.mark.parametrize(("price_today", "days"), [("11.00", 0), ("10.00", 1)])
 def test_a_price_is_restored_today_unless_it_is_charged_today(client, price, price_today, days):
     today = clock.today()
-    change = {"service_type": "prescription", "effective_date": today}
-    price_set(actor=ADMIN, price=Decimal(price_today), **change)
+    change = PriceChange("prescription", Decimal(price_today), effective_date=today)
+    price_change(actor=ADMIN, change=change)
     form = client.get(page(price, "restore"))
     assert form.context["form"].initial["effective_date"] == today + timedelta(days=days)
     assert f"今天开始的价格（收 {price_today} 元）从保存起改为恢复的价格" in form.content.decode()
 
 
 def test_restoring_changes_the_price_that_began_today(client, price):
-    change = {"service_type": "prescription", "effective_date": clock.today()}
-    price_set(actor=ADMIN, price=Decimal("11.00"), **change)
+    change = PriceChange("prescription", Decimal("11.00"), effective_date=clock.today())
+    price_change(actor=ADMIN, change=change)
     wanted = {**PRICE, "price": "10.00", "effective_date": clock.today().isoformat()}
     assert client.post(page(price, "restore"), wanted | seen()).status_code == 302
     assert [f"{one.price:.2f}" for one in price_periods("prescription")] == ["10.00", "10.00"]

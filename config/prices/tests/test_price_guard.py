@@ -6,11 +6,10 @@ import pytest
 
 from config.conftest import ADMIN, NOON
 from config.models import PriceChangeRequest, PriceConfig
-from config.prices.changes import price_change_confirm, price_change_submit
 from config.prices.errors import PriceChangeNeedsSecondPerson
 from config.prices.plan import PriceChange
 from config.prices.selectors import periods_digest, price_periods
-from config.prices.services import price_set
+from config.prices.services import price_change, price_change_confirm
 from tcmpay.common import clock
 from tcmpay.common.actor import Actor, Role
 from tcmpay.common.errors import InvalidInput
@@ -26,16 +25,19 @@ def alone(price: str, at: datetime = NOON, **given) -> bool:
     """Whether one person may do it."""
     with clock.frozen(at):
         try:
-            price_set(
-                actor=ADMIN,
-                service_type=SERVICE,
-                price=parse_money(price),
-                guard_percent=50,
-                **given,
-            )
+            change = PriceChange(service_type=SERVICE, price=parse_money(price), **given)
+            price_change(actor=ADMIN, change=change, limit_percent=50)
         except PriceChangeNeedsSecondPerson:
             return False
     return True
+
+
+def asked(change: PriceChange, seen: str) -> PriceChangeRequest:
+    waiting = price_change(
+        actor=ADMIN, change=change, limit_percent=50, may_wait=True, reason="x", seen=seen
+    )
+    assert isinstance(waiting, PriceChangeRequest)
+    return waiting
 
 
 def by_two(price: str, at: datetime) -> None:
@@ -44,8 +46,7 @@ def by_two(price: str, at: datetime) -> None:
             service_type=SERVICE, price=parse_money(price), effective_date=clock.today()
         )
         seen = periods_digest(price_periods(SERVICE))
-        waiting = price_change_submit(actor=ADMIN, change=change, reason="x", seen=seen)
-        assert isinstance(waiting, PriceChangeRequest)
+        waiting = asked(change, seen)
         price_change_confirm(actor=OTHER, request_id=waiting.id)
 
 
@@ -108,14 +109,8 @@ def added_alone(service_type: str, price: str, at: datetime = NOON, **given) -> 
     """Whether one person may add this service."""
     with clock.frozen(at):
         try:
-            price_set(
-                actor=ADMIN,
-                service_type=service_type,
-                service_name="新服务",
-                price=parse_money(price),
-                guard_percent=50,
-                **given,
-            )
+            change = PriceChange(service_type, parse_money(price), service_name="新服务", **given)
+            price_change(actor=ADMIN, change=change, limit_percent=50)
         except PriceChangeNeedsSecondPerson:
             return False
     return True
@@ -147,8 +142,7 @@ def test_new_services_do_not_undercut_each_other_in_steps():
 def test_a_service_that_two_agreed_on_is_one_to_compare_with():
     with clock.frozen(NOON):
         change = PriceChange("appointment_check", parse_money("10.00"), service_name="复查")
-        waiting = price_change_submit(actor=ADMIN, change=change, reason="x", seen=NOTHING_SEEN)
-        assert isinstance(waiting, PriceChangeRequest)
+        waiting = asked(change, NOTHING_SEEN)
         assert (waiting.amount_before, waiting.amount_after) == (
             parse_money(APPOINTMENTS_FROM),
             parse_money("10.00"),

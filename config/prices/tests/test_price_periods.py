@@ -9,8 +9,9 @@ from django.db.transaction import atomic
 from config.conftest import ADMIN
 from config.models import PriceConfig
 from config.prices.periods import stretches
+from config.prices.plan import PriceChange
 from config.prices.selectors import price_in_force, price_today, prices_list
-from config.prices.services import price_set
+from config.prices.services import price_change
 from tcmpay.audit.models import AuditEvent
 from tcmpay.common import clock
 from tcmpay.common.errors import InvalidInput
@@ -24,7 +25,7 @@ DAY = timedelta(days=1)
 
 
 def set_price(price: str, **rest):
-    return price_set(actor=ADMIN, service_type="consultation", price=Decimal(price), **rest)
+    return price_change(actor=ADMIN, change=PriceChange("consultation", Decimal(price), **rest))
 
 
 def periods() -> list[tuple[str, date, date | None]]:
@@ -142,9 +143,8 @@ def test_a_price_that_was_switched_off_is_switched_on_again():
 
 def test_today_is_the_business_day():
     with clock.frozen(datetime(2026, 11, 24, 16, 0, tzinfo=UTC)):
-        row = price_set(
-            actor=ADMIN, service_type="massage", service_name="推拿", price=Decimal("80.00")
-        )
+        change = PriceChange("massage", Decimal("80.00"), service_name="推拿")
+        row = price_change(actor=ADMIN, change=change)
     assert row.effective_date == TODAY + DAY
 
 
