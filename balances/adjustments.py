@@ -24,12 +24,12 @@ from balances.models import (
 )
 from balances.services import Related, balance_credit, balance_debit
 from tcmpay.audit.services import audit_record
+from tcmpay.audit.transitions import row_write
 from tcmpay.common import clock
 from tcmpay.common.actor import Actor
 from tcmpay.common.db import money_unit
 from tcmpay.common.money import Money, format_money
-from tcmpay.common.second_person import is_one_of, is_somebody_else
-from tcmpay.common.transitions import ensure_one
+from tcmpay.common.second_person import ensure_not_one_of, ensure_somebody_else
 
 AUDIT_OBJECT = "balance_adjustment"
 
@@ -49,8 +49,7 @@ def adjustment_request(
     ``request_id`` becomes its id: the same form sent twice asks once.
     Raises OwnBalance, AdjustmentExists.
     """
-    if is_one_of(actor, user_id):
-        raise OwnBalance()
+    ensure_not_one_of(actor, user_id, error=OwnBalance)
     if BalanceAdjustment.objects.filter(id=request_id).exists():
         raise AdjustmentExists()
     adjustment = BalanceAdjustment(
@@ -122,10 +121,8 @@ def _lock(adjustment_id: UUID) -> BalanceAdjustment:
 def _ensure_may_decide(actor: Actor, adjustment: BalanceAdjustment) -> None:
     if adjustment.status != AdjustmentStatus.PENDING:
         raise AdjustmentDecided()
-    if not is_somebody_else(actor, adjustment.requested_by):
-        raise OwnAdjustment()
-    if is_one_of(actor, adjustment.user_id):
-        raise OwnBalance()
+    ensure_somebody_else(actor, adjustment.requested_by, error=OwnAdjustment)
+    ensure_not_one_of(actor, adjustment.user_id, error=OwnBalance)
 
 
 def _decide(
@@ -135,18 +132,13 @@ def _decide(
     notes: str,
     **details: str,
 ) -> None:
-    changes = {
-        "status": status,
-        "decided_by": actor.id,
-        "decided_at": clock.now(),
-        "decision_notes": notes[:500],
-    }
-    updated = BalanceAdjustment.objects.filter(
-        id=adjustment.id, status=AdjustmentStatus.PENDING
-    ).update(**changes)
-    ensure_one(updated, f"adjustment {adjustment.id}")
-    for name, value in changes.items():
-        setattr(adjustment, name, value)
+    row_write(
+        adjustment,
+        status=status,
+        decided_by=actor.id,
+        decided_at=clock.now(),
+        decision_notes=notes[:500],
+    )
     _audit(actor, adjustment, f"adjustment_{status}", notes, to_state=status, **details)
 
 

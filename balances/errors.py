@@ -1,6 +1,6 @@
 from django.utils.translation import gettext_lazy as _
 
-from tcmpay.common.errors import DomainError, ObjectNotFound
+from tcmpay.common.errors import DomainError, NeedsSomebodyElse, ObjectNotFound
 
 
 class InsufficientBalance(DomainError):
@@ -45,13 +45,11 @@ class AdjustmentDecided(DomainError):
     message = _("该余额调整已处理")
 
 
-class OwnAdjustment(DomainError):
+class OwnAdjustment(NeedsSomebodyElse):
     code = "OWN_ADJUSTMENT"
-    http_status = 403
     message = _("不能复核自己申请的调整，请由另一位复核人处理")
 
 
-class OwnBalance(DomainError):
+class OwnBalance(NeedsSomebodyElse):
     code = "OWN_BALANCE"
-    http_status = 403
     message = _("不能调整自己的余额")

@@ -21,7 +21,7 @@ from tcmpay.common.actor import Actor
 from tcmpay.common.db import money_unit
 from tcmpay.common.ids import new_id
 from tcmpay.common.money import MONEY_MAX, ZERO, Money
-from tcmpay.common.second_person import is_one_of
+from tcmpay.common.second_person import ensure_not_one_of
 from tcmpay.common.transitions import ensure_one
 
 AUDIT_OBJECT = "balance"
@@ -189,8 +189,7 @@ def opening_adopt(*, user_id: UUID, reason: str, actor: Actor) -> bool:
 
 def _ensure_not_own(actor: Actor, user_id: UUID) -> None:
     """A staff user may have an account as a patient: somebody else handles it."""
-    if is_one_of(actor, user_id):
-        raise OwnBalance()
+    ensure_not_one_of(actor, user_id, error=OwnBalance)
 
 
 def _lock_account(user_id: UUID) -> UserBalance:

@@ -3,7 +3,13 @@ from uuid import UUID
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from tcmpay.common.errors import DomainError, Forbidden, InvalidInput, ObjectNotFound
+from tcmpay.common.errors import (
+    DomainError,
+    Forbidden,
+    InvalidInput,
+    NeedsSomebodyElse,
+    ObjectNotFound,
+)
 
 
 class OrderNotFound(ObjectNotFound):
@@ -130,15 +136,13 @@ class WriteOffWaits(ActionNotOffered):
     message = _("该差错已申请核销，等待另一人确认")
 
 
-class SelfConfirmation(DomainError):
+class SelfConfirmation(NeedsSomebodyElse):
     code = "SELF_CONFIRMATION"
-    http_status = 403
     message = _("不能确认自己的核销申请，请由另一位有权限的人确认")
 
 
-class OwnCase(DomainError):
+class OwnCase(NeedsSomebodyElse):
     code = "OWN_CASE"
-    http_status = 403
     message = _("不能处理自己的订单、或自己创建的订单的差错，请由另一位同事处理")
 
 

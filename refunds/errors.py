@@ -1,6 +1,6 @@
 from django.utils.translation import gettext_lazy as _
 
-from tcmpay.common.errors import DomainError, ObjectNotFound
+from tcmpay.common.errors import DomainError, NeedsSomebodyElse, ObjectNotFound
 
 
 class RefundNotFound(ObjectNotFound):
@@ -47,15 +47,13 @@ class ApprovedMeanwhile(DomainError):
     message = _("刚有人批准，您这次是第二位，请再确认")
 
 
-class SelfReview(DomainError):
+class SelfReview(NeedsSomebodyElse):
     code = "SELF_REVIEW"
-    http_status = 403
     message = _("不能审核自己申请或退给自己的退款")
 
 
-class RetryNeedsSecondPerson(DomainError):
+class RetryNeedsSecondPerson(NeedsSomebodyElse):
     code = "REFUND_NEEDS_SECOND_PERSON"
-    http_status = 403
     message = _("该支付的退款合计已超过双人审批线：请由没有批准过它的另一位审核人重试")
 
 

@@ -37,7 +37,7 @@ from tcmpay.common import clock
 from tcmpay.common.actor import Actor
 from tcmpay.common.db import money_unit
 from tcmpay.common.sealing import ConfigSecretUnreadable, Place, seal, unseal
-from tcmpay.common.second_person import is_somebody_else
+from tcmpay.common.second_person import ensure_somebody_else
 
 Values = Mapping[str, str]
 
@@ -242,8 +242,8 @@ def draft_activate(
         raise DraftEmpty()
     if draft.revision != revision:
         raise DraftChanged()
-    if settings.CONFIG_ACTIVATION_SECOND_PERSON and not is_somebody_else(actor, *draft.editors):
-        raise DraftIsOwn()
+    if settings.CONFIG_ACTIVATION_SECOND_PERSON:
+        ensure_somebody_else(actor, *draft.editors, error=DraftIsOwn)
     candidate = candidate_of(method)
     if not candidate.is_tested or _has_error(examine_values(method, candidate.values)):
         raise DraftNotTested()

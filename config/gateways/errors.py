@@ -2,7 +2,7 @@
 
 from django.utils.translation import gettext_lazy as _
 
-from tcmpay.common.errors import DomainError, ObjectNotFound
+from tcmpay.common.errors import DomainError, NeedsSomebodyElse, ObjectNotFound
 
 
 class MethodNotFound(ObjectNotFound):
@@ -26,9 +26,8 @@ class DraftNotTested(DomainError):
     message = _("这份草稿还没有通过测试，请先测试")
 
 
-class DraftIsOwn(DomainError):
+class DraftIsOwn(NeedsSomebodyElse):
     code = "CONFIG_DRAFT_IS_OWN"
-    http_status = 403
     message = _("启用支付配置需要第二人：修改过草稿的人不能启用它")
 
 
@@ -56,9 +55,8 @@ class KeysRevokedAlready(DomainError):
     message = _("这个版本的回调密钥已经作废")
 
 
-class RevocationIsOwn(DomainError):
+class RevocationIsOwn(NeedsSomebodyElse):
     code = "CONFIG_REVOCATION_IS_OWN"
-    http_status = 403
     message = _("作废密钥需要第二人：申请作废的人不能自己确认")
 
 

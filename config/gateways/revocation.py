@@ -18,7 +18,7 @@ from tcmpay.audit.services import audit_record
 from tcmpay.common import clock
 from tcmpay.common.actor import Actor, Role
 from tcmpay.common.sealing import ConfigSecretUnreadable
-from tcmpay.common.second_person import is_one_of, is_somebody_else
+from tcmpay.common.second_person import ensure_somebody_else, is_one_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,8 +129,7 @@ def revoke(*, actor: Actor, method: str, version_id: UUID, reason: str) -> Revoc
         if version.revocation_asked_by is None:
             _ask(actor, version, reason)
             return None
-        if not is_somebody_else(actor, version.revocation_asked_by):
-            raise RevocationIsOwn()
+        ensure_somebody_else(actor, version.revocation_asked_by, error=RevocationIsOwn)
     _do(actor, revocation, version, reason)
     return revocation
 

@@ -2,7 +2,7 @@
 
 from django.utils.translation import gettext_lazy as _
 
-from tcmpay.common.errors import DomainError, ObjectNotFound
+from tcmpay.common.errors import DomainError, NeedsSomebodyElse, ObjectNotFound
 
 
 class PriceNotFound(ObjectNotFound):
@@ -32,9 +32,8 @@ class PriceChangeDecided(DomainError):
     message = _("该改价已处理")
 
 
-class PriceChangeIsOwn(DomainError):
+class PriceChangeIsOwn(NeedsSomebodyElse):
     code = "PRICE_CHANGE_IS_OWN"
-    http_status = 403
     message = _("不能处理自己提交的改价，请由另一位有权限的同事确认")
 
 

@@ -27,14 +27,14 @@ from config.prices.guard import guarded_plan
 from config.prices.plan import PriceChange, PricePlan, Slip, change_from_json, change_to_json
 from config.prices.selectors import PRICES_CACHE_KEY, periods_digest
 from tcmpay.audit.services import audit_record
+from tcmpay.audit.transitions import row_write
 from tcmpay.common import clock
 from tcmpay.common.actor import Actor
 from tcmpay.common.api.presenters import present
 from tcmpay.common.db import money_unit
 from tcmpay.common.errors import ObjectNotFound
 from tcmpay.common.money import format_money
-from tcmpay.common.second_person import is_somebody_else
-from tcmpay.common.transitions import ensure_one
+from tcmpay.common.second_person import ensure_somebody_else
 
 logger = logging.getLogger(__name__)
 
@@ -201,23 +201,20 @@ def _lock(request_id: UUID) -> tuple[list[PriceConfig], PriceChangeRequest]:
 def _ensure_may_decide(actor: Actor, request: PriceChangeRequest) -> None:
     if request.status != PriceChangeStatus.PENDING:
         raise PriceChangeDecided()
-    if not is_somebody_else(actor, request.requested_by):
-        raise PriceChangeIsOwn()
+    ensure_somebody_else(actor, request.requested_by, error=PriceChangeIsOwn)
 
 
 def _decide(
     actor: Actor, request: PriceChangeRequest, status: PriceChangeStatus, notes: str
 ) -> None:
-    updated = PriceChangeRequest.objects.filter(
-        id=request.id, status=PriceChangeStatus.PENDING
-    ).update(
+    row_write(
+        request,
         status=status,
         waiting_service=None,
         decided_by=actor.id,
         decided_at=clock.now(),
         decision_notes=notes[:500],
     )
-    ensure_one(updated, f"price change {request.id}")
     _audit_request(actor, request, f"price_change_{status}", notes, to_state=status)
 
 

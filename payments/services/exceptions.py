@@ -22,7 +22,7 @@ from tcmpay.common import clock
 from tcmpay.common.actor import Actor, gateway_actor
 from tcmpay.common.db import money_unit
 from tcmpay.common.money import MONEY_MAX, ZERO, Money
-from tcmpay.common.second_person import is_one_of, is_somebody_else
+from tcmpay.common.second_person import ensure_not_one_of, ensure_somebody_else
 
 AUDIT_OBJECT = "payment_exception"
 ENDINGS = {
@@ -198,8 +198,7 @@ def exception_write_off_decide(
         case.save(update_fields=["write_off_by", "write_off_at", "write_off_reason"])
         _audit(case, actor, "exception_write_off_declined", notes)
         return case
-    if not is_somebody_else(actor, case.write_off_by):
-        raise SelfConfirmation()
+    ensure_somebody_else(actor, case.write_off_by, error=SelfConfirmation)
     ensure_not_own_order(actor, case.order)
     resolution = "；".join(part for part in (case.write_off_reason, notes) if part)
     exception_end(case, actor, resolution, ExceptionOutcome.WRITTEN_OFF)
@@ -230,8 +229,8 @@ def ensure_not_own_order(actor: Actor, order: PaymentOrder | None) -> None:
 
     Raises OwnCase.
     """
-    if order is not None and is_one_of(actor, order.user_id, order.created_by):
-        raise OwnCase()
+    if order is not None:
+        ensure_not_one_of(actor, order.user_id, order.created_by, error=OwnCase)
 
 
 def _own(case: PaymentException, actor: Actor) -> None:

@@ -20,7 +20,7 @@ from refunds.states import AUTOMATIC_CAUSES
 from tcmpay.common import clock
 from tcmpay.common.actor import Actor
 from tcmpay.common.money import Money
-from tcmpay.common.second_person import is_one_of, is_somebody_else
+from tcmpay.common.second_person import ensure_not_one_of, ensure_somebody_else, is_somebody_else
 
 
 def approvals_needed(reserved: Money) -> int:
@@ -41,8 +41,7 @@ def approvals_left(refund: Refund, reserved: Money, given: int) -> int:
 
 def ensure_may_decide(actor: Actor, refund: Refund) -> None:
     """Raises SelfReview: one's own request, money to oneself, or nobody known."""
-    if not is_somebody_else(actor, refund.requested_by, refund.user_id):
-        raise SelfReview()
+    ensure_somebody_else(actor, refund.requested_by, refund.user_id, error=SelfReview)
 
 
 def approval_add(
@@ -58,8 +57,7 @@ def approval_add(
     last one. Raises ApprovedByYouAlready, ApprovedMeanwhile.
     """
     earlier = _approvers(refund)
-    if is_one_of(actor, *earlier):
-        raise ApprovedByYouAlready()
+    ensure_not_one_of(actor, *earlier, error=ApprovedByYouAlready)
     if approvals_seen is not None and len(earlier) != approvals_seen:
         raise ApprovedMeanwhile(by=earlier[-1] if earlier else None)
     left = approvals_left(refund, payment.refund_reserved, len(earlier)) - 1
@@ -75,8 +73,7 @@ def ensure_approved_for_retry(
 
     Raises SelfReview: the money would go to ``actor``. RetryNeedsSecondPerson.
     """
-    if is_one_of(actor, refund.user_id):
-        raise SelfReview()
+    ensure_not_one_of(actor, refund.user_id, error=SelfReview)
     if refund.cause in AUTOMATIC_CAUSES:
         return
     approvers = _approvers(refund)

@@ -25,7 +25,7 @@ from refunds.states import SURPLUS_CAUSES, RefundCause, RefundStatus
 from tcmpay.common import clock
 from tcmpay.common.actor import SYSTEM, Actor
 from tcmpay.common.db import money_unit
-from tcmpay.common.second_person import is_one_of
+from tcmpay.common.second_person import ensure_not_one_of
 from tcmpay.common.sweep import by_itself, in_turns
 
 logger = logging.getLogger(__name__)
@@ -105,8 +105,7 @@ def _return(actor: Actor, transaction_id: UUID, reason: str) -> Refund:
         raise NoSurplus()
     if _was_tried(payment):
         raise SurplusRefundExists()
-    if is_one_of(actor, order.user_id):
-        raise SelfReview()
+    ensure_not_one_of(actor, order.user_id, error=SelfReview)
     reviewed = {"reviewed_by": actor.id, "reviewed_at": clock.now(), "review_notes": reason[:500]}
     return _begin(order, payment, actor=actor, reason=reason, reviewed=reviewed)
 

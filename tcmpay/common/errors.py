@@ -61,6 +61,15 @@ class Forbidden(DomainError):
     message = _("禁止访问")
 
 
+class NeedsSomebodyElse(DomainError):
+    """Base of what the rooms answer to whoever may not decide alone (``common/second_person.py``).
+
+    Its kinds have a code each: what the person has to do with the thing is not the same.
+    """
+
+    http_status = 403
+
+
 class ObjectNotFound(DomainError):
     code = "NOT_FOUND"
     http_status = 404

@@ -338,15 +338,15 @@ GIVING_BACK = (
     Mutant(
         "nobody approves their own",
         "refunds/services/approvals.py",
-        "if not is_somebody_else(actor, refund.requested_by, refund.user_id):",
-        "if False:",
+        "ensure_somebody_else(actor, refund.requested_by, refund.user_id, error=SelfReview)",
+        "pass",
         REFUNDS,
     ),
     Mutant(
         "two different people",
         "refunds/services/approvals.py",
-        "if is_one_of(actor, *earlier):",
-        "if False:",
+        "ensure_not_one_of(actor, *earlier, error=ApprovedByYouAlready)",
+        "pass",
         REFUNDS,
     ),
     Mutant(
@@ -373,8 +373,8 @@ GIVING_BACK = (
     Mutant(
         "nobody decides a case of their own order",
         "payments/services/exceptions.py",
-        "if order is not None and is_one_of(actor, order.user_id, order.created_by):",
-        "if False:",
+        "ensure_not_one_of(actor, order.user_id, order.created_by, error=OwnCase)",
+        "pass",
         SECOND_PERSON,
     ),
     Mutant(
