@@ -5,8 +5,8 @@ from cryptography.fernet import Fernet
 from django.core.checks import run_checks
 from django.db import connection
 
+from backoffice.ops.encryption_keys import encryption_keys_rotate
 from config.conftest import ADMIN
-from config.gateways.rotation import config_keys_rotate
 from config.gateways.selectors import (
     KEY_OVERLAP,
     gateway_config_current,
@@ -168,7 +168,7 @@ def test_rotation_seals_rows_and_versions_with_the_first_key_alone(settings, key
     old, new = keys
     version = gateway_config_current("wechat").version_id
     settings.CONFIG_ENCRYPTION_KEYS = [new, old]
-    result = config_keys_rotate(actor=SYSTEM)
+    result = encryption_keys_rotate(actor=SYSTEM)
     assert (result.rows, result.newly_sealed) == (1, 0)
     settings.CONFIG_ENCRYPTION_KEYS = [new]
     _opened.cache_clear()
@@ -184,7 +184,7 @@ def test_rotation_seals_rows_and_versions_with_the_first_key_alone(settings, key
 
 def test_rotation_seals_secrets_that_sql_left_plain(settings):
     update_by_sql("api_key", "CANARY")
-    assert config_keys_rotate(actor=SYSTEM).newly_sealed == 1
+    assert encryption_keys_rotate(actor=SYSTEM).newly_sealed == 1
     row = PaymentConfig.objects.get(payment_method="wechat", config_key="api_key")
     assert row.config_value.startswith(PREFIX)
     assert gateway_config_current("wechat").values["api_key"] == "CANARY"
@@ -195,7 +195,7 @@ def test_rotation_without_the_old_key_changes_nothing_and_names_the_values(setti
     before = list(PaymentConfig.objects.order_by("id").values_list("config_value", flat=True))
     settings.CONFIG_ENCRYPTION_KEYS = [new]
     with pytest.raises(ConfigSecretUnreadable, match=r"wechat\.api_key"):
-        config_keys_rotate(actor=SYSTEM)
+        encryption_keys_rotate(actor=SYSTEM)
     after = list(PaymentConfig.objects.order_by("id").values_list("config_value", flat=True))
     assert after == before
 

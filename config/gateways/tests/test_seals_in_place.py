@@ -7,12 +7,12 @@ import pytest
 from django.apps import apps
 from django.core.management import call_command
 
+from backoffice.ops.encryption_keys import encryption_keys_rotate
 from config.conftest import ADMIN
 from config.gateways.drafts import candidate_of, draft_save
 from config.gateways.fields import KNOWN_KEYS
 from config.gateways.invariants import seals_in_place
 from config.gateways.places import row_place
-from config.gateways.rotation import config_keys_rotate
 from config.gateways.selectors import gateway_config_current, gateway_config_version
 from config.gateways.services import gateway_config_set
 from config.gateways.versions import _opened
@@ -183,7 +183,7 @@ def test_rotating_seals_former_secrets_but_no_former_settings():
     assert gateway_config_current("wechat").values["api_v3_key"] == SECRET
     update("wechat", "app_id", config_value=former_seal(SECRET))
     with pytest.raises(ConfigSecretUnreadable, match=r"wechat\.app_id"):
-        config_keys_rotate(actor=SYSTEM)
+        encryption_keys_rotate(actor=SYSTEM)
 
 
 def test_rotating_mends_a_version_that_began_while_a_key_was_missing():
@@ -192,14 +192,14 @@ def test_rotating_mends_a_version_that_began_while_a_key_was_missing():
     version = PaymentConfigVersion.objects.get(payment_method="wechat", retired_at=None)
     kept = json.dumps({"api_v3_key": row.config_value})
     PaymentConfigVersion.objects.filter(id=version.id).update(encrypted_values=kept)
-    config_keys_rotate(actor=SYSTEM)
+    encryption_keys_rotate(actor=SYSTEM)
     assert gateway_config_current("wechat").values == {"api_v3_key": SECRET}
 
 
 def test_rotating_keeps_what_is_in_a_draft():
     draft_save(actor=ADMIN, method="wechat", values={"api_v3_key": SECRET}, revision=0)
     before = PaymentConfigDraft.objects.get().encrypted_values
-    assert config_keys_rotate(actor=SYSTEM).drafts == 1
+    assert encryption_keys_rotate(actor=SYSTEM).drafts == 1
     assert PaymentConfigDraft.objects.get().encrypted_values != before
     assert candidate_of("wechat").changes == {"api_v3_key": SECRET}
 

@@ -7,7 +7,7 @@ from django.core.management.base import SystemCheckError
 from django.db import connection
 from django_otp.oath import TOTP
 
-from config.gateways.rotation import config_keys_rotate
+from backoffice.ops.encryption_keys import encryption_keys_rotate
 from tcmpay.accounts.models import RecoveryCode, StaffUser, TotpDevice
 from tcmpay.accounts.services.second_factor import (
     CodeRefused,
@@ -155,7 +155,7 @@ def test_rotating_the_keys_seals_authenticators_again(person, device, settings):
     key, before = device.key(), device.sealed_key
     newest = Fernet.generate_key().decode()
     settings.CONFIG_ENCRYPTION_KEYS = [newest, *settings.CONFIG_ENCRYPTION_KEYS]
-    assert config_keys_rotate(actor=SYSTEM).authenticators == 1
+    assert encryption_keys_rotate(actor=SYSTEM).authenticators == 1
     settings.CONFIG_ENCRYPTION_KEYS = [newest]
     device.refresh_from_db()
     assert device.sealed_key != before

@@ -1,14 +1,13 @@
-"""Sealing everything anew, so that a key of CONFIG_ENCRYPTION_KEYS can be taken away."""
+"""Sealing stored configuration anew, with the first of CONFIG_ENCRYPTION_KEYS."""
 
 import json
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 
 from config.gateways.fields import KNOWN_KEYS
 from config.gateways.places import draft_place, row_place, version_place
 from config.gateways.versions import (
-    AUDIT_OBJECT,
     audit_id,
     rows_digest,
     rows_lock,
@@ -16,11 +15,6 @@ from config.gateways.versions import (
     version_reseal,
 )
 from config.models import PaymentConfig, PaymentConfigDraft, PaymentConfigVersion
-from tcmpay.accounts.services.second_factor import totp_keys_reseal
-from tcmpay.audit.macs import chain_keys_keep
-from tcmpay.audit.services import audit_record
-from tcmpay.common.actor import Actor
-from tcmpay.common.db import money_unit
 from tcmpay.common.sealing import (
     ConfigSecretUnreadable,
     Place,
@@ -33,20 +27,11 @@ from tcmpay.common.sealing import (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Rotation:
-    """How many rows, versions, drafts and staff authenticators were sealed anew, and how many rows
-    for the first time."""
-
-    rows: int
-    versions: int
-    drafts: int
-    newly_sealed: int
-    authenticators: int
-
-
 @dataclass
-class _Count:
+class Resealed:
+    """How many rows, versions and drafts were sealed anew, how many rows for the first time, and
+    the values that no configured key opens."""
+
     rows: int = 0
     versions: int = 0
     drafts: int = 0
@@ -61,14 +46,12 @@ class _Count:
             self.unreadable.append(name)
 
 
-@money_unit
-def config_keys_rotate(*, actor: Actor) -> Rotation:
-    """Seal everything with the first key, so that the others can be taken away; or nothing.
+def gateway_secrets_reseal() -> Resealed:
+    """Seal all stored configuration with the first key; must run in a transaction.
 
     Secrets that were written by SQL in plain text are sealed too.
-    Raises ConfigSecretUnreadable naming everything that no configured key opens.
     """
-    count = _Count()
+    count = Resealed()
     for method in sorted(KNOWN_KEYS):
         rows = rows_lock(method)
         running = version_adopt(method, rows)
@@ -80,28 +63,10 @@ def config_keys_rotate(*, actor: Actor) -> Rotation:
             _version_reseal(version, digest if version.id == running.id else None, count)
         for draft in PaymentConfigDraft.objects.select_for_update().filter(payment_method=method):
             _draft_reseal(draft, count)
-    authenticators, lost = totp_keys_reseal()
-    if unreadable := [*count.unreadable, *lost]:
-        raise ConfigSecretUnreadable(*unreadable)
-    chain_keys_keep()
-    result = Rotation(
-        rows=count.rows,
-        versions=count.versions,
-        drafts=count.drafts,
-        newly_sealed=count.newly_sealed,
-        authenticators=authenticators,
-    )
-    audit_record(
-        object_type=AUDIT_OBJECT,
-        object_id="encryption_keys",
-        action="config_keys_rotated",
-        actor=actor,
-        details=asdict(result),
-    )
-    return result
+    return count
 
 
-def _row_reseal(row: PaymentConfig, key: str, count: _Count) -> None:
+def _row_reseal(row: PaymentConfig, key: str, count: Resealed) -> None:
     method = row.payment_method
     is_to_seal = row.is_encrypted or KNOWN_KEYS[method][key].is_secret
     if not row.config_value or not (is_to_seal or is_sealed(row.config_value)):
@@ -116,7 +81,7 @@ def _row_reseal(row: PaymentConfig, key: str, count: _Count) -> None:
         count.newly_sealed += is_new
 
 
-def _version_reseal(version: PaymentConfigVersion, digest: str | None, count: _Count) -> None:
+def _version_reseal(version: PaymentConfigVersion, digest: str | None, count: Resealed) -> None:
     method = version.payment_method
     values = {}
     for key, text in json.loads(version.encrypted_values).items():
@@ -128,7 +93,7 @@ def _version_reseal(version: PaymentConfigVersion, digest: str | None, count: _C
     count.versions += 1
 
 
-def _draft_reseal(draft: PaymentConfigDraft, count: _Count) -> None:
+def _draft_reseal(draft: PaymentConfigDraft, count: Resealed) -> None:
     method = draft.payment_method
     texts = {}
     for key, text in json.loads(draft.encrypted_values).items():

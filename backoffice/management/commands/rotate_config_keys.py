@@ -5,7 +5,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils.translation import gettext as _
 
-from config.gateways.rotation import config_keys_rotate
+from backoffice.ops.encryption_keys import encryption_keys_rotate
 from tcmpay.common.operator import operator_actor
 from tcmpay.common.sealing import ConfigSecretUnreadable
 
@@ -21,7 +21,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
-            result = config_keys_rotate(actor=operator_actor())
+            result = encryption_keys_rotate(actor=operator_actor())
         except ConfigSecretUnreadable as error:
             raise CommandError(_("没有任何改动。") + str(error)) from error
         if options["json"]:
