@@ -1,17 +1,15 @@
 """How one entry moves an account, and the hash that binds it to the entry before."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC
 from decimal import Decimal
 
 from balances.models import BalanceTransaction, EntryType
-from tcmpay.audit.macs import Verdict, chain_mac, chain_mac_verdict
+from tcmpay.audit.macs import Verdict, canonical, chain_mac, chain_mac_verdict
+from tcmpay.common import clock
 from tcmpay.common.money import Money, format_money
 
 MAC_KIND = "balance_transactions"
-ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +80,6 @@ def _content(entry: BalanceTransaction) -> bytes:
         str(entry.related_id),
         entry.description,
         str(entry.actor_id or ""),
-        entry.created_at.astimezone(UTC).isoformat(timespec="microseconds"),
+        clock.utc_text(entry.created_at),
     ]
-    return ENCODER.encode(content).encode()
+    return canonical(content)

@@ -1,7 +1,7 @@
 """The day of money is the gateway's; the moment at which we booked it is kept beside it."""
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 
 from payments.models import PaymentOrder
 from tcmpay.common import clock
@@ -23,8 +23,7 @@ class Booking:
     @property
     def told(self) -> dict[str, str]:
         """For the trail, so that times and days in the rows can be compared with it."""
-        moment = self.moved_at.astimezone(UTC).isoformat(timespec="microseconds")
-        return {"moved_at": moment, "day": self.day.isoformat()}
+        return {"moved_at": clock.utc_text(self.moved_at), "day": self.day.isoformat()}
 
 
 def booking_of(order: PaymentOrder, reported_at: datetime | None = None) -> Booking:

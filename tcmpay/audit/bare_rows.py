@@ -23,7 +23,7 @@ from tcmpay.common.invariants import Scope, batches, rows_in_chunks
 def encoder(*, sort_keys: bool) -> Callable[[Any], bytes]:
     """Writes JSON as digests are made of it, with one C encoder for all values.
 
-    ``JSONEncoder.encode`` makes one for each, which costs more than what it writes here.
+    ``macs.canonical`` makes one for each, which costs more than what it writes here.
     """
     each = json.JSONEncoder(ensure_ascii=False, sort_keys=sort_keys, separators=(",", ":"))
     make: Any = getattr(json.encoder, "c_make_encoder", None)

@@ -14,7 +14,7 @@ import hashlib
 import hmac
 import json
 from collections.abc import Callable, Mapping
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
 from functools import lru_cache
@@ -32,6 +32,7 @@ from tcmpay.common import clock
 KEY_ID_LENGTH = 8
 MAC_LENGTH = 55
 UNKEYED = ""
+_ENCODER = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"))
 
 
 class Verdict(StrEnum):
@@ -50,6 +51,11 @@ class _Key(NamedTuple):
 class _Ring(NamedTuple):
     current: _Key
     known: Mapping[str, bytes]
+
+
+def canonical(content: Any) -> bytes:
+    """``content`` as the one JSON text that digests are made of."""
+    return _ENCODER.encode(content).encode()
 
 
 def chain_mac(kind: str, content: bytes) -> str:
@@ -204,9 +210,7 @@ def _verdict(made: str, stored: str) -> Verdict:
 
 
 def _row_content(row_id: object, facts: Mapping[str, Any]) -> bytes:
-    return json.dumps(
-        [str(row_id), _plain(facts)], ensure_ascii=False, sort_keys=True, separators=(",", ":")
-    ).encode()
+    return canonical([str(row_id), _plain(facts)])
 
 
 def _plain(value: Any) -> Any:
@@ -216,7 +220,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Decimal):
         return format(value.normalize(), "f")
     if isinstance(value, datetime):
-        return value.astimezone(UTC).isoformat(timespec="microseconds")
+        return clock.utc_text(value)
     if isinstance(value, date):
         return value.isoformat()
     if isinstance(value, UUID):

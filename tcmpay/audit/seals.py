@@ -7,10 +7,9 @@ database (``tcmpay.audit.roots``): a root that was kept elsewhere vouches for ev
 """
 
 import hashlib
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import IntegrityError
@@ -21,6 +20,7 @@ from tcmpay.audit.bare_rows import bare_moment, moment_column
 from tcmpay.audit.macs import (
     UNKEYED,
     Verdict,
+    canonical,
     chain_mac,
     chain_mac_verdict,
     current_key_id,
@@ -193,14 +193,14 @@ def root_content(root: Any) -> bytes:
     content = [
         root.chain,
         root.number,
-        root.until.astimezone(UTC).isoformat(timespec="microseconds"),
+        clock.utc_text(root.until),
         root.rows,
         root.rows_sha256,
         root.previous_root,
-        root.sealed_at.astimezone(UTC).isoformat(timespec="microseconds"),
+        clock.utc_text(root.sealed_at),
         root.is_anchor,
     ]
-    return json.dumps(content, separators=(",", ":")).encode()
+    return canonical(content)
 
 
 def digest_between(

@@ -1,15 +1,13 @@
 """Writing the audit trail, in the same transaction as what it tells of."""
 
-import json
 import logging
 from collections.abc import Mapping
-from datetime import UTC
 from typing import Any
 
 from django.db.models import Model
 from django.db.transaction import get_connection
 
-from tcmpay.audit.macs import Verdict, chain_mac, chain_mac_verdict
+from tcmpay.audit.macs import Verdict, canonical, chain_mac, chain_mac_verdict
 from tcmpay.audit.models import AuditEvent
 from tcmpay.audit.row_digests import ROW, row_digest
 from tcmpay.common import clock
@@ -114,7 +112,6 @@ def _content(event: AuditEvent) -> bytes:
         event.reason,
         event.details,
         event.request_id,
-        event.created_at.astimezone(UTC).isoformat(timespec="microseconds"),
+        clock.utc_text(event.created_at),
     ]
-    canonical = json.dumps(content, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
-    return canonical.encode()
+    return canonical(content)

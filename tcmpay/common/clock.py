@@ -74,3 +74,8 @@ def frozen(moment: datetime) -> Iterator[None]:
         yield
     finally:
         _frozen = before
+
+
+def utc_text(moment: datetime) -> str:
+    """``moment`` in UTC with microseconds, as digests cover it and the trail keeps it."""
+    return moment.astimezone(UTC).isoformat(timespec="microseconds")
