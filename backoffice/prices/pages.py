@@ -7,28 +7,27 @@ from django.contrib import admin
 from django.contrib.admin.utils import unquote
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.urls import NoReverseMatch, URLPattern, path, reverse
+from django.urls import NoReverseMatch, URLPattern, reverse
 from django.utils.html import format_html
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
-from unfold.contrib.filters.admin import ChoicesDropdownFilter, DropdownFilter
+from unfold.contrib.filters.admin import DropdownFilter
 from unfold.decorators import display
 
 from backoffice.prices import views as admin_prices
 from backoffice.prices.views import price_urls, review_view, service_view
 from backoffice.site.bases import (
-    DayRangeFilter,
     FiltersOfListOnly,
     Panel,
-    ReadOnlyAdmin,
-    admin_url,
+    column,
     moment,
     money,
     number,
     state,
 )
-from backoffice.site.display import BAD, EMPTY, GOOD, NEUTRAL, WAITING, age_text
+from backoffice.site.display import BAD, EMPTY, GOOD, NEUTRAL, WAITING
+from backoffice.site.second_person import SecondPersonAdmin
 from backoffice.trail.pages import history_panel
 from config.models import PriceChangeRequest, PriceChangeStatus, PriceConfig
 from config.prices.plan import signed_percent
@@ -128,8 +127,13 @@ class PriceConfigAdmin(FiltersOfListOnly, ModelAdmin):
         return [*price_urls(self), *super().get_urls()]
 
 
-class PriceChangeRequestAdmin(ReadOnlyAdmin):
+class PriceChangeRequestAdmin(SecondPersonAdmin):
     """Changes that went too far for one person: what waits, and what became of it."""
+
+    decide_permission = admin_prices.CONFIRM
+    review = staticmethod(review_view)
+    todo_title = _("处理")
+    review_title = _("处理这项改价")
 
     search_help_text = _("服务类型或编号")
     list_display = (
@@ -143,8 +147,6 @@ class PriceChangeRequestAdmin(ReadOnlyAdmin):
         "waits",
         "todo",
     )
-    list_filter = (("status", ChoicesDropdownFilter), ("created_at", DayRangeFilter))
-    ordering = ("-created_at", "-id")
     fieldsets = (
         (
             None,
@@ -162,7 +164,7 @@ class PriceChangeRequestAdmin(ReadOnlyAdmin):
     )
 
     created = moment("created_at", _("提交时间"))
-    decided = moment("decided_at", _("处理时间"))
+    requester = column("requested_by", _("提交人"), person_text)
     before = money("amount_before", _("原收（元）"))
     after = money("amount_after", _("改后收（元）"))
     status_shown = state("status", _("状态"), PriceChangeStatus, CHANGE_TONES)
@@ -174,47 +176,5 @@ class PriceChangeRequestAdmin(ReadOnlyAdmin):
     def percent_shown(self, change: PriceChangeRequest) -> str:
         return f"{signed_percent(change.amount_before, change.amount_after, change.percent)}%"
 
-    @admin.display(description=_("提交人"))
-    def requester(self, change: PriceChangeRequest) -> str:
-        return person_text(change.requested_by)
-
-    @admin.display(description=_("处理人"))
-    def decider(self, change: PriceChangeRequest) -> str:
-        return person_text(change.decided_by) if change.decided_by else EMPTY
-
-    @admin.display(description=_("等待"))
-    def waits(self, change: PriceChangeRequest) -> str:
-        return age_text(change.created_at) if change.waiting_service else EMPTY
-
-    @admin.display(description=_("待办"))
-    def todo(self, change: PriceChangeRequest) -> str:
-        if not change.waiting_service:
-            return EMPTY
-        url = admin_url("config_pricechangerequest_review", change.pk)
-        return format_html('<a class="tcm-todo" href="{}">{}</a>', url, gettext("处理"))
-
-    def get_list_display(self, request: HttpRequest) -> list[Any]:
-        may = request.user.has_perm(admin_prices.CONFIRM)
-        return [name for name in super().get_list_display(request) if may or name != "todo"]
-
     def panels(self, request: HttpRequest, row: PriceChangeRequest) -> list[Panel]:
         return [history_panel(("price_change", row.pk))]
-
-    def steps(self, request: HttpRequest, object_id: str) -> list[dict[str, Any]]:
-        change = self.get_object(request, unquote(object_id))
-        is_own = getattr(change, "requested_by", None) == request.user.pk
-        may = is_own or request.user.has_perm(admin_prices.CONFIRM)
-        if not may or not getattr(change, "waiting_service", None):
-            return []
-        url = admin_url("config_pricechangerequest_review", change.pk)
-        title = _("查看或撤回") if is_own else _("处理这项改价")
-        return [{"title": title, "url": url, "icon": "rule"}]
-
-    def get_urls(self) -> list[URLPattern]:
-        review = path(
-            "<path:object_id>/review/",
-            self.admin_site.admin_view(review_view),
-            {"model_admin": self},
-            name="config_pricechangerequest_review",
-        )
-        return [review, *super().get_urls()]

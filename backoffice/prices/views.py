@@ -5,6 +5,7 @@ and whether a second person has to confirm it.
 """
 
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from django.conf import settings
@@ -25,8 +26,8 @@ from backoffice.prices.outlook import (
     outlook,
 )
 from backoffice.site.bases import admin_url, page
-from backoffice.site.display import age_text
 from backoffice.site.forms import DecisionForm
+from backoffice.site.second_person import refusal_text
 from backoffice.trail.pages import actor_text
 from backoffice.trail.words import action_name
 from config.models import PriceChangeRequest, PriceChangeStatus, PriceConfig
@@ -43,7 +44,6 @@ from config.prices.services import (
     price_change_refuse,
     price_change_withdraw,
 )
-from tcmpay.accounts.selectors import person_text
 from tcmpay.common import clock
 from tcmpay.common.errors import DomainError, InvalidInput
 from tcmpay.common.fields import as_uuid_or_text
@@ -302,10 +302,7 @@ def _add_errors(form: PriceForm, error: InvalidInput) -> None:
 @require_http_methods(["GET", "HEAD", "POST"])
 def review_view(request: HttpRequest, object_id: str, model_admin: Any) -> HttpResponse:
     """A change that waits: what it does, and the buttons of whoever may decide."""
-    found = PriceChangeRequest.objects.filter(pk=as_uuid_or_text(object_id)).first()
-    is_own = found is not None and found.requested_by == request.user.pk
-    if found is None or not (is_own or request.user.has_perm(CONFIRM)):
-        raise PermissionDenied
+    found: PriceChangeRequest = model_admin.opened(request, object_id)
     form = DecisionForm(
         request.POST if request.method == "POST" else None,
         yes="confirm",
@@ -313,11 +310,11 @@ def review_view(request: HttpRequest, object_id: str, model_admin: Any) -> HttpR
         reason_missing=_("拒绝时请写明原因，提交人会看到它。"),
     )
     if request.method == "POST" and form.is_valid():
-        answer = _decide(request, found, form)
+        answer = _decide(request, found, form, model_admin)
         if answer is not None:
             return answer
     plan, shown, problem = _waiting_preview(found)
-    context = {
+    context = model_admin.review_context(request, found, form) | {
         "title": _("确认改价"),
         "change": found,
         "percent": _percent(found),
@@ -325,13 +322,8 @@ def review_view(request: HttpRequest, object_id: str, model_admin: Any) -> HttpR
         "outlook": shown,
         "measured_days": MEASURED_DAYS,
         "problem": problem,
-        "requester": person_text(found.requested_by),
-        "decider": person_text(found.decided_by) if found.decided_by else "",
-        "age": age_text(found.created_at),
-        "is_own": is_own,
         "may_confirm": request.user.has_perm(CONFIRM),
         "name": found.wanted.get("service_name") or found.service_type,
-        "form": form,
     }
     return page(request, model_admin, "prices/review.html", context)
 
@@ -347,48 +339,33 @@ def _waiting_preview(
     try:
         plan = guarded_plan(planned, change_due(found))
     except InvalidInput as error:
-        return None, None, "；".join(str(text) for texts in error.errors.values() for text in texts)
+        return None, None, refusal_text(error)
     return plan, outlook(before, after_plan(planned, plan)), ""
 
 
 def _decide(
-    request: HttpRequest, found: PriceChangeRequest, form: DecisionForm
+    request: HttpRequest, found: PriceChangeRequest, form: DecisionForm, model_admin: Any
 ) -> HttpResponse | None:
-    actor, notes = request.user.as_actor(), form.cleaned_data["notes"]
-    decision = form.cleaned_data["decision"]
-    if decision != "withdraw" and not request.user.has_perm(CONFIRM):
-        raise PermissionDenied
-    try:
-        if decision == "confirm":
-            price = price_change_confirm(actor=actor, request_id=found.pk, notes=notes)
-            messages.success(request, _saved_text(price))
-        elif decision == "refuse":
-            price_change_refuse(actor=actor, request_id=found.pk, notes=notes)
-            messages.success(request, _("已拒绝这项改价，价格没有变动。"))
-        else:
-            price_change_withdraw(actor=actor, request_id=found.pk, notes=notes)
-            messages.success(request, _("已撤回这项改价，价格没有变动。"))
-    except InvalidInput as error:
-        form.add_error(
-            None, "；".join(str(text) for texts in error.errors.values() for text in texts)
-        )
+    key = {"request_id": found.pk}
+    is_done = model_admin.decide(
+        request,
+        found,
+        form,
+        doors={
+            "confirm": (partial(price_change_confirm, **key), _saved_text),
+            "refuse": (partial(price_change_refuse, **key), _("已拒绝这项改价，价格没有变动。")),
+            "withdraw": (
+                partial(price_change_withdraw, **key),
+                _("已撤回这项改价，价格没有变动。"),
+            ),
+        },
+        told_meanwhile=_("这项改价已由%(person)s处理，当前状态：%(state)s。备注：%(notes)s"),
+    )
+    if is_done is None:
         return None
-    except DomainError as error:
-        found.refresh_from_db()
-        if found.status == PriceChangeStatus.PENDING:
-            form.add_error(None, str(error.text))
-            return None
-        messages.error(request, _refusal(found))
+    if not is_done:
         return HttpResponseRedirect(admin_url(f"{REQUEST_PAGE}_review", found.pk))
     return HttpResponseRedirect(reverse(f"admin:{PAGE}_service", args=[found.service_type]))
-
-
-def _refusal(found: PriceChangeRequest) -> str:
-    return _("这项改价已由%(person)s处理，当前状态：%(state)s。备注：%(notes)s") % {
-        "person": person_text(found.decided_by),
-        "state": found.get_status_display(),
-        "notes": found.decision_notes or _("无"),
-    }
 
 
 def _percent(change: PriceChangeRequest) -> str:
