@@ -1,6 +1,6 @@
 from celery import shared_task
 
-from balances.checks import LEDGER
+from balances.invariants import LEDGER
 from tcmpay.audit.roots import chain_seal_and_tell
 
 

@@ -32,7 +32,7 @@ from tcmpay.common.errors import (
     ObjectNotFound,
     RateLimited,
 )
-from tcmpay.guard.throttling import count_forged_callback
+from tcmpay.limits.throttling import count_forged_callback
 
 logger = logging.getLogger(__name__)
 

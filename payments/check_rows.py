@@ -17,7 +17,7 @@ from tcmpay.audit.bare_rows import (
     bare_rows_of,
     moment_text,
 )
-from tcmpay.audit.checks import FollowedTrail
+from tcmpay.audit.invariants import FollowedTrail
 from tcmpay.audit.trail_rows import BareStory
 from tcmpay.common.invariants import Scope, batches
 from tcmpay.common.money import format_money

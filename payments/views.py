@@ -56,7 +56,7 @@ from tcmpay.common.api.views import (
 )
 from tcmpay.common.client_address import client_address
 from tcmpay.common.money import fen_to_yuan
-from tcmpay.guard.idempotency import idempotent
+from tcmpay.limits.idempotency import idempotent
 
 READERS = frozenset({Role.ADMIN, Role.SERVICE})
 EVERYONE = frozenset({Role.PATIENT, Role.DOCTOR, Role.ADMIN, Role.SERVICE})

@@ -48,7 +48,7 @@ from tcmpay.common.api.views import (
     owner_filter,
     path_id,
 )
-from tcmpay.guard.idempotency import idempotent
+from tcmpay.limits.idempotency import idempotent
 
 READERS = frozenset({Role.ADMIN, Role.SERVICE})
 EVERYONE = frozenset({Role.PATIENT, Role.DOCTOR, Role.ADMIN, Role.SERVICE})

@@ -11,7 +11,7 @@ from django.contrib.auth.models import Group
 
 from backoffice.demo.desk import notice_of_payment, seed_desk
 from backoffice.today.services import day_totals_catch_up
-from balances.checks import LEDGER
+from balances.invariants import LEDGER
 from balances.services import balance_top_up
 from payments.models import PaymentOrder, PaymentTransaction
 from payments.services.attempts import PayCommand, pay
@@ -21,7 +21,7 @@ from refunds.models import Refund
 from refunds.services.requests import refund_request, refund_review
 from refunds.services.submission import refunds_sweep
 from tcmpay.accounts.models import StaffUser
-from tcmpay.audit.checks import TRAIL
+from tcmpay.audit.invariants import TRAIL
 from tcmpay.audit.roots import chain_seal_and_tell
 from tcmpay.common import clock
 from tcmpay.common.actor import SYSTEM, Actor, Role

@@ -11,16 +11,16 @@ from django.utils.translation import gettext as _
 import backoffice.exports.invariants
 import backoffice.ops.invariants
 import backoffice.today.invariants
-import balances.checks
+import balances.invariants
 import config.gateways.invariants
 import config.prices.invariants
-import payments.checks
-import payments.checks_evidence
-import payments.checks_logs
-import refunds.checks
-import refunds.checks_evidence
-import tcmpay.accounts.checks
-import tcmpay.audit.checks
+import payments.invariants
+import payments.invariants_evidence
+import payments.invariants_logs
+import refunds.invariants
+import refunds.invariants_evidence
+import tcmpay.accounts.invariants
+import tcmpay.audit.invariants
 from tcmpay.common.invariants import Check, Scope, Violation
 
 logger = logging.getLogger(__name__)
@@ -34,29 +34,29 @@ def check_configuration(scope: Scope) -> Iterator[Violation]:
 
 def check_chains(scope: Scope) -> Iterator[Violation]:
     """The chains of the trail that no other check follows."""
-    yield from tcmpay.audit.checks.check_chains(scope, payments.checks.FOLLOWED)
+    yield from tcmpay.audit.invariants.check_chains(scope, payments.invariants.FOLLOWED)
 
 
 # What takes longest where there is much, the longest first: several processes end together then.
 LONGEST: tuple[Check, ...] = (
-    payments.checks.check_orders,
-    payments.checks.check_transactions,
-    refunds.checks.check_refunds,
-    balances.checks.check_ledgers,
+    payments.invariants.check_orders,
+    payments.invariants.check_transactions,
+    refunds.invariants.check_refunds,
+    balances.invariants.check_ledgers,
     check_chains,
 )
 CHECKS: tuple[Check, ...] = (
     check_configuration,
     check_chains,
-    *balances.checks.CHECKS,
-    *payments.checks.CHECKS,
-    *payments.checks_evidence.CHECKS,
-    *payments.checks_logs.CHECKS,
-    *refunds.checks.CHECKS,
-    *refunds.checks_evidence.CHECKS,
+    *balances.invariants.CHECKS,
+    *payments.invariants.CHECKS,
+    *payments.invariants_evidence.CHECKS,
+    *payments.invariants_logs.CHECKS,
+    *refunds.invariants.CHECKS,
+    *refunds.invariants_evidence.CHECKS,
     *backoffice.ops.invariants.CHECKS,
-    *tcmpay.audit.checks.CHECKS,
-    *tcmpay.accounts.checks.CHECKS,
+    *tcmpay.audit.invariants.CHECKS,
+    *tcmpay.accounts.invariants.CHECKS,
     *backoffice.exports.invariants.CHECKS,
     *backoffice.today.invariants.CHECKS,
 )

@@ -13,8 +13,8 @@ from tcmpay.audit.macs import row_mac_holds
 from tcmpay.audit.upgrade import newest_upgrade
 from tcmpay.common.database_session import durability_warnings
 from tcmpay.common.invariants import Scope, Violation, batches, in_chunks
-from tcmpay.guard.models import IdempotencyKey
-from tcmpay.guard.services import MAC_KIND, answer_facts
+from tcmpay.limits.models import IdempotencyKey
+from tcmpay.limits.services import MAC_KIND, answer_facts
 
 BATCH = 1000
 # What a kept answer of a creation tells of what was created.

@@ -9,7 +9,6 @@ from django.db import IntegrityError, connection, connections
 from django.db.transaction import atomic
 
 from balances.adjustments import adjustment_approve, adjustment_request
-from balances.checks import check_adjustment_entries, check_adjustments
 from balances.errors import (
     AdjustmentDecided,
     AdjustmentExists,
@@ -18,6 +17,7 @@ from balances.errors import (
     OwnAdjustment,
     OwnBalance,
 )
+from balances.invariants import check_adjustment_entries, check_adjustments
 from balances.models import BalanceAdjustment, BalanceTransaction, Direction, UserBalance
 from balances.services import (
     balance_freeze,

@@ -23,7 +23,7 @@ from tcmpay.common import clock
 from tcmpay.common.bell import ring
 from tcmpay.common.db import money_unit
 from tcmpay.common.request_id import current_request_id
-from tcmpay.guard.services import hit_count
+from tcmpay.limits.services import hit_count
 
 logger = logging.getLogger(__name__)
 

@@ -22,7 +22,7 @@ from tcmpay.common import clock
 from tcmpay.common.actor import Actor
 from tcmpay.common.errors import Forbidden, RateLimited
 from tcmpay.common.sweep import by_itself, in_time, in_turns
-from tcmpay.guard.services import hit_count
+from tcmpay.limits.services import hit_count
 
 logger = logging.getLogger(__name__)
 

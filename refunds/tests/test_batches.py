@@ -8,8 +8,8 @@ import pytest
 from django.contrib.auth.models import Group
 
 from balances.models import BalanceTransaction
-from refunds.checks import check_batches
 from refunds.errors import BatchSizeWrong, RefundNotReplaceable, SelfReview
+from refunds.invariants import check_batches
 from refunds.models import Refund, RefundBatch
 from refunds.services import batches
 from refunds.services.batches import batch_confirm, batch_run, batches_sweep

@@ -9,9 +9,9 @@ from django.db import transaction
 
 from gateways.errors import GatewayRejected, GatewayUnknown, GatewayUntrusted, RejectReason
 from gateways.interface import RefundState, TradeReport, TradeState
-from payments.checks import CHECKS as payments_checks
+from payments.invariants import CHECKS as payments_checks
 from payments.models import PaymentCallback, PaymentException, PaymentTransaction
-from refunds.checks import CHECKS as refunds_checks
+from refunds.invariants import CHECKS as refunds_checks
 from refunds.models import Refund
 from refunds.services.notices import CASE_AFTER, TAKES_MAX, notices_take
 from refunds.services.numbers import gateway_refund_no

@@ -10,7 +10,7 @@ from rest_framework.request import Request
 from tcmpay.common.actor import TOKEN_ROLES, Actor, Role
 from tcmpay.common.errors import Unauthenticated
 from tcmpay.common.ids import parse_id
-from tcmpay.guard.throttling import count_stranger
+from tcmpay.limits.throttling import count_stranger
 
 TOKEN_LENGTH_MAX = 4096
 LEEWAY_SECONDS = 10

@@ -15,7 +15,7 @@ from django.http import HttpRequest, HttpResponse
 
 from tcmpay.common import clock
 from tcmpay.common.client_address import client_address, client_network
-from tcmpay.guard.services import hit_count
+from tcmpay.limits.services import hit_count
 
 UNKNOWN_ADDRESS = "0.0.0.0"
 ATTEMPTS_PER_MINUTE_MAX = 10

@@ -1,6 +1,6 @@
 from celery import shared_task
 
-from tcmpay.accounts.checks import SIGN_INS
+from tcmpay.accounts.invariants import SIGN_INS
 from tcmpay.accounts.services import staff
 from tcmpay.audit.roots import chain_seal_and_tell
 

@@ -1,4 +1,4 @@
-"""Rows against the digests that their trail keeps (E9), for the rooms' checks."""
+"""Rows against the digests that their trail keeps (E9), for the rooms' invariants."""
 
 from collections.abc import Iterator
 from datetime import datetime

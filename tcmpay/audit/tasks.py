@@ -1,6 +1,6 @@
 from celery import shared_task
 
-from tcmpay.audit.checks import TRAIL
+from tcmpay.audit.invariants import TRAIL
 from tcmpay.audit.roots import chain_seal_and_tell
 
 

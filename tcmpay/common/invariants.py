@@ -1,4 +1,4 @@
-"""What a room's ``checks.py`` hands to ``audit_money``, and how it reads in bounded memory."""
+"""What a room's ``invariants.py`` hands to ``audit_money``, and how it reads in bounded memory."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass

@@ -44,7 +44,7 @@ def clock() -> Iterator[Clock]:
 def still_window(monkeypatch) -> None:
     """Rate counters see one window of a minute, however long the test takes."""
     stopped = SimpleNamespace(time=lambda: 1_800_000_000 + 15)
-    monkeypatch.setattr("tcmpay.guard.services.time", stopped)
+    monkeypatch.setattr("tcmpay.limits.services.time", stopped)
 
 
 @pytest.fixture

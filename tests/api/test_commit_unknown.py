@@ -97,7 +97,7 @@ def test_a_commit_that_shows_only_after_the_503_is_found_by_the_next_try(
     body = body_for(path)
     count = model.objects.count()
     with unanswered(name, unit, is_done=True), monkeypatch.context() as blind:
-        blind.setattr("tcmpay.guard.idempotency._may_have_happened", lambda claim, response: False)
+        blind.setattr("tcmpay.limits.idempotency._may_have_happened", lambda claim, response: False)
         api.post(path, body, by=rich_patient, key="k").refused(503, "SERVICE_UNAVAILABLE")
     with nothing_moves():
         found = api.post(path, body, by=rich_patient, key="k")
@@ -143,7 +143,7 @@ def test_an_answer_that_could_not_be_kept_is_still_given(api, rich_patient, body
 
     body = body_for("orders")
     with monkeypatch.context() as patched:
-        patched.setattr("tcmpay.guard.idempotency.key_complete", is_gone)
+        patched.setattr("tcmpay.limits.idempotency.key_complete", is_gone)
         made = api.post("orders", body, by=rich_patient, key="k").created()
     assert str(PaymentOrder.objects.get().id) == made["id"]
     api.post("orders", body, by=rich_patient, key="k").refused(409, "IDEMPOTENCY_IN_PROGRESS")

@@ -12,8 +12,8 @@ from payments.models import PaymentOrder, PaymentTransaction
 from refunds.models import Refund
 from tcmpay.common.actor import Role
 from tcmpay.common.errors import DomainError
-from tcmpay.guard.models import IdempotencyKey
-from tcmpay.guard.services import guard_purge
+from tcmpay.limits.models import IdempotencyKey
+from tcmpay.limits.services import guard_purge
 from tests.api.kit import nothing_moves, someone
 from tests.api.test_envelope import DatabaseThat
 
@@ -285,7 +285,7 @@ def claimed(api, monkeypatch, rich_patient, body_for):
         dies = FailsOnce(COUNTED[path]._meta.db_table, RuntimeError("the process died here"))
         with monkeypatch.context() as dead, connection.execute_wrapper(dies):
             # A dead process neither keeps an answer nor frees its key.
-            dead.setattr("tcmpay.guard.idempotency._keep", lambda claim, response: None)
+            dead.setattr("tcmpay.limits.idempotency._keep", lambda claim, response: None)
             api.post(path, body, by=rich_patient, key="k").refused(500, "INTERNAL_ERROR")
         return body
 

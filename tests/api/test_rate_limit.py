@@ -10,8 +10,8 @@ import tcmpay.settings
 from payments.models import PaymentCallback
 from tcmpay.common.actor import Role
 from tcmpay.common.client_address import client_address
-from tcmpay.guard import redis_counter
-from tcmpay.guard.models import RateCounter
+from tcmpay.limits import redis_counter
+from tcmpay.limits.models import RateCounter
 from tests import servers
 from tests.api.kit import nothing_moves, someone
 
@@ -69,7 +69,7 @@ def test_the_next_minute_begins_anew(api, limit, patient, monkeypatch):
     for _ in range(limit + 1):
         api.get("orders", by=patient)
     later = SimpleNamespace(time=lambda: 1_800_000_000 + 60)
-    monkeypatch.setattr("tcmpay.guard.services.time", later)
+    monkeypatch.setattr("tcmpay.limits.services.time", later)
     api.get("orders", by=patient).accepted()
 
 

@@ -10,7 +10,7 @@ from django.test import Client
 
 from payments.models import PaymentCallback
 from tcmpay.accounts.models import SignIn
-from tcmpay.guard.request_log import ADDRESS_LINE_MAX, USER_AGENT_MAX
+from tcmpay.limits.request_log import ADDRESS_LINE_MAX, USER_AGENT_MAX
 
 pytestmark = pytest.mark.django_db
 PEER = "192.0.2.9"

@@ -11,7 +11,7 @@ from io import StringIO
 from django.core.management import call_command
 from django.db import connection
 
-from balances.checks import LEDGER
+from balances.invariants import LEDGER
 from balances.services import balance_freeze, balance_top_up
 from gateways.interface import CallbackNotice, CallbackRequest, TradeReport, TradeState
 from payments.models import PaymentCallback, PaymentOrder, PaymentTransaction
@@ -20,13 +20,13 @@ from payments.services.callbacks import Incoming, callback_handle
 from payments.services.orders import OrderCommand, order_create
 from refunds.models import Refund
 from refunds.services.requests import refund_request, refund_review
-from tcmpay.audit.checks import TRAIL
+from tcmpay.audit.invariants import TRAIL
 from tcmpay.audit.macs import row_mac
 from tcmpay.audit.seals import chain_seal
 from tcmpay.common import clock
 from tcmpay.common.actor import SYSTEM, Actor, Role
-from tcmpay.guard.models import IdempotencyKey
-from tcmpay.guard.services import MAC_KIND, answer_facts
+from tcmpay.limits.models import IdempotencyKey
+from tcmpay.limits.services import MAC_KIND, answer_facts
 
 
 @dataclass(frozen=True)

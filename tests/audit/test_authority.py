@@ -25,12 +25,12 @@ from config.models import (
 )
 from config.prices.plan import PriceChange
 from config.prices.services import price_change
-from tcmpay.accounts.checks import check_rights_told
+from tcmpay.accounts.invariants import check_rights_told
 from tcmpay.accounts.models import RecoveryCode, StaffUser, TotpDevice
 from tcmpay.accounts.rights import check_roles
 from tcmpay.accounts.services.second_factor import AUDIT_OBJECT, recovery_codes_renew
 from tcmpay.audit import marks
-from tcmpay.audit.checks import TRAIL
+from tcmpay.audit.invariants import TRAIL
 from tcmpay.audit.marks import check_marks, marks_begin
 from tcmpay.audit.models import AuditEvent, TableMark
 from tcmpay.audit.seals import chain_seal

@@ -9,14 +9,14 @@ from backoffice.exports.invariants import check_exports
 from backoffice.exports.services import export_request, export_write_now
 from backoffice.models import ExportJob
 from backoffice.ops.invariants import check_keys
-from tcmpay.accounts.checks import SIGN_INS, check_sealed_sign_ins, check_sign_ins
+from tcmpay.accounts.invariants import SIGN_INS, check_sealed_sign_ins, check_sign_ins
 from tcmpay.accounts.models import SignIn, SignInOutcome, StaffUser
 from tcmpay.accounts.services.staff import SIGN_INS_KEPT_FOR, sign_in_record, sign_ins_purge
 from tcmpay.audit.seals import chain_seal
 from tcmpay.common import clock
 from tcmpay.common.actor import Actor, Role
 from tcmpay.common.invariants import Scope
-from tcmpay.guard.models import IdempotencyKey
+from tcmpay.limits.models import IdempotencyKey
 from tests.audit.books import answered_key, sql
 
 pytestmark = pytest.mark.django_db

@@ -13,11 +13,11 @@ from django.test import override_settings
 from backoffice.ops.audit import CHECKS
 from balances.ledger_rows import LedgerReader, ledger_rows
 from balances.models import BalanceTransaction
-from payments import checks, checks_logs
+from payments import invariants, invariants_logs
 from payments.check_rows import odd_orders, odd_transactions
 from payments.models import PaymentOrder, PaymentTransaction
 from tcmpay.audit.bare_rows import BareTable, encoder
-from tcmpay.audit.checks import FollowedTrail
+from tcmpay.audit.invariants import FollowedTrail
 from tcmpay.audit.logs import _end
 from tcmpay.audit.macs import chain_mac, mac_reader
 from tcmpay.audit.models import AuditEvent
@@ -29,18 +29,20 @@ from tests.audit.books import sound_books, sql
 pytestmark = pytest.mark.django_db
 
 SCOPE = Scope()
-# The checks that follow the trail's chains, together all of them.
+# The invariants that follow the trail's chains, together all of them.
 FOLLOWING = {"check_chains", "check_orders", "check_transactions"}
 
 
 def _odd_orders() -> list[list[str]]:
-    rules = (checks._check_payments, checks._check_debits)
-    return list(odd_orders(SCOPE, FollowedTrail(SCOPE, checks.ORDER), *rules))
+    rules = (invariants._check_payments, invariants._check_debits)
+    return list(odd_orders(SCOPE, FollowedTrail(SCOPE, invariants.ORDER), *rules))
 
 
 def _odd_transactions() -> list[list[str]]:
     return list(
-        odd_transactions(SCOPE, FollowedTrail(SCOPE, checks.TRANSACTION), checks._check_disposition)
+        odd_transactions(
+            SCOPE, FollowedTrail(SCOPE, invariants.TRANSACTION), invariants._check_disposition
+        )
     )
 
 
@@ -54,8 +56,8 @@ def _logs_looked_at_closely() -> list[object]:
         return _end(iter(rows))
 
     with patch("tcmpay.audit.logs._end", followed):
-        list(checks_logs.check_callback_log(SCOPE))
-        list(checks_logs.check_exchange_log(SCOPE))
+        list(invariants_logs.check_callback_log(SCOPE))
+        list(invariants_logs.check_exchange_log(SCOPE))
     return seen
 
 
@@ -159,15 +161,15 @@ def test_a_broken_chain_of_an_order_is_told_once_and_no_other() -> None:
         "UPDATE audit_events SET reason = 'x' WHERE object_id = %s AND version = 2",
         world.by_wechat.id,
     )
-    told = [(found.code, found.object_id) for found in checks.check_orders(SCOPE)]
+    told = [(found.code, found.object_id) for found in invariants.check_orders(SCOPE)]
     assert told == [("E2", str(world.by_wechat.id))]
 
 
 def test_what_is_left_of_the_trail_of_an_order_that_is_gone_is_followed() -> None:
     sound_books()
-    event = AuditEvent.objects.filter(object_type=checks.ORDER, version=2)[0]
+    event = AuditEvent.objects.filter(object_type=invariants.ORDER, version=2)[0]
     sql("UPDATE audit_events SET object_id = 'gone' WHERE id = %s", event.id)
-    told = {(found.code, found.object_id) for found in checks.check_orders(SCOPE)}
+    told = {(found.code, found.object_id) for found in invariants.check_orders(SCOPE)}
     assert ("E2", "gone") in told
 
 

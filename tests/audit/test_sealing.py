@@ -5,11 +5,11 @@ from datetime import timedelta
 import pytest
 
 from backoffice.ops.metrics import QueueDepths
-from balances.checks import LEDGER
+from balances.invariants import LEDGER
 from balances.models import BalanceTransaction
 from gateways.tests.kit import Reply, StandIn
 from tcmpay.audit import roots
-from tcmpay.audit.checks import TRAIL
+from tcmpay.audit.invariants import TRAIL
 from tcmpay.audit.models import AuditEvent, ChainRoot
 from tcmpay.audit.roots import (
     TELL_WITHIN,

@@ -9,7 +9,7 @@ from io import StringIO
 import pytest
 from django.core.management import CommandError, call_command
 
-from balances.checks import LEDGER
+from balances.invariants import LEDGER
 from balances.models import BalanceTransaction, UserBalance
 from tcmpay.audit.macs import chain_mac
 from tcmpay.audit.models import AuditEvent, ChainRoot

@@ -7,10 +7,10 @@ from datetime import timedelta
 import pytest
 
 from balances import ledger
-from balances.checks import LEDGER
+from balances.invariants import LEDGER
 from balances.models import BalanceTransaction
 from tcmpay.audit import services
-from tcmpay.audit.checks import TRAIL
+from tcmpay.audit.invariants import TRAIL
 from tcmpay.audit.models import AuditEvent, ChainRoot, ChainSeal
 from tcmpay.audit.seals import (
     anchor_write,

@@ -8,11 +8,11 @@ from django.db.migrations.recorder import MigrationRecorder
 from django.db.transaction import atomic
 
 from backoffice.ops.invariants import check_keys
-from balances.checks import LEDGER
-from payments.checks import check_orders
-from tcmpay.accounts.checks import check_sign_ins
+from balances.invariants import LEDGER
+from payments.invariants import check_orders
+from tcmpay.accounts.invariants import check_sign_ins
 from tcmpay.accounts.models import SignIn
-from tcmpay.audit.checks import TRAIL
+from tcmpay.audit.invariants import TRAIL
 from tcmpay.audit.models import ChainRoot
 from tcmpay.audit.row_checks import digests_began
 from tcmpay.audit.seals import anchor_write

@@ -46,7 +46,7 @@ def around_commit(number: int, *, is_before: bool) -> Callable[[], None]:
 
 
 def after_storing() -> None:
-    from tcmpay.guard import idempotency
+    from tcmpay.limits import idempotency
 
     complete = idempotency.key_complete
 

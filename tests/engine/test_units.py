@@ -17,11 +17,11 @@ from prometheus_client import REGISTRY
 
 from tcmpay.common import db
 from tcmpay.common.db import ATTEMPTS_MAX, CommitUnknown, money_unit
-from tcmpay.guard.models import RateCounter
+from tcmpay.limits.models import RateCounter
 from tests import servers
 
 # Real commits, which other connections see. Only this app's tables are emptied afterwards.
-pytestmark = pytest.mark.django_db(transaction=True, available_apps=["tcmpay.guard"])
+pytestmark = pytest.mark.django_db(transaction=True, available_apps=["tcmpay.limits"])
 on_mariadb = pytest.mark.skipif(
     "connection.vendor != 'mysql'", reason="SQLite has one writer and no server to lose"
 )

@@ -22,8 +22,8 @@ KILL = "kill"
 # Name → module that looks the function up, and the function. Every one ends in a commit, or
 # stands before or after a call of the gateway.
 POINTS = {
-    "key-claim": ("tcmpay.guard.idempotency", "key_claim"),
-    "key-complete": ("tcmpay.guard.idempotency", "key_complete"),
+    "key-claim": ("tcmpay.limits.idempotency", "key_claim"),
+    "key-complete": ("tcmpay.limits.idempotency", "key_complete"),
     "order-insert": ("payments.services.orders", "_insert"),
     "balance-debit": ("payments.services.attempts", "_debit_and_apply"),
     "attempt-open": ("payments.services.attempts", "_open_attempt"),
@@ -39,7 +39,7 @@ COMMIT = "commit"  # around every COMMIT of a transaction
 
 # Waits of minutes, made seconds: nothing of what happens afterwards depends on how long they are.
 SHORTER: tuple[tuple[str, str, Any], ...] = (
-    ("tcmpay.guard.services", "LEASE", timedelta(seconds=6)),
+    ("tcmpay.limits.services", "LEASE", timedelta(seconds=6)),
     ("payments.services.attempts", "FIRST_CHECK_AFTER", timedelta(seconds=3)),
     ("payments.services.sweeping", "BACKOFF_SECONDS", (2, 2, 3, 5, 10, 20, 40, 300)),
     ("refunds.services.submission", "BACKOFF_SECONDS", (2, 2, 3, 5, 10, 20, 40)),

@@ -12,7 +12,7 @@ from payments.models import PaymentOrder, PaymentTransaction
 from refunds.models import Refund, RefundApproval
 from tcmpay.audit.models import AuditEvent
 from tcmpay.common.ids import new_id
-from tcmpay.guard.models import IdempotencyKey
+from tcmpay.limits.models import IdempotencyKey
 from tests.guards.conftest import Stage
 
 CHANGES = {

@@ -41,7 +41,7 @@ from tcmpay.accounts.services import token_issue
 from tcmpay.common import clock
 from tcmpay.common.actor import SYSTEM, Role
 from tcmpay.common.errors import DomainError
-from tcmpay.guard import services as guard
+from tcmpay.limits import services as limits
 from tests.races.gateway import SharedGateway
 from tests.races.worlds import World, admin, patient
 
@@ -412,7 +412,7 @@ def hit_limit(things: World, times: int, limit: int) -> str:
     """How many of ``times`` requests a limit of ``limit`` lets through."""
     passed = 0
     for _hit in range(times):
-        hit = guard.hit_count(
+        hit = limits.hit_count(
             scope="race", identity=str(things["user"]), window_seconds=LONG_WINDOW_SECONDS
         )
         # 0 would mean that the counter could not be reached, which lets everybody through.
@@ -424,5 +424,5 @@ def hit_limit(things: World, times: int, limit: int) -> str:
 def count_in_database(things: World, times: int, limit: int) -> str:
     """The same by the database's counter, whatever the cache is."""
     bucket = f"race{things['user'].hex}"
-    counts = [guard._count_in_database(bucket, LONG_WINDOW_SECONDS) for _hit in range(times)]
+    counts = [limits._count_in_database(bucket, LONG_WINDOW_SECONDS) for _hit in range(times)]
     return str(sum(count <= limit for count in counts))

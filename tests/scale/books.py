@@ -19,7 +19,7 @@ from django.db.transaction import atomic
 from django.test import override_settings
 
 from backoffice.today.services import day_totals_catch_up
-from balances.checks import LEDGER
+from balances.invariants import LEDGER
 from balances.ledger import entry_hash
 from balances.models import BalanceTransaction, UserBalance
 from balances.services import balance_top_up
@@ -33,7 +33,7 @@ from payments.models import (
 from payments.services.orders import birth_certificate
 from refunds.models import Refund, RefundApproval
 from refunds.services.submission import refund_submit
-from tcmpay.audit.checks import TRAIL
+from tcmpay.audit.invariants import TRAIL
 from tcmpay.audit.models import AuditEvent, LogHead
 from tcmpay.audit.row_digests import ROW, row_digest
 from tcmpay.audit.seals import chain_seal

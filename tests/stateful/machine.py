@@ -19,7 +19,7 @@ from hypothesis.stateful import (
 )
 
 from backoffice.ops.audit import audit
-from balances.checks import LEDGER
+from balances.invariants import LEDGER
 from balances.models import UserBalance
 from balances.services import balance_freeze, balance_top_up, balance_unfreeze
 from gateways.interface import (
@@ -41,7 +41,7 @@ from refunds.services.notices import notices_take
 from refunds.services.requests import refund_request, refund_review, refund_withdraw
 from refunds.services.submission import refund_retry, refunds_sweep
 from refunds.services.surplus import surplus_sweep
-from tcmpay.audit.checks import TRAIL
+from tcmpay.audit.invariants import TRAIL
 from tcmpay.audit.seals import chain_seal
 from tcmpay.common import clock
 from tcmpay.common.actor import SYSTEM, Actor, Role

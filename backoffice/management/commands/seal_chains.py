@@ -2,9 +2,9 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from balances.checks import LEDGER
-from tcmpay.accounts.checks import SIGN_INS
-from tcmpay.audit.checks import TRAIL
+from balances.invariants import LEDGER
+from tcmpay.accounts.invariants import SIGN_INS
+from tcmpay.audit.invariants import TRAIL
 from tcmpay.audit.models import ChainRoot
 from tcmpay.audit.roots import chain_seal_and_tell, root_line
 

@@ -18,9 +18,9 @@ from django.db.transaction import atomic
 from tcmpay.audit.macs import row_mac
 from tcmpay.common import clock
 from tcmpay.common.db import drop_lost_connection, is_retryable
-from tcmpay.guard.errors import IdempotencyInProgress, IdempotencyKeyReused
-from tcmpay.guard.models import IdempotencyKey, RateCounter
-from tcmpay.guard.redis_counter import CounterAway, count_in_redis
+from tcmpay.limits.errors import IdempotencyInProgress, IdempotencyKeyReused
+from tcmpay.limits.models import IdempotencyKey, RateCounter
+from tcmpay.limits.redis_counter import CounterAway, count_in_redis
 
 logger = logging.getLogger(__name__)
 

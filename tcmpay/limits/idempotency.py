@@ -20,8 +20,8 @@ from tcmpay.common.api.exceptions import contract_exception_handler
 from tcmpay.common.api.views import actor_of
 from tcmpay.common.db import CommitUnknown, drop_lost_connection
 from tcmpay.common.errors import DomainError, InvalidInput
-from tcmpay.guard.errors import IdempotencyInProgress, IdempotencyKeyReused
-from tcmpay.guard.services import Claim, key_claim, key_complete, key_doubt, key_release
+from tcmpay.limits.errors import IdempotencyInProgress, IdempotencyKeyReused
+from tcmpay.limits.services import Claim, key_claim, key_complete, key_doubt, key_release
 
 logger = logging.getLogger(__name__)
 

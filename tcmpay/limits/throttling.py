@@ -13,7 +13,7 @@ from rest_framework.throttling import BaseThrottle
 from tcmpay.common.actor import Actor
 from tcmpay.common.client_address import client_network
 from tcmpay.common.errors import RateLimited
-from tcmpay.guard.services import hit_count
+from tcmpay.limits.services import hit_count
 
 
 class EndpointClass(StrEnum):

@@ -1,6 +1,6 @@
 """The invariants of orders and payments (L4, O1–O3, E2, E5), from the database alone.
 
-What outsiders told us and what we promised them is in ``checks_evidence``.
+What outsiders told us and what we promised them is in ``invariants_evidence``.
 """
 
 from collections import defaultdict
@@ -25,7 +25,7 @@ from payments.states import (
     TransactionStatus,
     TransactionType,
 )
-from tcmpay.audit.checks import FollowedTrail
+from tcmpay.audit.invariants import FollowedTrail
 from tcmpay.audit.row_checks import digests_began, lost_objects, row_problem
 from tcmpay.audit.stories import Story, stories
 from tcmpay.common import clock

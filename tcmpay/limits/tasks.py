@@ -1,6 +1,6 @@
 from celery import shared_task
 
-from tcmpay.guard import services
+from tcmpay.limits import services
 
 
 @shared_task(name="guard.purge")

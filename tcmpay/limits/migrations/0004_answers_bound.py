@@ -3,7 +3,7 @@
 from django.db import migrations
 
 from tcmpay.audit.macs import row_mac
-from tcmpay.guard.services import MAC_KIND, answer_facts
+from tcmpay.limits.services import MAC_KIND, answer_facts
 
 
 def bind(apps, schema_editor):

@@ -6,7 +6,7 @@ from django.http import HttpRequest, HttpResponse
 
 from tcmpay.common.api.envelope import failure_headers
 from tcmpay.common.errors import RateLimited
-from tcmpay.guard.throttling import Allowance, count_stranger
+from tcmpay.limits.throttling import Allowance, count_stranger
 
 # The API counts in its views and callbacks in theirs; what watches us asks as often as it likes.
 COUNTED_ELSEWHERE = ("/api/", "/payment/", "/health/", "/metrics")

@@ -12,7 +12,7 @@ from django_structlog import signals
 from django_structlog.middlewares.request import RequestMiddleware
 
 from tcmpay.common.client_address import client_address
-from tcmpay.guard.throttling import Allowance
+from tcmpay.limits.throttling import Allowance
 
 # What of a request's own words stands in its line.
 ADDRESS_LINE_MAX = 500
