@@ -18,9 +18,9 @@ from backoffice.site.bases import (
     Panel,
     admin_link,
     admin_url,
-    column,
     moment,
     money,
+    person_name,
     state,
 )
 from backoffice.site.display import (
@@ -195,7 +195,7 @@ class BalanceAdjustmentAdmin(SecondPersonAdmin):
     )
 
     created = moment("created_at", gettext_lazy("申请时间"))
-    requester = column("requested_by", gettext_lazy("申请人"), person_text)
+    requester = person_name("requested_by", gettext_lazy("申请人"))
     amount_shown = money("amount", gettext_lazy("金额（元）"))
     status_shown = state("status", gettext_lazy("状态"), AdjustmentStatus, STATUS_TONES)
     direction_shown = state("direction", gettext_lazy("方向"), Direction, DIRECTION_TONES)

@@ -23,10 +23,12 @@ from backoffice.site.bases import (
     Panel,
     ReadOnlyAdmin,
     admin_link,
+    column,
     moment,
     money,
     number,
     page,
+    person_name,
     state,
 )
 from backoffice.site.display import BAD, EMPTY, age_text, badge
@@ -35,7 +37,6 @@ from backoffice.trail.pages import history_panel
 from payments.models import PaymentException
 from payments.states import ExceptionKind
 from refunds.services.cases import case_refund
-from tcmpay.accounts.selectors import person_text
 
 
 class OpenFilter(DropdownFilter):
@@ -155,9 +156,7 @@ class ExceptionAdmin(ReadOnlyAdmin):
             return EMPTY
         return case.owner_name or case.owner_username or str(case.owner_id)
 
-    @admin.display(description=_("支付方式"))
-    def method(self, case: PaymentException) -> str:
-        return method_text(case.payment_method)
+    method = column("payment_method", _("支付方式"), method_text)
 
     @admin.display(description=_("订单"))
     def order_link(self, case: PaymentException) -> str:
@@ -182,9 +181,7 @@ class ExceptionAdmin(ReadOnlyAdmin):
     def waits(self, case: PaymentException) -> str:
         return age_text(case.opened_at) if case.closed_at is None else EMPTY
 
-    @admin.display(description=_("处理人"))
-    def closer(self, case: PaymentException) -> str:
-        return person_text(case.closed_by) if case.closed_by else EMPTY
+    closer = person_name("closed_by", _("处理人"))
 
     @admin.display(description=_("处理说明"))
     def resolution_shown(self, case: PaymentException) -> str:

@@ -26,9 +26,8 @@ from backoffice.exports.services import (
     export_write_now,
 )
 from backoffice.models import ExportJob, ExportStatus
-from backoffice.site.bases import ReadOnlyAdmin, admin_url, moment, state
+from backoffice.site.bases import ReadOnlyAdmin, admin_url, moment, person_name, state
 from backoffice.site.display import BAD, EMPTY, GOOD, RUNNING, WAITING, money_text
-from tcmpay.accounts.selectors import person_text
 from tcmpay.common import clock
 
 EXPORT_PAGE = "backoffice_exportjob"
@@ -145,9 +144,7 @@ class ExportAdmin(ReadOnlyAdmin):
         markup = '{} <span class="tcm-muted">{}</span>'
         return format_html(markup, money_text(job.amount), counted)
 
-    @admin.display(description=_("导出人"))
-    def requester(self, job: ExportJob) -> str:
-        return person_text(job.requested_by)
+    requester = person_name("requested_by", _("导出人"))
 
     @admin.display(description=_("筛选条件"))
     def filters(self, job: ExportJob) -> str:

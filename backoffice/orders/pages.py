@@ -24,6 +24,7 @@ from backoffice.site.bases import (
     DayRangeFilter,
     Panel,
     ReadOnlyAdmin,
+    column,
     moment,
     money,
     number,
@@ -118,9 +119,7 @@ class OrderAdmin(ReadOnlyAdmin):
             Q(refunds__refund_no=term.upper()),
         )
 
-    @admin.display(description=_("支付方式"))
-    def method(self, order: PaymentOrder) -> str:
-        return method_text(order.payment_method)
+    method = column("payment_method", _("支付方式"), method_text)
 
     @admin.display(description=_("类型"))
     def type_shown(self, order: PaymentOrder) -> str:

@@ -27,6 +27,7 @@ from backoffice.site.bases import (
     Panel,
     ReadOnlyAdmin,
     admin_link,
+    column,
     moment,
     money,
     number,
@@ -153,9 +154,7 @@ class TransactionAdmin(ReadOnlyAdmin):
             Q(order_id=term),
         )
 
-    @admin.display(description=_("支付方式"))
-    def method(self, attempt: PaymentTransaction) -> str:
-        return method_text(attempt.payment_method)
+    method = column("payment_method", _("支付方式"), method_text)
 
     @admin.display(description=_("结果"))
     def outcome(self, attempt: PaymentTransaction) -> str:
@@ -287,9 +286,7 @@ class CallbackAdmin(ReadOnlyAdmin):
         kept = PaymentCallbackBody.objects.filter(pk=callback.pk).first()
         return message_text(body_fields(kept.body)) if kept else EMPTY
 
-    @admin.display(description=_("支付方式"))
-    def method(self, callback: PaymentCallback) -> str:
-        return method_text(callback.payment_method)
+    method = column("payment_method", _("支付方式"), method_text)
 
     @admin.display(description=_("订单"))
     def order_link(self, callback: PaymentCallback) -> str:

@@ -20,10 +20,10 @@ from backoffice.prices.views import price_urls, review_view, service_view
 from backoffice.site.bases import (
     FiltersOfListOnly,
     Panel,
-    column,
     moment,
     money,
     number,
+    person_name,
     state,
 )
 from backoffice.site.display import BAD, EMPTY, GOOD, NEUTRAL, WAITING
@@ -32,7 +32,6 @@ from backoffice.trail.pages import history_panel
 from config.models import PriceChangeRequest, PriceChangeStatus, PriceConfig
 from config.prices.plan import signed_percent
 from config.prices.selectors import priced_services
-from tcmpay.accounts.selectors import person_text
 from tcmpay.common import clock
 
 CHANGE_TONES = {
@@ -164,7 +163,7 @@ class PriceChangeRequestAdmin(SecondPersonAdmin):
     )
 
     created = moment("created_at", _("提交时间"))
-    requester = column("requested_by", _("提交人"), person_text)
+    requester = person_name("requested_by", _("提交人"))
     before = money("amount_before", _("原收（元）"))
     after = money("amount_after", _("改后收（元）"))
     status_shown = state("status", _("状态"), PriceChangeStatus, CHANGE_TONES)

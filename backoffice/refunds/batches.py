@@ -17,7 +17,7 @@ from django.views.decorators.http import require_http_methods
 
 from backoffice.refunds.facts import Facts, facts_of_many, sums_by_method
 from backoffice.refunds.review import REVIEW_PERMISSION, ReviewForm
-from backoffice.site.bases import ReadOnlyAdmin, admin_url, moment, page, state
+from backoffice.site.bases import ReadOnlyAdmin, admin_url, moment, page, person_name, state
 from backoffice.site.display import BAD, GOOD, NEUTRAL, RUNNING, WAITING, badge
 from backoffice.trail.pages import history_panel
 from balances.errors import BalanceLimit, BalanceUnderReview
@@ -203,9 +203,7 @@ class RefundBatchAdmin(ReadOnlyAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[RefundBatch]:
         return super().get_queryset(request).annotate(row_count=Count("rows"))
 
-    @admin.display(description=_("确认人"))
-    def person(self, batch: RefundBatch) -> str:
-        return person_text(batch.created_by)
+    person = person_name("created_by", _("确认人"))
 
     @admin.display(description=_("笔数"))
     def rows_shown(self, batch: Any) -> int:

@@ -29,6 +29,7 @@ from backoffice.site.bases import (
     moment,
     money,
     number,
+    person_name,
     search_link,
     state,
 )
@@ -232,9 +233,7 @@ class RefundAdmin(ReadOnlyAdmin):
             return str(_("用户本人"))
         return person_text(refund.requested_by)
 
-    @admin.display(description=_("审核人"))
-    def reviewer(self, refund: Refund) -> str:
-        return person_text(refund.reviewed_by) if refund.reviewed_by else EMPTY
+    reviewer = person_name("reviewed_by", _("审核人"))
 
     @admin.display(description=_("审核备注"))
     def notes(self, refund: Refund) -> str:

@@ -34,6 +34,7 @@ from backoffice.site.display import (
     money_text,
     time_text,
 )
+from tcmpay.accounts.selectors import person_text
 from tcmpay.common import clock
 from tcmpay.common.fields import as_uuid_or_text
 from tcmpay.common.money import ZERO, Money, MoneyError, parse_money
@@ -98,6 +99,11 @@ def moment(field: str, title: Any) -> Column:
 
 def number(field: str, title: Any) -> Column:
     return column(field, title, code_text)
+
+
+def person_name(field: str, title: Any) -> Column:
+    """A staff user by name; empty where nobody is named."""
+    return column(field, title, lambda person: person_text(person) if person else EMPTY)
 
 
 def state(field: str, title: Any, choices: Any, tones: Mapping[str, str]) -> Column:

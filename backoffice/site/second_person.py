@@ -18,7 +18,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 
-from backoffice.site.bases import DayRangeFilter, ReadOnlyAdmin, admin_url, column, moment
+from backoffice.site.bases import DayRangeFilter, ReadOnlyAdmin, admin_url, moment, person_name
 from backoffice.site.display import EMPTY, age_text
 from backoffice.site.forms import DecisionForm
 from tcmpay.accounts.selectors import person_text
@@ -28,10 +28,6 @@ from tcmpay.common.fields import as_uuid_or_text
 PENDING = "pending"
 # What one of the page's buttons does, and what the person is told then.
 Door = tuple[Callable[..., Any], str | Callable[[Any], str]]
-
-
-def decider_text(person: object) -> str:
-    return person_text(person) if person else EMPTY
 
 
 class SecondPersonAdmin(ReadOnlyAdmin):
@@ -45,7 +41,7 @@ class SecondPersonAdmin(ReadOnlyAdmin):
     ordering = ("-created_at", "-id")
 
     decided = moment("decided_at", gettext_lazy("处理时间"))
-    decider = column("decided_by", gettext_lazy("处理人"), decider_text)
+    decider = person_name("decided_by", gettext_lazy("处理人"))
 
     @admin.display(description=gettext_lazy("等待"))
     def waits(self, row: Any) -> str:
