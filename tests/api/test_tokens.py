@@ -72,6 +72,7 @@ def ask(api, authorization: str):
 def refuses(api, token: str) -> None:
     answer = ask(api, f"Bearer {token}").refused(401, "UNAUTHENTICATED")
     assert answer.message == "未授权"
+    assert answer.headers["WWW-Authenticate"] == "Bearer"
 
 
 def test_a_token_signed_by_hand_is_taken(api):
@@ -101,7 +102,8 @@ def test_another_scheme_is_401(api, authorization):
 
 
 def test_no_header_is_401(api):
-    api.get("orders").refused(401, "UNAUTHENTICATED")
+    answer = api.get("orders").refused(401, "UNAUTHENTICATED")
+    assert answer.headers["WWW-Authenticate"] == "Bearer"
 
 
 @pytest.mark.parametrize(
