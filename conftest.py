@@ -12,12 +12,14 @@ import sqlite3
 import tempfile
 from collections.abc import Iterator
 from functools import cache
+from typing import Any
 from urllib.parse import urlsplit
 
 import django
 import pytest
 from cryptography.hazmat.primitives import serialization
 from django.conf import settings
+from django.db.transaction import atomic, set_rollback
 from django.utils import translation
 
 SEED_VARIABLE = "TEST_SEED"
@@ -99,6 +101,17 @@ def _keys_are_checked_once() -> Iterator[None]:
         for reader in ("load_der_private_key", "load_pem_private_key"):
             patched.setattr(serialization, reader, cache(getattr(serialization, reader)))
         yield
+
+
+@pytest.fixture(scope="module")
+def lasting(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
+    """What a module's fixtures write after this one, all of its tests begin with: each is a
+    savepoint in one transaction, as Django's TestCase keeps what a class sets up."""
+    unit = atomic()
+    unit._from_testcase = True  # units of money may begin inside of it
+    with django_db_blocker.unblock(), unit:
+        yield
+        set_rollback(True)
 
 
 @pytest.fixture(autouse=True)

@@ -18,18 +18,23 @@ from tcmpay.common.actor import Role  # noqa: E402
 from tests.api.kit import Api, Clock, Person, someone  # noqa: E402
 from tests.api.story import Story  # noqa: E402
 
+# Whatever the developer's environment says: the defaults, and the demo's mock gateway.
+SWITCHES = {
+    "MOCK_CALLBACKS": True,
+    "ORDER_PRICE_POLICY": "open",
+    "ORDER_EXPIRE_MINUTES": 120,
+    "LATE_PAYMENT_POLICY": "refund",
+    "REFUND_SECOND_APPROVAL_OVER": None,
+    "RETURN_URL_ORIGINS": [],
+    "RATE_LIMIT_PER_MINUTE": 1_000_000,
+    "TRUSTED_PROXY_HOPS": 0,
+}
+
 
 @pytest.fixture(autouse=True)
 def _demo_switches(db, settings) -> None:
-    """Whatever the developer's environment says: the defaults, and the demo's mock gateway."""
-    settings.MOCK_CALLBACKS = True
-    settings.ORDER_PRICE_POLICY = "open"
-    settings.ORDER_EXPIRE_MINUTES = 120
-    settings.LATE_PAYMENT_POLICY = "refund"
-    settings.REFUND_SECOND_APPROVAL_OVER = None
-    settings.RETURN_URL_ORIGINS = []
-    settings.RATE_LIMIT_PER_MINUTE = 1_000_000
-    settings.TRUSTED_PROXY_HOPS = 0
+    for name, value in SWITCHES.items():
+        setattr(settings, name, value)
     # The database is rolled back after each test; what is cached of it is not.
     cache.clear()
 

@@ -2,7 +2,6 @@ import copy
 from collections.abc import Iterator
 
 import pytest
-from django.db.transaction import atomic, set_rollback
 from django.test import override_settings
 from django.utils.translation import override
 
@@ -30,14 +29,9 @@ def _in_chinese() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def lasting(django_db_setup, django_db_blocker) -> Iterator[None]:
-    """What a module's fixtures write after this one, all of its tests begin with: each is a
-    savepoint in one transaction, as Django's TestCase keeps what a class sets up."""
-    unit = atomic()
-    unit._from_testcase = True  # units of money may begin inside of it
-    with django_db_blocker.unblock(), override_settings(**SETTINGS), unit:
+def lasting(lasting) -> Iterator[None]:
+    with override_settings(**SETTINGS):
         yield
-        set_rollback(True)
 
 
 @pytest.fixture(scope="module")

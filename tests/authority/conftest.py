@@ -1,8 +1,13 @@
 """The stage of the API's tests, and a desk with something on it."""
 
-import pytest
+from collections.abc import Iterator
 
+import pytest
+from django.test import override_settings
+
+from tcmpay.common.clock import frozen
 from tests.api.conftest import (  # noqa: F401
+    SWITCHES,
     _demo_switches,
     admin,
     api,
@@ -12,13 +17,23 @@ from tests.api.conftest import (  # noqa: F401
     service,
     story,
 )
+from tests.api.kit import NOW
 from tests.authority.staff import Desk
+
+# Many people sign in: a strong hash would take most of the time.
+QUICK_PASSWORDS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 
 @pytest.fixture(autouse=True)
 def _quick_passwords(settings) -> None:
-    """Eight people sign in for every line: a strong hash would take most of the time."""
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    settings.PASSWORD_HASHERS = QUICK_PASSWORDS
+
+
+@pytest.fixture(scope="module")
+def lasting(lasting) -> Iterator[None]:
+    """On the stage of the single tests."""
+    with override_settings(**SWITCHES, PASSWORD_HASHERS=QUICK_PASSWORDS), frozen(NOW):
+        yield
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 The standard pages of each model follow from its rights; every other page has lines of its own.
 """
 
+import copy
 import re
 import uuid
 from collections.abc import Iterator
@@ -18,6 +19,8 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from backoffice.site.admin_site import staff_site
 from tcmpay.accounts.models import StaffUser
 from tcmpay.accounts.roles import ROLES
+from tests.api.kit import Api
+from tests.api.story import Story
 from tests.authority.bodies import FORMS
 from tests.authority.staff import (
     ANONYMOUS,
@@ -61,10 +64,31 @@ class Crowd:
         self.people = {kind: person_make(kind) for kind in PEOPLE}
         self.browsers = {kind: browser_of(person) for kind, person in self.people.items()}
 
+    def again(self) -> "Crowd":
+        """The same, whatever became of their browsers and of what is in hand meanwhile."""
+        crowd = copy.copy(self)
+        crowd.people = copy.deepcopy(self.people)
+        crowd.browsers = {kind: browser_of(None) for kind in self.browsers}
+        for kind, browser in crowd.browsers.items():
+            browser.cookies = copy.deepcopy(self.browsers[kind].cookies)
+        return crowd
+
+
+@pytest.fixture(scope="module")
+def _crowd(lasting) -> Crowd:
+    return Crowd()
+
 
 @pytest.fixture
-def crowd(db) -> Crowd:
-    return Crowd()
+def crowd(_crowd, db) -> Crowd:
+    return _crowd.again()
+
+
+@pytest.fixture(scope="module")
+def desk(lasting) -> Desk:
+    desk = Desk(Story(Api()))
+    desk.everything()
+    return desk
 
 
 class Findings(list[str]):

@@ -1,6 +1,7 @@
 """Every call × every answer × every state × both channels, once and for half an hour.
 
-Half of it in a usual run, each state once or lasting in turns; all of it with REFUSALS=all.
+A quarter of it in a usual run, each state once or lasting in turns and with every second answer, so
+that all are met in half of the states; all of it with REFUSALS=all.
 
 In the end both books say the same, whoever wanted a part of the money back has it once, nothing is
 stuck and the audit finds nothing; whatever the gateway said and whatever people tried meanwhile.
@@ -270,6 +271,15 @@ def played() -> Iterator[object]:
                     yield pytest.param(channel, state, is_lasting, id=name)
 
 
+def answers_played(
+    channel: str, state: Callable[[list[Cell]], None]
+) -> Iterator[tuple[str, Fault]]:
+    column = STATES.index(state)
+    for place, answer in enumerate(ANSWERS[channel].items()):
+        if IS_WHOLE or (place + column // 2) % 2 == 0:
+            yield answer
+
+
 @pytest.mark.skipif(
     connection.vendor != "sqlite" and not IS_WHOLE, reason="the rules are the same on all databases"
 )
@@ -277,7 +287,7 @@ def played() -> Iterator[object]:
 def test_a_no_changes_nothing(stage, channel, state, is_lasting) -> None:
     cells = {
         name: Cell(stage, channel, fault, is_lasting, stage.order())
-        for name, fault in ANSWERS[channel].items()
+        for name, fault in answers_played(channel, state)
     }
     state(list(cells.values()))
     stage.pass_time(minutes=6)
