@@ -302,7 +302,7 @@ def test_there_are_more_than_twenty():
     assert sum(map(len, (*FORGED.values(), *HELD.values(), *REPEATED.values()))) >= 50
 
 
-@pytest.mark.parametrize(("method", "name", "address"), cases(FORGED))
+@pytest.mark.parametrize(("method", "name", "address"), list(cases(FORGED)))
 def test_a_forged_one_is_refused(stage, scene, method, name, address):
     message = FORGED[method][name](scene.waiting[method].number(method))
     status, headers, body = ensure_nothing_moves(stage, scene, method, message, address)
@@ -317,7 +317,7 @@ def test_a_forged_one_is_refused(stage, scene, method, name, address):
     assert 0 < len(reason) <= 300
 
 
-@pytest.mark.parametrize(("method", "name", "address"), cases(HELD))
+@pytest.mark.parametrize(("method", "name", "address"), list(cases(HELD)))
 def test_a_true_one_that_does_not_fit_is_held(stage, scene, method, name, address):
     expected, build = HELD[method][name]
     message = build(scene.waiting[method].number(method))
@@ -327,7 +327,7 @@ def test_a_true_one_that_does_not_fit_is_held(stage, scene, method, name, addres
     assert reason or expected in {"not_paid", "refund_notice"}
 
 
-@pytest.mark.parametrize(("method", "name", "address"), cases(REPEATED))
+@pytest.mark.parametrize(("method", "name", "address"), list(cases(REPEATED)))
 def test_one_about_a_paid_order_changes_nothing(stage, scene, method, name, address):
     expected, build = REPEATED[method][name]
     message = build(scene.paid[method].number(method))
