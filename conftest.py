@@ -107,7 +107,7 @@ def _keys_are_checked_once() -> Iterator[None]:
 def lasting(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
     """What a module's fixtures write after this one, all of its tests begin with: each is a
     savepoint in one transaction, as Django's TestCase keeps what a class sets up."""
-    unit = atomic()
+    unit: Any = atomic()
     unit._from_testcase = True  # units of money may begin inside of it
     with django_db_blocker.unblock(), unit:
         yield
