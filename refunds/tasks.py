@@ -17,8 +17,9 @@ def take_notices() -> int:
 
 @shared_task(name="refunds.sweep")
 def sweep() -> int:
-    done = notices.notices_take() + surplus.surplus_sweep() + submission.refunds_sweep()
-    return done + batches.batches_sweep() + stuck.refunds_stuck_report()
+    # First what asks nobody: a sweep that is cut short must not cost the batches and the cases.
+    done = batches.batches_sweep() + stuck.refunds_stuck_report()
+    return done + notices.notices_take() + surplus.surplus_sweep() + submission.refunds_sweep()
 
 
 @shared_task(name="refunds.run_batch")

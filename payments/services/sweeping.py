@@ -97,8 +97,11 @@ def _note_answer(attempt: PaymentTransaction) -> None:
 def _claim_check(attempt: PaymentTransaction) -> bool:
     """Move the next question into the future; False when another sweeper did so first."""
     wait = BACKOFF_SECONDS[min(attempt.checks, len(BACKOFF_SECONDS) - 1)]
-    due = PaymentTransaction.objects.pending().filter(id=attempt.id, checks=attempt.checks)
-    next_check_at = clock.now() + timedelta(seconds=wait)
+    now = clock.now()
+    due = PaymentTransaction.objects.pending().filter(
+        id=attempt.id, checks=attempt.checks, next_check_at__lte=now
+    )
+    next_check_at = now + timedelta(seconds=wait)
     return due.update(checks=F("checks") + 1, next_check_at=next_check_at) == 1
 
 

@@ -7,7 +7,6 @@ it waits and is taken up again, so that no fact is lost and none is asked about 
 import logging
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
 
 from celery.exceptions import SoftTimeLimitExceeded
 from django.utils.translation import gettext as _
@@ -71,9 +70,11 @@ class Wait:
 def notices_take() -> int:
     """Take up every refund notice whose time has come, oldest first; returns how many are done."""
     taken = 0
-    waiting: list[tuple[str, Any]] = []
+    waiting: list[tuple[object, ...]] = []
     for callback in in_time(refund_notices_due()[:BATCH], seconds=RUN_SECONDS):
-        told = (callback.payment_method, callback.refund_notice)
+        # On the same key's word: should one key be withdrawn, the other's notice still stands.
+        key = (callback.config_version_id, callback.key_mark)
+        told = (callback.payment_method, *key, callback.refund_notice)
         if told in waiting:
             # Word for word what another one says, which waits: one of them is enough.
             refund_notice_taken(callback.id)

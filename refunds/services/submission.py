@@ -43,7 +43,7 @@ from refunds.services.numbers import (
     take_former_number,
 )
 from refunds.services.states import refund_change, refund_lock, refund_transition
-from refunds.states import RefundStatus, Told
+from refunds.states import RefundCause, RefundStatus, Told
 from tcmpay.audit.transitions import Cause
 from tcmpay.common import clock
 from tcmpay.common.actor import SYSTEM, Actor, gateway_actor
@@ -221,12 +221,16 @@ def _take_not_found(asked: Refund) -> bool:
         return False
     payment, refund = locked
     now = clock.now()
-    if not refund.refused_code:
+    code, message = refund.refused_code, refund.refused_message
+    if not code and _was_given_back_elsewhere(refund, payment):
+        code, message = "OUTSIDE", _("期间已在商户平台直接退款：请核对是否还应退款，再重试")
+    if not code:
         refund.sendings, refund.sent_at = refund.sendings + 1, now
         refund.save(update_fields=["sendings", "sent_at"])
         return True
     known_from = _known_from(refund, payment)
-    if refund.sendings > 1 and now < known_from:
+    is_sole_and_refused = refund.sendings <= 1 and bool(refund.refused_code)
+    if not is_sole_and_refused and now < known_from:
         refund.next_check_at = known_from
         refund.save(update_fields=["next_check_at"])
         return False
@@ -234,10 +238,17 @@ def _take_not_found(asked: Refund) -> bool:
         refund,
         payment,
         gateway_actor(payment.payment_method),
-        code=refund.refused_code,
-        message=refund.refused_message,
+        code=code,
+        message=message,
     )
     return False
+
+
+def _was_given_back_elsewhere(refund: Refund, payment: PaymentTransaction) -> bool:
+    """Whether somebody refunded this payment in the merchant console since the newest sending:
+    perhaps in this refund's place, so that it is not sent again without a person."""
+    outside = Refund.objects.filter(transaction=payment, cause=RefundCause.OUTSIDE)
+    return outside.filter(created_at__gt=refund.sent_at or refund.created_at).exists()
 
 
 def _known_from(refund: Refund, payment: PaymentTransaction) -> datetime:

@@ -7,6 +7,7 @@ import pytest
 from gateways.errors import GatewayRejected, RejectReason
 from gateways.interface import RefundState
 from payments.models import PaymentException
+from refunds.services.notices import notices_take
 from refunds.services.stuck import DOUBTS_MAX, refunds_stuck_report
 from refunds.services.submission import refunds_sweep
 from refunds.tests import stage
@@ -65,3 +66,19 @@ def test_what_lasts_is_a_case_that_closes_itself():
 def test_a_refusal_of_the_refund_itself_ends_it():
     refund = stage.failed(stage.paid("wechat"))
     assert refund.error_code == "NOT_ENOUGH"
+
+
+@pytest.mark.parametrize("method", ["wechat", "alipay"])
+def test_it_does_not_go_by_itself_after_somebody_gave_money_back_in_the_console(method):
+    payment = stage.paid(method)
+    refund = stage.unsent(payment)
+    swept(Answers(REFUSED, stage.says_nothing), minutes=8)
+    with clock.frozen(BEGUN_AT + timedelta(minutes=8)):
+        stage.noticed(payment, "console-1", RefundState.SUCCESS)
+        with stage.gateway_answers(Answers(REFUSED, stage.says(RefundState.SUCCESS))):
+            assert notices_take() == 1
+    swept(Answers(DONE, stage.says_nothing), begin=9, minutes=30)
+    refund.refresh_from_db()
+    payment.refresh_from_db()
+    assert (refund.status, refund.error_code) == ("failed", "OUTSIDE")
+    assert payment.refund_reserved == SOME, "what went back in the console, and nothing else"
