@@ -94,8 +94,8 @@ STALE_ROWS = (
     Mutant(
         "one sweeper asks",
         "payments/services/sweeping.py",
-        "filter(id=attempt.id, checks=attempt.checks)",
-        "filter(id=attempt.id)",
+        "id=attempt.id, checks=attempt.checks, next_check_at__lte=now",
+        "id=attempt.id",
         STALE,
     ),
 )
