@@ -19,6 +19,7 @@ from refunds.services.requests import refund_request, refund_withdraw
 from refunds.services.states import refund_transition
 from refunds.states import RefundStatus
 from tcmpay.audit.models import AuditEvent
+from tcmpay.common import clock
 from tcmpay.common.actor import SYSTEM
 from tcmpay.common.ids import new_id
 from tcmpay.common.transitions import LostUpdate
@@ -88,6 +89,7 @@ def _open_attempt(stage: Stage) -> PaymentTransaction:
         payment_method="wechat",
         amount=Decimal("30.00"),
         out_trade_no="OPEN",
+        next_check_at=clock.now(),
     )
     attempt.save(force_insert=True)
     return PaymentTransaction.objects.get(id=attempt.id)
