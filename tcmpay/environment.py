@@ -265,13 +265,13 @@ def load_env(base_dir: Path) -> Environment:
     path = base_dir / ".env"
     try:
         read_text(path)
-    except FileNotRead as error:
-        # Not asked for: a service manager may have read it, as root, and given us its variables.
-        if not isinstance(error.__cause__, FileNotFoundError):
-            sys.stderr.write(f"tcmpay: .env {error.text} and is passed over\n")
-        return Environment()
-    except TextUnreadable:
-        pass  # told below
+    except TextUnreadable as error:
+        # A file that is there and no text is read once more below, which names what is wrong.
+        if isinstance(error, FileNotRead):
+            # Not asked for: a service manager may have read it, as root, and handed it over.
+            if not isinstance(error.__cause__, FileNotFoundError):
+                sys.stderr.write(f"tcmpay: .env {error.text} and is passed over\n")
+            return Environment()
     return Environment(read_env_file(path, name=".env"))
 
 

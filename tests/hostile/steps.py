@@ -21,7 +21,7 @@ Match = Callable[[int, Then], bool]
 
 
 class TooManySteps(Exception):
-    pass
+    """The pattern took more steps than it was given."""
 
 
 class Stepper:
@@ -97,7 +97,7 @@ class Stepper:
             return self._at(value)
         if kind is sre.GROUPREF:
             return self._again(value)
-        raise NotImplementedError(f"{kind}: teach the stepper about it")
+        raise ValueError(f"{kind}: a part of patterns that the stepper can't count yet")
 
     def _character(self, is_good: Callable[[str], bool]) -> Match:
         def run(position: int, then: Then) -> bool:
