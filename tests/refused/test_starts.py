@@ -90,23 +90,45 @@ def test_a_number_that_is_called_burnt_at_its_first_start_is_closed_or_its_close
     assert (first[:2], second[:2]) == (("pending", True), ("pending", False))
 
 
-def test_a_code_that_comes_after_its_attempt_was_closed_is_not_handed_out(
-    stage, channel, monkeypatch
-):
-    """The payer changed the gateway while the first one was still thinking."""
-    order, other = stage.order(), {"wechat": "alipay", "alipay": "wechat"}[channel]
+@pytest.fixture
+def meanwhile(stage, monkeypatch):
+    """Does something else once, while the gateway is thinking about the first call."""
     send = stage.wire.send
-    told: list[str] = []
+    waiting = []
 
     def slow(verb, url, **more):
         answer = send(verb, url, **more)
-        if not told:
-            told.append(url)
-            assert stage.start(order, other, SCENES[other]) == ""
+        if waiting:
+            waiting.pop()()
         return answer
 
     monkeypatch.setattr("gateways.transport.Transport.send", staticmethod(slow))
+    return waiting.append
+
+
+def test_a_code_that_comes_after_its_attempt_was_closed_is_not_handed_out(
+    stage, channel, meanwhile
+):
+    """The payer changed the gateway while the first one was still thinking."""
+    order, other = stage.order(), {"wechat": "alipay", "alipay": "wechat"}[channel]
+    changed = []
+    meanwhile(lambda: changed.append(stage.start(order, other, SCENES[other])))
     assert stage.start(order, channel, SCENES[channel]) == "GATEWAY_UNAVAILABLE"
+    assert changed == [""]
+    first, second = attempts_of(order)
+    assert first[0] == "failed" or first[1]
+    assert second[:2] == ("pending", False)
+
+
+def test_a_start_whose_attempt_was_closed_meanwhile_for_nothing_begins_anew(
+    stage, channel, meanwhile
+):
+    """The payer tried the balance while the gateway was still thinking, and had too little."""
+    order = stage.order()
+    refused = []
+    meanwhile(lambda: refused.append(stage.start(order, "balance", SCENES[channel])))
+    assert stage.start(order, channel, SCENES[channel]) == ""
+    assert refused == ["INSUFFICIENT_BALANCE"]
     first, second = attempts_of(order)
     assert first[0] == "failed" or first[1]
     assert second[:2] == ("pending", False)
