@@ -270,10 +270,17 @@ def refund_notice_postpone(callback: PaymentCallback, *, takes: int, wait: timed
 
 
 def refund_notices_hurry(payment: PaymentTransaction) -> None:
-    """Take up at once what waits for room among the payment's refunds; inside the caller's unit."""
-    refund_notices_waiting().filter(
+    """Take up at once what waits for room among the payment's refunds; inside the caller's unit.
+
+    By their keys, in order: an index of all that wait would lock the notices of others too.
+    """
+    waiting = refund_notices_waiting().filter(
         payment_method=payment.payment_method, out_trade_no=payment.out_trade_no or ""
-    ).order_by().update(next_take_at=clock.now())
+    )
+    now = clock.now()
+    for callback_id in sorted(waiting.values_list("id", flat=True)):
+        noted = PaymentCallback.objects.filter(id=callback_id, is_picked_up=False)
+        noted.update(next_take_at=now)
 
 
 def untrusted_record(*, incoming: Incoming, reason: str) -> None:

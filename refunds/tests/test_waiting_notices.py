@@ -6,6 +6,8 @@ from unittest.mock import patch
 
 import pytest
 from celery.exceptions import SoftTimeLimitExceeded
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from gateways.interface import RefundState
 from payments.services.callbacks import refund_notices_waiting
@@ -71,3 +73,22 @@ def test_what_waits_for_room_is_booked_as_soon_as_there_is_some():
         assert notices_take() == 0
         refund_withdraw(actor=stage.OWNER, refund_id=refunds[0].id)
         assert notices_take() == 1
+
+
+def test_what_gets_room_locks_no_notice_of_another_payment():
+    payment = stage.paid("alipay")
+    refund = stage.pending(payment)
+    for name in ("console-1", "console-2"):
+        stage.noticed(payment, name, RefundState.SUCCESS)
+    waiting = refund_notices_waiting().values_list("id", flat=True)
+    by_key = sorted(str(notice_id).replace("-", "") for notice_id in waiting)
+    stage.noticed(stage.paid("alipay"), "console-3", RefundState.SUCCESS)
+    with CaptureQueriesContext(connection) as captured:
+        refund_withdraw(actor=stage.OWNER, refund_id=refund.id)
+    hurried = [
+        query["sql"].replace("-", "")
+        for query in captured
+        if query["sql"].startswith("UPDATE") and "next_take_at" in query["sql"]
+    ]
+    assert len(hurried) == len(by_key)
+    assert all(key in sql for key, sql in zip(by_key, hurried, strict=True))
