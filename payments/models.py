@@ -72,6 +72,10 @@ class PaymentOrder(models.Model):
     # appointment_id + order_type while the order is live: the database refuses a second one.
     live_appointment_key = models.CharField(max_length=64, null=True, blank=True, unique=True)
     idempotency_key_id = UUIDTextField(null=True, blank=True, unique=True)
+    # When the sweep last asked a gateway in order to expire it (NULL: not yet).
+    expiry_tried_at = models.DateTimeField(null=True, blank=True)
+
+    UNTOLD_FIELDS = frozenset({"expiry_tried_at"})
 
     class Meta:
         db_table = "payment_orders"

@@ -92,8 +92,12 @@ def orders_expire() -> ExpiryReport:
             break
     report = ExpiryReport(expired=expired)
     with_attempts = _due_orders(horizon).filter(_has_open_attempt())
-    ids = in_turns(with_attempts, of="user_id", by="expire_time", count=EXPIRE_BATCH)
+    # Tried longest ago first: those that a slow gateway holds up are not before all others again.
+    by = ("expiry_tried_at", "expire_time")
+    ids = in_turns(with_attempts, of="user_id", by=by, count=EXPIRE_BATCH)
     for order_id in in_time(ids, seconds=RUN_SECONDS):
+        due = _due_orders(horizon).filter(id=order_id)
+        due.update(expiry_tried_at=clock.now())
         with by_itself(logger, "order_expiry_failed", order=str(order_id)):
             report = _added(report, order_expire(order_id))
     return report

@@ -40,7 +40,7 @@ SYNC_ATTEMPTS_MAX = 5
 def attempts_sweep() -> int:
     """Ask about every attempt whose time has come; returns how many were asked about."""
     due = PaymentTransaction.objects.pending().filter(next_check_at__lte=clock.now())
-    ids = in_turns(due, of="order__user_id", by="next_check_at", count=SWEEP_BATCH)
+    ids = in_turns(due, of="order__user_id", by=("next_check_at",), count=SWEEP_BATCH)
     return sum(_sweep_one(attempt_id) for attempt_id in in_time(ids, seconds=RUN_SECONDS))
 
 

@@ -1,10 +1,12 @@
 """One payer's many rows never hold up the others."""
 
 from datetime import timedelta
+from itertools import count
 from types import SimpleNamespace
 
 import pytest
 
+from gateways.errors import GatewayUnknown
 from gateways.interface import TradeReport, TradeState
 from gateways.mock import MockGateway
 from payments.models import PaymentOrder, PaymentTransaction
@@ -77,3 +79,20 @@ def test_all_of_them_get_their_turn(crowd):
         while attempts_sweep():
             rounds += 1
     assert rounds == -(-(MANY + BATCH - 1) // BATCH)
+
+
+def test_orders_that_a_slow_gateway_holds_up_are_not_tried_before_the_others_again(monkeypatch):
+    orders = [begun(patient(), 1)[0] for _ in range(3)]
+    asked = []
+
+    def query(_self, number):
+        asked.append(number)
+        raise GatewayUnknown("slow")
+
+    monkeypatch.setattr(MockGateway, "query_payment", query)
+    slow = count(step=endings.RUN_SECONDS * 0.9)
+    monkeypatch.setattr("tcmpay.common.sweep.time.monotonic", lambda: next(slow))
+    for seconds in (0, 20, 40):
+        with clock.frozen(clock.now() + timedelta(hours=2, seconds=seconds)):
+            assert orders_expire().waiting == 1
+    assert asked == [order.order_no for order in orders]

@@ -550,7 +550,7 @@ def refunds_sweep() -> int:
     """Submit or ask about the processing refunds whose time has come; returns how many."""
     _hurry_after_silence()
     due = Refund.objects.filter(status=RefundStatus.PROCESSING, next_check_at__lte=clock.now())
-    ids = in_turns(due, of="user_id", by="next_check_at", count=SWEEP_BATCH)
+    ids = in_turns(due, of="user_id", by=("next_check_at",), count=SWEEP_BATCH)
     done = 0
     for refund_id in in_time(ids, seconds=RUN_SECONDS):
         with by_itself(logger, "refund_sweep_failed", refund=str(refund_id)):

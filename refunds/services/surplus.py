@@ -43,7 +43,7 @@ def surplus_sweep() -> int:
         return 0
     begun = 0
     untried = surplus_payments().exclude(refunds__cause__in=SURPLUS_CAUSES)
-    ids = in_turns(untried, of="order__user_id", by="initiated_at", count=SWEEP_BATCH)
+    ids = in_turns(untried, of="order__user_id", by=("initiated_at",), count=SWEEP_BATCH)
     for payment in PaymentTransaction.objects.filter(id__in=ids).only("id", "order_id"):
         with by_itself(logger, "surplus_refund_failed", payment=str(payment.id)):
             refund = surplus_refund_begin(payment.id, payment.order_id)

@@ -40,12 +40,14 @@ def by_itself(logger: logging.Logger, event: str, **row: str) -> Iterator[None]:
         logger.exception(event, extra=row)
 
 
-def in_turns(rows: QuerySet[Any], *, of: str, by: str, count: int) -> list[Any]:
+def in_turns(rows: QuerySet[Any], *, of: str, by: tuple[str, ...], count: int) -> list[Any]:
     """The keys of the first ``count`` of ``rows``, everybody's first before anybody's second.
 
     ``of`` is the way from a row to whose it is, ``by`` what the rows of one owner are ordered by,
-    and those of one turn. Keys alone: the database sorts all that is due, and rows are wide.
+    and those of one turn; what is empty comes first. Keys alone: the database sorts all that is
+    due, and rows are wide.
     """
-    turn = Window(RowNumber(), partition_by=[F(of)], order_by=[F(by).asc(), F("pk").asc()])
-    turned = rows.annotate(turn=turn).order_by("turn", by, "pk")
+    order = (*by, "pk")
+    turn = Window(RowNumber(), partition_by=[F(of)], order_by=[F(name).asc() for name in order])
+    turned = rows.annotate(turn=turn).order_by("turn", *order)
     return list(turned.values_list("pk", flat=True)[:count])

@@ -204,10 +204,15 @@ class Clock:
         return self.set(self.now + timedelta(**by))
 
 
+# When a sweep last took an order up moves nothing of it.
+SWEEPS_NOTE = "expiry_tried_at"
+
+
 def rows_of(table: str) -> list[tuple[Any, ...]]:
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT * FROM {table} ORDER BY 1")
-        return list(cursor.fetchall())
+        told = [at for at, column in enumerate(cursor.description) if column[0] != SWEEPS_NOTE]
+        return [tuple(row[at] for at in told) for row in cursor.fetchall()]
 
 
 def money_rows() -> dict[str, list[tuple[Any, ...]]]:

@@ -41,6 +41,7 @@ TABLES = (
 # What nothing in the database tells otherwise; docs/operations.md says of each why.
 UNNOTICEABLE = frozenset(
     {
+        "payment_orders.expiry_tried_at",
         "payment_transactions.checks",
         "payment_transactions.next_check_at",
         "payment_transactions.is_close_owed",

@@ -1,5 +1,7 @@
 """A second start that is refused: the code that the payer holds lives on."""
 
+from collections.abc import Callable
+
 import pytest
 
 from payments.models import PaymentTransaction
@@ -94,7 +96,7 @@ def test_a_number_that_is_called_burnt_at_its_first_start_is_closed_or_its_close
 def meanwhile(stage, monkeypatch):
     """Does something else once, while the gateway is thinking about the first call."""
     send = stage.wire.send
-    waiting = []
+    waiting: list[Callable[[], None]] = []
 
     def slow(verb, url, **more):
         answer = send(verb, url, **more)
