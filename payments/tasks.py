@@ -1,6 +1,8 @@
 from celery import shared_task
 
+from payments.invariants_seals import CALLBACKS, EXCHANGES
 from payments.services import activations, endings, silence, stuck, sweeping
+from tcmpay.audit.roots import chain_seal_and_tell
 
 
 @shared_task(name="payments.expire_orders")
@@ -15,3 +17,8 @@ def sweep_attempts() -> int:
     done += stuck.attempts_stuck_report()
     activations.activations_watch()
     return done
+
+
+@shared_task(name="payments.seal_logs")
+def seal_logs() -> int:
+    return sum(chain_seal_and_tell(chain) is not None for chain in (CALLBACKS, EXCHANGES))

@@ -365,6 +365,7 @@ CELERY_BEAT_SCHEDULE = {
     # An hour is sealed a quarter of an hour after it is over; asked more often, as beat may rest.
     "seal-trail": {"task": "audit.seal_trail", "schedule": 600.0},
     "seal-ledger": {"task": "balances.seal_ledger", "schedule": 600.0},
+    "seal-logs": {"task": "payments.seal_logs", "schedule": 600.0},
     "seal-sign-ins": {"task": "accounts.seal_sign_ins", "schedule": 600.0},
     "purge-guard": {"task": "guard.purge", "schedule": 3600.0},
     "purge-sign-ins": {"task": "accounts.purge_sign_ins", "schedule": 86_400.0},

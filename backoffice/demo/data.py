@@ -13,6 +13,7 @@ from backoffice.demo.desk import notice_of_payment, seed_desk
 from backoffice.today.services import day_totals_catch_up
 from balances.invariants import LEDGER
 from balances.services import balance_top_up
+from payments.invariants_seals import CALLBACKS, EXCHANGES
 from payments.models import PaymentOrder, PaymentTransaction
 from payments.services.attempts import PayCommand, pay
 from payments.services.endings import order_cancel, orders_expire
@@ -97,7 +98,7 @@ def seed() -> Iterator[str]:
     _today()
     seed_desk(_appointment, PATIENT_WANG)
     yield "orders in every state, refunds waiting for review, a case to look at"
-    for chain in (LEDGER, TRAIL):
+    for chain in (LEDGER, TRAIL, CALLBACKS, EXCHANGES):
         chain_seal_and_tell(chain)
     day_totals_catch_up()
     yield "days that are over, summed up; what is over an hour old, sealed"

@@ -17,6 +17,7 @@ import config.prices.invariants
 import payments.invariants
 import payments.invariants_evidence
 import payments.invariants_logs
+import payments.invariants_seals
 import refunds.invariants
 import refunds.invariants_evidence
 import tcmpay.accounts.invariants
@@ -52,6 +53,7 @@ CHECKS: tuple[Check, ...] = (
     *payments.invariants.CHECKS,
     *payments.invariants_evidence.CHECKS,
     *payments.invariants_logs.CHECKS,
+    *payments.invariants_seals.CHECKS,
     *refunds.invariants.CHECKS,
     *refunds.invariants_evidence.CHECKS,
     *backoffice.ops.invariants.CHECKS,

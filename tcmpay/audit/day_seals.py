@@ -45,7 +45,7 @@ def _seal_problem(seal: ChainSeal, before: ChainSeal | None) -> str:
 
 def _check_rows(chain: Chain, seal: ChainSeal, scope: Scope) -> Iterator[Violation]:
     start, end = clock.day_start(seal.day), clock.day_start(seal.day + timedelta(days=1))
-    now = digest_between(chain.model, start, end, using=scope.using)
+    now = digest_between(chain, start, end, using=scope.using)
     if now.rows != seal.rows:
         text = _("当天封存 %(sealed)s 条，现有 %(now)s 条") % {"sealed": seal.rows, "now": now.rows}
         yield _violation(chain, seal.day, text)

@@ -13,7 +13,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import IntegrityError
-from django.db.models import Model, Q
+from django.db.migrations.recorder import MigrationRecorder
+from django.db.models import Max, Model, Q
 from django.utils.translation import gettext as _
 
 from tcmpay.audit.bare_rows import bare_moment, moment_column
@@ -46,14 +47,17 @@ Row = tuple[datetime, object, str]
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """A table of hashed rows (``created_at``, ``id``, ``hash``) and the invariant it carries.
+    """A table of hashed rows, read by ``moment`` and ``id``, and the invariant it carries.
 
-    ``kept_for``: where old rows are deleted, after how long.
+    ``hashed``: the column that binds what a row says. ``kept_for``: where old rows are deleted,
+    after how long.
     """
 
     model: type[Model]
     code: str
     kept_for: timedelta | None = None
+    moment: str = "created_at"
+    hashed: str = "hash"
 
     @property
     def name(self) -> str:
@@ -127,7 +131,7 @@ def chain_seal(chain: Chain) -> ChainRoot | None:
     until = _due_until()
     if last is not None and last.until >= until:
         return None
-    digest = digest_between(chain.model, last.until if last else None, until)
+    digest = digest_between(chain, last.until if last else None, until)
     if last is None and digest.rows == 0:
         return None
     try:
@@ -174,7 +178,7 @@ def anchor_write(root_model: Any, row_model: Any, previous_root: str, chain: str
     told = events.filter(object_type=AUDIT_OBJECT, object_id=chain).order_by("-version").first()
     # What is being written at this moment, by the former version, is left to the next root.
     until = clock.now() - timedelta(minutes=1)
-    digest = digest_between(row_model, None, until)
+    digest = digest_between(Chain(row_model, code=""), None, until)
     root = root_model(
         chain=chain,
         number=(told.details["number"] if told else 0) + 1,
@@ -204,11 +208,11 @@ def root_content(root: Any) -> bytes:
 
 
 def digest_between(
-    model: Any, start: datetime | None, end: datetime, *, using: str = "default"
+    chain: Chain, start: datetime | None, end: datetime, *, using: str = "default"
 ) -> Digest:
     """The count and the hash of the rows from ``start`` to before ``end``, as they were written."""
     hashed = _Hashed()
-    for row in _rows(model, start, end, using):
+    for row in _rows(chain, start, end, using):
         hashed.add(row)
     return hashed.digest()
 
@@ -225,21 +229,22 @@ class _Hashed:
         return Digest(self._count, self._content.hexdigest())
 
 
-def _rows(model: Any, start: datetime | None, end: datetime, using: str) -> Iterator[Row]:
+def _rows(chain: Chain, start: datetime | None, end: datetime, using: str) -> Iterator[Row]:
+    moment = chain.moment
     rows = (
-        model.objects.using(using)
-        .filter(created_at__lt=end)
-        .order_by("created_at", "id")
-        .values_list("created_at", "id", "hash")
+        chain.model._default_manager.using(using)
+        .filter(**{f"{moment}__lt": end})
+        .order_by(moment, "id")
+        .values_list(moment, "id", chain.hashed)
     )
-    after = Q() if start is None else Q(created_at__gte=start)
+    after = Q() if start is None else Q(**{f"{moment}__gte": start})
     while True:
         chunk: list[Row] = list(rows.filter(after)[:CHUNK])
         yield from chunk
         if len(chunk) < CHUNK:
             return
-        moment, last_id, _hash = chunk[-1]
-        after = Q(created_at__gt=moment) | Q(created_at=moment, id__gt=last_id)
+        written_at, last_id, _hash = chunk[-1]
+        after = Q(**{f"{moment}__gt": written_at}) | Q(**{moment: written_at, "id__gt": last_id})
 
 
 def _bare_rows(chain: Chain, start: datetime | None, scope: Scope) -> Iterator[tuple[Any, ...]]:
@@ -247,10 +252,10 @@ def _bare_rows(chain: Chain, start: datetime | None, scope: Scope) -> Iterator[t
     return rows_in_chunks(
         scope,
         table=chain.name,
-        columns=(moment_column(scope.using, "created_at"), "id", "hash"),
+        columns=(moment_column(scope.using, chain.moment), "id", chain.hashed),
         keys=2,
-        order=("created_at", "id"),
-        where="" if start is None else "created_at >= %s",
+        order=(chain.moment, "id"),
+        where="" if start is None else f"{chain.moment} >= %s",
         values=() if start is None else (bare_moment(start),),
         size=CHUNK,
     )
@@ -331,13 +336,23 @@ def _check_rows(chain: Chain, roots: list[ChainRoot], scope: Scope) -> Iterator[
             row = next(rows, None)
         now = hashed.digest()
         if now != Digest(root.rows, root.rows_sha256):
-            now = digest_between(chain.model, start, root.until, using=scope.using)
+            now = digest_between(chain, start, root.until, using=scope.using)
+        if problem := _rows_problem(root, now):
+            yield _violation(chain, root.number, f"{problem}{_between(start, root.until)}")
         start = root.until
-        if now.rows != root.rows:
-            text = _("封存时 %(sealed)s 条，现有 %(now)s 条")
-            yield _violation(chain, root.number, text % {"sealed": root.rows, "now": now.rows})
-        elif now.sha256 != root.rows_sha256:
-            yield _violation(chain, root.number, _("记录与封存时不同"))
+
+
+def _rows_problem(root: ChainRoot, now: Digest) -> str:
+    if now.rows != root.rows:
+        text = _("封存时 %(sealed)s 条，现有 %(now)s 条")
+        return text % {"sealed": root.rows, "now": now.rows}
+    return "" if now.sha256 == root.rows_sha256 else _("记录与封存时不同")
+
+
+def _between(start: datetime | None, end: datetime) -> str:
+    """Where to look, in Shanghai's time."""
+    begun = start.astimezone(clock.SHANGHAI).strftime("%Y-%m-%d %H:%M") if start else ""
+    return f" ({begun} – {end.astimezone(clock.SHANGHAI):%Y-%m-%d %H:%M})"
 
 
 def _check_told(chain: Chain, newest: ChainRoot | None, scope: Scope) -> Iterator[Violation]:
@@ -355,17 +370,20 @@ def _check_told(chain: Chain, newest: ChainRoot | None, scope: Scope) -> Iterato
 
 
 def _check_overdue(chain: Chain, newest: ChainRoot | None, scope: Scope) -> Iterator[Violation]:
-    sealed_until = newest.until if newest else _oldest(chain, scope.using)
+    sealed_until = newest.until if newest else _begun(chain, scope.using)
     if sealed_until is not None and _due_until() > sealed_until + OVERDUE_AFTER:
         where = f"{chain.name} {sealed_until.astimezone(clock.SHANGHAI):%Y-%m-%d %H:%M}"
         text = _("应封存的记录尚未封存")
         yield Violation("E5", AUDIT_OBJECT, where, text, is_unfinished=True)
 
 
-def _oldest(chain: Chain, using: str) -> datetime | None:
-    rows = chain.model._default_manager.using(using).order_by("created_at")
-    oldest: datetime | None = rows.values_list("created_at", flat=True).first()
-    return oldest
+def _begun(chain: Chain, using: str) -> datetime | None:
+    """Since when there is something to seal: rows are older than the release that seals them."""
+    rows = chain.model._default_manager.using(using).order_by(chain.moment)
+    oldest: datetime | None = rows.values_list(chain.moment, flat=True).first()
+    steps = MigrationRecorder.Migration.objects.using(using)
+    released = steps.filter(app=chain.model._meta.app_label).aggregate(at=Max("applied"))["at"]
+    return max(oldest, released) if oldest and released else oldest
 
 
 def _violation(chain: Chain, number: object, problem: str) -> Violation:

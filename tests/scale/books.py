@@ -23,6 +23,7 @@ from balances.invariants import LEDGER
 from balances.ledger import entry_hash
 from balances.models import BalanceTransaction, UserBalance
 from balances.services import balance_top_up
+from payments.invariants_seals import CALLBACKS, EXCHANGES
 from payments.models import (
     GatewayExchange,
     PaymentCallback,
@@ -116,13 +117,16 @@ def books_make(mix: str, copies: int) -> int:
                     for number in range(first, min(first + COPIES_AT_ONCE, numbers.stop))
                 )
         with clock.frozen(begin + timedelta(days=day + 1)):
-            chain_seal(LEDGER)
-            chain_seal(TRAIL)
-    chain_seal(LEDGER)
-    chain_seal(TRAIL)
+            _seal()
+    _seal()
     while day_totals_catch_up():
         pass
     return BalanceTransaction.objects.count()
+
+
+def _seal() -> None:
+    for chain in (LEDGER, TRAIL, CALLBACKS, EXCHANGES):
+        chain_seal(chain)
 
 
 def _rows_of(clinic: Clinic) -> Rows:

@@ -30,6 +30,7 @@ from gateways.interface import (
     TradeReport,
     TradeState,
 )
+from payments.invariants_seals import CALLBACKS, EXCHANGES
 from payments.models import PaymentOrder, PaymentTransaction
 from payments.services.attempts import PayCommand, pay
 from payments.services.callbacks import Incoming, callback_handle
@@ -240,7 +241,7 @@ class Stories(RuleBasedStateMachine):
     @rule()
     def seal(self) -> None:
         """As every hour: what happens afterwards must not reach back into what is sealed."""
-        for chain in (LEDGER, TRAIL):
+        for chain in (LEDGER, TRAIL, CALLBACKS, EXCHANGES):
             assert self.do(chain_seal, chain=chain)[0] == OK
 
     @rule()

@@ -11,13 +11,14 @@ from django.utils.translation import gettext as _
 from backoffice.ops.audit import CHECKS, LONGEST, audit, consistent_reads
 from backoffice.ops.audit_processes import PROCESSES_MAX, audit_in_processes, processes_possible
 from balances.invariants import LEDGER
+from payments.invariants_seals import CALLBACKS, EXCHANGES
 from tcmpay.accounts.invariants import SIGN_INS
 from tcmpay.audit.invariants import TRAIL
 from tcmpay.audit.roots import KeptRoot, RootsUnreadable, check_kept, check_root_file, kept_roots
 from tcmpay.common.clock import day_start
 from tcmpay.common.invariants import Check, Scope, Violation
 
-CODES = {chain.name: chain.code for chain in (LEDGER, TRAIL, SIGN_INS)}
+CODES = {chain.name: chain.code for chain in (LEDGER, TRAIL, SIGN_INS, CALLBACKS, EXCHANGES)}
 
 
 class Command(BaseCommand):
