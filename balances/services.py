@@ -169,7 +169,8 @@ def opening_adopt(*, user_id: UUID, reason: str, actor: Actor) -> bool:
     account = UserBalance.objects.select_for_update().filter(user_id=user_id).first()
     if account is None or account.opening_adopted_at is not None:
         return False
-    _write_opening_if_due(account, actor)
+    if _last_entry(user_id) is None:
+        _write_opening_if_due(account, actor)
     if not _has_opening(user_id):
         return False
     adopted_at = clock.now()
@@ -194,10 +195,15 @@ def _ensure_not_own(actor: Actor, user_id: UUID) -> None:
 
 def _lock_account(user_id: UUID) -> UserBalance:
     """The locked account, proven sound: its ledger ends at its balance."""
-    account_ensure(user_id)
-    account = UserBalance.objects.select_for_update().get(user_id=user_id)
-    _write_opening_if_due(account, None)
-    last = _last_entry(user_id)
+    accounts = UserBalance.objects.select_for_update().filter(user_id=user_id)
+    account = accounts.first()
+    if account is None:
+        account_ensure(user_id)
+        account = accounts.get()
+    account.last_entry = last = _last_entry(user_id)
+    if last is None:
+        _write_opening_if_due(account, None)
+        last = account.last_entry
     if last is None:
         _ensure_sound(account, sequence=0, balance=ZERO, frozen=ZERO)
     else:
@@ -217,12 +223,12 @@ def _ensure_sound(account: UserBalance, *, sequence: int, balance: Money, frozen
 
 
 def _write_opening_if_due(account: UserBalance, actor: Actor | None) -> None:
-    """Write the opening entries of a balance that was inserted by SQL and never moved.
+    """Write the opening entries of a balance that was inserted by SQL; it has no entry yet.
 
     What its totals don't explain is booked to them first, so that L1 holds from here on.
     """
     held = account.balance + account.frozen_balance
-    if account.sequence != 0 or held == 0 or _last_entry(account.user_id) is not None:
+    if account.sequence != 0 or held == 0:
         return
     figures = _figures(account)
     # The opening entry itself counts ``held`` as income: the totals must end up explaining
@@ -281,7 +287,7 @@ def _append(
     """Write the next entry and move the locked account to where it ends."""
     before = _figures(account)
     after = before.moved(entry_type, amount)
-    last = _last_entry(account.user_id)
+    last = account.last_entry
     now = clock.now()
     entry = BalanceTransaction(
         user_id=account.user_id,
@@ -313,7 +319,7 @@ def _append(
     ensure_one(updated, f"balance {account.user_id}")
     account.balance, account.frozen_balance = after.balance, after.frozen
     account.total_income, account.total_expense = after.income, after.expense
-    account.sequence = entry.sequence
+    account.sequence, account.last_entry = entry.sequence, entry
     return entry
 
 

@@ -75,15 +75,12 @@ def exception_open(
 
 
 def exception_settle(
-    kind: ExceptionKind, *, method: str, fact: str, resolution: str, actor: Actor
+    *facts: tuple[ExceptionKind, UUID | str], method: str, resolution: str, actor: Actor
 ) -> None:
-    """Close the open case of a fact that has settled itself; inside the caller's unit."""
-    case = (
-        PaymentException.objects.select_for_update()
-        .filter(fact_key=_fact_key(kind, method, fact), closed_at=None)
-        .first()
-    )
-    if case is not None:
+    """Close the open cases of facts that have settled themselves; inside the caller's unit."""
+    keys = [_fact_key(kind, method, str(fact)) for kind, fact in facts]
+    open_cases = PaymentException.objects.filter(fact_key__in=keys, closed_at=None)
+    for case in open_cases.select_for_update().order_by("id"):
         exception_end(case, actor, resolution, ExceptionOutcome.SETTLED)
 
 

@@ -7,7 +7,6 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import IntegrityError
-from django.db.transaction import atomic
 
 from config.prices.selectors import price_in_force
 from payments.errors import (
@@ -210,17 +209,15 @@ def ensure_cancellable(order: PaymentOrder) -> None:
         raise OrderNotCancellable(status=order.status)
 
 
-@atomic
 def order_refunds_changed(
-    order_id: UUID, *, refunded_total: Money, actor: Actor, reason: str
+    order: PaymentOrder, *, refunded_total: Money, actor: Actor, reason: str
 ) -> None:
-    """Let the order's state follow the refunds of its applied payment (invariant R2), and its trail
-    tell of each.
+    """Let the locked order's state follow the refunds of its applied payment (invariant R2), and
+    its trail tell of each.
 
     ``refunded_total`` (yuan) is what has really gone back of that payment. Runs inside the
     caller's unit.
     """
-    order = order_lock(order_id)
     target = (
         OrderStatus.REFUNDED if refunded_total == order.amount else OrderStatus.PARTIAL_REFUNDED
     )

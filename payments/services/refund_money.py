@@ -4,6 +4,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from django.db.models import Subquery
+
 from payments.booking import Booking
 from payments.models import PaymentTransaction
 from payments.services.callbacks import refund_notices_hurry
@@ -25,7 +27,7 @@ class RefundExceedsPayment(Exception):
         self.available = available
 
 
-def payment_lock(transaction_id: UUID) -> PaymentTransaction:
+def payment_lock(transaction_id: UUID | Subquery) -> PaymentTransaction:
     """The payment, locked and freshly read; its order is locked already."""
     return PaymentTransaction.objects.select_for_update().get(id=transaction_id)
 
@@ -74,6 +76,15 @@ def refund_transaction_begin(
     existing = PaymentTransaction.objects.select_for_update().filter(refund_id=refund_id).first()
     if existing is not None:
         return existing
+    return refund_transaction_insert(
+        payment=payment, refund_id=refund_id, amount=amount, actor=actor
+    )
+
+
+def refund_transaction_insert(
+    *, payment: PaymentTransaction, refund_id: UUID, amount: Money, actor: Actor
+) -> PaymentTransaction:
+    """The transaction of a refund that has none yet."""
     now = clock.now()
     money_back = PaymentTransaction(
         transaction_no=new_number("TXN", now),
@@ -100,15 +111,14 @@ def refund_transaction_begin(
 
 
 def refund_transaction_succeed(
+    money_back: PaymentTransaction,
     *,
-    refund_id: UUID,
     booking: Booking,
     actor: Actor,
     external_id: str = "",
     response: Any = None,
 ) -> None:
-    """The refund's transaction brought the money back."""
-    money_back = PaymentTransaction.objects.select_for_update().get(refund_id=refund_id)
+    """The refund's locked transaction brought the money back."""
     transaction_transition(
         money_back,
         TransactionStatus.SUCCESS,
@@ -129,9 +139,10 @@ def _unique_external_id(money_back: PaymentTransaction, external_id: str) -> str
     return external_id or None
 
 
-def refund_transaction_fail(*, refund_id: UUID, actor: Actor, code: str, message: str) -> None:
+def refund_transaction_fail(
+    money_back: PaymentTransaction, *, actor: Actor, code: str, message: str
+) -> None:
     """The gateway refused the refund for good; a later success is still accepted on proof."""
-    money_back = PaymentTransaction.objects.select_for_update().get(refund_id=refund_id)
     if money_back.status != TransactionStatus.PENDING:
         return
     transaction_transition(

@@ -69,9 +69,8 @@ def _settle(attempt_id: UUID, order_id: UUID) -> int:
     order_lock(order_id)
     attempt = PaymentTransaction.objects.select_for_update().get(id=attempt_id)
     exception_settle(
-        ExceptionKind.STUCK_PAYMENT,
+        (ExceptionKind.STUCK_PAYMENT, attempt.id),
         method=attempt.payment_method,
-        fact=str(attempt.id),
         resolution=_("网关已有结果：%(state)s") % {"state": attempt.get_status_display()},
         actor=SYSTEM,
     )

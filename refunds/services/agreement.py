@@ -88,9 +88,8 @@ def unbooked_case_settle(
 ) -> None:
     """What the case was about is in the books by now; inside the caller's unit."""
     exception_settle(
-        ExceptionKind.UNBOOKED_REFUND,
+        (ExceptionKind.UNBOOKED_REFUND, _fact(report)),
         method=method,
-        fact=_fact(report),
         resolution=resolution,
         actor=actor,
     )

@@ -8,12 +8,17 @@ from payments.models import PaymentCallback, PaymentTransaction
 from payments.services.callbacks import refund_notice_lock
 from payments.services.exceptions import exception_open, exception_settle
 from payments.services.orders import order_lock
-from payments.services.refund_money import RefundExceedsPayment, payment_lock, refund_reserve
+from payments.services.refund_money import (
+    RefundExceedsPayment,
+    payment_lock,
+    refund_reserve,
+    refund_transaction_insert,
+)
 from payments.states import ExceptionKind
 from refunds.models import Refund
 from refunds.selectors import refunded_total
 from refunds.services.requests import refund_insert
-from refunds.services.states import refund_transition
+from refunds.services.states import LockedRefund, refund_transition
 from refunds.services.submission import refund_finish
 from refunds.states import RefundCause, RefundStatus
 from tcmpay.common.actor import gateway_actor
@@ -76,18 +81,20 @@ def outside_refund_record(
         action="refund_outside",
         approvals_needed=0,
     )
+    money_back = refund_transaction_insert(
+        payment=payment, refund_id=refund.id, amount=amount, actor=actor
+    )
     refund_finish(
-        refund,
-        payment,
+        LockedRefund(order, payment, refund),
+        money_back,
         booking_of(order, report.completed_at),
         actor=actor,
         external_id=report.refund_id,
         response=dict(report.raw),
     )
     exception_settle(
-        ExceptionKind.UNBOOKED_REFUND,
+        (ExceptionKind.UNBOOKED_REFUND, payment.id),
         method=payment.payment_method,
-        fact=str(payment.id),
         resolution=_("已记入商户平台退款 %(number)s") % {"number": refund.refund_no},
         actor=actor,
     )

@@ -27,11 +27,16 @@ from refunds.errors import (
 from refunds.limits import LIMITS, WAITING_MAX
 from refunds.models import Refund
 from refunds.services.approvals import approval_add, approvals_needed, ensure_may_decide
-from refunds.services.states import refund_change, refund_lock, refund_transition
+from refunds.services.states import (
+    LockedRefund,
+    refund_change,
+    refund_lock,
+    refund_transition,
+)
 from refunds.services.submission import balance_refund_complete, refund_send_to_gateway
 from refunds.states import RESERVING_STATUSES, RefundCause, RefundStatus
-from tcmpay.audit.services import audit_record
-from tcmpay.audit.transitions import Cause, row_write
+from tcmpay.audit.services import audit_record, audited_together
+from tcmpay.audit.transitions import Cause
 from tcmpay.common import clock
 from tcmpay.common.actor import Actor, Role
 from tcmpay.common.db import money_unit
@@ -226,12 +231,17 @@ def refund_decide(
     """``refund_review`` inside the caller's unit: whoever calls rings the worker afterwards."""
     if actor.role not in REVIEWERS:
         raise Forbidden()
-    order, payment, refund = refund_lock(refund_id)
+    locked = refund_lock(refund_id)
+    _order, payment, refund = locked
     _ensure_may_decide(actor, refund)
-    if not is_approved:
-        _reject(actor, payment, refund, notes)
-    elif _is_final_approval(actor, payment, refund, notes, approvals_seen):
-        _approve(actor, order, payment, refund, notes)
+    with audited_together():
+        if not is_approved:
+            _reject(actor, payment, refund, notes)
+        elif left := approval_add(actor, payment, refund, notes, approvals_seen):
+            cause = Cause(actor=actor, action="refund_first_approval", reason=notes)
+            refund_change(refund, cause, approvals_needed=left)
+        else:
+            _approve(actor, locked, notes)
     return refund
 
 
@@ -291,29 +301,10 @@ def _reject(actor: Actor, payment: PaymentTransaction, refund: Refund, notes: st
     )
 
 
-def _is_final_approval(
-    actor: Actor,
-    payment: PaymentTransaction,
-    refund: Refund,
-    notes: str,
-    approvals_seen: int | None,
-) -> bool:
-    """Count this person's yes; whether it was the last one needed."""
-    left = approval_add(actor, payment, refund, notes, approvals_seen)
-    if left == 0:
-        row_write(refund, approvals_needed=left)  # the approval, which follows, is told
-        return True
-    cause = Cause(actor=actor, action="refund_first_approval", reason=notes)
-    refund_change(refund, cause, approvals_needed=left)
-    return False
-
-
-def _approve(
-    actor: Actor, order: PaymentOrder, payment: PaymentTransaction, refund: Refund, notes: str
-) -> None:
+def _approve(actor: Actor, locked: LockedRefund, notes: str) -> None:
     now = clock.now()
     refund_transition(
-        refund,
+        locked.refund,
         RefundStatus.PROCESSING,
         actor=actor,
         action="refund_approved",
@@ -321,7 +312,8 @@ def _approve(
         reviewed_by=actor.id,
         reviewed_at=now,
         review_notes=notes,
+        approvals_needed=0,
         next_check_at=now,
     )
-    if payment.payment_method == PaymentMethod.BALANCE:
-        balance_refund_complete(actor, order, payment, refund)
+    if locked.payment.payment_method == PaymentMethod.BALANCE:
+        balance_refund_complete(actor, locked)

@@ -1,10 +1,11 @@
 """The functions that change a refund: one of them its state."""
 
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
+from django.db.models import Subquery
+
 from payments.models import PaymentOrder, PaymentTransaction
-from payments.services.orders import order_lock
 from payments.services.refund_money import payment_lock
 from refunds.errors import RefundNotFound
 from refunds.models import Refund
@@ -14,17 +15,24 @@ from tcmpay.common import clock
 from tcmpay.common.actor import Actor
 
 
-def refund_lock(refund_id: UUID) -> tuple[PaymentOrder, PaymentTransaction, Refund]:
-    """The refund with its order and payment, locked in that order and freshly read.
+class LockedRefund(NamedTuple):
+    """A refund with its order and payment, locked in that order and freshly read."""
 
-    Raises RefundNotFound.
-    """
-    keys = Refund.objects.filter(id=refund_id).values("order_id", "transaction_id").first()
-    if keys is None:
+    order: PaymentOrder
+    payment: PaymentTransaction
+    refund: Refund
+
+
+def refund_lock(refund_id: UUID) -> LockedRefund:
+    """Raises RefundNotFound."""
+    refunds = Refund.objects.filter(id=refund_id)
+    # Whose refund it is never changes, so that it needs no lock to be read.
+    order_id = Subquery(refunds.order_by().values("order_id"))
+    order = PaymentOrder.objects.select_for_update().filter(id=order_id).first()
+    if order is None:
         raise RefundNotFound()
-    order = order_lock(keys["order_id"])
-    payment = payment_lock(keys["transaction_id"])
-    return order, payment, Refund.objects.select_for_update().get(id=refund_id)
+    payment = payment_lock(Subquery(refunds.order_by().values("transaction_id")))
+    return LockedRefund(order, payment, refunds.select_for_update().get())
 
 
 def refund_transition(

@@ -13,7 +13,7 @@ from gateways.errors import GatewayRejected, GatewayUnknown, GatewayUntrusted, R
 from gateways.interface import RefundReport, RefundRequest, RefundState
 from payments.booking import Booking, booking_of
 from payments.channels import refund_channel_of
-from payments.models import PaymentCallback, PaymentOrder, PaymentTransaction
+from payments.models import PaymentCallback, PaymentTransaction
 from payments.services.callbacks import refund_notice_lock
 from payments.services.exceptions import exception_open, exception_settle
 from payments.services.exchanges import Question, ask
@@ -25,11 +25,12 @@ from payments.services.refund_money import (
     refund_reserve,
     refund_transaction_begin,
     refund_transaction_fail,
+    refund_transaction_insert,
     refund_transaction_succeed,
 )
 from payments.services.refusals import REFUND_GOES_AGAIN, is_ended_by
 from payments.services.silence import answering_again, silent_methods
-from payments.states import Disposition, ExceptionKind, ExchangeKind
+from payments.states import Disposition, ExceptionKind, ExchangeKind, PaymentMethod
 from refunds.errors import RefundExceedsPaid, RefundNotRetryable
 from refunds.limits import LIMITS
 from refunds.models import Refund
@@ -42,7 +43,12 @@ from refunds.services.numbers import (
     succeeded_after_all,
     take_former_number,
 )
-from refunds.services.states import refund_change, refund_lock, refund_transition
+from refunds.services.states import (
+    LockedRefund,
+    refund_change,
+    refund_lock,
+    refund_transition,
+)
 from refunds.states import RefundCause, RefundStatus, Told
 from tcmpay.audit.transitions import Cause
 from tcmpay.common import clock
@@ -70,11 +76,13 @@ ABNORMAL = "ABNORMAL"
 CLOSED = "CLOSED"
 
 
-def balance_refund_complete(
-    actor: Actor, order: PaymentOrder, payment: PaymentTransaction, refund: Refund
-) -> None:
+def balance_refund_complete(actor: Actor, locked: LockedRefund) -> None:
     """Credit the order's owner and finish the refund, inside the reviewer's unit."""
-    refund_finish(refund, payment, booking_of(order), actor=actor, external_id="", response=None)
+    order, payment, refund = locked
+    money_back = refund_transaction_insert(
+        payment=payment, refund_id=refund.id, amount=refund.refund_amount, actor=actor
+    )
+    refund_finish(locked, money_back, booking_of(order), actor=actor, external_id="", response=None)
     balance_credit(
         user_id=order.user_id,
         amount=refund.refund_amount,
@@ -165,9 +173,7 @@ def _begin_submission(
     if wait_until := _too_soon(refund, payment):
         Refund.objects.filter(id=refund.id).update(next_check_at=wait_until)
         return None
-    refund_transaction_begin(
-        payment=payment, refund_id=refund.id, amount=refund.refund_amount, actor=SYSTEM
-    )
+    _money_back(refund, payment, SYSTEM)
     wait = BACKOFF_SECONDS[min(refund.submissions, len(BACKOFF_SECONDS) - 1)]
     is_known = refund.sendings > 0
     refund.submissions += 1
@@ -274,7 +280,8 @@ def refund_report_apply(
     Where a number in it is not ours nothing changes, and staff get a case. Of an earlier number of
     the refund, which the gateway closed, it says nothing about the one that is running.
     """
-    order, payment, refund = refund_lock(refund_id)
+    locked = refund_lock(refund_id)
+    order, payment, refund = locked
     if notice is not None:
         refund_notice_lock(notice)
     is_of_former = succeeded_after_all(refund, report)
@@ -291,7 +298,7 @@ def refund_report_apply(
     if is_of_former:
         take_former_number(refund, actor)
     if report.state is RefundState.SUCCESS:
-        _succeed(refund, payment, report, booking_of(order, report.completed_at), actor)
+        _succeed(locked, report, booking_of(order, report.completed_at), actor)
     elif report.state is RefundState.CLOSED and refund.status == RefundStatus.PROCESSING:
         message = _("网关已关闭该退款，可重试")
         generation = refund.number_generation + 1
@@ -315,18 +322,13 @@ def refund_report_apply(
     return Told.AGREED
 
 
-def _succeed(
-    refund: Refund,
-    payment: PaymentTransaction,
-    report: RefundReport,
-    booking: Booking,
-    actor: Actor,
-) -> None:
+def _succeed(locked: LockedRefund, report: RefundReport, booking: Booking, actor: Actor) -> None:
+    _order, payment, refund = locked
     if refund.status == RefundStatus.FAILED and not _takes_amount_again(refund, payment, report):
         return
     refund_finish(
-        refund,
-        payment,
+        locked,
+        _money_back(refund, payment, actor),
         booking,
         actor=actor,
         external_id=report.refund_id,
@@ -350,9 +352,15 @@ def _takes_amount_again(refund: Refund, payment: PaymentTransaction, report: Ref
     return True
 
 
+def _money_back(refund: Refund, payment: PaymentTransaction, actor: Actor) -> PaymentTransaction:
+    return refund_transaction_begin(
+        payment=payment, refund_id=refund.id, amount=refund.refund_amount, actor=actor
+    )
+
+
 def refund_finish(
-    refund: Refund,
-    payment: PaymentTransaction,
+    locked: LockedRefund,
+    money_back: PaymentTransaction,
     booking: Booking,
     *,
     actor: Actor,
@@ -360,15 +368,9 @@ def refund_finish(
     response: dict[str, object] | None,
 ) -> None:
     """The money is back: the refund, its transaction and the order's state, in one unit."""
-    refund_transaction_begin(
-        payment=payment, refund_id=refund.id, amount=refund.refund_amount, actor=actor
-    )
+    order, payment, refund = locked
     refund_transaction_succeed(
-        refund_id=refund.id,
-        booking=booking,
-        actor=actor,
-        external_id=external_id,
-        response=response,
+        money_back, booking=booking, actor=actor, external_id=external_id, response=response
     )
     refund_transition(
         refund,
@@ -387,10 +389,11 @@ def refund_finish(
         error_code="",
         error_message="",
     )
-    _settle_cases(refund, payment, actor)
+    if payment.payment_method != PaymentMethod.BALANCE:  # about which there is never a case
+        _settle_cases(refund, payment, actor)
     if payment.disposition == Disposition.APPLIED:
         order_refunds_changed(
-            refund.order_id,
+            order,
             refunded_total=refunded_total(payment.id),
             actor=actor,
             reason=refund.refund_no,
@@ -414,21 +417,16 @@ def _open_case(
 
 def _settle_cases(refund: Refund, payment: PaymentTransaction, actor: Actor) -> None:
     """Cases that this success answers close themselves."""
-    facts = {
-        ExceptionKind.REFUND_ABNORMAL: refund.id,
-        ExceptionKind.REFUND_REFUSED: refund.id,
-        ExceptionKind.STUCK_REFUND: refund.id,
-        ExceptionKind.LATE_PAYMENT: payment.id,
-        ExceptionKind.SECOND_PAYMENT: payment.id,
-    }
-    for kind, fact in facts.items():
-        exception_settle(
-            kind,
-            method=payment.payment_method,
-            fact=str(fact),
-            resolution=_("已原路退回 %(number)s") % {"number": refund.refund_no},
-            actor=actor,
-        )
+    exception_settle(
+        (ExceptionKind.REFUND_ABNORMAL, refund.id),
+        (ExceptionKind.REFUND_REFUSED, refund.id),
+        (ExceptionKind.STUCK_REFUND, refund.id),
+        (ExceptionKind.LATE_PAYMENT, payment.id),
+        (ExceptionKind.SECOND_PAYMENT, payment.id),
+        method=payment.payment_method,
+        resolution=_("已原路退回 %(number)s") % {"number": refund.refund_no},
+        actor=actor,
+    )
 
 
 def _fail(
@@ -440,10 +438,8 @@ def _fail(
     message: str,
     **changes: int | None,
 ) -> None:
-    refund_transaction_begin(
-        payment=payment, refund_id=refund.id, amount=refund.refund_amount, actor=actor
-    )
-    refund_transaction_fail(refund_id=refund.id, actor=actor, code=code, message=message)
+    money_back = _money_back(refund, payment, actor)
+    refund_transaction_fail(money_back, actor=actor, code=code, message=message)
     refund_release(payment, refund.refund_amount)
     refund_transition(
         refund,

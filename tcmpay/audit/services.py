@@ -1,10 +1,14 @@
 """Writing the audit trail, in the same transaction as what it tells of."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import reduce
+from operator import or_
 from typing import Any
 
-from django.db.models import Model
+from django.db.models import Model, OuterRef, Q, Subquery
 from django.db.transaction import get_connection
 
 from tcmpay.audit.macs import Verdict, canonical, chain_mac, chain_mac_verdict
@@ -17,6 +21,8 @@ from tcmpay.common.request_id import current_request_id
 logger = logging.getLogger(__name__)
 
 MAC_KIND = "audit_events"
+# What an ``audited_together`` block has recorded so far.
+_TOGETHER: ContextVar[list[AuditEvent] | None] = ContextVar("audited_together", default=None)
 
 
 class AuditOutsideTransaction(RuntimeError):
@@ -34,7 +40,7 @@ def audit_record(
     to_state: str = "",
     details: Mapping[str, Any] | None = None,
     row: Model | None = None,
-) -> AuditEvent:
+) -> None:
     """Append what happened to an object that the caller has locked or just inserted.
 
     ``details`` must be JSON of text, integers and booleans. ``row`` is the object as it is in
@@ -43,16 +49,9 @@ def audit_record(
     """
     if not get_connection().in_atomic_block:
         raise AuditOutsideTransaction(action)
-    last = (
-        AuditEvent.objects.filter(object_type=object_type, object_id=str(object_id))
-        .order_by("-version")
-        .values("version", "hash")
-        .first()
-    )
     event = AuditEvent(
         object_type=object_type,
         object_id=str(object_id),
-        version=last["version"] + 1 if last else 1,
         action=action,
         actor_id=actor.id,
         actor_role=actor.role,
@@ -63,12 +62,56 @@ def audit_record(
         details=dict(details or {}) | ({ROW: row_digest(row)} if row is not None else {}),
         request_id=current_request_id(),
         created_at=clock.now(),
-        previous_hash=last["hash"] if last else "",
     )
-    event.hash = event_hash(event)
-    event.save(force_insert=True)
-    _log(event)
-    return event
+    together = _TOGETHER.get()
+    if together is None:
+        _append([event])
+    else:
+        together.append(event)
+
+
+@contextmanager
+def audited_together() -> Iterator[None]:
+    """Inside the caller's unit: what is recorded meanwhile is written at the end, in one statement.
+
+    Nothing of it is written when the block raises: then the whole unit must be rolled back.
+    """
+    events: list[AuditEvent] = []
+    token = _TOGETHER.set(events)
+    try:
+        yield
+    finally:
+        _TOGETHER.reset(token)
+    if events:
+        _append(events)
+
+
+def _append(events: Sequence[AuditEvent]) -> None:
+    """Write the events, each bound to the one before it of the same object."""
+    ends = _ends({(event.object_type, event.object_id) for event in events})
+    for event in events:
+        key = (event.object_type, event.object_id)
+        version, event.previous_hash = ends.get(key, (0, ""))
+        event.version = version + 1
+        event.hash = event_hash(event)
+        ends[key] = (event.version, event.hash)
+    AuditEvent.objects.bulk_create(events)
+    for event in events:
+        _log(event)
+
+
+def _ends(objects: set[tuple[str, str]]) -> dict[tuple[str, str], tuple[int, str]]:
+    """Version and hash of each object's newest event."""
+    one_of_them = [Q(object_type=kind, object_id=key) for kind, key in objects]
+    events = AuditEvent.objects.filter(reduce(or_, one_of_them)).order_by("-version")
+    if len(objects) > 1:
+        same = AuditEvent.objects.filter(
+            object_type=OuterRef("object_type"), object_id=OuterRef("object_id")
+        )
+        newest = same.order_by("-version").values("version")[:1]
+        events = events.filter(version=Subquery(newest))
+    rows = events.values_list("object_type", "object_id", "version", "hash")[: len(objects)]
+    return {(kind, key): (version, end) for kind, key, version, end in rows}
 
 
 def _log(event: AuditEvent) -> None:

@@ -5,6 +5,8 @@ import uuid
 from datetime import datetime
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from payments.models import PaymentTransaction
 from refunds.models import Refund
@@ -314,6 +316,14 @@ def test_an_account_at_its_limit_takes_no_more_and_the_request_waits(api, story,
     assert story.refund_now(refund, patient)["status"] == "pending"
     story.paid_from_balance(patient, "10.00")
     review(api, refund, admin).accepted()
+
+
+def test_a_review_takes_twenty_statements_at_the_most(story, paid, rich_patient, admin):
+    refund = story.refund(paid, rich_patient)
+    with CaptureQueriesContext(connection) as asked:
+        story.review(refund, admin)
+    assert len(asked) <= 20, [query["sql"][:90] for query in asked]
+    assert story.refund_now(refund, admin)["status"] == "success"
 
 
 # --- how many ---------------------------------------------------------------------------------

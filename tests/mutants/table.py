@@ -48,8 +48,8 @@ LOCKS = (
     Mutant(
         "lock: the balance",
         "balances/services.py",
-        "account = UserBalance.objects.select_for_update().get(user_id=user_id)",
-        "account = UserBalance.objects.get(user_id=user_id)",
+        "accounts = UserBalance.objects.select_for_update().filter(user_id=user_id)",
+        "accounts = UserBalance.objects.filter(user_id=user_id)",
         races("twelve or (freeze and money)"),
         on_mariadb=True,
     ),
@@ -230,8 +230,8 @@ MONEY = (
     Mutant(
         "the trail's chain",
         "tcmpay/audit/services.py",
-        'previous_hash=last["hash"] if last else "",',
-        'previous_hash="",',
+        'version, event.previous_hash = ends.get(key, (0, ""))',
+        'version, event.previous_hash = ends.get(key, (0,))[0], ""',
         AUDIT,
     ),
     Mutant(
