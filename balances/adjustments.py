@@ -23,15 +23,12 @@ from balances.models import (
     RelatedType,
 )
 from balances.services import Related, balance_credit, balance_debit
-from tcmpay.audit.services import audit_record
-from tcmpay.audit.transitions import row_write
+from tcmpay.audit.transitions import Cause, row_change, row_insert
 from tcmpay.common import clock
 from tcmpay.common.actor import Actor
 from tcmpay.common.db import money_unit
 from tcmpay.common.money import Money, format_money
-from tcmpay.common.second_person import ensure_not_one_of, ensure_somebody_else
-
-AUDIT_OBJECT = "balance_adjustment"
+from tcmpay.common.second_person import ensure_not_one_of
 
 
 @money_unit
@@ -61,8 +58,7 @@ def adjustment_request(
         requested_by=actor.id,
         created_at=clock.now(),
     )
-    adjustment.save(force_insert=True)
-    _audit(actor, adjustment, "adjustment_requested", reason)
+    row_insert(adjustment, _cause(actor, adjustment, "adjustment_requested", reason))
     return adjustment
 
 
@@ -104,10 +100,7 @@ def adjustment_withdraw(*, actor: Actor, adjustment_id: UUID, notes: str = "") -
     Raises AdjustmentNotFound (also for others), AdjustmentDecided.
     """
     adjustment = _lock(adjustment_id)
-    if adjustment.requested_by != actor.id:
-        raise AdjustmentNotFound()
-    if adjustment.status != AdjustmentStatus.PENDING:
-        raise AdjustmentDecided()
+    adjustment.ensure_may_withdraw(actor, decided=AdjustmentDecided, others=AdjustmentNotFound)
     _decide(actor, adjustment, AdjustmentStatus.WITHDRAWN, notes)
 
 
@@ -119,9 +112,7 @@ def _lock(adjustment_id: UUID) -> BalanceAdjustment:
 
 
 def _ensure_may_decide(actor: Actor, adjustment: BalanceAdjustment) -> None:
-    if adjustment.status != AdjustmentStatus.PENDING:
-        raise AdjustmentDecided()
-    ensure_somebody_else(actor, adjustment.requested_by, error=OwnAdjustment)
+    adjustment.ensure_may_answer(actor, decided=AdjustmentDecided, own=OwnAdjustment)
     ensure_not_one_of(actor, adjustment.user_id, error=OwnBalance)
 
 
@@ -132,37 +123,17 @@ def _decide(
     notes: str,
     **details: str,
 ) -> None:
-    row_write(
-        adjustment,
-        status=status,
-        decided_by=actor.id,
-        decided_at=clock.now(),
-        decision_notes=notes[:500],
-    )
-    _audit(actor, adjustment, f"adjustment_{status}", notes, to_state=status, **details)
+    cause = _cause(actor, adjustment, f"adjustment_{status}", notes, **details)
+    row_change(adjustment, cause, status=status, **adjustment.answering(actor, notes))
 
 
-def _audit(
-    actor: Actor,
-    adjustment: BalanceAdjustment,
-    action: str,
-    reason: str,
-    to_state: str = "",
-    **details: str,
-) -> None:
-    audit_record(
-        object_type=AUDIT_OBJECT,
-        object_id=adjustment.id,
-        action=action,
-        actor=actor,
-        reason=reason,
-        from_state=AdjustmentStatus.PENDING if to_state else "",
-        to_state=to_state or AdjustmentStatus.PENDING,
-        details={
-            "user_id": str(adjustment.user_id),
-            "direction": str(adjustment.direction),
-            "amount": format_money(adjustment.amount),
-            **details,
-        },
-        row=adjustment,
-    )
+def _cause(
+    actor: Actor, adjustment: BalanceAdjustment, action: str, reason: str, **details: str
+) -> Cause:
+    told = {
+        "user_id": str(adjustment.user_id),
+        "direction": str(adjustment.direction),
+        "amount": format_money(adjustment.amount),
+        **details,
+    }
+    return Cause(actor=actor, action=action, reason=reason, details=told)

@@ -11,7 +11,6 @@ from uuid import UUID
 from django.db.models import Count, F, Min, Q, QuerySet
 from django.utils.translation import gettext as _
 
-from balances.adjustments import AUDIT_OBJECT as ADJUSTMENT
 from balances.ledger import MOVES, Figures, entry_verdict
 from balances.ledger_rows import LedgerReader, ledger_rows
 from balances.models import (
@@ -33,6 +32,7 @@ from tcmpay.common.fields import as_uuid_or_text
 from tcmpay.common.invariants import Scope, Violation, batches, in_chunks, rows_in_chunks
 from tcmpay.common.money import ZERO, Money
 
+ADJUSTMENT = BalanceAdjustment.AUDIT_OBJECT
 ACCOUNTS_BATCH = 1000
 # A row and the event that tells of it are written in one unit.
 ONE_UNIT = timedelta(minutes=1)

@@ -1,5 +1,7 @@
 """What a user has with us, and the ledger that proves it."""
 
+from typing import ClassVar
+
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
@@ -13,6 +15,7 @@ from tcmpay.common.fields import (
     is_amount_or_zero,
 )
 from tcmpay.common.money import ZERO
+from tcmpay.common.second_person import Asked
 
 
 class EntryType(models.TextChoices):
@@ -151,11 +154,13 @@ class Direction(models.TextChoices):
     DEBIT = EntryType.EXPENSE.value, _("扣减余额")
 
 
-class BalanceAdjustment(models.Model):
+class BalanceAdjustment(Asked, models.Model):
     """A correction of a user's balance by hand: asked for by one person, executed by another.
 
     Executed, it has exactly one ledger entry, whose ``related_id`` is its id.
     """
+
+    AUDIT_OBJECT: ClassVar = "balance_adjustment"
 
     id = id_field()
     user_id = UUIDTextField(_("用户"))

@@ -18,6 +18,7 @@ from tcmpay.common.fields import (
     is_amount,
 )
 from tcmpay.common.order_types import OrderType
+from tcmpay.common.second_person import Asked
 
 FOREVER = date(9999, 12, 31)
 
@@ -63,12 +64,15 @@ class PaymentConfig(Marked):
         return f"{self.payment_method}.{self.config_key}"
 
 
-class PaymentConfigVersion(Marked):
+class PaymentConfigVersion(Asked, Marked):
     """A gateway's whole configuration as it was at one moment; an attempt keeps its version.
 
     ``encrypted_values`` is the encrypted JSON of all values. ``digest`` tells versions apart
     without decrypting them.
     """
+
+    ASKED = ("revocation_asked_by", "revocation_asked_at", "revocation_reason")
+    ANSWERED = ("revoked_by", "revoked_at", "revocation_reason")
 
     id = id_field()
     payment_method = models.CharField(_("支付方式"), max_length=16, choices=GatewayMethod)
@@ -118,14 +122,23 @@ class PaymentConfigVersion(Marked):
     def __str__(self) -> str:
         return f"{self.payment_method} v{self.number}"
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether the withdrawal of its keys waits for a second person."""
+        return self.revocation_asked_by is not None and self.revoked_at is None
 
-class PaymentConfigDraft(Marked):
+
+class PaymentConfigDraft(Asked, Marked):
     """Changes of one gateway's configuration that are not in force yet.
 
     ``encrypted_values`` is JSON of sealed values by key, an empty text for a key to be cleared;
     what it doesn't name stays as it is in force. ``revision`` counts the savings, ``editors`` are
-    the ids of all who saved. ``tested_as`` names exactly what a passed test was about.
+    the ids of all who saved. ``tested_as`` names exactly what a passed test was about. Activated
+    or discarded, it is gone: as long as it is there, it waits.
     """
+
+    ASKED = ("updated_by", "updated_at")
+    is_waiting = True
 
     id = id_field()
     payment_method = models.CharField(
@@ -153,6 +166,10 @@ class PaymentConfigDraft(Marked):
 
     def __str__(self) -> str:
         return f"{self.payment_method} draft {self.revision}"
+
+    @property
+    def askers(self) -> list[object]:
+        return list(self.editors)
 
 
 class GatewayCertificate(Marked):
@@ -264,7 +281,7 @@ class PriceChangeStatus(models.TextChoices):
     WITHDRAWN = "withdrawn", _("已撤回")
 
 
-class PriceChangeRequest(Marked):
+class PriceChangeRequest(Asked, Marked):
     """A change of a price that waits for a second person, and what became of it.
 
     ``wanted`` holds the change as text. ``waiting_service`` is the service

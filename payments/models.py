@@ -28,6 +28,7 @@ from tcmpay.common.fields import (
 )
 from tcmpay.common.money import CURRENCY, ZERO
 from tcmpay.common.order_types import OrderType
+from tcmpay.common.second_person import Asked
 
 
 class PaymentOrder(models.Model):
@@ -410,7 +411,7 @@ class GatewayExchange(models.Model):
         return str(self.transaction_id)
 
 
-class PaymentException(models.Model):
+class PaymentException(Asked, models.Model):
     """A money anomaly that a person has to look at: what, why, and what was done about it."""
 
     id = id_field()
@@ -460,6 +461,9 @@ class PaymentException(models.Model):
         _("核销理由"), max_length=500, blank=True, default="", db_default=""
     )
 
+    ASKED = ("write_off_by", "write_off_at", "write_off_reason")
+    ANSWERED = ("closed_by", "closed_at", "resolution")
+
     class Meta:
         db_table = "payment_exceptions"
         verbose_name = _("差错")
@@ -487,6 +491,11 @@ class PaymentException(models.Model):
 
     def __str__(self) -> str:
         return f"{self.get_kind_display()} {self.out_trade_no}".strip()
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether a write-off of it waits for a second person."""
+        return self.write_off_by is not None and self.closed_at is None
 
     @property
     def fact(self) -> str:

@@ -12,12 +12,15 @@ from refunds.states import BatchOutcome, RefundCause, RefundStatus, ReviewDecisi
 from tcmpay.common.clock import SHANGHAI
 from tcmpay.common.fields import MoneyField, UtcNow, UUIDTextField, id_field, is_amount
 from tcmpay.common.order_types import OrderType
+from tcmpay.common.second_person import Asked
 
 
-class Refund(models.Model):
+class Refund(Asked, models.Model):
     """A refund of one payment, to the order's owner, by the way the money came."""
 
     AUDIT_OBJECT: ClassVar = "refund"
+    ASKED = ("requested_by", "created_at", "refund_reason")
+    ANSWERED = ("reviewed_by", "reviewed_at", "review_notes")
 
     id = id_field()
     refund_no = models.CharField(_("退款单号"), max_length=28, unique=True)

@@ -37,7 +37,6 @@ from tcmpay.common import clock
 from tcmpay.common.actor import Actor
 from tcmpay.common.db import money_unit
 from tcmpay.common.sealing import ConfigSecretUnreadable, Place, seal, unseal
-from tcmpay.common.second_person import ensure_somebody_else
 
 Values = Mapping[str, str]
 
@@ -243,7 +242,7 @@ def draft_activate(
     if draft.revision != revision:
         raise DraftChanged()
     if settings.CONFIG_ACTIVATION_SECOND_PERSON:
-        ensure_somebody_else(actor, *draft.editors, error=DraftIsOwn)
+        draft.ensure_may_answer(actor, decided=DraftEmpty, own=DraftIsOwn)
     candidate = candidate_of(method)
     if not candidate.is_tested or _has_error(examine_values(method, candidate.values)):
         raise DraftNotTested()

@@ -6,6 +6,7 @@ process; so are other earlier versions that held the same key. What is in force 
 """
 
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from django.conf import settings
@@ -15,10 +16,9 @@ from config.gateways.versions import AUDIT_OBJECT, rows_lock, version_adopt, ver
 from config.models import PaymentConfigVersion
 from gateways.registry import callback_key_marks
 from tcmpay.audit.services import audit_record
-from tcmpay.common import clock
 from tcmpay.common.actor import Actor, Role
 from tcmpay.common.sealing import ConfigSecretUnreadable
-from tcmpay.common.second_person import ensure_somebody_else, is_one_of
+from tcmpay.common.second_person import is_one_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,40 +126,32 @@ def revoke(*, actor: Actor, method: str, version_id: UUID, reason: str) -> Revoc
         raise KeysRevokedAlready()
     revocation = revocation_of(method, version)
     if settings.CONFIG_ACTIVATION_SECOND_PERSON and actor.role != Role.SYSTEM:
-        if version.revocation_asked_by is None:
-            _ask(actor, version, reason)
+        if not version.is_waiting:
+            _write(version, **version.asking(actor, reason))
+            _audit(actor, version, "config_keys_revocation_asked", reason)
             return None
-        ensure_somebody_else(actor, version.revocation_asked_by, error=RevocationIsOwn)
+        version.ensure_may_answer(actor, decided=KeysRevokedAlready, own=RevocationIsOwn)
     _do(actor, revocation, version, reason)
     return revocation
 
 
-def _ask(actor: Actor, version: PaymentConfigVersion, reason: str) -> None:
-    version.revocation_asked_by, version.revocation_asked_at = actor.id, clock.now()
-    version.revocation_reason = reason[:500]
-    version.save(update_fields=["revocation_asked_by", "revocation_asked_at", "revocation_reason"])
-    _audit(actor, version, "config_keys_revocation_asked", reason)
-
-
 def _do(actor: Actor, revocation: Revocation, confirmed: PaymentConfigVersion, reason: str) -> None:
     """End the keys of all alike versions by the one that is ``confirmed``: who asked, and why."""
-    now = clock.now()
-    asked = (confirmed.revocation_asked_by, confirmed.revocation_asked_at)
-    if is_one_of(actor, confirmed.revocation_asked_by):
+    asked = (confirmed.asked_by, confirmed.asked_at)
+    if is_one_of(actor, confirmed.asked_by):
         asked = (None, None)  # one person was enough, and is who did it
+    answer = confirmed.answering(actor, confirmed.revocation_reason or reason)
     for version in revocation.versions:
         if version.revoked_at is not None:
             continue
-        version.revocation_asked_by, version.revocation_asked_at = asked
-        version.revoked_at, version.revoked_by = now, actor.id
-        version.revocation_reason = (confirmed.revocation_reason or reason)[:500]
-        version.save(
-            update_fields=[
-                *("revocation_asked_by", "revocation_asked_at"),
-                *("revoked_at", "revoked_by", "revocation_reason"),
-            ]
-        )
+        _write(version, **dict(zip(version.ASKED, asked, strict=False)), **answer)
         _audit(actor, version, "config_keys_revoked", reason, keys=sorted(revocation.marks))
+
+
+def _write(version: PaymentConfigVersion, **changes: Any) -> None:
+    for name, value in changes.items():
+        setattr(version, name, value)
+    version.save(update_fields=list(changes))
 
 
 def _audit(

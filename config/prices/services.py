@@ -34,7 +34,6 @@ from tcmpay.common.api.presenters import present
 from tcmpay.common.db import money_unit
 from tcmpay.common.errors import ObjectNotFound
 from tcmpay.common.money import format_money
-from tcmpay.common.second_person import ensure_somebody_else
 
 logger = logging.getLogger(__name__)
 
@@ -154,7 +153,7 @@ def price_change_confirm(*, actor: Actor, request_id: UUID, notes: str = "") -> 
     InvalidInput when it no longer fits; it goes on waiting then.
     """
     periods, request = _lock(request_id)
-    _ensure_may_decide(actor, request)
+    request.ensure_may_answer(actor, decided=PriceChangeDecided, own=PriceChangeIsOwn)
     change = change_due(request)
     is_new = all(period.effective_date != change.effective_date for period in periods)
     if change.effective_date and change.effective_date < clock.today() and is_new:
@@ -175,7 +174,7 @@ def price_change_confirm(*, actor: Actor, request_id: UUID, notes: str = "") -> 
 def price_change_refuse(*, actor: Actor, request_id: UUID, notes: str) -> None:
     """Raises ObjectNotFound, PriceChangeIsOwn, PriceChangeDecided."""
     _periods, request = _lock(request_id)
-    _ensure_may_decide(actor, request)
+    request.ensure_may_answer(actor, decided=PriceChangeDecided, own=PriceChangeIsOwn)
     _decide(actor, request, PriceChangeStatus.REFUSED, notes)
 
 
@@ -183,10 +182,7 @@ def price_change_refuse(*, actor: Actor, request_id: UUID, notes: str) -> None:
 def price_change_withdraw(*, actor: Actor, request_id: UUID, notes: str = "") -> None:
     """Taken back by whoever asked. Raises ObjectNotFound, PriceChangeDecided."""
     _periods, request = _lock(request_id)
-    if request.requested_by != actor.id:
-        raise ObjectNotFound()
-    if request.status != PriceChangeStatus.PENDING:
-        raise PriceChangeDecided()
+    request.ensure_may_withdraw(actor, decided=PriceChangeDecided, others=ObjectNotFound)
     _decide(actor, request, PriceChangeStatus.WITHDRAWN, notes)
 
 
@@ -198,23 +194,10 @@ def _lock(request_id: UUID) -> tuple[list[PriceConfig], PriceChangeRequest]:
     return periods, PriceChangeRequest.objects.select_for_update().get(id=request_id)
 
 
-def _ensure_may_decide(actor: Actor, request: PriceChangeRequest) -> None:
-    if request.status != PriceChangeStatus.PENDING:
-        raise PriceChangeDecided()
-    ensure_somebody_else(actor, request.requested_by, error=PriceChangeIsOwn)
-
-
 def _decide(
     actor: Actor, request: PriceChangeRequest, status: PriceChangeStatus, notes: str
 ) -> None:
-    row_write(
-        request,
-        status=status,
-        waiting_service=None,
-        decided_by=actor.id,
-        decided_at=clock.now(),
-        decision_notes=notes[:500],
-    )
+    row_write(request, status=status, waiting_service=None, **request.answering(actor, notes))
     _audit_request(actor, request, f"price_change_{status}", notes, to_state=status)
 
 

@@ -56,7 +56,7 @@ from payments.states import (
     TransactionStatus,
     TransactionType,
 )
-from tcmpay.audit.services import audit_record
+from tcmpay.audit.transitions import Cause, row_insert
 from tcmpay.common import clock
 from tcmpay.common.actor import Actor, gateway_actor
 from tcmpay.common.db import money_unit
@@ -159,15 +159,7 @@ def _debit_and_apply(actor: Actor, order_id: UUID, idempotency_key_id: UUID | No
         booked_at=booking.booked_at,
         idempotency_key_id=idempotency_key_id,
     )
-    payment.save(force_insert=True)
-    audit_record(
-        object_type=PaymentTransaction.AUDIT_OBJECT,
-        object_id=payment.id,
-        action="payment_applied",
-        actor=actor,
-        to_state=payment.status,
-        row=payment,
-    )
+    row_insert(payment, Cause(actor=actor, action="payment_applied"))
     mark_paid(order, payment, booking, actor=actor)
     balance_debit(
         user_id=order.user_id,
@@ -299,16 +291,8 @@ def _insert_attempt(
         gateway_expires_at=order.expire_time,
         next_check_at=now + FIRST_CHECK_AFTER,
     )
-    attempt.save(force_insert=True)
-    audit_record(
-        object_type=PaymentTransaction.AUDIT_OBJECT,
-        object_id=attempt.id,
-        action="payment_started",
-        actor=actor,
-        to_state=attempt.status,
-        details={"out_trade_no": number, "scene": str(scene)},
-        row=attempt,
-    )
+    details = {"out_trade_no": number, "scene": str(scene)}
+    row_insert(attempt, Cause(actor=actor, action="payment_started", details=details))
     return attempt
 
 

@@ -4,6 +4,7 @@ Whoever acts on a case that nobody owns owns it from then on, in the same unit; 
 somebody else owns nobody acts. So of two people at once one wins, and the other is told who.
 """
 
+from typing import Any
 from uuid import UUID
 
 from payments.errors import (
@@ -22,7 +23,7 @@ from tcmpay.common import clock
 from tcmpay.common.actor import Actor, gateway_actor
 from tcmpay.common.db import money_unit
 from tcmpay.common.money import MONEY_MAX, ZERO, Money
-from tcmpay.common.second_person import ensure_not_one_of, ensure_somebody_else
+from tcmpay.common.second_person import ensure_not_one_of
 
 AUDIT_OBJECT = "payment_exception"
 ENDINGS = {
@@ -171,9 +172,7 @@ def exception_write_off_ask(*, actor: Actor, exception_id: UUID, reason: str) ->
     _ensure_offered(case, ExceptionAction.WRITE_OFF)
     ensure_not_own_order(actor, case.order)
     _own(case, actor)
-    case.write_off_by, case.write_off_at = actor.id, clock.now()
-    case.write_off_reason = reason[:500]
-    case.save(update_fields=["write_off_by", "write_off_at", "write_off_reason"])
+    _write(case, **case.asking(actor, reason))
     _audit(case, actor, "exception_write_off_asked", reason)
     return case
 
@@ -188,14 +187,13 @@ def exception_write_off_decide(
     Raises ExceptionNotFound, ExceptionClosed, ActionNotOffered, SelfConfirmation, OwnCase.
     """
     case = _lock(exception_id)
-    if case.write_off_by is None:
+    if not case.is_waiting:
         raise ActionNotOffered()
     if not is_confirmed:
-        case.write_off_by, case.write_off_at, case.write_off_reason = None, None, ""
-        case.save(update_fields=["write_off_by", "write_off_at", "write_off_reason"])
+        _write(case, write_off_by=None, write_off_at=None, write_off_reason="")
         _audit(case, actor, "exception_write_off_declined", notes)
         return case
-    ensure_somebody_else(actor, case.write_off_by, error=SelfConfirmation)
+    case.ensure_may_answer(actor, decided=ActionNotOffered, own=SelfConfirmation)
     ensure_not_own_order(actor, case.order)
     resolution = "；".join(part for part in (case.write_off_reason, notes) if part)
     exception_end(case, actor, resolution, ExceptionOutcome.WRITTEN_OFF)
@@ -215,7 +213,7 @@ def _lock(exception_id: UUID) -> PaymentException:
 
 
 def _ensure_offered(case: PaymentException, action: ExceptionAction) -> None:
-    if case.write_off_by is not None:
+    if case.is_waiting:
         raise WriteOffWaits()
     if action not in EXCEPTION_ACTIONS.get(case.kind, (ExceptionAction.CLOSE,)):
         raise ActionNotOffered(action=action)
@@ -244,9 +242,7 @@ def _set_owner(
     action: str,
     details: dict[str, str],
 ) -> None:
-    case.owner_id = owner_id
-    case.claimed_at = clock.now() if owner_id is not None else None
-    case.save(update_fields=["owner_id", "claimed_at"])
+    _write(case, owner_id=owner_id, claimed_at=clock.now() if owner_id is not None else None)
     _audit(case, actor, action, "", **details)
 
 
@@ -254,19 +250,14 @@ def exception_end(
     case: PaymentException, actor: Actor, resolution: str, outcome: ExceptionOutcome
 ) -> None:
     """End the locked, open case; inside the caller's unit."""
-    case.closed_at, case.closed_by, case.resolution = clock.now(), actor.id, resolution[:500]
-    case.outcome = outcome
-    case.save(update_fields=["closed_at", "closed_by", "resolution", "outcome"])
-    audit_record(
-        object_type=AUDIT_OBJECT,
-        object_id=case.id,
-        action=ENDINGS[outcome],
-        actor=actor,
-        reason=resolution,
-        from_state="open",
-        to_state="closed",
-        row=case,
-    )
+    _write(case, outcome=outcome, **case.answering(actor, resolution))
+    _audit(case, actor, ENDINGS[outcome], resolution)
+
+
+def _write(case: PaymentException, **changes: Any) -> None:
+    for name, value in changes.items():
+        setattr(case, name, value)
+    case.save(update_fields=list(changes))
 
 
 def _audit(case: PaymentException, actor: Actor, action: str, reason: str, **details: str) -> None:
@@ -277,7 +268,7 @@ def _audit(case: PaymentException, actor: Actor, action: str, reason: str, **det
         actor=actor,
         reason=reason,
         from_state="open",
-        to_state="open",
+        to_state="open" if case.closed_at is None else "closed",
         details=details,
         row=case,
     )

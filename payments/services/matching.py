@@ -35,7 +35,7 @@ from payments.states import (
     TransactionType,
     Verdict,
 )
-from tcmpay.audit.services import audit_record
+from tcmpay.audit.transitions import Cause, row_insert
 from tcmpay.common import clock
 from tcmpay.common.actor import Actor
 from tcmpay.common.db import money_unit
@@ -210,19 +210,11 @@ def _insert_attempt(
         gateway_expires_at=order.expire_time,
         next_check_at=now,
     )
+    details = {"out_trade_no": report.out_trade_no}
+    cause = Cause(actor=actor, action="payment_matched", reason=reason, details=details)
     try:
-        attempt.save(force_insert=True)
+        row_insert(attempt, cause)
     except IntegrityError as error:
         # Matched to another order at the same moment: the unit is rolled back as a whole.
         raise ActionNotOffered() from error
-    audit_record(
-        object_type="payment_transaction",
-        object_id=attempt.id,
-        action="payment_matched",
-        actor=actor,
-        reason=reason,
-        to_state=attempt.status,
-        details={"out_trade_no": report.out_trade_no},
-        row=attempt,
-    )
     return attempt

@@ -20,8 +20,7 @@ from payments.errors import (
 )
 from payments.models import PaymentOrder
 from payments.states import LIVE_STATUSES, ORDER_TRANSITIONS, OrderStatus
-from tcmpay.audit.services import audit_record
-from tcmpay.audit.transitions import Cause, row_change, transition
+from tcmpay.audit.transitions import Cause, row_change, row_insert, transition
 from tcmpay.common import clock
 from tcmpay.common.actor import Actor, Role
 from tcmpay.common.db import money_unit
@@ -82,16 +81,8 @@ def order_create(
 
 @money_unit
 def _insert(order: PaymentOrder, actor: Actor) -> PaymentOrder:
-    order.save(force_insert=True)
-    audit_record(
-        object_type=PaymentOrder.AUDIT_OBJECT,
-        object_id=order.id,
-        action="order_created",
-        actor=actor,
-        to_state=order.status,
-        details=birth_certificate(order),
-        row=order,
-    )
+    details = birth_certificate(order)
+    row_insert(order, Cause(actor=actor, action="order_created", details=details))
     return order
 
 

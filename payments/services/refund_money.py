@@ -11,7 +11,7 @@ from payments.models import PaymentTransaction
 from payments.services.callbacks import refund_notices_hurry
 from payments.services.settlement import transaction_transition
 from payments.states import PaymentMethod, TransactionStatus, TransactionType
-from tcmpay.audit.services import audit_record
+from tcmpay.audit.transitions import Cause, row_insert
 from tcmpay.common import clock
 from tcmpay.common.actor import Actor
 from tcmpay.common.ids import new_number
@@ -98,15 +98,7 @@ def refund_transaction_insert(
         trade_no=payment.trade_no,
         initiated_at=now,
     )
-    money_back.save(force_insert=True)
-    audit_record(
-        object_type="payment_transaction",
-        object_id=money_back.id,
-        action="refund_started",
-        actor=actor,
-        to_state=money_back.status,
-        row=money_back,
-    )
+    row_insert(money_back, Cause(actor=actor, action="refund_started"))
     return money_back
 
 

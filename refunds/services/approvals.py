@@ -12,6 +12,7 @@ from payments.models import PaymentTransaction
 from refunds.errors import (
     ApprovedByYouAlready,
     ApprovedMeanwhile,
+    RefundAlreadyReviewed,
     RetryNeedsSecondPerson,
     SelfReview,
 )
@@ -20,7 +21,7 @@ from refunds.states import AUTOMATIC_CAUSES
 from tcmpay.common import clock
 from tcmpay.common.actor import Actor
 from tcmpay.common.money import Money
-from tcmpay.common.second_person import ensure_not_one_of, ensure_somebody_else, is_somebody_else
+from tcmpay.common.second_person import ensure_not_one_of, is_somebody_else
 
 
 def approvals_needed(reserved: Money) -> int:
@@ -40,8 +41,9 @@ def approvals_left(refund: Refund, reserved: Money, given: int) -> int:
 
 
 def ensure_may_decide(actor: Actor, refund: Refund) -> None:
-    """Raises SelfReview: one's own request, money to oneself, or nobody known."""
-    ensure_somebody_else(actor, refund.requested_by, refund.user_id, error=SelfReview)
+    """Raises RefundAlreadyReviewed. SelfReview: one's own request, money to oneself, or nobody
+    known."""
+    refund.ensure_may_answer(actor, refund.user_id, decided=RefundAlreadyReviewed, own=SelfReview)
 
 
 def approval_add(

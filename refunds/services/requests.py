@@ -17,7 +17,6 @@ from payments.services.refund_money import (
 from payments.states import REFUNDABLE_STATUSES, PaymentMethod
 from refunds.errors import (
     OrderNotRefundable,
-    RefundAlreadyReviewed,
     RefundExceedsPaid,
     RefundNotReplaceable,
     RefundNotWithdrawable,
@@ -35,8 +34,8 @@ from refunds.services.states import (
 )
 from refunds.services.submission import balance_refund_complete, refund_send_to_gateway
 from refunds.states import RESERVING_STATUSES, RefundCause, RefundStatus
-from tcmpay.audit.services import audit_record, audited_together
-from tcmpay.audit.transitions import Cause
+from tcmpay.audit.services import audited_together
+from tcmpay.audit.transitions import Cause, row_insert
 from tcmpay.common import clock
 from tcmpay.common.actor import Actor, Role
 from tcmpay.common.db import money_unit
@@ -144,21 +143,14 @@ def refund_insert(
         updated_at=now,
         idempotency_key_id=idempotency_key_id,
     )
-    refund.save(force_insert=True)
-    audit_record(
-        object_type=Refund.AUDIT_OBJECT,
-        object_id=refund.id,
-        action="refund_requested",
-        actor=actor,
-        reason=reason,
-        to_state=refund.status,
-        details={
-            "refund_no": refund.refund_no,
-            "amount": format_money(amount),
-            "order": order.order_no,
-            "cause": str(cause),
-        },
-        row=refund,
+    details = {
+        "refund_no": refund.refund_no,
+        "amount": format_money(amount),
+        "order": order.order_no,
+        "cause": str(cause),
+    }
+    row_insert(
+        refund, Cause(actor=actor, action="refund_requested", reason=reason, details=details)
     )
     return refund
 
@@ -170,10 +162,7 @@ def refund_withdraw(*, actor: Actor, refund_id: UUID) -> Refund:
     Raises RefundNotFound, Forbidden, RefundNotWithdrawable.
     """
     _order, payment, refund = refund_lock(refund_id)
-    if actor.id is None or refund.requested_by != actor.id:
-        raise Forbidden()
-    if refund.status != RefundStatus.PENDING:
-        raise RefundNotWithdrawable(status=refund.status)
+    refund.ensure_may_withdraw(actor, decided=RefundNotWithdrawable, others=Forbidden)
     refund_release(payment, refund.refund_amount)
     refund_transition(refund, RefundStatus.CANCELLED, actor=actor, action="refund_withdrawn")
     return refund
@@ -233,7 +222,7 @@ def refund_decide(
         raise Forbidden()
     locked = refund_lock(refund_id)
     _order, payment, refund = locked
-    _ensure_may_decide(actor, refund)
+    ensure_may_decide(actor, refund)
     with audited_together():
         if not is_approved:
             _reject(actor, payment, refund, notes)
@@ -243,12 +232,6 @@ def refund_decide(
         else:
             _approve(actor, locked, notes)
     return refund
-
-
-def _ensure_may_decide(actor: Actor, refund: Refund) -> None:
-    if refund.status != RefundStatus.PENDING:
-        raise RefundAlreadyReviewed(status=refund.status)
-    ensure_may_decide(actor, refund)
 
 
 @money_unit
@@ -263,7 +246,7 @@ def refund_replace(*, actor: Actor, refund_id: UUID, amount: Money, notes: str) 
     if actor.role not in REVIEWERS:
         raise Forbidden()
     order, payment, refund = refund_lock(refund_id)
-    _ensure_may_decide(actor, refund)
+    ensure_may_decide(actor, refund)
     if not ZERO < amount < refund.refund_amount:
         raise RefundNotReplaceable()
     _reject(actor, payment, refund, notes)
@@ -295,25 +278,20 @@ def _reject(actor: Actor, payment: PaymentTransaction, refund: Refund, notes: st
         actor=actor,
         action="refund_rejected",
         reason=notes,
-        reviewed_by=actor.id,
-        reviewed_at=clock.now(),
-        review_notes=notes,
+        **refund.answering(actor, notes),
     )
 
 
 def _approve(actor: Actor, locked: LockedRefund, notes: str) -> None:
-    now = clock.now()
     refund_transition(
         locked.refund,
         RefundStatus.PROCESSING,
         actor=actor,
         action="refund_approved",
         reason=notes,
-        reviewed_by=actor.id,
-        reviewed_at=now,
-        review_notes=notes,
         approvals_needed=0,
-        next_check_at=now,
+        next_check_at=clock.now(),
+        **locked.refund.answering(actor, notes),
     )
     if locked.payment.payment_method == PaymentMethod.BALANCE:
         balance_refund_complete(actor, locked)

@@ -4,8 +4,6 @@ Under ``hold`` it stays until a person gives it back with ``surplus_return``.
 """
 
 import logging
-from collections.abc import Mapping
-from typing import Any
 from uuid import UUID
 
 from django.conf import settings
@@ -63,9 +61,7 @@ def surplus_refund_begin(transaction_id: UUID, order_id: UUID) -> Refund | None:
     payment = payment_lock(transaction_id)
     if payment.refund_reserved >= payment.amount or _was_tried(payment):
         return None
-    return _begin(
-        order, payment, actor=SYSTEM, reason=_("自动退回：订单未因这笔款项而成交"), reviewed={}
-    )
+    return _begin(order, payment, actor=SYSTEM, reason=_("自动退回：订单未因这笔款项而成交"))
 
 
 def surplus_return(*, actor: Actor, transaction_id: UUID, reason: str) -> Refund:
@@ -106,8 +102,7 @@ def _return(actor: Actor, transaction_id: UUID, reason: str) -> Refund:
     if _was_tried(payment):
         raise SurplusRefundExists()
     ensure_not_one_of(actor, order.user_id, error=SelfReview)
-    reviewed = {"reviewed_by": actor.id, "reviewed_at": clock.now(), "review_notes": reason[:500]}
-    return _begin(order, payment, actor=actor, reason=reason, reviewed=reviewed)
+    return _begin(order, payment, actor=actor, reason=reason, is_reviewed=True)
 
 
 def _begin(
@@ -116,7 +111,7 @@ def _begin(
     *,
     actor: Actor,
     reason: str,
-    reviewed: Mapping[str, Any],
+    is_reviewed: bool = False,
 ) -> Refund:
     """A processing refund of what is left of the locked payment."""
     left = payment.amount - payment.refund_reserved
@@ -138,7 +133,7 @@ def _begin(
         reason=reason,
         approvals_needed=0,
         next_check_at=clock.now(),
-        **reviewed,
+        **(refund.answering(actor, reason) if is_reviewed else {}),
     )
     return refund
 

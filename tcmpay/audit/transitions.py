@@ -1,6 +1,6 @@
-"""Every change of status: from a table, guarded by the old one, told in the trail.
+"""Rows that are told in the trail: inserted, and changed from a table guarded by the old status.
 
-The one function behind the transitions of orders, attempts and refunds, whose models say as
+The functions behind orders, attempts, refunds and adjustments, whose models say as
 ``AUDIT_OBJECT`` what they are called in the trail and as text by which number people know a row.
 """
 
@@ -40,6 +40,16 @@ def row_change(row: Any, cause: Cause, **changes: Any) -> None:
     """Write ``changes`` to a locked row and tell of them. Raises LostUpdate: see ``row_write``."""
     from_state = row.status
     row_write(row, **changes)
+    _tell(row, cause, from_state)
+
+
+def row_insert(row: Any, cause: Cause) -> None:
+    """Insert a new row and tell of it. Raises IntegrityError."""
+    row.save(force_insert=True)
+    _tell(row, cause, "")
+
+
+def _tell(row: Any, cause: Cause, from_state: str) -> None:
     audit_record(
         object_type=row.AUDIT_OBJECT,
         object_id=row.pk,

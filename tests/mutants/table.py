@@ -338,7 +338,8 @@ GIVING_BACK = (
     Mutant(
         "nobody approves their own",
         "refunds/services/approvals.py",
-        "ensure_somebody_else(actor, refund.requested_by, refund.user_id, error=SelfReview)",
+        "refund.ensure_may_answer(actor, refund.user_id, decided=RefundAlreadyReviewed, "
+        "own=SelfReview)",
         "pass",
         REFUNDS,
     ),
@@ -386,15 +387,16 @@ GIVING_BACK = (
     ),
     Mutant(
         "reviewed once",
-        "refunds/services/requests.py",
-        "    if refund.status != RefundStatus.PENDING:\n        raise RefundAlreadyReviewed(",
-        "    if False:\n        raise RefundAlreadyReviewed(",
+        "tcmpay/common/second_person.py",
+        "        if not self.is_waiting:\n            raise decided()\n"
+        "        ensure_somebody_else(",
+        "        ensure_somebody_else(",
         REFUNDS,
     ),
     Mutant(
         "withdrawn by whoever asked",
-        "refunds/services/requests.py",
-        "if actor.id is None or refund.requested_by != actor.id:",
+        "tcmpay/common/second_person.py",
+        "if actor.id is None or self.asked_by != actor.id:",
         "if False:",
         REFUNDS,
     ),
