@@ -127,6 +127,7 @@ class ExceptionKind(models.TextChoices):
     STUCK_PAYMENT = "stuck_payment", _("支付结果不明")
     STUCK_REFUND = "stuck_refund", _("退款迟迟无结果")
     GATEWAY_SILENT = "gateway_silent", _("网关不再回答询问")
+    GATEWAY_REFUSING = "gateway_refusing", _("网关拒绝我们的退款请求")
 
 
 class ExceptionAction(models.TextChoices):
@@ -167,6 +168,7 @@ EXCEPTION_ACTIONS: Mapping[str, tuple[ExceptionAction, ...]] = {
     ExceptionKind.STUCK_PAYMENT: (_A.QUERY, _A.CLOSE),
     ExceptionKind.STUCK_REFUND: (_A.RETRY, _A.CLOSE),
     ExceptionKind.GATEWAY_SILENT: (_A.CLOSE,),
+    ExceptionKind.GATEWAY_REFUSING: (_A.CLOSE,),
 }
 
 # Verified, but staff have to look at them.

@@ -2,7 +2,7 @@ from uuid import UUID
 
 from celery import shared_task
 
-from refunds.services import batches, notices, stuck, submission, surplus
+from refunds.services import batches, lasting_refusals, notices, stuck, submission, surplus
 
 
 @shared_task(name="refunds.submit")
@@ -18,7 +18,8 @@ def take_notices() -> int:
 @shared_task(name="refunds.sweep")
 def sweep() -> int:
     # First what asks nobody: a sweep that is cut short must not cost the batches and the cases.
-    done = batches.batches_sweep() + stuck.refunds_stuck_report()
+    done = batches.batches_sweep() + lasting_refusals.gateways_refusing_report()
+    done += stuck.refunds_stuck_report()
     return done + notices.notices_take() + surplus.surplus_sweep() + submission.refunds_sweep()
 
 

@@ -44,6 +44,9 @@ EXCEPTION_STORY: Mapping[str, Any] = {
     ExceptionKind.GATEWAY_SILENT: _(
         "网关持续拒绝我们的询问（查询、关闭、退款查询）。支付和退款都保持原状，没有任何一笔因此失败；系统会一直询问，恢复后自动补上结果。"
     ),
+    ExceptionKind.GATEWAY_REFUSING: _(
+        "网关因为我们的密钥、权限或商户状态，持续拒绝退款请求。等待的退款保持“退款中”，款项仍为它们留着；系统每五分钟之内再试一次，恢复后自动完成。"
+    ),
 }
 
 # What staff should do about each.
@@ -69,6 +72,9 @@ EXCEPTION_ADVICE: Mapping[str, Any] = {
     ExceptionKind.STUCK_REFUND: _("点击“用原单号重试”再问一次；仍无结果时请在商户平台核对"),
     ExceptionKind.GATEWAY_SILENT: _(
         "按说明检查密钥、证书序列号、权限、服务器时间和商户状态；恢复回答后差错自动了结，请勿另行退款"
+    ),
+    ExceptionKind.GATEWAY_REFUSING: _(
+        "按说明检查密钥、权限和商户状态；不再被拒后差错自动了结，请勿另行退款"
     ),
 }
 

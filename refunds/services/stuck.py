@@ -11,6 +11,7 @@ from payments.services.exceptions import exception_open
 from payments.services.silence import silent_methods
 from payments.states import ExceptionKind
 from refunds.models import Refund
+from refunds.services.lasting_refusals import refunds_told_of_together
 from refunds.services.states import refund_lock
 from refunds.services.submission import ABNORMAL
 from refunds.states import RefundStatus
@@ -32,8 +33,9 @@ def refunds_stuck_report() -> int:
     is_in_doubt = Q(submissions__gte=DOUBTS_MAX) & ~Q(error_code__in=("", ABNORMAL)) & is_asked
     is_old = Q(created_at__lt=clock.now() - PROCESSING_MAX)
     stuck = Refund.objects.filter(is_in_doubt | is_old, status=RefundStatus.PROCESSING)
+    told = [*_told_of(), *refunds_told_of_together().values_list("id", flat=True)]
     ids = list(
-        stuck.exclude(id__in=_told_of()).order_by("created_at").values_list("id", flat=True)[:BATCH]
+        stuck.exclude(id__in=told).order_by("created_at").values_list("id", flat=True)[:BATCH]
     )
     return sum(_report(refund_id) for refund_id in ids)
 

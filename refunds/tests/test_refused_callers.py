@@ -7,9 +7,11 @@ import pytest
 from gateways.errors import GatewayRejected, RejectReason
 from gateways.interface import RefundState
 from payments.models import PaymentException
+from payments.services.exceptions import exception_close
+from refunds.models import Refund
 from refunds.services.notices import notices_take
-from refunds.services.stuck import DOUBTS_MAX, refunds_stuck_report
-from refunds.services.submission import refunds_sweep
+from refunds.services.stuck import DOUBTS_MAX, PROCESSING_MAX
+from refunds.tasks import sweep
 from refunds.tests import stage
 from refunds.tests.stage import BEGUN_AT, SOME, Answers
 from tcmpay.common import clock
@@ -34,7 +36,7 @@ def swept(answers: Answers, *, minutes: int, begin: int = 0) -> None:
     with stage.gateway_answers(answers):
         for minute in range(begin, begin + minutes):
             with clock.frozen(BEGUN_AT + timedelta(minutes=minute)):
-                refunds_sweep()
+                sweep()
 
 
 @pytest.mark.parametrize("query", [REFUSED, stage.says_nothing], ids=["all", "only refunds"])
@@ -42,25 +44,67 @@ def swept(answers: Answers, *, minutes: int, begin: int = 0) -> None:
 def test_it_stays_in_progress_and_is_done_when_the_keys_are_right_again(method, query):
     payment = stage.paid(method)
     refund = stage.unsent(payment)
-    swept(Answers(REFUSED, query), minutes=40)
+    swept(Answers(REFUSED, query), minutes=20)
     refund.refresh_from_db()
     payment.refresh_from_db()
     assert (refund.status, refund.error_code) == ("processing", "SIGN_ERROR")
     assert payment.refund_reserved == SOME, "its money is not free for another one"
     assert not PaymentException.objects.filter(kind="refund_refused").exists()
-    swept(Answers(DONE, stage.says_nothing), begin=40, minutes=6)
+    swept(Answers(DONE, stage.says_nothing), begin=20, minutes=6)
     refund.refresh_from_db()
     assert (refund.status, refund.error_code) == ("success", "")
 
 
-def test_what_lasts_is_a_case_that_closes_itself():
-    refund = stage.unsent(stage.paid("wechat"))
-    swept(Answers(REFUSED, stage.says_nothing), minutes=40)
-    refund.refresh_from_db()
-    assert refund.submissions >= DOUBTS_MAX
-    assert refunds_stuck_report() == 1
-    swept(Answers(DONE, stage.says_nothing), begin=40, minutes=6)
-    assert PaymentException.objects.get(kind="stuck_refund").outcome == "settled"
+def cases(kind: str) -> list[str]:
+    """How the cases of a kind stand, oldest first; "" is open."""
+    found = PaymentException.objects.filter(kind=kind).order_by("opened_at")
+    return list(found.values_list("outcome", flat=True))
+
+
+@pytest.mark.parametrize("method", ["wechat", "alipay"])
+def test_what_lasts_is_one_case_for_all_that_closes_itself(method):
+    for _ in range(3):
+        stage.unsent(stage.paid(method))
+    swept(Answers(REFUSED, stage.says_nothing), minutes=20)
+    assert Refund.objects.filter(submissions__gte=DOUBTS_MAX).count() == 3
+    assert (cases("gateway_refusing"), cases("stuck_refund")) == ([""], [])
+    reason = PaymentException.objects.get(kind="gateway_refusing").reason
+    assert "SIGN_ERROR" in reason
+    assert "核对商户私钥" in reason
+    swept(Answers(DONE, stage.says_nothing), begin=20, minutes=8)
+    assert (cases("gateway_refusing"), cases("stuck_refund")) == (["settled"], [])
+
+
+def test_even_after_days_there_is_no_case_for_each():
+    stage.unsent(stage.paid("wechat"))
+    swept(Answers(REFUSED, stage.says_nothing), minutes=10)
+    days = int(PROCESSING_MAX / timedelta(minutes=1))
+    swept(Answers(REFUSED, stage.says_nothing), begin=days + 1, minutes=10)
+    assert (cases("gateway_refusing"), cases("stuck_refund")) == ([""], [])
+
+
+def test_whoever_closes_it_is_left_alone_for_a_day():
+    stage.unsent(stage.paid("wechat"))
+    swept(Answers(REFUSED, stage.says_nothing), minutes=10)
+    case = PaymentException.objects.get(kind="gateway_refusing")
+    exception_close(actor=stage.REVIEWER, exception_id=case.id, resolution="已联系网关")
+    swept(Answers(REFUSED, stage.says_nothing), begin=10, minutes=15)
+    assert (cases("gateway_refusing"), cases("stuck_refund")) == (["closed"], [])
+
+
+def test_one_that_is_refused_while_others_are_done_has_its_own_case():
+    odd = stage.unsent(stage.paid("wechat"))
+
+    def answers_others(request):
+        return REFUSED(request) if request.out_refund_no == odd.refund_no else DONE(request)
+
+    for minute in range(0, 20, 2):
+        with clock.frozen(BEGUN_AT + timedelta(minutes=minute)):
+            stage.unsent(stage.paid("wechat"))
+        swept(Answers(answers_others, stage.says_nothing), begin=minute, minutes=2)
+    assert (cases("gateway_refusing"), cases("stuck_refund")) == ([], [""])
+    swept(Answers(DONE, stage.says_nothing), begin=20, minutes=8)
+    assert cases("stuck_refund") == ["settled"]
 
 
 def test_a_refusal_of_the_refund_itself_ends_it():

@@ -1,0 +1,131 @@
+"""Gateways that refuse whoever asks: one case per gateway and cause, whatever was refused.
+
+The log of exchanges tells what is refused lastingly: again and again since the newest answer to the
+same kind of call. Who opens such cases, for questions or for refunds, says when they are over.
+"""
+
+from collections import defaultdict
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db.models import Q, QuerySet
+from django.utils.translation import gettext as _
+
+from payments.models import GatewayExchange, PaymentException
+from payments.services.exceptions import exception_open
+from payments.states import ExceptionKind, ExceptionOutcome, ExchangeKind, ExchangeOutcome
+from tcmpay.common import clock
+from tcmpay.common.actor import SYSTEM
+from tcmpay.common.clock import SHANGHAI
+from tcmpay.common.db import money_unit
+
+# Longer than two calls about the same attempt or refund are ever apart.
+LOOK_BACK = timedelta(minutes=65)
+LASTING_AFTER = timedelta(minutes=2)
+LASTING_COUNT = 3
+# Answers that we can't believe: as long as they come, nobody learns anything either.
+UNVERIFIED = ("BAD_SIGNATURE", "UNKNOWN_SERIAL", "STALE", "CERTIFICATE_CHANGED")
+# Whoever closes a case of a refusal that goes on is not told again for so long.
+CLOSED_BY_HAND_FOR = timedelta(hours=24)
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """Which gateway refuses, and the code that it says."""
+
+    method: str
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    kind: str
+    asked_at: datetime
+    message: str
+
+
+def refused_since_the_last_answer(kinds: Collection[ExchangeKind]) -> dict[Cause, list[Refused]]:
+    """Refused calls after which no call of that kind was answered, oldest first."""
+    since = clock.now() - LOOK_BACK
+    asked = GatewayExchange.objects.filter(asked_at__gte=since, kind__in=kinds)
+    is_unverified = Q(outcome=ExchangeOutcome.UNKNOWN, answer__in=UNVERIFIED)
+    rows = asked.filter(Q(outcome=ExchangeOutcome.REJECTED) | is_unverified).order_by("asked_at")
+    told = list(
+        rows.values_list("transaction__payment_method", "kind", "answer", "asked_at", "message")
+    )
+    answered = asked.filter(outcome=ExchangeOutcome.ANSWERED)
+    last = {
+        (method, kind): answered.filter(transaction__payment_method=method, kind=kind)
+        .order_by("-asked_at")
+        .values_list("asked_at", flat=True)
+        .first()
+        for method, kind in {(method, kind) for method, kind, *_rest in told}
+    }
+    found: dict[Cause, list[Refused]] = defaultdict(list)
+    for method, kind, code, asked_at, message in told:
+        last_answer = last[method, kind]
+        if last_answer is None or asked_at > last_answer:
+            found[Cause(method, code)].append(Refused(kind, asked_at, message))
+    return found
+
+
+def is_lasting(told: list[Refused]) -> bool:
+    return len(told) >= LASTING_COUNT and told[-1].asked_at - told[0].asked_at >= LASTING_AFTER
+
+
+@money_unit
+def cause_case_open(kind: ExceptionKind, cause: Cause, *, reason: str) -> int:
+    """One case per cause at a time; a later episode is another case. Returns how many."""
+    earlier = [
+        case
+        for case in cause_cases(kind).filter(payment_method=cause.method)
+        if cause_of(case) == cause
+    ]
+    if any(_holds_still(case) for case in earlier):
+        return 0
+    fact = f"{cause.code}:{len(earlier)}"
+    exception_open(kind, method=cause.method, fact=fact, reason=reason, actor=SYSTEM)
+    return 1
+
+
+def told_causes(kind: ExceptionKind) -> set[Cause]:
+    """The causes that staff know of: their case is open, or was closed by hand lately."""
+    lately = clock.now() - CLOSED_BY_HAND_FOR
+    cases = cause_cases(kind).filter(Q(closed_at=None) | Q(closed_at__gt=lately))
+    return {cause_of(case) for case in cases if _holds_still(case)}
+
+
+def _holds_still(case: PaymentException) -> bool:
+    if case.closed_at is None:
+        return True
+    is_by_hand = case.outcome == ExceptionOutcome.CLOSED
+    return is_by_hand and case.closed_at > clock.now() - CLOSED_BY_HAND_FOR
+
+
+def cause_cases(kind: ExceptionKind) -> QuerySet[PaymentException]:
+    return PaymentException.objects.filter(kind=kind)
+
+
+def cause_of(case: PaymentException) -> Cause:
+    return Cause(case.payment_method, case.fact.rpartition(":")[0])
+
+
+def since_text(told: list[Refused]) -> str:
+    return told[0].asked_at.astimezone(SHANGHAI).strftime("%Y-%m-%d %H:%M")
+
+
+def advice(code: str) -> str:
+    """What usually stands behind a code, and what to do about it."""
+    if code in UNVERIFIED:
+        return _(
+            "核对网关用来签名的公钥或证书（微信支付公钥、平台证书、支付宝公钥），并校准服务器时间"
+        )
+    name = code.upper().replace("_", "").replace("-", "")
+    if "TIMESTAMP" in name:
+        return _("校准服务器时间")
+    if "SIGN" in name:
+        return _("核对商户私钥、证书序列号与平台上登记的公钥，并校准服务器时间")
+    if any(word in name for word in ("NOAUTH", "PERMISSION", "40006", "APPID", "MCH")):
+        return _("在商户平台检查商户状态、产品与接口权限、AppID 与商户号的绑定")
+    return _("运行支付配置检查；仍不明白时把错误码和时间告诉网关客服")
