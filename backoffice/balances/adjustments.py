@@ -6,18 +6,15 @@ from typing import Any
 
 from django.contrib import admin
 from django.db.models import Q
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.urls import reverse
+from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
-from django.views.decorators.http import require_http_methods
 
-from backoffice.balances.accounts import ACCOUNT_PAGE, page
+from backoffice.balances.accounts import ACCOUNT_PAGE
 from backoffice.site.bases import (
     Panel,
     admin_link,
-    admin_url,
     moment,
     money,
     person_name,
@@ -34,8 +31,7 @@ from backoffice.site.display import (
     money_text,
     time_text,
 )
-from backoffice.site.forms import DecisionForm
-from backoffice.site.second_person import SecondPersonAdmin
+from backoffice.site.second_person import Door, SecondPersonAdmin, Words
 from backoffice.trail.pages import history_panel
 from balances.adjustments import (
     adjustment_approve,
@@ -88,32 +84,6 @@ def adjustments_panel(adjustments: Iterable[BalanceAdjustment], title: Any) -> P
     return Panel(title, headers, rows, empty=_("没有人工调整。"))
 
 
-@require_http_methods(["GET", "HEAD", "POST"])
-def review_view(request: HttpRequest, object_id: str, model_admin: Any) -> HttpResponse:
-    adjustment: BalanceAdjustment = model_admin.opened(request, object_id)
-    form = DecisionForm(
-        request.POST if request.method == "POST" else None,
-        yes="approve",
-        no="reject",
-        reason_missing=_("驳回时请写明原因，申请人会看到它。"),
-    )
-    if request.method == "POST" and form.is_valid():
-        answer = _decide(request, adjustment, form, model_admin)
-        if answer is not None:
-            return answer
-    account = UserBalance.objects.filter(user_id=adjustment.user_id).first()
-    context = model_admin.review_context(request, adjustment, form) | {
-        "title": _("复核余额调整"),
-        "adjustment": adjustment,
-        "account": account,
-        "after": _after(adjustment, account),
-        "hindrance": _hindrance(adjustment, account),
-        "is_own_money": adjustment.user_id == request.user.pk,
-        "may_approve": request.user.has_perm(APPROVE_PERMISSION),
-    }
-    return page(request, model_admin, "balances/review.html", context)
-
-
 def _after(adjustment: BalanceAdjustment, account: UserBalance | None) -> Money:
     """What would be available afterwards (yuan)."""
     available = account.balance if account else ZERO
@@ -133,38 +103,22 @@ def _hindrance(adjustment: BalanceAdjustment, account: UserBalance | None) -> st
     return ""
 
 
-def _decide(
-    request: HttpRequest, adjustment: BalanceAdjustment, form: DecisionForm, model_admin: Any
-) -> HttpResponse | None:
-    """Do it; None where it could not be done and the page says why."""
-
-    key = {"adjustment_id": adjustment.pk}
-    approved = str(DONE[Direction(adjustment.direction)]) % {"amount": adjustment.amount}
-    is_done = model_admin.decide(
-        request,
-        adjustment,
-        form,
-        doors={
-            "approve": (partial(adjustment_approve, **key), approved),
-            "reject": (partial(adjustment_reject, **key), _("已驳回这笔调整，余额没有变动。")),
-            "withdraw": (partial(adjustment_withdraw, **key), _("已撤回这笔调整，余额没有变动。")),
-        },
-        told_meanwhile=_("这笔调整已由%(person)s处理，当前状态：%(state)s。备注：%(notes)s"),
-    )
-    if is_done is None:
-        return None
-    if not is_done:
-        return HttpResponseRedirect(admin_url(f"{ADJUSTMENT_PAGE}_change", adjustment.pk))
-    return HttpResponseRedirect(reverse(f"admin:{ADJUSTMENT_PAGE}_changelist"))
-
-
 class BalanceAdjustmentAdmin(SecondPersonAdmin):
     """Corrections by hand: what waits, who asked, who decided."""
 
     decide_permission = APPROVE_PERMISSION
-    review = staticmethod(review_view)
+    review_template = "balances/review.html"
+    title = gettext_lazy("复核余额调整")
     todo_title = gettext_lazy("复核")
     review_title = gettext_lazy("复核这笔调整")
+    words = Words(
+        own=gettext_lazy("这是您自己的申请，须由另一位复核人批准；不再需要时可以撤回。"),
+        done=gettext_lazy("这笔调整已处理，当前状态：%(state)s。"),
+        told_meanwhile=gettext_lazy(
+            "这笔调整已由%(person)s处理，当前状态：%(state)s。备注：%(notes)s"
+        ),
+        reason_missing=gettext_lazy("驳回时请写明原因，申请人会看到它。"),
+    )
 
     search_help_text = gettext_lazy("用户编号或调整编号")
     list_display = (
@@ -226,3 +180,28 @@ class BalanceAdjustmentAdmin(SecondPersonAdmin):
         if row.requested_by == user.pk and user.has_perm(REQUEST_PERMISSION):
             return True
         return bool(user.has_perm(APPROVE_PERMISSION))
+
+    def doors(self, row: BalanceAdjustment) -> tuple[Door, Door, Door]:
+        key = {"adjustment_id": row.pk}
+        facts = {"direction": row.get_direction_display(), "amount": f"{row.amount:,.2f}"}
+        yes = _("批准：%(direction)s %(amount)s 元") % facts
+        approved = str(DONE[Direction(row.direction)]) % {"amount": row.amount}
+        rejected, withdrawn = (
+            _("已驳回这笔调整，余额没有变动。"),
+            _("已撤回这笔调整，余额没有变动。"),
+        )
+        return (
+            Door(yes, partial(adjustment_approve, **key), approved),
+            Door(_("驳回"), partial(adjustment_reject, **key), rejected),
+            Door(_("撤回申请"), partial(adjustment_withdraw, **key), withdrawn),
+        )
+
+    def facts(self, request: HttpRequest, row: BalanceAdjustment) -> dict[str, Any]:
+        account = UserBalance.objects.filter(user_id=row.user_id).first()
+        is_own_money = row.user_id == request.user.pk
+        return {
+            "account": account,
+            "after": _after(row, account),
+            "hindrance": _hindrance(row, account),
+            "barred": _("不能复核自己的余额，请由另一位复核人处理。") if is_own_money else "",
+        }

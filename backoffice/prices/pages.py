@@ -1,6 +1,7 @@
 """Prices and gateway configuration for staff. Every change goes through the services."""
 
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 from django.contrib import admin
@@ -16,7 +17,8 @@ from unfold.contrib.filters.admin import DropdownFilter
 from unfold.decorators import display
 
 from backoffice.prices import views as admin_prices
-from backoffice.prices.views import price_urls, review_view, service_view
+from backoffice.prices.outlook import Outlook, after_plan, outlook
+from backoffice.prices.views import percent_text, price_urls, saved_text, service_view
 from backoffice.site.bases import (
     FiltersOfListOnly,
     Panel,
@@ -27,12 +29,21 @@ from backoffice.site.bases import (
     state,
 )
 from backoffice.site.display import BAD, EMPTY, GOOD, NEUTRAL, WAITING
-from backoffice.site.second_person import SecondPersonAdmin
+from backoffice.site.forms import WITHDRAW
+from backoffice.site.second_person import Door, SecondPersonAdmin, Words, refusal_text
 from backoffice.trail.pages import history_panel
 from config.models import PriceChangeRequest, PriceChangeStatus, PriceConfig
-from config.prices.plan import signed_percent
-from config.prices.selectors import priced_services
+from config.prices.guard import MEASURED_DAYS, guarded_plan
+from config.prices.plan import PricePlan
+from config.prices.selectors import price_periods, priced_services
+from config.prices.services import (
+    change_due,
+    price_change_confirm,
+    price_change_refuse,
+    price_change_withdraw,
+)
 from tcmpay.common import clock
+from tcmpay.common.errors import InvalidInput
 
 CHANGE_TONES = {
     PriceChangeStatus.PENDING: WAITING,
@@ -130,9 +141,17 @@ class PriceChangeRequestAdmin(SecondPersonAdmin):
     """Changes that went too far for one person: what waits, and what became of it."""
 
     decide_permission = admin_prices.CONFIRM
-    review = staticmethod(review_view)
+    review_template = "prices/review.html"
+    title = _("确认改价")
     todo_title = _("处理")
     review_title = _("处理这项改价")
+    decisions = ("confirm", "refuse", WITHDRAW)
+    words = Words(
+        own=_("这是您自己提交的改价，须由另一位有权限的同事确认；不再需要时可以撤回。"),
+        done=_("这项改价已处理，当前状态：%(state)s。"),
+        told_meanwhile=_("这项改价已由%(person)s处理，当前状态：%(state)s。备注：%(notes)s"),
+        reason_missing=_("拒绝时请写明原因，提交人会看到它。"),
+    )
 
     search_help_text = _("服务类型或编号")
     list_display = (
@@ -173,7 +192,46 @@ class PriceChangeRequestAdmin(SecondPersonAdmin):
 
     @admin.display(description=_("幅度"))
     def percent_shown(self, change: PriceChangeRequest) -> str:
-        return f"{signed_percent(change.amount_before, change.amount_after, change.percent)}%"
+        return percent_text(change)
 
     def panels(self, request: HttpRequest, row: PriceChangeRequest) -> list[Panel]:
         return [history_panel(("price_change", row.pk))]
+
+    def doors(self, row: PriceChangeRequest) -> tuple[Door, Door, Door]:
+        key = {"request_id": row.pk}
+        refused = gettext("已拒绝这项改价，价格没有变动。")
+        withdrawn = gettext("已撤回这项改价，价格没有变动。")
+        return (
+            Door(gettext("确认改价"), partial(price_change_confirm, **key), saved_text),
+            Door(gettext("拒绝"), partial(price_change_refuse, **key), refused),
+            Door(gettext("撤回改价"), partial(price_change_withdraw, **key), withdrawn),
+        )
+
+    def facts(self, request: HttpRequest, row: PriceChangeRequest) -> dict[str, Any]:
+        plan, shown, problem = _waiting_preview(row)
+        return {
+            "percent": self.percent_shown(row),
+            "plan": plan,
+            "outlook": shown,
+            "measured_days": MEASURED_DAYS,
+            "problem": problem,
+            "name": row.wanted.get("service_name") or row.service_type,
+        }
+
+    def next_address(self, row: PriceChangeRequest) -> str:
+        return reverse("admin:config_priceconfig_service", args=[row.service_type])
+
+
+def _waiting_preview(
+    found: PriceChangeRequest,
+) -> tuple[PricePlan | None, Outlook | None, str]:
+    """What confirming would do today; a reason where it no longer fits."""
+    if found.status != PriceChangeStatus.PENDING:
+        return None, None, ""
+    before = price_periods(found.service_type)
+    planned = price_periods(found.service_type)
+    try:
+        plan = guarded_plan(planned, change_due(found))
+    except InvalidInput as error:
+        return None, None, refusal_text(error)
+    return plan, outlook(before, after_plan(planned, plan)), ""

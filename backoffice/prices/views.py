@@ -5,7 +5,6 @@ and whether a second person has to confirm it.
 """
 
 from datetime import timedelta
-from functools import partial
 from typing import Any
 
 from django.conf import settings
@@ -18,7 +17,6 @@ from django.views.decorators.http import require_http_methods
 
 from backoffice.prices.forms import PriceForm, initial_of
 from backoffice.prices.outlook import (
-    Outlook,
     after_plan,
     calendar,
     changes_of,
@@ -26,23 +24,17 @@ from backoffice.prices.outlook import (
     outlook,
 )
 from backoffice.site.bases import admin_url, page
-from backoffice.site.forms import DecisionForm
-from backoffice.site.second_person import refusal_text
 from backoffice.trail.pages import actor_text
 from backoffice.trail.words import action_name
-from config.models import PriceChangeRequest, PriceChangeStatus, PriceConfig
+from config.models import PriceChangeRequest, PriceConfig
 from config.prices.errors import PricesChangedMeanwhile
 from config.prices.guard import MEASURED_DAYS, guarded_plan
 from config.prices.periods import charged_on
-from config.prices.plan import PriceChange, PricePlan, amount_of, signed_percent
+from config.prices.plan import PriceChange, amount_of, signed_percent
 from config.prices.selectors import periods_digest, price_history, price_periods
 from config.prices.services import (
-    change_due,
     is_beyond,
     price_change,
-    price_change_confirm,
-    price_change_refuse,
-    price_change_withdraw,
 )
 from tcmpay.common import clock
 from tcmpay.common.errors import DomainError, InvalidInput
@@ -272,14 +264,21 @@ def _save(
         form.add_error(None, str(error.text))
         return None
     if isinstance(saved, PriceChangeRequest):
-        text = _("改价幅度 %(percent)s%%，已提交，须由第二人确认后才生效。")
-        messages.warning(request, text % {"percent": _percent(saved)})
+        text = _("改价幅度 %(percent)s，已提交，须由第二人确认后才生效。")
+        messages.warning(
+            request,
+            text % {"percent": percent_text(saved)},
+        )
         return HttpResponseRedirect(admin_url(f"{REQUEST_PAGE}_review", saved.pk))
-    messages.success(request, _saved_text(saved))
+    messages.success(request, saved_text(saved))
     return HttpResponseRedirect(reverse(f"admin:{PAGE}_service", args=[saved.service_type]))
 
 
-def _saved_text(price: PriceConfig) -> str:
+def percent_text(change: PriceChangeRequest) -> str:
+    return f"{signed_percent(change.amount_before, change.amount_after, change.percent)}%"
+
+
+def saved_text(price: PriceConfig) -> str:
     if not price.is_active:
         return _("已停用这一价格。")
     facts = {
@@ -294,82 +293,6 @@ def _add_errors(form: PriceForm, error: InvalidInput) -> None:
     for name, texts in error.errors.items():
         for text in texts:
             form.add_error(name if name in form.fields else None, str(text))
-
-
-# --- the second person --------------------------------------------------------------------------
-
-
-@require_http_methods(["GET", "HEAD", "POST"])
-def review_view(request: HttpRequest, object_id: str, model_admin: Any) -> HttpResponse:
-    """A change that waits: what it does, and the buttons of whoever may decide."""
-    found: PriceChangeRequest = model_admin.opened(request, object_id)
-    form = DecisionForm(
-        request.POST if request.method == "POST" else None,
-        yes="confirm",
-        no="refuse",
-        reason_missing=_("拒绝时请写明原因，提交人会看到它。"),
-    )
-    if request.method == "POST" and form.is_valid():
-        answer = _decide(request, found, form, model_admin)
-        if answer is not None:
-            return answer
-    plan, shown, problem = _waiting_preview(found)
-    context = model_admin.review_context(request, found, form) | {
-        "title": _("确认改价"),
-        "change": found,
-        "percent": _percent(found),
-        "plan": plan,
-        "outlook": shown,
-        "measured_days": MEASURED_DAYS,
-        "problem": problem,
-        "may_confirm": request.user.has_perm(CONFIRM),
-        "name": found.wanted.get("service_name") or found.service_type,
-    }
-    return page(request, model_admin, "prices/review.html", context)
-
-
-def _waiting_preview(
-    found: PriceChangeRequest,
-) -> tuple[PricePlan | None, Outlook | None, str]:
-    """What confirming would do today; a reason where it no longer fits."""
-    if found.status != PriceChangeStatus.PENDING:
-        return None, None, ""
-    before = price_periods(found.service_type)
-    planned = price_periods(found.service_type)
-    try:
-        plan = guarded_plan(planned, change_due(found))
-    except InvalidInput as error:
-        return None, None, refusal_text(error)
-    return plan, outlook(before, after_plan(planned, plan)), ""
-
-
-def _decide(
-    request: HttpRequest, found: PriceChangeRequest, form: DecisionForm, model_admin: Any
-) -> HttpResponse | None:
-    key = {"request_id": found.pk}
-    is_done = model_admin.decide(
-        request,
-        found,
-        form,
-        doors={
-            "confirm": (partial(price_change_confirm, **key), _saved_text),
-            "refuse": (partial(price_change_refuse, **key), _("已拒绝这项改价，价格没有变动。")),
-            "withdraw": (
-                partial(price_change_withdraw, **key),
-                _("已撤回这项改价，价格没有变动。"),
-            ),
-        },
-        told_meanwhile=_("这项改价已由%(person)s处理，当前状态：%(state)s。备注：%(notes)s"),
-    )
-    if is_done is None:
-        return None
-    if not is_done:
-        return HttpResponseRedirect(admin_url(f"{REQUEST_PAGE}_review", found.pk))
-    return HttpResponseRedirect(reverse(f"admin:{PAGE}_service", args=[found.service_type]))
-
-
-def _percent(change: PriceChangeRequest) -> str:
-    return signed_percent(change.amount_before, change.amount_after, change.percent)
 
 
 # --- what they share ----------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """Fields that staff pages ask for: amounts by the API's rules, reasons, forms sent only once."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from django import forms
@@ -11,6 +12,7 @@ from tcmpay.common.ids import new_id
 from tcmpay.common.money import MoneyError, format_money, parse_money, without_separators
 
 REASON_LENGTH_MAX = 500
+WITHDRAW = "withdraw"
 
 
 class AmountFormField(forms.CharField):
@@ -60,7 +62,7 @@ class OnceForm(forms.Form):
 class DecisionForm(forms.Form):
     """What one person says of what another asked for: no needs a reason, yes may have one.
 
-    ``yes`` and ``no`` are what the page's buttons send.
+    ``decisions`` are what the page's buttons send: yes, no, and taking it back.
     """
 
     notes = forms.CharField(
@@ -70,10 +72,12 @@ class DecisionForm(forms.Form):
         widget=UnfoldAdminTextareaWidget(attrs={"rows": 3}),
     )
 
-    def __init__(self, *args: Any, yes: str, no: str, reason_missing: Any, **kwargs: Any) -> None:
+    def __init__(
+        self, *args: Any, decisions: Sequence[str], reason_missing: Any, **kwargs: Any
+    ) -> None:
         super().__init__(*args, **kwargs)
-        self.no, self.reason_missing = no, reason_missing
-        choices = [(name, name) for name in (yes, no, "withdraw")]
+        self.no, self.reason_missing = decisions[1], reason_missing
+        choices = [(name, name) for name in decisions]
         self.fields["decision"] = forms.ChoiceField(choices=choices)
 
     def clean(self) -> dict[str, Any]:
