@@ -6,7 +6,7 @@ from typing import Any
 from django.contrib import admin
 from django.contrib.admin.utils import unquote
 from django.db.models import Exists, OuterRef, Q, QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
@@ -23,7 +23,6 @@ from backoffice.site.bases import (
     AmountRangeFilter,
     DayRangeFilter,
     Panel,
-    ReadOnlyAdmin,
     admin_link,
     admin_url,
     moment,
@@ -38,6 +37,7 @@ from backoffice.site.display import (
     age_text,
     time_text,
 )
+from backoffice.site.second_person import SecondPersonAdmin
 from backoffice.site.words import ORDER_PAGE, REFUND_PAGE, TRANSACTION_PAGE, method_text
 from backoffice.trail.pages import history_panel
 from payments.states import SURPLUS_DISPOSITIONS, Disposition, PaymentMethod
@@ -80,8 +80,11 @@ class RefundServiceFilter(ServiceFilter):
     order = "order__"
 
 
-class RefundAdmin(ReadOnlyAdmin):
+class RefundAdmin(SecondPersonAdmin):
     """Refunds and the queue of those that wait for a decision."""
+
+    decide_permission = REVIEW_PERMISSION
+    review_title = _("审核这笔退款")
 
     search_help_text = _("退款单号、网关退款号、订单号、流水号或用户编号")
     list_select_related = ("order", "transaction")
@@ -151,12 +154,6 @@ class RefundAdmin(ReadOnlyAdmin):
         refunds = super().get_queryset(request).defer("refund_response")
         return refunds.annotate(is_half_approved=Exists(approvals))
 
-    def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
-        """Whoever has waited longest comes first in the queue; otherwise the newest."""
-        if request.GET.get("status__exact") == RefundStatus.PENDING:
-            return ("created_at", "id")
-        return ("-created_at", "-id")
-
     def search_lookups(self, term: str) -> Iterable[Q]:
         methods = PaymentMethod.values
         return (
@@ -172,11 +169,6 @@ class RefundAdmin(ReadOnlyAdmin):
             Q(transaction__payment_method__in=methods, transaction__external_transaction_id=term),
             Q(external_refund_id=term),
         )
-
-    def get_list_display(self, request: HttpRequest) -> list[Any]:
-        """The button of the queue is for those who may decide."""
-        may = request.user.has_perm(REVIEW_PERMISSION)
-        return [name for name in super().get_list_display(request) if may or name != "todo"]
 
     # --- columns ------------------------------------------------------------------------------
 
@@ -270,27 +262,25 @@ class RefundAdmin(ReadOnlyAdmin):
         if status == RefundStatus.SUCCESS:
             url = reverse("admin-refund-slip", args=[refund.pk])
             return [{"title": _("打印退款单"), "url": url, "icon": "print"}]
-        if not request.user.has_perm(REVIEW_PERMISSION):
-            return []
-        if status == RefundStatus.PENDING:
-            url = admin_url("refunds_refund_review", refund.pk)
-            return [{"title": _("审核这笔退款"), "url": url, "icon": "rule"}]
-        if status == RefundStatus.FAILED:
+        if status == RefundStatus.FAILED and request.user.has_perm(REVIEW_PERMISSION):
             url = admin_url("refunds_refund_retry", refund.pk)
             return [{"title": _("重试退款"), "url": url, "icon": "replay"}]
-        return []
+        return super().steps(request, object_id)
+
+    def may_withdraw(self, request: HttpRequest, row: Refund) -> bool:
+        return False  # whoever asked takes it back over the API
+
+    def may_open(self, user: Any, row: Refund) -> bool:
+        return bool(user.has_perm(REVIEW_PERMISSION))
+
+    def review(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return review_view(request, object_id, self)
 
     def get_urls(self) -> list[URLPattern]:
         wrap = self.admin_site.admin_view
         return [
             path("queue/", wrap(queue_view), {"model_admin": self}, name="refunds_refund_queue"),
             path("batch/", wrap(preview_view), {"model_admin": self}, name="refunds_refund_batch"),
-            path(
-                "<path:object_id>/review/",
-                wrap(review_view),
-                {"model_admin": self},
-                name="refunds_refund_review",
-            ),
             path(
                 "<path:object_id>/retry/",
                 wrap(retry_view),

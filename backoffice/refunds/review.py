@@ -23,7 +23,7 @@ from unfold.widgets import (
 from backoffice.orders.timeline import Story, timeline_context
 from backoffice.refunds.facts import facts_of, payer_of
 from backoffice.site.bases import admin_url, page
-from backoffice.site.forms import AmountFormField
+from backoffice.site.forms import AmountFormField, DecisionForm, ReasonFormField
 from refunds.errors import ApprovedMeanwhile, RefundAlreadyReviewed, RefundNotReplaceable
 from refunds.models import Refund, RefundNote
 from refunds.services.requests import refund_replace, refund_review
@@ -35,17 +35,15 @@ from tcmpay.common.fields import as_uuid_or_text
 from tcmpay.common.money import format_money
 
 REVIEW_PERMISSION = "refunds.review_refund"
-NOTES_MAX = 500
 # The new request's reason repeats the old one's within 500 characters.
 REPLACE_NOTES_MAX = 200
 REPLACE = "replace"
 APPROVALS_MAX = 2
 
 
-class ReviewForm(forms.Form):
-    """A decision. Saying no needs a reason; saying yes may have one."""
+class ReviewForm(DecisionForm):
+    """A decision, with the notes that are kept ready for it."""
 
-    decision = forms.ChoiceField(choices=ReviewDecision.choices)
     approvals_seen = forms.IntegerField(required=False, min_value=0, max_value=APPROVALS_MAX)
     template = forms.ModelChoiceField(
         label=gettext_lazy("常用语"),
@@ -54,15 +52,13 @@ class ReviewForm(forms.Form):
         empty_label=gettext_lazy("选择常用语（可选）"),
         widget=UnfoldAdminSelectWidget(attrs={"data-fills": "id_notes"}),
     )
-    notes = forms.CharField(
-        label=gettext_lazy("审核备注"),
-        required=False,
-        max_length=NOTES_MAX,
-        widget=UnfoldAdminTextareaWidget(attrs={"rows": 3}),
-    )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+        reason_missing = _("驳回时请写明原因，申请人会看到它。")
+        super().__init__(
+            *args, decisions=ReviewDecision.values, reason_missing=reason_missing, **kwargs
+        )
+        self.fields["notes"].label = _("审核备注")
         template = self.fields["template"]
         groups: dict[str, list[tuple[Any, str]]] = {}
         for note in template.queryset:
@@ -70,13 +66,10 @@ class ReviewForm(forms.Form):
         template.choices = [("", template.empty_label), *groups.items()]
 
     def clean(self) -> dict[str, Any]:
-        cleaned = super().clean() or {}
-        template = cleaned.get("template")
-        if template is not None and not cleaned.get("notes"):
-            cleaned["notes"] = template.text
-        if cleaned.get("decision") == ReviewDecision.REJECT and not cleaned.get("notes"):
-            self.add_error("notes", _("驳回时请写明原因，申请人会看到它。"))
-        return cleaned
+        template = self.cleaned_data.get("template")
+        if template is not None and not self.cleaned_data.get("notes"):
+            self.cleaned_data["notes"] = template.text
+        return super().clean()
 
 
 class ReplaceForm(forms.Form):
@@ -91,11 +84,7 @@ class ReplaceForm(forms.Form):
 
 
 class RetryForm(forms.Form):
-    notes = forms.CharField(
-        label=gettext_lazy("重试原因"),
-        max_length=NOTES_MAX,
-        widget=UnfoldAdminTextareaWidget(attrs={"rows": 3}),
-    )
+    notes = ReasonFormField(label=gettext_lazy("重试原因"))
 
 
 # --- pages --------------------------------------------------------------------------------------

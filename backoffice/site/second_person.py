@@ -69,8 +69,8 @@ class SecondPersonAdmin(ReadOnlyAdmin):
     list_filter = (("status", ChoicesDropdownFilter), ("created_at", DayRangeFilter))
     ordering = ("-created_at", "-id")
 
-    decided = moment("decided_at", gettext_lazy("处理时间"))
-    decider = person_name("decided_by", gettext_lazy("处理人"))
+    decided = moment("answered_at", gettext_lazy("处理时间"))
+    decider = person_name("answered_by", gettext_lazy("处理人"))
 
     @admin.display(description=gettext_lazy("等待"))
     def waits(self, row: Any) -> str:
@@ -96,6 +96,10 @@ class SecondPersonAdmin(ReadOnlyAdmin):
     def may_open(self, user: Any, row: Any) -> bool:
         """Reviewers may decide; whoever asked may take it back."""
         return row.asked_by == user.pk or user.has_perm(self.decide_permission)
+
+    def may_withdraw(self, request: HttpRequest, row: Any) -> bool:
+        """Whether the page offers this person to take it back."""
+        return bool(row.asked_by == request.user.pk)
 
     def doors(self, row: Any) -> tuple[Door, Door, Door]:
         """Yes, no, and taking it back."""
@@ -129,7 +133,7 @@ class SecondPersonAdmin(ReadOnlyAdmin):
             "row": row,
             "requester": person_text(row.asked_by),
             "decider": person_text(row.answered_by) if row.answered_by else "",
-            "is_own": row.asked_by == request.user.pk,
+            "is_own": self.may_withdraw(request, row),
             "may_decide": request.user.has_perm(self.decide_permission),
             "age": age_text(row.asked_at),
             "form": form,
@@ -170,8 +174,7 @@ class SecondPersonAdmin(ReadOnlyAdmin):
         row: Any = self.get_object(request, unquote(object_id))
         if row is None or not row.is_waiting or not self.may_open(request.user, row):
             return []
-        is_own = row.asked_by == request.user.pk
-        title = _("查看或撤回") if is_own else self.review_title
+        title = _("查看或撤回") if self.may_withdraw(request, row) else self.review_title
         return [{"title": title, "url": admin_url(self._review_page, row.pk), "icon": "rule"}]
 
     def get_urls(self) -> list[URLPattern]:

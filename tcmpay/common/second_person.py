@@ -47,6 +47,7 @@ class Asked:
     asked_by = property(lambda self: getattr(self, self.ASKED[0]))
     asked_at = property(lambda self: getattr(self, self.ASKED[1]))
     answered_by = property(lambda self: getattr(self, self.ANSWERED[0]))
+    answered_at = property(lambda self: getattr(self, self.ANSWERED[1]))
     answer_notes = property(lambda self: getattr(self, self.ANSWERED[2]) or "")
 
     @property
