@@ -55,8 +55,6 @@ class UserBalance(models.Model):
     opening_adopted_at = models.DateTimeField(_("期初确认时间"), null=True, blank=True)
     created_at = models.DateTimeField(_("创建时间"), db_default=UtcNow())
     updated_at = models.DateTimeField(_("更新时间"), db_default=UtcNow())
-    # The newest ledger entry, as read under the account's lock.
-    last_entry: "BalanceTransaction | None" = None
 
     class Meta:
         db_table = "user_balances"

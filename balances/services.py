@@ -22,6 +22,7 @@ from tcmpay.common.db import money_unit
 from tcmpay.common.ids import new_id
 from tcmpay.common.money import MONEY_MAX, ZERO, Money
 from tcmpay.common.second_person import ensure_not_one_of
+from tcmpay.common.statements import Beside, insert, lock_with, update
 from tcmpay.common.transitions import ensure_one
 
 AUDIT_OBJECT = "balance"
@@ -72,10 +73,10 @@ def balance_debit(
         InsufficientBalance: less than ``amount`` is available; nothing is written.
         BalanceUnderReview: the ledger does not end at the balance (CONTRACT 7.1).
     """
-    account = _lock_account(user_id)
-    if account.balance < amount:
-        raise InsufficientBalance(available=account.balance, needed=amount)
-    return _append(account, EntryType.EXPENSE, amount, related, description, actor)
+    locked = _lock_account(user_id)
+    if locked.account.balance < amount:
+        raise InsufficientBalance(available=locked.account.balance, needed=amount)
+    return _append(locked, EntryType.EXPENSE, amount, related, description, actor)
 
 
 def balance_credit(
@@ -89,10 +90,10 @@ def balance_credit(
         BalanceLimit: the balance would pass 99,999,999.99; nothing is written.
         BalanceUnderReview: the ledger does not end at the balance.
     """
-    account = _lock_account(user_id)
-    if account.balance + amount > MONEY_MAX:
-        raise BalanceLimit(balance=account.balance, amount=amount)
-    return _append(account, EntryType.INCOME, amount, related, description, actor)
+    locked = _lock_account(user_id)
+    if locked.account.balance + amount > MONEY_MAX:
+        raise BalanceLimit(balance=locked.account.balance, amount=amount)
+    return _append(locked, EntryType.INCOME, amount, related, description, actor)
 
 
 @money_unit
@@ -105,11 +106,12 @@ def balance_freeze(
     Raises OwnBalance, InsufficientBalance, BalanceUnderReview, MovementRepeated.
     """
     _ensure_not_own(actor, user_id)
-    account = _lock_account(user_id)
+    locked = _lock_account(user_id)
+    account = locked.account
     _ensure_new(fact_id)
     if account.balance < amount:
         raise InsufficientBalance(available=account.balance, needed=amount)
-    return _append_adjustment(account, EntryType.FREEZE, amount, reason, actor, fact_id)
+    return _append_adjustment(locked, EntryType.FREEZE, amount, reason, actor, fact_id)
 
 
 @money_unit
@@ -122,13 +124,14 @@ def balance_unfreeze(
     MovementRepeated.
     """
     _ensure_not_own(actor, user_id)
-    account = _lock_account(user_id)
+    locked = _lock_account(user_id)
+    account = locked.account
     _ensure_new(fact_id)
     if account.frozen_balance < amount:
         raise InsufficientFrozenBalance(frozen=account.frozen_balance, needed=amount)
     if account.balance + amount > MONEY_MAX:
         raise BalanceLimit(balance=account.balance, amount=amount)
-    return _append_adjustment(account, EntryType.UNFREEZE, amount, reason, actor, fact_id)
+    return _append_adjustment(locked, EntryType.UNFREEZE, amount, reason, actor, fact_id)
 
 
 @money_unit
@@ -166,11 +169,12 @@ def opening_adopt(*, user_id: UUID, reason: str, actor: Actor) -> bool:
     adopt (no such account, or adopted before). Raises OwnBalance.
     """
     _ensure_not_own(actor, user_id)
-    account = UserBalance.objects.select_for_update().filter(user_id=user_id).first()
-    if account is None or account.opening_adopted_at is not None:
+    found = _find_and_lock(user_id)
+    if found is None or found[0].account.opening_adopted_at is not None:
         return False
-    if _last_entry(user_id) is None:
-        _write_opening_if_due(account, actor)
+    locked, _ends_at = found
+    account = locked.account
+    _write_opening_if_due(locked, actor)
     if not _has_opening(user_id):
         return False
     adopted_at = clock.now()
@@ -193,44 +197,77 @@ def _ensure_not_own(actor: Actor, user_id: UUID) -> None:
     ensure_not_one_of(actor, user_id, error=OwnBalance)
 
 
-def _lock_account(user_id: UUID) -> UserBalance:
-    """The locked account, proven sound: its ledger ends at its balance."""
-    accounts = UserBalance.objects.select_for_update().filter(user_id=user_id)
-    account = accounts.first()
-    if account is None:
-        account_ensure(user_id)
-        account = accounts.get()
-    account.last_entry = last = _last_entry(user_id)
-    if last is None:
-        _write_opening_if_due(account, None)
-        last = account.last_entry
-    if last is None:
-        _ensure_sound(account, sequence=0, balance=ZERO, frozen=ZERO)
-    else:
-        _ensure_sound(
-            account,
-            sequence=last.sequence,
-            balance=last.balance_after,
-            frozen=last.frozen_after,
+# The entry at which a locked account stands, read with the account's row; none where the ledger
+# goes on beyond it.
+_NEWEST_ENTRY = Beside(
+    BalanceTransaction,
+    ("sequence", "balance_after", "frozen_after", "hash"),
+    "LEFT JOIN balance_transactions beside"
+    " ON beside.user_id = %s AND beside.sequence = user_balances.sequence"
+    " AND NOT EXISTS (SELECT 1 FROM balance_transactions beyond"
+    " WHERE beyond.user_id = %s AND beyond.sequence > user_balances.sequence)",
+)
+
+
+@dataclass(slots=True)
+class _Locked:
+    """A locked account, and the hash of its newest entry ("" without one)."""
+
+    account: UserBalance
+    last_hash: str
+
+    @property
+    def figures(self) -> Figures:
+        account = self.account
+        return Figures(
+            balance=account.balance,
+            frozen=account.frozen_balance,
+            income=account.total_income,
+            expense=account.total_expense,
         )
-    return account
 
 
-def _ensure_sound(account: UserBalance, *, sequence: int, balance: Money, frozen: Money) -> None:
-    ends = (account.sequence, account.balance, account.frozen_balance)
-    if ends != (sequence, balance, frozen) or _figures(account).gap != 0:
-        raise BalanceUnderReview(user_id=account.user_id, sequence=account.sequence)
+def _lock_account(user_id: UUID) -> _Locked:
+    """The user's account, made at first access: locked, and proven sound by its newest entry."""
+    found = _find_and_lock(user_id)
+    if found is None:
+        account_ensure(user_id)
+        found = _find_and_lock(user_id)
+        assert found is not None, "accounts are never deleted"
+    locked, ends_at = found
+    if ends_at[0] == 0 and _write_opening_if_due(locked, None):
+        return locked
+    account = locked.account
+    at = (account.sequence, account.balance, account.frozen_balance)
+    if at != ends_at or locked.figures.gap != 0:
+        raise BalanceUnderReview(user_id=user_id, sequence=account.sequence)
+    return locked
 
 
-def _write_opening_if_due(account: UserBalance, actor: Actor | None) -> None:
-    """Write the opening entries of a balance that was inserted by SQL; it has no entry yet.
+def _find_and_lock(user_id: UUID) -> tuple[_Locked, tuple[int, Money, Money]] | None:
+    """The locked account; sequence, available and frozen balance (yuan) that its ledger ends at."""
+    account, newest = lock_with(
+        UserBalance, {"user_id": user_id}, _NEWEST_ENTRY, [str(user_id)] * 2
+    )
+    if account is None:
+        return None
+    sequence, balance, frozen, last_hash = newest
+    if sequence is None:
+        return _Locked(account, ""), (0, ZERO, ZERO)
+    return _Locked(account, last_hash), (sequence, balance, frozen)
+
+
+def _write_opening_if_due(locked: _Locked, actor: Actor | None) -> bool:
+    """Write the opening entries of a balance that was inserted by SQL and never moved; whether
+    there was one.
 
     What its totals don't explain is booked to them first, so that L1 holds from here on.
     """
+    account, figures = locked.account, locked.figures
     held = account.balance + account.frozen_balance
-    if account.sequence != 0 or held == 0:
-        return
-    figures = _figures(account)
+    entries = BalanceTransaction.objects.filter(user_id=account.user_id)
+    if account.sequence != 0 or held == 0 or entries.exists():
+        return False
     # The opening entry itself counts ``held`` as income: the totals must end up explaining
     # exactly what the account holds.
     unexplained = figures.gap
@@ -241,9 +278,10 @@ def _write_opening_if_due(account: UserBalance, actor: Actor | None) -> None:
     account.total_income, account.total_expense = income, expense
     opening = Related(RelatedType.OPENING, account.id)
     text = _("期初余额")
-    _append(account, EntryType.INCOME, held, opening, text, actor)
+    _append(locked, EntryType.INCOME, held, opening, text, actor)
     if frozen:
-        _append(account, EntryType.FREEZE, frozen, opening, text, actor)
+        _append(locked, EntryType.FREEZE, frozen, opening, text, actor)
+    return True
 
 
 def _ensure_new(fact_id: UUID | None) -> None:
@@ -256,7 +294,7 @@ def _ensure_new(fact_id: UUID | None) -> None:
 
 
 def _append_adjustment(
-    account: UserBalance,
+    locked: _Locked,
     entry_type: EntryType,
     amount: Money,
     reason: str,
@@ -264,10 +302,10 @@ def _append_adjustment(
     fact_id: UUID | None,
 ) -> BalanceTransaction:
     related = Related(RelatedType.ADJUSTMENT, fact_id or new_id())
-    entry = _append(account, entry_type, amount, related, reason, actor)
+    entry = _append(locked, entry_type, amount, related, reason, actor)
     audit_record(
         object_type=AUDIT_OBJECT,
-        object_id=account.user_id,
+        object_id=locked.account.user_id,
         action=f"balance_{entry_type}",
         actor=actor,
         reason=reason,
@@ -277,7 +315,7 @@ def _append_adjustment(
 
 
 def _append(
-    account: UserBalance,
+    locked: _Locked,
     entry_type: EntryType,
     amount: Money,
     related: Related,
@@ -285,9 +323,8 @@ def _append(
     actor: Actor | None,
 ) -> BalanceTransaction:
     """Write the next entry and move the locked account to where it ends."""
-    before = _figures(account)
+    account, before = locked.account, locked.figures
     after = before.moved(entry_type, amount)
-    last = account.last_entry
     now = clock.now()
     entry = BalanceTransaction(
         user_id=account.user_id,
@@ -303,37 +340,25 @@ def _append(
         description=description[:500],
         actor_id=actor.id if actor else None,
         created_at=now,
-        previous_hash=last.hash if last else "",
+        previous_hash=locked.last_hash,
     )
     entry.hash = entry_hash(entry)
-    entry.save(force_insert=True)
+    insert(entry)
+    moved = {
+        "balance": after.balance,
+        "frozen_balance": after.frozen,
+        "total_income": after.income,
+        "total_expense": after.expense,
+        "sequence": entry.sequence,
+        "updated_at": now,
+    }
     # Guarded by the sequence: had the account moved under us, no row would match.
-    updated = UserBalance.objects.filter(id=account.id, sequence=account.sequence).update(
-        balance=after.balance,
-        frozen_balance=after.frozen,
-        total_income=after.income,
-        total_expense=after.expense,
-        sequence=entry.sequence,
-        updated_at=now,
-    )
-    ensure_one(updated, f"balance {account.user_id}")
-    account.balance, account.frozen_balance = after.balance, after.frozen
-    account.total_income, account.total_expense = after.income, after.expense
-    account.sequence, account.last_entry = entry.sequence, entry
+    guard = {"id": account.id, "sequence": account.sequence}
+    ensure_one(update(UserBalance, guard, moved), f"balance {account.user_id}")
+    for name, value in moved.items():
+        setattr(account, name, value)
+    locked.last_hash = entry.hash
     return entry
-
-
-def _figures(account: UserBalance) -> Figures:
-    return Figures(
-        balance=account.balance,
-        frozen=account.frozen_balance,
-        income=account.total_income,
-        expense=account.total_expense,
-    )
-
-
-def _last_entry(user_id: UUID) -> BalanceTransaction | None:
-    return BalanceTransaction.objects.filter(user_id=user_id).order_by("-sequence").first()
 
 
 def _has_opening(user_id: UUID) -> bool:

@@ -9,8 +9,6 @@ from uuid import UUID
 from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
-from balances.models import RelatedType
-from balances.services import Related, balance_debit
 from gateways.errors import (
     GatewayError,
     GatewayRejected,
@@ -27,31 +25,31 @@ from gateways.interface import (
     Scene,
     TradeState,
 )
-from payments.booking import booking_of
 from payments.channels import Channel, channel_for_new_attempt, channel_of
 from payments.errors import (
     GatewayDown,
     GatewayRefused,
-    OrderExpired,
     OrderNotFound,
     OrderNotPayable,
     TooManyAttempts,
     UnsupportedMethod,
 )
 from payments.models import PaymentOrder, PaymentTransaction
+from payments.services.balance_payment import (
+    AttemptsPending,
+    BalancePayment,
+    debit_and_apply,
+)
 from payments.services.exchanges import Question, ask
-from payments.services.orders import order_lock
+from payments.services.orders import ensure_payable, order_lock
 from payments.services.refusals import NEW_NUMBER, is_ended_by
 from payments.services.settlement import (
     attempt_fail,
-    mark_paid,
     trade_report_apply,
     transaction_note,
 )
 from payments.states import (
-    Disposition,
     ExchangeKind,
-    OrderStatus,
     PaymentMethod,
     TransactionStatus,
     TransactionType,
@@ -60,7 +58,7 @@ from tcmpay.audit.transitions import Cause, row_insert
 from tcmpay.common import clock
 from tcmpay.common.actor import Actor, gateway_actor
 from tcmpay.common.db import money_unit
-from tcmpay.common.errors import Forbidden, InvalidInput
+from tcmpay.common.errors import InvalidInput
 from tcmpay.common.ids import attempt_number, new_number
 from tcmpay.common.transitions import ensure_one
 
@@ -117,58 +115,19 @@ def pay(*, actor: Actor, command: PayCommand, idempotency_key_id: UUID | None = 
     raise UnsupportedMethod()
 
 
-def ensure_payable(order: PaymentOrder, actor: Actor) -> None:
-    """Only the owner, only while pending, only before its time is over."""
-    if not actor.owns(order.user_id):
-        raise Forbidden()
-    if order.status == OrderStatus.EXPIRED:
-        raise OrderExpired()
-    if order.status != OrderStatus.PENDING:
-        raise OrderNotPayable(status=order.status)
-    if order.expire_time <= clock.now():
-        raise OrderExpired()
-
-
 # --- from the balance -------------------------------------------------------------------------
 
 
 def _pay_from_balance(
     actor: Actor, command: PayCommand, idempotency_key_id: UUID | None
 ) -> PayResult:
-    ensure_payable(_read_order(command.order_id), actor)
-    close_open_attempts(command.order_id, is_required=False)
-    order = _debit_and_apply(actor, command.order_id, idempotency_key_id)
+    payment = BalancePayment(actor, command.order_id, idempotency_key_id)
+    try:
+        order = debit_and_apply(payment, is_alone=True)
+    except AttemptsPending:
+        close_open_attempts(command.order_id, is_required=False)
+        order = debit_and_apply(payment, is_alone=False)
     return PayResult(order, PaymentMethod.BALANCE, PaymentStart())
-
-
-@money_unit
-def _debit_and_apply(actor: Actor, order_id: UUID, idempotency_key_id: UUID | None) -> PaymentOrder:
-    order = order_lock(order_id)
-    ensure_payable(order, actor)
-    booking = booking_of(order)
-    payment = PaymentTransaction(
-        transaction_no=new_number("TXN", booking.booked_at),
-        order=order,
-        payment_method=PaymentMethod.BALANCE,
-        amount=order.amount,
-        status=TransactionStatus.SUCCESS,
-        disposition=Disposition.APPLIED,
-        applied_order_id=order.id,
-        initiated_at=booking.booked_at,
-        completed_at=booking.moved_at,
-        booked_at=booking.booked_at,
-        idempotency_key_id=idempotency_key_id,
-    )
-    row_insert(payment, Cause(actor=actor, action="payment_applied"))
-    mark_paid(order, payment, booking, actor=actor)
-    balance_debit(
-        user_id=order.user_id,
-        amount=order.amount,
-        related=Related(RelatedType.ORDER, order.id),
-        description=order.description or order.order_no,
-        actor=actor,
-    )
-    return order
 
 
 # --- at a gateway -----------------------------------------------------------------------------

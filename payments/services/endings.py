@@ -23,6 +23,7 @@ from payments.services.orders import (
     order_transition,
 )
 from payments.states import OrderStatus
+from tcmpay.audit.transitions import Cause
 from tcmpay.common import clock
 from tcmpay.common.actor import SYSTEM, Actor
 from tcmpay.common.db import money_unit
@@ -75,9 +76,8 @@ def _cancel_unless_attempted(actor: Actor, order_id: UUID, reason: str) -> bool:
     ensure_cancellable(order)
     if PaymentTransaction.objects.open().filter(order_id=order_id).exists():
         return False
-    order_transition(
-        order, OrderStatus.CANCELLED, actor=actor, action="order_cancelled", reason=reason
-    )
+    cause = Cause(actor=actor, action="order_cancelled", reason=reason)
+    order_transition(order, OrderStatus.CANCELLED, cause)
     return True
 
 
@@ -145,13 +145,8 @@ def _expire_one(order_id: UUID, *, is_forced: bool) -> OrderStatus:
 
 
 def _expire(order: PaymentOrder) -> None:
-    order_transition(
-        order,
-        OrderStatus.EXPIRED,
-        actor=SYSTEM,
-        action="order_expired",
-        reason=_("超过支付期限未支付"),
-    )
+    cause = Cause(actor=SYSTEM, action="order_expired", reason=_("超过支付期限未支付"))
+    order_transition(order, OrderStatus.EXPIRED, cause)
 
 
 def _added(report: ExpiryReport, status: OrderStatus) -> ExpiryReport:

@@ -11,8 +11,10 @@ from django.db import IntegrityError
 from config.prices.selectors import price_in_force
 from payments.errors import (
     AppointmentHasOrder,
+    OrderExpired,
     OrderNotCancellable,
     OrderNotFound,
+    OrderNotPayable,
     PriceMismatch,
     PriceNotFound,
     PriceRequired,
@@ -27,6 +29,7 @@ from tcmpay.common.db import money_unit
 from tcmpay.common.errors import Forbidden
 from tcmpay.common.ids import new_number
 from tcmpay.common.money import Money, format_money
+from tcmpay.common.statements import lock
 
 NUMBER_ATTEMPTS_MAX = 3
 # Who may order for somebody else.
@@ -164,28 +167,19 @@ def _refuse_if_appointment_is_taken(actor: Actor, key: str | None) -> None:
 
 def order_lock(order_id: UUID) -> PaymentOrder:
     """The order, locked and freshly read. Always the first lock of a unit. Raises OrderNotFound."""
-    order = PaymentOrder.objects.select_for_update().filter(id=order_id).first()
+    order = lock(PaymentOrder, id=order_id)
     if order is None:
         raise OrderNotFound()
     return order
 
 
 def order_transition(
-    order: PaymentOrder,
-    to_state: OrderStatus,
-    *,
-    actor: Actor,
-    action: str,
-    reason: str = "",
-    details: dict[str, Any] | None = None,
-    **changes: Any,
+    order: PaymentOrder, to_state: OrderStatus, cause: Cause, **changes: Any
 ) -> None:
-    """Move the locked order to ``to_state``: the only code that assigns an order's status.
-
-    Raises IllegalTransition, LostUpdate.
+    """Move the locked order to ``to_state``: the only code that assigns an order's status, but
+    for the unit of a balance payment. Raises IllegalTransition, LostUpdate.
     """
-    cause = Cause(actor=actor, action=action, reason=reason, details=details)
-    changes |= _going_with(to_state)
+    changes = _going_with(to_state) | changes
     transition(order, to_state, table=ORDER_TRANSITIONS, cause=cause, **changes)
 
 
@@ -193,6 +187,18 @@ def _going_with(to_state: OrderStatus) -> dict[str, Any]:
     """What changes with every status: an order that ended makes room for its appointment's next."""
     ended = {} if to_state in LIVE_STATUSES else {"live_appointment_key": None}
     return {"updated_at": clock.now(), **ended}
+
+
+def ensure_payable(order: PaymentOrder, actor: Actor) -> None:
+    """Only the owner, only while pending, only before its time is over."""
+    if not actor.owns(order.user_id):
+        raise Forbidden()
+    if order.status == OrderStatus.EXPIRED:
+        raise OrderExpired()
+    if order.status != OrderStatus.PENDING:
+        raise OrderNotPayable(status=order.status)
+    if order.expire_time <= clock.now():
+        raise OrderExpired()
 
 
 def ensure_cancellable(order: PaymentOrder) -> None:

@@ -204,24 +204,38 @@ def mark_paid(
     order: PaymentOrder, attempt: PaymentTransaction, booking: Booking, *, actor: Actor
 ) -> None:
     """The order's side of an applied payment."""
-    order_transition(
-        order,
-        OrderStatus.PAID,
-        actor=actor,
-        action="order_paid",
-        details={
-            "transaction_no": attempt.transaction_no,
-            "payment_method": attempt.payment_method,
-            "is_mock": attempt.is_mock,
-            **booking.told,
-        },
-        payment_method=attempt.payment_method,
-        payment_time=booking.moved_at,
-        paid_on=booking.day,
-        booked_at=booking.booked_at,
-    )
-    # Other attempts of this order may still be payable at their gateways: closing them is owed.
-    others = PaymentTransaction.objects.pending().filter(order_id=order.id).exclude(id=attempt.id)
+    changes = paid_changes(attempt, booking)
+    cause = paid_cause(attempt, booking, actor)
+    order_transition(order, changes.pop("status"), cause, **changes)
+    others_owe_close(order, attempt, booking)
+
+
+def paid_changes(attempt: PaymentTransaction, booking: Booking) -> dict[str, Any]:
+    """What an applied payment changes of its order."""
+    return {
+        "status": OrderStatus.PAID,
+        "payment_method": attempt.payment_method,
+        "payment_time": booking.moved_at,
+        "paid_on": booking.day,
+        "booked_at": booking.booked_at,
+        "updated_at": booking.booked_at,
+    }
+
+
+def paid_cause(attempt: PaymentTransaction, booking: Booking, actor: Actor) -> Cause:
+    """What the order's trail tells of an applied payment."""
+    details = {
+        "transaction_no": attempt.transaction_no,
+        "payment_method": attempt.payment_method,
+        "is_mock": attempt.is_mock,
+        **booking.told,
+    }
+    return Cause(actor=actor, action="order_paid", details=details)
+
+
+def others_owe_close(order: PaymentOrder, paid: PaymentTransaction, booking: Booking) -> None:
+    """Other attempts of a paid order may still be payable at their gateways: close them soon."""
+    others = PaymentTransaction.objects.pending().filter(order_id=order.id).exclude(id=paid.id)
     others.update(is_close_owed=True, next_check_at=booking.booked_at)
 
 

@@ -1,14 +1,14 @@
 """Writing the audit trail, in the same transaction as what it tells of."""
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from functools import reduce
-from operator import or_
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, TypeVar
+from uuid import UUID
 
-from django.db.models import Model, OuterRef, Q, Subquery
+from django.db.models import Model
 from django.db.transaction import get_connection
 
 from tcmpay.audit.macs import Verdict, canonical, chain_mac, chain_mac_verdict
@@ -17,12 +17,32 @@ from tcmpay.audit.row_digests import ROW, row_digest
 from tcmpay.common import clock
 from tcmpay.common.actor import Actor
 from tcmpay.common.request_id import current_request_id
+from tcmpay.common.statements import Beside, insert, lock_with
 
 logger = logging.getLogger(__name__)
 
 MAC_KIND = "audit_events"
+M = TypeVar("M", bound=Model)
+
+
+@dataclass(frozen=True, slots=True)
+class TrailHead:
+    """Where an object's trail ends: the version and the hash of its newest event."""
+
+    version: int = 0
+    hash: str = ""
+
+
+# The newest event of a locked object's trail, read with the object's row.
+_NEWEST_EVENT = Beside(
+    AuditEvent,
+    ("version", "hash"),
+    "LEFT JOIN audit_events beside ON beside.object_type = %s AND beside.object_id = %s",
+)
+# An event, and the head that its caller knows.
+_Recorded = tuple[AuditEvent, TrailHead | None]
 # What an ``audited_together`` block has recorded so far.
-_TOGETHER: ContextVar[list[AuditEvent] | None] = ContextVar("audited_together", default=None)
+_TOGETHER: ContextVar[list[_Recorded] | None] = ContextVar("audited_together", default=None)
 
 
 class AuditOutsideTransaction(RuntimeError):
@@ -40,11 +60,13 @@ def audit_record(
     to_state: str = "",
     details: Mapping[str, Any] | None = None,
     row: Model | None = None,
+    head: TrailHead | None = None,
 ) -> None:
     """Append what happened to an object that the caller has locked or just inserted.
 
     ``details`` must be JSON of text, integers and booleans. ``row`` is the object as it is in
     the database now: a digest of it is kept, so that the audit notices what nobody told of.
+    ``head`` is where the object's trail ends, for whoever read it under the object's lock.
     Raises AuditOutsideTransaction outside of a transaction.
     """
     if not get_connection().in_atomic_block:
@@ -65,9 +87,9 @@ def audit_record(
     )
     together = _TOGETHER.get()
     if together is None:
-        _append([event])
+        _append([(event, head)])
     else:
-        together.append(event)
+        together.append((event, head))
 
 
 @contextmanager
@@ -76,7 +98,7 @@ def audited_together() -> Iterator[None]:
 
     Nothing of it is written when the block raises: then the whole unit must be rolled back.
     """
-    events: list[AuditEvent] = []
+    events: list[_Recorded] = []
     token = _TOGETHER.set(events)
     try:
         yield
@@ -86,32 +108,45 @@ def audited_together() -> Iterator[None]:
         _append(events)
 
 
-def _append(events: Sequence[AuditEvent]) -> None:
+def lock_with_head(model: type[M], object_id: UUID) -> tuple[M | None, TrailHead]:
+    """The locked row of an object that has a trail, and where that trail ends."""
+    values = [model.AUDIT_OBJECT, str(object_id)]  # type: ignore[attr-defined]
+    row, newest = lock_with(model, {"id": object_id}, _NEWEST_EVENT, values)
+    return row, TrailHead(*newest) if newest and newest[0] else TrailHead()
+
+
+def _append(recorded: Sequence[_Recorded]) -> None:
     """Write the events, each bound to the one before it of the same object."""
-    ends = _ends({(event.object_type, event.object_id) for event in events})
-    for event in events:
-        key = (event.object_type, event.object_id)
-        version, event.previous_hash = ends.get(key, (0, ""))
-        event.version = version + 1
+    heads = {_object_of(event): head for event, head in recorded if head is not None}
+    heads |= _heads({_object_of(event) for event, _head in recorded} - heads.keys())
+    for event, _head in recorded:
+        head = heads.get(_object_of(event), TrailHead())
+        event.version, event.previous_hash = head.version + 1, head.hash
         event.hash = event_hash(event)
-        ends[key] = (event.version, event.hash)
-    AuditEvent.objects.bulk_create(events)
-    for event in events:
+        heads[_object_of(event)] = TrailHead(event.version, event.hash)
+    insert(*(event for event, _head in recorded))
+    for event, _head in recorded:
         _log(event)
 
 
-def _ends(objects: set[tuple[str, str]]) -> dict[tuple[str, str], tuple[int, str]]:
-    """Version and hash of each object's newest event."""
-    one_of_them = [Q(object_type=kind, object_id=key) for kind, key in objects]
-    events = AuditEvent.objects.filter(reduce(or_, one_of_them)).order_by("-version")
-    if len(objects) > 1:
-        same = AuditEvent.objects.filter(
-            object_type=OuterRef("object_type"), object_id=OuterRef("object_id")
+def _object_of(event: AuditEvent) -> tuple[str, str]:
+    return event.object_type, event.object_id
+
+
+def _heads(objects: Collection[tuple[str, str]]) -> dict[tuple[str, str], TrailHead]:
+    """Where the trail of each object ends, for those that have one."""
+    if not objects:
+        return {}
+    # Each by itself, so that each is one step backward in the index.
+    newest = (
+        "SELECT * FROM (SELECT object_type, object_id, version, hash FROM audit_events"
+        " WHERE object_type = %s AND object_id = %s ORDER BY version DESC LIMIT 1) newest"
+    )
+    with get_connection().cursor() as cursor:
+        cursor.execute(
+            " UNION ALL ".join([newest] * len(objects)), [text for key in objects for text in key]
         )
-        newest = same.order_by("-version").values("version")[:1]
-        events = events.filter(version=Subquery(newest))
-    rows = events.values_list("object_type", "object_id", "version", "hash")[: len(objects)]
-    return {(kind, key): (version, end) for kind, key, version, end in rows}
+        return {(kind, key): TrailHead(*head) for kind, key, *head in cursor.fetchall()}
 
 
 def _log(event: AuditEvent) -> None:

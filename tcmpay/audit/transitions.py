@@ -8,10 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import Model
-
-from tcmpay.audit.services import audit_record
+from tcmpay.audit.services import TrailHead, audit_record
 from tcmpay.common.actor import Actor
+from tcmpay.common.statements import insert, update
 from tcmpay.common.transitions import ensure_allowed, ensure_one
 
 Table = Mapping[str, frozenset[str]]
@@ -40,16 +39,17 @@ def row_change(row: Any, cause: Cause, **changes: Any) -> None:
     """Write ``changes`` to a locked row and tell of them. Raises LostUpdate: see ``row_write``."""
     from_state = row.status
     row_write(row, **changes)
-    _tell(row, cause, from_state)
+    row_told(row, cause, from_state)
 
 
 def row_insert(row: Any, cause: Cause) -> None:
     """Insert a new row and tell of it. Raises IntegrityError."""
-    row.save(force_insert=True)
-    _tell(row, cause, "")
+    insert(row)
+    row_told(row, cause, "", head=TrailHead())
 
 
-def _tell(row: Any, cause: Cause, from_state: str) -> None:
+def row_told(row: Any, cause: Cause, from_state: str, *, head: TrailHead | None = None) -> None:
+    """Tell of a row that was written as it is in hand; ``head`` as in ``audit_record``."""
     audit_record(
         object_type=row.AUDIT_OBJECT,
         object_id=row.pk,
@@ -60,6 +60,7 @@ def _tell(row: Any, cause: Cause, from_state: str) -> None:
         to_state=row.status,
         details=cause.details,
         row=row,
+        head=head,
     )
 
 
@@ -68,8 +69,6 @@ def row_write(row: Any, **changes: Any) -> None:
 
     Raises LostUpdate: its status is not the one in hand any more.
     """
-    model: type[Model] = type(row)
-    rows = model._default_manager.filter(pk=row.pk, status=row.status)
-    ensure_one(rows.update(**changes), str(row))
+    ensure_one(update(type(row), {"pk": row.pk, "status": row.status}, changes), str(row))
     for name, value in changes.items():
         setattr(row, name, value)

@@ -6,7 +6,7 @@ import pytest
 from django.db.transaction import atomic
 
 from balances.models import BalanceTransaction, EntryType, RelatedType, UserBalance
-from balances.services import Related, _append, balance_top_up
+from balances.services import Related, _append, _Locked, balance_top_up
 from payments.models import PaymentOrder, PaymentTransaction
 from payments.services.endings import order_cancel
 from payments.services.orders import order_transition
@@ -19,6 +19,7 @@ from refunds.services.requests import refund_request, refund_withdraw
 from refunds.services.states import refund_transition
 from refunds.states import RefundStatus
 from tcmpay.audit.models import AuditEvent
+from tcmpay.audit.transitions import Cause
 from tcmpay.common import clock
 from tcmpay.common.actor import SYSTEM
 from tcmpay.common.ids import new_id
@@ -31,7 +32,7 @@ def test_an_order_that_ended_meanwhile_is_not_ended_again(stage: Stage) -> None:
     stale = PaymentOrder.objects.get(id=order.id)
     order_cancel(actor=stage.owner, order_id=order.id)
     with pytest.raises(LostUpdate), atomic():
-        order_transition(stale, OrderStatus.EXPIRED, actor=SYSTEM, action="test")
+        order_transition(stale, OrderStatus.EXPIRED, Cause(actor=SYSTEM, action="test"))
     order.refresh_from_db()
     assert order.status == "cancelled"
 
@@ -70,7 +71,7 @@ def test_a_balance_that_moved_meanwhile_is_not_overwritten(stage: Stage) -> None
     BalanceTransaction.objects.filter(user_id=stage.owner.id, sequence=3).update(sequence=77)
     related = Related(RelatedType.TOPUP, new_id())
     with pytest.raises(LostUpdate), atomic():
-        _append(stale, EntryType.INCOME, Decimal("5.00"), related, "test", SYSTEM)
+        _append(_Locked(stale, ""), EntryType.INCOME, Decimal("5.00"), related, "test", SYSTEM)
     stale.refresh_from_db()
     assert stale.balance == Decimal("71.00")
 

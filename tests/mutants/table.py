@@ -40,16 +40,16 @@ LOCKS = (
     Mutant(
         "lock: the order",
         "payments/services/orders.py",
-        "order = PaymentOrder.objects.select_for_update().filter(id=order_id).first()",
+        "order = lock(PaymentOrder, id=order_id)",
         "order = PaymentOrder.objects.filter(id=order_id).first()",
         races("eight or (callback and balance)"),
         on_mariadb=True,
     ),
     Mutant(
-        "lock: the balance",
-        "balances/services.py",
-        "accounts = UserBalance.objects.select_for_update().filter(user_id=user_id)",
-        "accounts = UserBalance.objects.filter(user_id=user_id)",
+        "lock: what is locked with something beside it",
+        "tcmpay/common/statements.py",
+        'tail = " FOR UPDATE" if connection',
+        'tail = " FOR UPDATE" if beside is None and connection',
         races("twelve or (freeze and money)"),
         on_mariadb=True,
     ),
@@ -73,15 +73,15 @@ STALE_ROWS = (
     Mutant(
         "from-state: orders, attempts, refunds",
         "tcmpay/audit/transitions.py",
-        "filter(pk=row.pk, status=row.status)",
-        "filter(pk=row.pk)",
+        '{"pk": row.pk, "status": row.status}',
+        '{"pk": row.pk}',
         STALE,
     ),
     Mutant(
         "sequence of the balance",
         "balances/services.py",
-        "UserBalance.objects.filter(id=account.id, sequence=account.sequence).update",
-        "UserBalance.objects.filter(id=account.id).update",
+        '{"id": account.id, "sequence": account.sequence}',
+        '{"id": account.id}',
         STALE,
     ),
     Mutant(
@@ -191,12 +191,12 @@ MONEY = (
     Mutant(
         "enough money",
         "balances/services.py",
-        """    account = _lock_account(user_id)
-    if account.balance < amount:
-        raise InsufficientBalance(available=account.balance, needed=amount)
-    return _append(account, EntryType.EXPENSE""",
-        """    account = _lock_account(user_id)
-    return _append(account, EntryType.EXPENSE""",
+        """    locked = _lock_account(user_id)
+    if locked.account.balance < amount:
+        raise InsufficientBalance(available=locked.account.balance, needed=amount)
+    return _append(locked, EntryType.EXPENSE""",
+        """    locked = _lock_account(user_id)
+    return _append(locked, EntryType.EXPENSE""",
         PAYING,
     ),
     Mutant(
@@ -209,14 +209,14 @@ MONEY = (
     Mutant(
         "the ledger ends at the balance",
         "balances/services.py",
-        "if ends != (sequence, balance, frozen) or",
+        "if at != ends_at or",
         "if False and",
         ("tests/api/test_balances.py", "tests/audit"),
     ),
     Mutant(
         "the ledger's chain",
         "balances/services.py",
-        'previous_hash=last.hash if last else "",',
+        "previous_hash=locked.last_hash,",
         'previous_hash="",',
         AUDIT,
     ),
@@ -230,20 +230,20 @@ MONEY = (
     Mutant(
         "the trail's chain",
         "tcmpay/audit/services.py",
-        'version, event.previous_hash = ends.get(key, (0, ""))',
-        'version, event.previous_hash = ends.get(key, (0,))[0], ""',
+        "event.version, event.previous_hash = head.version + 1, head.hash",
+        'event.version, event.previous_hash = head.version + 1, ""',
         AUDIT,
     ),
     Mutant(
         "only the owner pays",
-        "payments/services/attempts.py",
+        "payments/services/orders.py",
         "    if not actor.owns(order.user_id):\n        raise Forbidden()\n",
         "",
         AUTHORITY,
     ),
     Mutant(
         "not after its time",
-        "payments/services/attempts.py",
+        "payments/services/orders.py",
         "    if order.expire_time <= clock.now():\n        raise OrderExpired()\n",
         "",
         PAYING,

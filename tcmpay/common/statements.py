@@ -1,0 +1,195 @@
+"""The statements of hot paths: built once from the models, sent through Django's cursor.
+
+The ORM builds every statement anew, which was three quarters of what a payment cost
+(docs/performance.md). Here the text is kept, and only the values go through the model's fields,
+both ways, so that every database gets and gives what it would through the ORM. For whatever
+moves money at every request; for everything else, the ORM.
+
+Names come from models, never from input. Reads and writes go to the default database.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, TypeVar
+
+from django.db import connection, models
+from django.db.models.expressions import DatabaseDefault
+
+M = TypeVar("M", bound=models.Model)
+
+
+def insert(*rows: models.Model) -> None:
+    """Insert new rows of one model with one statement. All columns must have their values."""
+    model = type(rows[0])
+    fields = _fields(model)
+    values: list[Any] = []
+    for row in rows:
+        for field in fields:
+            value = getattr(row, field.attname)
+            if isinstance(value, DatabaseDefault):
+                raise ValueError(f"no value for {model.__name__}.{field.attname}")
+            values.append(field.get_db_prep_save(value, connection))
+    with connection.cursor() as cursor:
+        cursor.execute(_insert_sql(model, len(rows)), values)
+    for row in rows:
+        row._state.adding, row._state.db = False, connection.alias
+
+
+def update(model: type[models.Model], where: Mapping[str, Any], changes: Mapping[str, Any]) -> int:
+    """Write ``changes`` to the rows whose columns equal ``where``; the number of rows."""
+    return update_where(model, where, changes, "")
+
+
+def update_where(
+    model: type[models.Model], where: Mapping[str, Any], changes: Mapping[str, Any], more: str
+) -> int:
+    """As ``update``, where the SQL condition ``more``, a constant of ours, is true too."""
+    sql = _update_sql(model, tuple(where), tuple(changes), more)
+    values = _prepared(model, changes) + _prepared(model, where)
+    with connection.cursor() as cursor:
+        cursor.execute(sql, values)
+        return int(cursor.rowcount)
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What else a lock reads with its row: ``fields`` of the newest row that ``join``, a constant
+    of ours, adds as ``beside`` from the table of ``model``.
+
+    The newest has the highest first field. It is picked here: sorting a joined table costs
+    MariaDB a temporary one.
+    """
+
+    model: type[models.Model]
+    fields: tuple[str, ...]
+    join: str
+
+
+def lock(model: type[M], **where: Any) -> M | None:
+    """The one row whose columns equal ``where``, locked and freshly read; None without one."""
+    with connection.cursor() as cursor:
+        cursor.execute(_lock_sql(model, tuple(where), None), _prepared(model, where))
+        found = cursor.fetchone()
+    return None if found is None else _row(model, found)
+
+
+def lock_with(
+    model: type[M], where: Mapping[str, Any], beside: Beside, values: Sequence[Any]
+) -> tuple[M | None, list[Any]]:
+    """As ``lock``, and the fields ``beside``, None without such a row; ``values`` are its join's.
+
+    One locking read: both are as they were committed last.
+    """
+    with connection.cursor() as cursor:
+        sql = _lock_sql(model, tuple(where), beside)
+        cursor.execute(sql, [*values, *_prepared(model, where)])
+        rows = cursor.fetchall()
+    if not rows:
+        return None, []
+    size = len(_columns(model))
+    found = max(rows, key=lambda row: row[size] or 0) if len(rows) > 1 else rows[0]
+    readers = _readers(beside.model, beside.fields, connection.vendor)
+    return _row(model, found[:size]), _read(readers, found[size:])
+
+
+# --- built once ----------------------------------------------------------------------------------
+
+
+@cache
+def _fields(model: type[models.Model]) -> tuple[Any, ...]:
+    return tuple(field for field in model._meta.concrete_fields if not field.generated)
+
+
+@cache
+def _columns(model: type[models.Model]) -> tuple[str, ...]:
+    return tuple(field.attname for field in model._meta.concrete_fields)
+
+
+def _row(model: type[M], found: Sequence[Any]) -> M:
+    names = _columns(model)
+    values = _read(_readers(model, names, connection.vendor), found)
+    return model.from_db(connection.alias, names, values)
+
+
+def _read(readers: Sequence[Callable[[Any], Any] | None], found: Sequence[Any]) -> list[Any]:
+    return [read(value) if read else value for read, value in zip(readers, found, strict=True)]
+
+
+@cache
+def _readers(
+    model: type[models.Model], names: tuple[str, ...], _vendor: str
+) -> list[Callable[[Any], Any] | None]:
+    return [_reader(_field(model, name)) for name in names]
+
+
+def _reader(field: Any) -> Callable[[Any], Any] | None:
+    """What makes of the driver's value the model's."""
+    expression = field.cached_col
+    converters = [
+        *connection.ops.get_db_converters(expression),
+        *field.get_db_converters(connection),
+    ]
+    if not converters:
+        return None
+
+    def read(value: Any) -> Any:
+        for convert in converters:
+            value = convert(value, expression, connection)
+        return value
+
+    return read
+
+
+@cache
+def _insert_sql(model: type[models.Model], rows: int) -> str:
+    quoted = [connection.ops.quote_name(field.column) for field in _fields(model)]
+    row = f"({', '.join(['%s'] * len(quoted))})"
+    table = connection.ops.quote_name(model._meta.db_table)
+    return f"INSERT INTO {table} ({', '.join(quoted)}) VALUES {', '.join([row] * rows)}"
+
+
+@cache
+def _update_sql(
+    model: type[models.Model], where: tuple[str, ...], changes: tuple[str, ...], more: str
+) -> str:
+    table = connection.ops.quote_name(model._meta.db_table)
+    written = ", ".join(f"{_column(model, name)} = %s" for name in changes)
+    return f"UPDATE {table} SET {written} WHERE {_condition(model, where)}{more and f' AND {more}'}"
+
+
+@cache
+def _lock_sql(model: type[models.Model], where: tuple[str, ...], beside: Beside | None) -> str:
+    table = connection.ops.quote_name(model._meta.db_table)
+    columns = [f"{table}.{_column(model, name)}" for name in _columns(model)]
+    join = ""
+    if beside:
+        columns += [f"beside.{_column(beside.model, name)}" for name in beside.fields]
+        join = f" {beside.join}"
+    # SQLite's units hold the one lock there is from their beginning.
+    tail = " FOR UPDATE" if connection.features.has_select_for_update else ""
+    return f"SELECT {', '.join(columns)} FROM {table}{join} WHERE {_condition(model, where)}{tail}"
+
+
+def _condition(model: type[models.Model], names: tuple[str, ...]) -> str:
+    table = connection.ops.quote_name(model._meta.db_table)
+    return " AND ".join(f"{table}.{_column(model, name)} = %s" for name in names)
+
+
+@cache
+def _column(model: type[models.Model], name: str) -> str:
+    return connection.ops.quote_name(_field(model, name).column)
+
+
+@cache
+def _field(model: type[models.Model], name: str) -> Any:
+    if name == "pk":
+        return model._meta.pk
+    fields = model._meta.concrete_fields
+    return next(field for field in fields if name in (field.name, field.attname))
+
+
+def _prepared(model: type[models.Model], values: Mapping[str, Any]) -> list[Any]:
+    return [
+        _field(model, name).get_db_prep_save(value, connection) for name, value in values.items()
+    ]
