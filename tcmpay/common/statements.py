@@ -125,10 +125,10 @@ def _readers(
 
 def _reader(field: Any) -> Callable[[Any], Any] | None:
     """What makes of the driver's value the model's."""
-    expression = field.cached_col
+    expression = field.get_col(field.model._meta.db_table)
     converters = [
         *connection.ops.get_db_converters(expression),
-        *field.get_db_converters(connection),
+        *expression.get_db_converters(connection),
     ]
     if not converters:
         return None

@@ -1,0 +1,92 @@
+"""The statements of hot paths say what the ORM's would, and there are few of them."""
+
+from typing import Any
+
+import pytest
+from django.db import connection, models
+from django.db.models import Q
+from django.test.utils import CaptureQueriesContext
+
+from balances.models import BalanceTransaction, UserBalance
+from payments.models import PaymentOrder, PaymentTransaction
+from payments.services.attempts import PayCommand, pay
+from refunds.models import Refund
+from tcmpay.audit.models import AuditEvent
+from tcmpay.common.statements import insert, lock, update
+from tests.guards.conftest import Stage
+
+MODELS = (
+    PaymentOrder,
+    PaymentTransaction,
+    Refund,
+    UserBalance,
+    BalanceTransaction,
+    AuditEvent,
+)
+BALANCE_PAYMENT_STATEMENTS = 7
+each_model = pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)
+
+
+def facts(row: models.Model) -> dict[str, Any]:
+    return {field.attname: getattr(row, field.attname) for field in row._meta.concrete_fields}
+
+
+def some_row(model: type[models.Model]) -> models.Model:
+    row = model._default_manager.first()
+    assert row is not None
+    return row
+
+
+@each_model
+def test_a_locked_row_is_the_one_that_the_orm_reads(stage: Stage, model):
+    row = some_row(model)
+    locked = lock(model, pk=row.pk)
+    assert locked is not None
+    assert facts(locked) == facts(row)
+    assert not locked._state.adding
+
+
+@each_model
+def test_what_is_written_reads_as_before(stage: Stage, model):
+    row = some_row(model)
+    everything = facts(row)
+    key = everything.pop("id")
+    assert update(model, {"id": key}, everything) == 1
+    assert facts(some_row(model)) == facts(row)
+
+
+@each_model
+def test_what_is_inserted_reads_as_before(stage: Stage, model):
+    rows = list(model._default_manager.order_by("pk"))
+    if model is PaymentOrder:  # what hangs on it can't stay without it
+        Refund.objects.all().delete()
+        PaymentTransaction.objects.all().delete()
+    if model is PaymentTransaction:
+        Refund.objects.all().delete()
+    model._default_manager.filter(~Q(pk=None)).delete()
+    insert(*rows)
+    assert [facts(row) for row in model._default_manager.order_by("pk")] == [
+        facts(row) for row in rows
+    ]
+
+
+def test_a_row_without_a_value_is_refused():
+    with pytest.raises(ValueError, match="created_at"):
+        insert(UserBalance(user_id="01890000-0000-7000-8000-000000000001"))
+
+
+def test_what_equals_nothing_is_not_found(stage: Stage):
+    assert lock(UserBalance, user_id=stage.order.id) is None
+    assert update(PaymentOrder, {"id": stage.order.id, "status": "expired"}, {"amount": 1}) == 0
+
+
+def test_a_payment_from_the_balance_takes_seven_statements(stage: Stage):
+    order = stage.another_order()
+    with CaptureQueriesContext(connection) as asked:
+        pay(actor=stage.owner, command=PayCommand(order_id=order.id, payment_method="balance"))
+    moving = [query["sql"] for query in asked if "SAVEPOINT" not in query["sql"]]
+    assert len(moving) <= BALANCE_PAYMENT_STATEMENTS, "\n".join(moving)
+    # Locked last, so that a busy user's payments wait for each other as shortly as possible.
+    locked = [place for place, sql in enumerate(moving) if "FROM `user_balances`" in sql]
+    if connection.features.has_select_for_update:
+        assert locked == [4]
