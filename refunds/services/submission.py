@@ -74,6 +74,7 @@ TOLD_OF: Mapping[str, Told] = {
 TROUBLE_WAIT_MAX = timedelta(minutes=5)
 ABNORMAL = "ABNORMAL"
 CLOSED = "CLOSED"
+STOPPED = "STOPPED"
 
 
 def balance_refund_complete(actor: Actor, locked: LockedRefund) -> None:
@@ -175,7 +176,7 @@ def _begin_submission(
         return None
     _money_back(refund, payment, SYSTEM)
     wait = BACKOFF_SECONDS[min(refund.submissions, len(BACKOFF_SECONDS) - 1)]
-    is_known = refund.sendings > 0
+    is_known = refund.sendings > 0 or refund.stopped_by is not None
     refund.submissions += 1
     refund.next_check_at = now + timedelta(seconds=wait)
     if not is_known:
@@ -227,9 +228,7 @@ def _take_not_found(asked: Refund) -> bool:
         return False
     payment, refund = locked
     now = clock.now()
-    code, message = refund.refused_code, refund.refused_message
-    if not code and _was_given_back_elsewhere(refund, payment):
-        code, message = "OUTSIDE", _("期间已在商户平台直接退款：请核对是否还应退款，再重试")
+    code, message = _why_not_again(refund, payment)
     if not code:
         refund.sendings, refund.sent_at = refund.sendings + 1, now
         refund.save(update_fields=["sendings", "sent_at"])
@@ -248,6 +247,17 @@ def _take_not_found(asked: Refund) -> bool:
         message=message,
     )
     return False
+
+
+def _why_not_again(refund: Refund, payment: PaymentTransaction) -> tuple[str, str]:
+    """What ends a refund that the gateway does not know, instead of another sending; "" if not."""
+    if refund.refused_code:
+        return refund.refused_code, refund.refused_message
+    if refund.stopped_by is not None:
+        return STOPPED, _("已停止发送：%(reason)s") % {"reason": refund.stop_reason}
+    if _was_given_back_elsewhere(refund, payment):
+        return "OUTSIDE", _("期间已在商户平台直接退款：请核对是否还应退款，再重试")
+    return "", ""
 
 
 def _was_given_back_elsewhere(refund: Refund, payment: PaymentTransaction) -> bool:
@@ -518,6 +528,9 @@ def _back_to_processing(actor: Actor, refund_id: UUID, reason: str) -> Refund:
         submissions=0,
         error_code="",
         error_message="",
+        stop_asked_by=None,
+        stopped_by=None,
+        stop_reason="",
     )
     return refund
 
