@@ -140,6 +140,7 @@ class Refund(Asked, models.Model):
         indexes = (
             models.Index(fields=("user_id", "created_at", "id"), name="refund_user_created"),
             models.Index(fields=("created_at", "id"), name="refund_created"),
+            models.Index(fields=("updated_at",), name="refund_updated"),
             models.Index(fields=("status", "created_at"), name="refund_status_created"),
             models.Index(fields=("next_check_at",), name="refund_next_check"),
             models.Index(fields=("completed_on", "refund_amount"), name="refund_day"),
