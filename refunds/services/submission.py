@@ -32,7 +32,7 @@ from payments.services.refusals import REFUND_GOES_AGAIN, is_ended_by
 from payments.services.silence import answering_again, silent_methods
 from payments.states import Disposition, ExceptionKind, ExchangeKind, PaymentMethod
 from refunds.errors import RefundExceedsPaid, RefundNotRetryable
-from refunds.limits import LIMITS
+from refunds.limits import LIMITS, SENDING_SECONDS_MAX
 from refunds.models import Refund
 from refunds.selectors import refunded_total
 from refunds.services.agreement import contradiction_case_open, disagreement
@@ -135,12 +135,13 @@ def _send(refund: Refund, payment: PaymentTransaction) -> None:
 
 def _ask_about(refund: Refund, payment: PaymentTransaction) -> bool:
     """Ask how a refund stands and apply the answer; whether it has to be sent (again) now."""
+    asked_at = clock.now()
     report = ask(
         Question(ExchangeKind.QUERY_REFUND, payment, refund.id),
         lambda: refund_channel_of(payment).query_refund(_request(refund, payment)),
     )
     if report.state is RefundState.NOT_FOUND:
-        return _take_not_found(refund)
+        return _take_not_found(refund, asked_at)
     refund_report_apply(refund_id=refund.id, report=report)
     return False
 
@@ -217,11 +218,12 @@ def _take_refusal(asked: Refund, error: GatewayRejected) -> bool:
 
 
 @money_unit
-def _take_not_found(asked: Refund) -> bool:
+def _take_not_found(asked: Refund, asked_at: datetime) -> bool:
     """The gateway knows no such refund: send it (again), then True; or end what was refused.
 
     Sending a number again is safe at any time. Ending frees the money, so the gateway is believed
-    only some time after the newest sending, unless that was the only one of its number.
+    only where it was asked some time after the newest sending, unless nothing was sent under the
+    number, or it was refused.
     """
     locked = locked_as_asked(asked)
     if locked is None:
@@ -234,8 +236,11 @@ def _take_not_found(asked: Refund) -> bool:
         refund.save(update_fields=["sendings", "sent_at"])
         return True
     known_from = _known_from(refund, payment)
-    is_sole_and_refused = refund.sendings <= 1 and bool(refund.refused_code)
-    if not is_sole_and_refused and now < known_from:
+    if not refund.refused_code:
+        known_from += timedelta(seconds=SENDING_SECONDS_MAX)
+    is_sole_and_refused = refund.sendings == 1 and bool(refund.refused_code)
+    is_certain = refund.sendings == 0 or is_sole_and_refused
+    if not is_certain and asked_at < known_from:
         refund.next_check_at = known_from
         refund.save(update_fields=["next_check_at"])
         return False

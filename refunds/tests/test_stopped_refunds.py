@@ -11,6 +11,8 @@ from gateways.errors import GatewayRejected, GatewayUnknown, RejectReason
 from gateways.interface import RefundReport, RefundRequest, RefundState
 from payments.models import PaymentException
 from refunds.errors import RefundNotStoppable, SelfReview, StopNeedsSecondPerson
+from refunds.limits import LIMITS, SENDING_SECONDS_MAX
+from refunds.models import Refund
 from refunds.services.stopping import refund_stop
 from refunds.services.submission import refund_retry
 from refunds.tasks import sweep
@@ -99,14 +101,33 @@ def test_one_that_was_never_sent_ends_by_a_question_too(refund):
 
 
 def test_what_was_sent_just_now_is_not_believed_to_be_unknown(refund):
+    """It may be on its way to the gateway still, which then needs its time to know it."""
     gateway = Gateway(refund=NO_ANSWER)
     gateway.sweep_at(0)
     stop(refund, at=1)
-    gateway.sweep_at(2)
+    on_its_way = SENDING_SECONDS_MAX + LIMITS[refund.transaction.payment_method].known_after.seconds
+    gateway.sweep_at(2, on_its_way - 1)
     assert state(refund) == ("processing", "TIMEOUT", SOME)
-    gateway.sweep_at(90)
+    gateway.sweep_at(on_its_way)
     assert state(refund) == ("failed", "STOPPED", ZERO)
     assert gateway.sendings == 1
+
+
+def test_an_answer_that_is_older_than_the_sending_ends_nothing(refund):
+    """Whoever asked was held up, and another worker sent it meanwhile."""
+    gateway = Gateway(refund=NO_ANSWER)
+    gateway.sweep_at(0)
+
+    def asked_before_it_was_sent_again(request):
+        later = BEGUN_AT + timedelta(hours=1)
+        Refund.objects.filter(id=refund.id).update(sendings=2, sent_at=later)
+        stop(refund, at=3601)
+        with clock.frozen(later + timedelta(hours=1)):
+            return stage.says_nothing(request)
+
+    gateway.query = asked_before_it_was_sent_again
+    gateway.sweep_at(60)
+    assert state(refund) == ("processing", "TIMEOUT", SOME)
 
 
 def test_money_that_is_back_after_all_is_booked(refund):
