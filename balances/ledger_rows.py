@@ -20,7 +20,14 @@ from tcmpay.common.invariants import Scope, rows_in_chunks
 
 AMOUNTS = ("amount", "balance_before", "balance_after", "frozen_before", "frozen_after")
 OTHERS = (
-    *("related_type", "related_id", "description", "actor_id", "previous_hash", "hash"),
+    *(
+        "related_type",
+        "related_id",
+        "description",
+        "COALESCE(actor_id, '')",
+        "previous_hash",
+        "hash",
+    ),
     *("id", "transaction_type"),
 )
 Row = tuple[Any, ...]
@@ -29,18 +36,26 @@ Plain = tuple[int, Figures, bool, datetime, datetime]
 
 
 def ledger_rows(scope: Scope) -> Iterator[Row]:
-    """Every row of the users that moved since then, by user and sequence; amounts in fen."""
+    """Every row of the users that moved since then, by user and sequence; amounts as texts."""
     where: str = ""
     values: tuple[Any, ...] = ()
     if scope.since is not None:
         moved = "SELECT user_id FROM balance_transactions WHERE created_at >= %s"
         where, values = f"user_id IN ({moved})", (bare_moment(scope.since),)
-    whole = "INTEGER" if connections[scope.using].vendor == "sqlite" else "SIGNED"
-    fen = (f"CAST(ROUND({name} * 100) AS {whole})" for name in AMOUNTS)
+    text = (
+        "PRINTF('%%.2f', {})" if connections[scope.using].vendor == "sqlite" else "CAST({} AS CHAR)"
+    )
+    amounts = (text.format(name) for name in AMOUNTS)
     return rows_in_chunks(
         scope,
         table="balance_transactions",
-        columns=("user_id", "sequence", *fen, *OTHERS, moment_column(scope.using, "created_at")),
+        columns=(
+            "user_id",
+            "sequence",
+            *amounts,
+            *OTHERS,
+            moment_column(scope.using, "created_at"),
+        ),
         keys=2,
         where=where,
         values=values,
@@ -61,30 +76,34 @@ class LedgerReader:
             return None
 
     def _end_of(self, chain: Iterator[Row]) -> Plain | None:
-        # In fen.
+        # In fen; what the row before left behind in yuan too, as the rows say it.
         balance = frozen = income = expense = 0
+        held, held_frozen = "0.00", "0.00"
         sequence, openings, previous_hash = 0, 0, ""
         began_at: Any = None
         moved_at: Any = None
         for row in chain:
             sequence += 1
-            amount, move, stored, moved_at = row[2], MOVES.get(row[14]), row[12], row[15]
+            amount, move, stored, moved_at = _fen(row[2]), MOVES.get(row[14]), row[12], row[15]
             began_at = began_at or moved_at
             if move is None or row[1] != sequence or row[11] != previous_hash or amount <= 0:
                 return None
-            if row[3] != balance or row[5] != frozen:
+            if row[3] != held or row[5] != held_frozen:
                 return None
             balance += move.balance * amount
             frozen += move.frozen * amount
             income += move.income * amount
             expense += move.expense * amount
-            if row[4] != balance or row[6] != frozen or balance < 0 or frozen < 0:
+            held, held_frozen = row[4], row[6]
+            if _fen(held) != balance or _fen(held_frozen) != frozen or balance < 0 or frozen < 0:
                 return None
             if row[7] == RelatedType.OPENING:
                 openings += 1
                 if sequence > openings:
                     return None
-            if not self._holds(_content(row), stored) or self._is_untimely(stored, moved_at):
+            # What ``balances.ledger`` hashes of an entry.
+            content = [row[11], row[13], row[0], row[1], row[14], *row[2:11], moment_text(moved_at)]
+            if not self._holds(ENCODE(content), stored) or self._is_untimely(stored, moved_at):
                 return None
             previous_hash = stored
         figures = Figures(*(Decimal(fen).scaleb(-2) for fen in (balance, frozen, income, expense)))
@@ -96,11 +115,5 @@ class LedgerReader:
         return bool(self._periods.problem(Verdict.HOLDS, stored, moment_of(moment)))
 
 
-def _content(row: Row) -> bytes:
-    """What ``balances.ledger`` hashes of an entry."""
-    content = [
-        *(row[11], row[13], row[0], row[1], row[14]),
-        *(f"{fen // 100}.{fen % 100:02}" for fen in row[2:7]),
-        *(row[7], row[8], row[9], row[10] or "", moment_text(row[15])),
-    ]
-    return ENCODE(content)
+def _fen(yuan: str) -> int:
+    return int(yuan.replace(".", ""))

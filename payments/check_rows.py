@@ -5,7 +5,7 @@ are those of ``checks``, handed over: a bare row answers to the same names as a 
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from balances.models import EntryType, RelatedType
@@ -13,14 +13,16 @@ from payments.models import PaymentOrder, PaymentTransaction
 from payments.states import TransactionStatus
 from tcmpay.audit.bare_rows import (
     BareTable,
+    amount_column,
+    amount_text,
     bare_moment,
-    bare_rows_of,
     moment_text,
+    rows_of,
+    same_id,
 )
 from tcmpay.audit.invariants import FollowedTrail
 from tcmpay.audit.trail_rows import BareStory
 from tcmpay.common.invariants import Scope, batches
-from tcmpay.common.money import format_money
 
 BATCH = 1000
 Ids = list[str]
@@ -89,7 +91,7 @@ def _is_as_born(order: Any, story: BareStory) -> bool:
     return (
         told("order_no") == order.order_no
         and told("user_id") == order.user_id
-        and told("amount") == format_money(order.amount)
+        and told("amount") == amount_text(order.amount)
         and told("expire_time") == _iso(order.expire_time)
         and told("service_type") == order.service_type
         and told("price") == (order.price_id or "")
@@ -110,29 +112,23 @@ class _Applied:
         self.payment_method, self.status = payment_method, status
 
 
-def _applied(scope: Scope, ids: Iterable[str]) -> dict[str, list[_Applied]]:
+def _applied(scope: Scope, ids: Ids) -> dict[str, list[_Applied]]:
     found: dict[str, list[_Applied]] = defaultdict(list)
-    # MariaDB finds an id in capitals too, as the models do.
-    for key, *values in bare_rows_of(
-        scope.using,
-        "payment_transactions",
-        "applied_order_id, amount, order_id, payment_method, status",
-        "applied_order_id",
-        ids,
-    ):
-        found[key.lower()].append(_Applied(*values))
+    amount = amount_column(scope.using, "amount")
+    columns = f"applied_order_id, {amount}, order_id, payment_method, status"
+    select = f"SELECT {columns} FROM payment_transactions"
+    same = same_id(scope.using)
+    for key, *values in rows_of(scope, select, "applied_order_id", ids):
+        found[same(key)].append(_Applied(*values))
     return found
 
 
-def _debits(scope: Scope, ids: Iterable[str]) -> dict[str, list[tuple[Any, Any]]]:
+def _debits(scope: Scope, ids: Ids) -> dict[str, list[tuple[Any, Any]]]:
     found: dict[str, list[tuple[Any, Any]]] = defaultdict(list)
-    for key, user_id, amount in bare_rows_of(
-        scope.using,
-        "balance_transactions",
-        "related_id, user_id, amount",
-        "related_id",
-        ids,
-        f"related_type = '{RelatedType.ORDER}' AND transaction_type = '{EntryType.EXPENSE}'",
-    ):
-        found[key.lower()].append((user_id, amount))
+    amount = amount_column(scope.using, "amount")
+    select = f"SELECT related_id, user_id, {amount} FROM balance_transactions"
+    where = f"related_type = '{RelatedType.ORDER}' AND transaction_type = '{EntryType.EXPENSE}'"
+    same = same_id(scope.using)
+    for key, user_id, amount in rows_of(scope, select, "related_id", ids, where):
+        found[same(key)].append((user_id, amount))
     return found

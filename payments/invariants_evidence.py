@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
+from typing import Any
 
 from django.conf import settings
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.utils.translation import gettext as _
 
 from config.models import PaymentConfigVersion
+from payments.check_log_rows import odd_callbacks
 from payments.models import PaymentCallback, PaymentException, PaymentTransaction
 from payments.states import (
     HELD_VERDICTS,
@@ -47,14 +49,15 @@ def check_callbacks(scope: Scope) -> Iterator[Violation]:
     callbacks = callbacks.only(*CALLBACK_FIELDS)
     if scope.since is not None:
         callbacks = callbacks.filter(received_at__gte=scope.since)
-    for callback in in_chunks(callbacks, "id"):
-        if problem := _callback_problem(callback):
-            yield _callback_violation(callback, problem)
+    for odd in odd_callbacks(scope, _callback_problem):
+        for callback in callbacks.filter(id__in=odd).order_by("id"):
+            if problem := _callback_problem(callback):
+                yield _callback_violation(callback, problem)
     for callback in in_chunks(_held(callbacks).filter(~Exists(_case(scope))), "id"):
         yield _callback_violation(callback, _("待人工处理的通知没有对应的差错"))
 
 
-def _callback_problem(callback: PaymentCallback) -> str:
+def _callback_problem(callback: Any) -> str:
     payment = callback.transaction
     if (callback.is_picked_up is None) != (callback.refund_notice is None):
         return _("退款通知的处理标记与内容不相符")

@@ -20,11 +20,13 @@ from payments.states import (
     TransactionStatus,
     TransactionType,
 )
+from refunds.check_rows import odd_refunds
 from refunds.models import Refund, RefundApproval, RefundBatch
 from refunds.services.approvals import approvals_needed
 from refunds.services.numbers import NUMBER_TAKEN_BACK
 from refunds.services.submission import CLOSED
 from refunds.states import AUTOMATIC_CAUSES, RESERVING_STATUSES, RefundStatus
+from tcmpay.audit.invariants import FollowedTrail
 from tcmpay.audit.models import AuditEvent
 from tcmpay.audit.row_checks import digests_began, lost_objects, row_problem
 from tcmpay.audit.stories import Story, stories
@@ -36,6 +38,8 @@ STUCK_AFTER = timedelta(minutes=5)
 # No sweeper puts off its next question for longer.
 NEXT_WITHIN = timedelta(hours=12)
 BATCH = 1000
+# The objects whose chains are followed here, with all that they tell.
+FOLLOWED = (Refund.AUDIT_OBJECT,)
 APPROVED_STATUSES = frozenset({RefundStatus.PROCESSING, RefundStatus.SUCCESS, RefundStatus.FAILED})
 # What refunds are compared with.
 PAYMENT_FIELDS = (
@@ -117,22 +121,24 @@ class Evidence:
 
 def check_refunds(scope: Scope) -> Iterator[Violation]:
     """Each refund: who gets it, what carried it out, who approved it (R1, R3–R5, E2, E3)."""
-    refunds = (
-        Refund.objects.using(scope.using)
-        .select_related("order", "transaction")
-        .only(*(field.name for field in Refund._meta.concrete_fields), *BELONGING_FIELDS)
-    )
     began = digests_began(scope.using)
-    if scope.since is not None:
-        refunds = refunds.filter(updated_at__gte=scope.since)
-    for batch in batches(in_chunks(refunds, "id"), BATCH):
+    trail = FollowedTrail(scope, Refund.AUDIT_OBJECT)
+    rules = (_check_belonging, _check_money_back, _check_approvals)
+    for odd in odd_refunds(scope, trail, *rules):
+        refunds = (
+            Refund.objects.using(scope.using)
+            .select_related("order", "transaction")
+            .only(*(field.name for field in Refund._meta.concrete_fields), *BELONGING_FIELDS)
+        )
+        batch = list(refunds.filter(id__in=odd).order_by("id"))
         evidence = _evidence(scope, batch)
         for refund in batch:
             yield from _check_belonging(refund)
             yield from _check_trail(refund, evidence, began)
             yield from _check_money_back(refund, evidence)
-            if refund.status in APPROVED_STATUSES:
-                yield from _check_approvals(refund, evidence.reviewers[refund.id])
+            yield from _check_approvals(refund, evidence.reviewers[refund.id])
+        yield from trail.check(odd)
+    yield from trail.check_rest()
 
 
 def _evidence(scope: Scope, batch: list[Refund]) -> Evidence:
@@ -246,7 +252,7 @@ def check_dead(scope: Scope) -> Iterator[Violation]:
 
 
 def _check_approvals(refund: Refund, reviewers: list[UUID]) -> Iterator[Violation]:
-    if refund.cause in AUTOMATIC_CAUSES:
+    if refund.status not in APPROVED_STATUSES or refund.cause in AUTOMATIC_CAUSES:
         return
     if not reviewers or refund.reviewed_by not in reviewers:
         yield _violation("R5", refund, _("退款没有审批记录"))

@@ -6,11 +6,9 @@ from refunds.states import RefundStatus
 from tcmpay.common.api.serializers import (
     AmountField,
     InputSerializer,
-    ListInput,
-    MomentField,
+    PageInput,
     PageSchema,
     PeriodInput,
-    SeveralField,
     StrictBooleanField,
     StrictCharField,
     StrictUUIDField,
@@ -30,15 +28,10 @@ class RefundReviewInput(InputSerializer):
     )
 
 
-class RefundListInput(ListInput, PeriodInput):
+class RefundListInput(PageInput, PeriodInput):
     user_id = StrictUUIDField(required=False)
     order_id = StrictUUIDField(required=False)
-    status = SeveralField(
-        child=serializers.ChoiceField(choices=RefundStatus.choices),
-        example="pending,processing",
-        required=False,
-    )
-    updated_since = MomentField(required=False)
+    status = serializers.ChoiceField(choices=RefundStatus.choices, required=False)
 
 
 class RefundSchema(serializers.Serializer):

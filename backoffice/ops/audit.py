@@ -1,5 +1,6 @@
 """All rooms' invariants in one run, over one consistent picture of the database."""
 
+import gc
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -35,7 +36,8 @@ def check_configuration(scope: Scope) -> Iterator[Violation]:
 
 def check_chains(scope: Scope) -> Iterator[Violation]:
     """The chains of the trail that no other check follows."""
-    yield from tcmpay.audit.invariants.check_chains(scope, payments.invariants.FOLLOWED)
+    followed = (*payments.invariants.FOLLOWED, *refunds.invariants.FOLLOWED)
+    yield from tcmpay.audit.invariants.check_chains(scope, followed)
 
 
 # What takes longest where there is much, the longest first: several processes end together then.
@@ -72,6 +74,18 @@ def consistent_reads() -> Iterator[None]:
     """
     with atomic(using=settings.SNAPSHOT_DATABASE):
         yield
+
+
+@contextmanager
+def few_collections() -> Iterator[None]:
+    """What is there already is not searched for garbage over and over, as rows come by the
+    million; and processes that are forked go on sharing it."""
+    gc.collect()
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 def audit(scope: Scope, *more: Check) -> Iterator[tuple[Check, Iterator[Violation]]]:

@@ -22,6 +22,7 @@ from tcmpay.common.invariants import Scope, Violation, batches, in_chunks, rows_
 from tcmpay.common.transitions import ensure_one
 
 CODE = "E9"
+HEAD = ("key", "rows", "hash")
 
 
 def log_append(row: Any) -> None:
@@ -45,15 +46,17 @@ def _lock_head(log: str, key: str) -> LogHead:
     return head
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _End:
-    """Where one subject's chain ends, or breaks: the row, and what is wrong with it."""
+    """Where one subject's chain ends, or breaks: the row, what is wrong with it, and whether
+    nothing had to be looked at closely."""
 
     pk: object
     log_key: str
     log_number: int | None
     log_hash: str
     problem: str = ""
+    is_plain: bool = False
 
 
 def check_log(
@@ -73,19 +76,20 @@ def check_log(
     for row in in_chunks(unchained, "id"):
         if began is None or getattr(row, moment) >= began:
             yield _violation(log, _end_at(row, _("记录缺少哈希")))
+    heads, met = LogHead.objects.using(scope.using).filter(log=log), 0
     for batch in batches(_ends(scope, model, key, moment), 1000):
-        heads = {
-            head.key: (head.rows, head.hash)
-            for head in LogHead.objects.using(scope.using).filter(
-                log=log, key__in=[end.log_key for end in batch]
-            )
-        }
+        found = heads.filter(key__in=[end.log_key for end in batch])
+        stated = {name: (rows, hash_) for name, rows, hash_ in found.values_list(*HEAD)}
         for end in batch:
             if end.problem:
                 yield _violation(log, end)
-            elif heads.get(end.log_key) != (end.log_number, end.log_hash):
+            elif stated.get(end.log_key) != (end.log_number, end.log_hash):
                 text = _("最后一条记录与链头不符：有记录被删除或链头被改")
                 yield _violation(log, replace(end, problem=text))
+            else:
+                met += end.is_plain
+    if scope.since is not None or heads.count() != met:
+        yield from _check_heads(scope, model, key)
 
 
 def _ends(scope: Scope, model: type[Model], key: str, moment: str) -> Iterator[_End]:
@@ -121,7 +125,7 @@ def _plain_end(subject: str, chain: Iterator[Any], table: BareTable) -> _End | N
         if row.log_number != number or not table.holds(row, row.log_hash, previous=previous):
             return None
         previous = row.log_hash
-    return None if row is None else _End(row.id, subject, number, previous)
+    return None if row is None else _End(row.id, subject, number, previous, is_plain=True)
 
 
 def _end(chain: Iterator[Any]) -> _End:
@@ -140,7 +144,7 @@ def _end_at(row: Any, problem: str) -> _End:
     return _End(row.pk, row.log_key, row.log_number, row.log_hash, problem)
 
 
-def check_heads(scope: Scope, model: type[Model], key_column: str) -> Iterator[Violation]:
+def _check_heads(scope: Scope, model: type[Model], key_column: str) -> Iterator[Violation]:
     """No head is left without any row."""
     log = model._meta.db_table
     heads = LogHead.objects.using(scope.using).filter(log=log)

@@ -88,13 +88,13 @@ def mac_reader(kind: str) -> Callable[[bytes, str], bool]:
     started: dict[str, tuple[Any, Any]] = {}
 
     def holds(content: bytes, stored: str) -> bool:
-        key_id = key_id_of(stored)
-        begun = started.get(key_id)
+        begun = started.get(stored[: KEY_ID_LENGTH + 1])
         if begun is None:
+            key_id = key_id_of(stored)
             secret = _ring_now().known.get(key_id) or _kept_secret(key_id)
             if key_id == UNKEYED or secret is None:
                 return False
-            begun = started[key_id] = _hmac_begun(secret, head)
+            begun = started[f"{key_id}."] = _hmac_begun(secret, head)
         inner, outer = begun[0].copy(), begun[1].copy()
         inner.update(content)
         outer.update(inner.digest())

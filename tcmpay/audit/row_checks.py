@@ -6,7 +6,7 @@ from datetime import datetime
 from django.db.models import Model
 from django.utils.translation import gettext as _
 
-from tcmpay.audit.bare_rows import bare_moment, bare_rows_of
+from tcmpay.audit.bare_rows import bare_moment, rows_of
 from tcmpay.audit.row_digests import row_digest_holds
 from tcmpay.audit.stories import Story
 from tcmpay.audit.upgrade import RESTART_LEEWAY, newest_upgrade
@@ -43,7 +43,7 @@ def lost_objects(scope: Scope, object_type: str, model: type[Model]) -> Iterator
     rows = model._default_manager.using(scope.using)
     for batch in batches(births):
         ids = [object_id for (object_id,) in batch]
-        there = {found for (found,) in bare_rows_of(scope.using, table, key, key, ids)}
+        there = {found for (found,) in rows_of(scope, f"SELECT {key} FROM {table}", key, ids)}
         gone = [object_id for object_id in ids if object_id not in there]
         there = {str(found) for found in rows.filter(pk__in=gone).values_list("pk", flat=True)}
         for object_id in gone:

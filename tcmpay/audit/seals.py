@@ -80,6 +80,7 @@ class KeyPeriods:
     def __init__(self, chain: str, *, using: str = "default") -> None:
         roots = ChainRoot.objects.using(using).filter(chain=chain).order_by("number")
         self._current = current_key_id()
+        self._prefix = f"{self._current}."
         self._begun: dict[str, datetime] = {}
         self._unkeyed_until: datetime | None = None
         for root, sealed_at, is_anchor in roots.values_list("root", "sealed_at", "is_anchor"):
@@ -104,7 +105,7 @@ class KeyPeriods:
 
     def is_plain(self, stored: str) -> bool:
         """Whether the digest is under the key of now, which needs no look at the time."""
-        return stored.startswith(f"{self._current}.")
+        return stored.startswith(self._prefix)
 
     def _is_in_time(self, key_id: str, created_at: datetime) -> bool:
         if key_id == UNKEYED:

@@ -1,7 +1,7 @@
 """A quick look at the trail by its bare rows: which objects' chains are not plainly right, and
 what the others tell."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
@@ -10,36 +10,39 @@ from typing import Any
 from django.db import connections
 
 from tcmpay.audit.bare_rows import (
+    DECODE,
     ENCODE_SORTED,
-    IDS_AT_ONCE,
     bare_moment,
-    json_of,
     moment_column,
     moment_of,
     moment_text,
     rows_among,
+    rows_of,
 )
 from tcmpay.audit.macs import Verdict, mac_reader
 from tcmpay.audit.row_digests import ROW
 from tcmpay.audit.seals import KeyPeriods
 from tcmpay.audit.services import MAC_KIND
-from tcmpay.common.invariants import Scope, batches, rows_in_chunks
+from tcmpay.common.invariants import Scope, rows_in_chunks
 
 TABLE = "audit_events"
 COLUMNS = (
-    *("object_type", "object_id", "version", "id", "action", "from_state", "to_state"),
-    *("actor_id", "actor_role", "actor_name", "reason", "details", "request_id"),
-    *("previous_hash", "hash", "created_at"),
+    *("object_type", "object_id", "version", "previous_hash", "id", "action", "from_state"),
+    *("to_state", "COALESCE(actor_id, '')", "actor_role", "actor_name", "reason", "details"),
+    *("request_id", "hash", "created_at"),
 )
 
 
 @dataclass(slots=True)
 class BareStory:
-    """How an object's trail began, the state it ends in, the newest digest of its row."""
+    """How an object's trail began and by whom (""), the state it ends in, the newest digest of
+    its row, and all that was done."""
 
     birth: Mapping[str, Any]
+    born_by: str
     state: str
     row: str
+    actions: list[str]
 
 
 def odd_chains(
@@ -80,31 +83,36 @@ class TrailReader:
     """Follows the chains of one type of objects, and hands out what the sound ones tell."""
 
     def __init__(self, scope: Scope, object_type: str) -> None:
-        self._using, self._type = scope.using, object_type
-        self._select = (
-            f"SELECT {', '.join(_columns(scope))} FROM {TABLE}"
-            " WHERE object_type = %s AND object_id IN ({}) ORDER BY object_id, version"
-        )
+        self._scope, self._type = scope, object_type
+        self._select = f"SELECT {', '.join(_columns(scope))} FROM {TABLE}"
         self._follower = _Follower(scope)
         self._events = 0
 
     def stories(self, ids: Sequence[str]) -> dict[str, BareStory]:
-        """By the ids as they are stored; without objects whose chains are not plainly right."""
-        told: dict[str, BareStory] = {}
-        for batch in batches(ids, IDS_AT_ONCE):
-            rows = list(rows_among(self._using, self._select, batch, self._type))
-            self._events += len(rows)
-            found = {
-                key: self._follower.story(chain) for key, chain in groupby(rows, itemgetter(1))
-            }
-            # A collation may take other ids for these: then all of them are looked at closely.
-            if found.keys() <= set(batch):
-                told |= {key: story for key, story in found.items() if story is not None}
-        return told
+        """By the ids as they are stored, in whose order they come; without objects whose chains
+        are not plainly right."""
+        wanted = set(ids)
+        found, events = self._followed(rows_of, ids)
+        if not found.keys() <= wanted:
+            # Events of others lie among these: those that are gone, or whose ids are the same for
+            # the database. Then all are looked at closely.
+            found, events = self._followed(rows_among, ids)
+            if not found.keys() <= wanted:
+                found = {}
+        self._events += events
+        return {key: story for key, story in found.items() if story is not None}
+
+    def _followed(
+        self, read: Callable[..., Iterable[Any]], ids: Sequence[str]
+    ) -> tuple[dict[str, BareStory | None], int]:
+        where = f"object_type = '{self._type}'"
+        rows = list(read(self._scope, self._select, "object_id", ids, where, "object_id, version"))
+        follow = self._follower.story
+        return {key: follow(chain) for key, chain in groupby(rows, itemgetter(1))}, len(rows)
 
     def has_read_all(self) -> bool:
         """Whether every event of the type was among those that were followed."""
-        with connections[self._using].cursor() as cursor:
+        with connections[self._scope.using].cursor() as cursor:
             cursor.execute(f"SELECT COUNT(*) FROM {TABLE} WHERE object_type = %s", [self._type])
             return bool(cursor.fetchone()[0] == self._events)
 
@@ -129,33 +137,26 @@ class _Follower:
         story: BareStory | None = None
         previous_hash, state = "", ""
         for version, row in enumerate(chain, start=1):
-            from_state, to_state, stored = row[5], row[6], row[14]
-            if row[2] != version or row[13] != previous_hash:
+            from_state, to_state, stored = row[6], row[7], row[14]
+            if row[2] != version or row[3] != previous_hash:
                 return None
             if (from_state or to_state) and from_state != state:
                 return None
-            details = json_of(row[11])
-            if not self._holds(_content(row, details), stored) or self._is_untimely(row):
+            details = DECODE(row[12])
+            # What ``tcmpay.audit.services`` hashes of an event.
+            content = [*row[3:5], *row[:3], *row[5:12], details, row[13], moment_text(row[15])]
+            if not self._holds(ENCODE_SORTED(content), stored) or self._is_untimely(row):
                 return None
             previous_hash, state = stored, to_state or state
             digest = details.get(ROW, "")
             if story is None:
-                story = BareStory(details, state, digest)
+                story = BareStory(details, row[8], state, digest, [row[5]])
             else:
                 story.state, story.row = state, digest or story.row
+                story.actions.append(row[5])
         return story
 
     def _is_untimely(self, row: tuple[Any, ...]) -> bool:
         if self._periods.is_plain(row[14]):
             return False
         return bool(self._periods.problem(Verdict.HOLDS, row[14], moment_of(row[15])))
-
-
-def _content(row: tuple[Any, ...], details: Any) -> bytes:
-    """What ``tcmpay.audit.services`` hashes of an event."""
-    content = [
-        *(row[13], row[3], row[0], row[1], row[2], row[4], row[5], row[6]),
-        *(row[7] or "", row[8], row[9], row[10], details, row[12]),
-        moment_text(row[15]),
-    ]
-    return ENCODE_SORTED(content)

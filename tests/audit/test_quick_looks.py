@@ -9,17 +9,24 @@ import pytest
 from django.db import connection
 from django.db.transaction import atomic, set_rollback
 from django.test import override_settings
+from hypothesis import given
+from hypothesis import strategies as st
 
 from backoffice.ops.audit import CHECKS
 from balances.ledger_rows import LedgerReader, ledger_rows
 from balances.models import BalanceTransaction
 from payments import invariants, invariants_logs
+from payments.check_log_rows import odd_bodies, odd_bookings, odd_callbacks
 from payments.check_rows import odd_orders, odd_transactions
+from payments.invariants_evidence import _callback_problem
 from payments.models import PaymentOrder, PaymentTransaction
-from tcmpay.audit.bare_rows import BareTable, encoder
+from refunds import invariants as refund_invariants
+from refunds.check_rows import odd_refunds
+from refunds.models import Refund
+from tcmpay.audit.bare_rows import DECODE, ENCODE, ENCODE_SORTED, BareTable, encoder
 from tcmpay.audit.invariants import FollowedTrail
 from tcmpay.audit.logs import _end
-from tcmpay.audit.macs import chain_mac, mac_reader
+from tcmpay.audit.macs import canonical, chain_mac, mac_reader
 from tcmpay.audit.models import AuditEvent
 from tcmpay.audit.seals import KeyPeriods
 from tcmpay.audit.trail_rows import odd_chains
@@ -30,7 +37,7 @@ pytestmark = pytest.mark.django_db
 
 SCOPE = Scope()
 # The invariants that follow the trail's chains, together all of them.
-FOLLOWING = {"check_chains", "check_orders", "check_transactions"}
+FOLLOWING = {"check_chains", "check_orders", "check_refunds", "check_transactions"}
 
 
 def _odd_orders() -> list[list[str]]:
@@ -44,6 +51,15 @@ def _odd_transactions() -> list[list[str]]:
             SCOPE, FollowedTrail(SCOPE, invariants.TRANSACTION), invariants._check_disposition
         )
     )
+
+
+def _odd_refunds() -> list[list[str]]:
+    rules = (
+        refund_invariants._check_belonging,
+        refund_invariants._check_money_back,
+        refund_invariants._check_approvals,
+    )
+    return list(odd_refunds(SCOPE, FollowedTrail(SCOPE, Refund.AUDIT_OBJECT), *rules))
 
 
 def _logs_looked_at_closely() -> list[object]:
@@ -67,6 +83,10 @@ def test_sound_books_need_no_close_look() -> None:
     assert _logs_looked_at_closely() == []
     assert _odd_orders() == []
     assert _odd_transactions() == []
+    assert _odd_refunds() == []
+    assert list(odd_bodies(SCOPE)) == list(odd_callbacks(SCOPE, _callback_problem)) == []
+    rule = invariants_logs._booking_problem
+    assert list(odd_bookings(SCOPE, invariants_logs.PAID_VERDICTS, rule)) == []
     assert LedgerReader(KeyPeriods("balance_transactions")).end_of(ledger_rows(SCOPE)) is not None
 
 
@@ -85,13 +105,20 @@ def test_a_log_with_an_odd_line_is_followed_closely() -> None:
     assert world.callback.id in _logs_looked_at_closely()
 
 
-@pytest.mark.parametrize("sort_keys", [True, False])
-def test_the_quick_encoder_writes_what_json_writes(sort_keys: bool) -> None:
-    value = ['北京 "\\\n\x07\u2028', {"b": 1, "a": [None, True, 2**70, 1e22, {}]}, []]
-    written = json.dumps(
-        value, ensure_ascii=False, sort_keys=sort_keys, separators=(",", ":")
-    ).encode()
-    assert encoder(sort_keys=sort_keys)(value) == written
+texts = st.text(st.characters(codec="utf-8"))
+facts = texts | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.none()
+contents = st.recursive(
+    facts, lambda inner: st.lists(inner) | st.dictionaries(texts, inner), max_leaves=10
+)
+
+
+@given(contents)
+def test_the_quick_encoders_write_what_digests_are_made_of(content: Any) -> None:
+    written = canonical(content)
+    assert encoder(sort_keys=True)(content) == ENCODE_SORTED(content) == written
+    assert DECODE(written) == content
+    as_it_is = json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
+    assert encoder(sort_keys=False)(content) == ENCODE(content) == as_it_is
 
 
 def test_an_attempt_that_is_open_is_always_looked_at_closely() -> None:

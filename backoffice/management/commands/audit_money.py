@@ -8,7 +8,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.utils.translation import gettext as _
 
-from backoffice.ops.audit import CHECKS, LONGEST, audit, consistent_reads
+from backoffice.ops.audit import CHECKS, LONGEST, audit, consistent_reads, few_collections
 from backoffice.ops.audit_processes import PROCESSES_MAX, audit_in_processes, processes_possible
 from balances.invariants import LEDGER
 from payments.invariants_seals import CALLBACKS, EXCHANGES
@@ -128,12 +128,13 @@ class Command(BaseCommand):
 def _found(
     scope: Scope, check_roots: Check, processes: int
 ) -> Iterator[tuple[Check, Iterable[Violation]]]:
-    if processes > 1:
-        others = [check for check in CHECKS if check not in LONGEST]
-        yield from audit_in_processes(scope, [*LONGEST, *others, check_roots], processes)
-    else:
-        with consistent_reads():
-            yield from audit(scope, check_roots)
+    with few_collections():
+        if processes > 1:
+            others = [check for check in CHECKS if check not in LONGEST]
+            yield from audit_in_processes(scope, [*LONGEST, *others, check_roots], processes)
+        else:
+            with consistent_reads():
+                yield from audit(scope, check_roots)
 
 
 KINDS = {
