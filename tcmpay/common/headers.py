@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 
 from django.http import HttpRequest, HttpResponse
 
+from tcmpay.common.areas import is_for_programs
+
 HEADER = "Content-Security-Policy"
 # Data for programs: a browser that is led to it runs, loads and frames nothing.
 API_POLICY = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -17,7 +19,6 @@ DOCS_POLICY = (
     "img-src 'self' data:; font-src 'self' data:; connect-src 'self'; "
     "base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'"
 )
-API_PREFIXES = ("/api/", "/payment/", "/health/", "/metrics")
 DOCS_PREFIX = "/api/docs/"
 ALWAYS: Mapping[str, str] = {
     "Permissions-Policy": (
@@ -44,7 +45,7 @@ class SecurityHeadersMiddleware:
             response.headers.setdefault(name, value)
         if request.path.startswith(DOCS_PREFIX):
             response.headers[HEADER] = DOCS_POLICY
-        elif request.path.startswith(API_PREFIXES):
+        elif is_for_programs(request.path):
             response.headers[HEADER] = API_POLICY
             # Orders and balances stay in nobody's cache.
             response.headers.setdefault("Cache-Control", "no-store")

@@ -8,6 +8,7 @@ the first place.
 import logging
 import re
 from collections.abc import Callable, Mapping, MutableMapping
+from functools import lru_cache
 from typing import Any
 
 STARS = "********"
@@ -48,13 +49,14 @@ def _without_token(found: re.Match[str]) -> str:
     return before + STARS if begins and after.count(".") >= 2 else found[0]
 
 
-# What has to stand in a text for its pattern to be worth trying (in lower case), the pattern, and
-# what is written instead. A pattern must not look at the same letters again from each place at
-# which it may begin: a line of 20,000 letters comes from outside (tests/hostile/test_patterns.py).
-_PATTERNS: tuple[tuple[str, Pattern, Replacement], ...] = (
+# Something of the first has to stand in a text (in lower case) for its pattern, the second, to be
+# worth trying; the third is written instead. A pattern must not look at the same letters again
+# from each place at which it may begin: a line of 20,000 letters comes from outside
+# (tests/hostile/test_patterns.py).
+_PATTERNS: tuple[tuple[tuple[str, ...], Pattern, Replacement], ...] = (
     # Keys, whole or as a single line with \n in it.
     (
-        "private key",
+        ("private key",),
         re.compile(
             r"-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----.*?"
             r"(-----END [A-Z ]{0,40}PRIVATE KEY-----|\Z)",
@@ -63,31 +65,35 @@ _PATTERNS: tuple[tuple[str, Pattern, Replacement], ...] = (
         "-----PRIVATE KEY " + STARS,
     ),
     # The same without its frame: base64 of PKCS#1 or PKCS#8.
-    ("mii", re.compile(r"\bMII[A-Za-z0-9+/]{2}[A-Za-z0-9+/=\s\\]{120,}"), STARS),
-    ("eyj", re.compile(r"[\w.-]{16,}"), _without_token),  # JWT
-    ("enc:2:", re.compile(r"\benc:2:[0-9a-f]{8}:[\w-]+={0,2}"), STARS),  # a sealed value
-    ("gaaaa", re.compile(r"\b(?:enc:1:)?gAAAA[\w-]{40,}={0,2}"), STARS),  # Fernet
-    ("bearer", re.compile(r"(?i)\b(bearer)\s{1,8}[\w.~+/=-]{6,}"), r"\1 " + STARS),
-    ("basic", re.compile(r"(?i)\b(basic)\s{1,8}[\w.~+/=-]{6,}"), r"\1 " + STARS),
-    ("wechatpay2-", re.compile(r"(?i)(WECHATPAY2-[\w-]{1,40}\s{1,8}).*"), r"\1" + STARS),
+    (("mii",), re.compile(r"\bMII[A-Za-z0-9+/]{2}[A-Za-z0-9+/=\s\\]{120,}"), STARS),
+    (("eyj",), re.compile(r"[\w.-]{16,}"), _without_token),  # JWT
+    (("enc:2:",), re.compile(r"\benc:2:[0-9a-f]{8}:[\w-]+={0,2}"), STARS),  # a sealed value
+    (("gaaaa",), re.compile(r"\b(?:enc:1:)?gAAAA[\w-]{40,}={0,2}"), STARS),  # Fernet
+    (("bearer",), re.compile(r"(?i)\b(bearer)\s{1,8}[\w.~+/=-]{6,}"), r"\1 " + STARS),
+    (("basic",), re.compile(r"(?i)\b(basic)\s{1,8}[\w.~+/=-]{6,}"), r"\1 " + STARS),
+    (("wechatpay2-",), re.compile(r"(?i)(WECHATPAY2-[\w-]{1,40}\s{1,8}).*"), r"\1" + STARS),
     # A password in an address.
-    ("://", re.compile(r"(?i)(://[^\s:/@]*:)[^\s@/]+@"), r"\1" + STARS + "@"),
-    ("otpauth://", re.compile(r"(?i)(otpauth://)\S+"), r"\1" + STARS),
-    ("", re.compile(_NAMED_SECRET), r"\1" + STARS),
+    (("://",), re.compile(r"(?i)(://[^\s:/@]*:)[^\s@/]+@"), r"\1" + STARS + "@"),
+    (("otpauth://",), re.compile(r"(?i)(otpauth://)\S+"), r"\1" + STARS),
+    (("=", ":"), re.compile(_NAMED_SECRET), r"\1" + STARS),
     # An openid, an id card's number (17 digits and a check letter or digit, with a date that can
     # be), a mobile phone's number; none of them inside a longer number or id of ours.
-    ("o", re.compile(r"(?<![\w-])o[A-Za-z0-9_-]{27}(?![\w-])"), STARS),
+    (("o",), re.compile(r"(?<![\w-])o[A-Za-z0-9_-]{27}(?![\w-])"), STARS),
     (
-        "",
+        ("19", "20"),
         re.compile(
             r"(?<![\w-])[1-9]\d{5}(?:19|20)\d{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])\d{3}[\dXx](?![\w-])"
         ),
         STARS,
     ),
-    ("1", re.compile(r"(?<![\w.-])(?:\+?86[ -]?)?1[3-9]\d{9}(?![\w.-])"), STARS),
+    (("1",), re.compile(r"(?<![\w.-])(?:\+?86[ -]?)?1[3-9]\d{9}(?![\w.-])"), STARS),
 )
+# What of a line no caller has a word in.
+MADE_BY_LOGGING = frozenset({"level", "logger", "timestamp"})
 # What one line may hold; more of it is cut before it is looked through.
 TEXT_MAX = 20_000
+# Longer names are not kept in mind.
+NAME_MAX = 64
 
 
 def redacted_text(text: str) -> str:
@@ -95,15 +101,26 @@ def redacted_text(text: str) -> str:
     if len(text) > TEXT_MAX:
         text = text[:TEXT_MAX] + "…"
     folded = text.lower()
-    for needle, pattern, replacement in _PATTERNS:
-        if needle in folded:
-            text = pattern.sub(replacement, text)
+    for needles, pattern, replacement in _PATTERNS:
+        for needle in needles:
+            if needle in folded:
+                text = pattern.sub(replacement, text)
+                break
     return text
 
 
 def is_secret_name(name: object) -> bool:
-    key = str(name).lower().replace("-", "_")
+    key = str(name)
+    return _is_secret_name(key) if len(key) <= NAME_MAX else _looks_secret(key)
+
+
+def _looks_secret(name: str) -> bool:
+    key = name.lower().replace("-", "_")
     return key not in NOT_SECRET and re.search(_SECRET_NAME, key) is not None
+
+
+# The same few names come in every line.
+_is_secret_name = lru_cache(maxsize=1024)(_looks_secret)
 
 
 def redacted(value: Any, depth: int = 0) -> Any:
@@ -131,7 +148,11 @@ def redact_event(
 ) -> MutableMapping[str, Any]:
     """The structlog processor that stands before the one that writes JSON."""
     return {
-        name: STARS if is_secret_name(name) and value else redacted(value)
+        name: value
+        if name in MADE_BY_LOGGING
+        else STARS
+        if is_secret_name(name) and value
+        else redacted(value)
         for name, value in event.items()
     }
 

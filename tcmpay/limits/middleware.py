@@ -8,9 +8,6 @@ from tcmpay.common.api.envelope import failure_headers
 from tcmpay.common.errors import RateLimited
 from tcmpay.limits.throttling import Allowance, count_stranger
 
-# The API counts in its views and callbacks in theirs; what watches us asks as often as it likes.
-COUNTED_ELSEWHERE = ("/api/", "/payment/", "/health/", "/metrics")
-
 
 class RateLimitHeadersMiddleware:
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
@@ -27,13 +24,17 @@ class RateLimitHeadersMiddleware:
 
 
 class StrangerLimitMiddleware:
-    """Pages cost more than the API's answers: whoever is not signed in has so many a minute."""
+    """Pages cost more than the API's answers: whoever is not signed in has so many a minute.
+
+    For pages: the API counts in its views and callbacks in theirs; what watches us asks as often
+    as it likes.
+    """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        if request.path.startswith(COUNTED_ELSEWHERE) or request.user.is_authenticated:
+        if request.user.is_authenticated:
             return self.get_response(request)
         try:
             count_stranger(request)

@@ -3,6 +3,7 @@
 Whoever is past a limit gets one such line a minute: refusing a flood must not cost its logging.
 """
 
+import logging
 import time
 from typing import Any
 
@@ -14,6 +15,7 @@ from django_structlog.middlewares.request import RequestMiddleware
 from tcmpay.common.client_address import client_address
 from tcmpay.limits.throttling import Allowance
 
+logger = logging.getLogger("django_structlog.middlewares.request")
 # What of a request's own words stands in its line.
 ADDRESS_LINE_MAX = 500
 USER_AGENT_MAX = 200
@@ -24,7 +26,13 @@ class RequestLogMiddleware(RequestMiddleware):
 
     def prepare(self, request: HttpRequest) -> None:
         request.log_started = time.perf_counter()  # type: ignore[attr-defined]
-        super().prepare(request)
+        if logger.isEnabledFor(logging.DEBUG):
+            super().prepare(request)
+            return
+        # Without its line "request_started" only what all lines of the request carry is left.
+        structlog.contextvars.bind_contextvars(
+            request_id=request.META["HTTP_X_REQUEST_ID"], ip=client_address(request.META)
+        )
 
     @classmethod
     def bind_ip(cls, request: HttpRequest) -> None:

@@ -8,6 +8,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse, UnreadablePostE
 from django.utils import translation
 
 from tcmpay.common.api.envelope import failure_body, failure_headers
+from tcmpay.common.areas import is_for_programs
 from tcmpay.common.errors import (
     BodyTooLarge,
     DomainError,
@@ -22,7 +23,6 @@ from tcmpay.common.errors import (
 
 logger = logging.getLogger(__name__)
 
-API_PREFIXES = ("/api/", "/payment/", "/health/")
 # What an HTML page of Django's means, by its status.
 _HTML_ERRORS: dict[int, type[DomainError]] = {
     error.http_status: error
@@ -54,7 +54,7 @@ class ContractErrorMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        if not request.path.startswith(API_PREFIXES):
+        if not is_for_programs(request.path):
             return self.get_response(request)
         if self._is_too_large(request):
             return self._in_language_of(request, BodyTooLarge.http_status)
@@ -65,7 +65,7 @@ class ContractErrorMiddleware:
         return response
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
-        if not request.path.startswith(API_PREFIXES):
+        if not is_for_programs(request.path):
             return None
         if isinstance(error, UnreadablePostError):
             return refusal(InvalidInput())

@@ -1,0 +1,44 @@
+"""What only pages need, passed by at whatever programs ask for.
+
+Sessions, sign-in, messages and a page's policy took half of a short answer's time, for nothing.
+None of these has another hook than the call itself, which a test holds them to.
+"""
+
+from typing import Any
+
+from axes.middleware import AxesMiddleware
+from csp.middleware import CSPMiddleware
+from django.contrib.auth.middleware import AuthenticationMiddleware
+from django.contrib.messages.middleware import MessageMiddleware
+from django.contrib.sessions.middleware import SessionMiddleware
+from django.http import HttpRequest
+from django_otp.middleware import OTPMiddleware
+from whitenoise.middleware import WhiteNoiseMiddleware
+
+from backoffice.site.directions import DirectionsShownMiddleware
+from tcmpay.accounts.middleware import StaffSessionMiddleware
+from tcmpay.common.areas import is_for_programs
+from tcmpay.limits.middleware import StrangerLimitMiddleware
+
+
+def _for_pages(middleware: Any) -> Any:
+    """``middleware`` for pages alone."""
+
+    def call(self: Any, request: HttpRequest) -> Any:
+        if is_for_programs(request.path):
+            return self.get_response(request)
+        return middleware.__call__(self, request)
+
+    return type(middleware.__name__, (middleware,), {"__call__": call, "__module__": __name__})
+
+
+StaticFiles = _for_pages(WhiteNoiseMiddleware)
+ContentPolicy = _for_pages(CSPMiddleware)
+Session = _for_pages(SessionMiddleware)
+Authentication = _for_pages(AuthenticationMiddleware)
+SecondFactor = _for_pages(OTPMiddleware)
+Messages = _for_pages(MessageMiddleware)
+StaffSession = _for_pages(StaffSessionMiddleware)
+StrangerLimit = _for_pages(StrangerLimitMiddleware)
+SignInLimit = _for_pages(AxesMiddleware)
+DirectionsShown = _for_pages(DirectionsShownMiddleware)
