@@ -18,6 +18,7 @@ from payments.states import (
     TransactionType,
 )
 from tcmpay.audit.models import AuditEvent
+from tcmpay.common.compiled import CompiledByKey
 from tcmpay.common.db import sum_money
 from tcmpay.common.ids import first_id_at
 from tcmpay.common.money import Money
@@ -40,11 +41,7 @@ def orders_list(
     return in_period(orders, "created_at", start_date, end_date)
 
 
-def orders_told() -> QuerySet[PaymentOrder]:
-    """Orders with what their own columns don't say, all read in one moment: ``refunded_fen`` went
-    back of the applied payment, ``refundable_fen`` may be asked back still, ``version`` is how
-    often something was written about the order in the trail.
-    """
+def _orders_told() -> QuerySet[PaymentOrder]:
     applied = PaymentTransaction.objects.filter(applied_order_id=OuterRef("pk"))
     # The refunds are the upper room's: known here by their way from the payment alone.
     done = applied.filter(refunds__status=TransactionStatus.SUCCESS).values("applied_order_id")
@@ -56,6 +53,20 @@ def orders_told() -> QuerySet[PaymentOrder]:
         refundable_fen=Case(When(status__in=REFUNDABLE_STATUSES, then=Subquery(refundable))),
         version=Subquery(events.order_by("-version").values("version")[:1]),
     )
+
+
+# Orders by id, each read in one moment with what its own columns don't say: ``refunded_fen`` went
+# back of the applied payment, ``refundable_fen`` may be asked back still, ``version`` is how often
+# something was written about the order in the trail.
+orders_told = CompiledByKey(
+    _orders_told,
+    (
+        *(field.attname for field in PaymentOrder._meta.concrete_fields),
+        "refunded_fen",
+        "refundable_fen",
+        "version",
+    ),
+)
 
 
 def _fen(yuan: Any) -> Cast:

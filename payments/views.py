@@ -80,7 +80,7 @@ def order_detail(order: Any) -> dict[str, Any]:
 
 
 def order_now(order_id: UUID) -> dict[str, Any]:
-    return order_detail(selectors.orders_told().get(id=order_id))
+    return order_detail(selectors.orders_told([order_id])[order_id])
 
 
 def order_created(order: PaymentOrder) -> Response:
@@ -154,7 +154,7 @@ class OrderViewSet(ContractViewSet):
             selectors.orders_list(**query),
             page=page_number,
             page_size=page_size,
-            told=selectors.orders_told(),
+            told=selectors.orders_told,
         )
         return success(
             _("获取订单列表成功"),
@@ -208,9 +208,9 @@ class OrderViewSet(ContractViewSet):
         return success(_("订单状态已同步"), order_now(order.id))
 
     @staticmethod
-    def _visible(request: Request, order_id: str) -> PaymentOrder:
+    def _visible(request: Request, order_id: str) -> Any:
         order_key = path_id(order_id, missing=OrderNotFound)
-        order = selectors.orders_told().filter(id=order_key).first()
+        order = selectors.orders_told([order_key]).get(order_key)
         if order is None:
             raise OrderNotFound()
         ensure_may_see(actor_of(request), order.user_id, readers=READERS)

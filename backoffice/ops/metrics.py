@@ -178,5 +178,8 @@ def _refusal(request: HttpRequest) -> HttpResponse | None:
         wanted = f"Bearer {settings.METRICS_TOKEN}"
         if hmac.compare_digest(given.encode(), wanted.encode()):
             return None
-        return HttpResponse(status=401, headers={"WWW-Authenticate": "Bearer"})
-    return None if is_this_machine(request.META) else HttpResponse(status=404)
+        headers = {"WWW-Authenticate": "Bearer"}
+        return HttpResponse(status=401, headers=headers, content_type="text/plain")
+    if is_this_machine(request.META):
+        return None
+    return HttpResponse(status=404, content_type="text/plain")

@@ -8,7 +8,7 @@ from django.db import OperationalError
 
 from payments.models import PaymentCallback, PaymentOrder, PaymentTransaction
 from payments.services import orders
-from payments.services.attempts import _debit_and_apply
+from payments.services.balance_payment import debit_and_apply
 from payments.services.callbacks import callback_handle
 from refunds.models import Refund
 from refunds.services.requests import _request as request_refund
@@ -20,7 +20,7 @@ REPLAYED = "Idempotency-Replayed"
 # The unit of each, where its caller looks it up, and what it inserts.
 UNITS = {
     "orders": ("payments.services.orders._insert", orders._insert, PaymentOrder),
-    "pay": ("payments.services.attempts._debit_and_apply", _debit_and_apply, PaymentTransaction),
+    "pay": ("payments.services.attempts.debit_and_apply", debit_and_apply, PaymentTransaction),
     "refunds": ("refunds.services.requests._request", request_refund, Refund),
 }
 GONE = OperationalError(2013, "Lost connection to server during query")

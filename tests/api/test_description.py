@@ -135,6 +135,7 @@ def test_every_error_of_the_product_is_described_somewhere(found):
                 }
     in_the_admin_only = {
         "REFUND_NOT_RETRYABLE",
+        "REFUND_NOT_STOPPABLE",
         "APPROVED_MEANWHILE",
         "EXCEPTION_CLOSED",
         "INSUFFICIENT_FROZEN_BALANCE",

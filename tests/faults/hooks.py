@@ -25,7 +25,7 @@ POINTS = {
     "key-claim": ("tcmpay.limits.idempotency", "key_claim"),
     "key-complete": ("tcmpay.limits.idempotency", "key_complete"),
     "order-insert": ("payments.services.orders", "_insert"),
-    "balance-debit": ("payments.services.attempts", "_debit_and_apply"),
+    "balance-debit": ("payments.services.attempts", "debit_and_apply"),
     "attempt-open": ("payments.services.attempts", "_open_attempt"),
     "attempt-keep": ("payments.services.attempts", "_keep_start"),
     "attempt-check": ("payments.services.sweeping", "attempt_check"),

@@ -4,8 +4,10 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
-from django.db.models import Model, QuerySet
+from django.db.models import QuerySet
 from rest_framework.request import Request
+
+from tcmpay.common.compiled import CompiledByKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,22 +24,19 @@ class Page:
 
 
 def take_page(
-    rows: QuerySet[Any], *, page: int, page_size: int, told: QuerySet[Any] | None = None
+    rows: QuerySet[Any], *, page: int, page_size: int, told: CompiledByKey | None = None
 ) -> Page:
     """One page of ``rows`` in their order.
 
     The ids are picked from the index first and the rows fetched by id, so that a deep page
-    doesn't drag every skipped row along. ``told`` are the model's rows with more about each, which
-    is then looked up for this page alone.
+    doesn't drag every skipped row along. ``told`` gives the rows by id, with more about each.
     """
     total = rows.count()
     start = (page - 1) * page_size
     if start >= total:
         return Page([], total, page, page_size)
     ids = list(rows.values_list("pk", flat=True)[start : start + page_size])
-    model: type[Model] = rows.model
-    full = model._default_manager.all() if told is None else told
-    found = {row.pk: row for row in full.filter(pk__in=ids)}
+    found = told(ids) if told else rows.model._default_manager.in_bulk(ids)
     return Page([found[pk] for pk in ids if pk in found], total, page, page_size)
 
 
