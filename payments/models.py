@@ -109,6 +109,10 @@ class PaymentOrder(models.Model):
         indexes = (
             models.Index(fields=("user_id", "created_at", "id"), name="order_user_created"),
             models.Index(fields=("created_at", "id"), name="order_created"),
+            models.Index(
+                fields=("payment_method", "created_at", "id"), name="order_method_created"
+            ),
+            models.Index(fields=("updated_at",), name="order_updated"),
             models.Index(fields=("status", "expire_time"), name="order_status_expire"),
             models.Index(fields=("created_on", "status", "amount"), name="order_day"),
             models.Index(

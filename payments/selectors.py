@@ -1,5 +1,6 @@
 """Reading orders and payments."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -30,6 +31,9 @@ CLOCKS_APART_MAX = timedelta(minutes=10)
 def orders_list(
     *,
     user_id: UUID | None = None,
+    status: Sequence[str] | None = None,
+    ids: Sequence[UUID] | None = None,
+    updated_since: datetime | None = None,
     start_date: datetime | None = None,
     end_date: datetime | None = None,
     **equal: Any,
@@ -38,6 +42,11 @@ def orders_list(
     orders = PaymentOrder.objects.order_by("-created_at", "-id").filter(**equal)
     if user_id is not None:
         orders = orders.filter(user_id=user_id)
+    if ids is not None:
+        orders = orders.filter(id__in=ids)
+    if status is not None:
+        orders = orders.filter(status__in=status)
+    orders = in_period(orders, "updated_at", updated_since, None)
     return in_period(orders, "created_at", start_date, end_date)
 
 

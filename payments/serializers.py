@@ -9,19 +9,22 @@ from django.utils.translation import gettext_lazy as _
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from payments.states import OrderStatus
+from payments.states import OrderStatus, PaymentMethod
 from tcmpay.common.api.serializers import (
     AmountField,
     InputSerializer,
-    PageInput,
+    ListInput,
+    MomentField,
     PageSchema,
     PeriodInput,
+    SeveralField,
     StrictCharField,
     StrictUUIDField,
 )
 from tcmpay.common.order_types import OrderType
 
 METADATA_BYTES_MAX = 4096
+EXAMPLE_ID = "0192f0c1-7a3e-7abc-8def-0123456789ab"
 LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -63,9 +66,17 @@ class OrderCreateInput(InputSerializer):
         return attrs
 
 
-class OrderListInput(PageInput, PeriodInput):
+class OrderListInput(ListInput, PeriodInput):
     user_id = StrictUUIDField(required=False)
-    status = serializers.ChoiceField(choices=OrderStatus.choices, required=False)
+    status = SeveralField(
+        child=serializers.ChoiceField(choices=OrderStatus.choices),
+        example="pending,paid",
+        required=False,
+    )
+    payment_method = serializers.ChoiceField(choices=PaymentMethod.choices, required=False)
+    order_no = StrictCharField(required=False, max_length=28)
+    ids = SeveralField(child=StrictUUIDField(), example=EXAMPLE_ID, required=False)
+    updated_since = MomentField(required=False)
     order_type = serializers.ChoiceField(choices=OrderType.choices, required=False)
     appointment_id = StrictUUIDField(required=False)
 

@@ -44,7 +44,7 @@ from payments.serializers import (
 from payments.services import appointments, attempts, endings, orders, sweeping
 from tcmpay.common.actor import Role
 from tcmpay.common.api.envelope import created, success
-from tcmpay.common.api.pages import take_page
+from tcmpay.common.api.pages import page_asked, take_asked
 from tcmpay.common.api.presenters import present_row
 from tcmpay.common.api.schema import enveloped, request_example, success_example
 from tcmpay.common.api.views import (
@@ -148,14 +148,9 @@ class OrderViewSet(ContractViewSet):
     )
     def list(self, request: Request) -> Response:
         query = OrderListInput.parse_query(request)
-        page_number, page_size = query.pop("page"), query.pop("page_size")
+        asked = page_asked(query)
         query["user_id"] = owner_filter(actor_of(request), query.get("user_id"), readers=READERS)
-        page = take_page(
-            selectors.orders_list(**query),
-            page=page_number,
-            page_size=page_size,
-            told=selectors.orders_told,
-        )
+        page = take_asked(selectors.orders_list(**query), asked, told=selectors.orders_told)
         return success(
             _("获取订单列表成功"),
             {"orders": [order_detail(order) for order in page.rows], **page.numbers},

@@ -57,6 +57,16 @@ class RetryNeedsSecondPerson(NeedsSomebodyElse):
     message = _("该支付的退款合计已超过双人审批线：请由没有批准过它的另一位审核人重试")
 
 
+class StopNeedsSecondPerson(NeedsSomebodyElse):
+    code = "REFUND_NEEDS_SECOND_PERSON"
+    message = _("您已申请停止发送，需由另一位审核人同意")
+
+
+class RefundNotStoppable(DomainError):
+    code = "REFUND_NOT_STOPPABLE"
+    message = _("只能停止进行中、网关尚未受理的退款")
+
+
 class RefundNotWithdrawable(DomainError):
     code = "REFUND_NOT_WITHDRAWABLE"
     message = _("只能撤回待审核的退款申请")

@@ -23,6 +23,9 @@ class RefundLimits:
 
 
 REFUNDS_MAX = 50
+# A sending that nobody heard the end of has come to the gateway by then, or never does: twice the
+# bound of a call.
+SENDING_SECONDS_MAX = 30
 # Of one payment, waiting for review at the same time.
 WAITING_MAX = 10
 

@@ -88,6 +88,12 @@ class Refund(Asked, models.Model):
     error_message = models.CharField(
         _("错误信息"), max_length=500, blank=True, default="", db_default=""
     )
+    # Who had it sent no more, and who asked for that where two have to agree (stopping.py).
+    stop_asked_by = UUIDTextField(_("停止申请人"), null=True, blank=True)
+    stopped_by = UUIDTextField(_("停止人"), null=True, blank=True)
+    stop_reason = models.CharField(
+        _("停止原因"), max_length=500, blank=True, default="", db_default=""
+    )
     idempotency_key_id = UUIDTextField(null=True, blank=True, unique=True)
 
     # What the sweeper moves, without an event of the trail each time, and what it notes while
@@ -120,10 +126,21 @@ class Refund(Asked, models.Model):
                 condition=Q(refused_code="") | Q(status="processing"),
                 name="refund_refusal_waits",
             ),
+            models.CheckConstraint(
+                condition=Q(stopped_by=None) | ~Q(stop_reason=""),
+                name="refund_stopped_has_reason",
+            ),
+            models.CheckConstraint(
+                condition=Q(stopped_by=None)
+                | Q(stop_asked_by=None)
+                | ~Q(stopped_by=F("stop_asked_by")),
+                name="refund_stopped_by_another",
+            ),
         )
         indexes = (
             models.Index(fields=("user_id", "created_at", "id"), name="refund_user_created"),
             models.Index(fields=("created_at", "id"), name="refund_created"),
+            models.Index(fields=("updated_at",), name="refund_updated"),
             models.Index(fields=("status", "created_at"), name="refund_status_created"),
             models.Index(fields=("next_check_at",), name="refund_next_check"),
             models.Index(fields=("completed_on", "refund_amount"), name="refund_day"),

@@ -1,5 +1,6 @@
 """Reading refunds."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -18,6 +19,8 @@ from tcmpay.common.money import ZERO, Money
 def refunds_list(
     *,
     user_id: UUID | None = None,
+    status: Sequence[str] | None = None,
+    updated_since: datetime | None = None,
     start_date: datetime | None = None,
     end_date: datetime | None = None,
     **equal: Any,
@@ -26,6 +29,9 @@ def refunds_list(
     refunds = Refund.objects.order_by("-created_at", "-id").filter(**equal)
     if user_id is not None:
         refunds = refunds.filter(user_id=user_id)
+    if status is not None:
+        refunds = refunds.filter(status__in=status)
+    refunds = in_period(refunds, "updated_at", updated_since, None)
     return in_period(refunds, "created_at", start_date, end_date)
 
 

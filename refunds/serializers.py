@@ -6,9 +6,11 @@ from refunds.states import RefundStatus
 from tcmpay.common.api.serializers import (
     AmountField,
     InputSerializer,
-    PageInput,
+    ListInput,
+    MomentField,
     PageSchema,
     PeriodInput,
+    SeveralField,
     StrictBooleanField,
     StrictCharField,
     StrictUUIDField,
@@ -28,10 +30,15 @@ class RefundReviewInput(InputSerializer):
     )
 
 
-class RefundListInput(PageInput, PeriodInput):
+class RefundListInput(ListInput, PeriodInput):
     user_id = StrictUUIDField(required=False)
     order_id = StrictUUIDField(required=False)
-    status = serializers.ChoiceField(choices=RefundStatus.choices, required=False)
+    status = SeveralField(
+        child=serializers.ChoiceField(choices=RefundStatus.choices),
+        example="pending,processing",
+        required=False,
+    )
+    updated_since = MomentField(required=False)
 
 
 class RefundSchema(serializers.Serializer):

@@ -38,7 +38,7 @@ from refunds.serializers import (
 from refunds.services import requests
 from tcmpay.common.actor import Role
 from tcmpay.common.api.envelope import created, success
-from tcmpay.common.api.pages import take_page
+from tcmpay.common.api.pages import page_asked, take_asked
 from tcmpay.common.api.presenters import present, present_row
 from tcmpay.common.api.schema import enveloped, request_example, success_example
 from tcmpay.common.api.views import (
@@ -129,9 +129,9 @@ class RefundViewSet(ContractViewSet):
     )
     def list(self, request: Request) -> Response:
         query = RefundListInput.parse_query(request)
-        page_number, page_size = query.pop("page"), query.pop("page_size")
+        asked = page_asked(query)
         query["user_id"] = owner_filter(actor_of(request), query.get("user_id"), readers=READERS)
-        page = take_page(selectors.refunds_list(**query), page=page_number, page_size=page_size)
+        page = take_asked(selectors.refunds_list(**query), asked)
         return success(
             _("获取退款列表成功"),
             {"refunds": [refund_detail(refund) for refund in page.rows], **page.numbers},

@@ -160,6 +160,8 @@ SENTENCES: Mapping[str, Any] = {
     "refund_succeeded": gettext_lazy("退款 %(amount)s 元成功，退款单号 %(number)s"),
     "refund_failed": gettext_lazy("退款 %(amount)s 元失败，退款单号 %(number)s"),
     "refund_retried": gettext_lazy("重试退款 %(amount)s 元，退款单号不变：%(number)s"),
+    "refund_stop_asked": gettext_lazy("申请停止发送退款 %(number)s，等待另一人同意"),
+    "refund_stopped": gettext_lazy("停止发送退款 %(number)s"),
     "exception_opened": gettext_lazy("登记差错，等待财务处理"),
     "exception_closed": gettext_lazy("差错处理完毕"),
 }

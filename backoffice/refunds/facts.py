@@ -264,6 +264,8 @@ def money_place(refund: Refund) -> str:
     """In plain words, where a refund's money is."""
     if refund.status == RefundStatus.PENDING:
         return _("还没有退：等待审核，金额已为这笔申请预留。")
+    if refund.status == RefundStatus.PROCESSING and refund.stopped_by is not None:
+        return _("已停止发送：网关答复没有这笔退款之后才释放，在那之前仍为它留着。请勿另行退款。")
     if refund.status == RefundStatus.PROCESSING:
         return _("正在网关处理：请勿另行退款，结果会自动更新。")
     if refund.status == RefundStatus.SUCCESS:

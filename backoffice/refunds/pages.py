@@ -18,7 +18,7 @@ from backoffice.refunds.batches import preview_view
 from backoffice.refunds.facts import money_place
 from backoffice.refunds.panels import approvals_panel, status_badge
 from backoffice.refunds.queue import queue_view
-from backoffice.refunds.review import REVIEW_PERMISSION, retry_view, review_view
+from backoffice.refunds.review import REVIEW_PERMISSION, retry_view, review_view, stop_view
 from backoffice.site.bases import (
     AmountRangeFilter,
     DayRangeFilter,
@@ -42,6 +42,7 @@ from backoffice.site.words import ORDER_PAGE, REFUND_PAGE, TRANSACTION_PAGE, met
 from backoffice.trail.pages import history_panel
 from payments.states import SURPLUS_DISPOSITIONS, Disposition, PaymentMethod
 from refunds.models import Refund, RefundApproval
+from refunds.services.stopping import is_stoppable
 from refunds.states import RefundCause, RefundStatus
 from tcmpay.accounts.selectors import person_text
 
@@ -131,6 +132,7 @@ class RefundAdmin(SecondPersonAdmin):
                     ("completed", "booked"),
                     "external_shown",
                     ("error", "next_check"),
+                    ("stop_asker", "stopper"),
                     "where_the_money_is",
                 )
             },
@@ -226,6 +228,8 @@ class RefundAdmin(SecondPersonAdmin):
         return person_text(refund.requested_by)
 
     reviewer = person_name("reviewed_by", _("审核人"))
+    stop_asker = person_name("stop_asked_by", _("停止申请人"))
+    stopper = person_name("stopped_by", _("停止人"))
 
     @admin.display(description=_("审核备注"))
     def notes(self, refund: Refund) -> str:
@@ -262,9 +266,13 @@ class RefundAdmin(SecondPersonAdmin):
         if status == RefundStatus.SUCCESS:
             url = reverse("admin-refund-slip", args=[refund.pk])
             return [{"title": _("打印退款单"), "url": url, "icon": "print"}]
-        if status == RefundStatus.FAILED and request.user.has_perm(REVIEW_PERMISSION):
+        may = refund is not None and request.user.has_perm(REVIEW_PERMISSION)
+        if may and status == RefundStatus.FAILED:
             url = admin_url("refunds_refund_retry", refund.pk)
             return [{"title": _("重试退款"), "url": url, "icon": "replay"}]
+        if may and is_stoppable(refund):
+            url = admin_url("refunds_refund_stop", refund.pk)
+            return [{"title": _("停止发送"), "url": url, "icon": "block"}]
         return super().steps(request, object_id)
 
     def may_withdraw(self, request: HttpRequest, row: Refund) -> bool:
@@ -286,6 +294,12 @@ class RefundAdmin(SecondPersonAdmin):
                 wrap(retry_view),
                 {"model_admin": self},
                 name="refunds_refund_retry",
+            ),
+            path(
+                "<path:object_id>/stop/",
+                wrap(stop_view),
+                {"model_admin": self},
+                name="refunds_refund_stop",
             ),
             *super().get_urls(),
         ]

@@ -27,6 +27,7 @@ from backoffice.site.forms import AmountFormField, DecisionForm, ReasonFormField
 from refunds.errors import ApprovedMeanwhile, RefundAlreadyReviewed, RefundNotReplaceable
 from refunds.models import Refund, RefundNote
 from refunds.services.requests import refund_replace, refund_review
+from refunds.services.stopping import is_stoppable, refund_stop
 from refunds.services.submission import refund_retry
 from refunds.states import RefundStatus, ReviewDecision
 from tcmpay.accounts.selectors import person_text
@@ -84,7 +85,9 @@ class ReplaceForm(forms.Form):
 
 
 class RetryForm(forms.Form):
-    notes = ReasonFormField(label=gettext_lazy("重试原因"))
+    """Sending a failed refund again, or one in progress no more."""
+
+    notes = ReasonFormField(label=gettext_lazy("原因"))
 
 
 # --- pages --------------------------------------------------------------------------------------
@@ -210,6 +213,36 @@ def _retry(request: HttpRequest, refund: Refund, reason: str) -> HttpResponse:
         messages.error(request, _("%(number)s：%(reason)s") % facts)
     else:
         text = _("已重新提交退款 %(number)s，结果会自动更新。")
+        messages.success(request, text % {"number": refund.refund_no})
+    return HttpResponseRedirect(admin_url("refunds_refund_change", refund.pk))
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def stop_view(request: HttpRequest, object_id: str, model_admin: Any) -> HttpResponse:
+    """Send a refund no more, with a reason."""
+    refund = _refund_for(request, object_id)
+    if refund is None:
+        return _missing(request)
+    form = RetryForm(request.POST if request.method == "POST" else None)
+    if request.method == "POST" and form.is_valid():
+        return _stop(request, refund, form.cleaned_data["notes"])
+    more = {"is_stoppable": is_stoppable(refund)}
+    return _page(request, model_admin, "refunds/stop.html", refund, form, _("停止发送"), more)
+
+
+def _stop(request: HttpRequest, refund: Refund, reason: str) -> HttpResponse:
+    actor = request.user.as_actor()  # type: ignore[union-attr]
+    try:
+        after = refund_stop(actor=actor, refund_id=refund.pk, reason=reason)
+    except DomainError as error:
+        facts = {"number": refund.refund_no, "reason": error.text}
+        messages.error(request, _("%(number)s：%(reason)s") % facts)
+    else:
+        text = (
+            _("已申请停止发送退款 %(number)s，等待另一位审核人同意。")
+            if after.stopped_by is None
+            else _("退款 %(number)s 不再发送；网关答复没有这笔退款后按失败结束。")
+        )
         messages.success(request, text % {"number": refund.refund_no})
     return HttpResponseRedirect(admin_url("refunds_refund_change", refund.pk))
 

@@ -97,6 +97,8 @@ AUDITED: Mapping[str, Audited] = {
             "refund_failed": _("退款失败"),
             "refund_retried": _("重试退款"),
             "refund_asked_again": _("再次查询退款"),
+            "refund_stop_asked": _("申请停止发送"),
+            "refund_stopped": _("停止发送"),
             "refund_noted": _("网关答复"),
             "refund_outside": _("商户平台直接退款"),
             "refund_number_taken_back": _("网关说已关闭的退款号其实已成功"),

@@ -87,6 +87,14 @@ def ensure_approved_for_retry(
     _insert(actor, refund, reason)
 
 
+def is_for_two(payment: PaymentTransaction, refund: Refund) -> bool:
+    """Whether two people have to agree about a refund that is on its way: two have approved it, or
+    would have to by now."""
+    if refund.cause in AUTOMATIC_CAUSES:
+        return False
+    return approvals_needed(payment.refund_reserved) > 1 or len(_approvers(refund)) > 1
+
+
 def _approvers(refund: Refund) -> list[UUID]:
     approvals = RefundApproval.objects.filter(refund=refund).order_by("created_at")
     return list(approvals.values_list("reviewer_id", flat=True))

@@ -30,7 +30,9 @@ def refunds_stuck_report() -> int:
     """Open a case for each processing refund past its time; returns how many."""
     # Where the gateway answers nobody, one case tells of all.
     is_asked = ~Q(transaction__payment_method__in=silent_methods())
-    is_in_doubt = Q(submissions__gte=DOUBTS_MAX) & ~Q(error_code__in=("", ABNORMAL)) & is_asked
+    # But whoever stopped one waits for its end.
+    is_told = is_asked | Q(stopped_by__isnull=False)
+    is_in_doubt = Q(submissions__gte=DOUBTS_MAX) & ~Q(error_code__in=("", ABNORMAL)) & is_told
     is_old = Q(created_at__lt=clock.now() - PROCESSING_MAX)
     stuck = Refund.objects.filter(is_in_doubt | is_old, status=RefundStatus.PROCESSING)
     told = [*_told_of(), *refunds_told_of_together().values_list("id", flat=True)]
@@ -61,12 +63,22 @@ def _report(refund_id: UUID) -> int:
         out_trade_no=payment.out_trade_no or "",
         external_transaction_id=payment.trade_no or "",
         amount=refund.refund_amount,
-        reason=_("%(number)s：已询问 %(times)d 次，仍无结果。%(error)s")
-        % {
-            "number": refund.refund_no,
-            "times": refund.submissions,
-            "error": refund.error_message,
-        },
+        reason=_reason(refund),
         actor=SYSTEM,
     )
     return 1
+
+
+def _reason(refund: Refund) -> str:
+    text = _("%(number)s：已询问 %(times)d 次，仍无结果。%(error)s")
+    told = text % {
+        "number": refund.refund_no,
+        "times": refund.submissions,
+        "error": refund.error_message,
+    }
+    if refund.stopped_by is None:
+        return told
+    return told[:250] + _(
+        "。已停止发送，但网关没有答复这笔退款不存在，款项继续留着。恢复密钥、权限后会自动问到结果；"
+        "账号已停用、再也问不到的，请向网关客服核实有没有退出，没有退出的用余额调整还给用户，并在这里写明"
+    )

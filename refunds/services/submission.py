@@ -32,7 +32,7 @@ from payments.services.refusals import REFUND_GOES_AGAIN, is_ended_by
 from payments.services.silence import answering_again, silent_methods
 from payments.states import Disposition, ExceptionKind, ExchangeKind, PaymentMethod
 from refunds.errors import RefundExceedsPaid, RefundNotRetryable
-from refunds.limits import LIMITS
+from refunds.limits import LIMITS, SENDING_SECONDS_MAX
 from refunds.models import Refund
 from refunds.selectors import refunded_total
 from refunds.services.agreement import contradiction_case_open, disagreement
@@ -74,6 +74,7 @@ TOLD_OF: Mapping[str, Told] = {
 TROUBLE_WAIT_MAX = timedelta(minutes=5)
 ABNORMAL = "ABNORMAL"
 CLOSED = "CLOSED"
+STOPPED = "STOPPED"
 
 
 def balance_refund_complete(actor: Actor, locked: LockedRefund) -> None:
@@ -134,12 +135,13 @@ def _send(refund: Refund, payment: PaymentTransaction) -> None:
 
 def _ask_about(refund: Refund, payment: PaymentTransaction) -> bool:
     """Ask how a refund stands and apply the answer; whether it has to be sent (again) now."""
+    asked_at = clock.now()
     report = ask(
         Question(ExchangeKind.QUERY_REFUND, payment, refund.id),
         lambda: refund_channel_of(payment).query_refund(_request(refund, payment)),
     )
     if report.state is RefundState.NOT_FOUND:
-        return _take_not_found(refund)
+        return _take_not_found(refund, asked_at)
     refund_report_apply(refund_id=refund.id, report=report)
     return False
 
@@ -175,7 +177,7 @@ def _begin_submission(
         return None
     _money_back(refund, payment, SYSTEM)
     wait = BACKOFF_SECONDS[min(refund.submissions, len(BACKOFF_SECONDS) - 1)]
-    is_known = refund.sendings > 0
+    is_known = refund.sendings > 0 or refund.stopped_by is not None
     refund.submissions += 1
     refund.next_check_at = now + timedelta(seconds=wait)
     if not is_known:
@@ -216,27 +218,29 @@ def _take_refusal(asked: Refund, error: GatewayRejected) -> bool:
 
 
 @money_unit
-def _take_not_found(asked: Refund) -> bool:
+def _take_not_found(asked: Refund, asked_at: datetime) -> bool:
     """The gateway knows no such refund: send it (again), then True; or end what was refused.
 
     Sending a number again is safe at any time. Ending frees the money, so the gateway is believed
-    only some time after the newest sending, unless that was the only one of its number.
+    only where it was asked some time after the newest sending, unless nothing was sent under the
+    number, or it was refused.
     """
     locked = locked_as_asked(asked)
     if locked is None:
         return False
     payment, refund = locked
     now = clock.now()
-    code, message = refund.refused_code, refund.refused_message
-    if not code and _was_given_back_elsewhere(refund, payment):
-        code, message = "OUTSIDE", _("期间已在商户平台直接退款：请核对是否还应退款，再重试")
+    code, message = _why_not_again(refund, payment)
     if not code:
         refund.sendings, refund.sent_at = refund.sendings + 1, now
         refund.save(update_fields=["sendings", "sent_at"])
         return True
     known_from = _known_from(refund, payment)
-    is_sole_and_refused = refund.sendings <= 1 and bool(refund.refused_code)
-    if not is_sole_and_refused and now < known_from:
+    if not refund.refused_code:
+        known_from += timedelta(seconds=SENDING_SECONDS_MAX)
+    is_sole_and_refused = refund.sendings == 1 and bool(refund.refused_code)
+    is_certain = refund.sendings == 0 or is_sole_and_refused
+    if not is_certain and asked_at < known_from:
         refund.next_check_at = known_from
         refund.save(update_fields=["next_check_at"])
         return False
@@ -248,6 +252,17 @@ def _take_not_found(asked: Refund) -> bool:
         message=message,
     )
     return False
+
+
+def _why_not_again(refund: Refund, payment: PaymentTransaction) -> tuple[str, str]:
+    """What ends a refund that the gateway does not know, instead of another sending; "" if not."""
+    if refund.refused_code:
+        return refund.refused_code, refund.refused_message
+    if refund.stopped_by is not None:
+        return STOPPED, _("已停止发送：%(reason)s") % {"reason": refund.stop_reason}
+    if _was_given_back_elsewhere(refund, payment):
+        return "OUTSIDE", _("期间已在商户平台直接退款：请核对是否还应退款，再重试")
+    return "", ""
 
 
 def _was_given_back_elsewhere(refund: Refund, payment: PaymentTransaction) -> bool:
@@ -518,6 +533,9 @@ def _back_to_processing(actor: Actor, refund_id: UUID, reason: str) -> Refund:
         submissions=0,
         error_code="",
         error_message="",
+        stop_asked_by=None,
+        stopped_by=None,
+        stop_reason="",
     )
     return refund
 

@@ -7,6 +7,7 @@ a refusal's code is enough.
 import json
 import re
 import uuid
+from base64 import urlsafe_b64encode
 
 import pytest
 from django.conf import settings as django_settings
@@ -357,6 +358,19 @@ def test_junk_in_place_of_an_id_in_a_body_is_400(api, patient, junk):
     api.post("orders", body, by=patient).invalid("user_id")
 
 
+ID = "0192f0c1-7a3e-7abc-8def-0123456789ab"
+
+
+def cursor_of(moment: str, key: str = ID) -> str:
+    return urlsafe_b64encode(f"{moment} {key}".encode()).decode()
+
+
+def test_a_cursor_of_any_moment_is_taken(api, patient):
+    for year in ("0001", "2026", "9999"):
+        cursor = cursor_of(f"{year}-12-31T23:59:59.999999+00:00")
+        api.get(f"orders?cursor={cursor}", by=patient).accepted()
+
+
 LISTS = ["orders", "refunds", "balance/{user}/transactions", "prices"]
 
 
@@ -423,6 +437,25 @@ def test_a_list_refuses_a_page_out_of_bounds(api, patient, path, field, value):
         "status=paid&status=paid",
         "status=%00",
         "status=%ff",
+        "status=paid,",
+        "status=paid,unknown",
+        "status=" + ",".join(["paid"] * 101),
+        "payment_method=cash",
+        "order_no=",
+        "order_no=" + "1" * 29,
+        "ids=",
+        "ids=1",
+        f"ids={ID},",
+        "ids=" + ",".join([ID] * 101),
+        "updated_since=yesterday",
+        "updated_since=2026-11-24T10:00:00",
+        "cursor=x",
+        "cursor=" + "A" * 92,
+        "cursor=%00",
+        "cursor=&page=1",
+        f"cursor={cursor_of('2026-13-24T10:00:00.000000+00:00')}",
+        f"cursor={cursor_of('2026-11-24T10:00:00.000000+14:00')}",
+        f"cursor={cursor_of('2026-11-24T10:00:00.000000+00:00', 'x' * 36)}",
     ],
 )
 def test_a_list_refuses_a_query_that_it_does_not_understand(api, admin, query):

@@ -474,6 +474,53 @@ def test_orders_of_one_moment_have_an_order_too(api, story, patient):
     assert pages == made[::-1]
 
 
+def test_what_changed_since_is_told_whenever_it_was_made(api, story, clock, rich_patient, admin):
+    old, paid = story.order(rich_patient), story.order(rich_patient)
+    clock.advance(hours=1)
+    story.pay(paid, rich_patient, "balance")
+    new = story.order(rich_patient)
+    moment = f"{clock.now:%Y-%m-%dT%H:%M:%SZ}"
+    since = api.get(f"orders?updated_since={moment}", by=admin)
+    assert ids(since) == [new["id"], paid["id"]]
+    assert old["id"] in ids(api.get(f"orders?updated_since={moment[:10]}", by=admin))
+
+
+def test_ids_of_others_are_not_shown(api, story, patient, other_patient):
+    mine, theirs = story.order(patient), story.order(other_patient)
+    assert ids(api.get(f"orders?ids={mine['id']},{theirs['id']}", by=patient)) == [mine["id"]]
+
+
+def along(api, by, size: int, meanwhile=lambda: None) -> list[str]:
+    """The ids that a list tells from cursor to cursor."""
+    found: list[str] = []
+    cursor: str | None = ""
+    while cursor is not None:
+        answer = api.get(f"orders?page_size={size}&cursor={cursor}", by=by)
+        assert set(answer.data) == {"orders", "page_size", "next_cursor"}
+        found += ids(answer)
+        cursor = answer.data["next_cursor"]
+        meanwhile()
+    return found
+
+
+def test_cursors_miss_and_repeat_nothing_while_orders_are_added(api, story, clock, patient):
+    made = [story.order(patient)["id"] for _ in range(3)]  # of one moment
+    clock.advance(seconds=1)
+    made += [story.order(patient)["id"] for _ in range(2)]
+    assert along(api, patient, 2, meanwhile=lambda: story.order(patient)) == made[::-1]
+
+
+@pytest.mark.parametrize("size", [1, 4, 5])
+def test_a_cursor_ends_with_the_list(api, story, patient, size):
+    made = [story.order(patient)["id"] for _ in range(4)]
+    assert along(api, patient, size) == made[::-1]
+
+
+def test_a_list_without_rows_has_no_next_cursor(api, patient):
+    answer = api.get("orders?cursor=", by=patient).accepted()
+    assert answer == {"orders": [], "page_size": 20, "next_cursor": None}
+
+
 def test_a_page_has_20_orders_unless_asked_otherwise(api, story, patient):
     for _ in range(21):
         story.order(patient)
@@ -497,6 +544,14 @@ def test_it_filters_by_each_field(api, story, rich_patient, other_patient, admin
         f"appointment_id={uuid.uuid4()}": [],
         f"user_id={rich_patient.name}&status=pending": [booked["id"]],
         f"user_id={other_patient.name}&status=paid": [],
+        "status=paid,cancelled": [paid["id"]],
+        "status=pending,paid": [theirs["id"], booked["id"], paid["id"]],
+        "payment_method=balance": [paid["id"]],
+        "payment_method=wechat": [],
+        f"order_no={booked['order_no']}": [booked["id"]],
+        f"order_no={booked['order_no'][:-1]}": [],
+        f"ids={paid['id']},{theirs['id']}": [theirs["id"], paid["id"]],
+        f"ids={paid['id']}&status=pending": [],
     }
     assert {query: ids(api.get(f"orders?{query}", by=admin)) for query in expected} == expected
 

@@ -114,6 +114,12 @@ class Desk:
         Refund.objects.filter(pk=refund.pk).update(status="failed")
         return refund.pk
 
+    def _running_refund(self, _reader: StaffUser | None) -> object:
+        """Approved, and not answered by its gateway yet."""
+        refund = self._refund_of_order(self.story.paid_at_gateway(someone(Role.PATIENT)))
+        Refund.objects.filter(pk=refund.pk).update(status="processing")
+        return refund.pk
+
     def _refund_of_order(self, order: dict[str, Any]) -> Refund:
         actor = Actor(uuid.UUID(order["user_id"]), Role.PATIENT)
         return refund_request(

@@ -35,10 +35,16 @@ from payments.services.exceptions import (
 from payments.services.matching import exception_match, exception_query
 from payments.services.orders import OrderCommand, order_create
 from payments.states import ExceptionKind
-from refunds.errors import ApprovedByYouAlready, RetryNeedsSecondPerson, SelfReview
+from refunds.errors import (
+    ApprovedByYouAlready,
+    RetryNeedsSecondPerson,
+    SelfReview,
+    StopNeedsSecondPerson,
+)
 from refunds.models import Refund
 from refunds.services.cases import case_give_back, case_retry
 from refunds.services.requests import refund_replace, refund_request, refund_review
+from refunds.services.stopping import refund_stop
 from refunds.services.submission import refund_retry, refund_submit
 from refunds.states import RefundStatus
 from tcmpay.common.actor import SYSTEM, Actor, Role
@@ -184,6 +190,27 @@ def retry_within_the_line() -> Door:
     return Door(
         lambda actor: refund_retry(actor=actor, refund_id=refund.id, reason="重试"),
         {"payer": (staff(refund.user_id), SelfReview)},
+    )
+
+
+def stop_beyond_the_line() -> Door:
+    """LIN asked for it to be sent no more."""
+    attempt = started_attempt(amount="600.00")
+    report_paid(attempt)
+    owner = Actor(attempt.order.user_id, Role.PATIENT)
+    refund = refund_request(
+        actor=owner, order_id=attempt.order_id, amount=Decimal("600.00"), reason="未服务"
+    )
+    for reviewer in (LIN, WANG):
+        refund_review(actor=reviewer, refund_id=refund.id, is_approved=True, notes="同意")
+    refund_stop(actor=LIN, refund_id=refund.id, reason="账号已停用")
+    return Door(
+        lambda actor: refund_stop(actor=actor, refund_id=refund.id, reason="同意"),
+        {
+            "asker": (LIN, StopNeedsSecondPerson),
+            "payer": (staff(refund.user_id), SelfReview),
+            "nobody": (NOBODY, SelfReview),
+        },
     )
 
 
@@ -406,6 +433,7 @@ DOORS = (
     replace_refund,
     retry_beyond_the_line,
     retry_within_the_line,
+    stop_beyond_the_line,
     give_back_surplus,
     retry_from_the_desk,
     match_payment,

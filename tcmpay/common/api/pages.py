@@ -1,13 +1,21 @@
-"""Pages of lists: numbers outside, an id-only query inside."""
+"""Pages of lists: numbers or a cursor outside, an id-only query inside."""
 
+import re
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from dataclasses import dataclass
-from typing import Any
+from datetime import datetime
+from typing import Any, Self
 from urllib.parse import urlencode
+from uuid import UUID
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from rest_framework.request import Request
 
+from tcmpay.common.clock import utc_text
 from tcmpay.common.compiled import CompiledByKey
+
+_CURSOR = re.compile(r"[0-9A-Za-z_-]{92}", re.ASCII)
+_PLACE = re.compile(r"([0-9]{4}-[0-9T:.-]{21}\+00:00) ([0-9a-f-]{36})", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,9 +26,84 @@ class Page:
     page_size: int
 
     @property
-    def numbers(self) -> dict[str, int]:
+    def numbers(self) -> dict[str, Any]:
         """Beside the rows of an answer (``PageSchema``)."""
         return {"total": self.total, "page": self.page, "page_size": self.page_size}
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """Where a list that is newest first goes on: after the row of this moment and id, or at its
+    beginning. Rows that are added meanwhile stand before it: none is missed or comes twice."""
+
+    created_at: datetime | None = None
+    id: UUID | None = None
+
+    @classmethod
+    def read(cls, text: str) -> Self:
+        """Raises ValueError."""
+        if not text:
+            return cls()
+        if not _CURSOR.fullmatch(text):
+            raise ValueError("no cursor of ours")
+        place = _PLACE.fullmatch(urlsafe_b64decode(text).decode())
+        if place is None:
+            raise ValueError("no cursor of ours")
+        return cls(datetime.fromisoformat(place[1]), UUID(place[2]))
+
+    def __str__(self) -> str:
+        if self.created_at is None:
+            return ""
+        return urlsafe_b64encode(f"{utc_text(self.created_at)} {self.id}".encode()).decode()
+
+    @property
+    def rest(self) -> Q:
+        """The rows after it."""
+        if self.created_at is None:
+            return Q()
+        same = Q(created_at=self.created_at, id__lt=self.id)
+        return Q(created_at__lte=self.created_at) & (Q(created_at__lt=self.created_at) | same)
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Rows from a cursor on, and where the next ones are (None: there are none yet)."""
+
+    rows: list[Any]
+    page_size: int
+    next_cursor: Cursor | None
+
+    @property
+    def numbers(self) -> dict[str, Any]:
+        """Beside the rows of an answer (``PageSchema``)."""
+        following = None if self.next_cursor is None else str(self.next_cursor)
+        return {"page_size": self.page_size, "next_cursor": following}
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    page: int
+    page_size: int
+    cursor: Cursor | None
+
+
+def page_asked(query: dict[str, Any]) -> Asked:
+    """Which page a ``ListInput`` asks for, taken out of it: the filters are left."""
+    return Asked(query.pop("page"), query.pop("page_size"), query.pop("cursor", None))
+
+
+def take_asked(
+    rows: QuerySet[Any], asked: Asked, *, told: CompiledByKey | None = None
+) -> Page | Stretch:
+    """A page of ``rows``, which are newest first, by its number or from a cursor on; ``told`` as in
+    ``take_page``."""
+    size, cursor = asked.page_size, asked.cursor
+    if cursor is None:
+        return take_page(rows, page=asked.page, page_size=size, told=told)
+    found = list(rows.filter(cursor.rest).values_list("pk", "created_at")[: size + 1])
+    shown = found[:size]
+    following = Cursor(shown[-1][1], shown[-1][0]) if len(found) > size else None
+    return Stretch(_fetched(rows, [key for key, _moment in shown], told), size, following)
 
 
 def take_page(
@@ -36,8 +119,12 @@ def take_page(
     if start >= total:
         return Page([], total, page, page_size)
     ids = list(rows.values_list("pk", flat=True)[start : start + page_size])
+    return Page(_fetched(rows, ids, told), total, page, page_size)
+
+
+def _fetched(rows: QuerySet[Any], ids: list[Any], told: CompiledByKey | None) -> list[Any]:
     found = told(ids) if told else rows.model._default_manager.in_bulk(ids)
-    return Page([found[pk] for pk in ids if pk in found], total, page, page_size)
+    return [found[pk] for pk in ids if pk in found]
 
 
 def page_headers(request: Request, page: Page) -> dict[str, str]:

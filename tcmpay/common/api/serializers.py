@@ -10,10 +10,12 @@ from typing import Any
 
 from django.utils.dateparse import parse_date, parse_datetime
 from django.utils.translation import gettext_lazy as _
+from drf_spectacular.drainage import set_override
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.request import Request
 
+from tcmpay.common.api.pages import Cursor
 from tcmpay.common.api.parsers import LiteralFloat
 from tcmpay.common.clock import day_start
 from tcmpay.common.errors import InvalidInput
@@ -169,6 +171,39 @@ class MomentField(serializers.Field):
         return moment.astimezone(UTC) + timedelta(microseconds=1 if self.is_end else 0)
 
 
+class SeveralField(serializers.Field):
+    """Several values in one parameter of a query, separated by commas: each as ``child`` has it."""
+
+    default_error_messages = {"too_many": _("最多 {count_max} 个，用逗号分隔")}
+
+    def __init__(
+        self, *, child: serializers.Field, example: str, count_max: int = 100, **kwargs: Any
+    ) -> None:
+        super().__init__(help_text=f"several, comma-separated (at most {count_max})", **kwargs)
+        self.child = child
+        self.count_max = count_max
+        set_override(self, "field", {"type": "string", "example": example})
+
+    def to_internal_value(self, data: Any) -> list[Any]:
+        values = str(data).split(",")
+        if len(values) > self.count_max:
+            self.fail("too_many", count_max=self.count_max)
+        return [self.child.run_validation(value) for value in values]
+
+
+@extend_schema_field({"type": "string"})
+class CursorField(serializers.Field):
+    """Where a list goes on: ``next_cursor`` of the answer before; empty at its beginning."""
+
+    default_error_messages = {"invalid": _("游标应为上一页返回的 next_cursor")}
+
+    def to_internal_value(self, data: Any) -> Cursor:
+        try:
+            return Cursor.read(str(data))
+        except ValueError:
+            self.fail("invalid")
+
+
 class DayField(serializers.DateField):
     """A business day."""
 
@@ -183,12 +218,27 @@ class PageInput(InputSerializer):
     page_size = StrictIntegerField(min_value=1, max_value=PAGE_SIZE_MAX, default=PAGE_SIZE_DEFAULT)
 
 
-# The numbers beside the rows of a page (``Page.numbers``). Not a docstring: it would be in the
-# description of each list.
+class ListInput(PageInput):
+    """A list whose pages go by number, or on from a cursor."""
+
+    cursor = CursorField(required=False, help_text="empty, then next_cursor of the answer before")
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if "cursor" in attrs and "page" in self.initial_data:
+            raise serializers.ValidationError({"cursor": _("页码和游标不能一起用")})
+        checked: dict[str, Any] = super().validate(attrs)
+        return checked
+
+
+# The numbers beside the rows of a page (``Page.numbers``), or where to go on from a cursor. Not a
+# docstring: it would be in the description of each list.
 class PageSchema(serializers.Serializer):
-    total = serializers.IntegerField()
-    page = serializers.IntegerField()
+    total = serializers.IntegerField(required=False, help_text="of pages by number")
+    page = serializers.IntegerField(required=False, help_text="of pages by number")
     page_size = serializers.IntegerField()
+    next_cursor = serializers.CharField(
+        required=False, allow_null=True, help_text="of pages by cursor: null at the end"
+    )
 
 
 class PeriodInput(InputSerializer):

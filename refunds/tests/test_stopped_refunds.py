@@ -1,0 +1,193 @@
+"""Staff have a refund sent no more: its money is freed on the gateway's word alone."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+
+from gateways.errors import GatewayRejected, GatewayUnknown, RejectReason
+from gateways.interface import RefundReport, RefundRequest, RefundState
+from payments.models import PaymentException
+from refunds.errors import RefundNotStoppable, SelfReview, StopNeedsSecondPerson
+from refunds.limits import LIMITS, SENDING_SECONDS_MAX
+from refunds.models import Refund
+from refunds.services.stopping import refund_stop
+from refunds.services.submission import refund_retry
+from refunds.tasks import sweep
+from refunds.tests import stage
+from refunds.tests.stage import BEGUN_AT, SOME, Answers
+from tcmpay.audit.models import AuditEvent
+from tcmpay.common import clock
+from tcmpay.common.actor import Actor, Role
+from tcmpay.common.ids import new_id
+from tcmpay.common.money import ZERO
+
+pytestmark = pytest.mark.django_db
+
+Answer = Callable[[RefundRequest], RefundReport]
+FORBIDDEN = stage.fails(
+    GatewayRejected("no permission", code="NO_AUTH", reason=RejectReason.CONFIGURATION)
+)
+NO_ANSWER = stage.fails(GatewayUnknown("timeout", code="TIMEOUT"))
+DONE = stage.says(RefundState.SUCCESS)
+WANG = Actor(new_id(), Role.STAFF, "王")
+
+
+@pytest.fixture(autouse=True)
+def _demo(settings):
+    settings.MOCK_CALLBACKS = True
+    settings.REFUND_SECOND_APPROVAL_OVER = None
+    with clock.frozen(BEGUN_AT):
+        yield
+
+
+@dataclass
+class Gateway:
+    """What it says to a refund and to a question; it counts the refunds that it is sent."""
+
+    refund: Answer = FORBIDDEN
+    query: Answer = stage.says_nothing
+    sendings: int = field(default=0)
+
+    def sweep_at(self, *seconds: int) -> None:
+        def counted(request):
+            self.sendings += 1
+            return self.refund(request)
+
+        with stage.gateway_answers(Answers(counted, self.query)):
+            for second in seconds:
+                with clock.frozen(BEGUN_AT + timedelta(seconds=second)):
+                    sweep()
+
+
+@pytest.fixture(params=["wechat", "alipay"])
+def refund(request):
+    return stage.unsent(stage.paid(request.param))
+
+
+def stop(refund, *, at: int, by: Actor = stage.REVIEWER) -> None:
+    with clock.frozen(BEGUN_AT + timedelta(seconds=at)):
+        refund_stop(actor=by, refund_id=refund.id, reason="账号已停用")
+    refund.refresh_from_db()
+
+
+def state(refund) -> tuple[str, str, Decimal]:
+    refund.refresh_from_db()
+    refund.transaction.refresh_from_db()
+    return refund.status, refund.error_code, refund.transaction.refund_reserved
+
+
+def test_it_ends_when_the_gateway_says_that_it_does_not_exist(refund):
+    gateway = Gateway()
+    gateway.sweep_at(0, 60, 120)
+    sent = gateway.sendings
+    stop(refund, at=130)
+    assert state(refund) == ("processing", "NO_AUTH", SOME), "nothing is free by that alone"
+    gateway.sweep_at(131, 200, 400)
+    assert state(refund) == ("failed", "STOPPED", ZERO)
+    assert gateway.sendings == sent
+    assert "账号已停用" in PaymentException.objects.get(kind="refund_refused").reason
+    told = AuditEvent.objects.get(action="refund_stopped")
+    assert (told.actor_id, told.reason) == (stage.REVIEWER.id, "账号已停用")
+
+
+def test_one_that_was_never_sent_ends_by_a_question_too(refund):
+    stop(refund, at=61)
+    gateway = Gateway()
+    gateway.sweep_at(62)
+    assert (gateway.sendings, state(refund)) == (0, ("failed", "STOPPED", ZERO))
+
+
+def test_what_was_sent_just_now_is_not_believed_to_be_unknown(refund):
+    """It may be on its way to the gateway still, which then needs its time to know it."""
+    gateway = Gateway(refund=NO_ANSWER)
+    gateway.sweep_at(0)
+    stop(refund, at=1)
+    on_its_way = SENDING_SECONDS_MAX + LIMITS[refund.transaction.payment_method].known_after.seconds
+    gateway.sweep_at(2, on_its_way - 1)
+    assert state(refund) == ("processing", "TIMEOUT", SOME)
+    gateway.sweep_at(on_its_way)
+    assert state(refund) == ("failed", "STOPPED", ZERO)
+    assert gateway.sendings == 1
+
+
+def test_an_answer_that_is_older_than_the_sending_ends_nothing(refund):
+    """Whoever asked was held up, and another worker sent it meanwhile."""
+    gateway = Gateway(refund=NO_ANSWER)
+    gateway.sweep_at(0)
+
+    def asked_before_it_was_sent_again(request):
+        later = BEGUN_AT + timedelta(hours=1)
+        Refund.objects.filter(id=refund.id).update(sendings=2, sent_at=later)
+        stop(refund, at=3601)
+        with clock.frozen(later + timedelta(hours=1)):
+            return stage.says_nothing(request)
+
+    gateway.query = asked_before_it_was_sent_again
+    gateway.sweep_at(60)
+    assert state(refund) == ("processing", "TIMEOUT", SOME)
+
+
+def test_money_that_is_back_after_all_is_booked(refund):
+    gateway = Gateway(refund=NO_ANSWER)
+    gateway.sweep_at(0)
+    stop(refund, at=1)
+    gateway.query = DONE
+    gateway.sweep_at(2)
+    assert state(refund) == ("success", "", SOME)
+
+
+@pytest.mark.parametrize("query", [FORBIDDEN, NO_ANSWER], ids=["refused", "unanswered"])
+def test_where_the_gateway_can_not_be_asked_the_money_is_held_and_a_case_says_what_to_do(query):
+    refund = stage.unsent(stage.paid("wechat"))
+    gateway = Gateway(query=query)
+    gateway.sweep_at(0, 60, 120)
+    stop(refund, at=130)
+    gateway.sweep_at(*range(140, 2500, 60))
+    assert state(refund)[::2] == ("processing", SOME)
+    assert gateway.sendings == 1
+    [reason] = PaymentException.objects.filter(kind="stuck_refund").values_list("reason", flat=True)
+    assert "用余额调整还给用户" in reason
+    gateway.query = stage.says_nothing
+    gateway.sweep_at(3000)
+    assert state(refund) == ("failed", "STOPPED", ZERO)
+
+
+def test_staff_may_send_it_again_later(refund):
+    stop(refund, at=61)
+    gateway = Gateway(refund=DONE)
+    gateway.sweep_at(62)
+    with clock.frozen(BEGUN_AT + timedelta(seconds=70)):
+        refund_retry(actor=WANG, refund_id=refund.id, reason="账号已恢复")
+    gateway.sweep_at(71)
+    assert (gateway.sendings, state(refund)) == (1, ("success", "", SOME))
+
+
+def test_what_the_gateway_has_taken_on_goes_its_way():
+    refund = stage.sent(stage.paid("wechat"))
+    with pytest.raises(RefundNotStoppable):
+        stop(refund, at=61)
+
+
+def test_nobody_stops_twice_and_nobody_their_own(refund):
+    with pytest.raises(SelfReview):
+        stop(refund, at=61, by=stage.OWNER)
+    stop(refund, at=61)
+    with pytest.raises(RefundNotStoppable):
+        stop(refund, at=62, by=WANG)
+
+
+def test_two_people_stop_what_two_have_to_approve(refund, settings):
+    settings.REFUND_SECOND_APPROVAL_OVER = Decimal("5.00")
+    gateway = Gateway()
+    stop(refund, at=61)
+    gateway.sweep_at(62)
+    assert (refund.stopped_by, gateway.sendings) == (None, 1), "it goes on until they agree"
+    with pytest.raises(StopNeedsSecondPerson):
+        stop(refund, at=63)
+    stop(refund, at=64, by=WANG)
+    assert (refund.stop_asked_by, refund.stopped_by) == (stage.REVIEWER.id, WANG.id)
+    gateway.sweep_at(200)
+    assert state(refund) == ("failed", "STOPPED", ZERO)
