@@ -150,7 +150,8 @@ class _Values:
 
     def database(self, name: str, default: str = "") -> dict[str, Any]:
         """Django's settings of a database, from its address; {} when there is none to be had."""
-        address = _in_known_scheme(self.secret(name)) or default
+        # MariaDB speaks MySQL's protocol and has the same Django backend.
+        address = self.secret(name).replace("mariadb://", "mysql://", 1) or default
         if not address:
             self.complain(f"{name} (or {name}_FILE) is missing")
             return {}
@@ -290,11 +291,6 @@ def _is_address(address: str, schemes: frozenset[str]) -> bool:
     except ValueError:
         return False
     return parts.scheme in schemes and "://" in address and not parts.fragment
-
-
-def _in_known_scheme(address: str) -> str:
-    """MariaDB speaks MySQL's protocol and has the same Django backend."""
-    return address.replace("mariadb://", "mysql://", 1)
 
 
 def _problem_of_database(address: str) -> str:

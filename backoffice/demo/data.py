@@ -93,7 +93,7 @@ def seed() -> Iterator[str]:
                 _paid_order(day * 3 + number)
     yield "two weeks of orders"
     with clock.frozen(datetime.now(UTC) - timedelta(hours=5)):
-        _left_alone()
+        _order(PATIENT_CHEN, TEXT)
     orders_expire()
     _today()
     seed_desk(_appointment, PATIENT_WANG)
@@ -136,10 +136,6 @@ def _paid_order(number: int) -> PaymentOrder:
     elif number % 9 == 4:
         _refund(order, Decimal("5.00"), "处方缺药，退部分费用")
     return order
-
-
-def _left_alone() -> None:
-    _order(PATIENT_CHEN, TEXT)
 
 
 def _today() -> None:

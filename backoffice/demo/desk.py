@@ -57,11 +57,6 @@ def seed_desk(order_of: Callable[..., PaymentOrder], patient: uuid.UUID) -> None
             amount=Decimal(amount),
             reason=reason,
         )
-    _unknown_money()
-
-
-def _unknown_money() -> None:
-    """A payment under a number that is not ours: somebody has to look."""
     notice_of_payment("wechat", "SHOP20261101000017", "DEMO4200002026110100017", Decimal("68.00"))
 
 

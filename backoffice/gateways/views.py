@@ -67,6 +67,7 @@ VIEW = "config.view_paymentconfig"
 CHANGE = "config.change_paymentconfig"
 ACTIVATE = "config.activate_paymentconfig"
 PAGE = "config_paymentconfig"
+SERIAL = "cert_serial_no"
 
 
 class ActivateForm(forms.Form):
@@ -310,24 +311,17 @@ def check_view(request: HttpRequest, method: str, model_admin: Any) -> JsonRespo
         )
     whole: list[dict[str, str]] = []
     for finding in examine_values(method, {key: text for key, text in values.items() if text}):
-        said = _said(finding)
+        said = {"level": finding.level, "message": str(finding.message), "fix": str(finding.fix)}
         if finding.key in form.errors:
             continue
         fields.get(finding.key, whole).append(said)
     for name, key in form.keys.items():
         if line := _told(form, name, key.kind):
             fields[name].append({"level": "ok", "message": line, "fix": ""})
-    normal = {name: form.cleaned_data.get(name, "") for name in _visible_serials(form)}
+    # A serial read from a certificate is put into its field; nothing else is sent back.
+    is_shown = SERIAL in form.keys and SERIAL not in {*form.write_only, *form.errors}
+    normal = {SERIAL: form.cleaned_data.get(SERIAL, "")} if is_shown else {}
     return JsonResponse({"fields": fields, "whole": whole, "normalised": normal})
-
-
-def _visible_serials(form: GatewayForm) -> list[str]:
-    """A serial read from a certificate is put into its field; nothing else is sent back."""
-    return [
-        name
-        for name in ("cert_serial_no",)
-        if name in form.keys and name not in form.write_only and name not in form.errors
-    ]
 
 
 def _told(form: GatewayForm, name: str, kind: Any) -> str:
@@ -337,10 +331,6 @@ def _told(form: GatewayForm, name: str, kind: Any) -> str:
         return str(describe(kind, value, now=clock.now())) if value else ""
     except KeyUnreadable:
         return ""
-
-
-def _said(finding: Finding) -> dict[str, str]:
-    return {"level": finding.level, "message": str(finding.message), "fix": str(finding.fix)}
 
 
 # --- what they share ----------------------------------------------------------------------------

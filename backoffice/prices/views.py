@@ -133,7 +133,10 @@ def restore_view(request: HttpRequest, object_id: str, model_admin: Any) -> Http
         return HttpResponseRedirect(reverse(f"admin:{PAGE}_changelist"))
     begun_today = _begun_today(period.service_type)
     day = clock.today()
-    if begun_today is not None and _is_same_price(begun_today, period):
+    if begun_today is not None and (
+        begun_today.is_active
+        and (begun_today.price, amount_of(begun_today)) == (period.price, amount_of(period))
+    ):
         # It is charged already: whoever restores it wants it after today's has ended.
         day += timedelta(days=1)
     initial = {
@@ -150,10 +153,6 @@ def restore_view(request: HttpRequest, object_id: str, model_admin: Any) -> Http
 def _begun_today(service_type: str) -> PriceConfig | None:
     periods = price_periods(service_type)
     return next((one for one in periods if one.effective_date == clock.today()), None)
-
-
-def _is_same_price(one: PriceConfig, other: PriceConfig) -> bool:
-    return one.is_active and (one.price, amount_of(one)) == (other.price, amount_of(other))
 
 
 def _restore_note(period: PriceConfig) -> str:

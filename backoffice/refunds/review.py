@@ -9,7 +9,6 @@ from typing import Any
 from django import forms
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
-from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -254,11 +253,11 @@ def _refund_for(request: HttpRequest, object_id: str) -> Refund | None:
     """The refund, for whoever may decide about it. Raises PermissionDenied."""
     if not request.user.has_perm(REVIEW_PERMISSION):
         raise PermissionDenied
-    return _refunds().filter(pk=as_uuid_or_text(object_id)).first()
-
-
-def _refunds() -> QuerySet[Refund]:
-    return Refund.objects.select_related("order", "transaction")
+    return (
+        Refund.objects.select_related("order", "transaction")
+        .filter(pk=as_uuid_or_text(object_id))
+        .first()
+    )
 
 
 def _missing(request: HttpRequest) -> HttpResponse:

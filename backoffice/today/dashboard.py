@@ -6,7 +6,7 @@ Every figure is a link to the list of exactly the rows that it counts.
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
@@ -328,10 +328,6 @@ def _tasks(request: HttpRequest, found: Waiting, held_since: date) -> list[Task]
     return [make() for permission, make in tasks if request.user.has_perm(permission)]
 
 
-def _is_older(since: datetime | None, age: timedelta) -> bool:
-    return since is not None and clock.now() - since > age
-
-
 def _refund_task(found: Waiting) -> Task:
     oldest = found.oldest_refund
     return Task(
@@ -344,7 +340,10 @@ def _refund_task(found: Waiting) -> Task:
 
 
 def _processing_task(found: Waiting) -> Task:
-    is_stuck = _is_older(found.oldest_processing, REFUND_STUCK_AFTER)
+    is_stuck = (
+        found.oldest_processing is not None
+        and clock.now() - found.oldest_processing > REFUND_STUCK_AFTER
+    )
     return Task(
         title=_("网关处理中的退款"),
         count=found.refunds_processing,

@@ -226,7 +226,8 @@ def _insert_attempt(
         PaymentRequest(
             out_trade_no=number,
             amount=order.amount,
-            description=payment_subject(order),
+            # What the payer sees there. Never the order's own: it may name an illness.
+            description=_("诊疗服务订单 %(number)s") % {"number": order.order_no},
             scene=scene,
             created_at=now,
             expires_at=order.expire_time,
@@ -244,7 +245,9 @@ def _insert_attempt(
         scene=scene,
         is_mock=channel.gateway.is_mock,
         config_version_id=channel.config_version_id,
-        request_data={"prepared": prepared, "asked": _asked(command)},
+        # What goes into the trade at the gateway: a change of it needs a new attempt. Where the
+        # payer is led back to is no part of the trade (``Gateway.with_return_url``).
+        request_data={"prepared": prepared, "asked": {"openid": command.openid}},
         initiated_at=now,
         started_at=now,
         gateway_expires_at=order.expire_time,
@@ -253,11 +256,6 @@ def _insert_attempt(
     details = {"out_trade_no": number, "scene": str(scene)}
     row_insert(attempt, Cause(actor=actor, action="payment_started", details=details))
     return attempt
-
-
-def payment_subject(order: PaymentOrder) -> str:
-    """What the payer sees at the gateway. Never the description: it may name an illness."""
-    return _("诊疗服务订单 %(number)s") % {"number": order.order_no}
 
 
 def _start_at_gateway(actor: Actor, command: PayCommand, attempt: PaymentTransaction) -> PayResult:
@@ -504,14 +502,6 @@ def _fits(attempt: PaymentTransaction, command: PayCommand, scene: Scene) -> boo
         and attempt.scene == scene
         and (attempt.request_data or {}).get("asked", {}).get("openid") == command.openid
     )
-
-
-def _asked(command: PayCommand) -> dict[str, str]:
-    """What of a command goes into the trade at the gateway: a change of it needs a new attempt.
-
-    Where the payer is led back to is no part of the trade (``Gateway.with_return_url``).
-    """
-    return {"openid": command.openid}
 
 
 def _read_order(order_id: UUID) -> PaymentOrder:

@@ -153,7 +153,9 @@ def _handle(
     if settlement.verdict in REPEATABLE_VERDICTS and not is_row_due:
         return callback
     kept = PaymentCallbackBody(
-        callback=callback, headers=_kept_headers(incoming), body=_kept_body(incoming)
+        callback=callback,
+        headers=_kept_headers(incoming),
+        body=incoming.request.body[:BODY_KEPT_MAX].decode("utf-8", errors="replace"),
     )
     callback.kept_digest = row_digest(kept)
     callback.log_key = _log_key(callback)
@@ -318,7 +320,3 @@ def _envelope(incoming: Incoming) -> dict[str, object]:
 def _kept_headers(incoming: Incoming) -> dict[str, str]:
     headers = {name.lower(): value for name, value in incoming.request.headers.items()}
     return {name: headers[name.lower()][:1024] for name in HEADERS_KEPT if name.lower() in headers}
-
-
-def _kept_body(incoming: Incoming) -> str:
-    return incoming.request.body[:BODY_KEPT_MAX].decode("utf-8", errors="replace")

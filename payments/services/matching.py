@@ -179,18 +179,14 @@ def _apply(
     case = PaymentException.objects.select_for_update().get(id=exception_id)
     if case.closed_at is not None:
         raise ExceptionClosed(closed_by=case.closed_by)
-    _ensure_fits_still(settlement.verdict)
+    # Under the order's lock: it was pending and the money was applied, or nothing is written.
+    if settlement.verdict is not Verdict.APPLIED:
+        raise OrderDoesNotFit(verdict=settlement.verdict)
     case.order, case.transaction = order, attempt
     case.save(update_fields=["order", "transaction"])
     text = _("已匹配到订单 %(number)s：%(reason)s") % {"number": order.order_no, "reason": reason}
     exception_end(case, actor, text, ExceptionOutcome.MATCHED)
     return case
-
-
-def _ensure_fits_still(verdict: Verdict) -> None:
-    """Under the order's lock: it was pending and the money was applied, or nothing is written."""
-    if verdict is not Verdict.APPLIED:
-        raise OrderDoesNotFit(verdict=verdict)
 
 
 def _insert_attempt(

@@ -145,7 +145,8 @@ def _hold(
 def _settle_paid(
     order: PaymentOrder, attempt: PaymentTransaction, report: TradeReport, is_mock: bool
 ) -> Settlement:
-    external_id = _external_id(attempt, report, is_mock)
+    # The gateway's number, unique per method; a mock's is ours, since people reuse theirs.
+    external_id = f"MOCK-{attempt.out_trade_no}" if is_mock else report.transaction_id
     if problem := _amount_problem(attempt, report):
         return _hold(ExceptionKind.WRONG_AMOUNT, attempt, report, problem)
     if attempt.status == TransactionStatus.SUCCESS:
@@ -306,11 +307,6 @@ def _amount_problem(attempt: PaymentTransaction, report: TradeReport) -> str:
             "paid": report.amount,
         }
     return ""
-
-
-def _external_id(attempt: PaymentTransaction, report: TradeReport, is_mock: bool) -> str:
-    """The gateway's number, unique per method; a mock's is ours, since people reuse theirs."""
-    return f"MOCK-{attempt.out_trade_no}" if is_mock else report.transaction_id
 
 
 def _is_taken(attempt: PaymentTransaction, external_id: str) -> bool:

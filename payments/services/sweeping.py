@@ -61,7 +61,9 @@ def _ask_about(attempt: PaymentTransaction) -> None:
             attempt_close(attempt)
         else:
             _fail_if_never_arrived(attempt, attempt_check(attempt.id))
-        _note_answer(attempt)
+        if attempt.error_code is not None:
+            noted = PaymentTransaction.objects.pending().filter(id=attempt.id)
+            noted.update(error_code=None, error_message=None)
     except GatewayError as error:
         # Our own trouble or the gateway's never ends an attempt: it is asked about again.
         _note_trouble(attempt, error)
@@ -86,12 +88,6 @@ def _note_trouble(attempt: PaymentTransaction, error: GatewayError) -> None:
     pending.update(error_code=(error.code or "UNKNOWN")[:64], error_message=str(error)[:500])
     latest = clock.now() + TROUBLE_WAIT_MAX
     pending.filter(next_check_at__gt=latest).update(next_check_at=latest)
-
-
-def _note_answer(attempt: PaymentTransaction) -> None:
-    if attempt.error_code is not None:
-        noted = PaymentTransaction.objects.pending().filter(id=attempt.id)
-        noted.update(error_code=None, error_message=None)
 
 
 def _claim_check(attempt: PaymentTransaction) -> bool:

@@ -195,20 +195,16 @@ def _decide_row(actor: Actor, batch: RefundBatch, row_id: UUID) -> Refund | None
         refund_id=row.refund_id,
         is_approved=is_approved,
         notes=batch.notes,
-        approvals_seen=_approvals_confirmed(batch, row),
+        # How many there were when the person confirmed the batch.
+        approvals_seen=RefundApproval.objects.filter(
+            refund_id=row.refund_id, created_at__lte=batch.created_at
+        ).count(),
     )
     is_half = is_approved and refund.status == RefundStatus.PENDING
     row.outcome = BatchOutcome.FIRST_APPROVAL if is_half else BatchOutcome.DONE
     row.decided_at = clock.now()
     row.save(update_fields=["outcome", "decided_at"])
     return refund
-
-
-def _approvals_confirmed(batch: RefundBatch, row: RefundBatchRow) -> int:
-    """How many approvals there were when the person confirmed the batch."""
-    return RefundApproval.objects.filter(
-        refund_id=row.refund_id, created_at__lte=batch.created_at
-    ).count()
 
 
 def _refuse(row_id: UUID, code: str) -> None:

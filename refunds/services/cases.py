@@ -17,7 +17,7 @@ from tcmpay.common.fields import as_uuid_or_text
 
 def case_refund(case: PaymentException) -> Refund | None:
     """The refund that the case is about, or that already gives its surplus money back."""
-    if ExceptionAction.REFUND in _kinds_actions(case):
+    if ExceptionAction.REFUND in EXCEPTION_ACTIONS.get(case.kind, ()):
         surplus = Refund.objects.filter(
             transaction_id=case.transaction_id, cause__in=SURPLUS_CAUSES
         )
@@ -56,7 +56,3 @@ def case_retry(*, actor: Actor, exception_id: UUID, reason: str) -> Refund:
     if refund.status == RefundStatus.FAILED:
         return refund_retry(actor=actor, refund_id=refund.id, reason=reason)
     return refund_ask_again(actor=actor, refund_id=refund.id, reason=reason)
-
-
-def _kinds_actions(case: PaymentException) -> tuple[ExceptionAction, ...]:
-    return EXCEPTION_ACTIONS.get(case.kind, ())

@@ -17,11 +17,6 @@ LEEWAY_SECONDS = 10
 REQUIRED_CLAIMS = ("sub", "role", "exp", "iat")
 
 
-def verification_key() -> str:
-    """The one key of the one configured algorithm."""
-    return settings.JWT_PUBLIC_KEY or settings.JWT_SECRET
-
-
 def actor_from_token(token: str) -> Actor:
     """Who ``token`` speaks for. Raises Unauthenticated for whatever is not a valid token.
 
@@ -33,7 +28,7 @@ def actor_from_token(token: str) -> Actor:
     try:
         claims = jwt.decode(
             token,
-            verification_key(),
+            settings.JWT_PUBLIC_KEY or settings.JWT_SECRET,
             algorithms=[settings.JWT_ALGORITHM],
             leeway=LEEWAY_SECONDS,
             audience=settings.JWT_AUDIENCE or None,

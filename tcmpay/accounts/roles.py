@@ -122,16 +122,12 @@ def roles_apply() -> None:
     known = {
         f"{label}.{codename}": key
         for key, label, codename in Permission.objects.filter(
-            codename__in={name.partition(".")[2] for name in _all_permissions()}
+            codename__in={name.partition(".")[2] for name in set().union(*ROLES.values())}
         ).values_list("id", "content_type__app_label", "codename")
     }
     for role, names in ROLES.items():
         group, _created = Group.objects.get_or_create(name=role)
         _set_permissions(group, {known[name] for name in names if name in known})
-
-
-def _all_permissions() -> set[str]:
-    return set().union(*ROLES.values())
 
 
 def _set_permissions(group: Group, wanted: set[int]) -> None:

@@ -59,7 +59,7 @@ class RequestThrottle(BaseThrottle):
         identity = f"user:{request.user.id}" if request.user else _address_identity(request.META)
         allowances = [_count("api", identity, _common_limit(request.user))]
         kind = endpoint_class(request, view)
-        if (limit := class_limit(kind)) > 0:
+        if (limit := int(getattr(settings, f"RATE_LIMIT_{kind.upper()}_PER_MINUTE"))) > 0:
             allowances.append(_count(f"api:{kind}", identity, limit))
         tightest = min(allowances, key=lambda allowance: allowance.limit - allowance.count)
         # The middleware puts it into the answer's headers.
@@ -85,11 +85,6 @@ def endpoint_class(request: Request, view: Any) -> EndpointClass:
     if getattr(view, "action", None) == "sync":
         return EndpointClass.SYNC
     return EndpointClass.MONEY
-
-
-def class_limit(kind: EndpointClass) -> int:
-    """Requests a minute for one class of endpoints; 0: no limit of its own."""
-    return int(getattr(settings, f"RATE_LIMIT_{kind.upper()}_PER_MINUTE"))
 
 
 def count_stranger(request: HttpRequest) -> None:

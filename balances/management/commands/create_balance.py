@@ -31,14 +31,16 @@ class Command(BaseCommand):
             raise CommandError("--amount 与 --reason 必须同时给出 / go together")
         account_ensure(user_id)
         if amount is not None:
-            self._credit(user_id, self._money(amount), reason)
+            try:
+                balance_top_up(
+                    user_id=user_id,
+                    amount=self._money(amount),
+                    reason=reason,
+                    actor=operator_actor(),
+                )
+            except (BalanceLimit, BalanceUnderReview) as error:
+                raise CommandError(str(error.text)) from error
         self._print(UserBalance.objects.get(user_id=user_id), options["json"])
-
-    def _credit(self, user_id: uuid.UUID, amount: Money, reason: str) -> None:
-        try:
-            balance_top_up(user_id=user_id, amount=amount, reason=reason, actor=operator_actor())
-        except (BalanceLimit, BalanceUnderReview) as error:
-            raise CommandError(str(error.text)) from error
 
     def _user(self, text: str) -> uuid.UUID:
         try:
