@@ -18,7 +18,10 @@ from backoffice.site.bases import (
     moment,
     money,
     person_name,
+    plain,
+    section,
     state,
+    wrapped,
 )
 from backoffice.site.display import (
     BAD,
@@ -133,18 +136,14 @@ class BalanceAdjustmentAdmin(SecondPersonAdmin):
         "todo",
     )
     fieldsets = (
-        (
+        section(
             None,
-            {
-                "fields": (
-                    ("user", "status_shown"),
-                    ("direction_shown", "amount_shown"),
-                    "reason_shown",
-                    ("requester", "created"),
-                    ("decider", "decided"),
-                    "notes",
-                )
-            },
+            ("user", "status_shown"),
+            ("direction_shown", "amount_shown"),
+            "reason_shown",
+            ("requester", "created"),
+            ("decider", "decided"),
+            "notes",
         ),
     )
 
@@ -164,13 +163,9 @@ class BalanceAdjustmentAdmin(SecondPersonAdmin):
             return code_text(adjustment.user_id)
         return admin_link(ACCOUNT_PAGE, account.pk, adjustment.user_id)
 
-    @admin.display(description=gettext_lazy("原因"))
-    def reason_shown(self, adjustment: BalanceAdjustment) -> str:
-        return format_html('<span class="tcm-wrap">{}</span>', adjustment.reason)
+    reason_shown = wrapped("reason", gettext_lazy("原因"))
 
-    @admin.display(description=gettext_lazy("处理备注"))
-    def notes(self, adjustment: BalanceAdjustment) -> str:
-        return adjustment.decision_notes or EMPTY
+    notes = plain("decision_notes", gettext_lazy("处理备注"))
 
     def panels(self, request: HttpRequest, row: BalanceAdjustment) -> list[Panel]:
         return [history_panel(("balance_adjustment", row.pk))]

@@ -4,16 +4,14 @@ from collections.abc import Iterable
 from typing import Any
 
 from django.contrib import admin
-from django.contrib.admin.utils import unquote
-from django.core.exceptions import PermissionDenied
-from django.db.models import Q, QuerySet
+from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, reverse
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
-from unfold.contrib.filters.admin import ChoicesDropdownFilter, DropdownFilter
+from unfold.contrib.filters.admin import ChoicesDropdownFilter
 
-from backoffice.balances.accounts import account_urls, ledger_page, page, steps_for
+from backoffice.balances.accounts import account_urls, ledger_page, steps_for
 from backoffice.balances.adjustments import adjustments_panel
 from backoffice.site.bases import (
     PANEL_ROWS_MAX,
@@ -22,10 +20,13 @@ from backoffice.site.bases import (
     Panel,
     ReadOnlyAdmin,
     admin_link,
+    column,
     moment,
     money,
     number,
-    search_link,
+    plain,
+    searched,
+    section,
     state,
 )
 from backoffice.site.display import (
@@ -40,8 +41,9 @@ from backoffice.site.display import (
     money_text,
     time_text,
 )
+from backoffice.site.filters import cases
 from backoffice.trail.pages import history_panel
-from balances.models import BalanceTransaction, EntryType, RelatedType
+from balances.models import BalanceTransaction, EntryType, RelatedType, UserBalance
 from balances.selectors import adjustments_of, is_opening_unadopted, unadopted_openings
 from tcmpay.accounts.selectors import people_names, person_text
 
@@ -99,41 +101,31 @@ def entries_panel(entries: Iterable[BalanceTransaction], title: Any = "") -> Pan
     return Panel(title or _("余额流水"), headers, rows, empty=_("没有余额流水。"))
 
 
-class OpeningFilter(DropdownFilter):
-    """Balances that were put in by SQL and that staff have not accepted yet."""
-
-    title = _("期初余额")
-    parameter_name = "opening"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
-        return [("unadopted", _("未确认"))]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
-        if self.value() != "unadopted":
-            return queryset
-        return queryset.filter(pk__in=unadopted_openings().values("pk"))
+# Balances that were put in by SQL and that staff have not accepted yet.
+OPENING_FILTER = cases(
+    "opening",
+    _("期初余额"),
+    {"unadopted": (_("未确认"), lambda _request: Q(pk__in=unadopted_openings().values("pk")))},
+)
 
 
 class UserBalanceAdmin(ReadOnlyAdmin):
     """What users have with us."""
 
+    page_template = "balances/account.html"
     search_help_text = _("用户编号")
     list_before_template = "balances/open_button.html"
     list_display = ("user", "balance_shown", "frozen", "income", "expense", "entries", "updated")
-    list_filter = (OpeningFilter,)
+    list_filter = (OPENING_FILTER,)
     ordering = ("-id",)
     fieldsets = (
-        (
+        section(
             None,
-            {
-                "fields": (
-                    ("user", "balance_shown"),
-                    ("frozen", "entries"),
-                    ("income", "expense"),
-                    ("created", "updated"),
-                    "adopted",
-                )
-            },
+            ("user", "balance_shown"),
+            ("frozen", "entries"),
+            ("income", "expense"),
+            ("created", "updated"),
+            "adopted",
         ),
     )
 
@@ -150,35 +142,25 @@ class UserBalanceAdmin(ReadOnlyAdmin):
     def search_lookups(self, term: str) -> Iterable[Q]:
         return (Q(user_id=term), Q(pk=term))
 
-    def change_view(
-        self,
-        request: HttpRequest,
-        object_id: str,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
-    ) -> HttpResponse:
+    def title_of(self, row: UserBalance) -> str:
+        return gettext("余额账户")
+
+    def page_context(self, request: HttpRequest, row: UserBalance) -> dict[str, Any]:
         """The account with its running ledger; nothing is written here."""
-        account = self.get_object(request, unquote(object_id))
-        if request.method == "POST" or not self.has_view_permission(request, account):
-            raise PermissionDenied
-        if account is None:
-            return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
-        ledger = ledger_page(account, request.GET.get("page", ""))
-        context = {
-            "title": gettext("余额账户"),
-            "account": account,
+        ledger = ledger_page(row, request.GET.get("page", ""))
+        adjustments = adjustments_of(row.user_id)[:PANEL_ROWS_MAX]
+        return {
+            "original": None,
+            "account": row,
             "ledger": ledger,
-            "steps": steps_for(request.user, account),
-            "is_unadopted": is_opening_unadopted(account),
+            "steps": steps_for(request.user, row),
+            "is_unadopted": is_opening_unadopted(row),
             "entries": entries_panel(ledger.entries, _("余额流水（新的在前）")),
             "panels": [
-                adjustments_panel(
-                    adjustments_of(account.user_id)[:PANEL_ROWS_MAX], gettext("人工调整")
-                ),
-                history_panel(("balance", account.user_id)),
+                adjustments_panel(adjustments, gettext("人工调整")),
+                history_panel(("balance", row.user_id)),
             ],
         }
-        return page(request, self, "balances/account.html", context)
 
     def get_urls(self) -> list[URLPattern]:
         return [*account_urls(self), *super().get_urls()]
@@ -214,20 +196,16 @@ class BalanceTransactionAdmin(ReadOnlyAdmin):
     )
     ordering = ("-created_at", "-id")
     fieldsets = (
-        (
+        section(
             None,
-            {
-                "fields": (
-                    ("user", "entry"),
-                    ("type_shown", "amount_shown"),
-                    ("before", "after"),
-                    ("frozen_before_shown", "frozen_after_shown"),
-                    ("related", "description_shown"),
-                    ("actor", "created"),
-                )
-            },
+            ("user", "entry"),
+            ("type_shown", "amount_shown"),
+            ("before", "after"),
+            ("frozen_before_shown", "frozen_after_shown"),
+            ("related", "description_shown"),
+            ("actor", "created"),
         ),
-        (_("凭证"), {"classes": ("collapse",), "fields": ("previous_hash_shown", "hash_shown")}),
+        section(_("凭证"), "previous_hash_shown", "hash_shown", is_closed=True),
     )
 
     created = moment("created_at", _("时间"))
@@ -244,17 +222,11 @@ class BalanceTransactionAdmin(ReadOnlyAdmin):
     def search_lookups(self, term: str) -> Iterable[Q]:
         return (Q(user_id=term), Q(related_id=term), Q(pk=term))
 
-    @admin.display(description=_("用户"))
-    def user(self, entry: BalanceTransaction) -> str:
-        return search_link(ACCOUNT_PAGE, entry.user_id)
+    user = searched(ACCOUNT_PAGE, "user_id", _("用户"))
 
-    @admin.display(description=_("关联"))
-    def related(self, entry: BalanceTransaction) -> str:
-        return related_text(entry)
+    related = column("", _("关联"), related_text)
 
-    @admin.display(description=_("说明"))
-    def description_shown(self, entry: BalanceTransaction) -> str:
-        return entry.description or EMPTY
+    description_shown = plain("description", _("说明"))
 
     @admin.display(description=_("操作人"))
     def actor(self, entry: BalanceTransaction) -> str:

@@ -5,14 +5,12 @@ from typing import Any
 
 from django.contrib import admin
 from django.contrib.auth import get_user_model
-from django.core.exceptions import PermissionDenied
 from django.db.models import OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Concat
 from django.http import HttpRequest
 from django.urls import URLPattern, path
-from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
-from unfold.contrib.filters.admin import ChoicesDropdownFilter, DropdownFilter
+from unfold.contrib.filters.admin import ChoicesDropdownFilter
 
 from backoffice.cases.desk import CaseView, act_view
 from backoffice.cases.words import EXCEPTION_ADVICE, case_state
@@ -22,58 +20,48 @@ from backoffice.site.bases import (
     DayRangeFilter,
     Panel,
     ReadOnlyAdmin,
-    admin_link,
     column,
+    link,
     moment,
     money,
     number,
-    page,
     person_name,
+    plain,
+    section,
     state,
+    wrapped,
 )
 from backoffice.site.display import BAD, EMPTY, age_text, badge
+from backoffice.site.filters import cases
 from backoffice.site.words import CASE_PAGE, ORDER_PAGE, TRANSACTION_PAGE, method_text
 from backoffice.trail.pages import history_panel
 from payments.models import PaymentException
 from payments.states import ExceptionKind
 from refunds.services.cases import case_refund
 
-
-class OpenFilter(DropdownFilter):
-    title = _("处理情况")
-    parameter_name = "case"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
-        return [("open", _("待处理")), ("write_off", _("核销待确认")), ("closed", _("已处理"))]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
-        if self.value() == "open":
-            return queryset.filter(closed_at=None)
-        if self.value() == "write_off":
-            return queryset.filter(closed_at=None, write_off_by__isnull=False)
-        if self.value() == "closed":
-            return queryset.filter(closed_at__isnull=False)
-        return queryset
-
-
-class OwnerFilter(DropdownFilter):
-    title = _("负责人")
-    parameter_name = "owner"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
-        return [("mine", _("我负责的")), ("none", _("无人认领"))]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
-        if self.value() == "mine":
-            return queryset.filter(owner_id=request.user.pk)
-        if self.value() == "none":
-            return queryset.filter(owner_id=None)
-        return queryset
+OPEN_FILTER = cases(
+    "case",
+    _("处理情况"),
+    {
+        "open": (_("待处理"), Q(closed_at=None)),
+        "write_off": (_("核销待确认"), Q(closed_at=None, write_off_by__isnull=False)),
+        "closed": (_("已处理"), Q(closed_at__isnull=False)),
+    },
+)
+OWNER_FILTER = cases(
+    "owner",
+    _("负责人"),
+    {
+        "mine": (_("我负责的"), lambda request: Q(owner_id=request.user.pk)),
+        "none": (_("无人认领"), Q(owner_id=None)),
+    },
+)
 
 
 class ExceptionAdmin(ReadOnlyAdmin):
     """Late, double, wrong or unknown money, and refunds that a gateway could not carry out."""
 
+    page_template = "cases/case.html"
     search_help_text = _("商户订单号、网关交易号、订单号或流水号")
     list_select_related = ("order", "transaction")
     list_display = (
@@ -87,29 +75,25 @@ class ExceptionAdmin(ReadOnlyAdmin):
         "waits",
     )
     list_filter = (
-        OpenFilter,
-        OwnerFilter,
+        OPEN_FILTER,
+        OWNER_FILTER,
         ("kind", ChoicesDropdownFilter),
         ("payment_method", ChoicesDropdownFilter),
         ("amount", AmountRangeFilter),
         ("opened_at", DayRangeFilter),
     )
     fieldsets = (
-        (
+        section(
             None,
-            {
-                "fields": (
-                    ("kind_shown", "case"),
-                    ("amount_shown", "method"),
-                    ("order_link", "transaction_link"),
-                    ("out_trade_no_shown", "external_shown"),
-                    ("opened", "waits"),
-                    "reason_shown",
-                    "advice",
-                )
-            },
+            ("kind_shown", "case"),
+            ("amount_shown", "method"),
+            ("order_link", "transaction_link"),
+            ("out_trade_no_shown", "external_shown"),
+            ("opened", "waits"),
+            "reason_shown",
+            "advice",
         ),
-        (_("处理"), {"fields": (("closed", "closer"), "resolution_shown")}),
+        section(_("处理"), ("closed", "closer"), "resolution_shown"),
     )
 
     kind_shown = state("kind", _("类型"), ExceptionKind, dict.fromkeys(ExceptionKind.values, BAD))
@@ -158,20 +142,13 @@ class ExceptionAdmin(ReadOnlyAdmin):
 
     method = column("payment_method", _("支付方式"), method_text)
 
-    @admin.display(description=_("订单"))
-    def order_link(self, case: PaymentException) -> str:
-        return admin_link(ORDER_PAGE, case.order_id, case.order.order_no) if case.order else EMPTY
+    order_link = link(ORDER_PAGE, "order_id", "order.order_no", _("订单"))
 
-    @admin.display(description=_("支付流水"))
-    def transaction_link(self, case: PaymentException) -> str:
-        attempt = case.transaction
-        return (
-            admin_link(TRANSACTION_PAGE, attempt.pk, attempt.transaction_no) if attempt else EMPTY
-        )
+    transaction_link = link(
+        TRANSACTION_PAGE, "transaction_id", "transaction.transaction_no", _("支付流水")
+    )
 
-    @admin.display(description=_("说明"))
-    def reason_shown(self, case: PaymentException) -> str:
-        return format_html('<span class="tcm-wrap">{}</span>', case.reason or EMPTY)
+    reason_shown = wrapped("reason", _("说明"))
 
     @admin.display(description=_("处理建议"))
     def advice(self, case: PaymentException) -> str:
@@ -183,36 +160,13 @@ class ExceptionAdmin(ReadOnlyAdmin):
 
     closer = person_name("closed_by", _("处理人"))
 
-    @admin.display(description=_("处理说明"))
-    def resolution_shown(self, case: PaymentException) -> str:
-        return case.resolution or EMPTY
+    resolution_shown = plain("resolution", _("处理说明"))
 
-    def changeform_view(
-        self,
-        request: HttpRequest,
-        object_id: str | None = None,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
-    ) -> Any:
-        # Nobody adds or changes a case here, and only who may see one learns whether it is there.
-        if object_id is None or request.method == "POST" or not self.has_view_permission(request):
-            raise PermissionDenied
-        case = self.get_object(request, object_id)
-        if case is None:
-            return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
-        context = {
-            "title": str(case),
-            "original": case,
-            "desk": CaseView(case, request.user),
-            **self._story(request, case),
-        }
-        return page(request, self, "cases/case.html", context)
-
-    def _story(self, request: HttpRequest, case: PaymentException) -> dict[str, Any]:
+    def page_context(self, request: HttpRequest, row: PaymentException) -> dict[str, Any]:
         """The whole story of the case's order, or what is known of the case without one."""
-        if case.order is not None:
-            return timeline_context(Story.of(case.order))
-        return {"panels": self.panels(request, case)}
+        story = timeline_context(Story.of(row.order)) if row.order is not None else {}
+        panels = {} if story else {"panels": self.panels(request, row)}
+        return {"desk": CaseView(row, request.user), **story, **panels}
 
     def panels(self, request: HttpRequest, row: PaymentException) -> list[Panel]:
         """What happened to the case, and to the payment and the refund that it is about."""

@@ -9,6 +9,7 @@ from django.db.models import Prefetch
 from django.utils.translation import gettext_lazy as _
 
 from backoffice.cases.words import case_state
+from backoffice.site.display import reached
 from backoffice.trail.words import OBJECT_NAMES, ROLE_NAMES, action_name, state_name
 from payments.models import PaymentOrder
 from payments.selectors import service_names
@@ -45,16 +46,10 @@ class Column:
 
     def value(self, row: Any, words: Words) -> Any:
         """Text, a Decimal (yuan), a moment in Asia/Shanghai or None."""
-        value = self.source(row) if callable(self.source) else _reached(row, self.source)
+        value = self.source(row) if callable(self.source) else reached(row, self.source)
         if self.words:
             return words[self.words].get(value, value)
         return value.astimezone(clock.SHANGHAI) if isinstance(value, datetime) else value
-
-
-def _reached(row: Any, way: str) -> Any:
-    for name in way.split("."):
-        row = getattr(row, name, None)
-    return row
 
 
 def amount(title: Any, source: str | Callable[[Any], Any]) -> Column:

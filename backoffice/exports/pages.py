@@ -26,7 +26,15 @@ from backoffice.exports.services import (
     export_write_now,
 )
 from backoffice.models import ExportJob, ExportStatus
-from backoffice.site.bases import ReadOnlyAdmin, admin_url, moment, person_name, state
+from backoffice.site.bases import (
+    ReadOnlyAdmin,
+    admin_url,
+    moment,
+    person_name,
+    plain,
+    section,
+    state,
+)
 from backoffice.site.display import BAD, EMPTY, GOOD, RUNNING, WAITING, money_text
 from tcmpay.common import clock
 
@@ -99,17 +107,13 @@ class ExportAdmin(ReadOnlyAdmin):
     ordering = ("-id",)
     change_form_outer_after_template = "exports/progress.html"
     fieldsets = (
-        (
+        section(
             None,
-            {
-                "fields": (
-                    ("listed", "status_shown"),
-                    ("rows", "amount_shown"),
-                    ("created", "finished"),
-                    ("requester", "filters"),
-                    ("file", "error_shown"),
-                )
-            },
+            ("listed", "status_shown"),
+            ("rows", "amount_shown"),
+            ("created", "finished"),
+            ("requester", "filters"),
+            ("file", "error_shown"),
         ),
     )
 
@@ -150,9 +154,7 @@ class ExportAdmin(ReadOnlyAdmin):
     def filters(self, job: ExportJob) -> str:
         return job.query or str(_("全部"))
 
-    @admin.display(description=_("错误"))
-    def error_shown(self, job: ExportJob) -> str:
-        return job.error or EMPTY
+    error_shown = plain("error", _("错误"))
 
     @admin.display(description=_("文件"))
     def file(self, job: ExportJob) -> str:

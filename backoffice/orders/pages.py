@@ -14,7 +14,7 @@ from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from backoffice.balances.pages import entries_panel
 from backoffice.orders.situation import situation
 from backoffice.orders.timeline import Story, ledger_entries, timeline_context
-from backoffice.payments.filters import ServiceFilter
+from backoffice.payments.filters import service_filter
 from backoffice.payments.messages import message_text
 from backoffice.payments.panels import callbacks_panel, transactions_panel
 from backoffice.refunds.panels import refunds_panel
@@ -28,7 +28,9 @@ from backoffice.site.bases import (
     moment,
     money,
     number,
-    search_link,
+    plain,
+    searched,
+    section,
     state,
 )
 from backoffice.site.display import EMPTY, GOOD, NEUTRAL, RUNNING, WAITING
@@ -67,7 +69,7 @@ class OrderAdmin(ReadOnlyAdmin):
         ("status", ChoicesDropdownFilter),
         ("payment_method", ChoicesDropdownFilter),
         ("order_type", ChoicesDropdownFilter),
-        ServiceFilter,
+        service_filter(),
         ("amount", AmountRangeFilter),
         ("created_on", DayRangeFilter),
         ("paid_on", DayRangeFilter),
@@ -75,22 +77,18 @@ class OrderAdmin(ReadOnlyAdmin):
     ordering = ("-created_at", "-id")
     change_form_outer_after_template = "orders/story.html"
     fieldsets: Any = (
-        (
+        section(
             None,
-            {
-                "fields": (
-                    ("order_shown", "status_shown"),
-                    ("amount_shown", "method"),
-                    ("type_shown", "service_shown"),
-                    ("user", "appointment"),
-                    ("created", "creator"),
-                    ("paid", "booked"),
-                    "expires",
-                    "description_shown",
-                )
-            },
+            ("order_shown", "status_shown"),
+            ("amount_shown", "method"),
+            ("type_shown", "service_shown"),
+            ("user", "appointment"),
+            ("created", "creator"),
+            ("paid", "booked"),
+            "expires",
+            "description_shown",
         ),
-        (_("更多"), {"classes": ("collapse",), "fields": ("id_shown", "metadata_shown")}),
+        section(_("更多"), "id_shown", "metadata_shown", is_closed=True),
     )
 
     order_shown = number("order_no", _("订单号"))
@@ -130,13 +128,9 @@ class OrderAdmin(ReadOnlyAdmin):
         name = PriceConfig.objects.filter(pk=order.price_id).values_list("service_name", flat=True)
         return (name.first() if order.price_id else None) or order.service_type or EMPTY
 
-    @admin.display(description=_("用户"))
-    def user(self, order: PaymentOrder) -> str:
-        return search_link(ORDER_PAGE, order.user_id)
+    user = searched(ORDER_PAGE, "user_id", _("用户"))
 
-    @admin.display(description=_("预约"))
-    def appointment(self, order: PaymentOrder) -> str:
-        return search_link(ORDER_PAGE, order.appointment_id)
+    appointment = searched(ORDER_PAGE, "appointment_id", _("预约"))
 
     @admin.display(description=_("创建人"))
     def creator(self, order: PaymentOrder) -> str:
@@ -144,13 +138,9 @@ class OrderAdmin(ReadOnlyAdmin):
             return str(_("用户本人"))
         return person_text(order.created_by) if order.created_by else EMPTY
 
-    @admin.display(description=_("说明"))
-    def description_shown(self, order: PaymentOrder) -> str:
-        return order.description or EMPTY
+    description_shown = plain("description", _("说明"))
 
-    @admin.display(description=_("附加信息"))
-    def metadata_shown(self, order: PaymentOrder) -> str:
-        return message_text(order.metadata)
+    metadata_shown = column("metadata", _("附加信息"), message_text)
 
     def panels(self, request: HttpRequest, row: PaymentOrder) -> list[Panel]:
         story = Story.of(row)

@@ -14,10 +14,11 @@ from unfold.contrib.filters.admin import (
 
 from backoffice.gateways.revocation import gateway_keys_urls
 from backoffice.payments.filters import (
-    CallbackMethodFilter,
-    HeldFilter,
-    RecentFilter,
-    SurplusFilter,
+    BEGUN_FILTER,
+    CALLBACK_METHOD_FILTER,
+    HELD_FILTER,
+    RECEIVED_FILTER,
+    SURPLUS_FILTER,
 )
 from backoffice.payments.messages import body_fields, message_text
 from backoffice.payments.panels import TRANSACTION_TONES, VERDICT_TONES, outcome_badge
@@ -26,16 +27,17 @@ from backoffice.site.bases import (
     DayRangeFilter,
     Panel,
     ReadOnlyAdmin,
-    admin_link,
     column,
+    link,
     moment,
     money,
     number,
+    plain,
+    section,
     state,
+    yes_or_no,
 )
-from backoffice.site.display import (
-    EMPTY,
-)
+from backoffice.site.display import EMPTY, error_text
 from backoffice.site.words import ORDER_PAGE, TRANSACTION_PAGE, method_text
 from backoffice.trail.pages import history_panel
 from payments.models import (
@@ -54,16 +56,18 @@ MESSAGES = ("request_data", "response_data", "callback_data")
 
 
 MESSAGES_PERMISSION = "payments.view_messages"
-MESSAGES_SECTION: Any = (
-    _("网关报文"),
-    {
-        "classes": ("collapse",),
-        "fields": ("request_shown", "response_shown", "callback_shown"),
-    },
-)
 
 
-class TransactionAdmin(ReadOnlyAdmin):
+class WithMessages(ReadOnlyAdmin):
+    """The gateways' own words, its last section, are for those who may read them; masked even
+    then."""
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        sections = super().get_fieldsets(request, obj)
+        return sections if request.user.has_perm(MESSAGES_PERMISSION) else sections[:-1]
+
+
+class TransactionAdmin(WithMessages):
     """Attempts to pay and refunds carried out, with the gateways' messages."""
 
     search_help_text = _("流水号、商户订单号、网关单号、订单号")
@@ -84,8 +88,8 @@ class TransactionAdmin(ReadOnlyAdmin):
         ("transaction_type", ChoicesDropdownFilter),
         ("payment_method", ChoicesDropdownFilter),
         ("disposition", ChoicesDropdownFilter),
-        SurplusFilter,
-        RecentFilter,
+        SURPLUS_FILTER,
+        BEGUN_FILTER,
         ("is_mock", BooleanRadioFilter),
         ("amount", AmountRangeFilter),
         ("initiated_at", DayRangeFilter),
@@ -93,27 +97,20 @@ class TransactionAdmin(ReadOnlyAdmin):
     # The key grows with time: newest first without an index of its own.
     ordering = ("-id",)
     fieldsets = (
-        (
+        section(
             None,
-            {
-                "fields": (
-                    ("number_shown", "status_shown"),
-                    ("type_shown", "method"),
-                    ("amount_shown", "outcome"),
-                    ("order_link", "mock"),
-                    "started",
-                    ("completed", "booked"),
-                    ("out_trade_no_shown", "scene_shown"),
-                    ("trade_no_shown", "external_shown"),
-                    ("reserved", "error"),
-                )
-            },
+            ("number_shown", "status_shown"),
+            ("type_shown", "method"),
+            ("amount_shown", "outcome"),
+            ("order_link", "mock"),
+            "started",
+            ("completed", "booked"),
+            ("out_trade_no_shown", "scene_shown"),
+            ("trade_no_shown", "external_shown"),
+            ("reserved", "error"),
         ),
-        (
-            _("网关往来"),
-            {"fields": (("expires", "next_check"), ("checks", "close_owed"))},
-        ),
-        MESSAGES_SECTION,
+        section(_("网关往来"), ("expires", "next_check"), ("checks", "close_owed")),
+        section(_("网关报文"), "request_shown", "response_shown", "callback_shown", is_closed=True),
     )
 
     number_shown = number("transaction_no", _("流水号"))
@@ -134,13 +131,6 @@ class TransactionAdmin(ReadOnlyAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[PaymentTransaction]:
         return super().get_queryset(request).defer(*MESSAGES)
 
-    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
-        """The gateways' own words are for those who may read them; masked even then."""
-        sections = super().get_fieldsets(request, obj)
-        if request.user.has_perm(MESSAGES_PERMISSION):
-            return sections
-        return tuple(section for section in sections if section is not MESSAGES_SECTION)
-
     def search_lookups(self, term: str) -> Iterable[Q]:
         methods = PaymentMethod.values
         return (
@@ -156,47 +146,27 @@ class TransactionAdmin(ReadOnlyAdmin):
 
     method = column("payment_method", _("支付方式"), method_text)
 
-    @admin.display(description=_("结果"))
-    def outcome(self, attempt: PaymentTransaction) -> str:
-        return outcome_badge(attempt)
+    outcome = column("", _("结果"), outcome_badge)
 
-    @admin.display(description=_("订单"))
-    def order_link(self, attempt: PaymentTransaction) -> str:
-        return admin_link(ORDER_PAGE, attempt.order_id, attempt.order.order_no)
+    order_link = link(ORDER_PAGE, "order_id", "order.order_no", _("订单"))
 
-    @admin.display(description=_("模拟"), boolean=True)
-    def mock(self, attempt: PaymentTransaction) -> bool:
-        return attempt.is_mock
+    mock = yes_or_no("is_mock", _("模拟"))
 
-    @admin.display(description=_("待关闭"), boolean=True)
-    def close_owed(self, attempt: PaymentTransaction) -> bool:
-        return attempt.is_close_owed
+    close_owed = yes_or_no("is_close_owed", _("待关闭"))
 
-    @admin.display(description=_("错误"))
-    def error(self, attempt: PaymentTransaction) -> str:
-        parts = [part for part in (attempt.error_code, attempt.error_message) if part]
-        return "：".join(parts) or EMPTY
+    error = column("", _("错误"), error_text)
 
-    @admin.display(description=_("请求"))
-    def request_shown(self, attempt: PaymentTransaction) -> str:
-        return message_text(attempt.request_data)
+    request_shown = column("request_data", _("请求"), message_text)
 
-    @admin.display(description=_("应答"))
-    def response_shown(self, attempt: PaymentTransaction) -> str:
-        return message_text(attempt.response_data)
+    response_shown = column("response_data", _("应答"), message_text)
 
-    @admin.display(description=_("通知"))
-    def callback_shown(self, attempt: PaymentTransaction) -> str:
-        return message_text(attempt.callback_data)
+    callback_shown = column("callback_data", _("通知"), message_text)
 
     def panels(self, request: HttpRequest, row: PaymentTransaction) -> list[Panel]:
         return [history_panel(("payment_transaction", row.pk))]
 
 
-BODY_SECTION: Any = (_("报文"), {"classes": ("collapse",), "fields": ("body_shown",)})
-
-
-class CallbackAdmin(ReadOnlyAdmin):
+class CallbackAdmin(WithMessages):
     """Callbacks as they came in, and what was made of each; their bodies for those who may."""
 
     def get_urls(self) -> list[Any]:
@@ -216,38 +186,30 @@ class CallbackAdmin(ReadOnlyAdmin):
     )
     list_filter = (
         ("verdict", ChoicesDropdownFilter),
-        HeldFilter,
-        RecentFilter,
-        CallbackMethodFilter,
+        HELD_FILTER,
+        RECEIVED_FILTER,
+        CALLBACK_METHOD_FILTER,
         ("amount", AmountRangeFilter),
         ("received_at", DayRangeFilter),
         ("is_mock", BooleanRadioFilter),
     )
     ordering = ("-received_at", "-id")
     fieldsets = (
-        (
+        section(
             None,
-            {
-                "fields": (
-                    ("received", "verdict_shown"),
-                    ("method", "amount_shown"),
-                    ("order_link", "transaction_link"),
-                    "reason_shown",
-                )
-            },
+            ("received", "verdict_shown"),
+            ("method", "amount_shown"),
+            ("order_link", "transaction_link"),
+            "reason_shown",
         ),
-        (
+        section(
             _("网关"),
-            {
-                "fields": (
-                    ("out_trade_no_shown", "external_shown"),
-                    ("event_shown", "notice_shown"),
-                    ("address_shown", "mock"),
-                    ("request_id_shown", "digest_shown"),
-                )
-            },
+            ("out_trade_no_shown", "external_shown"),
+            ("event_shown", "notice_shown"),
+            ("address_shown", "mock"),
+            ("request_id_shown", "digest_shown"),
         ),
-        BODY_SECTION,
+        section(_("报文"), "body_shown", is_closed=True),
     )
 
     received = moment("received_at", _("收到时间"))
@@ -275,12 +237,6 @@ class CallbackAdmin(ReadOnlyAdmin):
             Q(external_transaction_id=term),
         )
 
-    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
-        sections = super().get_fieldsets(request, obj)
-        if request.user.has_perm(MESSAGES_PERMISSION):
-            return sections
-        return tuple(section for section in sections if section is not BODY_SECTION)
-
     @admin.display(description=_("报文"))
     def body_shown(self, callback: PaymentCallback) -> str:
         kept = PaymentCallbackBody.objects.filter(pk=callback.pk).first()
@@ -288,24 +244,11 @@ class CallbackAdmin(ReadOnlyAdmin):
 
     method = column("payment_method", _("支付方式"), method_text)
 
-    @admin.display(description=_("订单"))
-    def order_link(self, callback: PaymentCallback) -> str:
-        attempt = callback.transaction
-        return (
-            admin_link(ORDER_PAGE, attempt.order_id, attempt.order.order_no) if attempt else EMPTY
-        )
+    order_link = link(ORDER_PAGE, "transaction.order_id", "transaction.order.order_no", _("订单"))
+    transaction_link = link(
+        TRANSACTION_PAGE, "transaction_id", "transaction.transaction_no", _("支付流水")
+    )
 
-    @admin.display(description=_("支付流水"))
-    def transaction_link(self, callback: PaymentCallback) -> str:
-        attempt = callback.transaction
-        return (
-            admin_link(TRANSACTION_PAGE, attempt.pk, attempt.transaction_no) if attempt else EMPTY
-        )
+    reason_shown = plain("reason", _("原因"))
 
-    @admin.display(description=_("原因"))
-    def reason_shown(self, callback: PaymentCallback) -> str:
-        return callback.reason or EMPTY
-
-    @admin.display(description=_("模拟"), boolean=True)
-    def mock(self, callback: PaymentCallback) -> bool:
-        return callback.is_mock
+    mock = yes_or_no("is_mock", _("模拟"))

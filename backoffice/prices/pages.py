@@ -6,14 +6,13 @@ from typing import Any
 
 from django.contrib import admin
 from django.contrib.admin.utils import unquote
-from django.db.models import Q, QuerySet
+from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.urls import NoReverseMatch, URLPattern, reverse
 from django.utils.html import format_html
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
-from unfold.contrib.filters.admin import DropdownFilter
 from unfold.decorators import display
 
 from backoffice.prices import views as admin_prices
@@ -22,13 +21,16 @@ from backoffice.prices.views import percent_text, price_urls, saved_text, servic
 from backoffice.site.bases import (
     FiltersOfListOnly,
     Panel,
+    column,
     moment,
     money,
     number,
     person_name,
+    section,
     state,
 )
 from backoffice.site.display import BAD, EMPTY, GOOD, NEUTRAL, WAITING
+from backoffice.site.filters import one_of
 from backoffice.site.forms import WITHDRAW
 from backoffice.site.second_person import Door, SecondPersonAdmin, Words, refusal_text
 from backoffice.trail.pages import history_panel
@@ -53,17 +55,8 @@ CHANGE_TONES = {
 }
 
 
-class ServiceFilter(DropdownFilter):
-    """One service, by the name that its newest period gives it."""
-
-    title = _("服务")
-    parameter_name = "service_type"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
-        return list(priced_services().items())
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
-        return queryset.filter(service_type=self.value()) if self.value() else queryset
+# One service, by the name that its newest period gives it.
+SERVICE_FILTER = one_of("service_type", _("服务"), lambda: priced_services().items())
 
 
 class PriceConfigAdmin(FiltersOfListOnly, ModelAdmin):
@@ -83,7 +76,7 @@ class PriceConfigAdmin(FiltersOfListOnly, ModelAdmin):
         "expiry_date",
         "service_link",
     )
-    list_filter = ("is_active", ServiceFilter)
+    list_filter = ("is_active", SERVICE_FILTER)
     search_fields = ("service_name", "service_type")
     ordering = ("service_type", "-effective_date")
 
@@ -166,18 +159,14 @@ class PriceChangeRequestAdmin(SecondPersonAdmin):
         "todo",
     )
     fieldsets = (
-        (
+        section(
             None,
-            {
-                "fields": (
-                    ("service_type", "status_shown"),
-                    ("before", "after"),
-                    ("percent_shown", "reason"),
-                    ("requester", "created"),
-                    ("decider", "decided"),
-                    "decision_notes",
-                )
-            },
+            ("service_type", "status_shown"),
+            ("before", "after"),
+            ("percent_shown", "reason"),
+            ("requester", "created"),
+            ("decider", "decided"),
+            "decision_notes",
         ),
     )
 
@@ -190,9 +179,7 @@ class PriceChangeRequestAdmin(SecondPersonAdmin):
     def search_lookups(self, term: str) -> Iterable[Q]:
         return (Q(service_type=term), Q(pk=term))
 
-    @admin.display(description=_("幅度"))
-    def percent_shown(self, change: PriceChangeRequest) -> str:
-        return percent_text(change)
+    percent_shown = column("", _("幅度"), percent_text)
 
     def panels(self, request: HttpRequest, row: PriceChangeRequest) -> list[Panel]:
         return [history_panel(("price_change", row.pk))]

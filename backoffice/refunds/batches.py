@@ -9,7 +9,6 @@ from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import Count, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
-from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
@@ -193,6 +192,7 @@ def result_lines(batch: RefundBatch, reader: Any) -> list[ResultLine]:
 class RefundBatchAdmin(ReadOnlyAdmin):
     """Batches of decisions: the list, and the page of one with its progress and results."""
 
+    page_template, page_part = "refunds/batch.html", "refunds/batch_result.html"
     list_display = ("created", "decision_shown", "person", "rows_shown", "running", "finished")
     ordering = ("-created_at", "-id")
 
@@ -215,32 +215,16 @@ class RefundBatchAdmin(ReadOnlyAdmin):
             return badge(gettext("执行中"), RUNNING)
         return badge(gettext("已完成"), GOOD)
 
-    def changeform_view(
-        self,
-        request: HttpRequest,
-        object_id: str | None = None,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
-    ) -> Any:
-        # Nobody adds or changes a batch here, and only who may see one learns whether it is there.
-        if object_id is None or request.method == "POST" or not self.has_view_permission(request):
-            raise PermissionDenied
-        batch = self.get_object(request, object_id)
-        if batch is None:
-            return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
-        lines = result_lines(batch, request.user)
-        context = {
-            "batch": batch,
-            "person": person_text(batch.created_by),
-            "progress": progress_of(batch),
+    def title_of(self, row: RefundBatch) -> str:
+        return gettext("批量审核")
+
+    def page_context(self, request: HttpRequest, row: RefundBatch) -> dict[str, Any]:
+        lines = result_lines(row, request.user)
+        return {
+            "batch": row,
+            "person": person_text(row.created_by),
+            "progress": progress_of(row),
             "lines": lines,
-            "is_final": batch.finished_at is not None and all(line.is_final for line in lines),
+            "is_final": row.finished_at is not None and all(line.is_final for line in lines),
+            "panels": [history_panel(("refund_batch", row.pk))],
         }
-        if "part" in request.GET:
-            return TemplateResponse(request, "refunds/batch_result.html", context)
-        context |= {
-            "title": gettext("批量审核"),
-            "original": batch,
-            "panels": [history_panel(("refund_batch", batch.pk))],
-        }
-        return page(request, self, "refunds/batch.html", context)

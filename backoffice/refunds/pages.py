@@ -10,9 +10,9 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
-from unfold.contrib.filters.admin import ChoicesDropdownFilter, DropdownFilter
+from unfold.contrib.filters.admin import ChoicesDropdownFilter
 
-from backoffice.payments.filters import ServiceFilter
+from backoffice.payments.filters import service_filter
 from backoffice.payments.messages import message_text
 from backoffice.refunds.batches import preview_view
 from backoffice.refunds.facts import money_place
@@ -25,18 +25,25 @@ from backoffice.site.bases import (
     Panel,
     admin_link,
     admin_url,
+    column,
+    link,
     moment,
     money,
     number,
     person_name,
-    search_link,
+    plain,
+    searched,
+    section,
     state,
+    wrapped,
 )
 from backoffice.site.display import (
     EMPTY,
     age_text,
+    error_text,
     time_text,
 )
+from backoffice.site.filters import cases
 from backoffice.site.second_person import SecondPersonAdmin
 from backoffice.site.words import ORDER_PAGE, REFUND_PAGE, TRANSACTION_PAGE, method_text
 from backoffice.trail.pages import history_panel
@@ -46,39 +53,23 @@ from refunds.services.stopping import is_stoppable
 from refunds.states import RefundCause, RefundStatus
 from tcmpay.accounts.selectors import person_text
 
-
-class MoneyBackFilter(DropdownFilter):
-    """Whether a refund gives back what an order brought, or money that was never ours."""
-
-    title = _("款项")
-    parameter_name = "money"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
-        return [("applied", _("已入账的支付")), ("surplus", _("多收款项退回"))]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
-        if self.value() == "applied":
-            return queryset.filter(transaction__disposition=Disposition.APPLIED)
-        if self.value() == "surplus":
-            return queryset.filter(transaction__disposition__in=SURPLUS_DISPOSITIONS)
-        return queryset
-
-
-class MethodFilter(DropdownFilter):
-    title = _("支付方式")
-    parameter_name = "method"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
-        return list(PaymentMethod.choices)
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
-        if self.value() not in PaymentMethod.values:
-            return queryset
-        return queryset.filter(transaction__payment_method=self.value())
-
-
-class RefundServiceFilter(ServiceFilter):
-    order = "order__"
+# Whether a refund gives back what an order brought, or money that was never ours.
+MONEY_BACK_FILTER = cases(
+    "money",
+    _("款项"),
+    {
+        "applied": (_("已入账的支付"), Q(transaction__disposition=Disposition.APPLIED)),
+        "surplus": (_("多收款项退回"), Q(transaction__disposition__in=SURPLUS_DISPOSITIONS)),
+    },
+)
+METHOD_FILTER = cases(
+    "method",
+    _("支付方式"),
+    {
+        method: (label, Q(transaction__payment_method=method))
+        for method, label in PaymentMethod.choices
+    },
+)
 
 
 class RefundAdmin(SecondPersonAdmin):
@@ -101,43 +92,35 @@ class RefundAdmin(SecondPersonAdmin):
     )
     list_filter = (
         ("status", ChoicesDropdownFilter),
-        MethodFilter,
-        MoneyBackFilter,
-        RefundServiceFilter,
+        METHOD_FILTER,
+        MONEY_BACK_FILTER,
+        service_filter("order__"),
         ("cause", ChoicesDropdownFilter),
         ("refund_amount", AmountRangeFilter),
         ("created_at", DayRangeFilter),
         ("completed_on", DayRangeFilter),
     )
     fieldsets = (
-        (
+        section(
             None,
-            {
-                "fields": (
-                    ("number_shown", "status_shown"),
-                    ("amount_shown", "method"),
-                    ("order_link", "transaction_link"),
-                    ("user", "cause_shown"),
-                    "reason_shown",
-                    ("requester", "created"),
-                )
-            },
+            ("number_shown", "status_shown"),
+            ("amount_shown", "method"),
+            ("order_link", "transaction_link"),
+            ("user", "cause_shown"),
+            "reason_shown",
+            ("requester", "created"),
         ),
-        (
+        section(
             _("审核与结果"),
-            {
-                "fields": (
-                    ("reviewer", "reviewed"),
-                    ("notes", "approvals_left"),
-                    ("completed", "booked"),
-                    "external_shown",
-                    ("error", "next_check"),
-                    ("stop_asker", "stopper"),
-                    "where_the_money_is",
-                )
-            },
+            ("reviewer", "reviewed"),
+            ("notes", "approvals_left"),
+            ("completed", "booked"),
+            "external_shown",
+            ("error", "next_check"),
+            ("stop_asker", "stopper"),
+            "where_the_money_is",
         ),
-        (_("网关应答"), {"classes": ("collapse",), "fields": ("submissions_shown", "response")}),
+        section(_("网关应答"), "submissions_shown", "response", is_closed=True),
     )
 
     number_shown = number("refund_no", _("退款单号"))
@@ -174,17 +157,11 @@ class RefundAdmin(SecondPersonAdmin):
 
     # --- columns ------------------------------------------------------------------------------
 
-    @admin.display(description=_("状态"))
-    def status_shown(self, refund: Refund) -> str:
-        return status_badge(refund)
+    status_shown = column("", _("状态"), status_badge)
 
-    @admin.display(description=_("支付方式"))
-    def method(self, refund: Refund) -> str:
-        return method_text(refund.transaction.payment_method)
+    method = column("transaction.payment_method", _("支付方式"), method_text)
 
-    @admin.display(description=_("订单"))
-    def order_link(self, refund: Refund) -> str:
-        return admin_link(ORDER_PAGE, refund.order_id, refund.order.order_no)
+    order_link = link(ORDER_PAGE, "order_id", "order.order_no", _("订单"))
 
     @admin.display(description=_("原支付流水"))
     def transaction_link(self, refund: Refund) -> str:
@@ -192,13 +169,9 @@ class RefundAdmin(SecondPersonAdmin):
             TRANSACTION_PAGE, refund.transaction_id, refund.transaction.transaction_no
         )
 
-    @admin.display(description=_("收款用户"))
-    def user(self, refund: Refund) -> str:
-        return search_link(REFUND_PAGE, refund.user_id)
+    user = searched(REFUND_PAGE, "user_id", _("收款用户"))
 
-    @admin.display(description=_("退款原因"))
-    def reason_shown(self, refund: Refund) -> str:
-        return format_html('<span class="tcm-wrap">{}</span>', refund.refund_reason)
+    reason_shown = wrapped("refund_reason", _("退款原因"))
 
     @admin.display(description=_("申请时间"))
     def asked(self, refund: Refund) -> str:
@@ -231,9 +204,7 @@ class RefundAdmin(SecondPersonAdmin):
     stop_asker = person_name("stop_asked_by", _("停止申请人"))
     stopper = person_name("stopped_by", _("停止人"))
 
-    @admin.display(description=_("审核备注"))
-    def notes(self, refund: Refund) -> str:
-        return refund.review_notes or EMPTY
+    notes = plain("review_notes", _("审核备注"))
 
     @admin.display(description=_("尚需审批"))
     def approvals_left(self, refund: Refund) -> str:
@@ -241,18 +212,11 @@ class RefundAdmin(SecondPersonAdmin):
             return EMPTY
         return str(_("%(number)d 人") % {"number": refund.approvals_needed})
 
-    @admin.display(description=_("错误"))
-    def error(self, refund: Refund) -> str:
-        parts = [part for part in (refund.error_code, refund.error_message) if part]
-        return "：".join(parts) or EMPTY
+    error = column("", _("错误"), error_text)
 
-    @admin.display(description=_("款项在哪里"))
-    def where_the_money_is(self, refund: Refund) -> str:
-        return money_place(refund)
+    where_the_money_is = column("", _("款项在哪里"), money_place)
 
-    @admin.display(description=_("网关应答"))
-    def response(self, refund: Refund) -> str:
-        return message_text(refund.refund_response)
+    response = column("refund_response", _("网关应答"), message_text)
 
     # --- the page of one refund ---------------------------------------------------------------
 

@@ -11,8 +11,8 @@ from typing import Any
 
 from django.contrib import admin
 from django.contrib.admin.filters import SimpleListFilter
-from django.contrib.admin.utils import flatten_fieldsets, quote
-from django.core.exceptions import ValidationError
+from django.contrib.admin.utils import flatten_fieldsets, quote, unquote
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.core.paginator import Paginator
 from django.db.models import Model, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
@@ -32,6 +32,7 @@ from backoffice.site.display import (
     code_text,
     id_text,
     money_text,
+    reached,
     time_text,
 )
 from tcmpay.accounts.selectors import person_text
@@ -80,13 +81,36 @@ def column(field: str, title: Any, show: Callable[[Any], str]) -> Column:
     """A column of lists and pages that shows ``field`` (dots reach into related rows)."""
 
     def shown(_admin: Any, row: Any) -> str:
-        value = row
-        for name in field.split("."):
-            value = getattr(value, name, None)
-        return show(value)
+        return show(reached(row, field))
 
     shown.short_description = title  # type: ignore[attr-defined]
     return shown
+
+
+def plain(field: str, title: Any) -> Column:
+    return column(field, title, lambda text: text or EMPTY)
+
+
+def wrapped(field: str, title: Any) -> Column:
+    """A text of any length, in lines."""
+    markup = '<span class="tcm-wrap">{}</span>'
+    return column(field, title, lambda text: format_html(markup, text or EMPTY))
+
+
+def yes_or_no(field: str, title: Any) -> Column:
+    shown = column(field, title, lambda value: value)
+    shown.boolean = True  # type: ignore[attr-defined]
+    return shown
+
+
+def link(page: str, key: str, text: str, title: Any) -> Column:
+    """A related row by its number, as a link to its page; ``key`` and ``text`` lead to them."""
+    return column("", title, lambda row: admin_link(page, reached(row, key), reached(row, text)))
+
+
+def searched(page: str, field: str, title: Any) -> Column:
+    """A link to the list of what belongs to it."""
+    return column(field, title, lambda term: search_link(page, term))
 
 
 def money(field: str, title: Any) -> Column:
@@ -115,6 +139,11 @@ def state(field: str, title: Any, choices: Any, tones: Mapping[str, str]) -> Col
         return badge(dict(choices.choices).get(value, value), tones.get(value, NEUTRAL))
 
     return column(field, title, show)
+
+
+def section(title: Any, *fields: Any, is_closed: bool = False) -> tuple[Any, dict[str, Any]]:
+    """A part of an object's page, one of its ``fieldsets``."""
+    return (title, {"classes": ("collapse",) if is_closed else (), "fields": fields})
 
 
 # --- lists --------------------------------------------------------------------------------------
@@ -337,9 +366,32 @@ class ReadOnlyAdmin(FiltersOfListOnly, ModelAdmin):
         form_url: str = "",
         extra_context: dict[str, Any] | None = None,
     ) -> Any:
+        if self.page_template is not None:
+            return self._page(request, object_id)
         steps = self.steps(request, object_id) if object_id is not None else []
         context = {**(extra_context or {}), "show_history": False, "steps": steps}
         return super().changeform_view(request, object_id, form_url, context)
+
+    # A template of its own for the object's page, in place of the admin's form for reading.
+    page_template: str | None = None
+    # The part of it that asks for itself again, with ``?part``.
+    page_part: str | None = None
+
+    def page_context(self, request: HttpRequest, row: Any) -> dict[str, Any]:
+        """What ``page_template`` shows."""
+        return {}
+
+    def _page(self, request: HttpRequest, object_id: str | None) -> HttpResponse:
+        # Nobody adds or changes a row here, and only who may see one learns whether it is there.
+        if object_id is None or request.method == "POST" or not self.has_view_permission(request):
+            raise PermissionDenied
+        row = self.get_object(request, unquote(object_id))
+        if row is None:
+            return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
+        context = {"title": self.title_of(row), "original": row, **self.page_context(request, row)}
+        if self.page_part is not None and "part" in request.GET:
+            return TemplateResponse(request, self.page_part, context)
+        return page(request, self, str(self.page_template), context)
 
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any

@@ -3,6 +3,7 @@
 import re
 from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 from django.utils.html import format_html
 from django.utils.translation import gettext as _
@@ -51,6 +52,18 @@ def age_text(since: datetime) -> str:
     if minutes < 48 * 60:
         return _("%(number)d 小时") % {"number": minutes // 60}
     return _("%(number)d 天") % {"number": minutes // (24 * 60)}
+
+
+def reached(row: Any, way: str) -> Any:
+    """What ``way`` (dots reach into related rows; empty: the row itself) leads to; or None."""
+    for name in way.split(".") if way else ():
+        row = getattr(row, name, None)
+    return row
+
+
+def error_text(row: Any) -> str:
+    """What a gateway said went wrong with an attempt or a refund."""
+    return "：".join(filter(None, (row.error_code, row.error_message))) or EMPTY
 
 
 def badge(text: object, tone: str = NEUTRAL) -> str:

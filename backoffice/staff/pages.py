@@ -7,7 +7,7 @@ from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group
 from django.core.exceptions import PermissionDenied
-from django.db.models import F, QuerySet
+from django.db.models import F, Q, QuerySet
 from django.db.transaction import atomic
 from django.forms import ModelForm
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -15,11 +15,11 @@ from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html_join
 from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
-from unfold.contrib.filters.admin import DropdownFilter
 from unfold.decorators import display
 
 from backoffice.site.bases import FiltersOfListOnly, ReadOnlyAdmin
 from backoffice.site.display import EMPTY, code_text, time_text
+from backoffice.site.filters import one_of
 from backoffice.staff.forms import StaffChangeForm, StaffCreationForm, StaffPasswordForm
 from backoffice.staff.steps import offered_steps, step_view
 from backoffice.trail.pages import history_panel
@@ -42,15 +42,7 @@ def account_state(person: StaffUser) -> dict[str, Any]:
     }
 
 
-class RoleFilter(DropdownFilter):
-    title = _("角色")
-    parameter_name = "role"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
-        return list(ROLE_NAMES.items())
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
-        return queryset.filter(groups__name=self.value()) if self.value() else queryset
+ROLE_FILTER = one_of("role", _("角色"), ROLE_NAMES.items, lambda name: Q(groups__name=name))
 
 
 class StaffUserAdmin(FiltersOfListOnly, DjangoUserAdmin, ModelAdmin):
@@ -66,7 +58,7 @@ class StaffUserAdmin(FiltersOfListOnly, DjangoUserAdmin, ModelAdmin):
     show_facets = admin.ShowFacets.NEVER
     change_form_outer_after_template = "site/panels.html"
     list_display = ("login", "name", "roles", "is_active", "second_factor", "signed_in")
-    list_filter = ("is_active", RoleFilter)
+    list_filter = ("is_active", ROLE_FILTER)
     list_filter_submit = True
     list_fullwidth = True
     search_fields = ("username", "first_name", "last_name", "email")

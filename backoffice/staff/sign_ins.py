@@ -1,16 +1,14 @@
 """The log of sign-ins (登录记录), for auditors and administrators."""
 
 from collections.abc import Iterable
-from typing import Any
 
 from django.contrib import admin
-from django.db.models import Q, QuerySet
-from django.http import HttpRequest
+from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
-from unfold.contrib.filters.admin import DropdownFilter
 
-from backoffice.site.bases import DayRangeFilter, ReadOnlyAdmin, admin_link, moment, state
+from backoffice.site.bases import DayRangeFilter, ReadOnlyAdmin, admin_link, moment, section, state
 from backoffice.site.display import BAD, EMPTY, GOOD, NEUTRAL, WAITING, code_text
+from backoffice.site.filters import one_of
 from backoffice.staff.words import cause_text
 from tcmpay.accounts.models import SignIn, SignInOutcome
 
@@ -23,36 +21,24 @@ TONES: dict[str, str] = {
 }
 
 
-class OutcomeFilter(DropdownFilter):
-    title = _("结果")
-    parameter_name = "outcome"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
-        return list(SignInOutcome.choices)
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
-        return queryset.filter(outcome=self.value()) if self.value() else queryset
-
-
 class SignInAdmin(ReadOnlyAdmin):
     """Who signed in, tried to, or was locked out: when, from where, with what."""
 
     search_help_text = _("用户名、员工编号、网络地址或请求编号")
     list_display = ("time", "result", "cause_shown", "person", "address", "user_agent")
     list_display_links = ("time",)
-    list_filter = (("created_at", DayRangeFilter), OutcomeFilter)
+    list_filter = (
+        ("created_at", DayRangeFilter),
+        one_of("outcome", _("结果"), lambda: SignInOutcome.choices),
+    )
     ordering = ("-created_at", "-id")
     fieldsets = (
-        (
+        section(
             None,
-            {
-                "fields": (
-                    ("time", "result"),
-                    ("person", "cause_shown"),
-                    ("address", "request_id"),
-                    "user_agent",
-                )
-            },
+            ("time", "result"),
+            ("person", "cause_shown"),
+            ("address", "request_id"),
+            "user_agent",
         ),
     )
 

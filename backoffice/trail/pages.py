@@ -14,7 +14,6 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
-from unfold.contrib.filters.admin import DropdownFilter
 from unfold.decorators import action
 
 from backoffice.site.bases import (
@@ -24,10 +23,13 @@ from backoffice.site.bases import (
     Panel,
     ReadOnlyAdmin,
     admin_link,
+    column,
     moment,
     number,
+    section,
 )
 from backoffice.site.display import EMPTY, code_text, time_text
+from backoffice.site.filters import one_of
 from backoffice.trail.verify import VERIFY_PERMISSION, verify_view
 from backoffice.trail.words import (
     ACTION_NAMES,
@@ -106,37 +108,12 @@ def people_called(term: str) -> list[Any]:
     return list(found.values_list("pk", flat=True)[:PEOPLE_MAX])
 
 
-class ObjectTypeFilter(DropdownFilter):
-    title = _("对象类型")
-    parameter_name = "object_type"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
-        return list(OBJECT_NAMES.items())
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
-        return queryset.filter(object_type=self.value()) if self.value() else queryset
-
-
-class ActionFilter(DropdownFilter):
-    title = _("动作")
-    parameter_name = "action"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
-        return list(ACTION_NAMES.items())
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
-        return queryset.filter(action=self.value()) if self.value() else queryset
-
-
-class RoleFilter(DropdownFilter):
-    title = _("操作人角色")
-    parameter_name = "actor_role"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
-        return [(str(role), name) for role, name in ROLE_NAMES.items()]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet) -> QuerySet:
-        return queryset.filter(actor_role=self.value()) if self.value() else queryset
+FILTERS = (
+    ("created_at", DayRangeFilter),
+    one_of("object_type", _("对象类型"), OBJECT_NAMES.items),
+    one_of("action", _("动作"), ACTION_NAMES.items),
+    one_of("actor_role", _("操作人角色"), ROLE_NAMES.items),
+)
 
 
 class AuditEventAdmin(ReadOnlyAdmin):
@@ -146,26 +123,17 @@ class AuditEventAdmin(ReadOnlyAdmin):
     actions_list = ("verify_chains",)
     list_display = ("time", "object_shown", "action_shown", "change", "actor", "reason")
     list_display_links = ("time",)
-    list_filter = (
-        ("created_at", DayRangeFilter),
-        ObjectTypeFilter,
-        ActionFilter,
-        RoleFilter,
-    )
+    list_filter = FILTERS
     ordering = ("-created_at", "-id")
     fieldsets = (
-        (
+        section(
             None,
-            {
-                "fields": (
-                    ("time", "actor"),
-                    ("object_shown", "action_shown"),
-                    ("change", "reason"),
-                    "details_shown",
-                )
-            },
+            ("time", "actor"),
+            ("object_shown", "action_shown"),
+            ("change", "reason"),
+            "details_shown",
         ),
-        (_("凭证"), {"fields": (("version", "request_id"), "previous_hash_shown", "hash_shown")}),
+        section(_("凭证"), ("version", "request_id"), "previous_hash_shown", "hash_shown"),
     )
 
     time = moment("created_at", _("时间"))
@@ -231,14 +199,8 @@ class AuditEventAdmin(ReadOnlyAdmin):
     def action_shown(self, event: AuditEvent) -> str:
         return str(action_name(event))
 
-    @admin.display(description=_("状态"))
-    def change(self, event: AuditEvent) -> str:
-        return change_text(event)
+    change = column("", _("状态"), change_text)
 
-    @admin.display(description=_("操作人"))
-    def actor(self, event: AuditEvent) -> str:
-        return actor_text(event)
+    actor = column("", _("操作人"), actor_text)
 
-    @admin.display(description=_("详情"))
-    def details_shown(self, event: AuditEvent) -> str:
-        return details_text(event)
+    details_shown = column("", _("详情"), details_text)
