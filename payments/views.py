@@ -44,23 +44,21 @@ from payments.serializers import (
 from payments.services import appointments, attempts, endings, orders, sweeping
 from tcmpay.common.actor import Role
 from tcmpay.common.api.envelope import created, success
-from tcmpay.common.api.pages import page_asked, take_asked
 from tcmpay.common.api.presenters import present_row
 from tcmpay.common.api.schema import enveloped, request_example, success_example
 from tcmpay.common.api.views import (
+    EVERYONE,
     ContractViewSet,
     actor_of,
     ensure_may_see,
-    owner_filter,
+    own_page,
     path_id,
 )
 from tcmpay.common.client_address import client_address
 from tcmpay.common.money import fen_to_yuan
 from tcmpay.limits.idempotency import idempotent
 
-READERS = frozenset({Role.ADMIN, Role.SERVICE})
-EVERYONE = frozenset({Role.PATIENT, Role.DOCTOR, Role.ADMIN, Role.SERVICE})
-OWNERS_AND_ADMIN = frozenset({Role.PATIENT, Role.DOCTOR, Role.ADMIN})
+PAYERS = EVERYONE - {Role.SERVICE}
 IDEMPOTENCY_KEY = OpenApiParameter(
     "Idempotency-Key",
     str,
@@ -147,10 +145,8 @@ class OrderViewSet(ContractViewSet):
         examples=[success_example("获取订单列表成功", api_schema.ORDER_PAGE_EXAMPLE)],
     )
     def list(self, request: Request) -> Response:
-        query = OrderListInput.parse_query(request)
-        asked = page_asked(query)
-        query["user_id"] = owner_filter(actor_of(request), query.get("user_id"), readers=READERS)
-        page = take_asked(selectors.orders_list(**query), asked, told=selectors.orders_told)
+        told = selectors.orders_told
+        page = own_page(request, OrderListInput, selectors.orders_list, told=told)
         return success(
             _("获取订单列表成功"),
             {"orders": [order_detail(order) for order in page.rows], **page.numbers},
@@ -208,7 +204,7 @@ class OrderViewSet(ContractViewSet):
         order = selectors.orders_told([order_key]).get(order_key)
         if order is None:
             raise OrderNotFound()
-        ensure_may_see(actor_of(request), order.user_id, readers=READERS)
+        ensure_may_see(actor_of(request), order.user_id)
         return order
 
 
@@ -241,7 +237,7 @@ class PayViewSet(ContractViewSet):
     """Paying an order: from the balance at once, or starting a payment at a gateway."""
 
     api_tag = "pay"
-    roles = {"pay": OWNERS_AND_ADMIN}
+    roles = {"pay": PAYERS}
     refusals = {
         "pay": (
             OrderNotFound,

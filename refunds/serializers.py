@@ -2,6 +2,8 @@
 
 from rest_framework import serializers
 
+from payments.selectors import OrderStatistics
+from refunds.selectors import RefundStatistics
 from refunds.states import RefundStatus
 from tcmpay.common.api.serializers import (
     AmountField,
@@ -14,6 +16,7 @@ from tcmpay.common.api.serializers import (
     StrictBooleanField,
     StrictCharField,
     StrictUUIDField,
+    schema_of,
 )
 
 
@@ -64,10 +67,4 @@ class RefundPageSchema(PageSchema):
     refunds = RefundSchema(many=True)
 
 
-class StatisticsSchema(serializers.Serializer):
-    total_orders = serializers.IntegerField()
-    total_amount = serializers.CharField()
-    paid_orders = serializers.IntegerField()
-    paid_amount = serializers.CharField()
-    refunded_orders = serializers.IntegerField()
-    refunded_amount = serializers.CharField()
+StatisticsSchema = schema_of("StatisticsSchema", OrderStatistics, RefundStatistics)

@@ -36,23 +36,20 @@ from refunds.serializers import (
     StatisticsSchema,
 )
 from refunds.services import requests
-from tcmpay.common.actor import Role
 from tcmpay.common.api.envelope import created, success
-from tcmpay.common.api.pages import page_asked, take_asked
-from tcmpay.common.api.presenters import present, present_row
+from tcmpay.common.api.presenters import present_row
 from tcmpay.common.api.schema import enveloped, request_example, success_example
 from tcmpay.common.api.views import (
+    ADMINS,
+    EVERYONE,
     ContractViewSet,
     actor_of,
     ensure_may_see,
-    owner_filter,
+    own_page,
+    own_query,
     path_id,
 )
 from tcmpay.limits.idempotency import idempotent
-
-READERS = frozenset({Role.ADMIN, Role.SERVICE})
-EVERYONE = frozenset({Role.PATIENT, Role.DOCTOR, Role.ADMIN, Role.SERVICE})
-ADMIN = frozenset({Role.ADMIN})
 
 
 def refund_detail(refund: Refund) -> dict[str, Any]:
@@ -77,7 +74,7 @@ class RefundViewSet(ContractViewSet):
         "list": EVERYONE,
         "retrieve": EVERYONE,
         "withdraw": EVERYONE,
-        "review": ADMIN,
+        "review": ADMINS,
     }
     refusals = {
         "create": (
@@ -128,10 +125,7 @@ class RefundViewSet(ContractViewSet):
         examples=[success_example("获取退款列表成功", api_schema.REFUND_PAGE_EXAMPLE)],
     )
     def list(self, request: Request) -> Response:
-        query = RefundListInput.parse_query(request)
-        asked = page_asked(query)
-        query["user_id"] = owner_filter(actor_of(request), query.get("user_id"), readers=READERS)
-        page = take_asked(selectors.refunds_list(**query), asked)
+        page = own_page(request, RefundListInput, selectors.refunds_list)
         return success(
             _("获取退款列表成功"),
             {"refunds": [refund_detail(refund) for refund in page.rows], **page.numbers},
@@ -147,7 +141,7 @@ class RefundViewSet(ContractViewSet):
         refund = Refund.objects.filter(id=refund_key).first()
         if refund is None:
             raise RefundNotFound()
-        ensure_may_see(actor_of(request), refund.user_id, readers=READERS)
+        ensure_may_see(actor_of(request), refund.user_id)
         return success(_("获取退款记录成功"), refund_detail(refund))
 
     @extend_schema(
@@ -197,11 +191,6 @@ class StatisticsViewSet(ContractViewSet):
         examples=[success_example("获取支付统计成功", api_schema.STATISTICS_EXAMPLE)],
     )
     def list(self, request: Request) -> Response:
-        query = StatisticsInput.parse_query(request)
-        query["user_id"] = owner_filter(actor_of(request), query.get("user_id"), readers=READERS)
-        orders = order_statistics(**query)
-        refunds = selectors.refund_statistics(**query)
-        figures = asdict(orders) | asdict(refunds)
-        return success(
-            _("获取支付统计成功"), {name: present(value) for name, value in figures.items()}
-        )
+        query = own_query(request, StatisticsInput)
+        figures = asdict(order_statistics(**query)) | asdict(selectors.refund_statistics(**query))
+        return success(_("获取支付统计成功"), present_row(None, StatisticsSchema, **figures))

@@ -35,6 +35,7 @@ from tcmpay.common import clock
 from tcmpay.common.money import Money
 
 CHART_DAYS = 30
+PENDING = {"status__exact": "pending"}
 COLOURS = {
     PaymentMethod.WECHAT: ("#16a34a", "#86efac"),
     PaymentMethod.ALIPAY: ("#2563eb", "#93c5fd"),
@@ -141,7 +142,7 @@ def today(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
         "day": day,
         "cards": [_card(one, book, is_chosen=one is chosen) for one in periods],
         "period": chosen,
-        "by_method": list(_by_method(chosen, book)),
+        "by_method": [_line(chosen, book, str(one.label), method=one) for one in COLOURS],
         "by_service": list(_by_service(chosen, book)),
         "total": _line(chosen, book, _("合计")),
         "surplus": _surplus(chosen, book),
@@ -176,11 +177,6 @@ def _periods(day: date) -> list[Period]:
 def _card(period: Period, book: Book, *, is_chosen: bool) -> Card:
     url = f"{reverse('admin:index')}?{urlencode({'period': period.code})}"
     return Card(period, _line(period, book, period.name), url, is_chosen)
-
-
-def _by_method(period: Period, book: Book) -> Iterator[Line]:
-    for method in COLOURS:
-        yield _line(period, book, str(method.label), method=method)
 
 
 def _by_service(period: Period, book: Book) -> Iterator[Line]:
@@ -311,21 +307,89 @@ def _health_line(health: GatewayHealth) -> HealthLine:
 
 
 def _tasks(request: HttpRequest, found: Waiting, held_since: date) -> list[Task]:
+    """What waits, for whoever may see it: by the permission that its list needs."""
+    held = {"held": "yes", "received_at_from": held_since}
     tasks: list[tuple[str, Callable[[], Task]]] = [
         ("refunds.view_refund", lambda: _refund_task(found)),
         ("refunds.view_refund", lambda: _processing_task(found)),
-        ("refunds.view_refund", lambda: _failed_task(found)),
-        ("payments.view_paymentexception", lambda: _cases_task(found)),
-        ("payments.view_paymentcallback", lambda: _held_task(found, held_since)),
-        ("payments.view_paymenttransaction", lambda: _surplus_task(found)),
-        ("balances.view_userbalance", lambda: _openings_task(found)),
-        ("balances.view_balanceadjustment", lambda: _adjustments_task(found)),
-        ("config.view_pricechangerequest", lambda: _price_changes_task(found)),
+        _listed(
+            "refunds.refund",
+            _("失败的退款"),
+            found.refunds_failed,
+            {"status__exact": "failed"},
+            _("查明原因后重试"),
+        ),
+        _listed(
+            "payments.paymentexception",
+            _("待处理的差错"),
+            found.cases,
+            {"case": "open"},
+            _("核对后写明处理结果"),
+        ),
+        _listed(
+            "payments.paymentcallback",
+            _("待核对的网关通知"),
+            found.callbacks_held,
+            held,
+            _("近 %(number)d 天：金额不符、订单不存在等") % {"number": CHART_DAYS},
+            is_urgent=False,
+        ),
+        _listed(
+            "payments.paymenttransaction",
+            _("未退回的多收款项"),
+            found.surplus_held,
+            {"surplus": "open"},
+            _("订单结束后到账或重复支付"),
+        ),
+        _listed(
+            "balances.userbalance",
+            _("未确认的期初余额"),
+            found.openings,
+            {"opening": "unadopted"},
+            _("由 SQL 写入、尚未确认的余额"),
+            is_urgent=False,
+        ),
+        _listed(
+            "balances.balanceadjustment",
+            _("待复核的余额调整"),
+            found.adjustments,
+            PENDING,
+            _("由申请人以外的同事复核"),
+        ),
+        _listed(
+            "config.pricechangerequest",
+            _("待确认的改价"),
+            found.price_changes,
+            PENDING,
+            _("幅度较大的改价由第二人确认"),
+        ),
         ("config.view_paymentconfig", _activations_task),
         ("config.view_paymentconfig", _endings_task),
-        ("payments.view_paymentorder", lambda: _orders_task(found)),
+        _listed(
+            "payments.paymentorder",
+            _("待支付的订单"),
+            found.orders,
+            PENDING,
+            _("到期未付会自动关闭"),
+            is_urgent=False,
+        ),
     ]
     return [make() for permission, make in tasks if request.user.has_perm(permission)]
+
+
+def _listed(
+    model: str,
+    title: str,
+    count: int,
+    filters: Mapping[str, Any],
+    note: str,
+    *,
+    is_urgent: bool = True,
+) -> tuple[str, Callable[[], Task]]:
+    """A task that is the rows of one list; urgent while there are any."""
+    app, _separator, name = model.partition(".")
+    task = Task(title, count, _list(f"{app}_{name}", filters), note, is_urgent and count > 0)
+    return f"{app}.view_{name}", lambda: task
 
 
 def _refund_task(found: Waiting) -> Task:
@@ -352,75 +416,6 @@ def _processing_task(found: Waiting) -> Task:
         if is_stuck and found.oldest_processing
         else _("结果会自动更新"),
         is_urgent=is_stuck,
-    )
-
-
-def _failed_task(found: Waiting) -> Task:
-    return Task(
-        title=_("失败的退款"),
-        count=found.refunds_failed,
-        url=_list("refunds_refund", {"status__exact": "failed"}),
-        note=_("查明原因后重试"),
-        is_urgent=found.refunds_failed > 0,
-    )
-
-
-def _cases_task(found: Waiting) -> Task:
-    return Task(
-        title=_("待处理的差错"),
-        count=found.cases,
-        url=_list("payments_paymentexception", {"case": "open"}),
-        note=_("核对后写明处理结果"),
-        is_urgent=found.cases > 0,
-    )
-
-
-def _held_task(found: Waiting, since: date) -> Task:
-    filters = {"held": "yes", "received_at_from": since}
-    return Task(
-        title=_("待核对的网关通知"),
-        count=found.callbacks_held,
-        url=_list("payments_paymentcallback", filters),
-        note=_("近 %(number)d 天：金额不符、订单不存在等") % {"number": CHART_DAYS},
-    )
-
-
-def _surplus_task(found: Waiting) -> Task:
-    return Task(
-        title=_("未退回的多收款项"),
-        count=found.surplus_held,
-        url=_list("payments_paymenttransaction", {"surplus": "open"}),
-        note=_("订单结束后到账或重复支付"),
-        is_urgent=found.surplus_held > 0,
-    )
-
-
-def _openings_task(found: Waiting) -> Task:
-    return Task(
-        title=_("未确认的期初余额"),
-        count=found.openings,
-        url=_list("balances_userbalance", {"opening": "unadopted"}),
-        note=_("由 SQL 写入、尚未确认的余额"),
-    )
-
-
-def _adjustments_task(found: Waiting) -> Task:
-    return Task(
-        title=_("待复核的余额调整"),
-        count=found.adjustments,
-        url=_list("balances_balanceadjustment", {"status__exact": "pending"}),
-        note=_("由申请人以外的同事复核"),
-        is_urgent=found.adjustments > 0,
-    )
-
-
-def _price_changes_task(found: Waiting) -> Task:
-    return Task(
-        title=_("待确认的改价"),
-        count=found.price_changes,
-        url=_list("config_pricechangerequest", {"status__exact": "pending"}),
-        note=_("幅度较大的改价由第二人确认"),
-        is_urgent=found.price_changes > 0,
     )
 
 
@@ -463,15 +458,6 @@ def _endings_task() -> Task:
         if ending
         else _("%(number)d 天内没有证书到期") % {"number": EXPIRY_WARNING_DAYS},
         is_urgent=bool(ending),
-    )
-
-
-def _orders_task(found: Waiting) -> Task:
-    return Task(
-        title=_("待支付的订单"),
-        count=found.orders,
-        url=_list("payments_paymentorder", {"status__exact": "pending"}),
-        note=_("到期未付会自动关闭"),
     )
 
 

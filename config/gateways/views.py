@@ -16,12 +16,10 @@ from config.gateways.serializers import (
     GatewayConfigUpdatedSchema,
 )
 from gateways.interface import GATEWAY_METHODS
-from tcmpay.common.actor import Role
 from tcmpay.common.api.envelope import success
 from tcmpay.common.api.schema import enveloped, request_example, success_example
-from tcmpay.common.api.views import ContractViewSet, actor_of
+from tcmpay.common.api.views import ADMINS, ContractViewSet, actor_of
 
-ADMINS = frozenset({Role.ADMIN})
 METHOD_PARAMETER = OpenApiParameter("method", str, OpenApiParameter.PATH, enum=GATEWAY_METHODS)
 
 

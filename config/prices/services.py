@@ -99,7 +99,7 @@ def price_change(
     because = Because(reason=reason, restored_from=restored_from)
 
     @money_unit
-    def unit() -> PriceConfig | PriceChangeRequest:
+    def price_write_or_request() -> PriceConfig | PriceChangeRequest:
         periods = _periods_lock(change.service_type)
         if seen is not None and seen != periods_digest(periods):
             raise PricesChangedMeanwhile()
@@ -113,11 +113,11 @@ def price_change(
         return _request(actor, change, plan.slip, because)
 
     try:
-        return unit()
+        return price_write_or_request()
     except IntegrityError:
         # Somebody began the same period, or asked for another change, in between, and there was no
         # row to wait for.
-        return unit()
+        return price_write_or_request()
 
 
 def is_beyond(plan: PricePlan, limit_percent: int) -> bool:

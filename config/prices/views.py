@@ -10,12 +10,9 @@ from config.prices import api_schema, selectors, services
 from config.prices.errors import PriceChangeNeedsSecondPerson, PriceNotFound
 from config.prices.plan import PriceChange
 from config.prices.serializers import PriceFilterInput, PriceInput, PriceSchema
-from tcmpay.common.actor import Role
 from tcmpay.common.api.envelope import success
 from tcmpay.common.api.schema import enveloped, request_example, success_example
-from tcmpay.common.api.views import ContractViewSet, actor_of
-
-ADMINS = frozenset({Role.ADMIN})
+from tcmpay.common.api.views import ADMINS, ContractViewSet, actor_of
 
 
 class PriceViewSet(ContractViewSet):

@@ -526,7 +526,7 @@ STRANGERS = (
     Mutant(
         "others' objects",
         "tcmpay/common/api/views.py",
-        "if actor.role not in readers and not actor.owns(user_id):",
+        "if actor.role not in READERS and not actor.owns(user_id):",
         "if False:",
         ("tests/authority/test_api.py",),
     ),

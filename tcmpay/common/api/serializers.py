@@ -5,6 +5,7 @@ made from it, and ``presenters`` write its fields from plain values.
 """
 
 import re
+from dataclasses import fields
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -239,6 +240,13 @@ class PageSchema(serializers.Serializer):
     next_cursor = serializers.CharField(
         required=False, allow_null=True, help_text="of pages by cursor: null at the end"
     )
+
+
+def schema_of(name: str, *dataclasses: type[Any]) -> type[serializers.Serializer]:
+    """What an answer holds whose fields are those of ``dataclasses``: counts, and sums of money."""
+    shown: dict[Any, Any] = {int: serializers.IntegerField, Money: serializers.CharField}
+    members = {one.name: shown[one.type]() for kind in dataclasses for one in fields(kind)}
+    return type(name, (serializers.Serializer,), members)
 
 
 class PeriodInput(InputSerializer):

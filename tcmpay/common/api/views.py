@@ -1,10 +1,11 @@
 """The bases that the rooms' API views stand on."""
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 from typing import Any, ClassVar, cast
 
+from django.db.models import QuerySet
 from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.permissions import SAFE_METHODS, BasePermission
 from rest_framework.request import Request
@@ -13,8 +14,15 @@ from rest_framework.viewsets import ViewSet
 
 from tcmpay.common.actor import Actor, Role
 from tcmpay.common.api.exceptions import contract_exception_handler
+from tcmpay.common.api.pages import Page, Stretch, page_asked, take_asked
+from tcmpay.common.api.serializers import InputSerializer
 from tcmpay.common.errors import DomainError, Forbidden, ObjectNotFound
 from tcmpay.common.ids import parse_id
+
+ADMINS = frozenset({Role.ADMIN})
+# Who sees everybody's rows; everybody else sees their own.
+READERS = ADMINS | {Role.SERVICE}
+EVERYONE = READERS | {Role.PATIENT, Role.DOCTOR}
 
 
 class HeaderNegotiation(DefaultContentNegotiation):
@@ -75,29 +83,37 @@ def path_id(text: str, *, missing: type[DomainError] = ObjectNotFound) -> uuid.U
         raise missing() from error
 
 
-def ensure_may_see(actor: Actor, user_id: object, *, readers: frozenset[Role]) -> None:
-    """Let the owner and the roles in ``readers`` through. Raises Forbidden."""
-    if actor.role not in readers and not actor.owns(user_id):
+def ensure_may_see(actor: Actor, user_id: object) -> None:
+    """Let the owner and readers through. Raises Forbidden."""
+    if actor.role not in READERS and not actor.owns(user_id):
         raise Forbidden()
 
 
-def owner_filter(
-    actor: Actor, asked: uuid.UUID | None, *, readers: frozenset[Role]
-) -> uuid.UUID | None:
-    """The user whose rows a list shows: None means everybody's. Raises Forbidden."""
-    if actor.role in readers:
+def own_query(request: Request, query_input: type[InputSerializer]) -> dict[str, Any]:
+    """The query string, with the user whose rows are shown as ``user_id``: None is everybody's.
+
+    Raises InvalidInput, Forbidden.
+    """
+    query = query_input.parse_query(request)
+    query["user_id"] = _owner(actor_of(request), query.get("user_id"))
+    return query
+
+
+def own_page(
+    request: Request,
+    query_input: type[InputSerializer],
+    rows: Callable[..., QuerySet[Any]],
+    **more: Any,
+) -> Page | Stretch:
+    """The page of ``rows`` that the query string asks for. Raises as ``own_query``."""
+    query = own_query(request, query_input)
+    asked = page_asked(query)
+    return take_asked(rows(**query), asked, **more)
+
+
+def _owner(actor: Actor, asked: uuid.UUID | None) -> uuid.UUID | None:
+    if actor.role in READERS:
         return asked
     if asked is not None and not actor.owns(asked):
         raise Forbidden()
     return actor.id
-
-
-__all__ = [
-    "ContractViewSet",
-    "PublicView",
-    "RolePermission",
-    "actor_of",
-    "ensure_may_see",
-    "owner_filter",
-    "path_id",
-]
