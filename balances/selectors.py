@@ -5,7 +5,6 @@ from uuid import UUID
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from balances.models import (
-    AdjustmentStatus,
     BalanceAdjustment,
     BalanceTransaction,
     RelatedType,
@@ -26,11 +25,6 @@ def unadopted_openings() -> QuerySet[UserBalance]:
     return UserBalance.objects.filter(opening_adopted_at=None).filter(
         Exists(opening) | (Q(sequence=0) & (Q(balance__gt=0) | Q(frozen_balance__gt=0)))
     )
-
-
-def adjustments_waiting() -> QuerySet[BalanceAdjustment]:
-    """What waits for a second person, the oldest first."""
-    return BalanceAdjustment.objects.filter(status=AdjustmentStatus.PENDING).order_by("created_at")
 
 
 def adjustments_of(user_id: UUID) -> QuerySet[BalanceAdjustment]:

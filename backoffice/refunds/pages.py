@@ -18,7 +18,7 @@ from backoffice.refunds.batches import preview_view
 from backoffice.refunds.facts import money_place
 from backoffice.refunds.panels import approvals_panel, status_badge
 from backoffice.refunds.queue import queue_view
-from backoffice.refunds.review import REVIEW_PERMISSION, retry_view, review_view, stop_view
+from backoffice.refunds.review import RETRY, REVIEW_PERMISSION, STOP, review_view, step_view
 from backoffice.site.bases import (
     AmountRangeFilter,
     DayRangeFilter,
@@ -253,17 +253,14 @@ class RefundAdmin(SecondPersonAdmin):
         return [
             path("queue/", wrap(queue_view), {"model_admin": self}, name="refunds_refund_queue"),
             path("batch/", wrap(preview_view), {"model_admin": self}, name="refunds_refund_batch"),
-            path(
-                "<path:object_id>/retry/",
-                wrap(retry_view),
-                {"model_admin": self},
-                name="refunds_refund_retry",
-            ),
-            path(
-                "<path:object_id>/stop/",
-                wrap(stop_view),
-                {"model_admin": self},
-                name="refunds_refund_stop",
+            *(
+                path(
+                    f"<path:object_id>/{name}/",
+                    wrap(step_view),
+                    {"model_admin": self, "step": step},
+                    name=f"refunds_refund_{name}",
+                )
+                for name, step in (("retry", RETRY), ("stop", STOP))
             ),
             *super().get_urls(),
         ]

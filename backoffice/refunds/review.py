@@ -4,6 +4,8 @@ These are views of their own, not the admin's change form: that one runs inside 
 and the services are durable units.
 """
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from django import forms
@@ -30,6 +32,7 @@ from refunds.services.stopping import is_stoppable, refund_stop
 from refunds.services.submission import refund_retry
 from refunds.states import RefundStatus, ReviewDecision
 from tcmpay.accounts.selectors import person_text
+from tcmpay.common.actor import Actor
 from tcmpay.common.errors import DomainError
 from tcmpay.common.fields import as_uuid_or_text
 from tcmpay.common.money import format_money
@@ -83,7 +86,7 @@ class ReplaceForm(forms.Form):
     )
 
 
-class RetryForm(forms.Form):
+class StepForm(forms.Form):
     """Sending a failed refund again, or one in progress no more."""
 
     notes = ReasonFormField(label=gettext_lazy("原因"))
@@ -188,65 +191,84 @@ def _decided(refund: Refund, is_approved: bool) -> str:
     return _("已批准退款 %(number)s（%(amount)s 元），款项已退回用户余额。") % facts
 
 
+def _retry(actor: Actor, refund: Refund, reason: str) -> str:
+    refund_retry(actor=actor, refund_id=refund.pk, reason=reason)
+    return _("已重新提交退款 %(number)s，结果会自动更新。")
+
+
+def _stop(actor: Actor, refund: Refund, reason: str) -> str:
+    after = refund_stop(actor=actor, refund_id=refund.pk, reason=reason)
+    if after.stopped_by is None:
+        return _("已申请停止发送退款 %(number)s，等待另一位审核人同意。")
+    return _("退款 %(number)s 不再发送；网关答复没有这笔退款后按失败结束。")
+
+
+@dataclass(frozen=True)
+class Step:
+    """Something to do with a refund that is decided: when it is offered, what it says and does."""
+
+    title: Any
+    is_offered: Callable[[Refund], bool]
+    run: Callable[[Actor, Refund, str], str]
+    # What the page says: before what the gateway answered, on the button, under it, and when it
+    # is not offered.
+    answered: Any
+    button: Any
+    note: Any
+    refusal: Any
+
+
+RETRY = Step(
+    title=gettext_lazy("重试退款"),
+    is_offered=lambda refund: refund.status == RefundStatus.FAILED,
+    run=_retry,
+    answered=gettext_lazy("上次失败的原因："),
+    button=gettext_lazy("重试退款 %(amount)s 元"),
+    note=gettext_lazy("使用原退款单号重新提交网关，不会重复退款。"),
+    refusal=gettext_lazy("只能重试失败的退款，当前状态：%(state)s。"),
+)
+STOP = Step(
+    title=gettext_lazy("停止发送"),
+    is_offered=is_stoppable,
+    run=_stop,
+    answered=gettext_lazy("网关最近的答复："),
+    button=gettext_lazy("停止发送退款 %(amount)s 元"),
+    note=gettext_lazy(
+        "之后只按单号询问、不再发送。网关答复没有这笔退款，它才按失败结束、款项才释放；"
+        "问不到时款项一直留着。"
+    ),
+    refusal=gettext_lazy("只能停止进行中、网关尚未受理的退款，当前状态：%(state)s。"),
+)
+
+
 @require_http_methods(["GET", "HEAD", "POST"])
-def retry_view(request: HttpRequest, object_id: str, model_admin: Any) -> HttpResponse:
-    """Send a failed refund again, with a reason."""
+def step_view(request: HttpRequest, object_id: str, model_admin: Any, step: Step) -> HttpResponse:
+    """Do a step, with a reason."""
     refund = _refund_for(request, object_id)
     if refund is None:
         return _missing(request)
-    form = RetryForm(request.POST if request.method == "POST" else None)
-    if request.method == "POST" and form.is_valid():
-        return _retry(request, refund, form.cleaned_data["notes"])
-    return _page(request, model_admin, "refunds/retry.html", refund, form, _("重试退款"))
-
-
-def _retry(request: HttpRequest, refund: Refund, reason: str) -> HttpResponse:
-    try:
-        refund_retry(
-            actor=request.user.as_actor(),  # type: ignore[union-attr]
-            refund_id=refund.pk,
-            reason=reason,
-        )
-    except DomainError as error:
-        facts = {"number": refund.refund_no, "reason": error.text}
-        messages.error(request, _("%(number)s：%(reason)s") % facts)
-    else:
-        text = _("已重新提交退款 %(number)s，结果会自动更新。")
-        messages.success(request, text % {"number": refund.refund_no})
-    return HttpResponseRedirect(admin_url("refunds_refund_change", refund.pk))
-
-
-@require_http_methods(["GET", "HEAD", "POST"])
-def stop_view(request: HttpRequest, object_id: str, model_admin: Any) -> HttpResponse:
-    """Send a refund no more, with a reason."""
-    refund = _refund_for(request, object_id)
-    if refund is None:
-        return _missing(request)
-    form = RetryForm(request.POST if request.method == "POST" else None)
-    if request.method == "POST" and form.is_valid():
-        return _stop(request, refund, form.cleaned_data["notes"])
-    more = {"is_stoppable": is_stoppable(refund)}
-    return _page(request, model_admin, "refunds/stop.html", refund, form, _("停止发送"), more)
-
-
-def _stop(request: HttpRequest, refund: Refund, reason: str) -> HttpResponse:
+    form = StepForm(request.POST if request.method == "POST" else None)
+    if request.method != "POST" or not form.is_valid():
+        more = {
+            "step": step,
+            "is_offered": step.is_offered(refund),
+            "button": step.button % {"amount": f"{refund.refund_amount:,.2f}"},
+            "refusal": step.refusal % {"state": refund.state_text},
+        }
+        title = str(step.title)
+        return _page(request, model_admin, "refunds/step.html", refund, form, title, more)
     actor = request.user.as_actor()  # type: ignore[union-attr]
     try:
-        after = refund_stop(actor=actor, refund_id=refund.pk, reason=reason)
+        done = step.run(actor, refund, form.cleaned_data["notes"])
     except DomainError as error:
         facts = {"number": refund.refund_no, "reason": error.text}
         messages.error(request, _("%(number)s：%(reason)s") % facts)
     else:
-        text = (
-            _("已申请停止发送退款 %(number)s，等待另一位审核人同意。")
-            if after.stopped_by is None
-            else _("退款 %(number)s 不再发送；网关答复没有这笔退款后按失败结束。")
-        )
-        messages.success(request, text % {"number": refund.refund_no})
+        messages.success(request, done % {"number": refund.refund_no})
     return HttpResponseRedirect(admin_url("refunds_refund_change", refund.pk))
 
 
-# --- what both share ----------------------------------------------------------------------------
+# --- what they share ----------------------------------------------------------------------------
 
 
 def _refund_for(request: HttpRequest, object_id: str) -> Refund | None:

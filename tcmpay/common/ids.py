@@ -11,7 +11,6 @@ from tcmpay.common.clock import SHANGHAI
 
 ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 NUMBER_SUFFIX_LENGTH = 10  # 36^10 per second: a clash is as good as impossible, and UNIQUE anyway
-ATTEMPT_SUFFIX_LENGTH = 2
 
 _ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
 

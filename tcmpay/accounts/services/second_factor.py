@@ -43,10 +43,6 @@ class CodeRefused(Exception):
     """The code is not the one of now, was used before, or came too soon after a wrong one."""
 
 
-class AlreadyEnrolled(Exception):
-    """The account has an authenticator: that one has to be given up first."""
-
-
 def normal_code(text: str) -> str:
     """A code as people type it, full-width or in groups, without what carries no meaning."""
     text = unicodedata.normalize("NFKC", text)
