@@ -25,8 +25,7 @@ from backoffice.staff.steps import offered_steps, step_view
 from backoffice.trail.pages import history_panel
 from tcmpay.accounts.models import StaffUser
 from tcmpay.accounts.roles import ROLE_NAMES, ROLE_TEXTS, permissions_within, role_names
-from tcmpay.accounts.services.second_factor import AUDIT_OBJECT
-from tcmpay.audit.services import audit_record
+from tcmpay.accounts.services.trail import AUDIT_OBJECT, staff_audit
 
 # What of an account the audit trail keeps; the password's hash is never among it.
 KEPT = ("username", "last_name", "first_name", "email", "is_active", "is_staff", "is_superuser")
@@ -216,10 +215,9 @@ class StaffUserAdmin(FiltersOfListOnly, DjangoUserAdmin, ModelAdmin):
             return
         if change and RIGHTS & changed.keys():
             StaffUser.objects.filter(pk=person.pk).update(session_epoch=F("session_epoch") + 1)
-        audit_record(
-            object_type=AUDIT_OBJECT,
-            object_id=person.pk,
-            action="staff_changed" if change else "staff_created",
+        staff_audit(
+            person,
+            "staff_changed" if change else "staff_created",
             actor=request.user.as_actor(),
             reason=form.cleaned_data["reason"],
             details={"changes": changed},
@@ -244,10 +242,9 @@ class StaffUserAdmin(FiltersOfListOnly, DjangoUserAdmin, ModelAdmin):
         now = StaffUser.objects.values_list("password", flat=True).get(pk=person.pk)
         if now != person.password:
             StaffUser.objects.filter(pk=person.pk).update(must_change_password=True)
-            audit_record(
-                object_type=AUDIT_OBJECT,
-                object_id=person.pk,
-                action="staff_password_set",
+            staff_audit(
+                person,
+                "staff_password_set",
                 actor=request.user.as_actor(),
                 reason=str(request.POST.get("reason", "")).strip(),
             )

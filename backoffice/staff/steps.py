@@ -15,9 +15,9 @@ from django.views.decorators.http import require_http_methods
 from backoffice.site.bases import admin_url, page
 from backoffice.staff.forms import ReasonForm
 from tcmpay.accounts.models import StaffUser
-from tcmpay.accounts.services.second_factor import AUDIT_OBJECT, device_of, second_factor_reset
+from tcmpay.accounts.services.second_factor import device_of, second_factor_reset
 from tcmpay.accounts.services.staff import sessions_end
-from tcmpay.audit.services import audit_record
+from tcmpay.accounts.services.trail import staff_audit
 from tcmpay.common.actor import Actor
 from tcmpay.common.fields import as_uuid_or_text
 
@@ -27,13 +27,7 @@ def _unlock(*, person: StaffUser, actor: Actor, reason: str) -> None:
     with atomic():
         StaffUser.objects.select_for_update().get(pk=person.pk)
         AccessAttempt.objects.filter(username=person.get_username()).delete()
-        audit_record(
-            object_type=AUDIT_OBJECT,
-            object_id=person.pk,
-            action="staff_unlocked",
-            actor=actor,
-            reason=reason,
-        )
+        staff_audit(person, "staff_unlocked", actor=actor, reason=reason)
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,13 +26,12 @@ from config.gateways.fields import KNOWN_KEYS
 from config.gateways.places import draft_place
 from config.gateways.selectors import gateway_config_current
 from config.gateways.services import config_rows_write, ensure_config_valid
-from config.gateways.versions import AUDIT_OBJECT, rows_lock, version_adopt, version_values
+from config.gateways.versions import config_audit, rows_lock, version_adopt, version_values
 from config.models import PaymentConfig, PaymentConfigDraft, PaymentConfigVersion
 from gateways.findings import Finding
 from gateways.key_blocks import KeyUnreadable
 from gateways.key_texts import normalised
 from gateways.trial import EchoListener
-from tcmpay.audit.services import audit_record
 from tcmpay.common import clock
 from tcmpay.common.actor import Actor
 from tcmpay.common.db import money_unit
@@ -153,7 +152,7 @@ def _write(
     if is_new:
         draft.created_at = now
     draft.save(force_insert=is_new)
-    _audit(
+    config_audit(
         actor,
         draft.payment_method,
         "config_draft_saved",
@@ -177,7 +176,7 @@ def draft_discard(*, actor: Actor, method: str, revision: int, reason: str = "")
 
 def _drop(actor: Actor, draft: PaymentConfigDraft, reason: str) -> None:
     draft.delete()
-    _audit(actor, draft.payment_method, "config_draft_discarded", reason=reason)
+    config_audit(actor, draft.payment_method, "config_draft_discarded", reason=reason)
 
 
 def draft_test(
@@ -222,7 +221,7 @@ def _record_test(
     names = ["tested_as", "tested_at", "tested_by", "is_test_passed", "test_findings"]
     draft.save(update_fields=names)
     action = "config_draft_test_passed" if draft.is_test_passed else "config_draft_test_failed"
-    _audit(actor, candidate.method, action, depth=str(depth))
+    config_audit(actor, candidate.method, action, depth=str(depth))
 
 
 @money_unit
@@ -249,7 +248,7 @@ def draft_activate(
     version = config_rows_write(method, rows, candidate.changes, actor=actor, reason=reason)
     draft.delete()
     number = version.number if version else 0
-    _audit(actor, method, "config_activated", reason=reason, version=number)
+    config_audit(actor, method, "config_activated", reason=reason, version=number)
     return version
 
 
@@ -269,7 +268,7 @@ def config_roll_back(
         method, rows, wanted, actor=actor, reason=reason, restored_from=number
     )
     if version is not None:
-        _audit(
+        config_audit(
             actor, method, "config_rolled_back", reason=reason, version=version.number, to=number
         )
     return version
@@ -326,14 +325,3 @@ def _draft(method: str) -> PaymentConfigDraft | None:
 
 def _has_error(findings: list[Finding]) -> bool:
     return any(finding.level == "error" for finding in findings)
-
-
-def _audit(actor: Actor, method: str, action: str, *, reason: str = "", **details: Any) -> None:
-    audit_record(
-        object_type=AUDIT_OBJECT,
-        object_id=method,
-        action=action,
-        actor=actor,
-        reason=reason,
-        details={"method": method, **details},
-    )

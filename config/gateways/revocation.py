@@ -12,10 +12,9 @@ from uuid import UUID
 from django.conf import settings
 
 from config.gateways.errors import KeysInForce, KeysRevokedAlready, RevocationIsOwn, VersionNotFound
-from config.gateways.versions import AUDIT_OBJECT, rows_lock, version_adopt, version_values
+from config.gateways.versions import config_audit, rows_lock, version_adopt, version_values
 from config.models import PaymentConfigVersion
 from gateways.registry import callback_key_marks
-from tcmpay.audit.services import audit_record
 from tcmpay.common.actor import Actor, Role
 from tcmpay.common.sealing import ConfigSecretUnreadable
 from tcmpay.common.second_person import is_one_of
@@ -155,13 +154,7 @@ def _write(version: PaymentConfigVersion, **changes: Any) -> None:
 
 
 def _audit(
-    actor: Actor, version: PaymentConfigVersion, action: str, reason: str, **details: object
+    actor: Actor, version: PaymentConfigVersion, action: str, reason: str, **details: Any
 ) -> None:
-    audit_record(
-        object_type=AUDIT_OBJECT,
-        object_id=version.payment_method,
-        action=action,
-        actor=actor,
-        reason=reason,
-        details={"method": version.payment_method, "version": version.number, **details},
-    )
+    method = version.payment_method
+    config_audit(actor, method, action, reason=reason, version=version.number, **details)

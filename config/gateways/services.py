@@ -10,8 +10,7 @@ from django.utils.translation import gettext_lazy as _
 from config.gateways.fields import KNOWN_KEYS, VALUE_BYTES_MAX, ConfigKey, keys_of
 from config.gateways.places import row_place
 from config.gateways.versions import (
-    AUDIT_OBJECT,
-    audit_id,
+    config_audit,
     rows_lock,
     version_adopt,
     version_append,
@@ -19,7 +18,6 @@ from config.gateways.versions import (
 from config.models import PaymentConfig, PaymentConfigVersion
 from gateways.key_blocks import KeyUnreadable, visible
 from gateways.key_texts import normalised
-from tcmpay.audit.services import audit_record
 from tcmpay.common import clock
 from tcmpay.common.actor import Actor
 from tcmpay.common.addresses import AddressRefused
@@ -219,21 +217,16 @@ def _is_as_wanted(row: PaymentConfig, value: str, *, is_to_seal: bool) -> bool:
 def _audit_config(
     actor: Actor, row: PaymentConfig, change: str, version: PaymentConfigVersion, reason: str = ""
 ) -> None:
-    details: dict[str, Any] = {
-        "method": row.payment_method,
-        "key": row.config_key,
-        "version": version.number,
-        "is_encrypted": row.is_encrypted,
-    }
+    details: dict[str, Any] = {"version": version.number, "is_encrypted": row.is_encrypted}
     if row.config_value and not row.is_encrypted:
         # Enough to tell two values apart, too little to be one: people paste keys into the
         # wrong field.
         details["fingerprint"] = hashlib.sha256(row.config_value.encode()).hexdigest()[:8]
-    audit_record(
-        object_type=AUDIT_OBJECT,
-        object_id=audit_id(row.payment_method, row.config_key),
-        action=f"config_{change}",
-        actor=actor,
+    config_audit(
+        actor,
+        row.payment_method,
+        f"config_{change}",
+        key=row.config_key,
         reason=reason,
-        details=details,
+        **details,
     )

@@ -8,7 +8,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.db import connection
@@ -35,6 +35,20 @@ class ConfigInForce(NamedTuple):
 
 def audit_id(method: str, key: str) -> str:
     return f"{method}.{key}"
+
+
+def config_audit(
+    actor: Actor, method: str, action: str, *, key: str = "", reason: str = "", **details: Any
+) -> None:
+    """Tell of a gateway's configuration, or with ``key`` of one value; in the caller's unit."""
+    audit_record(
+        object_type=AUDIT_OBJECT,
+        object_id=audit_id(method, key) if key else method,
+        action=action,
+        actor=actor,
+        reason=reason,
+        details={"method": method, **({"key": key} if key else {}), **details},
+    )
 
 
 def rows_lock(method: str) -> dict[str, PaymentConfig]:
@@ -67,13 +81,8 @@ def version_adopt(method: str, rows: Mapping[str, PaymentConfig]) -> PaymentConf
     adopted = version_append(method, rows, actor=SYSTEM)
     for key in sorted(stored.keys() | before.keys()):
         if not _is_same(version, key, stored.get(key, ""), before.get(key, "")):
-            audit_record(
-                object_type=AUDIT_OBJECT,
-                object_id=audit_id(method, key),
-                action="config_changed_outside",
-                actor=SYSTEM,
-                details={"method": method, "key": key, "version": adopted.number},
-            )
+            number = adopted.number
+            config_audit(SYSTEM, method, "config_changed_outside", key=key, version=number)
     return adopted
 
 

@@ -8,8 +8,8 @@ from django.utils.translation import gettext as _
 
 from tcmpay.accounts.models import SignIn, StaffUser
 from tcmpay.accounts.rights import check_roles
-from tcmpay.accounts.services.second_factor import AUDIT_OBJECT
 from tcmpay.accounts.services.staff import MAC_KIND, SIGN_INS_KEPT_FOR, sign_in_facts
+from tcmpay.accounts.services.trail import AUDIT_OBJECT
 from tcmpay.audit.day_seals import check_sealed
 from tcmpay.audit.macs import row_mac_holds
 from tcmpay.audit.marks import rows_adopted

@@ -18,7 +18,7 @@ from tcmpay.accounts.models import (
     StaffUser,
     TotpDevice,
 )
-from tcmpay.audit.services import audit_record
+from tcmpay.accounts.services.trail import staff_audit
 from tcmpay.common import clock
 from tcmpay.common.actor import Actor
 from tcmpay.common.sealing import (
@@ -30,7 +30,6 @@ from tcmpay.common.sealing import (
 
 logger = logging.getLogger(__name__)
 
-AUDIT_OBJECT = "staff_user"
 ISSUER = "tcmpay"
 KEY_BYTES = 20
 RECOVERY_CODES = 10
@@ -116,13 +115,7 @@ def enrolment_confirm(*, person: StaffUser, code: str) -> list[str]:
             device.confirmed = True
             device.save(update_fields=["confirmed"])
             codes = _renew_codes(person)
-            audit_record(
-                object_type=AUDIT_OBJECT,
-                object_id=person.pk,
-                action="staff_second_factor_bound",
-                actor=person.as_actor(),
-                details={"replaced": bool(replaced)},
-            )
+            staff_audit(person, "staff_second_factor_bound", details={"replaced": bool(replaced)})
     if not is_good:
         raise CodeRefused
     return codes
@@ -133,12 +126,7 @@ def recovery_codes_renew(*, person: StaffUser) -> list[str]:
     with atomic():
         StaffUser.objects.select_for_update().get(pk=person.pk)
         codes = _renew_codes(person)
-        audit_record(
-            object_type=AUDIT_OBJECT,
-            object_id=person.pk,
-            action="staff_recovery_codes_renewed",
-            actor=person.as_actor(),
-        )
+        staff_audit(person, "staff_recovery_codes_renewed")
     return codes
 
 
@@ -200,12 +188,8 @@ def _use_recovery_code(person: StaffUser, code: str) -> bool:
         user=person, code_hash=_hash(code), used_at__isnull=True
     ).update(used_at=clock.now())
     if used:
-        audit_record(
-            object_type=AUDIT_OBJECT,
-            object_id=person.pk,
-            action="staff_recovery_code_used",
-            actor=person.as_actor(),
-            details={"left": recovery_codes_left(person)},
+        staff_audit(
+            person, "staff_recovery_code_used", details={"left": recovery_codes_left(person)}
         )
     return bool(used)
 
@@ -227,13 +211,7 @@ def second_factor_reset(*, person: StaffUser, actor: Actor, reason: str) -> None
         RecoveryCode.objects.filter(user=locked).delete()
         locked.session_epoch += 1
         locked.save(update_fields=["session_epoch"])
-        audit_record(
-            object_type=AUDIT_OBJECT,
-            object_id=locked.pk,
-            action="staff_second_factor_reset",
-            actor=actor,
-            reason=reason,
-        )
+        staff_audit(locked, "staff_second_factor_reset", actor=actor, reason=reason)
 
 
 def totp_keys_reseal() -> tuple[int, list[str]]:

@@ -7,9 +7,8 @@ from django.contrib.auth import get_user_model
 from django.db.transaction import atomic
 
 from tcmpay.accounts.models import SignIn, SignInOutcome, StaffUser
-from tcmpay.accounts.services.second_factor import AUDIT_OBJECT
+from tcmpay.accounts.services.trail import staff_audit
 from tcmpay.audit.macs import row_mac
-from tcmpay.audit.services import audit_record
 from tcmpay.common import clock
 from tcmpay.common.actor import SYSTEM, Actor
 from tcmpay.common.request_id import current_request_id
@@ -25,13 +24,7 @@ def sessions_end(*, person: StaffUser, actor: Actor, reason: str = "") -> int:
         locked = StaffUser.objects.select_for_update().get(pk=person.pk)
         locked.session_epoch += 1
         locked.save(update_fields=["session_epoch"])
-        audit_record(
-            object_type=AUDIT_OBJECT,
-            object_id=locked.pk,
-            action="staff_sessions_ended",
-            actor=actor,
-            reason=reason,
-        )
+        staff_audit(locked, "staff_sessions_ended", actor=actor, reason=reason)
     return locked.session_epoch
 
 
@@ -41,12 +34,7 @@ def own_password_set(*, person: StaffUser, password: str) -> None:
         person.set_password(password)
         person.must_change_password = False
         person.save(update_fields=["password", "must_change_password"])
-        audit_record(
-            object_type=AUDIT_OBJECT,
-            object_id=person.pk,
-            action="staff_own_password_set",
-            actor=person.as_actor(),
-        )
+        staff_audit(person, "staff_own_password_set")
 
 
 def sign_in_record(
@@ -86,13 +74,7 @@ def lockout_record(*, username: str, address: str) -> None:
         return
     with atomic():
         StaffUser.objects.select_for_update().get(pk=person.pk)
-        audit_record(
-            object_type=AUDIT_OBJECT,
-            object_id=person.pk,
-            action="staff_locked_out",
-            actor=SYSTEM,
-            details={"address": address},
-        )
+        staff_audit(person, "staff_locked_out", actor=SYSTEM, details={"address": address})
 
 
 def sign_ins_purge() -> int:
