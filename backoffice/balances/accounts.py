@@ -6,19 +6,19 @@ durable units.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from django import forms
 from django.contrib import messages
-from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.urls import URLPattern, path, reverse
+from django.urls import URLPattern, reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
-from backoffice.site.bases import admin_url, page
+from backoffice.site.bases import actor_of, admin_url, ensure_may, own_urls, page
 from backoffice.site.forms import AmountFormField, OnceForm, ReasonFormField
 from balances.adjustments import adjustment_request
 from balances.models import AdjustmentStatus, BalanceTransaction, Direction, UserBalance
@@ -226,8 +226,7 @@ def steps_for(user: Any, account: UserBalance) -> list[dict[str, Any]]:
 def step_view(request: HttpRequest, object_id: str, name: str, model_admin: Any) -> HttpResponse:
     """One step of one account: facts beside a form; only a POST with its token does it."""
     step = STEPS[name]
-    if not request.user.has_perm(step.permission):
-        raise PermissionDenied
+    ensure_may(request, step.permission)
     account = UserBalance.objects.filter(pk=as_uuid_or_text(object_id)).first()
     if account is None or isinstance(account.user_id, str):
         messages.warning(request, _("没有这个余额账户。"))
@@ -235,7 +234,7 @@ def step_view(request: HttpRequest, object_id: str, name: str, model_admin: Any)
     form = step.form(request.POST if request.method == "POST" else None)
     if request.method == "POST" and form.is_valid():
         try:
-            done = step.run(request.user.as_actor(), account, form.cleaned_data)
+            done = step.run(actor_of(request), account, form.cleaned_data)
         except DomainError as error:
             form.add_error(None, str(error.text))
         else:
@@ -259,14 +258,13 @@ def step_view(request: HttpRequest, object_id: str, name: str, model_admin: Any)
 @require_http_methods(["GET", "HEAD", "POST"])
 def open_view(request: HttpRequest, model_admin: Any) -> HttpResponse:
     """Make an account for a user who has none; money comes into it by an adjustment."""
-    if not request.user.has_perm("balances.open_account"):
-        raise PermissionDenied
+    ensure_may(request, "balances.open_account")
     form = OpenForm(request.POST if request.method == "POST" else None)
     if request.method == "POST" and form.is_valid():
         account, is_new = account_open(
             user_id=form.cleaned_data["user_id"],
             reason=form.cleaned_data["reason"],
-            actor=request.user.as_actor(),
+            actor=actor_of(request),
         )
         if is_new:
             messages.success(request, _("已开立余额账户，余额为 0。需要入账时请“调整余额”。"))
@@ -278,17 +276,5 @@ def open_view(request: HttpRequest, model_admin: Any) -> HttpResponse:
 
 
 def account_urls(model_admin: Any) -> list[URLPattern]:
-    wrap = model_admin.admin_site.admin_view
-    steps = [
-        path(
-            f"<path:object_id>/{name}/",
-            wrap(step_view),
-            {"name": name, "model_admin": model_admin},
-            name=f"{ACCOUNT_PAGE}_{name}",
-        )
-        for name in STEPS
-    ]
-    opening = path(
-        "open/", wrap(open_view), {"model_admin": model_admin}, name=f"{ACCOUNT_PAGE}_open"
-    )
-    return [opening, *steps]
+    steps = {name: (f"<path:object_id>/{name}/", partial(step_view, name=name)) for name in STEPS}
+    return own_urls(model_admin, ACCOUNT_PAGE, {"open": ("open/", open_view), **steps})

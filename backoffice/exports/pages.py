@@ -4,7 +4,6 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.contrib.admin.utils import unquote
-from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import FileResponse, Http404, HttpRequest, HttpResponseRedirect
 from django.http.response import HttpResponseBase
@@ -29,6 +28,7 @@ from backoffice.models import ExportJob, ExportStatus
 from backoffice.site.bases import (
     ReadOnlyAdmin,
     admin_url,
+    ensure_may,
     moment,
     person_name,
     plain,
@@ -52,8 +52,7 @@ EXPORT_TONES: dict[str, str] = {
 @require_POST
 def start_view(request: HttpRequest) -> HttpResponseBase:
     """Export the list named in the form; small ones come back as the file itself."""
-    if not request.user.has_perm(EXPORT_PERMISSION):
-        raise PermissionDenied
+    ensure_may(request, EXPORT_PERMISSION)
     page = request.POST.get("page", "")
     query = request.POST.get("query", "")[:2000]
     try:
@@ -74,8 +73,7 @@ def start_view(request: HttpRequest) -> HttpResponseBase:
 
 def download_view(request: HttpRequest, object_id: str) -> HttpResponseBase:
     """The file of one's own finished export."""
-    if not request.user.has_perm(EXPORT_PERMISSION):
-        raise PermissionDenied
+    ensure_may(request, EXPORT_PERMISSION)
     job = own_exports(request).filter(pk=unquote(object_id), status=ExportStatus.DONE).first()
     if job is None or not export_is_whole(job):
         raise Http404(gettext("文件不存在或已过期，请重新导出。"))

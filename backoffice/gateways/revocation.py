@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods
 
-from backoffice.site.bases import page
+from backoffice.site.bases import actor_of, ensure_may, page
 from backoffice.site.forms import ReasonFormField
 from config.gateways.errors import VersionNotFound
 from config.gateways.fields import KNOWN_KEYS
@@ -41,8 +41,7 @@ def gateway_keys_view(
     request: HttpRequest, method: str, number: int, model_admin: Any
 ) -> HttpResponse:
     """What withdrawing would end, or has ended, and what was booked on its word."""
-    if not request.user.has_perm(VIEW):
-        raise PermissionDenied
+    ensure_may(request, VIEW)
     version = _version(method, number)
     may_revoke = request.user.has_perm(ACTIVATE)
     form = RevokeForm(request.POST if request.method == "POST" else None)
@@ -64,10 +63,9 @@ def _version(method: str, number: int) -> PaymentConfigVersion:
 
 
 def _revoke(request: HttpRequest, version: PaymentConfigVersion, reason: str) -> HttpResponse:
-    user: Any = request.user
     try:
         done = gateway_keys_revoke(
-            actor=user.as_actor(),
+            actor=actor_of(request),
             method=version.payment_method,
             version_id=version.id,
             reason=reason,

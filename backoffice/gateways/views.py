@@ -10,9 +10,8 @@ from typing import Any
 from django import forms
 from django.conf import settings
 from django.contrib import messages
-from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
-from django.urls import URLPattern, path, reverse
+from django.urls import URLPattern, reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.debug import sensitive_post_parameters
@@ -31,7 +30,7 @@ from backoffice.gateways.facts import (
     write_only_keys,
 )
 from backoffice.gateways.forms import GatewayForm
-from backoffice.site.bases import page
+from backoffice.site.bases import actor_of, ensure_may, own_urls, page
 from backoffice.site.forms import ReasonFormField
 from config.gateways.drafts import (
     Candidate,
@@ -100,7 +99,7 @@ class RollBackForm(forms.Form):
 
 def overview_view(request: HttpRequest, model_admin: Any) -> HttpResponse:
     """Both gateways at a glance."""
-    _ensure(request, VIEW)
+    ensure_may(request, VIEW)
     drafts = set(PaymentConfigDraft.objects.values_list("payment_method", flat=True))
     cards = [gateway_card(method, method in drafts) for method in KNOWN_KEYS]
     context = {"title": _("支付配置"), "cards": cards}
@@ -114,7 +113,7 @@ def overview_view(request: HttpRequest, model_admin: Any) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 def gateway_view(request: HttpRequest, method: str, model_admin: Any) -> HttpResponse:
     """The form of one gateway. Posting saves the draft, and tests it where that was asked for."""
-    _ensure(request, VIEW)
+    ensure_may(request, VIEW)
     _ensure_method(method)
     try:
         candidate = candidate_of(method)
@@ -122,13 +121,13 @@ def gateway_view(request: HttpRequest, method: str, model_admin: Any) -> HttpRes
         return _unreadable(request, method, model_admin, error)
     if request.method != "POST":
         return _gateway_page(request, method, model_admin, candidate)
-    _ensure(request, CHANGE)
+    ensure_may(request, CHANGE)
     form = _form(candidate, request.POST, request.FILES)
     revision = _revision(request)
     if form.is_valid():
         try:
             is_draft = draft_save(
-                actor=_actor(request), method=method, values=form.wanted(), revision=revision
+                actor=actor_of(request), method=method, values=form.wanted(), revision=revision
             )
         except InvalidInput as error:
             for text in error.errors.get("config_value", [error.text]):
@@ -147,7 +146,7 @@ def _saved(request: HttpRequest, method: str, is_draft: bool) -> HttpResponse:
         messages.success(request, _("草稿已保存，尚未生效。下一步：测试草稿。"))
     if "test" in request.POST and is_draft:
         findings = draft_test(
-            actor=_actor(request), method=method, depth=_depth(request), listener=ECHO_LISTENER
+            actor=actor_of(request), method=method, depth=_depth(request), listener=ECHO_LISTENER
         )
         _tell_test(request, findings)
     return HttpResponseRedirect(_url(method))
@@ -165,11 +164,11 @@ def _tell_test(request: HttpRequest, findings: list[Finding]) -> None:
 @require_POST
 def test_view(request: HttpRequest, method: str, model_admin: Any) -> HttpResponse:
     """Test the draft, or without one what is in force, and show what came of it."""
-    _ensure(request, CHANGE)
+    ensure_may(request, CHANGE)
     _ensure_method(method)
     try:
         findings = draft_test(
-            actor=_actor(request), method=method, depth=_depth(request), listener=ECHO_LISTENER
+            actor=actor_of(request), method=method, depth=_depth(request), listener=ECHO_LISTENER
         )
         candidate = candidate_of(method)
     except ConfigSecretUnreadable as error:
@@ -182,14 +181,14 @@ def test_view(request: HttpRequest, method: str, model_admin: Any) -> HttpRespon
 
 @require_POST
 def activate_view(request: HttpRequest, method: str, model_admin: Any) -> HttpResponse:
-    _ensure(request, ACTIVATE)
+    ensure_may(request, ACTIVATE)
     _ensure_method(method)
     form = ActivateForm(request.POST)
     if not form.is_valid():
         return _gateway_page(request, method, model_admin, candidate_of(method), activate=form)
     try:
         version = draft_activate(
-            actor=_actor(request),
+            actor=actor_of(request),
             method=method,
             revision=form.cleaned_data["revision"],
             reason=form.cleaned_data["reason"],
@@ -210,10 +209,10 @@ def version_number(method: str) -> int:
 
 @require_POST
 def discard_view(request: HttpRequest, method: str, model_admin: Any) -> HttpResponse:
-    _ensure(request, CHANGE)
+    ensure_may(request, CHANGE)
     _ensure_method(method)
     try:
-        draft_discard(actor=_actor(request), method=method, revision=_revision(request))
+        draft_discard(actor=actor_of(request), method=method, revision=_revision(request))
     except DomainError as error:
         messages.error(request, str(error.text))
     else:
@@ -226,7 +225,7 @@ def roll_back_view(
     request: HttpRequest, method: str, number: int, model_admin: Any
 ) -> HttpResponse:
     """What bringing back an earlier version would change, and what the doctor says of it."""
-    _ensure(request, ACTIVATE)
+    ensure_may(request, ACTIVATE)
     _ensure_method(method)
     try:
         version = version_of(method, number)
@@ -259,7 +258,7 @@ def roll_back_view(
 def _roll_back(request: HttpRequest, method: str, number: int, reason: str) -> HttpResponse:
     if settings.CONFIG_ACTIVATION_SECOND_PERSON:
         return _propose_roll_back(request, method, number, reason)
-    version = config_roll_back(actor=_actor(request), method=method, number=number, reason=reason)
+    version = config_roll_back(actor=actor_of(request), method=method, number=number, reason=reason)
     if version is None:
         messages.info(request, _("现行配置与该版本相同，没有变动。"))
     else:
@@ -272,7 +271,7 @@ def _propose_roll_back(request: HttpRequest, method: str, number: int, reason: s
     """Where two people are needed to change what is in force, going back is a change too."""
     try:
         is_draft = roll_back_draft(
-            actor=_actor(request), method=method, number=number, reason=reason
+            actor=actor_of(request), method=method, number=number, reason=reason
         )
     except DomainError as error:
         messages.error(request, str(error.text))
@@ -292,7 +291,7 @@ def _propose_roll_back(request: HttpRequest, method: str, number: int, reason: s
 @require_POST
 def check_view(request: HttpRequest, method: str, model_admin: Any) -> JsonResponse:
     """What the doctor says of the form as it is typed now. Saves nothing, repeats no value."""
-    _ensure(request, CHANGE)
+    ensure_may(request, CHANGE)
     _ensure_method(method)
     try:
         candidate = candidate_of(method)
@@ -423,15 +422,6 @@ def _revision(request: HttpRequest) -> int:
     return int(text) if text.isascii() and text.isdigit() and len(text) < 9 else -1
 
 
-def _actor(request: HttpRequest) -> Any:
-    return request.user.as_actor()  # type: ignore[union-attr]
-
-
-def _ensure(request: HttpRequest, permission: str) -> None:
-    if not request.user.has_perm(permission):
-        raise PermissionDenied
-
-
 def _ensure_method(method: str) -> None:
     if method not in KNOWN_KEYS:
         raise Http404
@@ -447,16 +437,12 @@ def _url(method: str) -> str:
 
 
 def gateway_urls(model_admin: Any) -> list[URLPattern]:
-    wrap = model_admin.admin_site.admin_view
-    given = {"model_admin": model_admin}
-    pages = (
-        ("gateway/<str:method>/", gateway_view, "gateway"),
-        ("gateway/<str:method>/check/", check_view, "check"),
-        ("gateway/<str:method>/test/", test_view, "test"),
-        ("gateway/<str:method>/activate/", activate_view, "activate"),
-        ("gateway/<str:method>/discard/", discard_view, "discard"),
-        ("gateway/<str:method>/versions/<int:number>/", roll_back_view, "version"),
-    )
-    return [
-        path(address, wrap(view), given, name=f"{PAGE}_{name}") for address, view, name in pages
-    ]
+    pages = {
+        "gateway": ("gateway/<str:method>/", gateway_view),
+        "check": ("gateway/<str:method>/check/", check_view),
+        "test": ("gateway/<str:method>/test/", test_view),
+        "activate": ("gateway/<str:method>/activate/", activate_view),
+        "discard": ("gateway/<str:method>/discard/", discard_view),
+        "version": ("gateway/<str:method>/versions/<int:number>/", roll_back_view),
+    }
+    return own_urls(model_admin, PAGE, pages)

@@ -4,13 +4,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.conf import settings
-from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
-from backoffice.site.bases import admin_url
+from backoffice.site.bases import admin_url, ensure_may
 from backoffice.site.display import EMPTY, money_text, time_text
 from backoffice.site.words import ORDER_PAGE, REFUND_PAGE, method_text
 from payments.models import PaymentOrder, PaymentTransaction
@@ -44,8 +43,7 @@ class Slip:
 @require_safe
 def order_receipt_view(request: HttpRequest, object_id: str) -> HttpResponse:
     """A paid order's receipt, to be printed."""
-    if not request.user.has_perm("payments.view_paymentorder"):
-        raise PermissionDenied
+    ensure_may(request, "payments.view_paymentorder")
     order = PaymentOrder.objects.filter(
         pk=as_uuid_or_text(object_id), status__in=PAID_STATUSES
     ).first()
@@ -58,8 +56,7 @@ def order_receipt_view(request: HttpRequest, object_id: str) -> HttpResponse:
 @require_safe
 def refund_slip_view(request: HttpRequest, object_id: str) -> HttpResponse:
     """A finished refund's slip, to be printed."""
-    if not request.user.has_perm("refunds.view_refund"):
-        raise PermissionDenied
+    ensure_may(request, "refunds.view_refund")
     refund = (
         Refund.objects.select_related("order", "transaction")
         .filter(pk=as_uuid_or_text(object_id), status=RefundStatus.SUCCESS)

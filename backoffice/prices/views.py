@@ -11,7 +11,7 @@ from django.conf import settings
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.urls import URLPattern, path, reverse
+from django.urls import URLPattern, reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
@@ -23,7 +23,7 @@ from backoffice.prices.outlook import (
     ends_in_nothing,
     outlook,
 )
-from backoffice.site.bases import admin_url, page
+from backoffice.site.bases import actor_of, admin_url, ensure_may, own_urls, page
 from backoffice.trail.pages import actor_text
 from backoffice.trail.words import action_name
 from config.models import PriceChangeRequest, PriceConfig
@@ -51,7 +51,7 @@ REQUEST_PAGE = "config_pricechangerequest"
 
 def calendar_view(request: HttpRequest, model_admin: Any) -> HttpResponse:
     """What each service costs, month by month."""
-    _ensure(request, VIEW)
+    ensure_may(request, VIEW)
     context = {
         "title": _("价格日历"),
         "calendar": calendar(request.GET.get("month", "")),
@@ -62,7 +62,7 @@ def calendar_view(request: HttpRequest, model_admin: Any) -> HttpResponse:
 
 def service_view(request: HttpRequest, service_type: str, model_admin: Any) -> HttpResponse:
     """One service: what is charged, all its periods, and everything that was done to them."""
-    _ensure(request, VIEW)
+    ensure_may(request, VIEW)
     periods = price_periods(service_type)
     if not periods:
         messages.warning(request, _("没有这个服务的价格。"))
@@ -105,7 +105,7 @@ def service_view(request: HttpRequest, service_type: str, model_admin: Any) -> H
 @require_http_methods(["GET", "HEAD", "POST"])
 def add_view(request: HttpRequest, model_admin: Any) -> HttpResponse:
     """A price for a service that has none yet."""
-    _ensure(request, ADD)
+    ensure_may(request, ADD)
     initial = {"is_active": True, "effective_date": clock.today()}
     return _edit(request, model_admin, None, initial, _("新增服务价格"))
 
@@ -127,7 +127,7 @@ def change_view(request: HttpRequest, object_id: str, model_admin: Any) -> HttpR
 @require_http_methods(["GET", "HEAD", "POST"])
 def restore_view(request: HttpRequest, object_id: str, model_admin: Any) -> HttpResponse:
     """Charge an earlier price again, as a new period."""
-    _ensure(request, CHANGE)
+    ensure_may(request, CHANGE)
     period = _period_for(object_id)
     if period is None:
         return HttpResponseRedirect(reverse(f"admin:{PAGE}_changelist"))
@@ -245,7 +245,7 @@ def _save(
     """Save it; None where the preview has to be looked at again."""
     try:
         saved = price_change(
-            actor=request.user.as_actor(),
+            actor=actor_of(request),
             change=change,
             limit_percent=settings.PRICE_CHANGE_SECOND_PERSON_OVER_PERCENT,
             may_wait=True,
@@ -301,21 +301,12 @@ def _period_for(object_id: str) -> PriceConfig | None:
     return PriceConfig.objects.filter(pk=as_uuid_or_text(object_id)).first()
 
 
-def _ensure(request: HttpRequest, permission: str) -> None:
-    if not request.user.has_perm(permission):
-        raise PermissionDenied
-
-
 def price_urls(model_admin: Any) -> list[URLPattern]:
-    wrap = model_admin.admin_site.admin_view
-    given = {"model_admin": model_admin}
-    pages = (
-        ("calendar/", calendar_view, "calendar"),
-        ("service/<str:service_type>/", service_view, "service"),
-        ("add/", add_view, "add"),
-        ("<path:object_id>/restore/", restore_view, "restore"),
-        ("<path:object_id>/change/", change_view, "change"),
-    )
-    return [
-        path(address, wrap(view), given, name=f"{PAGE}_{name}") for address, view, name in pages
-    ]
+    pages = {
+        "calendar": ("calendar/", calendar_view),
+        "service": ("service/<str:service_type>/", service_view),
+        "add": ("add/", add_view),
+        "restore": ("<path:object_id>/restore/", restore_view),
+        "change": ("<path:object_id>/change/", change_view),
+    }
+    return own_urls(model_admin, PAGE, pages)

@@ -6,7 +6,6 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from django.contrib import admin, messages
-from django.core.exceptions import PermissionDenied
 from django.db.models import Count, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
@@ -16,7 +15,16 @@ from django.views.decorators.http import require_http_methods
 
 from backoffice.refunds.facts import Facts, facts_of_many, sums_by_method
 from backoffice.refunds.review import REVIEW_PERMISSION, ReviewForm
-from backoffice.site.bases import ReadOnlyAdmin, admin_url, moment, page, person_name, state
+from backoffice.site.bases import (
+    ReadOnlyAdmin,
+    actor_of,
+    admin_url,
+    ensure_may,
+    moment,
+    page,
+    person_name,
+    state,
+)
 from backoffice.site.display import BAD, GOOD, NEUTRAL, RUNNING, WAITING, badge
 from backoffice.trail.pages import history_panel
 from balances.errors import BalanceLimit, BalanceUnderReview
@@ -59,8 +67,7 @@ REFUSALS = {
 @require_http_methods(["GET", "HEAD", "POST"])
 def preview_view(request: HttpRequest, model_admin: Any) -> HttpResponse:
     """What would happen to each of the selected refunds; a POST with a note makes it happen."""
-    if not request.user.has_perm(REVIEW_PERMISSION):
-        raise PermissionDenied
+    ensure_may(request, REVIEW_PERMISSION)
     posted = request.POST if request.method == "POST" else None
     chosen = (posted or request.GET).getlist("refund")[: BATCH_MAX + 1]
     form = ReviewForm(posted)
@@ -107,7 +114,7 @@ def _confirm(request: HttpRequest, form: ReviewForm, chosen: list[str]) -> HttpR
         raise Http404
     try:
         batch = batch_confirm(
-            actor=request.user.as_actor(),  # type: ignore[union-attr]
+            actor=actor_of(request),
             batch_id=batch_id,
             refund_ids=[refund.pk for refund in _selected(chosen)],
             decision=ReviewDecision(form.cleaned_data["decision"]),

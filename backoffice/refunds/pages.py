@@ -1,13 +1,14 @@
 """Refunds for reading; reviewing and retrying are pages of their own (admin_review)."""
 
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 from django.contrib import admin
 from django.contrib.admin.utils import unquote
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.urls import URLPattern, path, reverse
+from django.urls import URLPattern, reverse
 from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
@@ -30,6 +31,7 @@ from backoffice.site.bases import (
     moment,
     money,
     number,
+    own_urls,
     person_name,
     plain,
     searched,
@@ -249,18 +251,10 @@ class RefundAdmin(SecondPersonAdmin):
         return review_view(request, object_id, self)
 
     def get_urls(self) -> list[URLPattern]:
-        wrap = self.admin_site.admin_view
-        return [
-            path("queue/", wrap(queue_view), {"model_admin": self}, name="refunds_refund_queue"),
-            path("batch/", wrap(preview_view), {"model_admin": self}, name="refunds_refund_batch"),
-            *(
-                path(
-                    f"<path:object_id>/{name}/",
-                    wrap(step_view),
-                    {"model_admin": self, "step": step},
-                    name=f"refunds_refund_{name}",
-                )
-                for name, step in (("retry", RETRY), ("stop", STOP))
-            ),
-            *super().get_urls(),
-        ]
+        pages = {
+            "queue": ("queue/", queue_view),
+            "batch": ("batch/", preview_view),
+            "retry": ("<path:object_id>/retry/", partial(step_view, step=RETRY)),
+            "stop": ("<path:object_id>/stop/", partial(step_view, step=STOP)),
+        }
+        return [*own_urls(self, REFUND_PAGE, pages), *super().get_urls()]

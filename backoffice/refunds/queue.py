@@ -3,7 +3,6 @@
 from typing import Any
 from urllib.parse import urlencode
 
-from django.core.exceptions import PermissionDenied
 from django.db.models import Exists, OuterRef, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
@@ -11,7 +10,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from backoffice.refunds.facts import facts_of_many
-from backoffice.site.bases import BoundedPaginator, page
+from backoffice.site.bases import BoundedPaginator, ensure_may, page
 from payments.states import PaymentMethod
 from refunds.models import Refund, RefundApproval
 from refunds.states import RefundStatus
@@ -25,8 +24,7 @@ FIRST, SECOND = "first", "second"
 @require_safe
 def queue_view(request: HttpRequest, model_admin: Any) -> HttpResponse:
     """Who may see refunds sees the queue; who may review them has the buttons."""
-    if not request.user.has_perm(SEE_PERMISSION):
-        raise PermissionDenied
+    ensure_may(request, SEE_PERMISSION)
     step = SECOND if request.GET.get("step") == SECOND else FIRST
     method = request.GET.get("method", "")
     method = method if method in PaymentMethod.values else ""

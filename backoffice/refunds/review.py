@@ -10,7 +10,6 @@ from typing import Any
 
 from django import forms
 from django.contrib import messages
-from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -23,7 +22,7 @@ from unfold.widgets import (
 
 from backoffice.orders.timeline import Story, timeline_context
 from backoffice.refunds.facts import facts_of, payer_of
-from backoffice.site.bases import admin_url, page
+from backoffice.site.bases import actor_of, admin_url, ensure_may, page
 from backoffice.site.forms import AmountFormField, DecisionForm, ReasonFormField
 from refunds.errors import ApprovedMeanwhile, RefundAlreadyReviewed, RefundNotReplaceable
 from refunds.models import Refund, RefundNote
@@ -134,7 +133,7 @@ def _decide(request: HttpRequest, refund: Refund, form: ReviewForm) -> HttpRespo
     is_approved = form.cleaned_data["decision"] == ReviewDecision.APPROVE
     try:
         after = refund_review(
-            actor=request.user.as_actor(),  # type: ignore[union-attr]
+            actor=actor_of(request),
             refund_id=refund.pk,
             is_approved=is_approved,
             notes=form.cleaned_data["notes"],
@@ -150,7 +149,7 @@ def _replace(request: HttpRequest, refund: Refund, form: ReplaceForm) -> HttpRes
     """Do it; None where the amount does not fit and the page says so beside what was typed."""
     try:
         after = refund_replace(
-            actor=request.user.as_actor(),  # type: ignore[union-attr]
+            actor=actor_of(request),
             refund_id=refund.pk,
             amount=form.cleaned_data["amount"],
             notes=form.cleaned_data["replace_notes"],
@@ -257,7 +256,7 @@ def step_view(request: HttpRequest, object_id: str, model_admin: Any, step: Step
         }
         title = str(step.title)
         return _page(request, model_admin, "refunds/step.html", refund, form, title, more)
-    actor = request.user.as_actor()  # type: ignore[union-attr]
+    actor = actor_of(request)
     try:
         done = step.run(actor, refund, form.cleaned_data["notes"])
     except DomainError as error:
@@ -273,8 +272,7 @@ def step_view(request: HttpRequest, object_id: str, model_admin: Any, step: Step
 
 def _refund_for(request: HttpRequest, object_id: str) -> Refund | None:
     """The refund, for whoever may decide about it. Raises PermissionDenied."""
-    if not request.user.has_perm(REVIEW_PERMISSION):
-        raise PermissionDenied
+    ensure_may(request, REVIEW_PERMISSION)
     return (
         Refund.objects.select_related("order", "transaction")
         .filter(pk=as_uuid_or_text(object_id))

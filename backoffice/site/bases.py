@@ -17,7 +17,7 @@ from django.core.paginator import Paginator
 from django.db.models import Model, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
-from django.urls import NoReverseMatch, reverse
+from django.urls import NoReverseMatch, URLPattern, path, reverse
 from django.utils.functional import cached_property
 from django.utils.html import format_html
 from unfold.admin import ModelAdmin
@@ -37,6 +37,7 @@ from backoffice.site.display import (
 )
 from tcmpay.accounts.selectors import person_text
 from tcmpay.common import clock
+from tcmpay.common.actor import Actor
 from tcmpay.common.fields import as_uuid_or_text
 from tcmpay.common.money import ZERO, Money, MoneyError, parse_money
 
@@ -267,6 +268,29 @@ class Panel:
     @property
     def is_cut(self) -> bool:
         return len(self.rows) >= PANEL_ROWS_MAX
+
+
+def ensure_may(request: HttpRequest, permission: str) -> None:
+    """Raises PermissionDenied."""
+    if not request.user.has_perm(permission):
+        raise PermissionDenied
+
+
+def actor_of(request: HttpRequest) -> Actor:
+    """Whoever is signed in, as who does what is asked for."""
+    return request.user.as_actor()  # type: ignore[union-attr]
+
+
+def own_urls(
+    model_admin: ModelAdmin, prefix: str, pages: Mapping[str, tuple[str, Callable[..., Any]]]
+) -> list[URLPattern]:
+    """Pages of our own under those of ``model_admin``, by the end of their names: where each is,
+    and its view."""
+    wrap, given = model_admin.admin_site.admin_view, {"model_admin": model_admin}
+    return [
+        path(address, wrap(view), given, name=f"{prefix}_{name}")
+        for name, (address, view) in pages.items()
+    ]
 
 
 def page(

@@ -12,7 +12,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods
 
-from backoffice.site.bases import admin_url, page
+from backoffice.site.bases import actor_of, admin_url, page
 from backoffice.staff.forms import ReasonForm
 from tcmpay.accounts.models import StaffUser
 from tcmpay.accounts.services.second_factor import device_of, second_factor_reset
@@ -97,7 +97,7 @@ def step_view(request: HttpRequest, object_id: str, step: str, model_admin: Any)
     if request.method == "POST" and form.is_valid():
         chosen.run(
             person=person,
-            actor=request.user.as_actor(),  # type: ignore[union-attr]
+            actor=actor_of(request),
             reason=form.cleaned_data["reason"],
         )
         messages.success(request, str(chosen.done))

@@ -5,7 +5,7 @@ from typing import Any
 
 from django import forms
 from django.conf import settings
-from django.core.exceptions import PermissionDenied, ValidationError
+from django.core.exceptions import ValidationError
 from django.db.transaction import atomic
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext
@@ -16,7 +16,7 @@ from unfold.widgets import (
     UnfoldAdminTextInputWidget,
 )
 
-from backoffice.site.bases import page
+from backoffice.site.bases import ensure_may, page
 from tcmpay.audit.verification import ChainReport, Key, days_verify, object_verify
 from tcmpay.common import clock
 
@@ -90,8 +90,7 @@ class VerifyForm(forms.Form):
 @require_safe
 def verify_view(request: HttpRequest, model_admin: Any, kinds: dict[str, Any]) -> HttpResponse:
     """The form, and under it what its fields (in the address) lead to."""
-    if not request.user.has_perm(VERIFY_PERMISSION):
-        raise PermissionDenied
+    ensure_may(request, VERIFY_PERMISSION)
     is_asked = bool(request.GET)
     form = VerifyForm(request.GET if is_asked else None, kinds=list(kinds.items()))
     if not is_asked:
