@@ -108,10 +108,6 @@ def refunded(order: PaymentOrder) -> Money:
     return sum((refund.refund_amount for refund in done), ZERO)
 
 
-def case_text(case: Any) -> str:
-    return case_state(case)[0]
-
-
 # Not those of money that came late or twice: it was never part of the order.
 REFUNDS_DONE = Prefetch(
     "refunds",
@@ -199,7 +195,7 @@ LISTS: Mapping[str, ExportList] = {
         _("差错"),
         (
             Column(_("发现时间"), "opened_at"),
-            Column(_("处理情况"), case_text),
+            Column(_("处理情况"), lambda case: case_state(case)[0]),
             Column(_("类型"), named("kind")),
             amount(_("金额（元）"), "amount"),
             Column(_("支付方式"), named("payment_method")),

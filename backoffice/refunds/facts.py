@@ -94,7 +94,7 @@ class Facts:
         """Why the reader can't approve it: the same rules that the service enforces."""
         found = []
         if not self.is_pending:
-            found.append(_("已有决定，当前状态：%(state)s") % {"state": self._state})
+            found.append(_("已有决定，当前状态：%(state)s") % {"state": self.refund.state_text})
         elif self.is_own:
             found.append(_("您自己的申请或退给您自己的款项，须由另一位审核人处理"))
         elif self.has_approved:
@@ -102,10 +102,6 @@ class Facts:
         elif self.refund.refund_amount > self.refund.transaction.amount - self.share.refunded:
             found.append(_("超过该支付剩余的可退金额"))
         return found
-
-    @property
-    def _state(self) -> str:
-        return self.refund.state_text
 
     @property
     def can_decide(self) -> bool:

@@ -35,10 +35,6 @@ def _refunds_path() -> str:
     return str(reverse_lazy("admin:refunds_refund_changelist"))
 
 
-def _refund_queue(request: HttpRequest) -> str:
-    return str(reverse_lazy("admin:refunds_refund_queue"))
-
-
 def _item(title: Any, icon: str, model: str, **more: Any) -> dict[str, Any]:
     """An entry of the sidebar: the list of ``model``, for whoever may view it."""
     app, _separator, name = model.partition(".")
@@ -59,7 +55,7 @@ SIDEBAR = [
                 _("退款审核"),
                 "rule",
                 "refunds.refund",
-                link=_refund_queue,
+                link=lambda _request: str(reverse_lazy("admin:refunds_refund_queue")),
                 permission=_may("refunds.view_refund"),
                 active=_is_queue,
                 badge="backoffice.today.dashboard.queue_badge",

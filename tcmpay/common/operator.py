@@ -3,6 +3,9 @@
 import os
 import pwd
 from pathlib import Path
+from uuid import UUID
+
+from django.core.management.base import CommandError
 
 from tcmpay.common.actor import Actor, Role
 
@@ -19,6 +22,14 @@ def operator_actor() -> Actor:
     login = _login_name()
     name = f"{login} as {account}" if login and login != account else account
     return Actor(id=None, role=Role.SYSTEM, name=f"os:{name}")
+
+
+def user_argument(text: str) -> UUID:
+    """A command's ``--user``. Raises CommandError."""
+    try:
+        return UUID(text)
+    except ValueError as error:
+        raise CommandError(f"--user 不是有效的 UUID / not a UUID: {text}") from error
 
 
 def _login_name() -> str:

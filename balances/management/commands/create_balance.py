@@ -1,5 +1,4 @@
 import json
-import uuid
 from argparse import ArgumentParser
 from typing import Any
 
@@ -9,7 +8,7 @@ from balances.errors import BalanceLimit, BalanceUnderReview
 from balances.models import UserBalance
 from balances.services import account_ensure, balance_top_up
 from tcmpay.common.money import Money, MoneyError, format_money, parse_money
-from tcmpay.common.operator import operator_actor
+from tcmpay.common.operator import operator_actor, user_argument
 
 
 class Command(BaseCommand):
@@ -25,7 +24,7 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true", help="print the account as JSON")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        user_id = self._user(options["user"])
+        user_id = user_argument(options["user"])
         amount, reason = options["amount"], options["reason"]
         if (amount is None) != (reason is None):
             raise CommandError("--amount 与 --reason 必须同时给出 / go together")
@@ -41,12 +40,6 @@ class Command(BaseCommand):
             except (BalanceLimit, BalanceUnderReview) as error:
                 raise CommandError(str(error.text)) from error
         self._print(UserBalance.objects.get(user_id=user_id), options["json"])
-
-    def _user(self, text: str) -> uuid.UUID:
-        try:
-            return uuid.UUID(text)
-        except ValueError as error:
-            raise CommandError(f"--user 不是有效的 UUID / not a UUID: {text}") from error
 
     def _money(self, text: str) -> Money:
         try:

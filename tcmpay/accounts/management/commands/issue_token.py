@@ -1,4 +1,3 @@
-import uuid
 from typing import Any
 
 from django.conf import settings
@@ -7,7 +6,7 @@ from django.db import DatabaseError
 
 from tcmpay.accounts.services import CannotIssueToken, token_issue_by_hand
 from tcmpay.common.actor import TOKEN_ROLES, Role
-from tcmpay.common.operator import operator_actor
+from tcmpay.common.operator import operator_actor, user_argument
 
 DEVELOPMENT_TTL_SECONDS = 7 * 24 * 3600
 TTL_MAX_SECONDS = 366 * 24 * 3600
@@ -28,7 +27,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         try:
             token = token_issue_by_hand(
-                user_id=self._user(options["user"]),
+                user_id=user_argument(options["user"]),
                 role=Role(options["role"]),
                 ttl_seconds=self._ttl(options["ttl_seconds"]),
                 actor=operator_actor(),
@@ -44,12 +43,6 @@ class Command(BaseCommand):
                 "The database can't be reached: no record, no token."
             ) from error
         self.stdout.write(token)
-
-    def _user(self, text: str) -> uuid.UUID:
-        try:
-            return uuid.UUID(text)
-        except ValueError as error:
-            raise CommandError(f"--user 不是有效的 UUID / not a UUID: {text}") from error
 
     def _ttl(self, given: int | None) -> int:
         if given is None and settings.DEBUG:
