@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _
 from balances.models import BalanceTransaction, EntryType, RelatedType
 from payments.check_rows import odd_orders, odd_transactions
 from payments.models import PaymentOrder, PaymentTransaction
-from payments.services.orders import birth_certificate
+from payments.services.orders import immutable_facts
 from payments.states import (
     PAID_STATUSES,
     SURPLUS_DISPOSITIONS,
@@ -119,7 +119,7 @@ def _check_story(
         yield _violation("E9" if story else "E2", order, problem)
     if story is None:
         return
-    for name, value in birth_certificate(order).items():
+    for name, value in immutable_facts(order).items():
         if story.birth.get(name) != value:
             yield _violation(
                 "O3",

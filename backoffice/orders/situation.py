@@ -106,7 +106,7 @@ WHY: Mapping[OrderStatus, Callable[[Story], str]] = {
 def _surplus(story: Story) -> Iterator[str]:
     """Money that came late or twice, and what became of it: the order's state tells neither."""
     for attempt in story.payments:
-        came = CAME.get(Disposition(attempt.disposition))
+        came = SURPLUS_TEXTS.get(Disposition(attempt.disposition))
         if came is None:
             continue
         yield came % {
@@ -125,7 +125,7 @@ def _gone_back(story: Story, attempt: PaymentTransaction) -> str:
     return str(sentence) % {"time": _local(last.completed_at), "number": last.refund_no}
 
 
-CAME: Mapping[Disposition, Promise] = {
+SURPLUS_TEXTS: Mapping[Disposition, Promise] = {
     Disposition.LATE: gettext_lazy(
         "订单结束后，于 %(time)s 又收到%(method)s %(amount)s 元，没有用于订单："
     ),
@@ -149,8 +149,8 @@ def _next_steps(story: Story) -> Iterator[str]:
     for attempt in story.payments:
         yield from _next_of_attempt(attempt)
     for refund in story.refunds:
-        if sentence := REFUND_NEXT.get(RefundStatus(refund.status)):
-            yield sentence(refund)
+        if refund.status in REFUND_NEXT:
+            yield _next_of_refund(refund)
     waiting = sum(case.closed_at is None for case in story.cases)
     if waiting:
         yield _("有 %(number)d 项差错等待财务在“差错”中处理。") % {"number": waiting}
@@ -172,33 +172,27 @@ def _next_of_attempt(attempt: PaymentTransaction) -> Iterator[str]:
             yield _("%(method)s多收的 %(number)s 按设置留给财务处理：请在“差错”中退回。") % names
 
 
-def _next_pending(refund: Refund) -> str:
-    return _("退款 %(number)s（%(amount)s 元）等待审核，还需 %(left)d 人批准。") % {
+REFUND_NEXT: Mapping[str, Promise] = {
+    RefundStatus.PENDING: gettext_lazy(
+        "退款 %(number)s（%(amount)s 元）等待审核，还需 %(left)d 人批准。"
+    ),
+    RefundStatus.PROCESSING: gettext_lazy(
+        "退款 %(number)s 网关处理中，系统会在 %(time)s 查询结果。"
+    ),
+    RefundStatus.FAILED: gettext_lazy(
+        "退款 %(number)s 失败：%(reason)s。处理后请在退款页面重试，单号不变。"
+    ),
+}
+
+
+def _next_of_refund(refund: Refund) -> str:
+    return str(REFUND_NEXT[refund.status]) % {
         "number": refund.refund_no,
         "amount": refund.refund_amount,
         "left": refund.approvals_needed,
-    }
-
-
-def _next_processing(refund: Refund) -> str:
-    return _("退款 %(number)s 网关处理中，系统会在 %(time)s 查询结果。") % {
-        "number": refund.refund_no,
         "time": _local(refund.next_check_at),
-    }
-
-
-def _next_failed(refund: Refund) -> str:
-    return _("退款 %(number)s 失败：%(reason)s。处理后请在退款页面重试，单号不变。") % {
-        "number": refund.refund_no,
         "reason": refund.error_message or refund.error_code or _("网关未说明原因"),
     }
-
-
-REFUND_NEXT: Mapping[RefundStatus, Callable[[Refund], str]] = {
-    RefundStatus.PENDING: _next_pending,
-    RefundStatus.PROCESSING: _next_processing,
-    RefundStatus.FAILED: _next_failed,
-}
 
 
 def _applied(story: Story) -> set[object]:

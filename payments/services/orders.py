@@ -84,12 +84,12 @@ def order_create(
 
 @money_unit
 def _insert(order: PaymentOrder, actor: Actor) -> PaymentOrder:
-    details = birth_certificate(order)
+    details = immutable_facts(order)
     row_insert(order, Cause(actor=actor, action="order_created", details=details))
     return order
 
 
-def birth_certificate(order: PaymentOrder) -> dict[str, str]:
+def immutable_facts(order: PaymentOrder) -> dict[str, str]:
     """What never changes of an order (invariant O3), as its trail keeps it under its hash."""
     return {
         "order_no": order.order_no,

@@ -7,12 +7,12 @@ from typing import Any
 from celery import current_app
 from django.db.transaction import on_commit
 
-from tcmpay.common.patience import Patience
+from tcmpay.common.cooldown import Cooldown
 
 logger = logging.getLogger(__name__)
 
 # A silent broker may hold up one request for as long as its sockets wait, not every request.
-_patience = Patience()
+_cooldown = Cooldown()
 
 
 def ring(task: str, *args: Any) -> None:
@@ -24,10 +24,10 @@ def ring(task: str, *args: Any) -> None:
 
 
 def _send(task: str, args: tuple[Any, ...]) -> None:
-    if _patience.is_exhausted():
+    if _cooldown.is_running():
         return
     try:
         current_app.send_task(task, args=args)
     except Exception:
-        _patience.lose()
+        _cooldown.start()
         logger.warning("bell_not_heard", extra={"task": task}, exc_info=True)

@@ -27,7 +27,7 @@ class Bounds:
     def is_time_over(self) -> bool:
         return time.monotonic() >= self._deadline
 
-    def patience(self, seconds: float | None) -> float:
+    def seconds_left(self, seconds: float | None) -> float:
         """``seconds`` (None: for ever), or what is left when that is less.
 
         Raises:
@@ -65,13 +65,13 @@ def bounded(*, seconds: float, bytes_max: int) -> Iterator[Bounds]:
         _calls.bounds = before
 
 
-def patience(seconds: float | None) -> float | None:
+def seconds_left(seconds: float | None) -> float | None:
     """How long the next step may take where a single one may take ``seconds``.
 
     Raises:
         TimeoutError: the time of the call is over.
     """
-    return _calls.bounds.patience(seconds) if _calls.bounds else seconds
+    return _calls.bounds.seconds_left(seconds) if _calls.bounds else seconds
 
 
 class BoundedSocket(socket.socket):
@@ -85,7 +85,7 @@ class BoundedSocket(socket.socket):
 
     def _begin_step(self) -> None:
         if self._step_seconds != 0:  # zero: not blocking, so nothing is waited for
-            super().settimeout(patience(self._step_seconds))
+            super().settimeout(seconds_left(self._step_seconds))
 
     def connect(self, address: Any, /) -> None:
         self._begin_step()

@@ -18,7 +18,7 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
 from tcmpay.common.addresses import is_public_address
-from tcmpay.common.call_bounds import BoundedSocket, patience
+from tcmpay.common.call_bounds import BoundedSocket, seconds_left
 
 # Family, kind, protocol, canonical name and address, as the system's resolver gives them.
 Resolved = tuple[int, int, int, str, tuple[Any, ...]]
@@ -61,7 +61,7 @@ def _resolved(host: str, port: int, seconds: float | None) -> list[Resolved]:
 
     threading.Thread(target=ask, name="resolve", daemon=True).start()
     try:
-        answer = answers.get(timeout=patience(seconds))
+        answer = answers.get(timeout=seconds_left(seconds))
     except Empty:
         raise TimeoutError("the name took too long") from None
     if isinstance(answer, Exception):

@@ -11,23 +11,23 @@ from django.core.cache.backends.redis import RedisCache, RedisCacheClient
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from tcmpay.common.patience import Patience
+from tcmpay.common.cooldown import Cooldown
 
 ANSWER_SECONDS_MAX = 0.5
 AWAY = (redis.ConnectionError, redis.TimeoutError)
 
-patience = Patience()
+cooldown = Cooldown()
 
 
 class ImpatientRedis(redis.Redis):
     def execute_command(self, *args: Any, **options: Any) -> Any:
         """Raises redis.ConnectionError at once while Redis was found away a moment ago."""
-        if patience.is_exhausted():
+        if cooldown.is_running():
             raise redis.ConnectionError("away a moment ago: not asked")
         try:
             return super().execute_command(*args, **options)  # type: ignore[no-untyped-call]
         except AWAY:
-            patience.lose()
+            cooldown.start()
             raise
 
 

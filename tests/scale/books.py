@@ -31,7 +31,7 @@ from payments.models import (
     PaymentOrder,
     PaymentTransaction,
 )
-from payments.services.orders import birth_certificate
+from payments.services.orders import immutable_facts
 from refunds.models import Refund, RefundApproval
 from refunds.services.submission import refund_submit
 from tcmpay.audit.invariants import TRAIL
@@ -221,7 +221,7 @@ def _digest_trail(rows: Rows) -> None:
     for event in rows[AuditEvent]:
         row = told.get(event.object_id)
         if isinstance(row, PaymentOrder) and event.version == 1:
-            event.details |= birth_certificate(row)
+            event.details |= immutable_facts(row)
         if row is not None and newest.get(event.object_id) is event:
             event.details[ROW] = row_digest(row)
         event.previous_hash = before.get(event.object_id, "")

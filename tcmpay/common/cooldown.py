@@ -6,8 +6,8 @@ from collections.abc import Callable
 QUIET_SECONDS = 5.0
 
 
-class Patience:
-    """Lost by one failure, for ``quiet_seconds``: then somebody tries again.
+class Cooldown:
+    """Begun by a failure, for ``quiet_seconds``: then somebody tries again.
 
     Shared by threads without a lock: at worst two of them try at the same moment.
     """
@@ -19,8 +19,8 @@ class Patience:
         self._clock = clock
         self._quiet_until = 0.0
 
-    def is_exhausted(self) -> bool:
+    def is_running(self) -> bool:
         return self._clock() < self._quiet_until
 
-    def lose(self) -> None:
+    def start(self) -> None:
         self._quiet_until = self._clock() + self._quiet_seconds

@@ -8,7 +8,7 @@ import redis
 from django.core.cache.backends.base import BaseCache
 
 from tcmpay.common import bell, redis_cache
-from tcmpay.common.patience import Patience
+from tcmpay.common.cooldown import Cooldown
 from tcmpay.common.redis_cache import ImpatientRedisCache
 
 
@@ -28,8 +28,8 @@ def hours() -> Hours:
 
 
 @pytest.fixture
-def patience(hours) -> Patience:
-    return Patience(quiet_seconds=5.0, clock=hours)
+def cooldown(hours) -> Cooldown:
+    return Cooldown(quiet_seconds=5.0, clock=hours)
 
 
 class SilentServer:
@@ -61,20 +61,20 @@ def silent_server():
 
 
 @pytest.fixture
-def cache(silent_server, monkeypatch, patience) -> BaseCache:
-    monkeypatch.setattr(redis_cache, "patience", patience)
+def cache(silent_server, monkeypatch, cooldown) -> BaseCache:
+    monkeypatch.setattr(redis_cache, "cooldown", cooldown)
     monkeypatch.setattr(redis_cache, "ANSWER_SECONDS_MAX", 0.05)
     return ImpatientRedisCache(f"redis://127.0.0.1:{silent_server.port}/0", {})
 
 
-def test_patience_comes_back_after_a_while(patience, hours):
-    assert not patience.is_exhausted()
-    patience.lose()
-    assert patience.is_exhausted()
+def test_the_cooldown_ends_after_a_while(cooldown, hours):
+    assert not cooldown.is_running()
+    cooldown.start()
+    assert cooldown.is_running()
     hours.now += 4.9
-    assert patience.is_exhausted()
+    assert cooldown.is_running()
     hours.now += 0.2
-    assert not patience.is_exhausted()
+    assert not cooldown.is_running()
 
 
 def test_a_silent_redis_is_asked_once_and_then_left_alone(cache, silent_server, hours):
@@ -98,14 +98,14 @@ def test_the_settings_use_the_impatient_cache():
     assert "redis" not in backend or backend.endswith("ImpatientRedisCache")
 
 
-def test_a_bell_that_was_not_heard_is_not_rung_again_at_once(monkeypatch, patience, hours):
+def test_a_bell_that_was_not_heard_is_not_rung_again_at_once(monkeypatch, cooldown, hours):
     rung = []
 
     def send_task(task, args):
         rung.append((task, args))
         raise OSError("the broker is away")
 
-    monkeypatch.setattr(bell, "_patience", patience)
+    monkeypatch.setattr(bell, "_cooldown", cooldown)
     monkeypatch.setattr(bell.current_app, "send_task", send_task)
     bell._send("refunds.submit", ("1",))
     bell._send("refunds.submit", ("2",))
