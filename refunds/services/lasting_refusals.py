@@ -70,7 +70,9 @@ def _refused_refunds() -> QuerySet[Any]:
         kind=ExchangeKind.REFUND,
     ).order_by("-asked_at")
     return (
-        Refund.objects.filter(status=RefundStatus.PROCESSING, sendings__gt=0, refused_code="")
+        Refund.objects.filter(
+            status=RefundStatus.PROCESSING, sendings__gt=0, refused_code="", stopped_by=None
+        )
         .exclude(error_code="")
         .annotate(
             method=F("transaction__payment_method"),

@@ -155,6 +155,18 @@ def test_where_the_gateway_can_not_be_asked_the_money_is_held_and_a_case_says_wh
     assert state(refund) == ("failed", "STOPPED", ZERO)
 
 
+def test_no_case_of_refused_refunds_waits_for_it():
+    refund = stage.unsent(stage.paid("wechat"))
+    gateway = Gateway()
+    gateway.sweep_at(*range(0, 600, 60))
+    assert PaymentException.objects.get(kind="gateway_refusing").closed_at is None
+    stop(refund, at=601)
+    gateway.query = NO_ANSWER
+    gateway.sweep_at(*range(610, 3000, 60))
+    cases = PaymentException.objects.order_by("kind").values_list("kind", "outcome")
+    assert list(cases) == [("gateway_refusing", "settled"), ("stuck_refund", "")]
+
+
 def test_staff_may_send_it_again_later(refund):
     stop(refund, at=61)
     gateway = Gateway(refund=DONE)
