@@ -90,9 +90,10 @@ def test_orders_that_a_slow_gateway_holds_up_are_not_tried_before_the_others_aga
         raise GatewayUnknown("slow")
 
     monkeypatch.setattr(MockGateway, "query_payment", query)
+    due = clock.now() + timedelta(hours=2)
     slow = count(step=endings.RUN_SECONDS * 0.9)
     monkeypatch.setattr("tcmpay.common.sweep.time.monotonic", lambda: next(slow))
     for seconds in (0, 20, 40):
-        with clock.frozen(clock.now() + timedelta(hours=2, seconds=seconds)):
+        with clock.frozen(due + timedelta(seconds=seconds)):
             assert orders_expire().waiting == 1
     assert asked == [order.order_no for order in orders]
