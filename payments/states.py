@@ -126,6 +126,7 @@ class ExceptionKind(models.TextChoices):
     UNBOOKED_REFUND = "unbooked_refund", _("退款通知未入账")
     STUCK_PAYMENT = "stuck_payment", _("支付结果不明")
     STUCK_REFUND = "stuck_refund", _("退款迟迟无结果")
+    STOPPED_REFUND = "stopped_refund", _("已停止的退款问不到结果")
     GATEWAY_SILENT = "gateway_silent", _("网关不再回答询问")
     GATEWAY_REFUSING = "gateway_refusing", _("网关拒绝我们的退款请求")
 
@@ -167,6 +168,7 @@ EXCEPTION_ACTIONS: Mapping[str, tuple[ExceptionAction, ...]] = {
     ExceptionKind.UNBOOKED_REFUND: (_A.WRITE_OFF,),
     ExceptionKind.STUCK_PAYMENT: (_A.QUERY, _A.CLOSE),
     ExceptionKind.STUCK_REFUND: (_A.RETRY, _A.CLOSE),
+    ExceptionKind.STOPPED_REFUND: (_A.RETRY, _A.WRITE_OFF),
     ExceptionKind.GATEWAY_SILENT: (_A.CLOSE,),
     ExceptionKind.GATEWAY_REFUSING: (_A.CLOSE,),
 }

@@ -41,6 +41,9 @@ EXCEPTION_STORY: Mapping[str, Any] = {
     ExceptionKind.STUCK_REFUND: _(
         "退款已提交，但迟迟没有明确结果。系统会用同一单号继续查询，请勿另行退款。"
     ),
+    ExceptionKind.STOPPED_REFUND: _(
+        "退款已停止发送，但一直问不到网关的答复，不知道之前有没有退出。款项继续为它留着；系统会继续询问，问到没有这笔退款就按失败结束。"
+    ),
     ExceptionKind.GATEWAY_SILENT: _(
         "网关持续拒绝我们的询问（查询、关闭、退款查询）。支付和退款都保持原状，没有任何一笔因此失败；系统会一直询问，恢复后自动补上结果。"
     ),
@@ -70,6 +73,9 @@ EXCEPTION_ADVICE: Mapping[str, Any] = {
     ),
     ExceptionKind.STUCK_PAYMENT: _("点击“立即查询网关”；仍无结果时检查支付配置和网络"),
     ExceptionKind.STUCK_REFUND: _("点击“用原单号重试”再问一次；仍无结果时请在商户平台核对"),
+    ExceptionKind.STOPPED_REFUND: _(
+        "恢复密钥或权限，系统会自动问到结果；账号已停用、再也问不到的，请向网关客服核实有没有退出，没有退出的用余额调整还给用户，再申请核销"
+    ),
     ExceptionKind.GATEWAY_SILENT: _(
         "按说明检查密钥、证书序列号、权限、服务器时间和商户状态；恢复回答后差错自动了结，请勿另行退款"
     ),

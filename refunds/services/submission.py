@@ -436,6 +436,7 @@ def _settle_cases(refund: Refund, payment: PaymentTransaction, actor: Actor) -> 
         (ExceptionKind.REFUND_ABNORMAL, refund.id),
         (ExceptionKind.REFUND_REFUSED, refund.id),
         (ExceptionKind.STUCK_REFUND, refund.id),
+        (ExceptionKind.STOPPED_REFUND, refund.id),
         (ExceptionKind.LATE_PAYMENT, payment.id),
         (ExceptionKind.SECOND_PAYMENT, payment.id),
         method=payment.payment_method,
@@ -455,6 +456,8 @@ def _fail(
 ) -> None:
     money_back = _money_back(refund, payment, actor)
     refund_transaction_fail(money_back, actor=actor, code=code, message=message)
+    stopped = (ExceptionKind.STOPPED_REFUND, refund.id)
+    exception_settle(stopped, method=payment.payment_method, resolution=message, actor=actor)
     refund_release(payment, refund.refund_amount)
     refund_transition(
         refund,

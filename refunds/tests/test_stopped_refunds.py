@@ -10,6 +10,7 @@ import pytest
 from gateways.errors import GatewayRejected, GatewayUnknown, RejectReason
 from gateways.interface import RefundReport, RefundRequest, RefundState
 from payments.models import PaymentException
+from payments.services.exceptions import exception_close
 from refunds.errors import RefundNotStoppable, SelfReview, StopNeedsSecondPerson
 from refunds.limits import LIMITS, SENDING_SECONDS_MAX
 from refunds.models import Refund
@@ -148,11 +149,24 @@ def test_where_the_gateway_can_not_be_asked_the_money_is_held_and_a_case_says_wh
     gateway.sweep_at(*range(140, 2500, 60))
     assert state(refund)[::2] == ("processing", SOME)
     assert gateway.sendings == 1
-    [reason] = PaymentException.objects.filter(kind="stuck_refund").values_list("reason", flat=True)
-    assert "用余额调整还给用户" in reason
+    case = PaymentException.objects.get()
+    assert (case.kind, case.outcome) == ("stopped_refund", "")
     gateway.query = stage.says_nothing
     gateway.sweep_at(3000)
     assert state(refund) == ("failed", "STOPPED", ZERO)
+    case.refresh_from_db()
+    assert case.outcome == "settled"
+
+
+def test_whoever_stops_one_that_was_stuck_is_told_of_it_anew():
+    refund = stage.unsent(stage.paid("wechat"))
+    gateway = Gateway(refund=NO_ANSWER, query=NO_ANSWER)
+    gateway.sweep_at(*range(0, 2500, 60))
+    stuck = PaymentException.objects.get()
+    exception_close(actor=stage.REVIEWER, exception_id=stuck.id, resolution="已问网关")
+    stop(refund, at=2500)
+    gateway.sweep_at(*range(2500, 5000, 60))
+    assert PaymentException.objects.get(closed_at=None).kind == "stopped_refund"
 
 
 def test_no_case_of_refused_refunds_waits_for_it():
@@ -164,7 +178,7 @@ def test_no_case_of_refused_refunds_waits_for_it():
     gateway.query = NO_ANSWER
     gateway.sweep_at(*range(610, 3000, 60))
     cases = PaymentException.objects.order_by("kind").values_list("kind", "outcome")
-    assert list(cases) == [("gateway_refusing", "settled"), ("stuck_refund", "")]
+    assert list(cases) == [("gateway_refusing", "settled"), ("stopped_refund", "")]
 
 
 def test_staff_may_send_it_again_later(refund):
