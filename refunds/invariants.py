@@ -4,13 +4,14 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, OuterRef
 from django.utils.translation import gettext as _
 
 from balances.models import BalanceTransaction, EntryType, RelatedType
-from payments.models import PaymentException, PaymentOrder, PaymentTransaction
+from payments.models import PaymentException, PaymentTransaction
 from payments.states import (
     REFUNDABLE_STATUSES,
     Disposition,
@@ -20,7 +21,7 @@ from payments.states import (
     TransactionStatus,
     TransactionType,
 )
-from refunds.check_rows import odd_refunds
+from refunds.check_rows import odd_payments, odd_refunds
 from refunds.models import Refund, RefundApproval, RefundBatch
 from refunds.services.approvals import approvals_needed
 from refunds.services.numbers import NUMBER_TAKEN_BACK
@@ -31,7 +32,7 @@ from tcmpay.audit.models import AuditEvent
 from tcmpay.audit.row_checks import digests_began, lost_objects, row_problem
 from tcmpay.audit.stories import Story, stories
 from tcmpay.common import clock
-from tcmpay.common.invariants import Scope, Violation, batches, in_chunks
+from tcmpay.common.invariants import Scope, Violation, in_chunks
 from tcmpay.common.money import ZERO, Money, format_money
 
 STUCK_AFTER = timedelta(minutes=5)
@@ -56,14 +57,10 @@ BELONGING_FIELDS = (
 def check_payments(scope: Scope) -> Iterator[Violation]:
     """Per payment: what refunds hold, and the order's state that follows from them (R1, R2)."""
     payments = (
-        PaymentTransaction.objects.using(scope.using)
-        .filter(transaction_type=TransactionType.PAYMENT, status=TransactionStatus.SUCCESS)
-        .select_related("order")
-        .only(*PAYMENT_FIELDS)
+        PaymentTransaction.objects.using(scope.using).select_related("order").only(*PAYMENT_FIELDS)
     )
-    if scope.since is not None:
-        payments = payments.filter(order__updated_at__gte=scope.since)
-    for batch in batches(in_chunks(payments.filter(_is_odd(scope)), "id"), BATCH):
+    for odd in odd_payments(scope, _check_reserved, _check_order_state):
+        batch = list(payments.filter(id__in=odd).order_by("id"))
         held: dict[UUID, list[Refund]] = defaultdict(list)
         refunds = Refund.objects.using(scope.using).filter(transaction__in=batch)
         for refund in refunds.only("transaction_id", "status", "refund_amount"):
@@ -74,14 +71,7 @@ def check_payments(scope: Scope) -> Iterator[Violation]:
                 yield from _check_order_state(payment.order, held[payment.id])
 
 
-def _is_odd(scope: Scope) -> Q:
-    """What the database can't call right at once: nothing held, no refund, and the order paid."""
-    refund = Refund.objects.using(scope.using).filter(transaction_id=OuterRef("id"))
-    is_order_odd = Q(disposition=Disposition.APPLIED) & ~Q(order__status=OrderStatus.PAID)
-    return Q(Exists(refund)) | ~Q(refund_reserved=0) | is_order_odd
-
-
-def _check_reserved(payment: PaymentTransaction, refunds: list[Refund]) -> Iterator[Violation]:
+def _check_reserved(payment: Any, refunds: list[Any]) -> Iterator[Violation]:
     held = _sum(refund for refund in refunds if refund.status in RESERVING_STATUSES)
     if held > payment.amount:
         yield _payment_violation("R1", payment, _("退款合计超过收到的金额"))
@@ -89,7 +79,7 @@ def _check_reserved(payment: PaymentTransaction, refunds: list[Refund]) -> Itera
         yield _payment_violation("R1", payment, _("已占用退款额与退款记录合计不符"))
 
 
-def _check_order_state(order: PaymentOrder, refunds: list[Refund]) -> Iterator[Violation]:
+def _check_order_state(order: Any, refunds: list[Any]) -> Iterator[Violation]:
     done = _sum(refund for refund in refunds if refund.status == RefundStatus.SUCCESS)
     expected = (
         OrderStatus.PAID

@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 
 from payments.models import GatewayExchange, PaymentCallback
 from payments.states import ExchangeKind, ExchangeOutcome, PaymentMethod, Verdict
+from refunds.check_rows import odd_approvals, unapproved
 from refunds.default_notes import DEFAULT_IDS, came_with_the_product
 from refunds.models import (
     Refund,
@@ -43,10 +44,9 @@ NEXT_WITHIN = timedelta(hours=12)
 
 def check_approvals(scope: Scope) -> Iterator[Violation]:
     """Each approval has its event in the refund's trail: the same person, words and moment."""
-    approvals = RefundApproval.objects.using(scope.using).all()
-    if scope.since is not None:
-        approvals = approvals.filter(created_at__gte=scope.since)
-    for batch in batches(in_chunks(approvals, "id"), BATCH):
+    approvals = RefundApproval.objects.using(scope.using)
+    for odd in odd_approvals(scope, APPROVING, _tells_of):
+        batch = list(approvals.filter(id__in=odd).order_by("id"))
         told = _approvals_told(scope, [approval.refund_id for approval in batch])
         for approval in batch:
             if not any(_tells_of(event, approval) for event in told[str(approval.refund_id)]):
@@ -76,7 +76,7 @@ def _events(scope: Scope, refund_ids: list[UUID], actions: frozenset[str]) -> An
     )
 
 
-def _tells_of(event: Told, approval: RefundApproval) -> bool:
+def _tells_of(event: Told, approval: Any) -> bool:
     person, words, moment = event
     is_same = (person, words) == (approval.reviewer_id, approval.notes[:500])
     return is_same and abs(moment - approval.created_at) <= ONE_UNIT
@@ -84,10 +84,9 @@ def _tells_of(event: Told, approval: RefundApproval) -> bool:
 
 def _approvals_gone(scope: Scope) -> Iterator[Violation]:
     """Whoever approved a requested refund, as its trail tells, has an approval of it."""
-    refunds = Refund.objects.using(scope.using).filter(cause="requested")
-    if scope.since is not None:
-        refunds = refunds.filter(updated_at__gte=scope.since)
-    for batch in batches(in_chunks(refunds.only("id", "refund_no"), "id"), BATCH):
+    for odd in unapproved(scope, APPROVALS):
+        refunds = Refund.objects.using(scope.using).filter(id__in=odd, cause="requested")
+        batch = list(refunds.only("id", "refund_no").order_by("id"))
         ids = [refund.id for refund in batch]
         told: dict[str, set[Any]] = defaultdict(set)
         events = _events(scope, ids, APPROVALS)

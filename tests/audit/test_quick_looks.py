@@ -21,7 +21,9 @@ from payments.check_rows import odd_orders, odd_transactions
 from payments.invariants_evidence import _callback_problem
 from payments.models import PaymentOrder, PaymentTransaction
 from refunds import invariants as refund_invariants
-from refunds.check_rows import odd_refunds
+from refunds import invariants_evidence
+from refunds.check_rows import odd_approvals, odd_payments, odd_refunds, unapproved
+from refunds.invariants import _check_order_state, _check_reserved
 from refunds.models import Refund
 from tcmpay.audit.bare_rows import DECODE, ENCODE, ENCODE_SORTED, BareTable, encoder
 from tcmpay.audit.invariants import FollowedTrail
@@ -85,6 +87,10 @@ def test_sound_books_need_no_close_look() -> None:
     assert _odd_transactions() == []
     assert _odd_refunds() == []
     assert list(odd_bodies(SCOPE)) == list(odd_callbacks(SCOPE, _callback_problem)) == []
+    assert list(odd_payments(SCOPE, _check_reserved, _check_order_state)) == []
+    approving = (invariants_evidence.APPROVING, invariants_evidence._tells_of)
+    assert list(odd_approvals(SCOPE, *approving)) == []
+    assert list(unapproved(SCOPE, invariants_evidence.APPROVALS)) == []
     rule = invariants_logs._booking_problem
     assert list(odd_bookings(SCOPE, invariants_logs.PAID_VERDICTS, rule)) == []
     assert LedgerReader(KeyPeriods("balance_transactions")).end_of(ledger_rows(SCOPE)) is not None
