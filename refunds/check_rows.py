@@ -216,7 +216,7 @@ def odd_approvals(
         told = _told(scope, sorted({row[1] for row in batch}), actions)
         odd = []
         for *facts, moment in batch:
-            approval = _Approval(*facts, moment_of(moment))
+            approval = _Approval._make((*facts, moment_of(moment)))
             if not any(tells_of(event, approval) for event in told[approval.refund_id]):
                 odd.append(approval.id)
         if odd:

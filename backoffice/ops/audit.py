@@ -47,6 +47,7 @@ LONGEST: tuple[Check, ...] = (
     refunds.invariants.check_refunds,
     balances.invariants.check_ledgers,
     check_chains,
+    tcmpay.audit.invariants.check_sealed_trail,
 )
 CHECKS: tuple[Check, ...] = (
     check_configuration,

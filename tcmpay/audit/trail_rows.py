@@ -26,11 +26,13 @@ from tcmpay.audit.services import MAC_KIND
 from tcmpay.common.invariants import Scope, rows_in_chunks
 
 TABLE = "audit_events"
+# In the order in which ``tcmpay.audit.services`` hashes them.
 COLUMNS = (
-    *("object_type", "object_id", "version", "previous_hash", "id", "action", "from_state"),
+    *("previous_hash", "id", "object_type", "object_id", "version", "action", "from_state"),
     *("to_state", "COALESCE(actor_id, '')", "actor_role", "actor_name", "reason", "details"),
-    *("request_id", "hash", "created_at"),
+    *("request_id", "created_at", "hash"),
 )
+KEY = ("object_type", "object_id", "version")
 
 
 @dataclass(slots=True)
@@ -68,14 +70,14 @@ def odd_chains(
     rows = rows_in_chunks(
         scope,
         table=TABLE,
-        columns=_columns(scope),
-        keys=3,
+        columns=(*KEY, *_columns(scope)),
+        keys=len(KEY),
         where=" AND ".join(conditions),
         values=values,
     )
     follower = _Follower(scope)
     for key, chain in groupby(rows, key=itemgetter(0, 1)):
-        if follower.story(chain) is None:
+        if follower.story(row[len(KEY) :] for row in chain) is None:
             yield key
 
 
@@ -108,7 +110,7 @@ class TrailReader:
         where = f"object_type = '{self._type}'"
         rows = list(read(self._scope, self._select, "object_id", ids, where, "object_id, version"))
         follow = self._follower.story
-        return {key: follow(chain) for key, chain in groupby(rows, itemgetter(1))}, len(rows)
+        return {key: follow(chain) for key, chain in groupby(rows, itemgetter(3))}, len(rows)
 
     def has_read_all(self) -> bool:
         """Whether every event of the type was among those that were followed."""
@@ -117,8 +119,9 @@ class TrailReader:
             return bool(cursor.fetchone()[0] == self._events)
 
 
-def _columns(scope: Scope) -> tuple[str, ...]:
-    return *COLUMNS[:-1], moment_column(scope.using, COLUMNS[-1])
+def _columns(scope: Scope) -> list[str]:
+    moment = moment_column(scope.using, "created_at")
+    return [moment if name == "created_at" else name for name in COLUMNS]
 
 
 class _Follower:
@@ -137,15 +140,17 @@ class _Follower:
         story: BareStory | None = None
         previous_hash, state = "", ""
         for version, row in enumerate(chain, start=1):
-            from_state, to_state, stored = row[6], row[7], row[14]
-            if row[2] != version or row[3] != previous_hash:
+            from_state, to_state, stored = row[6], row[7], row[15]
+            if row[4] != version or row[0] != previous_hash:
                 return None
             if (from_state or to_state) and from_state != state:
                 return None
-            details = DECODE(row[12])
-            # What ``tcmpay.audit.services`` hashes of an event.
-            content = [*row[3:5], *row[:3], *row[5:12], details, row[13], moment_text(row[15])]
-            if not self._holds(ENCODE_SORTED(content), stored) or self._is_untimely(row):
+            content = [*row[:15]]
+            content[12] = details = DECODE(row[12])
+            content[14] = moment_text(row[14])
+            if not self._holds(ENCODE_SORTED(content), stored):
+                return None
+            if not self._periods.is_plain(stored) and self._is_untimely(stored, row[14]):
                 return None
             previous_hash, state = stored, to_state or state
             digest = details.get(ROW, "")
@@ -156,7 +161,5 @@ class _Follower:
                 story.actions.append(row[5])
         return story
 
-    def _is_untimely(self, row: tuple[Any, ...]) -> bool:
-        if self._periods.is_plain(row[14]):
-            return False
-        return bool(self._periods.problem(Verdict.HOLDS, row[14], moment_of(row[15])))
+    def _is_untimely(self, stored: str, moment: str) -> bool:
+        return bool(self._periods.problem(Verdict.HOLDS, stored, moment_of(moment)))

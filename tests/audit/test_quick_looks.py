@@ -206,6 +206,35 @@ def test_what_is_left_of_the_trail_of_an_order_that_is_gone_is_followed() -> Non
     assert ("E2", "gone") in told
 
 
+def test_events_of_an_order_that_is_gone_hide_nothing_of_those_that_it_lies_among() -> None:
+    world = sound_books()
+    first, last = sorted(str(order.id) for order in (world.by_balance, world.by_wechat))
+    gone = f"{first[:-12]}ffffffffffff"
+    assert first < gone < last
+    sql("UPDATE audit_events SET object_id = %s WHERE object_id = %s AND version = 2", gone, last)
+    assert _odd_orders() == [[last]]
+    told = {(found.code, found.object_id) for found in invariants.check_orders(SCOPE)}
+    assert ("E2", gone) in told
+    assert first not in {object_id for _code, object_id in told}
+
+
+def test_where_more_lies_among_the_ids_than_is_read_at_once_they_are_read_one_by_one() -> None:
+    sound_books()
+    with patch("tcmpay.audit.bare_rows.ROWS_AN_ID", 1):
+        assert _odd_orders() == []
+    with patch("tcmpay.audit.bare_rows.ROWS_AN_ID", 0):
+        assert _odd_orders() == []
+
+
+def test_a_notice_that_is_json_s_null_is_looked_at_closely() -> None:
+    world = sound_books()
+    sql(
+        "UPDATE payment_callbacks SET refund_notice = 'null', is_picked_up = 1 WHERE id = %s",
+        world.callback.id,
+    )
+    assert list(odd_callbacks(SCOPE, _callback_problem)) == [[str(world.callback.id)]]
+
+
 def test_no_type_of_objects_is_left_out_of_the_chains() -> None:
     sound_books()
     following = [check for check in CHECKS if check.__name__ in FOLLOWING]
