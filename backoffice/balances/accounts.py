@@ -63,26 +63,20 @@ class OpenForm(forms.Form):
     reason = ReasonFormField()
 
 
-def _freeze(actor: Actor, account: UserBalance, wanted: Mapping[str, Any]) -> str:
-    balance_freeze(
-        user_id=account.user_id,
-        amount=wanted["amount"],
-        reason=wanted["reason"],
-        actor=actor,
-        fact_id=wanted["form_id"],
-    )
-    return _("已冻结 %(amount)s 元。") % wanted
+def _moved(service: Callable[..., Any], done: Any) -> Callable[..., str]:
+    """Move money between available and frozen by ``service``; ``done`` says it."""
 
+    def run(actor: Actor, account: UserBalance, wanted: Mapping[str, Any]) -> str:
+        service(
+            user_id=account.user_id,
+            amount=wanted["amount"],
+            reason=wanted["reason"],
+            actor=actor,
+            fact_id=wanted["form_id"],
+        )
+        return str(done) % wanted
 
-def _unfreeze(actor: Actor, account: UserBalance, wanted: Mapping[str, Any]) -> str:
-    balance_unfreeze(
-        user_id=account.user_id,
-        amount=wanted["amount"],
-        reason=wanted["reason"],
-        actor=actor,
-        fact_id=wanted["form_id"],
-    )
-    return _("已解冻 %(amount)s 元。") % wanted
+    return run
 
 
 ASKED: Mapping[Direction, Any] = {
@@ -154,7 +148,7 @@ STEPS: Mapping[str, Step] = {
         form=MoveForm,
         note=gettext_lazy("冻结的金额仍属于用户，但不能用来支付，可随时解冻。"),
         button=gettext_lazy("冻结"),
-        run=_freeze,
+        run=_moved(balance_freeze, gettext_lazy("已冻结 %(amount)s 元。")),
         is_offered=lambda account: account.balance > 0,
     ),
     "unfreeze": Step(
@@ -164,7 +158,7 @@ STEPS: Mapping[str, Step] = {
         form=MoveForm,
         note=gettext_lazy("解冻的金额回到可用余额，用户可以用来支付。"),
         button=gettext_lazy("解冻"),
-        run=_unfreeze,
+        run=_moved(balance_unfreeze, gettext_lazy("已解冻 %(amount)s 元。")),
         is_offered=lambda account: account.frozen_balance > 0,
     ),
 }

@@ -191,7 +191,7 @@ def offered_kinds(case: PaymentException) -> tuple[ExceptionAction, ...]:
 
 def offered(case: PaymentException, user: Any) -> list[tuple[str, DeskAction]]:
     """The actions that ``user`` may take about the case as it stands now."""
-    if case.closed_at is not None or case.write_off_by is not None:
+    if case.closed_at is not None or case.is_waiting:
         return []
     if case.owner_id is not None and case.owner_id != user.pk:
         return []

@@ -108,11 +108,11 @@ class CaseView:
 
     @property
     def write_off_person(self) -> str:
-        return person_text(self.case.write_off_by)
+        return person_text(self.case.asked_by)
 
     @property
     def asked_write_off(self) -> bool:
-        return self.case.write_off_by == self.reader.pk
+        return self.case.asked_by == self.reader.pk
 
     @property
     def may_act(self) -> bool:

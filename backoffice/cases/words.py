@@ -89,6 +89,6 @@ def case_state(case: PaymentException) -> tuple[str, str]:
     """How far a case is, in words, and the tone to say it in."""
     if case.closed_at is not None:
         return str(case.get_outcome_display()), NEUTRAL
-    if case.write_off_by is not None:
+    if case.is_waiting:
         return gettext("核销待确认"), RUNNING
     return gettext("待处理"), WAITING

@@ -12,7 +12,7 @@ from config.gateways.drafts import Candidate
 from config.gateways.examine import examine_current, expiries_current
 from config.gateways.fields import KNOWN_KEYS, keys_of
 from config.gateways.selectors import is_write_only
-from config.gateways.versions import audit_id, version_values
+from config.gateways.versions import audit_id, version_running, version_values
 from config.models import GatewayMethod, PaymentConfig, PaymentConfigVersion
 from gateways.findings import EXPIRY_WARNING_DAYS, Finding
 from gateways.key_texts import Expiry
@@ -129,14 +129,6 @@ def gateway_card(method: str, has_draft: bool) -> GatewayCard:
     )
 
 
-def version_running(method: str) -> PaymentConfigVersion | None:
-    return (
-        PaymentConfigVersion.objects.filter(payment_method=method, retired_at=None)
-        .order_by("-number")
-        .first()
-    )
-
-
 @dataclass(frozen=True)
 class VersionLine:
     """One version in the history: who, when, why, and which values it changed."""
@@ -173,7 +165,7 @@ def version_lines(method: str) -> list[VersionLine]:
                 restored_from=version.restored_from,
                 changed=_changed_labels(method, version, before),
                 is_revoked=version.revoked_at is not None,
-                is_revocation_asked=version.revocation_asked_at is not None,
+                is_revocation_asked=version.is_waiting,
             )
         )
     return lines

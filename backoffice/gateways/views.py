@@ -26,7 +26,6 @@ from backoffice.gateways.facts import (
     last_changes,
     stored_findings,
     version_lines,
-    version_running,
     write_only_keys,
 )
 from backoffice.gateways.forms import GatewayForm
@@ -46,7 +45,7 @@ from config.gateways.drafts import (
 from config.gateways.echo import echo_expect, echo_is_heard
 from config.gateways.examine import Depth, examine_values
 from config.gateways.fields import KNOWN_KEYS, keys_of
-from config.gateways.versions import version_values
+from config.gateways.versions import version_running, version_values
 from config.models import GatewayMethod, PaymentConfigDraft
 from gateways.configuration import notify_url_in_path_form
 from gateways.findings import Finding

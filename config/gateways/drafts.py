@@ -34,7 +34,7 @@ from gateways.key_texts import normalised
 from gateways.trial import EchoListener
 from tcmpay.common import clock
 from tcmpay.common.actor import Actor
-from tcmpay.common.db import money_unit
+from tcmpay.common.db import columns_write, money_unit
 from tcmpay.common.sealing import ConfigSecretUnreadable, Place, seal, unseal
 
 Values = Mapping[str, str]
@@ -205,21 +205,17 @@ def _record_test(
     draft = _draft(candidate.method)
     if draft is None or candidate_of(candidate.method).mark != candidate.mark:
         return
-    draft.tested_as = candidate.mark
-    draft.tested_at, draft.tested_by = clock.now(), actor.id
-    draft.is_test_passed = not _has_error(findings)
-    draft.test_findings = [
-        [
-            finding.level,
-            finding.key,
-            str(finding.message),
-            str(finding.fix),
-            str(finding.unproved),
-        ]
-        for finding in findings
-    ]
-    names = ["tested_as", "tested_at", "tested_by", "is_test_passed", "test_findings"]
-    draft.save(update_fields=names)
+    columns_write(
+        draft,
+        tested_as=candidate.mark,
+        tested_at=clock.now(),
+        tested_by=actor.id,
+        is_test_passed=not _has_error(findings),
+        test_findings=[
+            [one.level, one.key, *map(str, (one.message, one.fix, one.unproved))]
+            for one in findings
+        ],
+    )
     action = "config_draft_test_passed" if draft.is_test_passed else "config_draft_test_failed"
     config_audit(actor, candidate.method, action, depth=str(depth))
 

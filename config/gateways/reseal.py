@@ -15,6 +15,7 @@ from config.gateways.versions import (
     version_reseal,
 )
 from config.models import PaymentConfig, PaymentConfigDraft, PaymentConfigVersion
+from tcmpay.common.db import columns_write
 from tcmpay.common.sealing import (
     ConfigSecretUnreadable,
     Place,
@@ -74,9 +75,8 @@ def _row_reseal(row: PaymentConfig, key: str, count: Resealed) -> None:
     place = row_place(method, key)
     with count.noting(audit_id(method, key)):
         is_new = not is_sealed(row.config_value)
-        row.config_value = seal(_opened(row.config_value, method, key, [place]), place)
-        row.is_encrypted = True
-        row.save(update_fields=["config_value", "is_encrypted"])
+        sealed = seal(_opened(row.config_value, method, key, [place]), place)
+        columns_write(row, config_value=sealed, is_encrypted=True)
         count.rows += 1
         count.newly_sealed += is_new
 
@@ -100,8 +100,7 @@ def _draft_reseal(draft: PaymentConfigDraft, count: Resealed) -> None:
         place = draft_place(draft.id, method, key)
         with count.noting(f"{audit_id(method, key)} (draft)"):
             texts[key] = seal(_opened(text, method, key, [place]), place) if text else ""
-    draft.encrypted_values = json.dumps(texts, sort_keys=True)
-    draft.save(update_fields=["encrypted_values"])
+    columns_write(draft, encrypted_values=json.dumps(texts, sort_keys=True))
     count.drafts += 1
 
 

@@ -16,6 +16,7 @@ from config.gateways.versions import config_audit, rows_lock, version_adopt, ver
 from config.models import PaymentConfigVersion
 from gateways.registry import callback_key_marks
 from tcmpay.common.actor import Actor, Role
+from tcmpay.common.db import columns_write
 from tcmpay.common.sealing import ConfigSecretUnreadable
 from tcmpay.common.second_person import is_one_of
 
@@ -126,7 +127,7 @@ def revoke(*, actor: Actor, method: str, version_id: UUID, reason: str) -> Revoc
     revocation = revocation_of(method, version)
     if settings.CONFIG_ACTIVATION_SECOND_PERSON and actor.role != Role.SYSTEM:
         if not version.is_waiting:
-            _write(version, **version.asking(actor, reason))
+            columns_write(version, **version.asking(actor, reason))
             _audit(actor, version, "config_keys_revocation_asked", reason)
             return None
         version.ensure_may_answer(actor, decided=KeysRevokedAlready, own=RevocationIsOwn)
@@ -143,14 +144,8 @@ def _do(actor: Actor, revocation: Revocation, confirmed: PaymentConfigVersion, r
     for version in revocation.versions:
         if version.revoked_at is not None:
             continue
-        _write(version, **dict(zip(version.ASKED, asked, strict=False)), **answer)
+        columns_write(version, **dict(zip(version.ASKED, asked, strict=False)), **answer)
         _audit(actor, version, "config_keys_revoked", reason, keys=sorted(revocation.marks))
-
-
-def _write(version: PaymentConfigVersion, **changes: Any) -> None:
-    for name, value in changes.items():
-        setattr(version, name, value)
-    version.save(update_fields=list(changes))
 
 
 def _audit(

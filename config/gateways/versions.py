@@ -59,7 +59,7 @@ def rows_lock(method: str) -> dict[str, PaymentConfig]:
 
 def version_in_force(method: str) -> PaymentConfigVersion:
     """The version that matches the rows; appended first when somebody changed them by SQL."""
-    version = _active(method)
+    version = version_running(method)
     rows = PaymentConfig.objects.filter(payment_method=method)
     if version is not None and version.digest == _digest(_stored(method, rows)):
         return version
@@ -73,7 +73,7 @@ def _adopt(method: str) -> PaymentConfigVersion:
 
 def version_adopt(method: str, rows: Mapping[str, PaymentConfig]) -> PaymentConfigVersion:
     """The version of the locked ``rows``, which somebody may have changed without a service."""
-    version = _active(method)
+    version = version_running(method)
     stored = _stored(method, rows.values())
     if version is not None and version.digest == _digest(stored):
         return version
@@ -182,7 +182,7 @@ def _open(version: PaymentConfigVersion) -> dict[str, str]:
     return opened
 
 
-def _active(method: str) -> PaymentConfigVersion | None:
+def version_running(method: str) -> PaymentConfigVersion | None:
     return (
         PaymentConfigVersion.objects.filter(payment_method=method, retired_at=None)
         .order_by("-number")

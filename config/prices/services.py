@@ -31,7 +31,7 @@ from tcmpay.audit.transitions import row_write
 from tcmpay.common import clock
 from tcmpay.common.actor import Actor
 from tcmpay.common.api.presenters import present
-from tcmpay.common.db import money_unit
+from tcmpay.common.db import columns_write, money_unit
 from tcmpay.common.errors import ObjectNotFound
 from tcmpay.common.money import format_money
 
@@ -265,8 +265,7 @@ def _plan_write(actor: Actor, plan: PricePlan, because: Because) -> PriceConfig:
 
 
 def _price_end(actor: Actor, row: PriceConfig, before: date | None, because: Because) -> None:
-    row.updated_at = clock.now()
-    row.save(update_fields=["expiry_date", "updated_at"])
+    columns_write(row, expiry_date=row.expiry_date, updated_at=clock.now())
     facts = {
         "before": {"expiry_date": present(before)},
         "after": {"expiry_date": present(row.expiry_date)},

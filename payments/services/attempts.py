@@ -57,7 +57,7 @@ from payments.states import (
 from tcmpay.audit.transitions import Cause, row_insert
 from tcmpay.common import clock
 from tcmpay.common.actor import Actor, gateway_actor
-from tcmpay.common.db import money_unit
+from tcmpay.common.db import columns_write, money_unit
 from tcmpay.common.errors import InvalidInput
 from tcmpay.common.ids import attempt_number, new_number
 from tcmpay.common.transitions import ensure_one
@@ -187,8 +187,7 @@ def _started_again(attempt: PaymentTransaction) -> PaymentTransaction:
     """Count another start of one that was never answered: a refusal of this one is not the word
     about all of them. An attempt that was answered once is known at its gateway anyway."""
     if not _was_answered(attempt):
-        attempt.starts, attempt.started_at = attempt.starts + 1, clock.now()
-        attempt.save(update_fields=["starts", "started_at"])
+        columns_write(attempt, starts=attempt.starts + 1, started_at=clock.now())
     return attempt
 
 

@@ -4,7 +4,6 @@ Whoever acts on a case that nobody owns owns it from then on, in the same unit; 
 somebody else owns nobody acts. So of two people at once one wins, and the other is told who.
 """
 
-from typing import Any
 from uuid import UUID
 
 from payments.errors import (
@@ -21,7 +20,7 @@ from payments.states import EXCEPTION_ACTIONS, ExceptionAction, ExceptionKind, E
 from tcmpay.audit.services import audit_record
 from tcmpay.common import clock
 from tcmpay.common.actor import Actor, gateway_actor
-from tcmpay.common.db import money_unit
+from tcmpay.common.db import columns_write, money_unit
 from tcmpay.common.money import MONEY_MAX, ZERO, Money
 from tcmpay.common.second_person import ensure_not_one_of
 
@@ -172,7 +171,7 @@ def exception_write_off_ask(*, actor: Actor, exception_id: UUID, reason: str) ->
     _ensure_offered(case, ExceptionAction.WRITE_OFF)
     ensure_not_own_order(actor, case.order)
     _own(case, actor)
-    _write(case, **case.asking(actor, reason))
+    columns_write(case, **case.asking(actor, reason))
     _audit(case, actor, "exception_write_off_asked", reason)
     return case
 
@@ -190,7 +189,7 @@ def exception_write_off_decide(
     if not case.is_waiting:
         raise ActionNotOffered()
     if not is_confirmed:
-        _write(case, write_off_by=None, write_off_at=None, write_off_reason="")
+        columns_write(case, write_off_by=None, write_off_at=None, write_off_reason="")
         _audit(case, actor, "exception_write_off_declined", notes)
         return case
     case.ensure_may_answer(actor, decided=ActionNotOffered, own=SelfConfirmation)
@@ -242,7 +241,7 @@ def _set_owner(
     action: str,
     details: dict[str, str],
 ) -> None:
-    _write(case, owner_id=owner_id, claimed_at=clock.now() if owner_id is not None else None)
+    columns_write(case, owner_id=owner_id, claimed_at=clock.now() if owner_id is not None else None)
     _audit(case, actor, action, "", **details)
 
 
@@ -250,14 +249,8 @@ def exception_end(
     case: PaymentException, actor: Actor, resolution: str, outcome: ExceptionOutcome
 ) -> None:
     """End the locked, open case; inside the caller's unit."""
-    _write(case, outcome=outcome, **case.answering(actor, resolution))
+    columns_write(case, outcome=outcome, **case.answering(actor, resolution))
     _audit(case, actor, ENDINGS[outcome], resolution)
-
-
-def _write(case: PaymentException, **changes: Any) -> None:
-    for name, value in changes.items():
-        setattr(case, name, value)
-    case.save(update_fields=list(changes))
 
 
 def _audit(case: PaymentException, actor: Actor, action: str, reason: str, **details: str) -> None:

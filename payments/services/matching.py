@@ -38,7 +38,7 @@ from payments.states import (
 from tcmpay.audit.transitions import Cause, row_insert
 from tcmpay.common import clock
 from tcmpay.common.actor import Actor
-from tcmpay.common.db import money_unit
+from tcmpay.common.db import columns_write, money_unit
 from tcmpay.common.errors import DomainError
 from tcmpay.common.ids import new_number
 
@@ -182,8 +182,7 @@ def _apply(
     # Under the order's lock: it was pending and the money was applied, or nothing is written.
     if settlement.verdict is not Verdict.APPLIED:
         raise OrderDoesNotFit(verdict=settlement.verdict)
-    case.order, case.transaction = order, attempt
-    case.save(update_fields=["order", "transaction"])
+    columns_write(case, order=order, transaction=attempt)
     text = _("已匹配到订单 %(number)s：%(reason)s") % {"number": order.order_no, "reason": reason}
     exception_end(case, actor, text, ExceptionOutcome.MATCHED)
     return case

@@ -24,7 +24,7 @@ from tcmpay.audit.services import audit_record
 from tcmpay.common import clock
 from tcmpay.common.actor import SYSTEM, Actor
 from tcmpay.common.bell import ring
-from tcmpay.common.db import money_unit
+from tcmpay.common.db import columns_write, money_unit
 from tcmpay.common.errors import DomainError, Forbidden, InternalError
 from tcmpay.common.sweep import by_itself, in_time
 
@@ -201,9 +201,8 @@ def _decide_row(actor: Actor, batch: RefundBatch, row_id: UUID) -> Refund | None
         ).count(),
     )
     is_half = is_approved and refund.status == RefundStatus.PENDING
-    row.outcome = BatchOutcome.FIRST_APPROVAL if is_half else BatchOutcome.DONE
-    row.decided_at = clock.now()
-    row.save(update_fields=["outcome", "decided_at"])
+    outcome = BatchOutcome.FIRST_APPROVAL if is_half else BatchOutcome.DONE
+    columns_write(row, outcome=outcome, decided_at=clock.now())
     return refund
 
 
@@ -218,8 +217,7 @@ def _finish(batch_id: UUID) -> None:
     batch = RefundBatch.objects.select_for_update().get(id=batch_id)
     if batch.finished_at is not None:
         return
-    batch.finished_at, batch.next_run_at = clock.now(), None
-    batch.save(update_fields=["finished_at", "next_run_at"])
+    columns_write(batch, finished_at=clock.now(), next_run_at=None)
     rows = list(batch.rows.order_by("position"))
     outcomes = [row.outcome for row in rows]
     audit_record(

@@ -54,7 +54,7 @@ from tcmpay.audit.transitions import Cause
 from tcmpay.common import clock
 from tcmpay.common.actor import SYSTEM, Actor, gateway_actor
 from tcmpay.common.bell import ring
-from tcmpay.common.db import money_unit
+from tcmpay.common.db import columns_write, money_unit
 from tcmpay.common.sweep import by_itself, in_time, in_turns
 
 logger = logging.getLogger(__name__)
@@ -178,11 +178,9 @@ def _begin_submission(
     _money_back(refund, payment, SYSTEM)
     wait = BACKOFF_SECONDS[min(refund.submissions, len(BACKOFF_SECONDS) - 1)]
     is_known = refund.sendings > 0 or refund.stopped_by is not None
-    refund.submissions += 1
-    refund.next_check_at = now + timedelta(seconds=wait)
-    if not is_known:
-        refund.sendings, refund.sent_at = 1, now
-    refund.save(update_fields=["submissions", "next_check_at", "sendings", "sent_at"])
+    sent = {} if is_known else {"sendings": 1, "sent_at": now}
+    next_check_at = now + timedelta(seconds=wait)
+    columns_write(refund, submissions=refund.submissions + 1, next_check_at=next_check_at, **sent)
     return refund, payment, is_known
 
 
@@ -210,10 +208,12 @@ def _take_refusal(asked: Refund, error: GatewayRejected) -> bool:
     if error.reason in REFUND_GOES_AGAIN:
         _wait_no_longer(refund)
         return False
-    refund.refused_code = (error.code or "REJECTED")[:64]
-    refund.refused_message = _refusal_text(error)[:500]
-    refund.next_check_at = _known_from(refund, payment)
-    refund.save(update_fields=["refused_code", "refused_message", "next_check_at"])
+    columns_write(
+        refund,
+        refused_code=(error.code or "REJECTED")[:64],
+        refused_message=_refusal_text(error)[:500],
+        next_check_at=_known_from(refund, payment),
+    )
     return is_ended_by(ExchangeKind.REFUND, error, sendings=refund.sendings)
 
 
@@ -232,8 +232,7 @@ def _take_not_found(asked: Refund, asked_at: datetime) -> bool:
     now = clock.now()
     code, message = _why_not_again(refund, payment)
     if not code:
-        refund.sendings, refund.sent_at = refund.sendings + 1, now
-        refund.save(update_fields=["sendings", "sent_at"])
+        columns_write(refund, sendings=refund.sendings + 1, sent_at=now)
         return True
     known_from = _known_from(refund, payment)
     if not refund.refused_code:
@@ -241,8 +240,7 @@ def _take_not_found(asked: Refund, asked_at: datetime) -> bool:
     is_sole_and_refused = refund.sendings == 1 and bool(refund.refused_code)
     is_certain = refund.sendings == 0 or is_sole_and_refused
     if not is_certain and asked_at < known_from:
-        refund.next_check_at = known_from
-        refund.save(update_fields=["next_check_at"])
+        columns_write(refund, next_check_at=known_from)
         return False
     _fail(
         refund,

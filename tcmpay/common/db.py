@@ -131,6 +131,13 @@ def _count_repetition(unit: str, attempt: int, error: Exception) -> None:
     logger.warning("unit_repeated", extra={"unit": unit, "no": attempt, "reason": reason})
 
 
+def columns_write(row: models.Model, **changes: Any) -> None:
+    """Write ``changes`` to a row that the caller has locked, in the database and in hand."""
+    for name, value in changes.items():
+        setattr(row, name, value)
+    row.save(update_fields=list(changes))
+
+
 def exact_sum(field: str, *, using: str) -> tuple[models.Aggregate, Callable[[Any], Money]]:
     """The sum of ``field`` (yuan) as an aggregate that is exact on the database ``using``, and
     what makes yuan of its result.

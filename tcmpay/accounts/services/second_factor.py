@@ -21,6 +21,7 @@ from tcmpay.accounts.models import (
 from tcmpay.accounts.services.trail import staff_audit
 from tcmpay.common import clock
 from tcmpay.common.actor import Actor
+from tcmpay.common.db import columns_write
 from tcmpay.common.sealing import (
     ConfigSecretUnreadable,
     SealProblem,
@@ -112,8 +113,7 @@ def enrolment_confirm(*, person: StaffUser, code: str) -> list[str]:
         codes: list[str] = []
         if device is not None and is_good:
             replaced = TotpDevice.objects.filter(user=person, confirmed=True).delete()[0]
-            device.confirmed = True
-            device.save(update_fields=["confirmed"])
+            columns_write(device, confirmed=True)
             codes = _renew_codes(person)
             staff_audit(person, "staff_second_factor_bound", details={"replaced": bool(replaced)})
     if not is_good:
@@ -209,8 +209,7 @@ def second_factor_reset(*, person: StaffUser, actor: Actor, reason: str) -> None
         locked = StaffUser.objects.select_for_update().get(pk=person.pk)
         TotpDevice.objects.filter(user=locked).delete()
         RecoveryCode.objects.filter(user=locked).delete()
-        locked.session_epoch += 1
-        locked.save(update_fields=["session_epoch"])
+        columns_write(locked, session_epoch=locked.session_epoch + 1)
         staff_audit(locked, "staff_second_factor_reset", actor=actor, reason=reason)
 
 

@@ -11,6 +11,7 @@ from tcmpay.accounts.services.trail import staff_audit
 from tcmpay.audit.macs import row_mac
 from tcmpay.common import clock
 from tcmpay.common.actor import SYSTEM, Actor
+from tcmpay.common.db import columns_write
 from tcmpay.common.request_id import current_request_id
 
 MAC_KIND = "staff_sign_ins"
@@ -22,8 +23,7 @@ def sessions_end(*, person: StaffUser, actor: Actor, reason: str = "") -> int:
     """End every session of ``person``; returns the new epoch, for the one that may go on."""
     with atomic():
         locked = StaffUser.objects.select_for_update().get(pk=person.pk)
-        locked.session_epoch += 1
-        locked.save(update_fields=["session_epoch"])
+        columns_write(locked, session_epoch=locked.session_epoch + 1)
         staff_audit(locked, "staff_sessions_ended", actor=actor, reason=reason)
     return locked.session_epoch
 
