@@ -63,84 +63,36 @@ class Button:
     action: DeskAction
 
 
-@dataclass(frozen=True)
-class CaseView:
-    """A case as one reader has to see it."""
+def case_desk(case: PaymentException, reader: Any) -> dict[str, Any]:
+    """A case as one reader has to see it, and what they may do about it."""
+    may_assign = reader.has_perm(ASSIGN_PERMISSION)
+    return {
+        "case": case,
+        "story": EXCEPTION_STORY.get(case.kind, ""),
+        "advice": EXCEPTION_ADVICE.get(case.kind, ""),
+        "age": age_text(case.opened_at),
+        "owner": person_text(case.owner_id) if case.owner_id is not None else "",
+        "is_mine": case.owner_id == reader.pk,
+        "is_open": case.closed_at is None,
+        "closer": person_text(case.closed_by),
+        "refund": case_refund(case),
+        "is_refund_running": refund_running(case) is not None,
+        "write_off_person": person_text(case.asked_by),
+        "asked_write_off": case.asked_by == reader.pk,
+        "may_act": reader.has_perm(CLOSE_PERMISSION),
+        "may_assign": may_assign,
+        "may_write_off": reader.has_perm(WRITE_OFF_PERMISSION),
+        "people": list(staff_who_may(CLOSE_PERMISSION).items()) if may_assign else [],
+        "suggested_order": _suggested_order(case),
+        "buttons": [Button(name, action) for name, action in offered(case, reader)],
+    }
 
-    case: PaymentException
-    reader: Any
 
-    @property
-    def story(self) -> str:
-        return str(EXCEPTION_STORY.get(self.case.kind, ""))
-
-    @property
-    def advice(self) -> str:
-        return str(EXCEPTION_ADVICE.get(self.case.kind, ""))
-
-    @property
-    def age(self) -> str:
-        return age_text(self.case.opened_at)
-
-    @property
-    def owner(self) -> str:
-        return person_text(self.case.owner_id) if self.case.owner_id is not None else ""
-
-    @property
-    def is_mine(self) -> bool:
-        return self.case.owner_id == self.reader.pk
-
-    @property
-    def is_open(self) -> bool:
-        return self.case.closed_at is None
-
-    @property
-    def closer(self) -> str:
-        return person_text(self.case.closed_by)
-
-    @property
-    def refund(self) -> Any:
-        return case_refund(self.case)
-
-    @property
-    def is_refund_running(self) -> bool:
-        return refund_running(self.case) is not None
-
-    @property
-    def write_off_person(self) -> str:
-        return person_text(self.case.asked_by)
-
-    @property
-    def asked_write_off(self) -> bool:
-        return self.case.asked_by == self.reader.pk
-
-    @property
-    def may_act(self) -> bool:
-        return bool(self.reader.has_perm(CLOSE_PERMISSION))
-
-    @property
-    def may_assign(self) -> bool:
-        return bool(self.reader.has_perm(ASSIGN_PERMISSION))
-
-    @property
-    def may_write_off(self) -> bool:
-        return bool(self.reader.has_perm(WRITE_OFF_PERMISSION))
-
-    @property
-    def people(self) -> list[tuple[object, str]]:
-        return list(staff_who_may(CLOSE_PERMISSION).items())
-
-    @property
-    def suggested_order(self) -> str:
-        """Our attempts' numbers begin with their order's number."""
-        if self.case.kind != ExceptionKind.UNKNOWN_ORDER:
-            return ""
-        number = self.case.out_trade_no.upper()
-        return number if number.startswith("ORD") else ""
-
-    @property
-    def buttons(self) -> list[Button]:
-        return [Button(name, action) for name, action in offered(self.case, self.reader)]
+def _suggested_order(case: PaymentException) -> str:
+    """Our attempts' numbers begin with their order's number."""
+    number = case.out_trade_no.upper()
+    is_ours = case.kind == ExceptionKind.UNKNOWN_ORDER and number.startswith("ORD")
+    return number if is_ours else ""
 
 
 @require_POST

@@ -12,7 +12,7 @@ from django.urls import URLPattern, path
 from django.utils.translation import gettext_lazy as _
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 
-from backoffice.cases.desk import CaseView, act_view
+from backoffice.cases.desk import act_view, case_desk
 from backoffice.cases.words import EXCEPTION_ADVICE, case_state
 from backoffice.orders.timeline import Story, timeline_context
 from backoffice.site.bases import (
@@ -166,7 +166,7 @@ class ExceptionAdmin(ReadOnlyAdmin):
         """The whole story of the case's order, or what is known of the case without one."""
         story = timeline_context(Story.of(row.order)) if row.order is not None else {}
         panels = {} if story else {"panels": self.panels(request, row)}
-        return {"desk": CaseView(row, request.user), **story, **panels}
+        return {"desk": case_desk(row, request.user), **story, **panels}
 
     def panels(self, request: HttpRequest, row: PaymentException) -> list[Panel]:
         """What happened to the case, and to the payment and the refund that it is about."""
