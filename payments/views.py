@@ -210,17 +210,16 @@ class OrderViewSet(ContractViewSet):
 
 def pay_answer(result: attempts.PayResult) -> Response:
     start = result.start
-    return success(
-        _("支付发起成功"),
-        {
-            "order_id": str(result.order.id),
-            "order_no": result.order.order_no,
-            "payment_method": str(result.payment_method),
-            "payment_url": start.payment_url or None,
-            "qr_code": start.qr_code or None,
-            "prepay_data": dict(start.prepay_data) if start.prepay_data else None,
-        },
+    answer = present_row(
+        result.order,
+        PaySchema,
+        order_id=result.order.id,
+        payment_method=str(result.payment_method),
+        payment_url=start.payment_url or None,
+        qr_code=start.qr_code or None,
+        prepay_data=dict(start.prepay_data) if start.prepay_data else None,
     )
+    return success(_("支付发起成功"), answer)
 
 
 def recover_payment(key_id: UUID) -> Response | None:

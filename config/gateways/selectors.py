@@ -9,11 +9,12 @@ from uuid import UUID
 from django.utils.translation import gettext
 
 from config.gateways.fields import ConfigKey, keys_of
+from config.gateways.serializers import GatewayConfigSchema
 from config.gateways.versions import ConfigInForce, version_in_force, version_values
 from config.models import PaymentConfig, PaymentConfigVersion
 from gateways.registry import merchant_of
 from tcmpay.common import clock
-from tcmpay.common.api.presenters import present
+from tcmpay.common.api.presenters import present_row
 from tcmpay.common.redaction import STARS
 from tcmpay.common.sealing import ConfigSecretUnreadable, is_sealed
 
@@ -100,27 +101,17 @@ def gateway_config_masked(method: str) -> list[dict[str, Any]]:
     Raises MethodNotFound.
     """
     rows = {row.config_key: row for row in PaymentConfig.objects.filter(payment_method=method)}
-    return [
-        {
-            "config_key": key.name,
-            "config_value": shown_value(rows[key.name]),
-            "is_encrypted": rows[key.name].is_encrypted,
-            "description": shown_description(rows[key.name], key),
-            "updated_at": present(rows[key.name].updated_at),
-        }
-        for key in keys_of(method).values()
-        if key.name in rows
-    ]
+    return [_masked(rows[key.name], key) for key in keys_of(method).values() if key.name in rows]
 
 
-def shown_value(row: PaymentConfig) -> str:
-    """The value, or the mask, or nothing where nothing is set."""
-    return STARS if row.config_value and is_write_only(row) else row.config_value
-
-
-def shown_description(row: PaymentConfig, key: ConfigKey) -> str:
-    # gettext of an empty text is the catalogue's head, so it is never asked for one.
-    return gettext(row.description) if row.description else str(key.description)
+def _masked(row: PaymentConfig, key: ConfigKey) -> dict[str, Any]:
+    return present_row(
+        row,
+        GatewayConfigSchema,
+        config_value=STARS if row.config_value and is_write_only(row) else row.config_value,
+        # gettext of an empty text is the catalogue's head, so it is never asked for one.
+        description=gettext(row.description) if row.description else str(key.description),
+    )
 
 
 def is_write_only(row: PaymentConfig) -> bool:
