@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 from typing import Any
 
-from django.contrib import admin
 from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, reverse
@@ -228,6 +227,4 @@ class BalanceTransactionAdmin(ReadOnlyAdmin):
 
     description_shown = plain("description", _("说明"))
 
-    @admin.display(description=_("操作人"))
-    def actor(self, entry: BalanceTransaction) -> str:
-        return code_text(person_text(entry.actor_id))
+    actor = column("actor_id", _("操作人"), lambda person: code_text(person_text(person)))

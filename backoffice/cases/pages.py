@@ -130,9 +130,7 @@ class ExceptionAdmin(ReadOnlyAdmin):
             )
         )
 
-    @admin.display(description=_("处理情况"))
-    def case(self, case: PaymentException) -> str:
-        return badge(*case_state(case))
+    case = column("", _("处理情况"), lambda case: badge(*case_state(case)))
 
     @admin.display(description=_("负责人"))
     def owner(self, case: Any) -> str:
@@ -150,13 +148,11 @@ class ExceptionAdmin(ReadOnlyAdmin):
 
     reason_shown = wrapped("reason", _("说明"))
 
-    @admin.display(description=_("处理建议"))
-    def advice(self, case: PaymentException) -> str:
-        return str(EXCEPTION_ADVICE.get(case.kind, EMPTY))
+    advice = column("kind", _("处理建议"), lambda kind: str(EXCEPTION_ADVICE.get(kind, EMPTY)))
 
-    @admin.display(description=_("等待"))
-    def waits(self, case: PaymentException) -> str:
-        return age_text(case.opened_at) if case.closed_at is None else EMPTY
+    waits = column(
+        "", _("等待"), lambda case: EMPTY if case.closed_at else age_text(case.opened_at)
+    )
 
     closer = person_name("closed_by", _("处理人"))
 

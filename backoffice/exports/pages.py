@@ -28,6 +28,7 @@ from backoffice.models import ExportJob, ExportStatus
 from backoffice.site.bases import (
     ReadOnlyAdmin,
     admin_url,
+    column,
     ensure_may,
     moment,
     person_name,
@@ -133,9 +134,7 @@ class ExportAdmin(ReadOnlyAdmin):
         found = LISTS.get(job.page)
         return f"{found.title if found else job.page} · {job.get_file_format_display()}"
 
-    @admin.display(description=_("行数"))
-    def rows(self, job: ExportJob) -> str:
-        return f"{job.rows_done:,} / {job.rows_total:,}"
+    rows = column("", _("行数"), lambda job: f"{job.rows_done:,} / {job.rows_total:,}")
 
     @admin.display(description=_("金额合计（元）"))
     def amount_shown(self, job: ExportJob) -> str:
@@ -148,9 +147,7 @@ class ExportAdmin(ReadOnlyAdmin):
 
     requester = person_name("requested_by", _("导出人"))
 
-    @admin.display(description=_("筛选条件"))
-    def filters(self, job: ExportJob) -> str:
-        return job.query or str(_("全部"))
+    filters = column("query", _("筛选条件"), lambda query: query or str(_("全部")))
 
     error_shown = plain("error", _("错误"))
 

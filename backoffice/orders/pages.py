@@ -119,9 +119,9 @@ class OrderAdmin(ReadOnlyAdmin):
 
     method = column("payment_method", _("支付方式"), method_text)
 
-    @admin.display(description=_("类型"))
-    def type_shown(self, order: PaymentOrder) -> str:
-        return str(dict(OrderType.choices).get(order.order_type, order.order_type))
+    type_shown = column(
+        "order_type", _("类型"), lambda code: str(dict(OrderType.choices).get(code, code))
+    )
 
     @admin.display(description=_("服务"))
     def service_shown(self, order: PaymentOrder) -> str:

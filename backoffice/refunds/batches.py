@@ -19,6 +19,7 @@ from backoffice.site.bases import (
     ReadOnlyAdmin,
     actor_of,
     admin_url,
+    column,
     ensure_may,
     moment,
     page,
@@ -212,9 +213,7 @@ class RefundBatchAdmin(ReadOnlyAdmin):
 
     person = person_name("created_by", _("确认人"))
 
-    @admin.display(description=_("笔数"))
-    def rows_shown(self, batch: Any) -> int:
-        return batch.row_count
+    rows_shown = column("row_count", _("笔数"), str)
 
     @admin.display(description=_("状态"))
     def running(self, batch: RefundBatch) -> str:

@@ -24,7 +24,6 @@ from backoffice.site.bases import (
     AmountRangeFilter,
     DayRangeFilter,
     Panel,
-    admin_link,
     admin_url,
     column,
     link,
@@ -165,11 +164,9 @@ class RefundAdmin(SecondPersonAdmin):
 
     order_link = link(ORDER_PAGE, "order_id", "order.order_no", _("订单"))
 
-    @admin.display(description=_("原支付流水"))
-    def transaction_link(self, refund: Refund) -> str:
-        return admin_link(
-            TRANSACTION_PAGE, refund.transaction_id, refund.transaction.transaction_no
-        )
+    transaction_link = link(
+        TRANSACTION_PAGE, "transaction_id", "transaction.transaction_no", _("原支付流水")
+    )
 
     user = searched(REFUND_PAGE, "user_id", _("收款用户"))
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from django import forms
-from django.contrib import admin, messages
+from django.contrib import messages
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponseRedirect
@@ -11,7 +11,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
 
-from backoffice.site.bases import FiltersOfListOnly, state
+from backoffice.site.bases import FiltersOfListOnly, column, state
 from backoffice.site.display import BAD, GOOD, NEUTRAL, badge
 from backoffice.trail.pages import history_panel
 from refunds.errors import RulesOverlap
@@ -118,13 +118,8 @@ class RefundPolicyRuleAdmin(WrittenByService):
     def get_queryset(self, request: HttpRequest) -> QuerySet[RefundPolicyRule]:
         return super().get_queryset(request).order_by("order_type", "-hours_from", "id")
 
-    @admin.display(description=_("规则"))
-    def text(self, rule: RefundPolicyRule) -> str:
-        return rule_text(rule)
-
-    @admin.display(description=_("状态"))
-    def active(self, rule: RefundPolicyRule) -> str:
-        return active_badge(rule)
+    text = column("", _("规则"), rule_text)
+    active = column("", _("状态"), active_badge)
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         rule_save(actor=request.user.as_actor(), rule=obj)
@@ -142,9 +137,7 @@ class RefundNoteAdmin(WrittenByService):
         {ReviewDecision.APPROVE: GOOD, ReviewDecision.REJECT: BAD},
     )
 
-    @admin.display(description=_("状态"))
-    def active(self, note: RefundNote) -> str:
-        return active_badge(note)
+    active = column("", _("状态"), active_badge)
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         note_save(actor=request.user.as_actor(), note=obj)

@@ -17,8 +17,8 @@ from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
 from unfold.decorators import display
 
-from backoffice.site.bases import FiltersOfListOnly, ReadOnlyAdmin
-from backoffice.site.display import EMPTY, code_text, time_text
+from backoffice.site.bases import FiltersOfListOnly, ReadOnlyAdmin, column, moment
+from backoffice.site.display import EMPTY, code_text
 from backoffice.site.filters import one_of
 from backoffice.staff.forms import StaffChangeForm, StaffCreationForm, StaffPasswordForm
 from backoffice.staff.steps import offered_steps, step_view
@@ -94,29 +94,17 @@ class StaffUserAdmin(FiltersOfListOnly, DjangoUserAdmin, ModelAdmin):
     def login(self, person: StaffUser) -> str:
         return code_text(person.username)
 
-    @display(description=_("姓名"))
-    def name(self, person: StaffUser) -> str:
-        return person.get_full_name() or EMPTY
+    name = column("", _("姓名"), lambda person: person.get_full_name() or EMPTY)
 
-    @display(description=_("角色"))
-    def roles(self, person: StaffUser) -> str:
-        return role_names(person.groups.all()) or EMPTY
+    roles = column("", _("角色"), lambda person: role_names(person.groups.all()) or EMPTY)
 
     @display(description=_("身份验证器"), boolean=True)
     def second_factor(self, person: StaffUser) -> bool:
         return any(device.confirmed for device in person.totpdevice_set.all())
 
-    @display(description=_("上次登录"))
-    def signed_in(self, person: StaffUser) -> str:
-        return time_text(person.last_login)
-
-    @display(description=_("创建时间"))
-    def joined(self, person: StaffUser) -> str:
-        return time_text(person.date_joined)
-
-    @display(description=_("编号"))
-    def id_shown(self, person: StaffUser) -> str:
-        return str(person.pk)
+    signed_in = moment("last_login", _("上次登录"))
+    joined = moment("date_joined", _("创建时间"))
+    id_shown = column("pk", _("编号"), str)
 
     # --- who may change whom ------------------------------------------------------------------
 
@@ -297,13 +285,8 @@ class RoleAdmin(ReadOnlyAdmin):
     def title_of(self, row: Group) -> str:
         return str(ROLE_NAMES.get(row.name, row.name))
 
-    @display(description=_("角色"))
-    def role(self, group: Group) -> str:
-        return str(ROLE_NAMES.get(group.name, group.name))
-
-    @display(description=_("说明"))
-    def text(self, group: Group) -> str:
-        return str(ROLE_TEXTS.get(group.name, EMPTY))
+    role = column("name", _("角色"), lambda name: str(ROLE_NAMES.get(name, name)))
+    text = column("name", _("说明"), lambda name: str(ROLE_TEXTS.get(name, EMPTY)))
 
     @display(description=_("员工"))
     def people(self, group: Group) -> str:

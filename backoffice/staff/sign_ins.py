@@ -6,7 +6,15 @@ from django.contrib import admin
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
-from backoffice.site.bases import DayRangeFilter, ReadOnlyAdmin, admin_link, moment, section, state
+from backoffice.site.bases import (
+    DayRangeFilter,
+    ReadOnlyAdmin,
+    admin_link,
+    column,
+    moment,
+    section,
+    state,
+)
 from backoffice.site.display import BAD, EMPTY, GOOD, NEUTRAL, WAITING, code_text
 from backoffice.site.filters import one_of
 from backoffice.staff.words import cause_text
@@ -54,9 +62,7 @@ class SignInAdmin(ReadOnlyAdmin):
             Q(request_id=term),
         )
 
-    @admin.display(description=_("说明"))
-    def cause_shown(self, row: SignIn) -> str:
-        return cause_text(row) or EMPTY
+    cause_shown = column("", _("说明"), lambda row: cause_text(row) or EMPTY)
 
     @admin.display(description=_("用户名"))
     def person(self, row: SignIn) -> str:

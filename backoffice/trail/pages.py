@@ -195,9 +195,7 @@ class AuditEventAdmin(ReadOnlyAdmin):
             shown = admin_link(kind.page, event.object_id, event.object_id)
         return format_html("{} {}", object_name(event), shown)
 
-    @admin.display(description=_("动作"))
-    def action_shown(self, event: AuditEvent) -> str:
-        return str(action_name(event))
+    action_shown = column("", _("动作"), lambda event: str(action_name(event)))
 
     change = column("", _("状态"), change_text)
 
