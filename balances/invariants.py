@@ -8,7 +8,7 @@ from itertools import groupby
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Count, F, Min, Q, QuerySet
+from django.db.models import Count, Exists, F, Min, Model, OuterRef, Q, QuerySet
 from django.utils.translation import gettext as _
 
 from balances.ledger import MOVES, Figures, entry_verdict
@@ -312,16 +312,22 @@ def _adjustment_problem(
 
 def check_adjustment_entries(scope: Scope) -> Iterator[Violation]:
     """Money that came or went as an adjustment has the adjustment that says why (L7)."""
-    entries = BalanceTransaction.objects.using(scope.using).filter(
-        related_type=RelatedType.ADJUSTMENT, transaction_type__in=Direction.values
-    )
+    is_of_one = Q(related_type=RelatedType.ADJUSTMENT, transaction_type__in=Direction.values)
+    text = _("流水 %(id)s 没有对应的余额调整")
+    yield from entries_of_nothing(scope, is_of_one, BalanceAdjustment, code="L7", text=text)
+
+
+def entries_of_nothing(
+    scope: Scope, of_the_kind: Q, model: type[Model], *, code: str, text: str
+) -> Iterator[Violation]:
+    """Entries ``of_the_kind`` whose fact, a row of ``model``, there is not; ``text`` names them by
+    ``%(id)s``."""
+    entries = BalanceTransaction.objects.using(scope.using).filter(of_the_kind)
     if scope.since is not None:
         entries = entries.filter(created_at__gte=scope.since)
-    known = BalanceAdjustment.objects.using(scope.using).values("id")
-    for entry in in_chunks(entries.exclude(related_id__in=known), "id"):
-        yield _violation(
-            "L7", entry.user_id, _("流水 %(id)s 没有对应的余额调整") % {"id": entry.id}
-        )
+    fact = model._default_manager.using(scope.using).filter(id=OuterRef("related_id"))
+    for entry in in_chunks(entries.filter(~Exists(fact)), "id"):
+        yield _violation(code, entry.user_id, text % {"id": entry.id})
 
 
 def _gap(account: UserBalance) -> Money:

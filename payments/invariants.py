@@ -9,9 +9,10 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Count, Exists, OuterRef
+from django.db.models import Count, Q
 from django.utils.translation import gettext as _
 
+from balances.invariants import entries_of_nothing
 from balances.models import BalanceTransaction, EntryType, RelatedType
 from payments.check_rows import odd_orders, odd_transactions
 from payments.models import PaymentOrder, PaymentTransaction
@@ -138,17 +139,8 @@ def _check_story(
 
 def check_lost_debits(scope: Scope) -> Iterator[Violation]:
     """No debit of an order that there is not (L4)."""
-    entries = BalanceTransaction.objects.using(scope.using).filter(related_type=RelatedType.ORDER)
-    if scope.since is not None:
-        entries = entries.filter(created_at__gte=scope.since)
-    order = PaymentOrder.objects.using(scope.using).filter(id=OuterRef("related_id"))
-    for entry in in_chunks(entries.filter(~Exists(order)), "id"):
-        yield Violation(
-            "L4",
-            "balance",
-            str(entry.user_id),
-            _("流水 %(id)s 属于不存在的订单") % {"id": entry.id},
-        )
+    is_debit, text = Q(related_type=RelatedType.ORDER), _("流水 %(id)s 属于不存在的订单")
+    yield from entries_of_nothing(scope, is_debit, PaymentOrder, code="L4", text=text)
 
 
 def check_gateway_numbers(scope: Scope) -> Iterator[Violation]:

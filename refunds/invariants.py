@@ -7,9 +7,10 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, OuterRef, Q
 from django.utils.translation import gettext as _
 
+from balances.invariants import entries_of_nothing
 from balances.models import BalanceTransaction, EntryType, RelatedType
 from payments.models import PaymentException, PaymentTransaction
 from payments.states import (
@@ -213,17 +214,8 @@ def _check_money_back(refund: Refund, evidence: Evidence) -> Iterator[Violation]
 
 def check_lost_credits(scope: Scope) -> Iterator[Violation]:
     """No credit of a refund that there is not (R3)."""
-    entries = BalanceTransaction.objects.using(scope.using).filter(related_type=RelatedType.REFUND)
-    if scope.since is not None:
-        entries = entries.filter(created_at__gte=scope.since)
-    refund = Refund.objects.using(scope.using).filter(id=OuterRef("related_id"))
-    for entry in in_chunks(entries.filter(~Exists(refund)), "id"):
-        yield Violation(
-            "R3",
-            "balance",
-            str(entry.user_id),
-            _("流水 %(id)s 属于不存在的退款") % {"id": entry.id},
-        )
+    is_credit, text = Q(related_type=RelatedType.REFUND), _("流水 %(id)s 属于不存在的退款")
+    yield from entries_of_nothing(scope, is_credit, Refund, code="R3", text=text)
 
 
 def check_lost(scope: Scope) -> Iterator[Violation]:
