@@ -175,7 +175,8 @@ def opening_adopt(*, user_id: UUID, reason: str, actor: Actor) -> bool:
     locked, _ends_at = found
     account = locked.account
     _write_opening_if_due(locked, actor)
-    if not _has_opening(user_id):
+    entries = BalanceTransaction.objects.filter(user_id=user_id, related_type=RelatedType.OPENING)
+    if not entries.exists():
         return False
     adopted_at = clock.now()
     UserBalance.objects.filter(id=account.id).update(
@@ -359,9 +360,3 @@ def _append(
         setattr(account, name, value)
     locked.last_hash = entry.hash
     return entry
-
-
-def _has_opening(user_id: UUID) -> bool:
-    return BalanceTransaction.objects.filter(
-        user_id=user_id, related_type=RelatedType.OPENING
-    ).exists()

@@ -69,10 +69,11 @@ def _why_paid(story: Story) -> str:
 
 
 def _why_refunded(story: Story) -> str:
+    applied = {attempt.pk for attempt in story.attempts if attempt.applied_order_id is not None}
     done = [
         refund
         for refund in story.refunds
-        if refund.status == RefundStatus.SUCCESS and refund.transaction_id in _applied(story)
+        if refund.status == RefundStatus.SUCCESS and refund.transaction_id in applied
     ]
     returned = _("其中 %(amount)s 元已退回付款人。") % {
         "amount": sum(refund.refund_amount for refund in done)
@@ -193,10 +194,6 @@ def _next_of_refund(refund: Refund) -> str:
         "time": _local(refund.next_check_at),
         "reason": refund.error_message or refund.error_code or _("网关未说明原因"),
     }
-
-
-def _applied(story: Story) -> set[object]:
-    return {attempt.pk for attempt in story.attempts if attempt.applied_order_id is not None}
 
 
 def _local(moment: datetime | None) -> str:

@@ -145,7 +145,7 @@ def today(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
         "by_method": [_line(chosen, book, str(one.label), method=one) for one in COLOURS],
         "by_service": list(_by_service(chosen, book)),
         "total": _line(chosen, book, _("合计")),
-        "surplus": _surplus(chosen, book),
+        "surplus": Figure(_sum(book.surplus, chosen, {}), refunds_done(chosen, money="surplus")),
         "states": _states(day),
         "tasks": _tasks(request, waiting(days[0]), days[0]),
         "health": [_health_line(one) for one in gateways_health()],
@@ -206,10 +206,6 @@ def _sum(found: Totals, period: Period, only: Mapping[str, str]) -> Total:
         if cell in period and all(getattr(cell, name) == value for name, value in only.items())
     )
     return sum(wanted, start=Total())
-
-
-def _surplus(period: Period, book: Book) -> Figure:
-    return Figure(_sum(book.surplus, period, {}), refunds_done(period, money="surplus"))
 
 
 def _states(day: date) -> list[tuple[str, Count, Count]]:

@@ -129,7 +129,8 @@ def exception_match(
 def _match(
     actor: Actor, case: PaymentException, order: PaymentOrder, reason: str
 ) -> PaymentException:
-    _ensure_fits(order, case)
+    if order.status != OrderStatus.PENDING or order.amount != case.amount:
+        raise OrderDoesNotFit(status=order.status)
     channel = channel_for_new_attempt(case.payment_method)
     try:
         report = channel.gateway.query_payment(case.out_trade_no)
@@ -137,11 +138,6 @@ def _match(
         raise GatewayDown() from error
     _ensure_confirmed(report, case)
     return _apply(actor, case.id, order.id, channel, report, reason)
-
-
-def _ensure_fits(order: PaymentOrder, case: PaymentException) -> None:
-    if order.status != OrderStatus.PENDING or order.amount != case.amount:
-        raise OrderDoesNotFit(status=order.status)
 
 
 def _ensure_confirmed(report: TradeReport, case: PaymentException) -> None:

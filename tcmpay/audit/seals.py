@@ -128,7 +128,7 @@ def chain_seal(chain: Chain) -> ChainRoot | None:
 
     An hour in which nothing was written is sealed too, once there are roots.
     """
-    last = _newest(chain.name, "default")
+    last = ChainRoot.objects.filter(chain=chain.name).order_by("-number").first()
     until = _due_until()
     if last is not None and last.until >= until:
         return None
@@ -265,10 +265,6 @@ def _bare_rows(chain: Chain, start: datetime | None, scope: Scope) -> Iterator[t
 def _due_until() -> datetime:
     moment = clock.now() - GRACE
     return moment.replace(minute=0, second=0, microsecond=0)
-
-
-def _newest(chain: str, using: str) -> ChainRoot | None:
-    return ChainRoot.objects.using(using).filter(chain=chain).order_by("-number").first()
 
 
 def _newest_event(chain: str, using: str) -> AuditEvent | None:

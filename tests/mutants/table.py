@@ -554,8 +554,8 @@ STRANGERS = (
     Mutant(
         "secrets are masked",
         "config/gateways/selectors.py",
-        "return STARS if row.config_value and is_write_only(row) else row.config_value",
-        "return row.config_value",
+        "config_value=STARS if row.config_value and is_write_only(row) else row.config_value",
+        "config_value=row.config_value",
         ("config/gateways/tests/test_gateway_config_api.py",),
     ),
     Mutant(
