@@ -12,8 +12,10 @@ from backoffice.trail.words import ACTION_NAMES, AUDITED
 ROOMS = ("backoffice", "refunds", "payments", "balances", "config", "tcmpay")
 RECORDERS = {
     "audit_record", "order_transition", "transaction_transition", "transaction_note",
-    "refund_transition",
+    "refund_transition", "Cause",
 }  # fmt: skip
+# Where these are given the action, among what stands without a name.
+PLACES = {"staff_audit": 1, "config_audit": 2}
 
 
 def recorded_actions() -> Iterator[str]:
@@ -23,14 +25,20 @@ def recorded_actions() -> Iterator[str]:
             if {"tests", "migrations"} & set(path.parts):
                 continue
             for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-                if isinstance(node, ast.Call) and getattr(node.func, "id", "") in RECORDERS:
-                    given = next((one.value for one in node.keywords if one.arg == "action"), None)
-                    chosen = (
-                        (given.body, given.orelse) if isinstance(given, ast.IfExp) else (given,)
-                    )
-                    for one in chosen:
-                        if isinstance(one, ast.Constant):
-                            yield str(one.value)
+                given = given_action(node)
+                chosen = (given.body, given.orelse) if isinstance(given, ast.IfExp) else (given,)
+                for one in chosen:
+                    if isinstance(one, ast.Constant):
+                        yield str(one.value)
+
+
+def given_action(node: ast.AST) -> ast.expr | None:
+    name = getattr(node.func, "id", "") if isinstance(node, ast.Call) else ""
+    if name in PLACES:
+        return node.args[PLACES[name]]
+    if name in RECORDERS:
+        return next((one.value for one in node.keywords if one.arg == "action"), None)
+    return None
 
 
 def test_what_is_recorded_has_its_words():
