@@ -36,6 +36,7 @@ class Told(enum.Enum):
     AGREED = enum.auto()  # booked, or in the books already, or nothing to book
     HELD = enum.auto()  # a case for staff
     CONTRADICTED = enum.auto()  # it says that what we booked as done is not
+    WITHOUT_ROOM = enum.auto()  # done after all, and refunds that are not done hold its money
     UNDECIDED = enum.auto()  # nobody has decided about the refund that it speaks of
     NEVER_OURS = enum.auto()  # the refund that it speaks of was called off here
     EARLIER_NUMBER = enum.auto()  # it speaks of a number that the refund does not go by now

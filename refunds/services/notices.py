@@ -150,6 +150,8 @@ def _take(callback: PaymentCallback, report: RefundReport) -> Told | Wait:
     told = refund_report_apply(refund_id=refund.id, report=report, notice=callback)
     if told is Told.UNDECIDED:
         return _undecided(refund.transaction, report)
+    if told is Told.WITHOUT_ROOM:
+        return Wait(_("其他退款占用了可退金额"), is_for_decision=True)
     if told in (Told.NEVER_OURS, Told.EARLIER_NUMBER):
         return _take_outside(callback, report)
     if told is Told.CONTRADICTED:

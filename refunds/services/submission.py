@@ -311,8 +311,8 @@ def refund_report_apply(
     if is_of_former:
         take_former_number(refund, actor)
     if report.state is RefundState.SUCCESS:
-        _succeed(locked, report, booking_of(order, report.completed_at), actor)
-    elif report.state is RefundState.CLOSED and refund.status == RefundStatus.PROCESSING:
+        return _succeed(locked, report, booking_of(order, report.completed_at), actor)
+    if report.state is RefundState.CLOSED and refund.status == RefundStatus.PROCESSING:
         message = _("网关已关闭该退款，可重试")
         generation = refund.number_generation + 1
         _fail(
@@ -335,10 +335,11 @@ def refund_report_apply(
     return Told.AGREED
 
 
-def _succeed(locked: LockedRefund, report: RefundReport, booking: Booking, actor: Actor) -> None:
+def _succeed(locked: LockedRefund, report: RefundReport, booking: Booking, actor: Actor) -> Told:
     _order, payment, refund = locked
     if refund.status == RefundStatus.FAILED and not _takes_amount_again(refund, payment, report):
-        return
+        is_beyond = refunded_total(payment.id) + refund.refund_amount > payment.amount
+        return Told.HELD if is_beyond else Told.WITHOUT_ROOM
     refund_finish(
         locked,
         _money_back(refund, payment, actor),
@@ -347,6 +348,7 @@ def _succeed(locked: LockedRefund, report: RefundReport, booking: Booking, actor
         external_id=report.refund_id,
         response=dict(report.raw),
     )
+    return Told.AGREED
 
 
 def _takes_amount_again(refund: Refund, payment: PaymentTransaction, report: RefundReport) -> bool:

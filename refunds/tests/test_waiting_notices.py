@@ -10,6 +10,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from gateways.interface import RefundState
+from payments.models import PaymentException
 from payments.services.callbacks import refund_notices_waiting
 from refunds.services.notices import RUN_SECONDS, notices_take
 from refunds.services.requests import refund_withdraw
@@ -73,6 +74,22 @@ def test_what_waits_for_room_is_booked_as_soon_as_there_is_some():
         assert notices_take() == 0
         refund_withdraw(actor=stage.OWNER, refund_id=refunds[0].id)
         assert notices_take() == 1
+
+
+@pytest.mark.parametrize("method", ["wechat", "alipay"])
+def test_a_failed_refund_that_was_done_after_all_waits_for_room_too(method):
+    """Its amount was free, and others hold it by now."""
+    payment = stage.paid(method)
+    failed = stage.failed(payment)
+    others = [stage.pending(payment) for _ in range(3)]
+    stage.noticed(payment, failed.refund_no, RefundState.SUCCESS)
+    assert notices_take() == 0
+    case = PaymentException.objects.get(kind="refund_abnormal")
+    refund_withdraw(actor=stage.OWNER, refund_id=others[0].id)
+    assert notices_take() == 1
+    failed.refresh_from_db()
+    case.refresh_from_db()
+    assert (failed.status, case.outcome) == ("success", "settled")
 
 
 def test_what_gets_room_locks_no_notice_of_another_payment():

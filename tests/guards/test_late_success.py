@@ -1,5 +1,6 @@
 """A refund that was refused, and of which the gateway later proves that it happened after all."""
 
+from datetime import timedelta
 from decimal import Decimal
 from unittest.mock import patch
 
@@ -88,16 +89,23 @@ def test_it_is_done_where_its_amount_is_still_free(order, refused):
 
 
 def test_it_becomes_a_case_where_another_one_holds_the_amount(order, refused):
-    refund_request(actor=PAYER, order_id=order.id, amount=SOME, reason="test")
+    other = refund_request(actor=PAYER, order_id=order.id, amount=SOME, reason="test")
     tell_success(refused)
-    assert notices_take() == 1
-    assert not refund_notices_waiting().exists(), "it does not stand in the others' way"
+    assert notices_take() == 0
+    assert refund_notices_waiting().exists(), "there may be room yet"
     refused.refresh_from_db()
     assert (refused.status, refused.error_code) == ("failed", "ABNORMAL")
     case = PaymentException.objects.get(kind="refund_abnormal", closed_at=None)
     assert case.amount == ALL
     payment = PaymentTransaction.objects.get(applied_order_id=order.id)
     assert payment.refund_reserved == SOME
+    refund_review(actor=ADMIN, refund_id=other.id, is_approved=True, notes="")
+    with clock.frozen(clock.now() + timedelta(minutes=2)):
+        refund_submit(refund_id=other.id)
+    assert notices_take() == 1, "more went back than was paid: the case is all that can be said"
+    refused.refresh_from_db()
+    case.refresh_from_db()
+    assert (refused.status, case.closed_at) == ("failed", None)
 
 
 def test_it_is_settled_by_rejecting_the_other_and_sending_the_same_number(book, order, refused):
