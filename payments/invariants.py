@@ -57,7 +57,7 @@ def check_orders(scope: Scope) -> Iterator[Violation]:
             yield from _check_debits(order, payments, debits[order.id])
             yield from _check_story(order, told.get(str(order.id)), began)
         yield from trail.check(odd)
-    yield from trail.check_rest()
+    yield from trail.check_rest(PaymentOrder)
 
 
 def _applied(scope: Scope, ids: list[UUID]) -> dict[UUID | None, list[PaymentTransaction]]:
@@ -179,7 +179,7 @@ def check_transactions(scope: Scope) -> Iterator[Violation]:
             if problem := row_problem(payment, story, began):
                 yield _violation("E9", payment, problem)
         yield from trail.check(odd)
-    yield from trail.check_rest()
+    yield from trail.check_rest(PaymentTransaction)
 
 
 def _check_disposition(payment: PaymentTransaction) -> Iterator[Violation]:

@@ -129,7 +129,7 @@ def check_refunds(scope: Scope) -> Iterator[Violation]:
             yield from _check_money_back(refund, evidence)
             yield from _check_approvals(refund, evidence.reviewers[refund.id])
         yield from trail.check(odd)
-    yield from trail.check_rest()
+    yield from trail.check_rest(Refund)
 
 
 def _evidence(scope: Scope, batch: list[Refund]) -> Evidence:

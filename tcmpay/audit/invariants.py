@@ -3,6 +3,9 @@
 from collections.abc import Collection, Iterator, Sequence
 from itertools import groupby
 
+from django.db.models import Model
+
+from tcmpay.audit.bare_rows import IDS_AT_ONCE, rows_among
 from tcmpay.audit.day_seals import check_sealed
 from tcmpay.audit.marks import check_marks
 from tcmpay.audit.models import AuditEvent
@@ -10,7 +13,7 @@ from tcmpay.audit.roots import check_roots_told
 from tcmpay.audit.seals import Chain, KeyPeriods
 from tcmpay.audit.trail_rows import BareStory, TrailReader, odd_chains
 from tcmpay.audit.verification import chain_break
-from tcmpay.common.invariants import Scope, Violation, in_chunks
+from tcmpay.common.invariants import Scope, Violation, batches, in_chunks
 
 TRAIL = Chain(AuditEvent, "E2")
 
@@ -44,11 +47,19 @@ class FollowedTrail:
         if self._scope.since is None:
             yield from _broken_chains(self._scope, self._type, odd)
 
-    def check_rest(self) -> Iterator[Violation]:
-        """Where events are left of objects that have no row any more, all chains of the type."""
-        if self._scope.since is None and not self._reader.has_read_all():
-            for _type, object_id in odd_chains(self._scope, only=self._type):
-                yield from _broken_chains(self._scope, self._type, [object_id])
+    def check_rest(self, model: type[Model]) -> Iterator[Violation]:
+        """Where events are left of objects that have no row of ``model`` any more, their broken
+        chains: ``check`` told of the others."""
+        if self._scope.since is not None or self._reader.has_read_all():
+            return
+        table, key = model._meta.db_table, str(model._meta.pk.column)
+        for odd in batches(odd_chains(self._scope, only=self._type), IDS_AT_ONCE):
+            ids = [object_id for _type, object_id in odd]
+            rows = rows_among(self._scope, f"SELECT {key} FROM {table}", key, ids)
+            there = {found for (found,) in rows}
+            for object_id in ids:
+                if object_id not in there:
+                    yield from _broken_chains(self._scope, self._type, [object_id])
 
 
 def _broken_chains(scope: Scope, object_type: str, ids: Sequence[str]) -> Iterator[Violation]:

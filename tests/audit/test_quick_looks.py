@@ -206,6 +206,15 @@ def test_what_is_left_of_the_trail_of_an_order_that_is_gone_is_followed() -> Non
     assert ("E2", "gone") in told
 
 
+def test_a_broken_chain_is_told_once_where_another_order_is_gone_too() -> None:
+    world = sound_books()
+    broken, moved = str(world.by_balance.id), str(world.by_wechat.id)
+    sql("UPDATE audit_events SET reason = 'x' WHERE object_id = %s AND version = 2", broken)
+    sql("UPDATE audit_events SET object_id = 'gone' WHERE object_id = %s AND version = 2", moved)
+    found = [one for one in invariants.check_orders(SCOPE) if one.message.startswith("audit_ev")]
+    assert sorted(one.object_id for one in found) == [broken, "gone"]
+
+
 def test_events_of_an_order_that_is_gone_hide_nothing_of_those_that_it_lies_among() -> None:
     world = sound_books()
     first, last = sorted(str(order.id) for order in (world.by_balance, world.by_wechat))
