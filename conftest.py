@@ -19,6 +19,7 @@ import django
 import pytest
 from cryptography.hazmat.primitives import serialization
 from django.conf import settings
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.transaction import atomic, set_rollback
 from django.utils import translation
 
@@ -100,6 +101,15 @@ def _keys_are_checked_once() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patched:
         for reader in ("load_der_private_key", "load_pem_private_key"):
             patched.setattr(serialization, reader, cache(getattr(serialization, reader)))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _statements_are_kept_where_they_are_asked_for() -> Iterator[None]:
+    """With DEBUG, which stand-ins need, Django would keep every statement, which costs as much."""
+    kept = property(lambda connection: connection.force_debug_cursor)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(BaseDatabaseWrapper, "queries_logged", kept)
         yield
 
 
