@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, TypeVar
 
-from django.db import connection, models
+from django.db import DEFAULT_DB_ALIAS, connection, connections, models
 from django.db.models.expressions import DatabaseDefault
 
 M = TypeVar("M", bound=models.Model)
@@ -22,18 +22,20 @@ M = TypeVar("M", bound=models.Model)
 def insert(*rows: models.Model) -> None:
     """Insert new rows of one model with one statement. All columns must have their values."""
     model = type(rows[0])
-    fields = _fields(model)
+    database = connections[DEFAULT_DB_ALIAS]
     values: list[Any] = []
     for row in rows:
-        for field in fields:
+        for field, stored in _fields(model):
             value = getattr(row, field.attname)
-            if isinstance(value, DatabaseDefault):
-                raise ValueError(f"no value for {model.__name__}.{field.attname}")
-            values.append(field.get_db_prep_save(value, connection))
-    with connection.cursor() as cursor:
+            if value is not None and type(value) is not stored:
+                if isinstance(value, DatabaseDefault):
+                    raise ValueError(f"no value for {model.__name__}.{field.attname}")
+                value = field.get_db_prep_save(value, database)
+            values.append(value)
+    with database.cursor() as cursor:
         cursor.execute(_insert_sql(model, len(rows)), values)
     for row in rows:
-        row._state.adding, row._state.db = False, connection.alias
+        row._state.adding, row._state.db = False, database.alias
 
 
 def update(model: type[models.Model], where: Mapping[str, Any], changes: Mapping[str, Any]) -> int:
@@ -96,9 +98,23 @@ def lock_with(
 # --- built once ----------------------------------------------------------------------------------
 
 
+# Values of exactly these types are stored as they are; all others their field prepares.
+_STORED_AS_THEY_ARE = (
+    (models.CharField, str),
+    (models.TextField, str),
+    (models.BooleanField, bool),
+    (models.IntegerField, int),
+)
+
+
 @cache
-def _fields(model: type[models.Model]) -> tuple[Any, ...]:
-    return tuple(field for field in model._meta.concrete_fields if not field.generated)
+def _fields(model: type[models.Model]) -> tuple[tuple[Any, type | None], ...]:
+    """Each column's field, and the type of values that it need not prepare."""
+    return tuple(
+        (field, next((kind for of, kind in _STORED_AS_THEY_ARE if isinstance(field, of)), None))
+        for field in model._meta.concrete_fields
+        if not field.generated
+    )
 
 
 @cache
@@ -143,7 +159,7 @@ def _reader(field: Any) -> Callable[[Any], Any] | None:
 
 @cache
 def _insert_sql(model: type[models.Model], rows: int) -> str:
-    quoted = [connection.ops.quote_name(field.column) for field in _fields(model)]
+    quoted = [connection.ops.quote_name(field.column) for field, _stored in _fields(model)]
     row = f"({', '.join(['%s'] * len(quoted))})"
     table = connection.ops.quote_name(model._meta.db_table)
     return f"INSERT INTO {table} ({', '.join(quoted)}) VALUES {', '.join([row] * rows)}"
@@ -190,6 +206,5 @@ def _field(model: type[models.Model], name: str) -> Any:
 
 
 def _prepared(model: type[models.Model], values: Mapping[str, Any]) -> list[Any]:
-    return [
-        _field(model, name).get_db_prep_save(value, connection) for name, value in values.items()
-    ]
+    database = connections[DEFAULT_DB_ALIAS]
+    return [_field(model, name).get_db_prep_save(value, database) for name, value in values.items()]
