@@ -1,12 +1,23 @@
 """Reading orders and payments."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db.models import BigIntegerField, Case, F, OuterRef, Q, QuerySet, Subquery, Sum, When
+from django.db.models import (
+    BigIntegerField,
+    Case,
+    Count,
+    F,
+    OuterRef,
+    Q,
+    QuerySet,
+    Subquery,
+    Sum,
+    When,
+)
 from django.db.models.functions import Cast, Round
 
 from config.prices.selectors import priced_services
@@ -19,10 +30,11 @@ from payments.states import (
     TransactionType,
 )
 from tcmpay.audit.models import AuditEvent
+from tcmpay.common.clock import business_day, day_start
 from tcmpay.common.compiled import CompiledByKey
-from tcmpay.common.db import sum_money
+from tcmpay.common.db import exact_sum
 from tcmpay.common.ids import first_id_at
-from tcmpay.common.money import Money
+from tcmpay.common.money import ZERO, Money
 from tcmpay.common.order_types import OrderType
 
 CLOCKS_APART_MAX = timedelta(minutes=10)
@@ -84,8 +96,9 @@ def _fen(yuan: Any) -> Cast:
 
 
 def in_period(
-    rows: QuerySet[Any], field: str, start: datetime | None, end: datetime | None
+    rows: QuerySet[Any], field: str, start: date | None, end: date | None
 ) -> QuerySet[Any]:
+    """Those whose ``field`` (a moment or a day) is ``start`` or later and before ``end``."""
     if start is not None:
         rows = rows.filter(**{f"{field}__gte": start})
     if end is not None:
@@ -157,11 +170,40 @@ def order_statistics(
     orders = PaymentOrder.objects.all()
     if user_id is not None:
         orders = orders.filter(user_id=user_id)
-    made = in_period(orders, "created_at", start_date, end_date)
-    paid = in_period(orders.filter(status__in=PAID_STATUSES), "payment_time", start_date, end_date)
-    return OrderStatistics(
-        total_orders=made.count(),
-        total_amount=sum_money(made, "amount"),
-        paid_orders=paid.count(),
-        paid_amount=sum_money(paid, "amount"),
-    )
+    paid = orders.filter(status__in=PAID_STATUSES)
+    total = _number_and_sum(_parts(orders, "created_on", "created_at", start_date, end_date))
+    received = _number_and_sum(_parts(paid, "paid_on", "payment_time", start_date, end_date))
+    return OrderStatistics(*total, *received)
+
+
+def _number_and_sum(parts: Iterable[QuerySet[PaymentOrder]]) -> tuple[int, Money]:
+    number, amount = 0, ZERO
+    for rows in parts:
+        expression, to_money = exact_sum("amount", using=rows.db)
+        found = rows.aggregate(number=Count("pk"), amount=expression)
+        number += found["number"]
+        amount += to_money(found["amount"] or 0)
+    return number, amount
+
+
+def _parts(
+    orders: QuerySet[PaymentOrder],
+    day: str,
+    moment: str,
+    start: datetime | None,
+    end: datetime | None,
+) -> Iterator[QuerySet[PaymentOrder]]:
+    """The orders of a period: its whole business days by their ``day``, whose index holds all that
+    is summed, and what is left of the days at both ends by their ``moment``."""
+    first = business_day(start) if start else None
+    if start and first and day_start(first) < start:
+        first += timedelta(days=1)
+    last = business_day(end) if end else None  # belongs to it in part, or not at all
+    if first and last and first >= last:
+        yield in_period(orders, moment, start, end)
+        return
+    yield in_period(orders, day, first, last)
+    if start and first and start < day_start(first):
+        yield in_period(orders, moment, start, day_start(first))
+    if end and last and day_start(last) < end:
+        yield in_period(orders, moment, day_start(last), end)

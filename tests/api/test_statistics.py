@@ -1,8 +1,16 @@
 """What the statistics count, by the contract's definition."""
 
-from datetime import datetime
+import random
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 
 import pytest
+
+from conftest import SEED
+from payments.models import PaymentOrder
+from payments.selectors import order_statistics
+from tcmpay.common.clock import business_day
+from tcmpay.common.ids import new_id
 
 FIGURES = [
     "total_orders", "total_amount", "paid_orders", "paid_amount", "refunded_orders",
@@ -104,3 +112,29 @@ def test_sums_are_exact_beyond_what_a_float_keeps(api, story, admin, patient):
 @pytest.mark.parametrize("query", ["user_id=1", "status=paid", "page=1", "start_date=x"])
 def test_it_refuses_what_it_does_not_understand(api, admin, query):
     api.get(f"statistics?{query}", by=admin).invalid(query.partition("=")[0])
+
+
+def test_a_period_is_what_lies_in_it_wherever_in_the_day_it_begins(db):
+    """Whole days are counted by their day and what is left of them by the moment."""
+    chance = random.Random(SEED)
+    begin = datetime(2026, 3, 1, 16, tzinfo=UTC)  # midnight in Shanghai
+    moments = [begin + timedelta(minutes=chance.randrange(4 * 24 * 60)) for _order in range(60)]
+    moments += [begin + timedelta(days=day) for day in range(4)]
+    for number, moment in enumerate(moments):
+        PaymentOrder.objects.create(
+            order_no=f"ORD{number}", user_id=new_id(), order_type="other", status="paid",
+            amount=Decimal(number + 1), payment_method="balance", expire_time=moment,
+            created_at=moment, created_on=business_day(moment),
+            payment_time=moment, paid_on=business_day(moment), booked_at=moment,
+        )  # fmt: skip
+    edges = [begin + timedelta(days=day) for day in range(4)] + moments[:10] + [None]
+    for _period in range(60):
+        start, end = chance.choice(edges), chance.choice(edges)
+        amounts = [
+            number + 1
+            for number, moment in enumerate(moments)
+            if (start is None or moment >= start) and (end is None or moment < end)
+        ]
+        found = order_statistics(start_date=start, end_date=end)
+        assert (found.total_orders, found.total_amount) == (len(amounts), sum(amounts))
+        assert (found.paid_orders, found.paid_amount) == (len(amounts), sum(amounts))
