@@ -3,7 +3,7 @@ PORT ?= 3000
 PY := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long test-faults test-mutants lint audit format lock messages clean
+.PHONY: help demo test bench test-long test-faults test-mutants lint audit format lock messages clean
 
 help: ## List the targets
 	@echo "make TARGET [VARIABLE=value]"
@@ -16,6 +16,10 @@ demo: ## Start the product with demo data on SQLite (PORT=3000; RESET=1 starts a
 
 test: ## Install what is missing; run checks and all tests on SQLite and MariaDB + Redis (ARGS="-k name")
 	@exec scripts/test.sh -- $(ARGS)
+
+bench: ## Measure the hot paths beside their floors (ARGS="P1 P4 --rounds 5")
+	@scripts/bootstrap.sh requirements/dev.txt
+	@exec $(PY) -m benchmarks $(ARGS)
 
 test-long: ## Run what takes too long for `make test`: races, stories, payments at failing gateways (ARGS="races")
 	@scripts/bootstrap.sh requirements/dev.txt

@@ -19,7 +19,7 @@ def main(orders: int, users: int) -> None:
     django.setup()
     from balances.services import balance_top_up
     from payments.models import PaymentOrder
-    from payments.services.orders import birth_certificate
+    from payments.services.orders import immutable_facts
     from tcmpay.audit.services import audited_together
     from tcmpay.audit.transitions import Cause, row_insert
     from tcmpay.common import clock
@@ -37,7 +37,7 @@ def main(orders: int, users: int) -> None:
             for number in numbers:
                 # The first of them is busy: half of all orders are theirs.
                 order = _order(owners[number % users if number % 2 else 0])
-                details = birth_certificate(order)
+                details = immutable_facts(order)
                 actor = Actor(order.user_id, Role.PATIENT)
                 row_insert(order, Cause(actor=actor, action="order_created", details=details))
 

@@ -11,6 +11,7 @@ from payments.models import PaymentOrder
 from payments.selectors import order_statistics
 from tcmpay.common.clock import business_day
 from tcmpay.common.ids import new_id
+from tcmpay.common.money import ZERO
 
 FIGURES = [
     "total_orders", "total_amount", "paid_orders", "paid_amount", "refunded_orders",
@@ -131,10 +132,10 @@ def test_a_period_is_what_lies_in_it_wherever_in_the_day_it_begins(db):
     for _period in range(60):
         start, end = chance.choice(edges), chance.choice(edges)
         amounts = [
-            number + 1
+            Decimal(number + 1)
             for number, moment in enumerate(moments)
             if (start is None or moment >= start) and (end is None or moment < end)
         ]
         found = order_statistics(start_date=start, end_date=end)
-        assert (found.total_orders, found.total_amount) == (len(amounts), sum(amounts))
-        assert (found.paid_orders, found.paid_amount) == (len(amounts), sum(amounts))
+        assert (found.total_orders, found.total_amount) == (len(amounts), sum(amounts, ZERO))
+        assert (found.paid_orders, found.paid_amount) == (len(amounts), sum(amounts, ZERO))
