@@ -25,7 +25,7 @@ rooms_are_known() {
     $bin/python - <<'PYTHON'
 import pathlib, sys, tomllib
 known = tomllib.loads(pathlib.Path("pyproject.toml").read_text())["tool"]["importlinter"]["root_packages"]
-rooms = {path.parent.name for path in pathlib.Path().glob("*/__init__.py")} - {"tests"}
+rooms = {path.parent.name for path in pathlib.Path().glob("*/__init__.py")} - {"tests", "benchmarks"}
 if unknown := rooms - set(known):
     sys.exit(f"add to root_packages in pyproject.toml: {', '.join(sorted(unknown))}")
 PYTHON

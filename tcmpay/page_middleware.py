@@ -6,7 +6,6 @@ None of these has another hook than the call itself, which a test holds them to.
 
 from typing import Any
 
-from axes.middleware import AxesMiddleware
 from csp.middleware import CSPMiddleware
 from django.contrib.auth.middleware import AuthenticationMiddleware
 from django.contrib.messages.middleware import MessageMiddleware
@@ -40,5 +39,4 @@ SecondFactor = _for_pages(OTPMiddleware)
 Messages = _for_pages(MessageMiddleware)
 StaffSession = _for_pages(StaffSessionMiddleware)
 StrangerLimit = _for_pages(StrangerLimitMiddleware)
-SignInLimit = _for_pages(AxesMiddleware)
 DirectionsShown = _for_pages(DirectionsShownMiddleware)

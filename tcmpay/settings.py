@@ -195,7 +195,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "tcmpay.limits.request_log.RequestLogMiddleware",
     "tcmpay.page_middleware.StrangerLimit",
-    "tcmpay.page_middleware.SignInLimit",
+    "axes.middleware.AxesMiddleware",
     "tcmpay.page_middleware.DirectionsShown",
 ]
 ROOT_URLCONF = "tcmpay.urls"
