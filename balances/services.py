@@ -172,9 +172,10 @@ def opening_adopt(*, user_id: UUID, reason: str, actor: Actor) -> bool:
     found = _find_and_lock(user_id)
     if found is None or found[0].account.opening_adopted_at is not None:
         return False
-    locked, _ends_at = found
+    locked, ends_at = found
     account = locked.account
-    _write_opening_if_due(locked, actor)
+    if ends_at[0] == 0:
+        _write_opening_if_due(locked, actor)
     entries = BalanceTransaction.objects.filter(user_id=user_id, related_type=RelatedType.OPENING)
     if not entries.exists():
         return False
@@ -254,20 +255,21 @@ def _find_and_lock(user_id: UUID) -> tuple[_Locked, tuple[int, Money, Money]] | 
         return None
     sequence, balance, frozen, last_hash = newest
     if sequence is None:
-        return _Locked(account, ""), (0, ZERO, ZERO)
+        # The ledger is empty, or goes on beyond the account: then it ends nowhere.
+        is_empty = not BalanceTransaction.objects.filter(user_id=user_id).exists()
+        return _Locked(account, ""), (0 if is_empty else -1, ZERO, ZERO)
     return _Locked(account, last_hash), (sequence, balance, frozen)
 
 
 def _write_opening_if_due(locked: _Locked, actor: Actor | None) -> bool:
-    """Write the opening entries of a balance that was inserted by SQL and never moved; whether
+    """Write the opening entries of a balance that was inserted by SQL and has no entry yet; whether
     there was one.
 
     What its totals don't explain is booked to them first, so that L1 holds from here on.
     """
     account, figures = locked.account, locked.figures
     held = account.balance + account.frozen_balance
-    entries = BalanceTransaction.objects.filter(user_id=account.user_id)
-    if account.sequence != 0 or held == 0 or entries.exists():
+    if account.sequence != 0 or held == 0:
         return False
     # The opening entry itself counts ``held`` as income: the totals must end up explaining
     # exactly what the account holds.

@@ -24,7 +24,7 @@ def _for_pages(middleware: Any) -> Any:
     """``middleware`` for pages alone."""
 
     def call(self: Any, request: HttpRequest) -> Any:
-        if is_for_programs(request.path):
+        if is_for_programs(request.path_info):
             return self.get_response(request)
         return middleware.__call__(self, request)
 

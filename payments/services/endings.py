@@ -96,9 +96,9 @@ def orders_expire() -> ExpiryReport:
     by = ("expiry_tried_at", "expire_time")
     ids = in_turns(with_attempts, of="user_id", by=by, count=EXPIRE_BATCH)
     for order_id in in_time(ids, seconds=RUN_SECONDS):
-        due = _due_orders(horizon).filter(id=order_id)
-        due.update(expiry_tried_at=clock.now())
         with by_itself(logger, "order_expiry_failed", order=str(order_id)):
+            due = _due_orders(horizon).filter(id=order_id)
+            due.update(expiry_tried_at=clock.now())
             report = _added(report, order_expire(order_id))
     return report
 

@@ -72,18 +72,23 @@ def order_create(
         raise Forbidden()
     charge = _charge(actor, command)
     for _attempt in range(NUMBER_ATTEMPTS_MAX):
-        order = _new_order(actor, command, charge, idempotency_key_id)
         try:
-            return _insert(order, actor)
+            return _insert(actor, command, charge, idempotency_key_id)
         except IntegrityError:
             if found := _order_with_key(idempotency_key_id):
                 return found
-            _refuse_if_appointment_is_taken(actor, order.live_appointment_key)
+            _refuse_if_appointment_is_taken(
+                actor, appointment_key(command.appointment_id, command.order_type)
+            )
     raise RuntimeError("no free order number")
 
 
 @money_unit
-def _insert(order: PaymentOrder, actor: Actor) -> PaymentOrder:
+def _insert(
+    actor: Actor, command: OrderCommand, charge: Charge, idempotency_key_id: UUID | None
+) -> PaymentOrder:
+    # Its moment is taken here, so that it can be read soon after it: lists go on by it.
+    order = _new_order(actor, command, charge, idempotency_key_id)
     details = immutable_facts(order)
     row_insert(order, Cause(actor=actor, action="order_created", details=details))
     return order

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from tcmpay.audit.marks import Marked
 from tcmpay.audit.services import TrailHead, audit_record
 from tcmpay.common.actor import Actor
 from tcmpay.common.statements import insert, update
@@ -44,7 +45,10 @@ def row_change(row: Any, cause: Cause, **changes: Any) -> None:
 
 def row_insert(row: Any, cause: Cause) -> None:
     """Insert a new row and tell of it. Raises IntegrityError."""
-    insert(row)
+    if isinstance(row, Marked):
+        row.save(force_insert=True)
+    else:
+        insert(row)
     row_told(row, cause, "", head=TrailHead())
 
 
@@ -69,6 +73,11 @@ def row_write(row: Any, **changes: Any) -> None:
 
     Raises LostUpdate: its status is not the one in hand any more.
     """
-    ensure_one(update(type(row), {"pk": row.pk, "status": row.status}, changes), str(row))
+    guard = {"pk": row.pk, "status": row.status}
+    if isinstance(row, Marked):  # its table's mark follows what the ORM writes
+        written = type(row)._default_manager.filter(**guard).update(**changes)
+    else:
+        written = update(type(row), guard, changes)
+    ensure_one(written, str(row))
     for name, value in changes.items():
         setattr(row, name, value)

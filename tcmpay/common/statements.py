@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 from django.db import DEFAULT_DB_ALIAS, connection, connections, models
 from django.db.models.expressions import DatabaseDefault
+from django.db.transaction import TransactionManagementError
 
 M = TypeVar("M", bound=models.Model)
 
@@ -69,7 +70,11 @@ class Beside:
 
 
 def lock(model: type[M], **where: Any) -> M | None:
-    """The one row whose columns equal ``where``, locked and freshly read; None without one."""
+    """The one row whose columns equal ``where``, locked and freshly read; None without one.
+
+    Raises TransactionManagementError outside of a transaction, where a lock would not last.
+    """
+    _ensure_in_unit()
     with connection.cursor() as cursor:
         cursor.execute(_lock_sql(model, tuple(where), None), _prepared(model, where))
         found = cursor.fetchone()
@@ -83,6 +88,7 @@ def lock_with(
 
     One locking read: both are as they were committed last.
     """
+    _ensure_in_unit()
     with connection.cursor() as cursor:
         sql = _lock_sql(model, tuple(where), beside)
         cursor.execute(sql, [*values, *_prepared(model, where)])
@@ -93,6 +99,11 @@ def lock_with(
     found = max(rows, key=lambda row: row[size] or 0) if len(rows) > 1 else rows[0]
     readers = _readers(beside.model, beside.fields, connection.vendor)
     return _row(model, found[:size]), _read(readers, found[size:])
+
+
+def _ensure_in_unit() -> None:
+    if not connection.in_atomic_block:
+        raise TransactionManagementError("rows are locked in a transaction")
 
 
 # --- built once ----------------------------------------------------------------------------------

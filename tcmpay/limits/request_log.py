@@ -33,6 +33,7 @@ class RequestLogMiddleware(RequestMiddleware):
         structlog.contextvars.bind_contextvars(
             request_id=request.META["HTTP_X_REQUEST_ID"], ip=client_address(request.META)
         )
+        self.bind_user_id(request)
 
     @classmethod
     def bind_ip(cls, request: HttpRequest) -> None:

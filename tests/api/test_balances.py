@@ -222,6 +222,9 @@ def test_rows_about_users_without_a_uuid_are_listed_as_they_are(api, story, pati
         "UPDATE user_balances SET total_income = total_income + 1 WHERE user_id = %s",
         "UPDATE user_balances SET sequence = sequence + 1 WHERE user_id = %s",
         "UPDATE user_balances SET sequence = 0 WHERE user_id = %s",
+        "UPDATE user_balances SET sequence = 0, balance = 0, frozen_balance = 0,"
+        " total_income = 0, total_expense = 0 WHERE user_id = %s",
+        "DELETE FROM user_balances WHERE user_id = %s",
         "DELETE FROM balance_transactions WHERE user_id = %s AND sequence = 2",
         "UPDATE balance_transactions SET balance_after = 1 WHERE user_id = %s AND sequence = 2",
     ],

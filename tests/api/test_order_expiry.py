@@ -5,6 +5,8 @@ from decimal import Decimal
 from typing import NoReturn
 
 import pytest
+from django.db import OperationalError
+from django.db.models import QuerySet
 
 from gateways.errors import GatewayUnknown
 from gateways.interface import CloseState, TradeReport, TradeState
@@ -183,6 +185,23 @@ def test_one_gateways_silence_holds_up_no_other_order(story, clock, patient, sta
     clock.advance(hours=2)
     assert orders_expire() == ExpiryReport(expired=1, waiting=1)
     assert story.status(plain, patient) == "expired"
+
+
+def test_one_order_that_is_locked_holds_up_no_other(monkeypatch, story, clock, patient):
+    orders = [story.order(patient) for _order in range(2)]
+    for order in orders:
+        story.pay(order, patient, "wechat")
+    locked = PaymentOrder.objects.filter(id=orders[0]["id"])
+    update = QuerySet.update
+
+    def refused(rows, **changes):
+        if "expiry_tried_at" in changes and rows.filter(id__in=locked).exists():
+            raise OperationalError(1205, "Lock wait timeout exceeded")
+        return update(rows, **changes)
+
+    monkeypatch.setattr(QuerySet, "update", refused)
+    clock.advance(hours=2)
+    assert orders_expire().expired == 1
 
 
 # --- cancelling while the gateway is silent ---------------------------------------------------

@@ -17,7 +17,7 @@ from gateways.mock import MockGateway
 from payments.models import PaymentOrder, PaymentTransaction
 from refunds.models import Refund
 from tcmpay.audit.models import AuditEvent
-from tests.api.kit import NOW, nothing_moves
+from tests.api.kit import NOW, nothing_moves, run_sql
 
 ORDER_FIELDS = {
     *("id", "order_no", "user_id", "appointment_id", "order_type", "amount", "currency", "status"),
@@ -508,6 +508,12 @@ def test_cursors_miss_and_repeat_nothing_while_orders_are_added(api, story, cloc
     clock.advance(seconds=1)
     made += [story.order(patient)["id"] for _ in range(2)]
     assert along(api, patient, 2, meanwhile=lambda: story.order(patient)) == made[::-1]
+
+
+def test_a_cursor_goes_on_after_what_sql_put_in(api, story, admin, patient):
+    made = [story.order(patient)["id"] for _ in range(3)]
+    run_sql("UPDATE payment_orders SET id = %s WHERE id = %s", "test-order-1", made[1])
+    assert sorted(along(api, admin, 1)) == sorted([made[0], "test-order-1", made[2]])
 
 
 @pytest.mark.parametrize("size", [1, 4, 5])

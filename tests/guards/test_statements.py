@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from django.db import connection, models
 from django.db.models import Q
+from django.db.transaction import TransactionManagementError
 from django.test.utils import CaptureQueriesContext
 
 from balances.models import BalanceTransaction, UserBalance
@@ -12,6 +13,7 @@ from payments.models import PaymentOrder, PaymentTransaction
 from payments.services.attempts import PayCommand, pay
 from refunds.models import Refund
 from tcmpay.audit.models import AuditEvent
+from tcmpay.common.ids import new_id
 from tcmpay.common.statements import insert, lock, update
 from tests.guards.conftest import Stage
 
@@ -68,6 +70,12 @@ def test_what_is_inserted_reads_as_before(stage: Stage, model):
     assert [facts(row) for row in model._default_manager.order_by("pk")] == [
         facts(row) for row in rows
     ]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_nothing_is_locked_outside_of_a_transaction():
+    with pytest.raises(TransactionManagementError):
+        lock(UserBalance, user_id=new_id())
 
 
 def test_a_row_without_a_value_is_refused():

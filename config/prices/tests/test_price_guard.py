@@ -9,11 +9,18 @@ from config.models import PriceChangeRequest, PriceConfig
 from config.prices.errors import PriceChangeNeedsSecondPerson
 from config.prices.plan import PriceChange
 from config.prices.selectors import periods_digest, price_periods
-from config.prices.services import price_change, price_change_confirm
+from config.prices.services import (
+    price_change,
+    price_change_confirm,
+    price_change_refuse,
+    price_change_withdraw,
+)
+from tcmpay.audit.marks import check_marks
 from tcmpay.common import clock
 from tcmpay.common.actor import Actor, Role
 from tcmpay.common.errors import InvalidInput
 from tcmpay.common.ids import new_id
+from tcmpay.common.invariants import Scope
 from tcmpay.common.money import parse_money
 
 pytestmark = pytest.mark.django_db
@@ -69,6 +76,24 @@ def test_slices_of_new_periods_add_up():
     assert alone("5.10", is_active=False)
     assert not alone("2.60", effective_date=day + timedelta(days=1))
     assert not alone("2.60", is_active=True)
+
+
+@pytest.mark.parametrize(
+    "decide",
+    [
+        lambda waiting: price_change_confirm(actor=OTHER, request_id=waiting.id),
+        lambda waiting: price_change_refuse(actor=OTHER, request_id=waiting.id, notes="no"),
+        lambda waiting: price_change_withdraw(actor=ADMIN, request_id=waiting.id),
+    ],
+    ids=["confirmed", "refused", "withdrawn"],
+)
+def test_a_decided_change_is_no_change_by_sql(decide):
+    with clock.frozen(NOON):
+        change = PriceChange(
+            service_type=SERVICE, price=parse_money("40.00"), effective_date=clock.today()
+        )
+        decide(asked(change, periods_digest(price_periods(SERVICE))))
+    assert not list(check_marks(Scope()))
 
 
 @pytest.mark.parametrize(("days", "may"), [(6, False), (8, True)])

@@ -13,9 +13,11 @@ from rest_framework.request import Request
 
 from tcmpay.common.clock import utc_text
 from tcmpay.common.compiled import CompiledByKey
+from tcmpay.common.fields import as_uuid_or_text
 
-_CURSOR = re.compile(r"[0-9A-Za-z_-]{92}", re.ASCII)
-_PLACE = re.compile(r"([0-9]{4}-[0-9T:.-]{21}\+00:00) ([0-9a-f-]{36})", re.ASCII)
+# A moment of 32 characters, and an id: a UUID, or what somebody put in by SQL.
+_CURSOR = re.compile(r"[0-9A-Za-z_-]{1,92}={0,2}", re.ASCII)
+_PLACE = re.compile(r"([0-9]{4}-[0-9T:.-]{21}\+00:00) ([!-~]{1,36})", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,7 @@ class Cursor:
     beginning. Rows that are added meanwhile stand before it: none is missed or comes twice."""
 
     created_at: datetime | None = None
-    id: UUID | None = None
+    id: UUID | str | None = None
 
     @classmethod
     def read(cls, text: str) -> Self:
@@ -46,10 +48,10 @@ class Cursor:
             return cls()
         if not _CURSOR.fullmatch(text):
             raise ValueError("no cursor of ours")
-        place = _PLACE.fullmatch(urlsafe_b64decode(text).decode())
+        place = _PLACE.fullmatch(urlsafe_b64decode(text).decode("ascii"))
         if place is None:
             raise ValueError("no cursor of ours")
-        return cls(datetime.fromisoformat(place[1]), UUID(place[2]))
+        return cls(datetime.fromisoformat(place[1]), as_uuid_or_text(place[2]))
 
     def __str__(self) -> str:
         if self.created_at is None:
