@@ -241,8 +241,6 @@ AXES_SENSITIVE_PARAMETERS = ["username", "password", "code", "csrfmiddlewaretoke
 AXES_DISABLE_ACCESS_LOG = True
 AXES_ENABLE_ADMIN = False
 AXES_VERBOSE = False
-# It looks for its middleware by name, which stands for pages alone in ours (SignInLimit).
-SILENCED_SYSTEM_CHECKS = ["axes.W002"]
 APPEND_SLASH = False
 # Larger bodies are refused by our own middleware with the contract's answer.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
