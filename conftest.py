@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import django
+import hypothesis
 import pytest
 from cryptography.hazmat.primitives import serialization
 from django.conf import settings
@@ -74,6 +75,11 @@ def pytest_configure(config: pytest.Config) -> None:
     # Hypothesis reads its seed from this option; the one given by hand wins.
     if getattr(config.option, "hypothesis_seed", None) is None:
         config.option.hypothesis_seed = str(SEED)
+    # How long an example takes says nothing on a machine that others use.
+    hypothesis.settings.register_profile(
+        "tests", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+    )
+    hypothesis.settings.load_profile("tests")
     if config.option.markexpr == "browser":
         use_a_database_file()
 

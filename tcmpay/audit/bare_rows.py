@@ -10,10 +10,10 @@ from collections import namedtuple
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import partial
-from importlib import import_module
 from operator import itemgetter
 from typing import Any
 
+import orjson
 from django.db import connections, models
 
 from tcmpay.audit.macs import mac_reader
@@ -22,31 +22,10 @@ from tcmpay.common.fields import UUIDTextField
 from tcmpay.common.invariants import CHUNK, Scope, batches, rows_in_chunks
 from tcmpay.common.money import format_money
 
-
-def encoder(*, sort_keys: bool) -> Callable[[Any], bytes]:
-    """Writes JSON as digests are made of it, with one C encoder for all values.
-
-    ``macs.canonical`` makes one for each, which costs more than what it writes here.
-    """
-    each = json.JSONEncoder(ensure_ascii=False, sort_keys=sort_keys, separators=(",", ":"))
-    make: Any = getattr(json.encoder, "c_make_encoder", None)
-    if make is None:
-        return lambda value: each.encode(value).encode()
-    parts = make(
-        None, each.default, json.encoder.encode_basestring, None, ":", ",", sort_keys, False, True
-    )
-    return lambda value: "".join(parts(value, 0)).encode()
-
-
-try:
-    orjson: Any = import_module("orjson")
-except ModuleNotFoundError:  # no wheel for this machine: slower, the same findings
-    ENCODE, ENCODE_SORTED, DECODE = encoder(sort_keys=False), encoder(sort_keys=True), json.loads
-else:
-    # Ten times as quick. Numbers that it writes in another way are none that the services write:
-    # with them the digest differs too, and the models look.
-    ENCODE, DECODE = orjson.dumps, orjson.loads
-    ENCODE_SORTED = partial(orjson.dumps, option=orjson.OPT_SORT_KEYS)
+# Ten times as quick as ``macs.canonical``, which writes the same bytes. Numbers that it writes in
+# another way are none that the services write: with them the digest differs, and the models look.
+ENCODE, DECODE = orjson.dumps, orjson.loads
+ENCODE_SORTED = partial(orjson.dumps, option=orjson.OPT_SORT_KEYS)
 # As ``row_digests`` writes a JSON column, whose text is one fact.
 _JSON_TEXT = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
 IDS_AT_ONCE = 500
