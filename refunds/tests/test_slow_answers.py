@@ -118,7 +118,8 @@ def test_where_others_hold_its_amount_it_is_asked_about_under_the_number_that_su
     payment = stage.paid("wechat")
     refund = stage.closed(payment)
     others = [stage.pending(payment) for _ in range(3)]
-    success_of(payment, refund.refund_no)
+    stage.noticed(payment, refund.refund_no, RefundState.SUCCESS)
+    assert notices_take() == 0, "the notice waits for room"
     refund.refresh_from_db()
     assert (refund.status, refund.error_code) == ("failed", "ABNORMAL")
     for other in others:
