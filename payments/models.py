@@ -1,5 +1,6 @@
 """Orders, the attempts to pay them, and the callbacks received about them."""
 
+import re
 from typing import ClassVar, Self
 
 from django.db import models
@@ -29,6 +30,8 @@ from tcmpay.common.fields import (
 from tcmpay.common.money import CURRENCY, ZERO
 from tcmpay.common.order_types import OrderType
 from tcmpay.common.second_person import Asked
+
+_EPISODE = re.compile(r":[0-9]{1,6}\Z")
 
 
 class PaymentOrder(models.Model):
@@ -505,6 +508,11 @@ class PaymentException(Asked, models.Model):
     def fact(self) -> str:
         """What the case is about, as whoever opened it said: often an id."""
         return self.fact_key.split(":", 2)[-1]
+
+    @property
+    def subject(self) -> str:
+        """The fact without the number of its episode, where it can come again."""
+        return _EPISODE.sub("", self.fact)
 
 
 class PaymentCallbackBody(models.Model):

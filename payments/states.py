@@ -173,5 +173,18 @@ EXCEPTION_ACTIONS: Mapping[str, tuple[ExceptionAction, ...]] = {
     ExceptionKind.GATEWAY_REFUSING: (_A.CLOSE,),
 }
 
+# Facts that can come again, or go on, after their case has ended; each time is a case of its own.
+# Staff still know of one after a person ended its case so; of a close by hand for a day only.
+_O = ExceptionOutcome
+COMES_AGAIN: Mapping[str, frozenset[ExceptionOutcome]] = {
+    ExceptionKind.REFUND_REFUSED: frozenset(),  # told once per failure, so that each is another
+    ExceptionKind.REFUND_ABNORMAL: frozenset({_O.WRITTEN_OFF}),
+    ExceptionKind.UNBOOKED_REFUND: frozenset({_O.WRITTEN_OFF}),
+    ExceptionKind.STUCK_REFUND: frozenset({_O.CLOSED}),
+    ExceptionKind.STOPPED_REFUND: frozenset({_O.WRITTEN_OFF}),
+    ExceptionKind.GATEWAY_SILENT: frozenset({_O.CLOSED}),
+    ExceptionKind.GATEWAY_REFUSING: frozenset({_O.CLOSED}),
+}
+
 # Verified, but staff have to look at them.
 HELD_VERDICTS = frozenset({Verdict.WRONG_AMOUNT, Verdict.MISMATCH, Verdict.UNKNOWN_ORDER})

@@ -4,7 +4,10 @@ Whoever acts on a case that nobody owns owns it from then on, in the same unit; 
 somebody else owns nobody acts. So of two people at once one wins, and the other is told who.
 """
 
+from datetime import timedelta
 from uuid import UUID
+
+from django.db.models import Q, QuerySet
 
 from payments.errors import (
     ActionNotOffered,
@@ -16,7 +19,13 @@ from payments.errors import (
     WriteOffWaits,
 )
 from payments.models import PaymentException, PaymentOrder, PaymentTransaction
-from payments.states import EXCEPTION_ACTIONS, ExceptionAction, ExceptionKind, ExceptionOutcome
+from payments.states import (
+    COMES_AGAIN,
+    EXCEPTION_ACTIONS,
+    ExceptionAction,
+    ExceptionKind,
+    ExceptionOutcome,
+)
 from tcmpay.audit.services import audit_record
 from tcmpay.common import clock
 from tcmpay.common.actor import Actor, gateway_actor
@@ -25,6 +34,8 @@ from tcmpay.common.money import MONEY_MAX, ZERO, Money
 from tcmpay.common.second_person import ensure_not_one_of
 
 AUDIT_OBJECT = "payment_exception"
+# Whoever closes a case of something that goes on is not told again for so long.
+CLOSED_BY_HAND_FOR = timedelta(hours=24)
 ENDINGS = {
     ExceptionOutcome.SETTLED: "exception_settled",
     ExceptionOutcome.MATCHED: "exception_matched",
@@ -44,8 +55,16 @@ def exception_open(
     amount: Money | None = None,
     reason: str = "",
     actor: Actor | None = None,
-) -> None:
-    """Open a case for ``fact``, once however often it is told; inside the caller's unit."""
+) -> bool:
+    """Open a case for ``fact``, once however often it is told; whether staff did not know.
+
+    What comes again (COMES_AGAIN) is another case, with a number. Inside the caller's unit.
+    """
+    if kind in COMES_AGAIN:
+        if _about(still_told(kind), method, attempt, fact):
+            return False
+        earlier = _about(PaymentException.objects.filter(kind=kind), method, attempt, fact)
+        fact = f"{fact}:{len(earlier)}"
     is_shown = amount is not None and ZERO <= amount <= MONEY_MAX
     case, is_new = PaymentException.objects.get_or_create(
         fact_key=_fact_key(kind, method, fact),
@@ -72,14 +91,38 @@ def exception_open(
             details={"kind": str(kind), "out_trade_no": out_trade_no},
             row=case,
         )
+    return is_new
+
+
+def still_told(kind: ExceptionKind) -> QuerySet[PaymentException]:
+    """The cases of what comes again that staff know of: open, or ended so that they still do."""
+    lately = clock.now() - CLOSED_BY_HAND_FOR
+    is_known = Q(outcome__in=COMES_AGAIN[kind]) & (
+        ~Q(outcome=ExceptionOutcome.CLOSED) | Q(closed_at__gt=lately)
+    )
+    return PaymentException.objects.filter(Q(closed_at=None) | is_known, kind=kind)
+
+
+def _about(
+    cases: QuerySet[PaymentException], method: str, attempt: PaymentTransaction | None, fact: str
+) -> list[PaymentException]:
+    cases = cases.filter(payment_method=method, transaction=attempt)
+    return [case for case in cases if case.subject == fact]
 
 
 def exception_settle(
     *facts: tuple[ExceptionKind, UUID | str], method: str, resolution: str, actor: Actor
 ) -> None:
     """Close the open cases of facts that have settled themselves; inside the caller's unit."""
-    keys = [_fact_key(kind, method, str(fact)) for kind, fact in facts]
-    open_cases = PaymentException.objects.filter(fact_key__in=keys, closed_at=None)
+    is_about = Q(pk__in=[])
+    for kind, fact in facts:
+        key = _fact_key(kind, method, str(fact))
+        is_about |= Q(fact_key=key) | Q(fact_key__startswith=f"{key}:")
+    # Looked up first: others' open cases are not waited for.
+    open_ids = list(
+        PaymentException.objects.filter(is_about, closed_at=None).values_list("id", flat=True)
+    )
+    open_cases = PaymentException.objects.filter(id__in=open_ids, closed_at=None)
     for case in open_cases.select_for_update().order_by("id"):
         exception_end(case, actor, resolution, ExceptionOutcome.SETTLED)
 

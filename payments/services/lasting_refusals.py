@@ -13,8 +13,8 @@ from django.db.models import Q, QuerySet
 from django.utils.translation import gettext as _
 
 from payments.models import GatewayExchange, PaymentException
-from payments.services.exceptions import exception_open
-from payments.states import ExceptionKind, ExceptionOutcome, ExchangeKind, ExchangeOutcome
+from payments.services.exceptions import exception_open, still_told
+from payments.states import ExceptionKind, ExchangeKind, ExchangeOutcome
 from tcmpay.common import clock
 from tcmpay.common.actor import SYSTEM
 from tcmpay.common.clock import SHANGHAI
@@ -26,8 +26,6 @@ LASTING_AFTER = timedelta(minutes=2)
 LASTING_COUNT = 3
 # Answers that we can't believe: as long as they come, nobody learns anything either.
 UNVERIFIED = ("BAD_SIGNATURE", "UNKNOWN_SERIAL", "STALE", "CERTIFICATE_CHANGED")
-# Whoever closes a case of a refusal that goes on is not told again for so long.
-CLOSED_BY_HAND_FOR = timedelta(hours=24)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,30 +75,12 @@ def is_lasting(told: list[Refused]) -> bool:
 @money_unit
 def cause_case_open(kind: ExceptionKind, cause: Cause, *, reason: str) -> int:
     """One case per cause at a time; a later episode is another case. Returns how many."""
-    earlier = [
-        case
-        for case in cause_cases(kind).filter(payment_method=cause.method)
-        if cause_of(case) == cause
-    ]
-    if any(_holds_still(case) for case in earlier):
-        return 0
-    fact = f"{cause.code}:{len(earlier)}"
-    exception_open(kind, method=cause.method, fact=fact, reason=reason, actor=SYSTEM)
-    return 1
+    return exception_open(kind, method=cause.method, fact=cause.code, reason=reason, actor=SYSTEM)
 
 
 def told_causes(kind: ExceptionKind) -> set[Cause]:
     """The causes that staff know of: their case is open, or was closed by hand lately."""
-    lately = clock.now() - CLOSED_BY_HAND_FOR
-    cases = cause_cases(kind).filter(Q(closed_at=None) | Q(closed_at__gt=lately))
-    return {cause_of(case) for case in cases if _holds_still(case)}
-
-
-def _holds_still(case: PaymentException) -> bool:
-    if case.closed_at is None:
-        return True
-    is_by_hand = case.outcome == ExceptionOutcome.CLOSED
-    return is_by_hand and case.closed_at > clock.now() - CLOSED_BY_HAND_FOR
+    return {cause_of(case) for case in still_told(kind)}
 
 
 def cause_cases(kind: ExceptionKind) -> QuerySet[PaymentException]:
@@ -108,7 +88,7 @@ def cause_cases(kind: ExceptionKind) -> QuerySet[PaymentException]:
 
 
 def cause_of(case: PaymentException) -> Cause:
-    return Cause(case.payment_method, case.fact.rpartition(":")[0])
+    return Cause(case.payment_method, case.subject)
 
 
 def since_text(told: list[Refused]) -> str:

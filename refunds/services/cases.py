@@ -22,7 +22,7 @@ def case_refund(case: PaymentException) -> Refund | None:
             transaction_id=case.transaction_id, cause__in=SURPLUS_CAUSES
         )
         return surplus.order_by("-created_at").first()
-    return Refund.objects.filter(id=as_uuid_or_text(case.fact)).first()
+    return Refund.objects.filter(id=as_uuid_or_text(case.subject)).first()
 
 
 def case_give_back(*, actor: Actor, exception_id: UUID, reason: str) -> Refund:

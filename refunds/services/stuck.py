@@ -6,12 +6,12 @@ from uuid import UUID
 from django.db.models import Q, QuerySet
 from django.utils.translation import gettext as _
 
-from payments.models import PaymentException
-from payments.services.exceptions import exception_open
+from payments.services.exceptions import still_told
 from payments.services.silence import silent_methods
 from payments.states import ExceptionKind
 from refunds.models import Refund
 from refunds.services.lasting_refusals import refunds_told_of_together
+from refunds.services.own_cases import refund_case_open
 from refunds.services.states import refund_lock
 from refunds.services.submission import ABNORMAL
 from refunds.states import RefundStatus
@@ -50,10 +50,8 @@ def _report_all(refunds: QuerySet[Refund], kind: ExceptionKind) -> int:
 
 def _told_of(kind: ExceptionKind) -> list[UUID]:
     """Refunds still processing that have their case: they must not stand before the others."""
-    keys = PaymentException.objects.filter(
-        kind=kind, transaction__refunds__status=RefundStatus.PROCESSING
-    ).values_list("fact_key", flat=True)
-    return [UUID(key.rpartition(":")[2]) for key in keys]
+    cases = still_told(kind).filter(transaction__refunds__status=RefundStatus.PROCESSING)
+    return [UUID(case.subject) for case in cases.only("fact_key")]
 
 
 @money_unit
@@ -61,20 +59,8 @@ def _report(refund_id: UUID, kind: ExceptionKind) -> int:
     _order, payment, refund = refund_lock(refund_id)
     if refund.status != RefundStatus.PROCESSING:
         return 0
-    exception_open(
-        kind,
-        method=payment.payment_method,
-        fact=str(refund.id),
-        attempt=payment,
-        out_trade_no=payment.out_trade_no or "",
-        external_transaction_id=payment.trade_no or "",
-        amount=refund.refund_amount,
-        reason=_("%(number)s：已询问 %(times)d 次，仍无结果。%(error)s")
-        % {
-            "number": refund.refund_no,
-            "times": refund.submissions,
-            "error": refund.error_message,
-        },
-        actor=SYSTEM,
-    )
-    return 1
+    reason = _("已询问 %(times)d 次，仍无结果。%(error)s") % {
+        "times": refund.submissions,
+        "error": refund.error_message,
+    }
+    return int(refund_case_open(kind, refund, payment, reason, actor=SYSTEM))

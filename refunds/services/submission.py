@@ -15,7 +15,7 @@ from payments.booking import Booking, booking_of
 from payments.channels import refund_channel_of
 from payments.models import PaymentCallback, PaymentTransaction
 from payments.services.callbacks import refund_notice_lock
-from payments.services.exceptions import exception_open, exception_settle
+from payments.services.exceptions import exception_settle
 from payments.services.exchanges import Question, ask
 from payments.services.orders import order_refunds_changed
 from payments.services.refund_money import (
@@ -42,6 +42,10 @@ from refunds.services.numbers import (
     locked_as_asked,
     succeeded_after_all,
     take_former_number,
+)
+from refunds.services.own_cases import (
+    refund_case_open,
+    refund_cases_settle,
 )
 from refunds.services.states import (
     LockedRefund,
@@ -329,7 +333,7 @@ def refund_report_apply(
     elif report.state is RefundState.ABNORMAL:
         message = _("退款异常：请在商户平台处理，处理后系统会自动更新")
         _note(refund, ABNORMAL, message, report)
-        _open_case(ExceptionKind.REFUND_ABNORMAL, refund, payment, message)
+        refund_case_open(ExceptionKind.REFUND_ABNORMAL, refund, payment, message)
     elif report.state is RefundState.PROCESSING:
         _note(refund, "", "", report)
     return Told.AGREED
@@ -362,7 +366,7 @@ def _takes_amount_again(refund: Refund, payment: PaymentTransaction, report: Ref
     except RefundExceedsPayment:
         message = _("网关已退款，但可退金额已被其他退款占用：请拒绝其他退款后重试本退款")
         _note(refund, ABNORMAL, message, report)
-        _open_case(ExceptionKind.REFUND_ABNORMAL, refund, payment, message)
+        refund_case_open(ExceptionKind.REFUND_ABNORMAL, refund, payment, message)
         return False
     return True
 
@@ -405,7 +409,7 @@ def refund_finish(
         error_message="",
     )
     if payment.payment_method != PaymentMethod.BALANCE:  # about which there is never a case
-        _settle_cases(refund, payment, actor)
+        refund_cases_settle(refund, payment, actor)
     if payment.disposition == Disposition.APPLIED:
         order_refunds_changed(
             order,
@@ -413,36 +417,6 @@ def refund_finish(
             actor=actor,
             reason=refund.refund_no,
         )
-
-
-def _open_case(
-    kind: ExceptionKind, refund: Refund, payment: PaymentTransaction, reason: str
-) -> None:
-    exception_open(
-        kind,
-        method=payment.payment_method,
-        fact=str(refund.id),
-        attempt=payment,
-        out_trade_no=payment.out_trade_no or "",
-        external_transaction_id=payment.trade_no or "",
-        amount=refund.refund_amount,
-        reason=f"{refund.refund_no}: {reason}",
-    )
-
-
-def _settle_cases(refund: Refund, payment: PaymentTransaction, actor: Actor) -> None:
-    """Cases that this success answers close themselves."""
-    exception_settle(
-        (ExceptionKind.REFUND_ABNORMAL, refund.id),
-        (ExceptionKind.REFUND_REFUSED, refund.id),
-        (ExceptionKind.STUCK_REFUND, refund.id),
-        (ExceptionKind.STOPPED_REFUND, refund.id),
-        (ExceptionKind.LATE_PAYMENT, payment.id),
-        (ExceptionKind.SECOND_PAYMENT, payment.id),
-        method=payment.payment_method,
-        resolution=_("已原路退回 %(number)s") % {"number": refund.refund_no},
-        actor=actor,
-    )
 
 
 def _fail(
@@ -473,7 +447,7 @@ def _fail(
         error_message=message[:500],
         **changes,
     )
-    _open_case(ExceptionKind.REFUND_REFUSED, refund, payment, message)
+    refund_case_open(ExceptionKind.REFUND_REFUSED, refund, payment, message)
 
 
 def _note(refund: Refund, code: str, message: str, report: RefundReport | None) -> None:

@@ -106,7 +106,7 @@ class Cell:
     def cases(self) -> list[PaymentException]:
         open_ones = PaymentException.objects.filter(closed_at=None)
         ids = [str(key) for key in Refund.objects.values_list("id", flat=True)]
-        return [case for case in open_ones if self.number in case.reason or case.fact in ids]
+        return [case for case in open_ones if self.number in case.reason or case.subject in ids]
 
     @property
     def booked(self) -> list[Refund]:

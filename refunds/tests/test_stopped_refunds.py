@@ -10,10 +10,19 @@ import pytest
 from gateways.errors import GatewayRejected, GatewayUnknown, RejectReason
 from gateways.interface import RefundReport, RefundRequest, RefundState
 from payments.models import PaymentException
-from payments.services.exceptions import exception_close
-from refunds.errors import RefundNotStoppable, SelfReview, StopNeedsSecondPerson
+from payments.services.exceptions import (
+    exception_close,
+    exception_write_off_ask,
+    exception_write_off_decide,
+)
+from refunds.errors import (
+    RefundNotStoppable,
+    SelfReview,
+    StopNeedsSecondPerson,
+)
 from refunds.limits import LIMITS, SENDING_SECONDS_MAX
 from refunds.models import Refund
+from refunds.services.cases import case_refund
 from refunds.services.stopping import refund_stop
 from refunds.services.submission import refund_retry
 from refunds.tasks import sweep
@@ -217,3 +226,73 @@ def test_two_people_stop_what_two_have_to_approve(refund, settings):
     assert (refund.stop_asked_by, refund.stopped_by) == (stage.REVIEWER.id, WANG.id)
     gateway.sweep_at(200)
     assert state(refund) == ("failed", "STOPPED", ZERO)
+
+
+# --- a case that was written off -----------------------------------------------------------------
+
+
+def unanswerable() -> tuple[Refund, Gateway, PaymentException]:
+    """One that was sent and stopped, of which nobody can learn anything, with its case."""
+    refund = stage.unsent(stage.paid("wechat"))
+    gateway = Gateway(refund=NO_ANSWER, query=NO_ANSWER)
+    gateway.sweep_at(0)
+    stop(refund, at=1)
+    gateway.sweep_at(*range(2, 2400, 60))
+    return refund, gateway, PaymentException.objects.get(kind="stopped_refund")
+
+
+def write_off(case: PaymentException, *, is_confirmed: bool = True) -> None:
+    exception_write_off_ask(actor=WANG, exception_id=case.id, reason="已用余额调整还给用户")
+    if is_confirmed:
+        exception_write_off_decide(
+            actor=stage.REVIEWER, exception_id=case.id, is_confirmed=True, notes="已核对"
+        )
+
+
+# --- what comes again ----------------------------------------------------------------------------
+
+
+def open_kinds() -> set[str]:
+    return set(PaymentException.objects.filter(closed_at=None).values_list("kind", flat=True))
+
+
+def test_one_that_is_stopped_again_is_told_of_again():
+    refund, gateway, _case = unanswerable()
+    gateway.query = stage.says_nothing
+    gateway.sweep_at(9000)
+    with clock.frozen(BEGUN_AT + timedelta(seconds=9001)):
+        refund_retry(actor=WANG, refund_id=refund.id, reason="账号已恢复")
+    gateway.query = NO_ANSWER
+    gateway.sweep_at(9002)
+    stop(refund, at=9003)
+    gateway.sweep_at(*range(9004, 12000, 60))
+    again = PaymentException.objects.get(kind="stopped_refund", closed_at=None)
+    assert case_refund(again) == refund
+    gateway.query = DONE
+    gateway.sweep_at(20000)
+    assert state(refund)[0] == "success"
+    assert open_kinds() == set(), "a success ends every one of its cases"
+
+
+def test_one_that_fails_again_is_told_of_again():
+    refund = stage.unsent(stage.paid("wechat"))
+    for at in (100, 200):
+        stop(refund, at=at)
+        Gateway().sweep_at(at + 1)
+        write_off(PaymentException.objects.get(kind="refund_refused", closed_at=None))
+        with clock.frozen(BEGUN_AT + timedelta(seconds=at + 2)):
+            refund_retry(actor=WANG, refund_id=refund.id, reason="再试")
+    assert PaymentException.objects.filter(kind="refund_refused").count() == 2
+
+
+@pytest.mark.parametrize(("hours", "is_told"), [(23, False), (25, True)])
+def test_one_whose_case_was_closed_by_hand_is_told_of_again_a_day_later(hours, is_told):
+    refund = stage.unsent(stage.paid("wechat"))
+    gateway = Gateway(refund=NO_ANSWER, query=NO_ANSWER)
+    gateway.sweep_at(*range(0, 2500, 60))
+    with clock.frozen(BEGUN_AT):
+        case = PaymentException.objects.get(kind="stuck_refund")
+        exception_close(actor=WANG, exception_id=case.id, resolution="已问网关")
+    gateway.sweep_at(hours * 3600)
+    assert (open_kinds() == {"stuck_refund"}) is is_told
+    assert state(refund)[0] == "processing"
