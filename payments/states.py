@@ -127,6 +127,7 @@ class ExceptionKind(models.TextChoices):
     STUCK_PAYMENT = "stuck_payment", _("支付结果不明")
     STUCK_REFUND = "stuck_refund", _("退款迟迟无结果")
     STOPPED_REFUND = "stopped_refund", _("已停止的退款问不到结果")
+    REFUNDED_TWICE = "refunded_twice", _("退款可能退了两次")
     GATEWAY_SILENT = "gateway_silent", _("网关不再回答询问")
     GATEWAY_REFUSING = "gateway_refusing", _("网关拒绝我们的退款请求")
 
@@ -169,6 +170,7 @@ EXCEPTION_ACTIONS: Mapping[str, tuple[ExceptionAction, ...]] = {
     ExceptionKind.STUCK_PAYMENT: (_A.QUERY, _A.CLOSE),
     ExceptionKind.STUCK_REFUND: (_A.RETRY, _A.CLOSE),
     ExceptionKind.STOPPED_REFUND: (_A.RETRY, _A.WRITE_OFF),
+    ExceptionKind.REFUNDED_TWICE: (_A.WRITE_OFF,),
     ExceptionKind.GATEWAY_SILENT: (_A.CLOSE,),
     ExceptionKind.GATEWAY_REFUSING: (_A.CLOSE,),
 }

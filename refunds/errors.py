@@ -77,6 +77,10 @@ class RefundNotRetryable(DomainError):
     message = _("只能重试失败的退款")
 
 
+class RefundGivenBack(RefundNotRetryable):
+    message = _("该退款的差错已核销或正在申请核销：款项视为已另行退还，不能重试")
+
+
 class NoSurplus(DomainError):
     code = "NO_SURPLUS"
     message = _("这笔支付没有可退回的多收款项")

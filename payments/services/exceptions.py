@@ -103,6 +103,18 @@ def still_told(kind: ExceptionKind) -> QuerySet[PaymentException]:
     return PaymentException.objects.filter(Q(closed_at=None) | is_known, kind=kind)
 
 
+def is_written_off(kind: ExceptionKind, *, attempt: PaymentTransaction, fact: str) -> bool:
+    """Whether a case of the fact was written off, or waits for that; it stays so until the end of
+    the caller's unit."""
+    written_off = PaymentException.objects.filter(
+        kind=kind,
+        write_off_by__isnull=False,
+        outcome__in=(ExceptionOutcome.NONE, ExceptionOutcome.WRITTEN_OFF),
+    )
+    locked = written_off.select_for_update().order_by("id")
+    return bool(_about(locked, attempt.payment_method, attempt, fact))
+
+
 def _about(
     cases: QuerySet[PaymentException], method: str, attempt: PaymentTransaction | None, fact: str
 ) -> list[PaymentException]:

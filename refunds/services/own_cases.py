@@ -1,9 +1,9 @@
-"""The cases about one refund: opened, settled."""
+"""The cases about one refund: opened, settled, and what writing one off means for its money."""
 
 from django.utils.translation import gettext as _
 
 from payments.models import PaymentTransaction
-from payments.services.exceptions import exception_open, exception_settle
+from payments.services.exceptions import exception_open, exception_settle, is_written_off
 from payments.states import ExceptionKind
 from refunds.models import Refund
 from tcmpay.common.actor import Actor
@@ -43,3 +43,9 @@ def refund_cases_settle(refund: Refund, payment: PaymentTransaction, actor: Acto
         resolution=_("已原路退回 %(number)s") % {"number": refund.refund_no},
         actor=actor,
     )
+
+
+def is_given_back_otherwise(refund: Refund, payment: PaymentTransaction) -> bool:
+    """Whether staff say, or ask a second person to confirm, that the money of a stopped refund
+    need not go back by it any more: by then it may be with the payer by another way."""
+    return is_written_off(ExceptionKind.STOPPED_REFUND, attempt=payment, fact=str(refund.id))

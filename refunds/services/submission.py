@@ -31,7 +31,7 @@ from payments.services.refund_money import (
 from payments.services.refusals import REFUND_GOES_AGAIN, is_ended_by
 from payments.services.silence import answering_again, silent_methods
 from payments.states import Disposition, ExceptionKind, ExchangeKind, PaymentMethod
-from refunds.errors import RefundExceedsPaid, RefundNotRetryable
+from refunds.errors import RefundExceedsPaid, RefundGivenBack, RefundNotRetryable
 from refunds.limits import LIMITS, SENDING_SECONDS_MAX
 from refunds.models import Refund
 from refunds.selectors import refunded_total
@@ -44,6 +44,7 @@ from refunds.services.numbers import (
     take_former_number,
 )
 from refunds.services.own_cases import (
+    is_given_back_otherwise,
     refund_case_open,
     refund_cases_settle,
 )
@@ -79,6 +80,7 @@ TROUBLE_WAIT_MAX = timedelta(minutes=5)
 ABNORMAL = "ABNORMAL"
 CLOSED = "CLOSED"
 STOPPED = "STOPPED"
+GIVEN_BACK = "GIVEN_BACK"
 
 
 def balance_refund_complete(actor: Actor, locked: LockedRefund) -> None:
@@ -344,6 +346,7 @@ def _succeed(locked: LockedRefund, report: RefundReport, booking: Booking, actor
     if refund.status == RefundStatus.FAILED and not _takes_amount_again(refund, payment, report):
         is_beyond = refunded_total(payment.id) + refund.refund_amount > payment.amount
         return Told.HELD if is_beyond else Told.WITHOUT_ROOM
+    is_back_twice = is_given_back_otherwise(refund, payment)
     refund_finish(
         locked,
         _money_back(refund, payment, actor),
@@ -352,6 +355,9 @@ def _succeed(locked: LockedRefund, report: RefundReport, booking: Booking, actor
         external_id=report.refund_id,
         response=dict(report.raw),
     )
+    if is_back_twice:
+        message = _("已按另行退还核销，网关又说已原路退回：可能退了两次")
+        refund_case_open(ExceptionKind.REFUNDED_TWICE, refund, payment, message)
     return Told.AGREED
 
 
@@ -428,6 +434,14 @@ def _fail(
     message: str,
     **changes: int | None,
 ) -> None:
+    """The refund did not happen: it frees its amount, and staff are told.
+
+    Where its money went back by another way it stays in progress instead, never sent, so that
+    nothing can give the same amount again.
+    """
+    if is_given_back_otherwise(refund, payment):
+        _note(refund, GIVEN_BACK, _("网关没有退出；款项已另行退还，继续为它留着"), None)
+        return
     money_back = _money_back(refund, payment, actor)
     refund_transaction_fail(money_back, actor=actor, code=code, message=message)
     stopped = (ExceptionKind.STOPPED_REFUND, refund.id)
@@ -482,7 +496,7 @@ def refund_retry(*, actor: Actor, refund_id: UUID, reason: str) -> Refund:
 
     What was sent before is asked about first, and sent again only where the gateway knows nothing
     of it.
-    Raises RefundNotFound, RefundNotRetryable, RefundExceedsPaid, SelfReview,
+    Raises RefundNotFound, RefundGivenBack, RefundNotRetryable, RefundExceedsPaid, SelfReview,
     RetryNeedsSecondPerson.
     """
     refund = _back_to_processing(actor, refund_id, reason)
@@ -493,6 +507,8 @@ def refund_retry(*, actor: Actor, refund_id: UUID, reason: str) -> Refund:
 @money_unit
 def _back_to_processing(actor: Actor, refund_id: UUID, reason: str) -> Refund:
     _order, payment, refund = refund_lock(refund_id)
+    if is_given_back_otherwise(refund, payment):
+        raise RefundGivenBack()
     if refund.status != RefundStatus.FAILED:
         raise RefundNotRetryable(status=refund.status)
     try:

@@ -16,6 +16,7 @@ from payments.services.exceptions import (
     exception_write_off_decide,
 )
 from refunds.errors import (
+    RefundGivenBack,
     RefundNotStoppable,
     SelfReview,
     StopNeedsSecondPerson,
@@ -247,6 +248,42 @@ def write_off(case: PaymentException, *, is_confirmed: bool = True) -> None:
         exception_write_off_decide(
             actor=stage.REVIEWER, exception_id=case.id, is_confirmed=True, notes="已核对"
         )
+
+
+@pytest.mark.parametrize("is_confirmed", [True, False], ids=["written off", "asked for"])
+@pytest.mark.parametrize(
+    "query", [stage.says_nothing, stage.says(RefundState.CLOSED)], ids=["unknown", "closed"]
+)
+def test_what_went_back_by_another_way_never_goes_again(query, is_confirmed):
+    refund, gateway, case = unanswerable()
+    write_off(case, is_confirmed=is_confirmed)
+    gateway.query = query
+    gateway.sweep_at(9000, 18000)
+    assert state(refund) == ("processing", "GIVEN_BACK", SOME), "its amount is free for nobody"
+    assert gateway.sendings == 1
+    assert not PaymentException.objects.filter(kind="refund_refused").exists()
+    with pytest.raises(RefundGivenBack):
+        refund_retry(actor=WANG, refund_id=refund.id, reason="再退一次")
+
+
+def test_it_ends_when_the_write_off_is_taken_back():
+    refund, gateway, case = unanswerable()
+    write_off(case, is_confirmed=False)
+    exception_write_off_decide(actor=WANG, exception_id=case.id, is_confirmed=False, notes="没还")
+    gateway.query = stage.says_nothing
+    gateway.sweep_at(9000)
+    assert state(refund) == ("failed", "STOPPED", ZERO)
+
+
+@pytest.mark.parametrize("is_confirmed", [True, False], ids=["written off", "asked for"])
+def test_what_went_back_both_ways_becomes_a_case(is_confirmed):
+    refund, gateway, case = unanswerable()
+    write_off(case, is_confirmed=is_confirmed)
+    gateway.query = DONE
+    gateway.sweep_at(9000)
+    assert state(refund) == ("success", "", SOME)
+    both = PaymentException.objects.get(closed_at=None)
+    assert (both.kind, case_refund(both)) == ("refunded_twice", refund)
 
 
 # --- what comes again ----------------------------------------------------------------------------
