@@ -41,9 +41,6 @@ class DayTotal(models.Model):
             ),
         )
 
-    def __str__(self) -> str:
-        return f"{self.day} {self.kind} {self.payment_method} {self.service}"
-
 
 class TotalledDay(models.Model):
     """A finished business day whose totals are kept; a day without business has no rows there."""
@@ -55,9 +52,6 @@ class TotalledDay(models.Model):
         db_table = "backoffice_totalled_days"
         verbose_name = _("已合计的日期")
         verbose_name_plural = _("已合计的日期")
-
-    def __str__(self) -> str:
-        return str(self.day)
 
 
 class ExportFormat(models.TextChoices):

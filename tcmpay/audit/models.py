@@ -105,9 +105,6 @@ class ChainSeal(models.Model):
             models.UniqueConstraint(fields=("chain", "day"), name="chain_seal_day_unique"),
         )
 
-    def __str__(self) -> str:
-        return f"{self.chain} {self.day}"
-
 
 class ChainKey(models.Model):
     """A key that made digests and is not in the environment any more, sealed with the one that is.
@@ -122,9 +119,6 @@ class ChainKey(models.Model):
     class Meta:
         db_table = "audit_chain_keys"
         default_permissions = ()
-
-    def __str__(self) -> str:
-        return self.key_id
 
 
 class TableMark(models.Model):
@@ -143,9 +137,6 @@ class TableMark(models.Model):
         db_table = "table_marks"
         default_permissions = ()
 
-    def __str__(self) -> str:
-        return f"{self.table_name} {self.number}"
-
 
 class LogHead(models.Model):
     """How many rows a log has about one subject, and the hash of the newest (audit/logs.py)."""
@@ -160,6 +151,3 @@ class LogHead(models.Model):
         db_table = "log_heads"
         default_permissions = ()
         constraints = (models.UniqueConstraint(fields=("log", "key"), name="log_head_unique"),)
-
-    def __str__(self) -> str:
-        return f"{self.log} {self.key}"
