@@ -136,7 +136,8 @@ def test_an_account_is_opened_once_and_an_opening_adopted():
     assert (opened.object_id, opened.reason) == (str(user_id), "提前入账")
     UserBalance.objects.filter(user_id=user_id).update(balance=Decimal("9.00"))
     assert "确认期初余额" in clerk.get(address(user_id)).content.decode()
-    clerk.post(address(user_id, "adopt"), {"reason": "旧系统期末余额"})
+    adopted = clerk.post(address(user_id, "adopt"), {"reason": "旧系统期末余额"}, follow=True)
+    assert "已确认期初余额" in adopted.content.decode()
     account = UserBalance.objects.get(user_id=user_id)
     assert account.opening_adopted_at is not None
     steps = clerk.get(address(user_id)).context["steps"]

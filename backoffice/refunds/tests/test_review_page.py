@@ -281,3 +281,21 @@ def test_a_rejected_row_reads_rejected_and_is_final(lin):
     page = result_of(decided(waiting_refund(), lin, ReviewDecision.REJECT), lin)
     assert 'data-finished="yes"' in page
     assert "已驳回" in page
+
+
+def test_the_pages_show_what_belongs_to_an_order_and_to_its_refund(lin):
+    refund = waiting_refund()
+    refund_review(actor=staff_actor_of(lin), refund_id=refund.pk, is_approved=True, notes="已核")
+    head = desk_of(StaffUser.objects.create_superuser(username="head"))
+
+    def panels(page: str, key: object) -> dict[str, str]:
+        answer = head.get(f"/admin/{page}/{key}/change/")
+        return {str(panel.title): str(panel.rows) for panel in answer.context["panels"]}
+
+    of_order = panels("payments/paymentorder", refund.order_id)
+    assert refund.refund_no in of_order["退款"]
+    assert refund.transaction.transaction_no in of_order["支付流水"]
+    assert len(of_order) == 4
+    of_refund = panels("refunds/refund", refund.pk)
+    assert "林审核" in of_refund["审批"]
+    assert "已核" in of_refund["操作记录"]

@@ -184,3 +184,10 @@ def test_old_lines_are_purged_and_newer_ones_kept(person):
         SignIn.objects.create(outcome="failed", username="x", created_at=moment)
     assert sign_ins_purge() == 1
     assert SignIn.objects.count() == 1
+
+
+def test_the_code_to_scan_fits_its_frame(person, client):
+    """The page gives it a size of its own: a picture with a fixed one would be cut off there."""
+    client.force_login(person)
+    page = client.get(reverse("staff-second-factor-bind")).content.decode()
+    assert "<svg viewBox=" in page

@@ -106,6 +106,12 @@ def page(client) -> Client:
     return client
 
 
+def test_who_may_not_see_money_is_greeted_without_figures(client):
+    client.force_login(StaffUser.objects.create_user("nobody", is_staff=True))
+    answer = client.get("/admin/")
+    assert (answer.context["title"], "cards" in answer.context) == ("今日", False)
+
+
 def behind(page: Client, link: str) -> tuple[int, Decimal]:
     """How many rows the linked list holds, and their sum."""
     parts = urlsplit(html.unescape(link))
