@@ -104,6 +104,7 @@ def test_what_the_gateway_works_on_is_asked_about_less_and_less_often():
             with clock.frozen(at):
                 assert refund_submit(refund_id=refund.id)
             refund.refresh_from_db()
+            assert refund.next_check_at is not None
             waits.append((refund.next_check_at - at).seconds)
             at = refund.next_check_at
     assert waits == [*BACKOFF_SECONDS, BACKOFF_SECONDS[-1]]
