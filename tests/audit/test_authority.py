@@ -28,13 +28,13 @@ from config.prices.services import price_change
 from tcmpay.accounts.invariants import check_rights_told
 from tcmpay.accounts.models import RecoveryCode, StaffUser, TotpDevice
 from tcmpay.accounts.rights import check_roles
-from tcmpay.accounts.services.second_factor import AUDIT_OBJECT, recovery_codes_renew
+from tcmpay.accounts.services.second_factor import recovery_codes_renew
+from tcmpay.accounts.services.trail import staff_audit
 from tcmpay.audit import marks
 from tcmpay.audit.invariants import TRAIL
 from tcmpay.audit.marks import check_marks, marks_begin
 from tcmpay.audit.models import AuditEvent, TableMark
 from tcmpay.audit.seals import chain_seal
-from tcmpay.audit.services import audit_record
 from tcmpay.common import clock
 from tcmpay.common.actor import Actor, Role
 from tcmpay.common.invariants import Scope, Violation
@@ -443,13 +443,8 @@ def by_trail() -> list[tuple[str, bool]]:
 
 def told_of(person: StaffUser, **changes) -> None:
     with atomic():
-        audit_record(
-            object_type=AUDIT_OBJECT,
-            object_id=person.pk,
-            action="staff_changed",
-            actor=EDITOR,
-            details={"changes": {name: {"to": value} for name, value in changes.items()}},
-        )
+        details = {"changes": {name: {"to": value} for name, value in changes.items()}}
+        staff_audit(person, "staff_changed", actor=EDITOR, details=details)
 
 
 RIGHTS = {

@@ -72,7 +72,6 @@ def test_what_is_inserted_reads_as_before(stage: Stage, model):
     ]
 
 
-@pytest.mark.django_db(transaction=True)
 def test_nothing_is_locked_outside_of_a_transaction():
     with pytest.raises(TransactionManagementError):
         lock(UserBalance, user_id=new_id())
