@@ -9,6 +9,7 @@ from django.contrib.auth.models import Group
 from django.db import IntegrityError
 from django.db.transaction import atomic
 
+from backoffice.cases.actions import offered
 from backoffice.cases.words import EXCEPTION_ADVICE, EXCEPTION_STORY
 from gateways.interface import TradeReport, TradeState
 from gateways.mock import MockGateway
@@ -312,6 +313,28 @@ def sign_in(client):
         return person
 
     return make
+
+
+def test_each_is_offered_what_they_may_do_about_the_case_now(sign_in):
+    case = late_case()
+    lin = StaffUser.objects.create_superuser(id=LIN.id, username="lin")
+
+    def names(person=lin):
+        case.refresh_from_db()
+        return [name for name, _action in offered(case, person)]
+
+    assert (names(), names(sign_in("finance"))) == (["refund", "write_off"], [])
+    exception_claim(actor=WANG, exception_id=case.pk)
+    assert names() == [], "somebody else is at it"
+    exception_assign(actor=WANG, exception_id=case.pk, owner_id=LIN.id)
+    exception_write_off_ask(actor=LIN, exception_id=case.pk, reason="x")
+    assert names() == [], "a second person has to confirm"
+    exception_write_off_decide(actor=LIN, exception_id=case.pk, is_confirmed=False, notes="x")
+    assert names() == ["refund", "write_off"]
+    case_give_back(actor=LIN, exception_id=case.pk, reason="x")
+    assert names() == [], "its money is on its way"
+    refunds_sweep()
+    assert names() == [], "it has ended"
 
 
 @pytest.mark.parametrize(

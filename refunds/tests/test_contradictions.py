@@ -10,11 +10,12 @@ from gateways.interface import RefundReport, RefundRequest, RefundState
 from payments.models import PaymentCallback, PaymentException
 from payments.services.callbacks import refund_notices_waiting
 from payments.services.exceptions import exception_write_off_ask, exception_write_off_decide
+from payments.services.settlement import trade_report_apply
 from refunds.models import Refund
 from refunds.services.notices import CASE_AFTER, TAKES_MAX, notices_take
 from refunds.services.submission import refunds_sweep
 from refunds.tests import stage
-from refunds.tests.stage import ALL, BEGUN_AT, REVIEWER, Answers
+from refunds.tests.stage import ALL, BEGUN_AT, REVIEWER, SOME, Answers
 from tcmpay.common import clock
 from tcmpay.common.actor import Actor, Role
 
@@ -146,3 +147,18 @@ def _taken(query: Says, *, minutes: int) -> int:
         clock.frozen(BEGUN_AT + timedelta(minutes=minutes)),
     ):
         return notices_take()
+
+
+def test_what_else_was_refunded_in_the_console_is_told_after_a_part_was_booked():
+    """Alipay's trade is closed once all of it went back; only a part of that is in our books."""
+    payment = stage.paid("alipay")
+    report = stage.trade(payment, has_refunds=True, is_refundable=False)
+    unbooked = PaymentException.objects.filter(kind="unbooked_refund")
+    for _again in range(2):
+        trade_report_apply(method="alipay", report=report)
+    assert [case.outcome for case in unbooked] == [""]
+    stage.noticed(payment, "console-1", SUCCESS, amount=SOME)
+    assert notices_take() == 1
+    assert [case.outcome for case in unbooked.all()] == ["settled"]
+    trade_report_apply(method="alipay", report=report)
+    assert sorted(case.outcome for case in unbooked.all()) == ["", "settled"]

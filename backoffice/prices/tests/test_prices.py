@@ -95,7 +95,8 @@ def test_the_preview_tells_up_from_down(client, price, wanted, sign):
 
 
 def test_a_price_is_changed_through_the_service(client, price, staff):
-    assert client.post(page(price), PRICE | seen()).status_code == 302
+    answer = client.post(page(price), PRICE | seen(), follow=True)
+    assert f"自 {clock.today()} 起收 12.50 元" in answer.content.decode()
     assert charged() == "12.50"
     event = AuditEvent.objects.get(action="price_created")
     assert (event.actor_id, event.actor_role, event.reason) == (staff.id, "staff", "成本上涨")
@@ -358,7 +359,8 @@ def test_a_price_that_was_switched_off_today_is_no_way_round_the_second_person(p
     PriceConfig.objects.update(effective_date=clock.today())
     today = {**PRICE, "price": "10.00", "effective_date": clock.today().isoformat()}
     off = {key: value for key, value in today.items() if key != "is_active"}
-    assert editor.post(page(price), off | seen()).status_code == 302
+    answer = editor.post(page(price), off | seen(), follow=True)
+    assert "已停用这一价格" in answer.content.decode()
     assert editor.post(page(price), {**today, "price": "0.01"} | seen()).status_code == 302
     assert PriceChangeRequest.objects.get().status == "pending"
     price.refresh_from_db()
