@@ -465,11 +465,9 @@ CHART_OPTIONS = {
     "interaction": {"mode": "index", "intersect": False},
     "plugins": {
         "legend": {
-            "display": True,
             "position": "bottom",
             "labels": {"boxWidth": 10, "boxHeight": 10, "color": "#8b93a1"},
         },
-        "tooltip": {"enabled": True},
     },
     "scales": {
         "x": {

@@ -1,5 +1,6 @@
 """Prices in the admin: looked at before they are saved, and never deleted."""
 
+import re
 from datetime import date, timedelta
 from decimal import Decimal
 
@@ -73,6 +74,29 @@ def test_the_pages_open(client, price, address):
     answer = client.get(address)
     assert answer.status_code == 200
     assert "处方费" in answer.content.decode() or "add/" in address or "change" in address
+
+
+@pytest.mark.parametrize(
+    ("begins", "ends", "is_active", "state"),
+    [
+        (0, 0, True, "running"),
+        (-9, -1, True, "ended"),
+        (1, 9, True, "future"),
+        (0, 0, False, "off"),
+    ],
+)
+def test_the_list_says_how_a_price_stands_today(client, price, begins, ends, is_active, state):
+    today = clock.today()
+    PriceConfig.objects.exclude(pk=price.pk).delete()
+    PriceConfig.objects.update(
+        effective_date=today + timedelta(days=begins),
+        expiry_date=today + timedelta(days=ends),
+        is_active=is_active,
+    )
+    words = {"running": "生效中", "ended": "已结束", "future": "未开始", "off": "停用"}
+    table = client.get("/admin/config/priceconfig/").content.decode().split("<table")[1]
+    cells = {cell.strip() for cell in re.split("<[^>]*>", table)}
+    assert cells & set(words.values()) == {words[state]}
 
 
 def test_the_first_post_shows_the_effect_and_saves_nothing(client, price):
