@@ -103,15 +103,19 @@ def still_told(kind: ExceptionKind) -> QuerySet[PaymentException]:
     return PaymentException.objects.filter(Q(closed_at=None) | is_known, kind=kind)
 
 
-def is_written_off(kind: ExceptionKind, *, attempt: PaymentTransaction, fact: str) -> bool:
-    """Whether a case of the fact was written off, or waits for that; it stays so until the end of
-    the caller's unit."""
-    written_off = PaymentException.objects.filter(
-        kind=kind,
+def written_off(*kinds: ExceptionKind) -> QuerySet[PaymentException]:
+    """Cases that were written off, or wait for that."""
+    return PaymentException.objects.filter(
+        kind__in=kinds,
         write_off_by__isnull=False,
         outcome__in=(ExceptionOutcome.NONE, ExceptionOutcome.WRITTEN_OFF),
     )
-    locked = written_off.select_for_update().order_by("id")
+
+
+def is_written_off(kind: ExceptionKind, *, attempt: PaymentTransaction, fact: str) -> bool:
+    """Whether a case of the fact was written off, or waits for that; it stays so until the end of
+    the caller's unit."""
+    locked = written_off(kind).select_for_update().order_by("id")
     return bool(_about(locked, attempt.payment_method, attempt, fact))
 
 

@@ -11,8 +11,10 @@ from django.utils.translation import gettext as _
 
 from payments.models import PaymentOrder, PaymentTransaction
 from payments.selectors import surplus_payments
+from payments.services.exceptions import is_written_off, written_off
 from payments.services.orders import order_lock
 from payments.services.refund_money import payment_lock, refund_reserve
+from payments.services.settlement import SURPLUS_KINDS
 from payments.states import SURPLUS_DISPOSITIONS, Disposition, TransactionStatus
 from refunds.errors import NoSurplus, PaymentNotFound, SelfReview, SurplusRefundExists
 from refunds.models import Refund
@@ -41,6 +43,7 @@ def surplus_sweep() -> int:
         return 0
     begun = 0
     untried = surplus_payments().exclude(refunds__cause__in=SURPLUS_CAUSES)
+    untried = untried.exclude(exceptions__in=written_off(*SURPLUS_KINDS.values()))
     ids = in_turns(untried, of="order__user_id", by=("initiated_at",), count=SWEEP_BATCH)
     for payment in PaymentTransaction.objects.filter(id__in=ids).only("id", "order_id"):
         with by_itself(logger, "surplus_refund_failed", payment=str(payment.id)):
@@ -55,11 +58,14 @@ def surplus_sweep() -> int:
 def surplus_refund_begin(transaction_id: UUID, order_id: UUID) -> Refund | None:
     """A processing refund of all that is left of a surplus payment; None when it is held already.
 
-    Needs no review: the money was never ours. A request that failed before is retried by staff.
+    Nor is one begun of what was written off. Needs no review: the money was never ours. A request
+    that failed before is retried by staff.
     """
     order = order_lock(order_id)
     payment = payment_lock(transaction_id)
     if payment.refund_reserved >= payment.amount or _was_tried(payment):
+        return None
+    if _is_written_off(payment):
         return None
     return _begin(order, payment, actor=SYSTEM, reason=_("自动退回：订单未因这笔款项而成交"))
 
@@ -73,7 +79,7 @@ def surplus_return(*, actor: Actor, transaction_id: UUID, reason: str) -> Refund
 
     Raises:
         PaymentNotFound: no such payment.
-        NoSurplus: it is no surplus, or all of it went back or is on its way.
+        NoSurplus: it is no surplus, or all of it went back, is on its way or was written off.
         SurplusRefundExists: an earlier refund of it failed; retry that one.
         SelfReview: the money would go to ``actor``.
     """
@@ -97,7 +103,7 @@ def _return(actor: Actor, transaction_id: UUID, reason: str) -> Refund:
         raise NoSurplus()
     if payment.disposition not in SURPLUS_DISPOSITIONS:
         raise NoSurplus()
-    if payment.refund_reserved >= payment.amount:
+    if payment.refund_reserved >= payment.amount or _is_written_off(payment):
         raise NoSurplus()
     if _was_tried(payment):
         raise SurplusRefundExists()
@@ -136,6 +142,12 @@ def _begin(
         **(refund.answering(actor, reason) if is_reviewed else {}),
     )
     return refund
+
+
+def _is_written_off(payment: PaymentTransaction) -> bool:
+    """Whether staff say that it went back another way, or is not pursued."""
+    kind = SURPLUS_KINDS[Disposition(payment.disposition)]
+    return is_written_off(kind, attempt=payment, fact=str(payment.id))
 
 
 def _was_tried(payment: PaymentTransaction) -> bool:

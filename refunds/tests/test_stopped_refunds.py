@@ -16,6 +16,7 @@ from payments.services.exceptions import (
     exception_write_off_decide,
 )
 from refunds.errors import (
+    NoSurplus,
     RefundGivenBack,
     RefundNotStoppable,
     SelfReview,
@@ -26,6 +27,7 @@ from refunds.models import Refund
 from refunds.services.cases import case_refund
 from refunds.services.stopping import refund_stop
 from refunds.services.submission import refund_retry
+from refunds.services.surplus import surplus_refund_begin, surplus_return, surplus_sweep
 from refunds.tasks import sweep
 from refunds.tests import stage
 from refunds.tests.stage import BEGUN_AT, SOME, Answers
@@ -284,6 +286,16 @@ def test_what_went_back_both_ways_becomes_a_case(is_confirmed):
     assert state(refund) == ("success", "", SOME)
     both = PaymentException.objects.get(closed_at=None)
     assert (both.kind, case_refund(both)) == ("refunded_twice", refund)
+
+
+def test_surplus_money_that_was_written_off_is_not_given_back_by_a_later_policy(settings):
+    settings.LATE_PAYMENT_POLICY = "hold"
+    payment = stage.paid_late("wechat")
+    write_off(PaymentException.objects.get(), is_confirmed=False)
+    settings.LATE_PAYMENT_POLICY = "refund"
+    assert (surplus_sweep(), surplus_refund_begin(payment.id, payment.order_id)) == (0, None)
+    with pytest.raises(NoSurplus):
+        surplus_return(actor=stage.REVIEWER, transaction_id=payment.id, reason="x")
 
 
 # --- what comes again ----------------------------------------------------------------------------
