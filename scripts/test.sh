@@ -180,8 +180,7 @@ run() {
     runs+=("$name=$code=$file")
 }
 
-# Tests take from a hundredth of a second to many: who is done early takes over from the other.
-run_pytest=(.venv/bin/python -m pytest -n "$cores" --dist worksteal -q)
+run_pytest=(.venv/bin/python -m pytest -n "$cores" -q)
 run "SQLite" sqlite.xml "${run_pytest[@]}" "${on_mariadb_alone[@]/#/--ignore-glob=}"
 if ! $only_sqlite; then
     run "MariaDB + Redis" mariadb.xml \
