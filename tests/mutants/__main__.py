@@ -147,7 +147,6 @@ def passes(folder: Path, tests: Sequence[str], *, on_mariadb: bool) -> bool:
     environment = {
         **{k: v for k, v in os.environ.items() if k not in {"DATABASE_URL", "CACHE_URL"}},
         "TEST_SEED": SEED,
-        "LOG_LEVEL": "CRITICAL",
         "RACE_RUNS": "30",
         "STATEFUL_EXAMPLES": "60",
     }
