@@ -8,15 +8,22 @@ from collections import defaultdict
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db.models import Q, QuerySet
 from django.utils.translation import gettext as _
 
 from payments.models import GatewayExchange, PaymentException
-from payments.services.exceptions import exception_open, still_told
-from payments.states import ExceptionKind, ExchangeKind, ExchangeOutcome
+from payments.services.exceptions import exception_end, exception_open, still_told
+from payments.states import (
+    ExceptionKind,
+    ExceptionOutcome,
+    ExchangeKind,
+    ExchangeOutcome,
+    PaymentMethod,
+)
 from tcmpay.common import clock
-from tcmpay.common.actor import SYSTEM
+from tcmpay.common.actor import SYSTEM, gateway_actor
 from tcmpay.common.clock import SHANGHAI
 from tcmpay.common.db import money_unit
 
@@ -78,6 +85,15 @@ def cause_case_open(kind: ExceptionKind, cause: Cause, *, reason: str) -> int:
     return exception_open(kind, method=cause.method, fact=cause.code, reason=reason, actor=SYSTEM)
 
 
+def cause_case_settle(case: PaymentException, text: str) -> bool:
+    """Close the case as over, in the caller's unit; False where somebody closed it meanwhile."""
+    locked = PaymentException.objects.select_for_update().get(id=case.id)
+    if locked.closed_at is not None:
+        return False
+    exception_end(locked, gateway_actor(case.payment_method), text, ExceptionOutcome.SETTLED)
+    return True
+
+
 def told_causes(kind: ExceptionKind) -> set[Cause]:
     """The causes that staff know of: their case is open, or was closed by hand lately."""
     return {cause_of(case) for case in still_told(kind)}
@@ -91,8 +107,15 @@ def cause_of(case: PaymentException) -> Cause:
     return Cause(case.payment_method, case.subject)
 
 
-def since_text(told: list[Refused]) -> str:
-    return told[0].asked_at.astimezone(SHANGHAI).strftime("%Y-%m-%d %H:%M")
+def facts_told(cause: Cause, told: list[Refused]) -> dict[str, Any]:
+    """What a case's reason says of its cause; times in Asia/Shanghai."""
+    return {
+        "gateway": PaymentMethod(cause.method).label,
+        "code": cause.code,
+        "message": told[-1].message[:200],
+        "since": told[0].asked_at.astimezone(SHANGHAI).strftime("%Y-%m-%d %H:%M"),
+        "advice": advice(cause.code),
+    }
 
 
 def advice(code: str) -> str:

@@ -12,27 +12,24 @@ from django.db.models import Max, QuerySet
 from django.utils.translation import gettext as _
 
 from payments.models import PaymentException, PaymentTransaction
-from payments.services.exceptions import exception_end
 from payments.services.lasting_refusals import (
     Cause,
     Refused,
-    advice,
     cause_case_open,
+    cause_case_settle,
     cause_cases,
     cause_of,
+    facts_told,
     is_lasting,
     refused_since_the_last_answer,
-    since_text,
 )
 from payments.states import (
     QUESTIONS,
     ExceptionKind,
     ExceptionOutcome,
     ExchangeKind,
-    PaymentMethod,
 )
 from tcmpay.common import clock
-from tcmpay.common.actor import gateway_actor
 from tcmpay.common.db import money_unit
 
 # How long after a gateway's recovery what waited for it is still looked for.
@@ -77,25 +74,13 @@ def _reason(cause: Cause, told: list[Refused]) -> str:
         "%(gateway)s不再回答我们的询问：%(code)s %(message)s。"
         "自 %(since)s 起被拒（%(kinds)s）。请处理：%(advice)s"
     )
-    return text % {
-        "gateway": PaymentMethod(cause.method).label,
-        "code": cause.code,
-        "message": told[-1].message[:200],
-        "since": since_text(told),
-        "kinds": "、".join(names),
-        "advice": advice(cause.code),
-    }
+    return text % (facts_told(cause, told) | {"kinds": "、".join(names)})
 
 
 @money_unit
 def _settle(case: PaymentException) -> int:
-    locked = PaymentException.objects.select_for_update().get(id=case.id)
-    if locked.closed_at is not None:
+    if not cause_case_settle(case, _("网关已恢复回答，等待的询问已全部重新安排")):
         return 0
-    actor = gateway_actor(case.payment_method)
-    exception_end(
-        locked, actor, _("网关已恢复回答，等待的询问已全部重新安排"), ExceptionOutcome.SETTLED
-    )
     _asked_in_vain(case.payment_method).update(next_check_at=clock.now())
     return 1
 

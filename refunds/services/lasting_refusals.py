@@ -10,29 +10,25 @@ from django.db.models import F, OuterRef, Q, QuerySet, Subquery
 from django.utils.translation import gettext as _
 
 from payments.models import GatewayExchange, PaymentException
-from payments.services.exceptions import exception_end
 from payments.services.lasting_refusals import (
     Cause,
     Refused,
-    advice,
     cause_case_open,
+    cause_case_settle,
     cause_cases,
     cause_of,
+    facts_told,
     is_lasting,
     refused_since_the_last_answer,
-    since_text,
     told_causes,
 )
 from payments.states import (
     ExceptionKind,
-    ExceptionOutcome,
     ExchangeKind,
     ExchangeOutcome,
-    PaymentMethod,
 )
 from refunds.models import Refund
 from refunds.states import RefundStatus
-from tcmpay.common.actor import gateway_actor
 from tcmpay.common.db import money_unit
 
 KIND = ExceptionKind.GATEWAY_REFUSING
@@ -88,20 +84,9 @@ def _reason(cause: Cause, told: list[Refused]) -> str:
         "%(gateway)s拒绝我们的退款请求：%(code)s %(message)s。自 %(since)s 起被拒。"
         "等待的退款保持原状，五分钟内会自动再试。请处理：%(advice)s"
     )
-    return text % {
-        "gateway": PaymentMethod(cause.method).label,
-        "code": cause.code,
-        "message": told[-1].message[:200],
-        "since": since_text(told),
-        "advice": advice(cause.code),
-    }
+    return text % facts_told(cause, told)
 
 
 @money_unit
 def _settle(case: PaymentException) -> int:
-    locked = PaymentException.objects.select_for_update().get(id=case.id)
-    if locked.closed_at is not None:
-        return 0
-    text = _("没有退款再因此被拒")
-    exception_end(locked, gateway_actor(case.payment_method), text, ExceptionOutcome.SETTLED)
-    return 1
+    return int(cause_case_settle(case, _("没有退款再因此被拒")))
