@@ -63,7 +63,9 @@ class SecondPersonAdmin(ReadOnlyAdmin):
     todo_title: Any
     review_title: Any
     words: Words
-    # What the page's buttons send: yes, no, and taking it back.
+    # Of a row: yes, no, and taking it back. Refunds have a page of their own and need none.
+    doors: Callable[..., tuple[Door, Door, Door]]
+    # What the page's buttons send, in the same order.
     decisions = ("approve", "reject", WITHDRAW)
 
     list_filter = (("status", ChoicesDropdownFilter), ("created_at", DayRangeFilter))
@@ -100,10 +102,6 @@ class SecondPersonAdmin(ReadOnlyAdmin):
     def may_withdraw(self, request: HttpRequest, row: Any) -> bool:
         """Whether the page offers this person to take it back."""
         return bool(row.asked_by == request.user.pk)
-
-    def doors(self, row: Any) -> tuple[Door, Door, Door]:
-        """Yes, no, and taking it back."""
-        raise NotImplementedError
 
     def facts(self, request: HttpRequest, row: Any) -> dict[str, Any]:
         """What the page shows of the row. ``barred``: why this person may not decide at all;
