@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import IO, Any, NamedTuple, Protocol
 
 # The payment methods that have a gateway: the one list of them.
 WECHAT, ALIPAY = GATEWAY_METHODS = ("wechat", "alipay")
@@ -196,6 +196,85 @@ class Bill:
 
     day: date
     lines: Iterator[BillLine]
+
+
+class BillRow(NamedTuple):
+    """One detail line of a trade bill. A day may have a million: bare values, amounts as integers
+    (``*_fen`` in fen, ``fee`` in hundred-thousandths of a yuan, positive where it cost us and
+    negative where a refund gave it back), positive for payments and refunds alike."""
+
+    number: int  # of the line in the unpacked file, from 1
+    is_refund: bool
+    out_trade_no: str
+    transaction_id: str
+    out_refund_no: str
+    refund_id: str  # Alipay gives refunds no number of its own
+    amount_fen: int  # ordered, or asked back: what our books know
+    settled_fen: int  # after the gateway's coupons: what the funds move by
+    fee: int
+    fee_rate: str  # as written ("0.60%"); empty where the bill names none
+    moment: str  # "2026-11-30 23:59:56", Shanghai's wall clock
+    state: str  # payment: SUCCESS; refund: SUCCESS, PROCESSING, FAIL, CHANGE (Alipay: SUCCESS)
+    app_id: str  # where the bill names it (WeChat Pay: one merchant, several apps)
+    merchant: str  # likewise
+
+
+class FundKind(StrEnum):
+    """Why the merchant's account moved."""
+
+    PAYMENT = "payment"  # 交易
+    FEE = "fee"  # 扣除交易手续费
+    REFUND = "refund"  # 退款
+    REFUND_CLOSED = "refund_closed"  # 退款关闭: it came back
+    FEE_BACK = "fee_back"  # 退还交易手续费
+    WITHDRAWAL = "withdrawal"  # 提现
+    OTHER = "other"
+
+
+class FundRow(NamedTuple):
+    """One line of a fund bill: the account's balance after it is ``balance_fen``."""
+
+    number: int
+    moment: str
+    flow_no: str
+    transaction_id: str  # 微信支付业务单号; Alipay: 业务流水号
+    out_trade_no: str  # our number of the payment where the bill names it
+    out_refund_no: str  # our number of the refund where the bill names it
+    kind: FundKind
+    kind_text: str  # as written
+    change_fen: int  # negative: it left the account
+    balance_fen: int
+
+
+class OddLine(NamedTuple):
+    """A line that can't be read as one that the totals prove; the rest of the file can."""
+
+    number: int
+    reason: str
+    text: str  # at most 1,000 characters
+
+
+class BillRefused(Exception):
+    """A file that is no bill of this gateway, merchant, day or kind, or does not add up.
+
+    ``str()`` is the reason for people (translated)."""
+
+
+class OpenedBill(Protocol):
+    """An unpacked bill that was read once as a whole: it adds up. Closing it frees the file."""
+
+    sha256: str  # of the unpacked file
+    bytes_long: int
+    lines: int  # detail lines, odd ones included
+    totals: Mapping[str, str]  # what the file says of itself: texts in yuan, counts
+    odd_lines: tuple[OddLine, ...]
+    file: IO[bytes]  # the unpacked file
+
+    def rows(self) -> Iterator[BillRow]: ...  # of a trade bill; again at every call
+
+    def fund_rows(self) -> Iterator[FundRow]: ...  # of a fund bill
+
+    def close(self) -> None: ...
 
 
 class Gateway(Protocol):

@@ -130,6 +130,19 @@ class ExceptionKind(models.TextChoices):
     REFUNDED_TWICE = "refunded_twice", _("退款可能退了两次")
     GATEWAY_SILENT = "gateway_silent", _("网关不再回答询问")
     GATEWAY_REFUSING = "gateway_refusing", _("网关拒绝我们的退款请求")
+    # Where a gateway's bill and our books differ (reconciliation).
+    BILL_OURS_ONLY = "bill_ours_only", _("对账：我方有，网关无")
+    BILL_THEIRS_ONLY = "bill_theirs_only", _("对账：网关有，我方无")
+    BILL_AMOUNT = "bill_amount", _("对账：金额不符")
+    BILL_FEE = "bill_fee", _("对账：手续费不符")
+    BILL_STATE = "bill_state", _("对账：状态不符")
+    BILL_DUPLICATE = "bill_duplicate", _("对账：账单重复")
+    BILL_WRONG_DAY = "bill_wrong_day", _("对账：记在另一日")
+    BILL_FOREIGN = "bill_foreign", _("对账：不是我方的交易")
+    BILL_FUND_GAP = "bill_fund_gap", _("对账：资金余额不连续")
+    BILL_FUND_MISSING = "bill_fund_missing", _("对账：资金未到")
+    BILL_LINE = "bill_line", _("对账：账单行无法读取")
+    BILL_MISSING = "bill_missing", _("对账：账单迟迟未到")
 
 
 class ExceptionAction(models.TextChoices):
@@ -139,6 +152,7 @@ class ExceptionAction(models.TextChoices):
     MATCH = "match", _("匹配到订单")
     QUERY = "query", _("立即查询网关")
     RETRY = "retry", _("用原单号重试")
+    RECORD = "record", _("按账单记录")
     WRITE_OFF = "write_off", _("核销")
     CLOSE = "close", _("关闭")
 
@@ -149,6 +163,7 @@ class ExceptionOutcome(models.TextChoices):
     NONE = "", _("未结束")
     SETTLED = "settled", _("自动了结")
     MATCHED = "matched", _("已匹配入账")
+    RECORDED = "recorded", _("已按账单记录")
     WRITTEN_OFF = "written_off", _("已核销")
     CLOSED = "closed", _("已说明关闭")
 
@@ -173,6 +188,19 @@ EXCEPTION_ACTIONS: Mapping[str, tuple[ExceptionAction, ...]] = {
     ExceptionKind.REFUNDED_TWICE: (_A.WRITE_OFF,),
     ExceptionKind.GATEWAY_SILENT: (_A.CLOSE,),
     ExceptionKind.GATEWAY_REFUSING: (_A.CLOSE,),
+    # Ends by itself once its cause is gone; QUERY asks the gateway and applies what it proves.
+    ExceptionKind.BILL_OURS_ONLY: (_A.QUERY, _A.WRITE_OFF),
+    ExceptionKind.BILL_THEIRS_ONLY: (_A.QUERY, _A.MATCH, _A.WRITE_OFF),
+    ExceptionKind.BILL_AMOUNT: (_A.QUERY, _A.WRITE_OFF),
+    ExceptionKind.BILL_FEE: (_A.RECORD, _A.WRITE_OFF),
+    ExceptionKind.BILL_STATE: (_A.QUERY, _A.WRITE_OFF),
+    ExceptionKind.BILL_DUPLICATE: (_A.WRITE_OFF,),
+    ExceptionKind.BILL_WRONG_DAY: (_A.RECORD, _A.WRITE_OFF),
+    ExceptionKind.BILL_FOREIGN: (_A.MATCH, _A.WRITE_OFF),
+    ExceptionKind.BILL_FUND_GAP: (_A.WRITE_OFF,),
+    ExceptionKind.BILL_FUND_MISSING: (_A.WRITE_OFF,),
+    ExceptionKind.BILL_LINE: (_A.WRITE_OFF,),
+    ExceptionKind.BILL_MISSING: (_A.CLOSE,),
 }
 
 # Facts that can come again, or go on, after their case has ended; each time is a case of its own.
@@ -186,6 +214,14 @@ COMES_AGAIN: Mapping[str, frozenset[ExceptionOutcome]] = {
     ExceptionKind.STOPPED_REFUND: frozenset({_O.WRITTEN_OFF}),
     ExceptionKind.GATEWAY_SILENT: frozenset({_O.CLOSED}),
     ExceptionKind.GATEWAY_REFUSING: frozenset({_O.CLOSED}),
+    # A run that finds again what staff have dealt with does not tell them again; what had gone
+    # and comes back is another.
+    **{
+        str(kind): frozenset({_O.MATCHED, _O.RECORDED, _O.WRITTEN_OFF})
+        for kind in ExceptionKind
+        if kind.startswith("bill_")
+    },
+    ExceptionKind.BILL_MISSING: frozenset({_O.CLOSED}),
 }
 
 # Verified, but staff have to look at them.

@@ -170,6 +170,7 @@ INSTALLED_APPS = [
     "balances",
     "payments",
     "refunds",
+    "reconciliation",
     "backoffice",
 ]
 if DEBUG:

@@ -14,6 +14,7 @@ from payments.services.exceptions import (
     exception_assign,
     exception_claim,
     exception_close,
+    exception_record,
     exception_release,
     exception_write_off_ask,
     exception_write_off_decide,
@@ -128,6 +129,11 @@ def _close(actor: Actor, case_id: UUID, fields: Mapping[str, Any]) -> str:
     return _("已记录处理结果，差错已关闭。")
 
 
+def _record(actor: Actor, case_id: UUID, fields: Mapping[str, Any]) -> str:
+    exception_record(actor=actor, exception_id=case_id, resolution=fields["reason"])
+    return _("已按账单记录，差错已结束。")
+
+
 CLAIM, RELEASE, ASSIGN = "claim", "release", "assign"
 CONFIRM, DECLINE = "confirm", "decline"
 _A = ExceptionAction
@@ -161,6 +167,12 @@ DESK_ACTIONS: Mapping[str, DeskAction] = {
         gettext_lazy("匹配到订单"),
         gettext_lazy("先向网关查询：单号、交易号和金额都相符，且订单待支付、金额相同，才会入账。"),
         needs_order=True,
+    ),
+    _A.RECORD: DeskAction(
+        (CLOSE_PERMISSION,),
+        _record,
+        gettext_lazy("按账单记录"),
+        gettext_lazy("已与网关核实、以账单为准时使用：写明核对结果；不移动款项。"),
     ),
     _A.WRITE_OFF: DeskAction(
         (CLOSE_PERMISSION, WRITE_OFF_PERMISSION),

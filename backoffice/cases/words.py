@@ -53,6 +53,36 @@ EXCEPTION_STORY: Mapping[str, Any] = {
     ExceptionKind.GATEWAY_REFUSING: _(
         "网关因为我们的密钥、权限或商户状态，持续拒绝退款请求。等待的退款保持“退款中”，款项仍为它们留着；系统每五分钟之内再试一次，恢复后自动完成。"
     ),
+    ExceptionKind.BILL_OURS_ONLY: _(
+        "我们记为成功的一笔，网关当日和次日的账单里都没有。钱可能没有到商户账户。"
+    ),
+    ExceptionKind.BILL_THEIRS_ONLY: _(
+        "网关账单里有一笔，单号是我们的样式，但我们没有记录。钱可能已到商户账户而没有入账，或已退出而没有记为退款。"
+    ),
+    ExceptionKind.BILL_AMOUNT: _("同一笔的金额，账单与我们的记录不一致。两边的记录都没有改动。"),
+    ExceptionKind.BILL_FEE: _(
+        "账单里的手续费与费率算出的（或资金账单扣的）不一致。与付款人的钱无关。"
+    ),
+    ExceptionKind.BILL_STATE: _(
+        "账单说这笔已经成功，我们仍记为未付、失败或处理中。钱可能已到账或已退出，还没有入账。"
+    ),
+    ExceptionKind.BILL_DUPLICATE: _("同一笔在账单里出现了不止一次。网关可能多收或多退了一次。"),
+    ExceptionKind.BILL_WRONG_DAY: _(
+        "两边都有这笔，金额相符，但网关把它记在相邻的另一天。通常是午夜前后的时间差。"
+    ),
+    ExceptionKind.BILL_FOREIGN: _(
+        "账单里有一笔不是我方的交易：属于同一商户号的另一个应用，或不认识的单号。没有记入任何订单。"
+    ),
+    ExceptionKind.BILL_FUND_GAP: _(
+        "资金账单的余额前后接不上：可能缺了一行，或账单被改动过。请下载原文件与商户平台核对。"
+    ),
+    ExceptionKind.BILL_FUND_MISSING: _(
+        "交易账单里有这笔，资金账单里没有相应的进账或出账，且已超过三天。"
+    ),
+    ExceptionKind.BILL_LINE: _("账单里有一行无法读取，没有参加对账。当天在处理之前不能日结。"),
+    ExceptionKind.BILL_MISSING: _(
+        "到了下午三点，网关仍没有给出前一天的账单。系统每半小时再试一次，取到后自动对账并了结。"
+    ),
 }
 
 # What staff should do about each.
@@ -87,6 +117,40 @@ EXCEPTION_ADVICE: Mapping[str, Any] = {
     ),
     ExceptionKind.GATEWAY_REFUSING: _(
         "按说明检查密钥、权限和商户状态；不再被拒后差错自动了结，请勿另行退款"
+    ),
+    ExceptionKind.BILL_OURS_ONLY: _(
+        "先“立即查询网关”。网关确认成功的，次日账单通常会补上，差异自动消失；网关说没有的，请与网关客服核实，再申请核销并写明结果。"
+    ),
+    ExceptionKind.BILL_THEIRS_ONLY: _(
+        "先“立即查询网关”，网关证明已付且金额相符会自动入账；是付款而我们没有单号的，可匹配到订单。其余与网关核实后申请核销。不要先退款：可能已经入账。"
+    ),
+    ExceptionKind.BILL_AMOUNT: _(
+        "先“立即查询网关”，以网关的答复为准。确有差额的，与网关核实后申请核销，写明差额由谁承担。"
+    ),
+    ExceptionKind.BILL_FEE: _(
+        "与合同费率核对。以账单为准的，按账单记录；有异议的，与网关核实后申请核销。"
+    ),
+    ExceptionKind.BILL_STATE: _(
+        "先“立即查询网关”：网关证明已付且金额相符会自动入账，或补上退款结果，差异随之消失。"
+    ),
+    ExceptionKind.BILL_DUPLICATE: _(
+        "在商户平台查这个单号有几笔资金进出。确实多收的，请网关或在商户平台处理后申请核销，写明结果。"
+    ),
+    ExceptionKind.BILL_WRONG_DAY: _("核对两天的账单各有一边。确认后按账单记录。"),
+    ExceptionKind.BILL_FOREIGN: _(
+        "确认是否另一个应用的交易；是我方用户付的，匹配到他的待支付订单。其余申请核销。"
+    ),
+    ExceptionKind.BILL_FUND_GAP: _(
+        "在商户平台重新下载当天的资金账单并导入替换；接上后差异自动消失。仍接不上的，与网关核实后申请核销。"
+    ),
+    ExceptionKind.BILL_FUND_MISSING: _(
+        "在商户平台查这笔的资金流水。到账后重新导入资金账单，差异自动消失；否则与网关核实后申请核销。"
+    ),
+    ExceptionKind.BILL_LINE: _(
+        "下载原文件看这一行，在商户平台重新下载账单并导入替换。确实无法修复的，人工核对后申请核销。"
+    ),
+    ExceptionKind.BILL_MISSING: _(
+        "查看网关公告，或在商户平台手工下载账单后导入。已说明原因的可以关闭。"
     ),
 }
 

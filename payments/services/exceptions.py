@@ -39,6 +39,7 @@ CLOSED_BY_HAND_FOR = timedelta(hours=24)
 ENDINGS = {
     ExceptionOutcome.SETTLED: "exception_settled",
     ExceptionOutcome.MATCHED: "exception_matched",
+    ExceptionOutcome.RECORDED: "exception_recorded",
     ExceptionOutcome.WRITTEN_OFF: "exception_written_off",
     ExceptionOutcome.CLOSED: "exception_closed",
 }
@@ -211,11 +212,35 @@ def exception_close(*, actor: Actor, exception_id: UUID, resolution: str) -> Pay
     Raises ExceptionNotFound, ExceptionClosed, ExceptionTaken, WriteOffWaits, ActionNotOffered,
     OwnCase.
     """
+    return _end_by_hand(
+        actor, exception_id, resolution, ExceptionAction.CLOSE, ExceptionOutcome.CLOSED
+    )
+
+
+@money_unit
+def exception_record(*, actor: Actor, exception_id: UUID, resolution: str) -> PaymentException:
+    """Take a bill's word for what moves no payer's money: a fee, another day.
+
+    Raises ExceptionNotFound, ExceptionClosed, ExceptionTaken, WriteOffWaits, ActionNotOffered,
+    OwnCase.
+    """
+    return _end_by_hand(
+        actor, exception_id, resolution, ExceptionAction.RECORD, ExceptionOutcome.RECORDED
+    )
+
+
+def _end_by_hand(
+    actor: Actor,
+    exception_id: UUID,
+    resolution: str,
+    action: ExceptionAction,
+    outcome: ExceptionOutcome,
+) -> PaymentException:
     case = _lock(exception_id)
-    _ensure_offered(case, ExceptionAction.CLOSE)
+    _ensure_offered(case, action)
     ensure_not_own_order(actor, case.order)
     _own(case, actor)
-    exception_end(case, actor, resolution, ExceptionOutcome.CLOSED)
+    exception_end(case, actor, resolution, outcome)
     return case
 
 

@@ -1,0 +1,236 @@
+"""Gateways' bills as evidence, what came of comparing them with our books, where they differ.
+
+A bill is never changed: another file of the same day replaces it, and both are kept. Its lines
+stay in the file; the database holds what they add up to and every line that does not agree.
+"""
+
+from typing import Self
+
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+from payments.models import PaymentException, PaymentOrder, PaymentTransaction
+from payments.states import PaymentMethod
+from reconciliation.states import BillSource, BillType, DifferenceType
+from refunds.models import Refund
+from tcmpay.common.fields import MoneyField, UtcNow, UUIDTextField, id_field
+
+
+class BillFile(models.Model):
+    """One bill as it came, of one merchant number and business day (Asia/Shanghai). Insert only,
+    but for what says that another file of the day counts now."""
+
+    id = id_field()
+    payment_method = models.CharField(_("支付方式"), max_length=16, choices=PaymentMethod)
+    merchant = models.CharField(_("商户号"), max_length=64)
+    day = models.DateField(_("账单日"))
+    bill_type = models.CharField(_("账单"), max_length=8, choices=BillType)
+    sha256 = models.CharField(max_length=64)  # of the unpacked file
+    bytes_long = models.PositiveBigIntegerField(_("大小（字节）"), default=0)  # unpacked
+    source = models.CharField(_("来源"), max_length=8, choices=BillSource)
+    file_name = models.CharField(_("文件名"), max_length=200, blank=True, default="")
+    imported_by = UUIDTextField(_("导入人"), null=True, blank=True)
+    imported_at = models.DateTimeField(_("导入时间"), db_default=UtcNow())
+    lines = models.PositiveIntegerField(_("行数"), default=0)  # details, quarantined ones included
+    quarantined = models.PositiveIntegerField(_("无法读取的行"), default=0)
+    # What the file itself says that it adds up to (texts in yuan), by the names of the reader.
+    totals = models.JSONField(_("合计"), default=dict)
+    # method:merchant:day:type while this file counts, NULL once another has replaced it.
+    current_key = models.CharField(max_length=120, null=True, blank=True, unique=True)
+    replaced_at = models.DateTimeField(_("被替换时间"), null=True, blank=True)
+    replaced_by = UUIDTextField(_("替换人"), null=True, blank=True)
+
+    class Meta:
+        db_table = "reconciliation_bills"
+        verbose_name = _("账单文件")
+        verbose_name_plural = _("账单文件")
+        permissions = (
+            ("import_bill", _("可以导入账单")),
+            ("download_bill", _("可以下载账单原文件")),
+        )
+        constraints = (
+            models.UniqueConstraint(
+                fields=("payment_method", "merchant", "day", "bill_type", "sha256"),
+                name="bill_once",
+            ),
+            models.CheckConstraint(
+                condition=Q(bill_type__in=BillType.values), name="bill_type_known"
+            ),
+            models.CheckConstraint(
+                condition=Q(source__in=BillSource.values), name="bill_source_known"
+            ),
+            models.CheckConstraint(
+                condition=Q(current_key__isnull=False, replaced_at=None)
+                | Q(current_key=None, replaced_at__isnull=False),
+                name="bill_counts_or_is_replaced",
+            ),
+        )
+        indexes = (models.Index(fields=("day", "payment_method"), name="bill_day"),)
+
+    def __str__(self) -> str:
+        return f"{self.get_payment_method_display()} {self.day} {self.get_bill_type_display()}"
+
+
+class BillPart(models.Model):
+    """A piece of a bill's unpacked file, compressed (zlib), small enough for one packet of any
+    database. Insert only."""
+
+    id = id_field()
+    bill = models.ForeignKey(BillFile, on_delete=models.PROTECT, related_name="parts")
+    number = models.PositiveIntegerField()  # from 0
+    content = models.BinaryField()
+
+    class Meta:
+        db_table = "reconciliation_bill_parts"
+        verbose_name = _("账单内容")
+        verbose_name_plural = _("账单内容")
+        constraints = (
+            models.UniqueConstraint(fields=("bill", "number"), name="bill_part_number_unique"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.bill_id} {self.number}"
+
+
+class ReconciledDay(models.Model):
+    """What came of comparing one merchant's bills of one business day with our books, last time.
+
+    Amounts are yuan; ``fees`` has the bill's five places. Every figure follows from the bills and
+    our rows: running it again writes it anew.
+    """
+
+    id = id_field()
+    payment_method = models.CharField(_("支付方式"), max_length=16, choices=PaymentMethod)
+    merchant = models.CharField(_("商户号"), max_length=64)
+    day = models.DateField(_("账单日"))
+    trade_bill = models.ForeignKey(
+        BillFile, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
+    )
+    fund_bill = models.ForeignKey(
+        BillFile, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
+    )
+    # The gateway says that nothing moved that day: there is no file.
+    is_without_movement = models.BooleanField(_("当日无交易"), default=False, db_default=False)
+    lines = models.PositiveIntegerField(_("账单行数"), default=0)
+    matched = models.PositiveIntegerField(_("相符"), default=0)
+    their_payments = models.PositiveIntegerField(_("网关收款笔数"), default=0)
+    their_receipts = MoneyField(_("网关收款（元）"), max_digits=16, default=0)
+    their_refunds = models.PositiveIntegerField(_("网关退款笔数"), default=0)
+    their_refunded = MoneyField(_("网关退款（元）"), max_digits=16, default=0)
+    our_payments = models.PositiveIntegerField(_("我方收款笔数"), default=0)
+    our_receipts = MoneyField(_("我方收款（元）"), max_digits=16, default=0)
+    our_refunds = models.PositiveIntegerField(_("我方退款笔数"), default=0)
+    our_refunded = MoneyField(_("我方退款（元）"), max_digits=16, default=0)
+    fees = models.DecimalField(_("手续费（元）"), max_digits=18, decimal_places=5, default=0)
+    # Of the yuan of both sides: what a bill proves, and what there is.
+    verified = MoneyField(_("已核对金额（元）"), max_digits=16, default=0)
+    total = MoneyField(_("总金额（元）"), max_digits=16, default=0)
+    # Of the fund bill: what the basic account held before its first and after its last line.
+    funds_opening = models.DecimalField(max_digits=18, decimal_places=2, null=True, blank=True)
+    funds_closing = models.DecimalField(max_digits=18, decimal_places=2, null=True, blank=True)
+    runs = models.PositiveIntegerField(_("对账次数"), default=0)
+    run_at = models.DateTimeField(_("对账时间"), null=True, blank=True)
+
+    class Meta:
+        db_table = "reconciliation_days"
+        verbose_name = _("对账日")
+        verbose_name_plural = _("对账日")
+        permissions = (("run_reconciliation", _("可以运行对账")),)
+        constraints = (
+            models.UniqueConstraint(
+                fields=("payment_method", "merchant", "day"), name="reconciled_day_unique"
+            ),
+        )
+        indexes = (models.Index(fields=("day",), name="reconciled_day"),)
+
+    def __str__(self) -> str:
+        return f"{self.get_payment_method_display()} {self.day}"
+
+
+class DifferenceQuerySet(models.QuerySet["Difference"]):
+    def found(self) -> Self:
+        """What the newest run of its day still finds."""
+        return self.filter(gone_at=None)
+
+    def open(self) -> Self:
+        """Found, not doubtful, and not ended by staff."""
+        return self.found().filter(Q(case=None) | Q(case__closed_at=None), is_doubtful=False)
+
+    def doubtful(self) -> Self:
+        """Near midnight: tomorrow's bill may have it (存疑)."""
+        return self.found().filter(is_doubtful=True)
+
+
+class Difference(models.Model):
+    """Where a bill and our books differ, found by a run; ``case`` is where staff mend it.
+
+    ``ours`` and ``theirs`` are yuan; None where that side has nothing.
+    """
+
+    objects = DifferenceQuerySet.as_manager()
+
+    id = id_field()
+    day = models.ForeignKey(
+        ReconciledDay,
+        on_delete=models.PROTECT,
+        related_name="differences",
+        verbose_name=_("对账日"),
+    )
+    difference_type = models.CharField(_("类型"), max_length=16, choices=DifferenceType)
+    # What it is about, so that a further run of the day finds the same again.
+    fact = models.CharField(max_length=120)
+    out_trade_no = models.CharField(_("商户订单号"), max_length=64, blank=True, default="")
+    refund_no = models.CharField(_("商户退款单号"), max_length=64, blank=True, default="")
+    gateway_no = models.CharField(_("网关单号"), max_length=64, blank=True, default="")
+    ours = MoneyField(_("我方（元）"), max_digits=16, null=True, blank=True)
+    theirs = MoneyField(_("网关（元）"), max_digits=16, null=True, blank=True)
+    reason = models.CharField(_("说明"), max_length=500, blank=True, default="")
+    bill = models.ForeignKey(
+        BillFile, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
+    )
+    line_number = models.PositiveIntegerField(_("行号"), null=True, blank=True)  # from 1
+    line_text = models.CharField(_("原文"), max_length=1000, blank=True, default="")
+    order = models.ForeignKey(
+        PaymentOrder, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
+    )
+    transaction = models.ForeignKey(
+        PaymentTransaction, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
+    )
+    refund = models.ForeignKey(
+        Refund, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
+    )
+    is_doubtful = models.BooleanField(_("存疑"), default=False, db_default=False)
+    found_at = models.DateTimeField(_("发现时间"), db_default=UtcNow())
+    # A later run no longer found it: its cause is gone.
+    gone_at = models.DateTimeField(_("消失时间"), null=True, blank=True)
+    case = models.ForeignKey(
+        PaymentException,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="differences",
+        verbose_name=_("差错"),
+    )
+
+    class Meta:
+        db_table = "reconciliation_differences"
+        verbose_name = _("对账差异")
+        verbose_name_plural = _("对账差异")
+        constraints = (
+            models.UniqueConstraint(
+                fields=("day", "difference_type", "fact"), name="difference_once"
+            ),
+            models.CheckConstraint(
+                condition=Q(difference_type__in=DifferenceType.values), name="difference_type_known"
+            ),
+        )
+        indexes = (
+            models.Index(fields=("gone_at", "difference_type"), name="difference_found"),
+            models.Index(fields=("out_trade_no",), name="difference_out_trade_no"),
+        )
+
+    def __str__(self) -> str:
+        return (
+            f"{self.get_difference_type_display()} {self.out_trade_no or self.gateway_no}".strip()
+        )

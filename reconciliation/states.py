@@ -1,0 +1,40 @@
+"""What bills are, and how they can differ from our books: data, not branches."""
+
+from collections.abc import Mapping
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from payments.states import ExceptionKind
+
+
+class BillType(models.TextChoices):
+    TRADE = "trade", _("交易账单")
+    FUND = "fund", _("资金账单")
+
+
+class BillSource(models.TextChoices):
+    FETCHED = "fetched", _("自动下载")
+    UPLOADED = "uploaded", _("人工上传")
+
+
+class DifferenceType(models.TextChoices):
+    """How a bill and our books differ (RECONCILIATION 3 and 6)."""
+
+    OURS_ONLY = "ours_only", _("我方有，网关无")
+    THEIRS_ONLY = "theirs_only", _("网关有，我方无")
+    AMOUNT = "amount", _("金额不符")
+    FEE = "fee", _("手续费不符")
+    STATE = "state", _("状态不符")
+    DUPLICATE = "duplicate", _("账单重复")
+    WRONG_DAY = "wrong_day", _("记在另一日")
+    FOREIGN = "foreign", _("不是我方的交易")
+    FUND_GAP = "fund_gap", _("资金余额不连续")
+    FUND_MISSING = "fund_missing", _("资金未到")
+    LINE = "line", _("账单行无法读取")
+
+
+# Each type of difference is a case of its own kind at the desk.
+CASE_KINDS: Mapping[str, ExceptionKind] = {
+    kind: ExceptionKind(f"bill_{kind}") for kind in DifferenceType.values
+}
