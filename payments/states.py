@@ -207,7 +207,7 @@ EXCEPTION_ACTIONS: Mapping[str, tuple[ExceptionAction, ...]] = {
 # Staff still know of one after a person ended its case so; of a close by hand for a day only.
 _O = ExceptionOutcome
 COMES_AGAIN: Mapping[str, frozenset[ExceptionOutcome]] = {
-    ExceptionKind.REFUND_REFUSED: frozenset(),  # told once per failure, so that each is another
+    ExceptionKind.REFUND_REFUSED: frozenset({_O.WRITTEN_OFF}),
     ExceptionKind.REFUND_ABNORMAL: frozenset({_O.WRITTEN_OFF}),
     ExceptionKind.UNBOOKED_REFUND: frozenset({_O.WRITTEN_OFF}),
     ExceptionKind.STUCK_REFUND: frozenset({_O.CLOSED}),

@@ -78,7 +78,10 @@ class RefundNotRetryable(DomainError):
 
 
 class RefundGivenBack(RefundNotRetryable):
-    message = _("该退款的差错已核销或正在申请核销：款项视为已另行退还，不能重试")
+    message = _(
+        "该退款的差错已核销或正在申请核销：款项视为已另行退还，不能重试；"
+        "核对后确实没有退还的，请撤回核销申请，已核销的请重新申请退款或用余额调整退还"
+    )
 
 
 class NoSurplus(DomainError):

@@ -20,9 +20,10 @@ from payments.services.exceptions import (
     exception_write_off_decide,
 )
 from payments.services.matching import exception_match, exception_query
-from payments.states import EXCEPTION_ACTIONS, ExceptionAction
+from payments.states import EXCEPTION_ACTIONS, ExceptionAction, ExceptionKind
 from refunds.models import Refund
 from refunds.services.cases import case_give_back, case_refund, case_retry
+from refunds.services.own_cases import is_retryable
 from refunds.states import RefundStatus
 from tcmpay.accounts.selectors import person_text, staff_who_may
 from tcmpay.common.actor import Actor
@@ -193,8 +194,21 @@ DESK_ACTIONS: Mapping[str, DeskAction] = {
 
 def refund_running(case: PaymentException) -> Refund | None:
     """A refund of the case's money that is on its way: nothing else may be done about it now."""
-    refund = case_refund(case) if _A.REFUND in offered_kinds(case) else None
+    is_given_back_here = _A.REFUND in offered_kinds(case)
+    if not is_given_back_here and case.kind != ExceptionKind.REFUND_REFUSED:
+        return None
+    refund = case_refund(case)
     return refund if refund is not None and refund.status == RefundStatus.PROCESSING else None
+
+
+def _hidden(case: PaymentException) -> set[ExceptionAction]:
+    """What the case's refund rules out now: it is on its way, or its money went another way."""
+    if refund_running(case) is not None:
+        return {_A.REFUND, _A.WRITE_OFF}
+    refund = case_refund(case)
+    if refund is None or refund.status != RefundStatus.FAILED or is_retryable(refund):
+        return set()
+    return {_A.REFUND, _A.RETRY}
 
 
 def offered_kinds(case: PaymentException) -> tuple[ExceptionAction, ...]:
@@ -207,7 +221,7 @@ def offered(case: PaymentException, user: Any) -> list[tuple[str, DeskAction]]:
         return []
     if case.owner_id is not None and case.owner_id != user.pk:
         return []
-    hidden = {_A.REFUND, _A.WRITE_OFF} if refund_running(case) is not None else set()
+    hidden = _hidden(case)
     return [
         (str(action), DESK_ACTIONS[action])
         for action in offered_kinds(case)

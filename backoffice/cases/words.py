@@ -45,7 +45,7 @@ EXCEPTION_STORY: Mapping[str, Any] = {
         "退款已停止发送，但一直问不到网关的答复，不知道之前有没有退出。款项继续为它留着；系统会继续询问，问到没有这笔退款就按失败结束。申请核销之后不再释放这笔款项，也不能重试。"
     ),
     ExceptionKind.REFUNDED_TWICE: _(
-        "这笔停止的退款已核销（或正在申请核销），款项视为已另行退还；后来网关说它原路退成功了。用户可能收到了两次。"
+        "这笔退款的差错已核销（或正在申请核销），款项视为已另行退还；后来网关说它原路退成功了。用户可能收到了两次。"
     ),
     ExceptionKind.GATEWAY_SILENT: _(
         "网关持续拒绝我们的询问（查询、关闭、退款查询）。支付和退款都保持原状，没有任何一笔因此失败；系统会一直询问，恢复后自动补上结果。"
@@ -97,9 +97,11 @@ EXCEPTION_ADVICE: Mapping[str, Any] = {
     ExceptionKind.LATE_PAYMENT: _("款项会自动原路退回；若策略为人工处理，请点击“原路退回”"),
     ExceptionKind.SECOND_PAYMENT: _("款项会自动原路退回；若策略为人工处理，请点击“原路退回”"),
     ExceptionKind.REFUND_ABNORMAL: _(
-        "在商户平台处理异常退款（如更换收款账户），系统会自动更新结果"
+        "在商户平台处理异常退款（如更换收款账户），系统会自动更新结果；要用别的办法退还的，先申请核销，此后这笔退款不会再发送，款项继续为它留着"
     ),
-    ExceptionKind.REFUND_REFUSED: _("查看拒绝原因，处理后点击“用原单号重试”"),
+    ExceptionKind.REFUND_REFUSED: _(
+        "查看拒绝原因，处理后点击“用原单号重试”；已用别的办法退还的，申请核销，此后不能再重试"
+    ),
     ExceptionKind.OUTSIDE_REFUND: _("核对商户平台的退款操作；金额已计入该支付的退款"),
     ExceptionKind.UNBOOKED_REFUND: _(
         "在商户平台核对这笔退款；核对清楚之前，请勿再为该支付退款，核对后申请核销"

@@ -19,6 +19,8 @@ from payments.states import (
     TransactionStatus,
 )
 from refunds.models import Refund
+from refunds.services.own_cases import is_retryable
+from refunds.services.surplus import surplus_written_off
 from refunds.states import RefundStatus
 from tcmpay.common import clock
 
@@ -123,6 +125,8 @@ def _gone_back(story: Story, attempt: PaymentTransaction) -> str:
     sentence = GONE_BACK.get(last.status) if last is not None else None
     if last is None or sentence is None:
         return _("还没有退回。")
+    if last.status == RefundStatus.FAILED and not is_retryable(last):
+        sentence = HANDLED
     return str(sentence) % {"time": _local(last.completed_at), "number": last.refund_no}
 
 
@@ -134,6 +138,9 @@ SURPLUS_TEXTS: Mapping[Disposition, Promise] = {
         "另于 %(time)s 重复收到%(method)s %(amount)s 元，没有用于订单："
     ),
 }
+HANDLED = gettext_lazy(
+    "退款 %(number)s 没有由网关退出；差错已核销或正在申请核销：视为已另行退还，不会重试。"
+)
 GONE_BACK: Mapping[str, Promise] = {
     RefundStatus.SUCCESS: gettext_lazy("已于 %(time)s 原路退回付款人（%(number)s）。"),
     RefundStatus.PROCESSING: gettext_lazy("正在原路退回付款人（%(number)s）。"),
@@ -166,7 +173,8 @@ def _next_of_attempt(attempt: PaymentTransaction) -> Iterator[str]:
         else:
             yield _("系统会在 %(time)s 向%(method)s查询 %(number)s 的结果。") % names
     is_kept = attempt.refund_reserved < attempt.amount
-    if attempt.disposition in SURPLUS_DISPOSITIONS and is_kept:
+    is_surplus = attempt.disposition in SURPLUS_DISPOSITIONS
+    if is_surplus and is_kept and not surplus_written_off(attempt).exists():
         if settings.LATE_PAYMENT_POLICY == "refund":
             yield _("%(method)s多收的 %(number)s 会自动原路退回。") % names
         else:
@@ -187,7 +195,9 @@ REFUND_NEXT: Mapping[str, Promise] = {
 
 
 def _next_of_refund(refund: Refund) -> str:
-    return str(REFUND_NEXT[refund.status]) % {
+    is_handled = refund.status == RefundStatus.FAILED and not is_retryable(refund)
+    sentence = HANDLED if is_handled else REFUND_NEXT[refund.status]
+    return str(sentence) % {
         "number": refund.refund_no,
         "amount": refund.refund_amount,
         "left": refund.approvals_needed,

@@ -9,17 +9,20 @@ from uuid import UUID
 from django.utils.translation import gettext as _
 
 from backoffice.site.display import age_text
-from payments.models import PaymentOrder
+from payments.models import PaymentException, PaymentOrder
+from payments.services.exceptions import written_off
 from payments.states import PaymentMethod
 from refunds.models import Refund, RefundApproval, RefundPolicyRule
 from refunds.policy import Proposal, active_rules, appointment_time, propose
 from refunds.services.approvals import approvals_left
+from refunds.services.own_cases import OWN_KINDS, given_back_otherwise
 from refunds.states import AUTOMATIC_CAUSES, RESERVING_STATUSES, RefundStatus
 from tcmpay.accounts.selectors import people_names, person_text
 from tcmpay.common.money import ZERO, Money
 from tcmpay.common.second_person import is_one_of
 
 EARLIER_MAX = 10
+SENT_AGAIN_FROM = frozenset({RefundStatus.PROCESSING, RefundStatus.FAILED})
 COUNT_MAX = 1000
 
 
@@ -76,6 +79,8 @@ class Facts:
     decision: Decision | None
     is_own: bool
     has_approved: bool
+    # Of the same payment, whose money went back another way, as staff say.
+    written_off: list[PaymentException]
 
     @property
     def age(self) -> str:
@@ -129,6 +134,9 @@ class Facts:
             found.append(
                 _("比规则可退多 %(amount)s 元") % {"amount": f"{self.proposal.excess:,.2f}"}
             )
+        if self.is_pending and self.written_off:
+            text = _("这笔支付有退款的差错已核销（%(amount)s 元），款项可能已另行退还，请先核对")
+            found.append(text % {"amount": sum(case.amount or ZERO for case in self.written_off)})
         return found
 
     @property
@@ -151,6 +159,8 @@ def facts_of_many(refunds: Sequence[Refund], reader: Any) -> list[Facts]:
     shares = _shares(refunds)
     approvals = _approvals(refunds)
     rules = active_rules()
+    payments = {refund.transaction_id for refund in refunds}
+    cases = list(written_off(*OWN_KINDS).filter(transaction__in=payments))
     people = people_names(
         person for refund in refunds for person in (refund.requested_by, refund.reviewed_by)
     )
@@ -165,6 +175,7 @@ def facts_of_many(refunds: Sequence[Refund], reader: Any) -> list[Facts]:
             decision=decision_of(refund, people),
             is_own=is_one_of(reader.as_actor(), refund.requested_by, refund.user_id),
             has_approved=any(key == reader.pk for key, _a in approvals.get(refund.pk, [])),
+            written_off=[case for case in cases if case.transaction_id == refund.transaction_id],
         )
         for refund in refunds
     ]
@@ -260,6 +271,9 @@ def money_place(refund: Refund) -> str:
     """In plain words, where a refund's money is."""
     if refund.status == RefundStatus.PENDING:
         return _("还没有退：等待审核，金额已为这笔申请预留。")
+    is_handled = given_back_otherwise(refund.pk, refund.transaction_id).exists
+    if refund.status in SENT_AGAIN_FROM and is_handled():
+        return _("差错已核销或正在申请核销：款项视为已另行退还，这笔退款不会再发送。请勿再次退还。")
     if refund.status == RefundStatus.PROCESSING and refund.stopped_by is not None:
         return _("已停止发送：网关答复没有这笔退款之后才释放，在那之前仍为它留着。请勿另行退款。")
     if refund.status == RefundStatus.PROCESSING:

@@ -50,6 +50,7 @@ from backoffice.site.words import ORDER_PAGE, REFUND_PAGE, TRANSACTION_PAGE, met
 from backoffice.trail.pages import history_panel
 from payments.states import SURPLUS_DISPOSITIONS, Disposition, PaymentMethod
 from refunds.models import Refund, RefundApproval
+from refunds.services.own_cases import is_to_retry
 from refunds.services.stopping import is_stoppable
 from refunds.states import RefundCause, RefundStatus
 from tcmpay.accounts.selectors import person_text
@@ -72,6 +73,8 @@ METHOD_FILTER = cases(
     },
 )
 
+RETRY_FILTER = cases("retry", _("重试"), {"yes": (_("失败，可以重试"), is_to_retry())})
+
 
 class RefundAdmin(SecondPersonAdmin):
     """Refunds and the queue of those that wait for a decision."""
@@ -93,6 +96,7 @@ class RefundAdmin(SecondPersonAdmin):
     )
     list_filter = (
         ("status", ChoicesDropdownFilter),
+        RETRY_FILTER,
         METHOD_FILTER,
         MONEY_BACK_FILTER,
         service_filter("order__"),
@@ -138,7 +142,7 @@ class RefundAdmin(SecondPersonAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Refund]:
         approvals = RefundApproval.objects.filter(refund_id=OuterRef("pk"))
         refunds = super().get_queryset(request).defer("refund_response")
-        return refunds.annotate(is_half_approved=Exists(approvals))
+        return refunds.annotate(is_half_approved=Exists(approvals), is_to_retry=is_to_retry())
 
     def search_lookups(self, term: str) -> Iterable[Q]:
         methods = PaymentMethod.values
@@ -187,7 +191,7 @@ class RefundAdmin(SecondPersonAdmin):
         if refund.status == RefundStatus.PENDING:
             text = _("第二人审核") if refund.is_half_approved else _("审核")
             url = admin_url("refunds_refund_review", refund.pk)
-        elif refund.status == RefundStatus.FAILED:
+        elif refund.is_to_retry:
             text, url = _("重试"), admin_url("refunds_refund_retry", refund.pk)
         else:
             return EMPTY
@@ -230,7 +234,7 @@ class RefundAdmin(SecondPersonAdmin):
             url = reverse("admin-refund-slip", args=[refund.pk])
             return [{"title": _("打印退款单"), "url": url, "icon": "print"}]
         may = refund is not None and request.user.has_perm(REVIEW_PERMISSION)
-        if may and status == RefundStatus.FAILED:
+        if may and refund.is_to_retry:
             url = admin_url("refunds_refund_retry", refund.pk)
             return [{"title": _("重试退款"), "url": url, "icon": "replay"}]
         if may and is_stoppable(refund):

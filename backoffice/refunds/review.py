@@ -24,8 +24,14 @@ from backoffice.orders.timeline import Story, timeline_context
 from backoffice.refunds.facts import facts_of, payer_of
 from backoffice.site.bases import actor_of, admin_url, ensure_may, page
 from backoffice.site.forms import AmountFormField, DecisionForm, ReasonFormField
-from refunds.errors import ApprovedMeanwhile, RefundAlreadyReviewed, RefundNotReplaceable
+from refunds.errors import (
+    ApprovedMeanwhile,
+    RefundAlreadyReviewed,
+    RefundGivenBack,
+    RefundNotReplaceable,
+)
 from refunds.models import Refund, RefundNote
+from refunds.services.own_cases import is_retryable
 from refunds.services.requests import refund_replace, refund_review
 from refunds.services.stopping import is_stoppable, refund_stop
 from refunds.services.submission import refund_retry
@@ -214,17 +220,28 @@ class Step:
     answered: Any
     button: Any
     note: Any
-    refusal: Any
+    refusal: Callable[[Refund], str]
+
+
+def _why_no_retry(refund: Refund) -> str:
+    if refund.status == RefundStatus.FAILED:
+        return str(RefundGivenBack.message)
+    return _("只能重试失败的退款，当前状态：%(state)s。") % {"state": refund.state_text}
+
+
+def _why_no_stop(refund: Refund) -> str:
+    text = _("只能停止进行中、网关尚未受理的退款，当前状态：%(state)s。")
+    return text % {"state": refund.state_text}
 
 
 RETRY = Step(
     title=gettext_lazy("重试退款"),
-    is_offered=lambda refund: refund.status == RefundStatus.FAILED,
+    is_offered=is_retryable,
     run=_retry,
     answered=gettext_lazy("上次失败的原因："),
     button=gettext_lazy("重试退款 %(amount)s 元"),
     note=gettext_lazy("使用原退款单号重新提交网关，不会重复退款。"),
-    refusal=gettext_lazy("只能重试失败的退款，当前状态：%(state)s。"),
+    refusal=_why_no_retry,
 )
 STOP = Step(
     title=gettext_lazy("停止发送"),
@@ -236,7 +253,7 @@ STOP = Step(
         "之后只按单号询问、不再发送。网关答复没有这笔退款，它才按失败结束、款项才释放；"
         "问不到时款项一直留着。"
     ),
-    refusal=gettext_lazy("只能停止进行中、网关尚未受理的退款，当前状态：%(state)s。"),
+    refusal=_why_no_stop,
 )
 
 
@@ -252,7 +269,7 @@ def step_view(request: HttpRequest, object_id: str, model_admin: Any, step: Step
             "step": step,
             "is_offered": step.is_offered(refund),
             "button": step.button % {"amount": f"{refund.refund_amount:,.2f}"},
-            "refusal": step.refusal % {"state": refund.state_text},
+            "refusal": step.refusal(refund),
         }
         title = str(step.title)
         return _page(request, model_admin, "refunds/step.html", refund, form, title, more)

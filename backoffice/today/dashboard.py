@@ -312,7 +312,7 @@ def _tasks(request: HttpRequest, found: Waiting, held_since: date) -> list[Task]
             "refunds.refund",
             _("失败的退款"),
             found.refunds_failed,
-            {"status__exact": "failed"},
+            {"retry": "yes"},
             _("查明原因后重试"),
         ),
         _listed(

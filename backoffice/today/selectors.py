@@ -22,6 +22,7 @@ from payments.models import (
 from payments.selectors import surplus_payments
 from payments.states import HELD_VERDICTS, OrderStatus
 from refunds.models import Refund
+from refunds.services.own_cases import is_to_retry
 from refunds.states import RefundStatus
 from tcmpay.common import clock
 
@@ -63,7 +64,7 @@ def waiting(held_since: date) -> Waiting:
         oldest_refund=_oldest(queue),
         refunds_processing=bounded_count(processing),
         oldest_processing=_oldest(processing),
-        refunds_failed=bounded_count(Refund.objects.filter(status=RefundStatus.FAILED)),
+        refunds_failed=bounded_count(Refund.objects.filter(is_to_retry())),
         cases=bounded_count(PaymentException.objects.filter(closed_at=None)),
         callbacks_held=bounded_count(callbacks_held(held_since)),
         surplus_held=bounded_count(surplus_held()),

@@ -113,11 +113,9 @@ def written_off(*kinds: ExceptionKind) -> QuerySet[PaymentException]:
     )
 
 
-def is_written_off(kind: ExceptionKind, *, attempt: PaymentTransaction, fact: str) -> bool:
-    """Whether a case of the fact was written off, or waits for that; it stays so until the end of
-    the caller's unit."""
-    locked = written_off(kind).select_for_update().order_by("id")
-    return bool(_about(locked, attempt.payment_method, attempt, fact))
+def is_any_for_now(cases: QuerySet[PaymentException]) -> bool:
+    """Whether there is one among ``cases``; it stays so until the end of the caller's unit."""
+    return bool(cases.select_for_update().order_by("id"))
 
 
 def _about(

@@ -1,12 +1,30 @@
 """The cases about one refund: opened, settled, and what writing one off means for its money."""
 
+from uuid import UUID
+
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils.translation import gettext as _
 
-from payments.models import PaymentTransaction
-from payments.services.exceptions import exception_open, exception_settle, is_written_off
+from payments.models import PaymentException, PaymentTransaction
+from payments.services.exceptions import (
+    exception_open,
+    exception_settle,
+    is_any_for_now,
+    written_off,
+)
+from payments.services.settlement import SURPLUS_KINDS
 from payments.states import ExceptionKind
 from refunds.models import Refund
+from refunds.states import RefundStatus
 from tcmpay.common.actor import Actor
+
+# Written off, a case of these says that the money of its refund went back by another way, or is
+# not owed any more; one of SURPLUS_KINDS says so of all refunds of its payment.
+OWN_KINDS = (
+    ExceptionKind.REFUND_REFUSED,
+    ExceptionKind.REFUND_ABNORMAL,
+    ExceptionKind.STOPPED_REFUND,
+)
 
 
 def refund_case_open(
@@ -45,7 +63,27 @@ def refund_cases_settle(refund: Refund, payment: PaymentTransaction, actor: Acto
     )
 
 
-def is_given_back_otherwise(refund: Refund, payment: PaymentTransaction) -> bool:
-    """Whether staff say, or ask a second person to confirm, that the money of a stopped refund
-    need not go back by it any more: by then it may be with the payer by another way."""
-    return is_written_off(ExceptionKind.STOPPED_REFUND, attempt=payment, fact=str(refund.id))
+def given_back_otherwise(
+    refund_id: UUID | OuterRef, transaction_id: UUID | OuterRef
+) -> QuerySet[PaymentException]:
+    """The cases by which staff say, or ask a second person to confirm, that a refund's money need
+    not go back by it any more: by then it may be with the payer by another way."""
+    surplus = tuple(SURPLUS_KINDS.values())
+    is_about = Q(kind__in=surplus) | Q(fact_key__contains=refund_id)
+    return written_off(*OWN_KINDS, *surplus).filter(is_about, transaction=transaction_id)
+
+
+def is_given_back_otherwise(refund: Refund) -> bool:
+    """Whether there is such a case; it stays so until the end of the caller's unit."""
+    return is_any_for_now(given_back_otherwise(refund.id, refund.transaction_id))
+
+
+def is_to_retry() -> Q:
+    """The condition for failed refunds that may be sent again."""
+    is_handled = Exists(given_back_otherwise(OuterRef("pk"), OuterRef("transaction_id")))
+    return Q(~is_handled, status=RefundStatus.FAILED)
+
+
+def is_retryable(refund: Refund) -> bool:
+    """Whether it may be sent again, as it stands now."""
+    return Refund.objects.filter(is_to_retry(), id=refund.id).exists()

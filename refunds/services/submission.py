@@ -183,7 +183,8 @@ def _begin_submission(
         return None
     _money_back(refund, payment, SYSTEM)
     wait = BACKOFF_SECONDS[min(refund.submissions, len(BACKOFF_SECONDS) - 1)]
-    is_known = refund.sendings > 0 or refund.stopped_by is not None
+    is_sent_no_more = refund.stopped_by is not None or is_given_back_otherwise(refund)
+    is_known = refund.sendings > 0 or is_sent_no_more
     sent = {} if is_known else {"sendings": 1, "sent_at": now}
     next_check_at = now + timedelta(seconds=wait)
     columns_write(refund, submissions=refund.submissions + 1, next_check_at=next_check_at, **sent)
@@ -264,6 +265,8 @@ def _why_not_again(refund: Refund, payment: PaymentTransaction) -> tuple[str, st
         return refund.refused_code, refund.refused_message
     if refund.stopped_by is not None:
         return STOPPED, _("已停止发送：%(reason)s") % {"reason": refund.stop_reason}
+    if is_given_back_otherwise(refund):
+        return GIVEN_BACK, _("款项已另行退还")
     if _was_given_back_elsewhere(refund, payment):
         return "OUTSIDE", _("期间已在商户平台直接退款：请核对是否还应退款，再重试")
     return "", ""
@@ -346,7 +349,7 @@ def _succeed(locked: LockedRefund, report: RefundReport, booking: Booking, actor
     if refund.status == RefundStatus.FAILED and not _takes_amount_again(refund, payment, report):
         is_beyond = refunded_total(payment.id) + refund.refund_amount > payment.amount
         return Told.HELD if is_beyond else Told.WITHOUT_ROOM
-    is_back_twice = is_given_back_otherwise(refund, payment)
+    is_back_twice = is_given_back_otherwise(refund)
     refund_finish(
         locked,
         _money_back(refund, payment, actor),
@@ -439,7 +442,7 @@ def _fail(
     Where its money went back by another way it stays in progress instead, never sent, so that
     nothing can give the same amount again.
     """
-    if is_given_back_otherwise(refund, payment):
+    if is_given_back_otherwise(refund):
         _note(refund, GIVEN_BACK, _("网关没有退出；款项已另行退还，继续为它留着"), None)
         return
     money_back = _money_back(refund, payment, actor)
@@ -507,7 +510,7 @@ def refund_retry(*, actor: Actor, refund_id: UUID, reason: str) -> Refund:
 @money_unit
 def _back_to_processing(actor: Actor, refund_id: UUID, reason: str) -> Refund:
     _order, payment, refund = refund_lock(refund_id)
-    if is_given_back_otherwise(refund, payment):
+    if is_given_back_otherwise(refund):
         raise RefundGivenBack()
     if refund.status != RefundStatus.FAILED:
         raise RefundNotRetryable(status=refund.status)

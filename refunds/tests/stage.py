@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 from unittest.mock import patch
 
-from gateways.errors import GatewayRejected, RejectReason
+from gateways.errors import GatewayRejected, GatewayUnknown, RejectReason
 from gateways.interface import (
     CallbackNotice,
     CallbackRequest,
@@ -20,16 +20,23 @@ from gateways.interface import (
     TradeState,
 )
 from gateways.mock import MockGateway
-from payments.models import PaymentCallback, PaymentOrder, PaymentTransaction
+from payments.models import (
+    PaymentCallback,
+    PaymentException,
+    PaymentOrder,
+    PaymentTransaction,
+)
 from payments.services.attempts import PayCommand, pay
 from payments.services.callbacks import Incoming, callback_handle
 from payments.services.endings import order_cancel
+from payments.services.exceptions import exception_write_off_ask, exception_write_off_decide
 from payments.services.orders import OrderCommand, order_create
 from payments.services.settlement import trade_report_apply
 from refunds.models import Refund
 from refunds.services.numbers import gateway_refund_no
 from refunds.services.requests import refund_request, refund_review, refund_withdraw
 from refunds.services.submission import refund_report_apply, refunds_sweep
+from refunds.tasks import sweep
 from tcmpay.common import clock
 from tcmpay.common.actor import Actor, Role
 
@@ -38,6 +45,7 @@ ALL, SOME = Decimal("30.00"), Decimal("10.00")
 OWNER = Actor(uuid.uuid4(), Role.PATIENT)
 REVIEWER = Actor(uuid.uuid4(), Role.ADMIN)
 PLATFORM = Actor(uuid.uuid4(), Role.SERVICE)
+WANG = Actor(uuid.uuid4(), Role.STAFF, "王")
 
 
 @dataclass
@@ -88,6 +96,40 @@ def fails(error: Exception) -> Callable[[RefundRequest], RefundReport]:
         raise error
 
     return answer
+
+
+FORBIDDEN = fails(
+    GatewayRejected("no permission", code="NO_AUTH", reason=RejectReason.CONFIGURATION)
+)
+NO_ANSWER = fails(GatewayUnknown("timeout", code="TIMEOUT"))
+
+
+@dataclass
+class Gateway:
+    """What it says to a refund and to a question; it counts the refunds that it is sent."""
+
+    refund: Callable[[RefundRequest], RefundReport] = FORBIDDEN
+    query: Callable[[RefundRequest], RefundReport] = says_nothing
+    sendings: int = field(default=0)
+
+    def sweep_at(self, *seconds: int) -> None:
+        def counted(request):
+            self.sendings += 1
+            return self.refund(request)
+
+        with gateway_answers(Answers(counted, self.query)):
+            for second in seconds:
+                with clock.frozen(BEGUN_AT + timedelta(seconds=second)):
+                    sweep()
+
+
+def write_off(case: PaymentException, *, is_confirmed: bool = True) -> None:
+    """Money that staff say went back another way; WANG asks, REVIEWER confirms."""
+    exception_write_off_ask(actor=WANG, exception_id=case.id, reason="已用余额调整还给用户")
+    if is_confirmed:
+        exception_write_off_decide(
+            actor=REVIEWER, exception_id=case.id, is_confirmed=True, notes="已核对"
+        )
 
 
 def started(method: str) -> PaymentTransaction:

@@ -1,20 +1,13 @@
 """Staff have a refund sent no more: its money is freed on the gateway's word alone."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import Decimal
 
 import pytest
 
-from gateways.errors import GatewayRejected, GatewayUnknown, RejectReason
-from gateways.interface import RefundReport, RefundRequest, RefundState
+from gateways.interface import RefundState
 from payments.models import PaymentException
-from payments.services.exceptions import (
-    exception_close,
-    exception_write_off_ask,
-    exception_write_off_decide,
-)
+from payments.services.exceptions import exception_close, exception_write_off_decide
 from refunds.errors import (
     NoSurplus,
     RefundGivenBack,
@@ -28,24 +21,16 @@ from refunds.services.cases import case_refund
 from refunds.services.stopping import refund_stop
 from refunds.services.submission import refund_retry
 from refunds.services.surplus import surplus_refund_begin, surplus_return, surplus_sweep
-from refunds.tasks import sweep
 from refunds.tests import stage
-from refunds.tests.stage import BEGUN_AT, SOME, Answers
+from refunds.tests.stage import BEGUN_AT, FORBIDDEN, NO_ANSWER, SOME, WANG, Gateway, write_off
 from tcmpay.audit.models import AuditEvent
 from tcmpay.common import clock
-from tcmpay.common.actor import Actor, Role
-from tcmpay.common.ids import new_id
+from tcmpay.common.actor import Actor
 from tcmpay.common.money import ZERO
 
 pytestmark = pytest.mark.django_db
 
-Answer = Callable[[RefundRequest], RefundReport]
-FORBIDDEN = stage.fails(
-    GatewayRejected("no permission", code="NO_AUTH", reason=RejectReason.CONFIGURATION)
-)
-NO_ANSWER = stage.fails(GatewayUnknown("timeout", code="TIMEOUT"))
 DONE = stage.says(RefundState.SUCCESS)
-WANG = Actor(new_id(), Role.STAFF, "王")
 
 
 @pytest.fixture(autouse=True)
@@ -54,25 +39,6 @@ def _demo(settings):
     settings.REFUND_SECOND_APPROVAL_OVER = None
     with clock.frozen(BEGUN_AT):
         yield
-
-
-@dataclass
-class Gateway:
-    """What it says to a refund and to a question; it counts the refunds that it is sent."""
-
-    refund: Answer = FORBIDDEN
-    query: Answer = stage.says_nothing
-    sendings: int = field(default=0)
-
-    def sweep_at(self, *seconds: int) -> None:
-        def counted(request):
-            self.sendings += 1
-            return self.refund(request)
-
-        with stage.gateway_answers(Answers(counted, self.query)):
-            for second in seconds:
-                with clock.frozen(BEGUN_AT + timedelta(seconds=second)):
-                    sweep()
 
 
 @pytest.fixture(params=["wechat", "alipay"])
@@ -244,14 +210,6 @@ def unanswerable() -> tuple[Refund, Gateway, PaymentException]:
     return refund, gateway, PaymentException.objects.get(kind="stopped_refund")
 
 
-def write_off(case: PaymentException, *, is_confirmed: bool = True) -> None:
-    exception_write_off_ask(actor=WANG, exception_id=case.id, reason="已用余额调整还给用户")
-    if is_confirmed:
-        exception_write_off_decide(
-            actor=stage.REVIEWER, exception_id=case.id, is_confirmed=True, notes="已核对"
-        )
-
-
 @pytest.mark.parametrize("is_confirmed", [True, False], ids=["written off", "asked for"])
 @pytest.mark.parametrize(
     "query", [stage.says_nothing, stage.says(RefundState.CLOSED)], ids=["unknown", "closed"]
@@ -321,17 +279,6 @@ def test_one_that_is_stopped_again_is_told_of_again():
     gateway.sweep_at(20000)
     assert state(refund)[0] == "success"
     assert open_kinds() == set(), "a success ends every one of its cases"
-
-
-def test_one_that_fails_again_is_told_of_again():
-    refund = stage.unsent(stage.paid("wechat"))
-    for at in (100, 200):
-        stop(refund, at=at)
-        Gateway().sweep_at(at + 1)
-        write_off(PaymentException.objects.get(kind="refund_refused", closed_at=None))
-        with clock.frozen(BEGUN_AT + timedelta(seconds=at + 2)):
-            refund_retry(actor=WANG, refund_id=refund.id, reason="再试")
-    assert PaymentException.objects.filter(kind="refund_refused").count() == 2
 
 
 @pytest.mark.parametrize(("hours", "is_told"), [(23, False), (25, True)])

@@ -1,0 +1,156 @@
+"""A case of a refund that staff wrote off says that its money went back by another way, or is not
+owed any more: no door sends that refund again, and what the gateway proves is booked all the same.
+"""
+
+from datetime import timedelta
+
+import pytest
+
+from gateways.errors import GatewayRejected, RejectReason
+from gateways.interface import RefundState
+from payments.models import PaymentException
+from payments.services.exceptions import exception_write_off_decide
+from payments.states import ExceptionKind
+from refunds.errors import RefundGivenBack
+from refunds.models import Refund
+from refunds.services.cases import case_give_back, case_refund, case_retry
+from refunds.services.notices import notices_take
+from refunds.services.own_cases import refund_case_open
+from refunds.services.submission import refund_retry, refund_submit
+from refunds.services.surplus import surplus_sweep
+from refunds.tests import stage
+from refunds.tests.stage import BEGUN_AT, SOME, WANG, Gateway, write_off
+from tcmpay.common import clock
+from tcmpay.common.db import money_unit
+from tcmpay.common.money import ZERO
+
+pytestmark = pytest.mark.django_db
+
+DONE = stage.says(RefundState.SUCCESS)
+CLOSED = stage.says(RefundState.CLOSED)
+ABNORMAL = stage.says(RefundState.ABNORMAL)
+SHORT = stage.fails(
+    GatewayRejected("no money", code="NOT_ENOUGH", reason=RejectReason.SHORT_OF_FUNDS)
+)
+both_stages = pytest.mark.parametrize("is_confirmed", [True, False], ids=["written off", "asked"])
+
+
+@pytest.fixture(autouse=True)
+def _demo(settings):
+    settings.MOCK_CALLBACKS = True
+    settings.REFUND_SECOND_APPROVAL_OVER = None
+    with clock.frozen(BEGUN_AT):
+        yield
+
+
+def case_of(kind: str) -> PaymentException:
+    return PaymentException.objects.get(kind=kind, closed_at=None)
+
+
+def state(refund: Refund) -> tuple[object, ...]:
+    refund.refresh_from_db()
+    refund.transaction.refresh_from_db()
+    return refund.status, refund.error_code, refund.transaction.refund_reserved
+
+
+def retry(refund: Refund) -> Refund:
+    return refund_retry(actor=WANG, refund_id=refund.id, reason="再退一次")
+
+
+@both_stages
+def test_a_refused_one_is_not_retried(is_confirmed):
+    refund = stage.failed(stage.paid("wechat"))
+    write_off(case_of("refund_refused"), is_confirmed=is_confirmed)
+    with pytest.raises(RefundGivenBack) as refusal:
+        retry(refund)
+    assert "重新申请" in str(refusal.value.text), "it says what to do"
+    assert state(refund) == ("failed", "NOT_ENOUGH", ZERO)
+
+
+def test_it_is_retried_once_the_write_off_is_taken_back():
+    refund = stage.failed(stage.paid("wechat"))
+    case = case_of("refund_refused")
+    write_off(case, is_confirmed=False)
+    exception_write_off_decide(actor=WANG, exception_id=case.id, is_confirmed=False, notes="没还")
+    assert retry(refund).status == "processing"
+
+
+def test_the_write_off_of_another_refund_of_the_same_payment_hinders_nobody():
+    payment = stage.paid("wechat")
+    stage.failed(payment)
+    write_off(case_of("refund_refused"))
+    with clock.frozen(BEGUN_AT + timedelta(hours=1)):
+        other = stage.failed(payment)
+    assert retry(other).status == "processing"
+
+
+@pytest.mark.parametrize("written_off", ["refund_refused", "late_payment"])
+@both_stages
+def test_surplus_money_does_not_go_by_any_door(written_off, is_confirmed):
+    payment = stage.paid_late("alipay")
+    surplus_sweep()
+    gateway = Gateway(refund=SHORT)
+    gateway.sweep_at(0, 60, 120)
+    refund = Refund.objects.get()
+    assert (refund.status, gateway.sendings) == ("failed", 1)
+    write_off(case_of(written_off), is_confirmed=is_confirmed)
+    with pytest.raises(RefundGivenBack):
+        retry(refund)
+    is_late = written_off == "late_payment"
+    other = case_of("refund_refused" if is_late else "late_payment")
+    with pytest.raises(RefundGivenBack):
+        (case_retry if is_late else case_give_back)(
+            actor=stage.REVIEWER, exception_id=other.id, reason="退"
+        )
+    gateway.sweep_at(4000, 90000)
+    assert gateway.sendings == 1
+    payment.refresh_from_db()
+    assert payment.refund_reserved == ZERO
+
+
+@pytest.mark.parametrize("then", [stage.says_nothing, CLOSED], ids=["unknown", "closed"])
+@both_stages
+def test_one_that_can_not_reach_its_payer_is_neither_sent_nor_freed(then, is_confirmed):
+    refund = stage.unsent(stage.paid("wechat"))
+    gateway = Gateway(refund=ABNORMAL, query=ABNORMAL)
+    gateway.sweep_at(0)
+    write_off(case_of("refund_abnormal"), is_confirmed=is_confirmed)
+    gateway.query = then
+    gateway.sweep_at(*range(100, 400000, 20000))
+    assert state(refund) == ("processing", "GIVEN_BACK", SOME)
+    assert gateway.sendings == 1
+
+
+def test_one_that_was_written_off_between_its_retry_and_its_sending_is_not_sent():
+    payment = stage.paid("wechat")
+    refund = stage.closed(payment)
+    case = case_of("refund_refused")
+    with clock.frozen(BEGUN_AT + timedelta(hours=1)):
+        retry(refund)
+        write_off(case)
+    gateway = Gateway(refund=DONE)
+    gateway.sweep_at(4000, 8000)
+    assert (gateway.sendings, state(refund)) == (0, ("processing", "GIVEN_BACK", SOME))
+
+
+@both_stages
+def test_proof_that_it_went_back_after_all_is_booked_with_a_case(is_confirmed):
+    payment = stage.paid("wechat")
+    refund = stage.failed(payment)
+    write_off(case_of("refund_refused"), is_confirmed=is_confirmed)
+    stage.noticed(payment, refund.refund_no, RefundState.SUCCESS)
+    assert notices_take() == 1
+    assert state(refund) == ("success", "", SOME)
+    twice = case_of("refunded_twice")
+    assert case_refund(twice) == refund
+
+
+@pytest.mark.parametrize("kind", ["stuck_refund", "unbooked_refund", "outside_refund"])
+def test_a_case_that_does_not_say_so_hinders_no_retry(kind):
+    refund = stage.failed(stage.paid("wechat"))
+    opened = money_unit(refund_case_open)
+    opened(ExceptionKind(kind), refund, refund.transaction, "x")
+    PaymentException.objects.filter(kind=kind).update(write_off_by=WANG.id)
+    assert retry(refund).status == "processing"
+    with clock.frozen(BEGUN_AT + timedelta(hours=1)):
+        assert refund_submit(refund_id=refund.id)
