@@ -387,7 +387,7 @@ REST_FRAMEWORK = {
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_THROTTLE_CLASSES": ["tcmpay.limits.throttling.RequestThrottle"],
     "DEFAULT_PARSER_CLASSES": ["tcmpay.common.api.parsers.StrictJSONParser"],
-    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_RENDERER_CLASSES": ["tcmpay.common.api.renderers.FastJSONRenderer"],
     "DEFAULT_SCHEMA_CLASS": "tcmpay.common.api.schema.ContractSchema",
     "EXCEPTION_HANDLER": "tcmpay.common.api.exceptions.contract_exception_handler",
     "UNAUTHENTICATED_USER": None,

@@ -1,6 +1,8 @@
 """Bearer tokens issued by the platform. The token is enough: no user row is loaded."""
 
-from typing import Any
+import time
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import jwt
 from django.conf import settings
@@ -14,32 +16,39 @@ from tcmpay.limits.throttling import count_stranger
 
 TOKEN_LENGTH_MAX = 4096
 LEEWAY_SECONDS = 10
+# Of tokens that were found valid; at most TOKEN_LENGTH_MAX bytes each.
+TOKENS_KEPT = 2048
 REQUIRED_CLAIMS = ("sub", "role", "exp", "iat")
+
+
+class _Verified(NamedTuple):
+    """Who a token speaks for, and between which moments (unix seconds) it does so surely."""
+
+    actor: Actor
+    since: float
+    until: float
 
 
 def actor_from_token(token: str) -> Actor:
     """Who ``token`` speaks for. Raises Unauthenticated for whatever is not a valid token.
 
     Exactly one algorithm is accepted and the key never depends on the token, so ``none``,
-    HS/RS confusion and ``jwk``/``jku``/``kid`` headers have nothing to work on.
+    HS/RS confusion and ``jwk``/``jku``/``kid`` headers have nothing to work on. A signature that
+    held once holds still: only the time is looked at again.
     """
     if len(token) > TOKEN_LENGTH_MAX or not token.isascii():
         raise Unauthenticated()
+    asked = (
+        token,
+        settings.JWT_PUBLIC_KEY or settings.JWT_SECRET,
+        settings.JWT_ALGORITHM,
+        settings.JWT_AUDIENCE,
+        settings.JWT_ISSUER,
+    )
     try:
-        claims = jwt.decode(
-            token,
-            settings.JWT_PUBLIC_KEY or settings.JWT_SECRET,
-            algorithms=[settings.JWT_ALGORITHM],
-            leeway=LEEWAY_SECONDS,
-            audience=settings.JWT_AUDIENCE or None,
-            issuer=settings.JWT_ISSUER or None,
-            options={
-                "require": list(REQUIRED_CLAIMS),
-                # A token may name whom it is for; that binds us where we know our name.
-                "verify_aud": bool(settings.JWT_AUDIENCE),
-            },
-        )
-        return _actor(claims)
+        verified = _verified(*asked)
+        if not verified.since <= time.time() < verified.until:
+            verified = _verified.__wrapped__(*asked)
     except (
         jwt.PyJWTError,
         ValueError,
@@ -48,6 +57,23 @@ def actor_from_token(token: str) -> Actor:
         RecursionError,
     ) as error:
         raise Unauthenticated() from error
+    return verified.actor
+
+
+@lru_cache(maxsize=TOKENS_KEPT)
+def _verified(token: str, key: str, algorithm: str, audience: str, issuer: str) -> _Verified:
+    since = time.time()
+    claims = jwt.decode(
+        token,
+        key,
+        algorithms=[algorithm],
+        leeway=LEEWAY_SECONDS,
+        audience=audience or None,
+        issuer=issuer or None,
+        # A token may name whom it is for; that binds us where we know our name.
+        options={"require": list(REQUIRED_CLAIMS), "verify_aud": bool(audience)},
+    )
+    return _Verified(_actor(claims), since, int(claims["exp"]) + LEEWAY_SECONDS)
 
 
 def _actor(claims: dict[str, Any]) -> Actor:

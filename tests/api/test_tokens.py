@@ -9,10 +9,12 @@ import uuid
 
 import jwt
 import pytest
+import time_machine
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from django.conf import settings as django_settings
 
+from tcmpay.accounts.authentication import LEEWAY_SECONDS
 from tcmpay.accounts.services.tokens import token_issue
 from tcmpay.common.actor import Role
 from tests.api.kit import nothing_moves
@@ -207,6 +209,23 @@ def test_a_changed_token_is_401(api):
 )
 def test_wrong_claims_are_401_though_well_signed(api, payload):
     refuses(api, signed(payload))
+
+
+def test_a_token_that_was_taken_before_is_401_from_its_end_on(api):
+    token = signed(claims(exp=int(time.time()) + 600))
+    headers = {"Authorization": f"Bearer {token}"}
+    assert api.get("orders", headers=headers).status == 200
+    with time_machine.travel(time.time() + 600 + LEEWAY_SECONDS - 2, tick=False):
+        assert api.get("orders", headers=headers).status == 200
+    with time_machine.travel(time.time() + 600 + LEEWAY_SECONDS + 1, tick=False):
+        api.get("orders", headers=headers).refused(401, "UNAUTHENTICATED")
+
+
+def test_a_token_taken_before_is_401_under_another_key(api, settings):
+    headers = {"Authorization": f"Bearer {signed()}"}
+    assert api.get("orders", headers=headers).status == 200
+    settings.JWT_SECRET = "another-secret-of-more-than-thirty-two-bytes"
+    api.get("orders", headers=headers).refused(401, "UNAUTHENTICATED")
 
 
 def test_a_role_is_what_the_token_says_and_no_more(api):
