@@ -12,11 +12,6 @@ from balances.models import (
 )
 
 
-def entries_of(user_id: UUID) -> QuerySet[BalanceTransaction]:
-    """The user's ledger, newest first."""
-    return BalanceTransaction.objects.filter(user_id=user_id).order_by("-sequence")
-
-
 def unadopted_openings() -> QuerySet[UserBalance]:
     """Accounts whose balance was put in by SQL and not accepted by staff yet."""
     opening = BalanceTransaction.objects.filter(

@@ -7,10 +7,11 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from balances import api_schema, selectors, services
+from balances import api_schema, services
+from balances.answers import entries_page
 from balances.serializers import BalanceEntrySchema, BalanceSchema
 from tcmpay.common.api.envelope import success
-from tcmpay.common.api.pages import page_headers, take_page
+from tcmpay.common.api.pages import page_headers
 from tcmpay.common.api.presenters import present_row
 from tcmpay.common.api.schema import enveloped, success_example
 from tcmpay.common.api.serializers import PageInput
@@ -40,11 +41,8 @@ class BalanceViewSet(ContractViewSet):
     )
     def transactions(self, request: Request, user_id: str) -> Response:
         owner = self._visible(request, user_id)
-        page = take_page(selectors.entries_of(owner), **PageInput.parse_query(request))
-        response = success(
-            _("获取余额变动记录成功"),
-            [present_row(entry, BalanceEntrySchema) for entry in page.rows],
-        )
+        page = entries_page(owner, **PageInput.parse_query(request))
+        response = success(_("获取余额变动记录成功"), page.rows)
         for name, value in page_headers(request, page).items():
             response.headers[name] = value
         return response

@@ -115,6 +115,8 @@ class PaymentOrder(models.Model):
             models.Index(
                 fields=("payment_method", "created_at", "id"), name="order_method_created"
             ),
+            models.Index(fields=("status", "created_at", "id"), name="order_status_created"),
+            models.Index(fields=("order_type", "created_at", "id"), name="order_type_created"),
             models.Index(fields=("updated_at",), name="order_updated"),
             models.Index(fields=("status", "expire_time"), name="order_status_expire"),
             models.Index(fields=("created_on", "status", "amount"), name="order_day"),

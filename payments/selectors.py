@@ -1,98 +1,28 @@
 """Reading orders and payments."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db.models import (
-    BigIntegerField,
-    Case,
-    Count,
-    F,
-    OuterRef,
-    Q,
-    QuerySet,
-    Subquery,
-    Sum,
-    When,
-)
-from django.db.models.functions import Cast, Round
+from django.db.models import Count, F, Q, QuerySet
 
 from config.prices.selectors import priced_services
 from payments.models import PaymentOrder, PaymentTransaction
 from payments.states import (
     PAID_STATUSES,
-    REFUNDABLE_STATUSES,
     SURPLUS_DISPOSITIONS,
     TransactionStatus,
     TransactionType,
 )
-from tcmpay.audit.models import AuditEvent
 from tcmpay.common.clock import business_day, day_start
-from tcmpay.common.compiled import CompiledByKey
 from tcmpay.common.db import exact_sum
 from tcmpay.common.ids import first_id_at
 from tcmpay.common.money import ZERO, Money
 from tcmpay.common.order_types import OrderType
 
 CLOCKS_APART_MAX = timedelta(minutes=10)
-
-
-def orders_list(
-    *,
-    user_id: UUID | None = None,
-    status: Sequence[str] | None = None,
-    ids: Sequence[UUID] | None = None,
-    updated_since: datetime | None = None,
-    start_date: datetime | None = None,
-    end_date: datetime | None = None,
-    **equal: Any,
-) -> QuerySet[PaymentOrder]:
-    """Orders, newest first; ``start_date`` belongs to the period, ``end_date`` no longer does."""
-    orders = PaymentOrder.objects.order_by("-created_at", "-id").filter(**equal)
-    if user_id is not None:
-        orders = orders.filter(user_id=user_id)
-    if ids is not None:
-        orders = orders.filter(id__in=ids)
-    if status is not None:
-        orders = orders.filter(status__in=status)
-    orders = in_period(orders, "updated_at", updated_since, None)
-    return in_period(orders, "created_at", start_date, end_date)
-
-
-def _orders_told() -> QuerySet[PaymentOrder]:
-    applied = PaymentTransaction.objects.filter(applied_order_id=OuterRef("pk"))
-    # The refunds are the upper room's: known here by their way from the payment alone.
-    done = applied.filter(refunds__status=TransactionStatus.SUCCESS).values("applied_order_id")
-    refunded = done.annotate(fen=Sum(_fen(F("refunds__refund_amount")))).values("fen")
-    refundable = applied.values_list(_fen(F("amount") - F("refund_reserved")))
-    events = AuditEvent.objects.filter(object_type="order", object_id=OuterRef("pk"))
-    return PaymentOrder.objects.annotate(
-        refunded_fen=Subquery(refunded),
-        refundable_fen=Case(When(status__in=REFUNDABLE_STATUSES, then=Subquery(refundable))),
-        version=Subquery(events.order_by("-version").values("version")[:1]),
-    )
-
-
-# Orders by id, each read in one moment with what its own columns don't say: ``refunded_fen`` went
-# back of the applied payment, ``refundable_fen`` may be asked back still, ``version`` is how often
-# something was written about the order in the trail.
-orders_told = CompiledByKey(
-    _orders_told,
-    (
-        *(field.attname for field in PaymentOrder._meta.concrete_fields),
-        "refunded_fen",
-        "refundable_fen",
-        "version",
-    ),
-)
-
-
-def _fen(yuan: Any) -> Cast:
-    """Whole fen: SQLite computes with floating point."""
-    return Cast(Round(yuan * 100), BigIntegerField())
 
 
 def in_period(

@@ -15,6 +15,7 @@ from rest_framework.response import Response
 from balances.errors import BalanceUnderReview, InsufficientBalance
 from gateways.interface import PaymentStart
 from payments import api_schema, selectors
+from payments.answers import orders_list, orders_told
 from payments.errors import (
     AppointmentByPlatformOnly,
     AppointmentHasOrder,
@@ -55,7 +56,7 @@ from tcmpay.common.api.views import (
     path_id,
 )
 from tcmpay.common.client_address import client_address
-from tcmpay.common.money import fen_to_yuan
+from tcmpay.common.fields import as_uuid_or_text
 from tcmpay.limits.idempotency import idempotent
 
 PAYERS = EVERYONE - {Role.SERVICE}
@@ -67,18 +68,12 @@ IDEMPOTENCY_KEY = OpenApiParameter(
 )
 
 
-def order_detail(order: Any) -> dict[str, Any]:
-    """An order of ``selectors.orders_told`` as it is answered."""
-    return present_row(
-        order,
-        OrderSchema,
-        refunded_amount=fen_to_yuan(order.refunded_fen or 0),
-        refundable_amount=fen_to_yuan(order.refundable_fen or 0),
-    )
-
-
 def order_now(order_id: UUID) -> dict[str, Any]:
-    return order_detail(selectors.orders_told([order_id])[order_id])
+    """The order as it is answered. Raises OrderNotFound."""
+    order = orders_told.one(order_id)
+    if order is None:
+        raise OrderNotFound()
+    return order
 
 
 def order_created(order: PaymentOrder) -> Response:
@@ -145,12 +140,8 @@ class OrderViewSet(ContractViewSet):
         examples=[success_example("获取订单列表成功", api_schema.ORDER_PAGE_EXAMPLE)],
     )
     def list(self, request: Request) -> Response:
-        told = selectors.orders_told
-        page = own_page(request, OrderListInput, selectors.orders_list, told=told)
-        return success(
-            _("获取订单列表成功"),
-            {"orders": [order_detail(order) for order in page.rows], **page.numbers},
-        )
+        page = own_page(request, OrderListInput, orders_list)
+        return success(_("获取订单列表成功"), {"orders": page.rows, **page.numbers})
 
     @extend_schema(
         summary="获取订单",
@@ -158,7 +149,7 @@ class OrderViewSet(ContractViewSet):
         examples=[success_example("获取订单成功", api_schema.ORDER_EXAMPLE)],
     )
     def retrieve(self, request: Request, order_id: str) -> Response:
-        return success(_("获取订单成功"), order_detail(self._visible(request, order_id)))
+        return success(_("获取订单成功"), self._visible(request, order_id))
 
     @extend_schema(
         summary="支付二维码（SVG）",
@@ -167,7 +158,7 @@ class OrderViewSet(ContractViewSet):
     )
     def qr(self, request: Request, order_id: str) -> HttpResponse:
         order = self._visible(request, order_id)
-        code = selectors.shown_code(order.id)
+        code = selectors.shown_code(UUID(order["id"]))
         if not code:
             raise NoCodeToShow()
         drawing = io.BytesIO()
@@ -199,12 +190,9 @@ class OrderViewSet(ContractViewSet):
         return success(_("订单状态已同步"), order_now(order.id))
 
     @staticmethod
-    def _visible(request: Request, order_id: str) -> Any:
-        order_key = path_id(order_id, missing=OrderNotFound)
-        order = selectors.orders_told([order_key]).get(order_key)
-        if order is None:
-            raise OrderNotFound()
-        ensure_may_see(actor_of(request), order.user_id)
+    def _visible(request: Request, order_id: str) -> dict[str, Any]:
+        order = order_now(path_id(order_id, missing=OrderNotFound))
+        ensure_may_see(actor_of(request), as_uuid_or_text(order["user_id"]))
         return order
 
 

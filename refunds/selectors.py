@@ -1,12 +1,8 @@
 """Reading refunds."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 from uuid import UUID
-
-from django.db.models import QuerySet
 
 from payments.selectors import in_period
 from payments.states import Disposition
@@ -14,25 +10,6 @@ from refunds.models import Refund
 from refunds.states import RefundStatus
 from tcmpay.common.db import sum_money
 from tcmpay.common.money import ZERO, Money
-
-
-def refunds_list(
-    *,
-    user_id: UUID | None = None,
-    status: Sequence[str] | None = None,
-    updated_since: datetime | None = None,
-    start_date: datetime | None = None,
-    end_date: datetime | None = None,
-    **equal: Any,
-) -> QuerySet[Refund]:
-    """Refunds, newest first; ``start_date`` belongs to the period, ``end_date`` no longer does."""
-    refunds = Refund.objects.order_by("-created_at", "-id").filter(**equal)
-    if user_id is not None:
-        refunds = refunds.filter(user_id=user_id)
-    if status is not None:
-        refunds = refunds.filter(status__in=status)
-    refunds = in_period(refunds, "updated_at", updated_since, None)
-    return in_period(refunds, "created_at", start_date, end_date)
 
 
 def refunded_total(transaction_id: UUID) -> Money:

@@ -15,6 +15,7 @@ from payments.selectors import order_statistics
 from payments.serializers import StatisticsInput
 from payments.views import IDEMPOTENCY_KEY
 from refunds import api_schema, selectors
+from refunds.answers import refunds_list, refunds_told
 from refunds.errors import (
     ApprovedByYouAlready,
     OrderNotRefundable,
@@ -49,15 +50,20 @@ from tcmpay.common.api.views import (
     own_query,
     path_id,
 )
+from tcmpay.common.fields import as_uuid_or_text
 from tcmpay.limits.idempotency import idempotent
 
 
-def refund_detail(refund: Refund) -> dict[str, Any]:
-    return present_row(refund, RefundSchema)
+def refund_now(refund_id: UUID) -> dict[str, Any]:
+    """The refund as it is answered. Raises RefundNotFound."""
+    refund = refunds_told.one(refund_id)
+    if refund is None:
+        raise RefundNotFound()
+    return refund
 
 
 def refund_created(refund: Refund) -> Response:
-    return created(_("退款申请创建成功"), refund_detail(refund))
+    return created(_("退款申请创建成功"), refund_now(refund.id))
 
 
 def recover_refund(key_id: UUID) -> Response | None:
@@ -125,11 +131,8 @@ class RefundViewSet(ContractViewSet):
         examples=[success_example("获取退款列表成功", api_schema.REFUND_PAGE_EXAMPLE)],
     )
     def list(self, request: Request) -> Response:
-        page = own_page(request, RefundListInput, selectors.refunds_list)
-        return success(
-            _("获取退款列表成功"),
-            {"refunds": [refund_detail(refund) for refund in page.rows], **page.numbers},
-        )
+        page = own_page(request, RefundListInput, refunds_list)
+        return success(_("获取退款列表成功"), {"refunds": page.rows, **page.numbers})
 
     @extend_schema(
         summary="获取退款记录",
@@ -137,12 +140,9 @@ class RefundViewSet(ContractViewSet):
         examples=[success_example("获取退款记录成功", api_schema.REFUND_EXAMPLE)],
     )
     def retrieve(self, request: Request, refund_id: str) -> Response:
-        refund_key = path_id(refund_id, missing=RefundNotFound)
-        refund = Refund.objects.filter(id=refund_key).first()
-        if refund is None:
-            raise RefundNotFound()
-        ensure_may_see(actor_of(request), refund.user_id)
-        return success(_("获取退款记录成功"), refund_detail(refund))
+        refund = refund_now(path_id(refund_id, missing=RefundNotFound))
+        ensure_may_see(actor_of(request), as_uuid_or_text(refund["user_id"]))
+        return success(_("获取退款记录成功"), refund)
 
     @extend_schema(
         summary="撤回退款申请",
@@ -154,7 +154,7 @@ class RefundViewSet(ContractViewSet):
         refund = requests.refund_withdraw(
             actor=actor_of(request), refund_id=path_id(refund_id, missing=RefundNotFound)
         )
-        return success(_("退款申请已撤回"), refund_detail(refund))
+        return success(_("退款申请已撤回"), refund_now(refund.id))
 
     @extend_schema(
         summary="审核退款",

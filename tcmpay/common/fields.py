@@ -10,7 +10,7 @@ from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
 from tcmpay.common.ids import new_id
-from tcmpay.common.money import MONEY_MAX
+from tcmpay.common.money import MONEY_MAX, Money, fen_to_yuan
 
 
 class UUIDTextField(models.Field):
@@ -77,6 +77,13 @@ class MoneyField(models.DecimalField):
         kwargs.setdefault("max_digits", 10)
         kwargs.setdefault("decimal_places", 2)
         super().__init__(*args, **kwargs)
+
+
+class FenField(models.BigIntegerField):
+    """Of a sum in whole fen, as SQLite adds it up exactly: yuan when read."""
+
+    def from_db_value(self, value: Any, expression: Any, connection: Any) -> Money | None:
+        return None if value is None else fen_to_yuan(int(value))
 
 
 class UtcNow(Now):

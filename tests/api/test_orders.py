@@ -725,7 +725,7 @@ def test_a_longer_list_takes_no_more_questions(api, story, patient):
         assert len(listed) == count
         return len(asked)
 
-    story.fund(patient, "120.00")
-    for _order in range(4):
+    story.fund(patient, "150.00")
+    for _order in range(5):
         story.paid_from_balance(patient)
     assert questions(4) == questions(1)

@@ -1,4 +1,4 @@
-"""Pages of lists: numbers or a cursor outside, an id-only query inside."""
+"""Pages of lists: numbers or a cursor. How they are read: ``listing``."""
 
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
@@ -8,11 +8,9 @@ from typing import Any, Self
 from urllib.parse import urlencode
 from uuid import UUID
 
-from django.db.models import Q, QuerySet
 from rest_framework.request import Request
 
 from tcmpay.common.clock import utc_text
-from tcmpay.common.compiled import CompiledByKey
 from tcmpay.common.fields import as_uuid_or_text
 
 # A moment of 32 characters, and an id: a UUID, or what somebody put in by SQL.
@@ -58,14 +56,6 @@ class Cursor:
             return ""
         return urlsafe_b64encode(f"{utc_text(self.created_at)} {self.id}".encode()).decode()
 
-    @property
-    def rest(self) -> Q:
-        """The rows after it."""
-        if self.created_at is None:
-            return Q()
-        same = Q(created_at=self.created_at, id__lt=self.id)
-        return Q(created_at__lte=self.created_at) & (Q(created_at__lt=self.created_at) | same)
-
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
@@ -92,41 +82,6 @@ class Asked:
 def page_asked(query: dict[str, Any]) -> Asked:
     """Which page a ``ListInput`` asks for, taken out of it: the filters are left."""
     return Asked(query.pop("page"), query.pop("page_size"), query.pop("cursor", None))
-
-
-def take_asked(
-    rows: QuerySet[Any], asked: Asked, *, told: CompiledByKey | None = None
-) -> Page | Stretch:
-    """A page of ``rows``, which are newest first, by its number or from a cursor on; ``told`` as in
-    ``take_page``."""
-    size, cursor = asked.page_size, asked.cursor
-    if cursor is None:
-        return take_page(rows, page=asked.page, page_size=size, told=told)
-    found = list(rows.filter(cursor.rest).values_list("pk", "created_at")[: size + 1])
-    shown = found[:size]
-    following = Cursor(shown[-1][1], shown[-1][0]) if len(found) > size else None
-    return Stretch(_fetched(rows, [key for key, _moment in shown], told), size, following)
-
-
-def take_page(
-    rows: QuerySet[Any], *, page: int, page_size: int, told: CompiledByKey | None = None
-) -> Page:
-    """One page of ``rows`` in their order.
-
-    The ids are picked from the index first and the rows fetched by id, so that a deep page
-    doesn't drag every skipped row along. ``told`` gives the rows by id, with more about each.
-    """
-    total = rows.count()
-    start = (page - 1) * page_size
-    if start >= total:
-        return Page([], total, page, page_size)
-    ids = list(rows.values_list("pk", flat=True)[start : start + page_size])
-    return Page(_fetched(rows, ids, told), total, page, page_size)
-
-
-def _fetched(rows: QuerySet[Any], ids: list[Any], told: CompiledByKey | None) -> list[Any]:
-    found = told(ids) if told else rows.model._default_manager.in_bulk(ids)
-    return [found[pk] for pk in ids if pk in found]
 
 
 def page_headers(request: Request, page: Page) -> dict[str, str]:

@@ -27,10 +27,11 @@ def present_row(row: Any, schema: type[Serializer], **more: Any) -> dict[str, An
     """``row`` as ``schema`` describes the answer; ``more``: fields that the row does not have."""
     return {
         name: present(more[name] if name in more else getattr(row, name))
-        for name in _field_names(schema)
+        for name in field_names(schema)
     }
 
 
 @cache
-def _field_names(schema: type[Serializer]) -> tuple[str, ...]:
+def field_names(schema: type[Serializer]) -> tuple[str, ...]:
+    """What an answer of this kind holds, in its order."""
     return tuple(schema().fields)

@@ -1,0 +1,61 @@
+"""Orders as they are answered: the one place that says how an order's fields are read."""
+
+from typing import Any
+
+from django.db.models import BigIntegerField, Case, F, OuterRef, QuerySet, Subquery, Sum, When
+from django.db.models.functions import Cast, Coalesce, Round
+
+from payments.models import PaymentOrder, PaymentTransaction
+from payments.serializers import OrderSchema
+from payments.states import REFUNDABLE_STATUSES, TransactionStatus
+from tcmpay.audit.models import AuditEvent
+from tcmpay.common.api.listing import Listing, period
+from tcmpay.common.api.presenters import field_names
+from tcmpay.common.compiled import AnswersByKey
+from tcmpay.common.fields import FenField
+
+
+def _orders() -> QuerySet[PaymentOrder]:
+    """Each read in one moment with what its own columns don't say: ``refunded_amount`` went back
+    of the applied payment, ``refundable_amount`` may be asked back still, ``version`` is how often
+    something was written about the order in the trail."""
+    applied = PaymentTransaction.objects.filter(applied_order_id=OuterRef("pk"))
+    # The refunds are the upper room's: known here by their way from the payment alone.
+    done = applied.filter(refunds__status=TransactionStatus.SUCCESS).values("applied_order_id")
+    refunded = done.annotate(fen=Sum(_fen(F("refunds__refund_amount")))).values("fen")
+    refundable = applied.values_list(_fen(F("amount") - F("refund_reserved")))
+    of_status = Case(When(status__in=REFUNDABLE_STATUSES, then=Subquery(refundable)))
+    events = AuditEvent.objects.filter(object_type="order", object_id=OuterRef("pk"))
+    return PaymentOrder.objects.annotate(
+        refunded_amount=_or_nothing(Subquery(refunded)),
+        refundable_amount=_or_nothing(of_status),
+        version=Subquery(events.order_by("-version").values("version")[:1]),
+    )
+
+
+def _fen(yuan: Any) -> Cast:
+    """Whole fen: SQLite computes with floating point."""
+    return Cast(Round(yuan * 100), BigIntegerField())
+
+
+def _or_nothing(fen: Any) -> Coalesce:
+    return Coalesce(fen, 0, output_field=FenField())
+
+
+orders_told = AnswersByKey(_orders, field_names(OrderSchema))
+
+orders_list = Listing(
+    PaymentOrder,
+    orders_told,
+    {
+        "user_id": ("user_id", "="),
+        "status": ("status", "IN"),
+        "order_type": ("order_type", "="),
+        "payment_method": ("payment_method", "="),
+        "appointment_id": ("appointment_id", "="),
+        "order_no": ("order_no", "="),
+        "ids": ("id", "IN"),
+        "updated_since": ("updated_at", ">="),
+        **period("created_at", "start_date", "end_date"),
+    },
+)
