@@ -491,7 +491,7 @@ STRANGERS = (
     Mutant(
         "tokens: one algorithm",
         "tcmpay/accounts/authentication.py",
-        "algorithms=[settings.JWT_ALGORITHM],",
+        "algorithms=[algorithm],",
         'algorithms=["HS256", "HS384", "HS512", "none"],',
         ("tests/api/test_tokens.py",),
     ),
@@ -505,8 +505,8 @@ STRANGERS = (
     Mutant(
         "tokens: for whom they are",
         "tcmpay/accounts/authentication.py",
-        '"verify_aud": bool(settings.JWT_AUDIENCE),',
-        '"verify_aud": False,',
+        '"verify_aud": bool(audience)},',
+        '"verify_aud": False},',
         ("tests/api/test_tokens.py",),
     ),
     Mutant(
