@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 from payments.models import PaymentOrder
+from payments.services.closed_days import past_day_booked
 from tcmpay.common import clock
 
 # Gateways tell whole seconds, so that a payment in the second of its order seems to come before
@@ -14,7 +15,10 @@ CLOCKS_DIFFER_BY = timedelta(seconds=60)
 @dataclass(frozen=True, slots=True)
 class Booking:
     """When money moved (UTC), the business day (Asia/Shanghai) that it counts in, and when it
-    was written into our books (UTC)."""
+    was written into our books (UTC).
+
+    The day is that of the movement, or the first open one where that is closed.
+    """
 
     moved_at: datetime
     day: date
@@ -23,7 +27,9 @@ class Booking:
     @property
     def told(self) -> dict[str, str]:
         """For the trail, so that times and days in the rows can be compared with it."""
-        return {"moved_at": clock.utc_text(self.moved_at), "day": self.day.isoformat()}
+        told = {"moved_at": clock.utc_text(self.moved_at), "day": self.day.isoformat()}
+        closed = clock.business_day(self.moved_at)
+        return told if closed == self.day else told | {"closed_day": closed.isoformat()}
 
 
 def booking_of(order: PaymentOrder, reported_at: datetime | None = None) -> Booking:
@@ -31,11 +37,15 @@ def booking_of(order: PaymentOrder, reported_at: datetime | None = None) -> Book
 
     A moment before the order or in the future is no gateway's word to go by, and where there is
     none (a balance payment, an answer without it) the moment of booking is the moment of money.
-    The only place that decides the day of a payment or a refund.
+    The only place that decides the day of a payment or a refund. A past day's booking waits for
+    whoever closes a day, and the other way round; the order and its rows are locked before.
     """
     booked_at = clock.now()
     moved_at = _credible(reported_at, order.created_at, booked_at) or booked_at
-    return Booking(moved_at, clock.business_day(moved_at), booked_at)
+    day = clock.business_day(moved_at)
+    if day < clock.business_day(booked_at):
+        day, booked_at = past_day_booked(day)
+    return Booking(moved_at, day, booked_at)
 
 
 def _credible(

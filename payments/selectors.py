@@ -96,14 +96,14 @@ def order_statistics(
     start_date: datetime | None = None,
     end_date: datetime | None = None,
 ) -> OrderStatistics:
-    """``total_*`` by created_at, ``paid_*`` by payment_time, also when refunded later."""
+    """``total_*`` by created_at, ``paid_*`` by the day of money, also when refunded later."""
     orders = PaymentOrder.objects.all()
     if user_id is not None:
         orders = orders.filter(user_id=user_id)
     paid = orders.filter(status__in=PAID_STATUSES)
-    total = _number_and_sum(_parts(orders, "created_on", "created_at", start_date, end_date))
-    received = _number_and_sum(_parts(paid, "paid_on", "payment_time", start_date, end_date))
-    return OrderStatistics(*total, *received)
+    total = parts_of_period(orders, "created_on", "created_at", start_date, end_date)
+    received = parts_of_period(paid, "paid_on", "payment_time", start_date, end_date)
+    return OrderStatistics(*_number_and_sum(total), *_number_and_sum(received))
 
 
 def _number_and_sum(parts: Iterable[QuerySet[PaymentOrder]]) -> tuple[int, Money]:
@@ -116,24 +116,28 @@ def _number_and_sum(parts: Iterable[QuerySet[PaymentOrder]]) -> tuple[int, Money
     return number, amount
 
 
-def _parts(
-    orders: QuerySet[PaymentOrder],
-    day: str,
-    moment: str,
-    start: datetime | None,
-    end: datetime | None,
-) -> Iterator[QuerySet[PaymentOrder]]:
-    """The orders of a period: its whole business days by their ``day``, whose index holds all that
-    is summed, and what is left of the days at both ends by their ``moment``."""
-    first = business_day(start) if start else None
-    if start and first and day_start(first) < start:
-        first += timedelta(days=1)
-    last = business_day(end) if end else None  # belongs to it in part, or not at all
-    if first and last and first >= last:
-        yield in_period(orders, moment, start, end)
+def parts_of_period(
+    rows: QuerySet[Any], day: str, moment: str, start: datetime | None, end: datetime | None
+) -> Iterator[QuerySet[Any]]:
+    """The rows of a period, none twice: its whole business days by their ``day``, whose index
+    holds all that is summed, and what is left of the days at both ends by their ``moment``.
+
+    What counts in a later day than that of its moment, as that was closed, lies at the later day's
+    beginning.
+    """
+    if start and end and start >= end:
         return
-    yield in_period(orders, day, first, last)
-    if start and first and start < day_start(first):
-        yield in_period(orders, moment, start, day_start(first))
-    if end and last and day_start(last) < end:
-        yield in_period(orders, moment, day_start(last), end)
+    first = business_day(start) if start else None
+    last = business_day(end) if end else None  # belongs to it in part, or not at all
+    begins_within = bool(start and first and day_start(first) < start)
+    ends_within = bool(end and last and day_start(last) < end)
+    if begins_within and first == last:
+        yield in_period(rows.filter(**{day: first}), moment, start, end)
+        return
+    if begins_within and first:
+        yield in_period(rows.filter(**{day: first}), moment, start, None)
+        first += timedelta(days=1)
+    if first is None or first != last:
+        yield in_period(rows, day, first, last)
+    if ends_within:
+        yield in_period(rows.filter(**{day: last}), moment, None, end)

@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 
 from balances.invariants import entries_of_nothing
 from balances.models import BalanceTransaction, EntryType, RelatedType
+from payments.invariants_days import wrong_days
 from payments.models import PaymentException, PaymentTransaction
 from payments.states import (
     REFUNDABLE_STATUSES,
@@ -282,6 +283,14 @@ def check_batches(scope: Scope) -> Iterator[Violation]:
         yield Violation("E5", "refund_batch", str(batch.id), message, is_unfinished=True)
 
 
+def check_days(scope: Scope) -> Iterator[Violation]:
+    """Every refund counts in the day in which the money went back, or the first open one (T2)."""
+    done = Refund.objects.using(scope.using).filter(status=RefundStatus.SUCCESS)
+    for refund in wrong_days(scope, done, "completed_on", "completed_at"):
+        text = _("完成日不是完成时间所在的营业日，也不是当时第一个未日结的营业日")
+        yield _violation("T2", refund, text)
+
+
 def check_orders_have_payments(scope: Scope) -> Iterator[Violation]:
     """No refund of an order to which nothing was applied, except of surplus money (R2)."""
     strange = (
@@ -313,6 +322,7 @@ CHECKS = (
     check_lost,
     check_lost_credits,
     check_orders_have_payments,
+    check_days,
     check_dead,
     check_unfinished,
     check_batches,

@@ -16,6 +16,7 @@ import balances.invariants
 import config.gateways.invariants
 import config.prices.invariants
 import payments.invariants
+import payments.invariants_days
 import payments.invariants_evidence
 import payments.invariants_logs
 import payments.invariants_seals
@@ -54,6 +55,7 @@ CHECKS: tuple[Check, ...] = (
     check_chains,
     *balances.invariants.CHECKS,
     *payments.invariants.CHECKS,
+    *payments.invariants_days.CHECKS,
     *payments.invariants_evidence.CHECKS,
     *payments.invariants_logs.CHECKS,
     *payments.invariants_seals.CHECKS,

@@ -8,15 +8,18 @@ from decimal import Decimal
 
 import pytest
 from django.apps import apps
+from django.db.transaction import atomic
 
 from balances.services import balance_top_up
 from gateways.interface import RefundReport, RefundState, TradeReport, TradeState
 from gateways.mock import MockGateway
 from payments.models import PaymentCallback, PaymentOrder, PaymentTransaction
 from payments.services.attempts import PayCommand, pay
+from payments.services.closed_days import day_close, watermark_lock
 from payments.services.orders import OrderCommand, order_create
 from payments.services.settlement import trade_report_apply
 from payments.states import Verdict
+from refunds.invariants import check_days
 from refunds.models import Refund
 from refunds.selectors import refund_statistics
 from refunds.services.notices import notices_take
@@ -25,6 +28,7 @@ from refunds.services.submission import refunds_sweep
 from tcmpay.audit.models import AuditEvent
 from tcmpay.common import clock
 from tcmpay.common.actor import SYSTEM, Actor, Role
+from tcmpay.common.invariants import Scope
 
 pytestmark = pytest.mark.django_db
 
@@ -72,7 +76,12 @@ def approved(owner: Actor, payment: PaymentTransaction, at: datetime) -> Refund:
     return refund
 
 
-def noticed(payment: PaymentTransaction, out_refund_no: str, completed_at: datetime | None) -> None:
+def noticed(
+    payment: PaymentTransaction,
+    out_refund_no: str,
+    completed_at: datetime | None,
+    at: datetime = HEARD_AT,
+) -> None:
     PaymentCallback.objects.create(
         payment_method=payment.payment_method,
         verdict=Verdict.REFUND_NOTICE,
@@ -88,7 +97,7 @@ def noticed(payment: PaymentTransaction, out_refund_no: str, completed_at: datet
             "completed_at": completed_at and completed_at.isoformat(),
         },
     )
-    with clock.frozen(HEARD_AT):
+    with clock.frozen(at):
         assert notices_take() == 1
 
 
@@ -161,6 +170,32 @@ def test_without_a_credible_time_the_moment_of_booking_counts(owner, gateway, co
 def test_a_refund_to_the_balance_counts_when_it_is_booked(owner):
     refund = approved(owner, paid(owner, "balance"), HEARD_AT)
     assert times(refund) == (HEARD_AT, THE_NEXT, HEARD_AT)
+
+
+def closed(day: date) -> None:
+    with clock.frozen(clock.day_start(day + timedelta(days=1)) + timedelta(hours=1)), atomic():
+        day_close(watermark_lock(), day)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_of_a_closed_day_it_counts_in_the_first_open_one(owner, gateway, method):
+    payment = paid(owner, method)
+    refund = approved(owner, payment, ORDERED_AT)
+    closed(THE_DAY)
+    noticed(payment, refund.refund_no, DONE_AT, at=HEARD_AT + timedelta(days=3))
+    refund.refresh_from_db()
+    assert (refund.completed_at, refund.completed_on) == (DONE_AT, THE_NEXT)
+    event = AuditEvent.objects.get(object_id=str(refund.id), action="refund_succeeded")
+    assert event.details["closed_day"] == "2026-11-24"
+    days = [clock.day_start(THE_DAY + timedelta(days=number)) for number in range(3)]
+    sums = [
+        refund_statistics(start_date=start, end_date=end).refunded_amount
+        for start, end in ((days[0], days[1]), (days[1], days[2]), (days[0], HEARD_AT))
+    ]
+    assert sums == [Decimal(0), Decimal("10.00"), Decimal("10.00")]
+    assert list(check_days(Scope())) == []
+    Refund.objects.update(completed_on=THE_DAY)
+    assert [found.code for found in check_days(Scope())] == ["T2"]
 
 
 def test_the_trail_tells_the_time_and_the_day(owner, gateway):
