@@ -15,6 +15,7 @@ from backoffice.models import ExportJob
 from backoffice.orders.pages import OrderAdmin
 from backoffice.payments.pages import CallbackAdmin, TransactionAdmin
 from backoffice.prices.pages import PriceChangeRequestAdmin, PriceConfigAdmin
+from backoffice.reconciliation.pages import BillFileAdmin, DifferenceAdmin, ReconciledDayAdmin
 from backoffice.refunds.batches import RefundBatchAdmin
 from backoffice.refunds.pages import RefundAdmin
 from backoffice.refunds.rules import RefundNoteAdmin, RefundPolicyRuleAdmin
@@ -25,6 +26,7 @@ from backoffice.trail.pages import AuditEventAdmin
 from balances.models import BalanceAdjustment, BalanceTransaction, UserBalance
 from config.models import PaymentConfig, PriceChangeRequest, PriceConfig
 from payments.models import PaymentCallback, PaymentException, PaymentOrder, PaymentTransaction
+from reconciliation.models import BillFile, Difference, ReconciledDay
 from refunds.models import Refund, RefundBatch, RefundNote, RefundPolicyRule
 from tcmpay.accounts.models import SignIn, StaffUser
 from tcmpay.audit.models import AuditEvent
@@ -38,6 +40,9 @@ PAGES: Mapping[type[Model], type[admin.ModelAdmin]] = {
     RefundBatch: RefundBatchAdmin,
     RefundPolicyRule: RefundPolicyRuleAdmin,
     RefundNote: RefundNoteAdmin,
+    ReconciledDay: ReconciledDayAdmin,
+    Difference: DifferenceAdmin,
+    BillFile: BillFileAdmin,
     UserBalance: UserBalanceAdmin,
     BalanceTransaction: BalanceTransactionAdmin,
     BalanceAdjustment: BalanceAdjustmentAdmin,

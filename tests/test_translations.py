@@ -12,7 +12,8 @@ from django.conf import settings
 
 ROOT = Path(settings.BASE_DIR)
 ROOMS = (
-    "backoffice", "refunds", "payments", "balances", "config", "gateways", "tcmpay",
+    "backoffice", "reconciliation", "refunds", "payments", "balances", "config", "gateways",
+    "tcmpay",
 )  # fmt: skip
 CATALOGUES = (
     ROOT / "locale/en/LC_MESSAGES/django.po",

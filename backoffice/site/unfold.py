@@ -75,6 +75,15 @@ SIDEBAR = [
         ],
     },
     {
+        "title": _("对账"),
+        "separator": True,
+        "items": [
+            _item(_("对账"), "event_available", "reconciliation.reconciledday"),
+            _item(_("对账差异"), "difference", "reconciliation.difference"),
+            _item(_("账单文件"), "description", "reconciliation.billfile"),
+        ],
+    },
+    {
         "title": _("余额"),
         "separator": True,
         "items": [

@@ -47,6 +47,9 @@ SEE_MONEY = frozenset(
         "refunds.view_refundbatch",
         "refunds.view_refundnote",
         "refunds.view_refundpolicyrule",
+        "reconciliation.view_reconciledday",
+        "reconciliation.view_difference",
+        "reconciliation.view_billfile",
         "balances.view_userbalance",
         "balances.view_balancetransaction",
         "balances.view_balanceadjustment",
@@ -82,6 +85,15 @@ KEEP_BALANCES = frozenset(
         "balances.request_adjustment",
     }
 )
+# Reading gateways' bills and comparing them anew moves no money; the file names payers.
+RECONCILE = frozenset(
+    {
+        "reconciliation.import_bill",
+        "reconciliation.run_reconciliation",
+        "reconciliation.download_bill",
+    }
+)
+READ_BILLS = frozenset({"reconciliation.download_bill"})
 APPROVE_BALANCES = frozenset({"balances.approve_adjustment"})
 SEE_PRICES = frozenset({"config.view_priceconfig", "config.view_pricechangerequest"})
 EDIT_PRICES = SEE_PRICES | {
@@ -101,6 +113,7 @@ ADMINISTER = (
     LEAD_REVIEW
     | KEEP_BALANCES
     | APPROVE_BALANCES
+    | RECONCILE
     | EDIT_PRICES
     | EDIT_CONFIG
     | EDIT_STAFF
@@ -108,11 +121,11 @@ ADMINISTER = (
     | VERIFY
 )
 ROLES: Mapping[str, frozenset[str]] = {
-    FINANCE: SEE_MONEY | KEEP_BALANCES,
-    REVIEWER: SEE_MONEY | REVIEW | APPROVE_BALANCES,
+    FINANCE: SEE_MONEY | KEEP_BALANCES | RECONCILE,
+    REVIEWER: SEE_MONEY | REVIEW | APPROVE_BALANCES | RECONCILE,
     PRICE_EDITOR: EDIT_PRICES,
     CONFIG_EDITOR: EDIT_CONFIG,
-    AUDITOR: SEE_MONEY | SEE_PRICES | SEE_CONFIG | SEE_STAFF | READ_MESSAGES | VERIFY,
+    AUDITOR: SEE_MONEY | SEE_PRICES | SEE_CONFIG | SEE_STAFF | READ_MESSAGES | READ_BILLS | VERIFY,
     ADMINISTRATOR: SEE_MONEY | REVIEW | ADMINISTER,
 }
 

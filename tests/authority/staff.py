@@ -8,6 +8,7 @@ from django.contrib.auth.models import Group
 from django.db.models import Model
 from django.test import Client
 
+from backoffice.reconciliation.tests.kit import compared, difference, yesterday
 from balances.adjustments import adjustment_request
 from balances.models import Direction, UserBalance
 from config.gateways.versions import version_in_force
@@ -21,6 +22,7 @@ from refunds.models import Refund
 from refunds.services.requests import refund_request, refund_review
 from tcmpay.accounts.models import StaffUser
 from tcmpay.accounts.roles import ROLES
+from tcmpay.common import clock
 from tcmpay.common.actor import Actor, Role
 from tests.api.kit import Person, someone
 from tests.api.story import Story
@@ -80,6 +82,7 @@ class Desk:
         self._refund(None)
         self._adjustment(None)
         self._price_change(None)
+        difference(compared())
 
     def _nowhere(self, _reader: StaffUser | None) -> object:
         return NOWHERE
@@ -158,6 +161,12 @@ class Desk:
     def _payments(self, _reader: StaffUser | None) -> object:
         """An app's page is named by the app."""
         return "payments"
+
+    def _business_day(self, _reader: StaffUser | None) -> object:
+        return yesterday().isoformat()
+
+    def _bill(self, _reader: StaffUser | None) -> object:
+        return compared(day=clock.today()).trade_bill_id
 
     def _account(self, _reader: StaffUser | None) -> object:
         owner = someone(Role.PATIENT)

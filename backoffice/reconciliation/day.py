@@ -1,0 +1,268 @@
+"""One business day: both sides of every merchant number, and where they differ."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from functools import cached_property
+from typing import Any
+from urllib.parse import urlencode
+
+from django.db.models import QuerySet
+from django.urls import reverse
+from django.utils.translation import gettext_lazy as _
+
+from backoffice.cases.actions import (
+    CONFIRM,
+    DESK_ACTIONS,
+    WRITE_OFF_PERMISSION,
+    DeskAction,
+    offered,
+)
+from backoffice.reconciliation.calendar import Cell, DayLine, day_lines, merchants_between
+from backoffice.reconciliation.words import CellState, percent_text, yuan_of
+from backoffice.site.display import age_text
+from reconciliation.models import BillFile, Difference, ReconciledDay
+from reconciliation.states import DifferenceType
+from refunds.states import RefundStatus
+from tcmpay.accounts.selectors import people_names, person_text
+from tcmpay.common.money import ZERO, Money
+
+# More of one kind than a person looks at one by one: the rest is in the list.
+SHOWN_MAX = 200
+
+
+@dataclass(frozen=True)
+class Side:
+    """What a gateway says of one merchant number's day, and what our books say."""
+
+    cell: Cell
+    row: ReconciledDay
+
+    @property
+    def are_equal(self) -> bool:
+        """Whether the totals are; single lines may differ nevertheless."""
+        row = self.row
+        return (row.their_receipts, row.their_refunded) == (row.our_receipts, row.our_refunded)
+
+    @property
+    def verified(self) -> str:
+        return percent_text(self.row.verified, self.row.total)
+
+    @property
+    def receipts_url(self) -> str:
+        """Our orders that were paid so that day."""
+        filters = {"payment_method__exact": self.row.payment_method}
+        return _list("payments_paymentorder", "paid_on", self.row.day, filters)
+
+    @property
+    def refunds_url(self) -> str:
+        filters = {"status__exact": RefundStatus.SUCCESS, "method": self.row.payment_method}
+        return _list("refunds_refund", "completed_on", self.row.day, filters)
+
+
+def _list(page: str, field: str, day: date, filters: Mapping[str, str]) -> str:
+    during = {f"{field}_from": day, f"{field}_to": day}
+    return f"{reverse(f'admin:{page}_changelist')}?{urlencode({**during, **filters})}"
+
+
+@dataclass(frozen=True)
+class Sums:
+    """The totals of all merchant numbers of a day (yuan)."""
+
+    their_receipts: Money
+    our_receipts: Money
+    their_refunded: Money
+    our_refunded: Money
+    fees: Decimal
+
+    @classmethod
+    def of(cls, rows: Iterable[ReconciledDay]) -> "Sums":
+        found = list(rows)
+        names = ("their_receipts", "our_receipts", "their_refunded", "our_refunded", "fees")
+        return cls(*(sum((getattr(row, name) for row in found), start=ZERO) for name in names))
+
+
+@dataclass(frozen=True)
+class Remedy:
+    """The one thing to do next about a difference, for one reader."""
+
+    name: str
+    action: DeskAction
+    title: Any
+
+
+@dataclass(frozen=True)
+class Line:
+    """One difference as a reader sees it."""
+
+    row: Difference
+    remedy: Remedy | None
+    owner: str
+
+    @property
+    def yuan(self) -> Money:
+        return yuan_of(self.row.ours, self.row.theirs)
+
+    @property
+    def age(self) -> str:
+        return age_text(self.row.found_at)
+
+    @property
+    def number(self) -> str:
+        row = self.row
+        return row.refund_no or row.out_trade_no or row.gateway_no
+
+    @property
+    def is_ended(self) -> bool:
+        return self.row.gone_at is not None or (
+            self.row.case is not None and self.row.case.closed_at is not None
+        )
+
+    @property
+    def reason(self) -> str:
+        return self.row.reason
+
+    @property
+    def text(self) -> str:
+        """The line of the bill, where it could not be read."""
+        return self.row.line_text
+
+
+@dataclass(frozen=True)
+class Group:
+    """Differences under one heading: those of one type."""
+
+    title: Any
+    lines: Sequence[Line]
+
+    @property
+    def yuan(self) -> Money:
+        return sum((line.yuan for line in self.lines), start=ZERO)
+
+    @property
+    def oldest(self) -> str:
+        return age_text(min(line.row.found_at for line in self.lines))
+
+
+class Day:
+    """Everything about a business day that its page shows to one reader."""
+
+    def __init__(self, day: date, reader: Any) -> None:
+        self.day = day
+        self._reader = reader
+        merchants = merchants_between(day, day)
+        self.line: DayLine = next(day_lines([day], merchants))
+
+    @property
+    def state(self) -> CellState:
+        return self.line.state
+
+    @cached_property
+    def sides(self) -> list[Side]:
+        return [Side(cell, cell.row) for cell in self.line.cells if cell.row is not None]
+
+    @property
+    def without_bill(self) -> list[Cell]:
+        """The merchant numbers whose bill is not there yet."""
+        return [
+            cell for cell in self.line.cells if cell.state in (CellState.WAITING, CellState.MISSING)
+        ]
+
+    @property
+    def sums(self) -> Sums:
+        return Sums.of(self.line.rows)
+
+    @cached_property
+    def _found(self) -> list[Difference]:
+        rows = Difference.objects.filter(day__day=self.day).found()
+        return list(_with_links(rows).order_by("found_at", "id")[: SHOWN_MAX + 1])
+
+    @property
+    def is_cut(self) -> bool:
+        return len(self._found) > SHOWN_MAX
+
+    @cached_property
+    def _lines(self) -> list[Line]:
+        return lines_of(self._found[:SHOWN_MAX], self._reader)
+
+    @property
+    def groups(self) -> list[Group]:
+        """What is open, by type, the types in the order in which they are declared."""
+        waiting = [line for line in self._lines if not line.is_ended and not line.row.is_doubtful]
+        groups = [
+            Group(kind.label, [line for line in waiting if line.row.difference_type == kind])
+            for kind in DifferenceType
+        ]
+        return [group for group in groups if group.lines]
+
+    @property
+    def doubtful(self) -> list[Group]:
+        lines = [line for line in self._lines if line.row.is_doubtful and not line.is_ended]
+        return [Group("", lines)] if lines else []
+
+    @property
+    def ended(self) -> list[Group]:
+        """What staff dealt with, and what a later run no longer found."""
+        gone = Difference.objects.filter(day__day=self.day, gone_at__isnull=False)
+        rows = list(_with_links(gone).order_by("-gone_at")[:SHOWN_MAX])
+        lines = [line for line in self._lines if line.is_ended] + lines_of(rows, self._reader)
+        return [Group("", lines)] if lines else []
+
+    @property
+    def open_yuan(self) -> Money:
+        return sum((group.yuan for group in self.groups), start=ZERO)
+
+    @property
+    def bills(self) -> list[dict[str, Any]]:
+        """The day's files, those that count first; replaced ones stay."""
+        files = list(
+            BillFile.objects.filter(day=self.day).order_by(
+                "payment_method", "merchant", "bill_type", "-imported_at"
+            )
+        )
+        names = people_names(file.imported_by for file in files if file.imported_by)
+        return [
+            {
+                "file": file,
+                "person": person_text(file.imported_by, names=names) if file.imported_by else "",
+                "name": file.file_name,
+                "counts": file.current_key is not None,
+            }
+            for file in sorted(files, key=lambda one: one.current_key is None)
+        ]
+
+
+def _with_links(rows: QuerySet[Difference]) -> QuerySet[Difference]:
+    return rows.select_related("day", "order", "transaction", "refund", "case", "case__order")
+
+
+def lines_of(rows: Sequence[Difference], reader: Any) -> list[Line]:
+    owners = {row.case.owner_id for row in rows if row.case is not None and row.case.owner_id}
+    names = people_names(owners)
+    return [Line(row, remedy_of(row, reader), _owner(row, names)) for row in rows]
+
+
+def _owner(row: Difference, names: dict[object, str]) -> str:
+    if row.case is None or row.case.owner_id is None:
+        return ""
+    return person_text(row.case.owner_id, names=names)
+
+
+def remedy_of(row: Difference, reader: Any) -> Remedy | None:
+    """What ``reader`` can do next about it; None where that is nothing, or not theirs."""
+    case = row.case
+    if case is None or case.closed_at is not None or row.gone_at is not None:
+        return None
+    if case.is_waiting:
+        is_other = case.asked_by != reader.pk
+        may = is_other and reader.has_perm(WRITE_OFF_PERMISSION)
+        return _remedy(CONFIRM) if may else None
+    actions = offered(case, reader)
+    return _remedy(actions[0][0]) if actions else None
+
+
+def _remedy(name: str) -> Remedy:
+    action = DESK_ACTIONS[name]
+    # At the case's own page the button of this one has its words.
+    return Remedy(name, action, _("确认核销") if name == CONFIRM else action.title)

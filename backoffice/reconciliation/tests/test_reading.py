@@ -1,0 +1,219 @@
+"""The calendar, a day's page, differences and lines of bills, as they are read."""
+
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from backoffice.reconciliation.calendar import month_of
+from backoffice.reconciliation.day import Day
+from backoffice.reconciliation.tests.kit import (
+    ALIPAY,
+    WECHAT,
+    bill,
+    compared,
+    difference,
+    yesterday,
+)
+from backoffice.reconciliation.words import CellState, day_url, percent_text
+from reconciliation.states import DifferenceType
+from tcmpay.common import clock
+from tests.authority.staff import browser_of, person_make
+from tests.clinic import report_paid, started_attempt
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def reviewer() -> Client:
+    return browser_of(person_make("reviewer"))
+
+
+def shown(browser: Client, address: str) -> str:
+    answer = browser.get(address)
+    assert answer.status_code == 200, answer.status_code
+    return answer.content.decode()
+
+
+def states_of(day) -> dict[str, CellState]:
+    month = month_of(day.strftime("%Y-%m"))
+    line = next(line for line in month.days if line.day == day)
+    return {cell.merchant.method: cell.state for cell in line.cells}
+
+
+def test_a_day_agrees_has_open_differences_or_waits_for_tomorrows_bill():
+    day = yesterday()
+    row = compared()
+    other = compared(ALIPAY)
+    assert states_of(day) == {"wechat": CellState.AGREED, "alipay": CellState.AGREED}
+    difference(row)
+    difference(other, is_doubtful=True)
+    assert states_of(day) == {"wechat": CellState.OPEN, "alipay": CellState.DOUBTFUL}
+
+
+def test_a_day_without_a_bill_waits_until_three_in_the_afternoon_and_then_misses_it():
+    compared(day=yesterday() - timedelta(days=3))
+    afternoon = clock.day_start(clock.today()) + timedelta(hours=15)
+    with clock.frozen(afternoon - timedelta(seconds=1)):
+        assert states_of(yesterday()) == {"wechat": CellState.WAITING}
+    with clock.frozen(afternoon):
+        assert states_of(yesterday()) == {"wechat": CellState.MISSING}
+
+
+def test_no_bill_is_missed_before_the_first():
+    compared()
+    before = yesterday() - timedelta(days=1)
+    if before.month == yesterday().month:
+        assert states_of(before) == {"wechat": CellState.NONE}
+
+
+def test_a_day_on_which_nothing_moved_agrees_without_a_file():
+    row = compared(is_without_movement=True)
+    row.trade_bill = None
+    row.save()
+    assert states_of(yesterday()) == {"wechat": CellState.AGREED}
+
+
+@pytest.mark.parametrize("month", ["1999-12", "9999-12", "x", "2026-13", "", "２０２６-11"])
+def test_a_month_that_is_none_shows_yesterdays(month):
+    assert month_of(month).first == yesterday().replace(day=1)
+
+
+@pytest.mark.parametrize(
+    ("part", "whole", "text"),
+    [
+        ("0", "0", "—"),
+        ("100", "100", "100%"),
+        ("99999.99", "100000", "99.99%"),
+        ("1", "3", "33.33%"),
+    ],
+)
+def test_a_share_is_never_rounded_up(part, whole, text):
+    assert percent_text(Decimal(part), Decimal(whole)) == text
+
+
+def test_the_calendar_leads_to_each_day(reviewer):
+    compared()
+    text = shown(reviewer, reverse("admin:reconciliation_reconciledday_changelist"))
+    assert day_url(yesterday()) in text
+
+
+def test_a_day_shows_both_sides_its_differences_and_its_files(reviewer):
+    row = compared(our_receipts=Decimal("1170.00"), our_payments=9)
+    found = difference(row, DifferenceType.THEIRS_ONLY, ours=None, theirs=Decimal("30.00"))
+    bill(day=row.day, is_replaced=True, file_name="昨天的账单.csv")
+    text = shown(reviewer, day_url(row.day))
+    for part in (
+        "1,200.00",
+        "1,170.00",
+        "网关有，我方无",
+        found.out_trade_no,
+        "昨天的账单.csv",
+        "已被替换",
+    ):
+        assert part in text, part
+    assert reverse("admin:payments_paymentexception_change", args=[found.case_id]) in text
+    assert f"{reverse('admin:reconciliation_billfile_lines', args=[found.bill_id])}?n=2" in text
+
+
+def test_what_staff_ended_and_what_is_gone_no_longer_count():
+    row = compared()
+    ended, gone, waits = (difference(row) for _number in range(3))
+    ended.case.closed_at = clock.now()
+    ended.case.save()
+    gone.gone_at = clock.now()
+    gone.save()
+    day = Day(row.day, person_make("reviewer"))
+    assert [line.row.pk for group in day.groups for line in group.lines] == [waits.pk]
+    assert {line.row.pk for group in day.ended for line in group.lines} == {ended.pk, gone.pk}
+    assert day.line.open == 1
+
+
+def test_the_remedy_is_the_first_that_the_reader_may_take():
+    row = compared()
+    fee = difference(row)
+    state = difference(row, DifferenceType.STATE)
+    may, may_not = person_make("reviewer"), person_make("finance")
+    remedies = {
+        line.row.pk: line.remedy and line.remedy.name
+        for group in Day(row.day, may).groups
+        for line in group.lines
+    }
+    assert remedies == {fee.pk: "record", state.pk: "query"}
+    assert all(
+        line.remedy is None for group in Day(row.day, may_not).groups for line in group.lines
+    )
+
+
+def test_hostile_texts_of_a_bill_are_shown_as_texts(reviewer):
+    hostile = '<script>alert(1)</script>=cmd|"/c calc"!A1\u202eexe'
+    row = compared()
+    difference(row, DifferenceType.LINE, ours=None, theirs=None, reason="多一列", line_text=hostile)
+    file = bill(ALIPAY, name=hostile.replace(",", ""), file_name=hostile)
+    addresses = (
+        day_url(row.day),
+        reverse("admin:reconciliation_billfile_changelist"),
+        reverse("admin:reconciliation_billfile_change", args=[file.pk]),
+        f"{reverse('admin:reconciliation_billfile_lines', args=[file.pk])}?n=2",
+        reverse("admin:reconciliation_difference_changelist"),
+    )
+    for address in addresses:
+        text = shown(reviewer, address)
+        assert "<script>alert(1)" not in text, address
+        assert "\u202e" not in text, address
+    assert "[U+202E]" in shown(reviewer, addresses[0])
+
+
+def test_a_line_is_shown_with_the_names_of_its_columns_and_without_its_payer(reviewer):
+    file = bill(numbers=("ORD1", "ORD2"))
+    address = reverse("admin:reconciliation_billfile_lines", args=[file.pk])
+    text = shown(reviewer, f"{address}?n=3")
+    for part in ("第 3 行", "商户订单号", "ORD2", "应结订单金额", "30.00"):
+        assert part in text, part
+    assert "ORD1" not in text
+    assert "oPayer" not in text
+    assert "没有这一行" in shown(reviewer, f"{address}?n=9")
+
+
+def test_lines_are_found_by_a_number_and_lead_to_the_order(reviewer, settings):
+    settings.MOCK_CALLBACKS = True
+    attempt = started_attempt()
+    report_paid(attempt)
+    file = bill(numbers=("ORD1", attempt.out_trade_no, "ORD2"))
+    address = reverse("admin:reconciliation_billfile_lines", args=[file.pk])
+    text = shown(reviewer, f"{address}?q={attempt.out_trade_no}")
+    assert "第 3 行" in text
+    assert attempt.order.order_no in text
+    assert "ORD1" not in text
+    assert "没有一行" in shown(reviewer, f"{address}?q=nowhere")
+
+
+def test_the_list_of_differences_is_narrowed_to_what_waits(reviewer):
+    row = compared()
+    waits, gone = difference(row), difference(row)
+    gone.gone_at = clock.now()
+    gone.save()
+    address = reverse("admin:reconciliation_difference_changelist")
+    text = shown(reviewer, f"{address}?standing=open")
+    assert waits.out_trade_no in text
+    assert gone.out_trade_no not in text
+    assert waits.out_trade_no in shown(
+        reviewer, reverse("admin:reconciliation_difference_change", args=[waits.pk])
+    )
+
+
+@pytest.mark.parametrize("day", ["9999-12-31", "1999-01-01", "2026-02-30", "x"])
+def test_a_day_that_is_none_leads_back_to_the_calendar(reviewer, day):
+    answer = reviewer.get(reverse("admin:reconciliation_reconciledday_day", args=[day]))
+    assert answer.status_code == 302
+
+
+def test_wechat_is_before_alipay():
+    compared(ALIPAY)
+    compared(WECHAT)
+    assert [one.method for one in month_of(yesterday().strftime("%Y-%m")).merchants] == [
+        "wechat",
+        "alipay",
+    ]

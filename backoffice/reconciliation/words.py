@@ -1,0 +1,67 @@
+"""What the pages of reconciliation call things, and the tones they say them in."""
+
+from collections.abc import Mapping
+from datetime import date
+from decimal import ROUND_FLOOR, Decimal
+
+from django.db import models
+from django.urls import reverse
+from django.utils.formats import date_format
+from django.utils.translation import gettext_lazy as _
+
+from backoffice.site.display import BAD, EMPTY, GOOD, NEUTRAL, RUNNING, WAITING
+from tcmpay.common.money import ZERO, Money
+
+DAY_PAGE = "reconciliation_reconciledday"
+BILL_PAGE = "reconciliation_billfile"
+DIFFERENCE_PAGE = "reconciliation_difference"
+
+VIEW = "reconciliation.view_reconciledday"
+IMPORT = "reconciliation.import_bill"
+DOWNLOAD = "reconciliation.download_bill"
+RUN = "reconciliation.run_reconciliation"
+
+
+class CellState(models.TextChoices):
+    """How one merchant number's business day stands."""
+
+    NONE = "none", _("无")
+    WAITING = "waiting", _("等账单")
+    MISSING = "missing", _("缺账单")
+    OPEN = "open", _("有差异")
+    DOUBTFUL = "doubtful", _("存疑")
+    AGREED = "agreed", _("相符")
+
+
+CELL_TONES: Mapping[CellState, str] = {
+    CellState.NONE: NEUTRAL,
+    CellState.WAITING: RUNNING,
+    CellState.MISSING: BAD,
+    CellState.OPEN: WAITING,
+    CellState.DOUBTFUL: RUNNING,
+    CellState.AGREED: GOOD,
+}
+
+
+def day_url(day: date) -> str:
+    return reverse(f"admin:{DAY_PAGE}_day", args=[day.isoformat()])
+
+
+def weekday_text(day: date) -> str:
+    return date_format(day, "D")
+
+
+def percent_text(part: Money, whole: Money) -> str:
+    """How much of ``whole`` is proven, never rounded up to what it is not; "—" of nothing."""
+    if whole <= 0:
+        return EMPTY
+    share = (Decimal(part) * 100 / Decimal(whole)).quantize(Decimal("0.01"), rounding=ROUND_FLOOR)
+    return f"{share.normalize():f}%"
+
+
+def yuan_of(ours: Money | None, theirs: Money | None) -> Money:
+    """The yuan that a difference is about: what lies between both sides, or all of it where only
+    one side has it, or where both have the same."""
+    if ours is not None and theirs is not None and ours != theirs:
+        return abs(theirs - ours)
+    return abs(ours or theirs or ZERO)
