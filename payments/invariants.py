@@ -38,7 +38,7 @@ TRANSACTION = PaymentTransaction.AUDIT_OBJECT
 FOLLOWED = (ORDER, TRANSACTION)
 STUCK_AFTER = timedelta(minutes=5)
 # No sweeper puts off its next question for longer.
-NEXT_WITHIN = timedelta(hours=12)
+NEXT_WITHIN = timedelta(hours=25)
 
 
 def check_orders(scope: Scope) -> Iterator[Violation]:

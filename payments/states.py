@@ -224,5 +224,7 @@ COMES_AGAIN: Mapping[str, frozenset[ExceptionOutcome]] = {
     ExceptionKind.BILL_MISSING: frozenset({_O.CLOSED}),
 }
 
+# Of an attempt that its gateway reports paid, but not as it should be.
+HELD_KINDS = frozenset({ExceptionKind.WRONG_AMOUNT, ExceptionKind.MISMATCH})
 # Verified, but staff have to look at them.
 HELD_VERDICTS = frozenset({Verdict.WRONG_AMOUNT, Verdict.MISMATCH, Verdict.UNKNOWN_ORDER})

@@ -27,7 +27,8 @@ from refunds.check_rows import odd_payments, odd_refunds
 from refunds.models import Refund, RefundApproval, RefundBatch
 from refunds.services.approvals import approvals_needed
 from refunds.services.numbers import NUMBER_TAKEN_BACK
-from refunds.services.submission import CLOSED
+from refunds.services.own_cases import is_handled_otherwise
+from refunds.services.submission import CLOSED, HANDLED_WAIT_MAX
 from refunds.states import AUTOMATIC_CAUSES, RESERVING_STATUSES, RefundStatus
 from tcmpay.audit.invariants import FollowedTrail
 from tcmpay.audit.models import AuditEvent
@@ -40,6 +41,7 @@ from tcmpay.common.money import ZERO, Money, format_money
 STUCK_AFTER = timedelta(minutes=5)
 # No sweeper puts off its next question for longer.
 NEXT_WITHIN = timedelta(hours=12)
+HANDLED_NEXT_WITHIN = HANDLED_WAIT_MAX + timedelta(hours=1)
 BATCH = 1000
 # The objects whose chains are followed here, with all that they tell.
 FOLLOWED = (Refund.AUDIT_OBJECT,)
@@ -256,7 +258,8 @@ def check_unfinished(scope: Scope) -> Iterator[Violation]:
     """Nothing is stuck (E5): no processing refund without a next time, or long past it."""
     processing = Refund.objects.using(scope.using).filter(status=RefundStatus.PROCESSING)
     late = clock.now() - STUCK_AFTER
-    for refund in in_chunks(processing, "id"):
+    for refund in in_chunks(processing.annotate(is_handled=is_handled_otherwise()), "id"):
+        latest = clock.now() + (HANDLED_NEXT_WITHIN if refund.is_handled else NEXT_WITHIN)
         if refund.next_check_at is None or refund.next_check_at < late:
             yield Violation(
                 "E5",
@@ -265,8 +268,14 @@ def check_unfinished(scope: Scope) -> Iterator[Violation]:
                 _("%(number)s: 退款中，处理已逾期") % {"number": refund.refund_no},
                 is_unfinished=True,
             )
-        elif refund.next_check_at > clock.now() + NEXT_WITHIN:
+        elif refund.next_check_at > latest:
             yield _violation("E5", refund, _("下次处理的时间远在将来"))
+        elif refund.is_handled:
+            text = _(
+                "%(number)s: 退款中，而差错已核销或正在申请核销：款项视为已另行退还，金额一直留着，"
+                "不再发送，只偶尔询问网关"
+            ) % {"number": refund.refund_no}
+            yield Violation("E5", Refund.AUDIT_OBJECT, str(refund.id), text, is_notice=True)
     ended = Refund.objects.using(scope.using).filter(
         status__in=(RefundStatus.SUCCESS, RefundStatus.CANCELLED)
     )

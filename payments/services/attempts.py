@@ -34,7 +34,7 @@ from payments.errors import (
     TooManyAttempts,
     UnsupportedMethod,
 )
-from payments.models import PaymentOrder, PaymentTransaction
+from payments.models import PaymentException, PaymentOrder, PaymentTransaction
 from payments.services.balance_payment import (
     AttemptsPending,
     BalancePayment,
@@ -49,6 +49,7 @@ from payments.services.settlement import (
     transaction_note,
 )
 from payments.states import (
+    HELD_KINDS,
     ExchangeKind,
     PaymentMethod,
     TransactionStatus,
@@ -70,6 +71,9 @@ STARTS_MAX = 4
 ATTEMPTS_MAX = 30
 NEVER_ARRIVED_AFTER = timedelta(minutes=5)
 OWED_CLOSE_CHECK = timedelta(minutes=5)
+# What staff have the case of is asked about once a day at least.
+HELD_WAIT_MAX = timedelta(days=1)
+HELD = "HELD"
 # Clocks differ: a code is taken for dead this long after its expiry.
 GATEWAY_EXPIRY_MARGIN = timedelta(minutes=2)
 
@@ -383,6 +387,24 @@ def attempt_give_up_unknown(attempt_id: UUID) -> None:
         attempt_fail(attempt, code="NOT_FOUND", message=_("请求未到达网关，请重新发起支付"))
 
 
+@money_unit
+def held_attempt_wait(attempt_id: UUID) -> None:
+    """What the gateway just said is paid, but not rightly, waits for staff: it is asked about again
+    after as long as they have had its case, and ends with it. Proof of a right payment is booked
+    whenever it comes."""
+    attempt = _lock_attempt(attempt_id)
+    if attempt.status != TransactionStatus.PENDING:
+        return
+    cases = PaymentException.objects.filter(transaction=attempt, kind__in=HELD_KINDS)
+    newest = cases.filter(closed_at=None).order_by("-opened_at").first()
+    if newest is None:
+        attempt_fail(attempt, code=HELD, message=_("网关报告的付款与应付的不符，差错已结束"))
+        return
+    next_check_at = clock.as_long_again(newest.opened_at, at_most=HELD_WAIT_MAX)
+    later = PaymentTransaction.objects.filter(id=attempt_id, next_check_at__lt=next_check_at)
+    later.update(next_check_at=next_check_at)
+
+
 def never_arrived(attempt: PaymentTransaction) -> bool:
     """Whether "no such trade" of a gateway that registers every start is the last word on it."""
     newest_start = attempt.started_at or attempt.initiated_at
@@ -423,8 +445,9 @@ def _close_or_owe(attempt: PaymentTransaction) -> None:
         owe_close(attempt.id)
 
 
-def attempt_close(attempt: PaymentTransaction) -> None:
-    """Query, then close one attempt at its gateway, and record what became of it.
+def attempt_close(attempt: PaymentTransaction) -> TradeState:
+    """Query, then close one attempt at its gateway, and record what became of it; returns what
+    the question was answered.
 
     Alipay knows no trade before the buyer opens it: then nothing can be closed there. WeChat says
     "closed" to numbers that it does not know. The close stays owed until the shown code has died
@@ -434,7 +457,7 @@ def attempt_close(attempt: PaymentTransaction) -> None:
     """
     state = attempt_check(attempt.id)
     if state in {TradeState.PAID, TradeState.CLOSED}:
-        return
+        return state
     number = attempt.out_trade_no or ""
     closed = ask(
         Question(ExchangeKind.CLOSE, attempt), lambda: channel_of(attempt).close_payment(number)
@@ -445,6 +468,7 @@ def attempt_close(attempt: PaymentTransaction) -> None:
         owe_close(attempt.id, check_after=OWED_CLOSE_CHECK)
     else:
         attempt_give_up(attempt.id, "CLOSED", _("未支付，已在网关关闭"))
+    return state
 
 
 def attempt_check(attempt_id: UUID) -> TradeState:

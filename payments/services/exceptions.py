@@ -113,9 +113,9 @@ def written_off(*kinds: ExceptionKind) -> QuerySet[PaymentException]:
     )
 
 
-def is_any_for_now(cases: QuerySet[PaymentException]) -> bool:
-    """Whether there is one among ``cases``; it stays so until the end of the caller's unit."""
-    return bool(cases.select_for_update().order_by("id"))
+def locked_first(cases: QuerySet[PaymentException]) -> PaymentException | None:
+    """The oldest of ``cases``; all of them stay as they are until the end of the caller's unit."""
+    return next(iter(cases.select_for_update().order_by("id")), None)
 
 
 def _about(

@@ -1,15 +1,17 @@
 """Attempts whose gateway gives no clear answer long after their time: cases for a person."""
 
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
+from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
 from payments.models import PaymentException, PaymentTransaction
 from payments.services.exceptions import exception_open, exception_settle
 from payments.services.orders import order_lock
 from payments.services.silence import silent_methods
-from payments.states import ExceptionKind, TransactionStatus
+from payments.states import HELD_KINDS, ExceptionKind, TransactionStatus
 from tcmpay.common import clock
 from tcmpay.common.actor import SYSTEM
 from tcmpay.common.db import money_unit
@@ -26,6 +28,8 @@ def attempts_stuck_report() -> int:
         PaymentTransaction.objects.pending()
         .filter(next_check_at__isnull=False, gateway_expires_at__lt=late)
         .exclude(exceptions__kind=ExceptionKind.STUCK_PAYMENT)
+        # What was paid wrongly has its case.
+        .exclude(id__in=_held())
         # Where the gateway answers nobody, one case tells of all.
         .exclude(payment_method__in=silent_methods())
         .order_by("next_check_at")
@@ -33,6 +37,11 @@ def attempts_stuck_report() -> int:
     )
     opened = sum(_report(attempt_id, order_id) for attempt_id, order_id in list(stuck))
     return opened + _settle_ended()
+
+
+def _held() -> QuerySet[Any]:
+    open_cases = PaymentException.objects.filter(kind__in=HELD_KINDS, closed_at=None)
+    return open_cases.exclude(transaction=None).values("transaction_id")
 
 
 @money_unit

@@ -14,6 +14,7 @@ from payments.services.attempts import (
     attempt_check,
     attempt_close,
     attempt_give_up_unknown,
+    held_attempt_wait,
     never_arrived,
 )
 from payments.services.orders import ORDERERS_FOR_OTHERS
@@ -57,10 +58,11 @@ def _sweep_one(attempt_id: UUID) -> bool:
 
 def _ask_about(attempt: PaymentTransaction) -> None:
     try:
-        if attempt.is_close_owed:
-            attempt_close(attempt)
-        else:
-            _fail_if_never_arrived(attempt, attempt_check(attempt.id))
+        state = attempt_close(attempt) if attempt.is_close_owed else attempt_check(attempt.id)
+        if state is TradeState.PAID:
+            held_attempt_wait(attempt.id)
+        elif not attempt.is_close_owed:
+            _fail_if_never_arrived(attempt, state)
         if attempt.error_code is not None:
             noted = PaymentTransaction.objects.pending().filter(id=attempt.id)
             noted.update(error_code=None, error_message=None)

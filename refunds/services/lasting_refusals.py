@@ -28,6 +28,7 @@ from payments.states import (
     ExchangeOutcome,
 )
 from refunds.models import Refund
+from refunds.services.own_cases import is_handled_otherwise
 from refunds.states import RefundStatus
 from tcmpay.common.db import money_unit
 
@@ -67,7 +68,11 @@ def _refused_refunds() -> QuerySet[Any]:
     ).order_by("-asked_at")
     return (
         Refund.objects.filter(
-            status=RefundStatus.PROCESSING, sendings__gt=0, refused_code="", stopped_by=None
+            ~is_handled_otherwise(),
+            status=RefundStatus.PROCESSING,
+            sendings__gt=0,
+            refused_code="",
+            stopped_by=None,
         )
         .exclude(error_code="")
         .annotate(

@@ -1,5 +1,6 @@
 """The cases about one refund: opened, settled, and what writing one off means for its money."""
 
+from datetime import datetime
 from uuid import UUID
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
@@ -9,7 +10,7 @@ from payments.models import PaymentException, PaymentTransaction
 from payments.services.exceptions import (
     exception_open,
     exception_settle,
-    is_any_for_now,
+    locked_first,
     written_off,
 )
 from payments.services.settlement import SURPLUS_KINDS
@@ -73,15 +74,20 @@ def given_back_otherwise(
     return written_off(*OWN_KINDS, *surplus).filter(is_about, transaction=transaction_id)
 
 
-def is_given_back_otherwise(refund: Refund) -> bool:
-    """Whether there is such a case; it stays so until the end of the caller's unit."""
-    return is_any_for_now(given_back_otherwise(refund.id, refund.transaction_id))
+def given_back_since(refund: Refund) -> datetime | None:
+    """Since when there is such a case; it stays so until the end of the caller's unit."""
+    case = locked_first(given_back_otherwise(refund.id, refund.transaction_id))
+    return case.write_off_at if case is not None else None
+
+
+def is_handled_otherwise() -> Exists:
+    """The condition for refunds of which there is such a case."""
+    return Exists(given_back_otherwise(OuterRef("pk"), OuterRef("transaction_id")))
 
 
 def is_to_retry() -> Q:
     """The condition for failed refunds that may be sent again."""
-    is_handled = Exists(given_back_otherwise(OuterRef("pk"), OuterRef("transaction_id")))
-    return Q(~is_handled, status=RefundStatus.FAILED)
+    return Q(~is_handled_otherwise(), status=RefundStatus.FAILED)
 
 
 def is_retryable(refund: Refund) -> bool:

@@ -11,7 +11,7 @@ from payments.services.silence import silent_methods
 from payments.states import ExceptionKind
 from refunds.models import Refund
 from refunds.services.lasting_refusals import refunds_told_of_together
-from refunds.services.own_cases import refund_case_open
+from refunds.services.own_cases import is_handled_otherwise, refund_case_open
 from refunds.services.states import refund_lock
 from refunds.services.submission import ABNORMAL
 from refunds.states import RefundStatus
@@ -34,6 +34,8 @@ def refunds_stuck_report() -> int:
     # Where the gateway answers nobody, or refuses all, one case tells of all.
     is_asked = ~Q(transaction__payment_method__in=silent_methods())
     going = processing.filter(is_in_doubt & is_asked | is_old, stopped_by=None)
+    # Nor do staff wait for what they gave back another way.
+    going = going.filter(~is_handled_otherwise())
     going = going.exclude(id__in=list(refunds_told_of_together().values_list("id", flat=True)))
     # But whoever stopped one waits for its end.
     stopped = processing.filter(is_in_doubt | is_old, stopped_by__isnull=False)

@@ -44,7 +44,8 @@ from refunds.services.numbers import (
     take_former_number,
 )
 from refunds.services.own_cases import (
-    is_given_back_otherwise,
+    given_back_since,
+    is_handled_otherwise,
     refund_case_open,
     refund_cases_settle,
 )
@@ -77,6 +78,8 @@ TOLD_OF: Mapping[str, Told] = {
 }
 # After a call that brought no answer, or none about the refund, however often we called before.
 TROUBLE_WAIT_MAX = timedelta(minutes=5)
+# Between two questions about one whose money went back another way, as long as that is ago.
+HANDLED_WAIT_MIN, HANDLED_WAIT_MAX = timedelta(days=1), timedelta(days=30)
 ABNORMAL = "ABNORMAL"
 CLOSED = "CLOSED"
 STOPPED = "STOPPED"
@@ -183,10 +186,14 @@ def _begin_submission(
         return None
     _money_back(refund, payment, SYSTEM)
     wait = BACKOFF_SECONDS[min(refund.submissions, len(BACKOFF_SECONDS) - 1)]
-    is_sent_no_more = refund.stopped_by is not None or is_given_back_otherwise(refund)
+    next_check_at = now + timedelta(seconds=wait)
+    handled_since = given_back_since(refund)
+    if handled_since is not None:
+        rarely = clock.as_long_again(handled_since, at_most=HANDLED_WAIT_MAX)
+        next_check_at = max(rarely, now + HANDLED_WAIT_MIN)
+    is_sent_no_more = refund.stopped_by is not None or handled_since is not None
     is_known = refund.sendings > 0 or is_sent_no_more
     sent = {} if is_known else {"sendings": 1, "sent_at": now}
-    next_check_at = now + timedelta(seconds=wait)
     columns_write(refund, submissions=refund.submissions + 1, next_check_at=next_check_at, **sent)
     return refund, payment, is_known
 
@@ -265,7 +272,7 @@ def _why_not_again(refund: Refund, payment: PaymentTransaction) -> tuple[str, st
         return refund.refused_code, refund.refused_message
     if refund.stopped_by is not None:
         return STOPPED, _("已停止发送：%(reason)s") % {"reason": refund.stop_reason}
-    if is_given_back_otherwise(refund):
+    if given_back_since(refund) is not None:
         return GIVEN_BACK, _("款项已另行退还")
     if _was_given_back_elsewhere(refund, payment):
         return "OUTSIDE", _("期间已在商户平台直接退款：请核对是否还应退款，再重试")
@@ -349,7 +356,7 @@ def _succeed(locked: LockedRefund, report: RefundReport, booking: Booking, actor
     if refund.status == RefundStatus.FAILED and not _takes_amount_again(refund, payment, report):
         is_beyond = refunded_total(payment.id) + refund.refund_amount > payment.amount
         return Told.HELD if is_beyond else Told.WITHOUT_ROOM
-    is_back_twice = is_given_back_otherwise(refund)
+    is_back_twice = given_back_since(refund) is not None
     refund_finish(
         locked,
         _money_back(refund, payment, actor),
@@ -442,7 +449,7 @@ def _fail(
     Where its money went back by another way it stays in progress instead, never sent, so that
     nothing can give the same amount again.
     """
-    if is_given_back_otherwise(refund):
+    if given_back_since(refund) is not None:
         _note(refund, GIVEN_BACK, _("网关没有退出；款项已另行退还，继续为它留着"), None)
         return
     money_back = _money_back(refund, payment, actor)
@@ -490,6 +497,8 @@ def _keep_in_doubt(asked: Refund, code: str, message: str) -> None:
 
 
 def _wait_no_longer(refund: Refund) -> None:
+    if given_back_since(refund) is not None:
+        return
     latest = clock.now() + TROUBLE_WAIT_MAX
     Refund.objects.filter(id=refund.id, next_check_at__gt=latest).update(next_check_at=latest)
 
@@ -510,7 +519,7 @@ def refund_retry(*, actor: Actor, refund_id: UUID, reason: str) -> Refund:
 @money_unit
 def _back_to_processing(actor: Actor, refund_id: UUID, reason: str) -> Refund:
     _order, payment, refund = refund_lock(refund_id)
-    if is_given_back_otherwise(refund):
+    if given_back_since(refund) is not None:
         raise RefundGivenBack()
     if refund.status != RefundStatus.FAILED:
         raise RefundNotRetryable(status=refund.status)
@@ -575,7 +584,8 @@ def _hurry_after_silence() -> None:
     """
     now = clock.now()
     in_vain = (
-        Refund.objects.filter(status=RefundStatus.PROCESSING, next_check_at__gt=now)
+        Refund.objects.filter(~is_handled_otherwise(), status=RefundStatus.PROCESSING)
+        .filter(next_check_at__gt=now)
         .exclude(error_code__in=("", ABNORMAL))
         .order_by("next_check_at")
     )

@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 
 from payments.models import PaymentException, PaymentOrder, PaymentTransaction
 from payments.selectors import surplus_payments
-from payments.services.exceptions import is_any_for_now, written_off
+from payments.services.exceptions import locked_first, written_off
 from payments.services.orders import order_lock
 from payments.services.refund_money import payment_lock, refund_reserve
 from payments.services.settlement import SURPLUS_KINDS
@@ -66,7 +66,7 @@ def surplus_refund_begin(transaction_id: UUID, order_id: UUID) -> Refund | None:
     payment = payment_lock(transaction_id)
     if payment.refund_reserved >= payment.amount or _was_tried(payment):
         return None
-    if is_any_for_now(surplus_written_off(payment)):
+    if _is_written_off(payment):
         return None
     return _begin(order, payment, actor=SYSTEM, reason=_("自动退回：订单未因这笔款项而成交"))
 
@@ -104,7 +104,7 @@ def _return(actor: Actor, transaction_id: UUID, reason: str) -> Refund:
         raise NoSurplus()
     if payment.disposition not in SURPLUS_DISPOSITIONS:
         raise NoSurplus()
-    if payment.refund_reserved >= payment.amount or is_any_for_now(surplus_written_off(payment)):
+    if payment.refund_reserved >= payment.amount or _is_written_off(payment):
         raise NoSurplus()
     if _was_tried(payment):
         raise SurplusRefundExists()
@@ -148,6 +148,10 @@ def _begin(
 def surplus_written_off(payment: PaymentTransaction) -> QuerySet[PaymentException]:
     """The case by which staff say that it went back another way, or is not pursued."""
     return written_off(*SURPLUS_KINDS.values()).filter(transaction=payment)
+
+
+def _is_written_off(payment: PaymentTransaction) -> bool:
+    return locked_first(surplus_written_off(payment)) is not None
 
 
 def _was_tried(payment: PaymentTransaction) -> bool:

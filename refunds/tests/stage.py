@@ -112,7 +112,7 @@ class Gateway:
     query: Callable[[RefundRequest], RefundReport] = says_nothing
     sendings: int = field(default=0)
 
-    def sweep_at(self, *seconds: int) -> None:
+    def sweep_at(self, *seconds: float) -> None:
         def counted(request):
             self.sendings += 1
             return self.refund(request)

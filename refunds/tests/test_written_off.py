@@ -2,30 +2,36 @@
 owed any more: no door sends that refund again, and what the gateway proves is booked all the same.
 """
 
-from datetime import timedelta
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from itertools import pairwise
 
 import pytest
 
 from gateways.errors import GatewayRejected, RejectReason
-from gateways.interface import RefundState
+from gateways.interface import RefundReport, RefundRequest, RefundState
 from payments.models import PaymentException
-from payments.services.exceptions import exception_write_off_decide
+from payments.services.exceptions import exception_open, exception_write_off_decide
 from payments.states import ExceptionKind
 from refunds.errors import RefundGivenBack
+from refunds.invariants import check_unfinished
 from refunds.models import Refund
 from refunds.services.cases import case_give_back, case_refund, case_retry
 from refunds.services.notices import notices_take
 from refunds.services.own_cases import refund_case_open
-from refunds.services.submission import refund_retry, refund_submit
+from refunds.services.stopping import refund_stop
+from refunds.services.submission import refund_ask_again, refund_retry, refund_submit
 from refunds.services.surplus import surplus_sweep
 from refunds.tests import stage
 from refunds.tests.stage import BEGUN_AT, SOME, WANG, Gateway, write_off
 from tcmpay.common import clock
 from tcmpay.common.db import money_unit
+from tcmpay.common.invariants import Scope
 from tcmpay.common.money import ZERO
 
 pytestmark = pytest.mark.django_db
 
+Answer = Callable[[RefundRequest], RefundReport]
 DONE = stage.says(RefundState.SUCCESS)
 CLOSED = stage.says(RefundState.CLOSED)
 ABNORMAL = stage.says(RefundState.ABNORMAL)
@@ -154,3 +160,98 @@ def test_a_case_that_does_not_say_so_hinders_no_retry(kind):
     assert retry(refund).status == "processing"
     with clock.frozen(BEGUN_AT + timedelta(hours=1)):
         assert refund_submit(refund_id=refund.id)
+
+
+# --- one that stays in progress ------------------------------------------------------------------
+
+
+def still_going(kind: str) -> Refund:
+    """In progress for good: one that can't reach its payer, or that nobody can ask about."""
+    refund = stage.unsent(stage.paid("wechat"))
+    if kind == "refund_abnormal":
+        Gateway(refund=ABNORMAL).sweep_at(0)
+    else:
+        gateway = Gateway(refund=stage.NO_ANSWER, query=stage.NO_ANSWER)
+        gateway.sweep_at(0)
+        with clock.frozen(BEGUN_AT + timedelta(seconds=1)):
+            refund_stop(actor=stage.REVIEWER, refund_id=refund.id, reason="账号已停用")
+        gateway.sweep_at(*range(2, 2400, 60))
+    with clock.frozen(BEGUN_AT + timedelta(hours=1)):
+        write_off(case_of(kind))
+    return refund
+
+
+def asked_within(days: int, answer: Answer) -> list[datetime]:
+    """When the gateway was asked about it, swept whenever something is due."""
+    asked: list[datetime] = []
+
+    def query(request: RefundRequest) -> RefundReport:
+        asked.append(clock.now())
+        return answer(request)
+
+    gateway = Gateway(query=query)
+    end = BEGUN_AT + timedelta(days=days)
+    while (due := Refund.objects.get().next_check_at) is not None and due <= end:
+        gateway.sweep_at(max((due - BEGUN_AT).total_seconds(), 3600) + 1)
+        assert Refund.objects.get().next_check_at != due
+    assert gateway.sendings == 0
+    return asked
+
+
+each_kind = pytest.mark.parametrize("kind", ["refund_abnormal", "stopped_refund"])
+
+
+@pytest.mark.parametrize(
+    ("kind", "answer"),
+    [
+        ("refund_abnormal", ABNORMAL),
+        ("refund_abnormal", stage.FORBIDDEN),
+        ("stopped_refund", stage.says_nothing),
+        ("stopped_refund", CLOSED),
+        ("stopped_refund", stage.NO_ANSWER),
+    ],
+)
+def test_it_is_asked_about_once_a_day_at_most_and_ever_more_rarely(kind, answer):
+    refund = still_going(kind)
+    asked = asked_within(100, answer)
+    gaps = [later - earlier for earlier, later in pairwise(asked)]
+    assert 5 < len(asked) < 10
+    assert min(gaps) >= timedelta(days=1)
+    assert gaps == sorted(gaps)
+    assert state(refund)[0::2] == ("processing", SOME)
+    assert PaymentException.objects.filter(closed_at=None).count() == 0, "nobody is told again"
+
+
+@each_kind
+def test_the_audit_says_what_it_is(kind):
+    refund = still_going(kind)
+    asked_within(100, stage.says_nothing)
+    with clock.frozen(BEGUN_AT + timedelta(days=100)):
+        [found] = check_unfinished(Scope())
+    assert (found.object_id, found.is_notice) == (str(refund.id), True)
+    assert "已核销" in str(found.message)
+
+
+def test_it_does_not_tell_whether_a_silent_gateway_answers_again():
+    """That one refund would be asked about in every sweep, as long as the gateway is silent."""
+    refund = still_going("stopped_refund")
+    with clock.frozen(BEGUN_AT + timedelta(hours=2)):
+        open_silence = money_unit(exception_open)
+        open_silence(ExceptionKind.GATEWAY_SILENT, method="wechat", fact="NO_AUTH")
+    gateway = Gateway(query=stage.FORBIDDEN)
+    gateway.sweep_at(7200)
+    refund.refresh_from_db()
+    before = refund.next_check_at
+    gateway.sweep_at(*range(7260, 8000, 60))
+    refund.refresh_from_db()
+    assert refund.next_check_at == before
+
+
+def test_staff_may_ask_about_it_at_any_time():
+    refund = still_going("stopped_refund")
+    asked_within(3, stage.says_nothing)
+    with clock.frozen(BEGUN_AT + timedelta(days=3)):
+        refund_ask_again(actor=WANG, refund_id=refund.id, reason="网关已恢复")
+    Gateway(query=DONE).sweep_at(3 * 86400 + 5)
+    assert state(refund)[0] == "success"
+    assert case_of("refunded_twice")

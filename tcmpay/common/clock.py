@@ -65,6 +65,13 @@ def day_start(day: date) -> datetime:
     return datetime(day.year, day.month, day.day, tzinfo=SHANGHAI).astimezone(UTC)
 
 
+def as_long_again(since: datetime, *, at_most: timedelta) -> datetime:
+    """As far from now as ``since`` is, or ``at_most``: what is asked about so is asked ever more
+    rarely."""
+    moment = now()
+    return moment + min(moment - since, at_most)
+
+
 @contextmanager
 def frozen(moment: datetime) -> Iterator[None]:
     """Inject ``moment`` as the time that decides, for tests and simulations."""
