@@ -5,6 +5,7 @@ developer's .env. Processes that a test starts inherit all of it.
 """
 
 import atexit
+import gc
 import os
 import random
 import shutil
@@ -18,6 +19,7 @@ from urllib.parse import urlsplit
 import django
 import hypothesis
 import pytest
+from Cryptodome.PublicKey import RSA
 from cryptography.hazmat.primitives import serialization
 from django.conf import settings
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -58,6 +60,9 @@ django.setup()
 # WhiteNoise would list all static files for each test's client anew; asked for, it finds them too.
 settings.WHITENOISE_AUTOREFRESH = True
 
+# Hundreds of people are made and sign in: a strong hash would take most of that time.
+settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
 # One seed for `random` and for Hypothesis. A run is repeated with TEST_SEED=<the seed it printed>.
 SEED = int(os.environ.setdefault(SEED_VARIABLE, str(random.SystemRandom().randrange(2**32))))
 
@@ -93,6 +98,12 @@ def use_a_database_file() -> None:
         database["TEST"]["NAME"] = os.path.join(folder, f"db-{_worker}.sqlite3")
 
 
+def pytest_collection_finish() -> None:
+    """What is there by now stays: nobody need look through it for garbage again and again."""
+    gc.collect()
+    gc.freeze()
+
+
 def pytest_report_header() -> list[str]:
     cache = urlsplit(os.environ.get("CACHE_URL", "locmem://")).scheme
     return [
@@ -103,10 +114,15 @@ def pytest_report_header() -> list[str]:
 
 @pytest.fixture(scope="session", autouse=True)
 def _keys_are_checked_once() -> Iterator[None]:
-    """Looking whether a private key's primes are primes takes a tenth of a second each time."""
+    """Looking whether a private key's primes are primes takes a tenth of a second each time, and
+    reading all authorities' certificates a fiftieth."""
+    from tcmpay.common.call_bounds import tls_context
+
     with pytest.MonkeyPatch.context() as patched:
         for reader in ("load_der_private_key", "load_pem_private_key"):
             patched.setattr(serialization, reader, cache(getattr(serialization, reader)))
+        patched.setattr(RSA, "importKey", cache(RSA.import_key))  # the name that Alipay's SDK uses
+        patched.setattr("gateways.transport.tls_context", cache(tls_context))
         yield
 
 

@@ -111,15 +111,31 @@ scripts/bootstrap.sh requirements/dev.txt
 rm -rf test-artifacts
 mkdir -p test-artifacts
 started=$SECONDS
-# Beside the tests: they wait for processes and servers often enough.
+# What runs beside the rest has a process group of its own, so that all of it can be ended.
+beside=()
+memory=""
+end() {
+    local group
+    for group in ${beside[@]+"${beside[@]}"}; do kill -- "-$group" 2>/dev/null || true; done
+    [ -z "$memory" ] || rm -rf "$memory"
+}
+trap end EXIT
+set -m
 scripts/lint.sh >test-artifacts/checks.txt 2>&1 &
 checks=$!
-trap 'kill "$checks" 2>/dev/null || true' EXIT
+set +m
+beside+=("$checks")
 
 # What a developer's shell or .env says must not decide what is tested.
 unset DATABASE_URL CACHE_URL CELERY_BROKER_URL DEBUG SECRET_KEY CONFIG_ENCRYPTION_KEYS \
     AUDIT_CHAIN_KEYS \
     JWT_SECRET JWT_PUBLIC_KEY JWT_ALGORITHM MOCK_CALLBACKS ORDER_PRICE_POLICY ORDER_EXPIRE_MINUTES
+# Databases write each commit through to the disk. In memory that takes no time, and still outlives
+# a killed server.
+if [ -w /dev/shm ] && [ "$(df -Pk /dev/shm | awk 'END { print $4 }')" -gt 4000000 ]; then
+    memory=$(mktemp -d /dev/shm/tcm-tests.XXXXXX)
+    export TMPDIR=$memory
+fi
 # One seed for both runs; conftest.py prints it.
 export TEST_SEED=${TEST_SEED:-$((RANDOM * 32768 + RANDOM))}
 
@@ -167,31 +183,38 @@ on_sqlite_alone=(
 on_mariadb_alone=('tests/races/*' 'tests/trial/*')
 
 cores=$(getconf _NPROCESSORS_ONLN)
-runs=()
 
-# run NAME FILE COMMAND…: one part of the tests; what came of it is kept for the summary.
+# run NAME PART COMMAND…: one part of the tests; how it ended is kept for the summary.
 run() {
-    local name=$1 file=test-artifacts/$2 code=0
+    local name=$1 part=test-artifacts/$2 code=0
     shift 2
     echo "== tests: $name"
-    "$@" --junit-xml="$file" ${pytest_arguments[@]+"${pytest_arguments[@]}"} || code=$?
+    "$@" --junit-xml="$part.xml" ${pytest_arguments[@]+"${pytest_arguments[@]}"} || code=$?
     # A part of the tests that was asked for need not have anything everywhere.
     if [ "$code" = 5 ] && [ "${#pytest_arguments[@]}" -gt 0 ]; then code=none; fi
-    runs+=("$name=$code=$file")
+    echo "$name=$code=$part.xml" >"$part.ended"
 }
 
 run_pytest=(.venv/bin/python -m pytest -n "$cores" -q)
-run "SQLite" sqlite.xml "${run_pytest[@]}" "${on_mariadb_alone[@]/#/--ignore-glob=}"
+run "SQLite" sqlite "${run_pytest[@]}" "${on_mariadb_alone[@]/#/--ignore-glob=}"
+runs=("$(cat test-artifacts/sqlite.ended)")
 if ! $only_sqlite; then
-    run "MariaDB + Redis" mariadb.xml \
+    # Both wait for other processes half of the time.
+    set -m
+    run "Pages" pages "${run_pytest[@]}" -m browser -o testpaths=tests/browser >test-artifacts/pages.txt 2>&1 &
+    pages=$!
+    set +m
+    beside+=("$pages")
+    run "MariaDB + Redis" mariadb \
         .venv/bin/python -m tests.servers -- "${run_pytest[@]}" "${on_sqlite_alone[@]/#/--ignore-glob=}"
-    run "Pages" pages.xml "${run_pytest[@]}" -m browser
+    wait "$pages"
+    cat test-artifacts/pages.txt
+    runs+=("$(cat test-artifacts/mariadb.ended)" "$(cat test-artifacts/pages.ended)")
 fi
 
 echo "== checks"
 gates=passed
 wait "$checks" || gates=FAILED
-trap - EXIT
 cat test-artifacts/checks.txt
 echo
 echo "checks: $gates, $((SECONDS - started)) s in all"

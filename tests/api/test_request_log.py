@@ -32,16 +32,10 @@ def lines(written, event="request_finished") -> list[dict]:
 )
 @pytest.mark.parametrize("header", ["X-Forwarded-For", "X-Real-IP", "Forwarded"])
 def test_the_log_the_limits_and_the_rows_name_one_address(
-    settings,
-    log,
-    hops,
-    forwarded,
-    address,
-    header,
+    settings, log, hops, forwarded, address, header
 ):
     """Of all headers that could name it one counts, as far as our own proxies wrote it."""
     settings.TRUSTED_PROXY_HOPS = hops
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     expected = address if header == "X-Forwarded-For" else PEER
     client = Client(REMOTE_ADDR=PEER, headers={header: forwarded})
     client.post("/payment/callback/alipay", b"{}", "application/json")

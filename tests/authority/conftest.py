@@ -20,19 +20,11 @@ from tests.api.conftest import (  # noqa: F401
 from tests.api.kit import NOW
 from tests.authority.staff import Desk
 
-# Many people sign in: a strong hash would take most of the time.
-QUICK_PASSWORDS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
-
-
-@pytest.fixture(autouse=True)
-def _quick_passwords(settings) -> None:
-    settings.PASSWORD_HASHERS = QUICK_PASSWORDS
-
 
 @pytest.fixture(scope="module")
 def lasting(lasting) -> Iterator[None]:
     """On the stage of the single tests."""
-    with override_settings(**SWITCHES, PASSWORD_HASHERS=QUICK_PASSWORDS), frozen(NOW):
+    with override_settings(**SWITCHES), frozen(NOW):
         yield
 
 

@@ -19,7 +19,7 @@ from tcmpay.accounts.models import StaffUser
 from tcmpay.common.actor import Role
 from tests.api.kit import someone
 from tests.authority.bodies import FORMS
-from tests.authority.conftest import _quick_passwords, desk  # noqa: F401
+from tests.authority.conftest import desk  # noqa: F401
 from tests.authority.staff import SUPERUSER, browser_of, person_make
 from tests.authority.tables import Page, admin_table
 from tests.authority.test_admin import address_of

@@ -79,7 +79,6 @@ def _record(text: str) -> Any:
 def test_what_is_four_times_as_long_takes_about_four_times_as_much(door, settings):
     settings.TRUSTED_PROXY_HOPS = 1
     settings.RATE_LIMIT_PER_MINUTE = settings.RATE_LIMIT_FORGED_PER_MINUTE = 100_000
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     DOORS[door]("what is made once")
     assert [unit for unit in UNITS if grows(DOORS[door], unit)] == []
 

@@ -1,2 +1,2 @@
 # Signing in is slow and counted: the same here as where accounts are tested.
-from tcmpay.accounts.tests.conftest import _counters_from_zero, _quick_passwords  # noqa: F401
+from tcmpay.accounts.tests.conftest import _counters_from_zero  # noqa: F401

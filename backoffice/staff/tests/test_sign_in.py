@@ -3,10 +3,12 @@
 from datetime import timedelta
 
 import pytest
+from django.conf import global_settings
 from django.contrib.auth.hashers import MD5PasswordHasher
 from django.test import Client
 from django.urls import reverse
 
+from tcmpay import settings as product
 from tcmpay.accounts.lockout import address_of, counted_address
 from tcmpay.accounts.models import SignIn, StaffUser, TotpDevice
 from tcmpay.accounts.services.second_factor import enrolment_begin
@@ -69,6 +71,15 @@ def test_the_password_is_hashed_whether_the_account_exists_or_not(person, monkey
     known = len(hashed)
     sign_in("nobody", "wrong-password-1")
     assert known == len(hashed) - known == 1
+
+
+def test_passwords_are_kept_as_django_keeps_them(settings):
+    """Only tests hash weakly: the product leaves the choice to Django."""
+    assert not hasattr(product, "PASSWORD_HASHERS")
+    settings.PASSWORD_HASHERS = global_settings.PASSWORD_HASHERS
+    somebody = StaffUser.objects.create_user("strong", password=PASSWORD, is_staff=True)
+    assert somebody.password.startswith("pbkdf2_sha256$")
+    assert sign_in("strong").status_code == 302
 
 
 @pytest.mark.parametrize("username", ["reviewer", "nobody"])
