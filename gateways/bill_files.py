@@ -1,93 +1,143 @@
-"""What the daily bills of both gateways share: temporary files, bounds, cells, two readings."""
+"""Unpacking what was downloaded or uploaded as a bill: plain, gzip or ZIP, told by its content.
 
-import io
-import re
+Nothing here trusts the file: what it unpacks to is bounded in bytes, members and nesting.
+"""
+
+import gzip
+import hashlib
+import struct
 import tempfile
-from collections.abc import Callable, Iterator
-from datetime import date, datetime
-from decimal import Decimal
-from typing import IO
+import zipfile
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING
 
-from gateways.interface import Bill, BillKind, BillLine
-from gateways.texts import SHANGHAI, Malformed
+from django.utils.translation import gettext_lazy as _
+
+from gateways.interface import BillRefused
 from gateways.transport import BILL_BYTES_MAX
 
-IN_MEMORY_BYTES_MAX = 8 << 20
-_CHUNK_BYTES = 1 << 20
-_SIGNED_AMOUNT = re.compile(r"-?[0-9]{1,12}(\.[0-9]{1,6})?", re.ASCII)
+if TYPE_CHECKING:
+    from _hashlib import HASH
 
-Parse = Callable[[IO[bytes]], Iterator[BillLine]]
+IN_MEMORY_BYTES_MAX = 8 << 20
+SUMMARY_BYTES_MAX = 4 << 20
+MEMBERS_MAX = 8
+_CHUNK_BYTES = 1 << 20
+_SNIFFED_BYTES = 1 << 12
+_GZIP_MAGIC = b"\x1f\x8b"
+_ZIP_MAGIC = b"PK\x03\x04"
+_ZIP_FAULTS = (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, UnicodeError)
+# What a ZIP ends with: 22 bytes and a comment.
+_END_OF_ZIP = struct.Struct("<4s4H2LH")
+_END_OF_ZIP_MAGIC = b"PK\x05\x06"
+# What comes before it in archives above four gigabytes, and says other sizes.
+_ZIP64_MAGIC = b"PK\x06\x07"
+_ZIP64_BYTES = 20
+_COMMENT_BYTES_MAX = 1 << 16
+
+_MEMBERS = _("压缩包里应有一个明细文件，至多另有一个汇总文件")
+
+IsSummary = Callable[[bytes], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Unpacked:
+    """The details of a bill, at their first byte, and the summary that came with them."""
+
+    file: IO[bytes]
+    sha256: str
+    bytes_long: int
+    summary: bytes | None = None
 
 
 def temporary_file() -> IO[bytes]:
     return tempfile.SpooledTemporaryFile(max_size=IN_MEMORY_BYTES_MAX)
 
 
-def copy_bounded(
-    source: IO[bytes], target: IO[bytes], watch: Callable[[bytes], object] | None = None
-) -> None:
-    """Unpack without letting a small archive fill the disk."""
-    copied_bytes = 0
-    while chunk := source.read(_CHUNK_BYTES):
-        copied_bytes += len(chunk)
-        if copied_bytes > BILL_BYTES_MAX:
-            raise Malformed("bill too long")
-        if watch:
-            watch(chunk)
-        target.write(chunk)
+def unpack(file: IO[bytes], *, is_summary: IsSummary = lambda head: False) -> Unpacked:
+    """A copy of the bill in ``file``, unpacked; ``is_summary`` tells a second file of an archive
+    by its first bytes.
 
-
-def checked_bill(day: date, file: IO[bytes], parse: Parse) -> Bill:
-    """Read the file once for its faults and totals, then hand its lines out one by one, so that
-    nobody acts on half of a bill that turns out to be broken."""
-    file.seek(0)
-    try:
-        for _line in parse(file):
-            pass
-    except KeyError as error:
-        raise Malformed(f"no column {error}") from error
-
-    def lines() -> Iterator[BillLine]:
-        with file:
-            file.seek(0)
-            yield from parse(file)
-
-    return Bill(day, lines())
-
-
-def read_rows(file: IO[bytes], encoding: str) -> Iterator[str]:
-    """The lines of a file, without what ends them."""
-    text = io.TextIOWrapper(file, encoding=encoding, newline="\n")
-    try:
-        for row in text:
-            yield row.rstrip("\r\n")
-    except UnicodeDecodeError as error:
-        raise Malformed("encoding of the bill") from error
-    finally:
-        text.detach()  # the file is read a second time
-
-
-def read_amount(cell: str) -> Decimal:
-    """Yuan with up to six places (fees), possibly negative; an empty cell is zero."""
-    text = cell.strip()
-    if not text:
-        return Decimal("0.00")
-    if not _SIGNED_AMOUNT.fullmatch(text):
-        raise Malformed(f"amount {text[:40]!r}")
-    return Decimal(text)
-
-
-def read_fee(kind: BillKind, cell: str) -> Decimal:
-    """Positive what a payment cost us, negative what a refund gave back of it.
-
-    WeChat Pay writes costs as positive, Alipay as negative amounts.
+    Raises BillRefused.
     """
-    fee = abs(read_amount(cell))
-    return -fee if kind is BillKind.REFUND else fee
-
-
-def read_wall_clock(cell: str) -> datetime:
+    file.seek(0)
+    magic = file.read(len(_ZIP_MAGIC))
+    file.seek(0)
+    if magic == _ZIP_MAGIC:
+        return _unzip(file, is_summary)
+    if not magic.startswith(_GZIP_MAGIC):
+        return _copied(file)
     try:
-        return datetime.strptime(cell.strip(), "%Y-%m-%d %H:%M:%S").replace(tzinfo=SHANGHAI)
-    except ValueError as error:
-        raise Malformed(f"time {cell[:40]!r}") from error
+        with gzip.GzipFile(fileobj=file, mode="rb") as source:
+            return _copied(source)  # type: ignore[arg-type]
+    except _ZIP_FAULTS as error:
+        raise BillRefused(_("压缩文件已损坏或不完整")) from error
+
+
+def digest_of(file: IO[bytes], digest: "HASH") -> str:
+    """The hash of the whole file, which stays at its first byte."""
+    file.seek(0)
+    while chunk := file.read(_CHUNK_BYTES):
+        digest.update(chunk)
+    file.seek(0)
+    return digest.hexdigest()
+
+
+def _copied(source: IO[bytes]) -> Unpacked:
+    file, digest, bytes_long = temporary_file(), hashlib.sha256(), 0
+    while chunk := source.read(_CHUNK_BYTES):
+        if not bytes_long and chunk.startswith((_GZIP_MAGIC, _ZIP_MAGIC)):
+            raise BillRefused(_("压缩文件里还是压缩文件"))
+        bytes_long += len(chunk)
+        if bytes_long > BILL_BYTES_MAX:
+            raise BillRefused(_("文件太大：超出账单的上限"))
+        digest.update(chunk)
+        file.write(chunk)
+    if not bytes_long:
+        raise BillRefused(_("文件是空的"))
+    file.seek(0)
+    return Unpacked(file, digest.hexdigest(), bytes_long)
+
+
+def _unzip(file: IO[bytes], is_summary: IsSummary) -> Unpacked:
+    _require_few_members(file)
+    details: list[Unpacked] = []
+    summaries: list[bytes] = []
+    try:
+        with zipfile.ZipFile(file) as archive:
+            for member in archive.infolist():
+                if member.is_dir():
+                    continue
+                with archive.open(member) as source:
+                    is_details = not is_summary(source.read(_SNIFFED_BYTES))
+                if details if is_details else summaries:
+                    raise BillRefused(_MEMBERS)
+                with archive.open(member) as source:
+                    if is_details:
+                        details.append(_copied(source))
+                    else:
+                        summaries.append(source.read(SUMMARY_BYTES_MAX))
+    except _ZIP_FAULTS as error:
+        raise BillRefused(_("压缩文件已损坏或不完整")) from error
+    if not details:
+        raise BillRefused(_MEMBERS)
+    (found,) = details
+    return Unpacked(found.file, found.sha256, found.bytes_long, summaries[0] if summaries else None)
+
+
+def _require_few_members(file: IO[bytes]) -> None:
+    """Before zipfile reads a directory of a million entries into memory."""
+    length = file.seek(0, 2)
+    file.seek(max(0, length - _END_OF_ZIP.size - _COMMENT_BYTES_MAX))
+    tail = file.read()
+    place = tail.rfind(_END_OF_ZIP_MAGIC)
+    if place < 0 or len(tail) - place < _END_OF_ZIP.size:
+        raise BillRefused(_("压缩文件已损坏或不完整"))
+    end = _END_OF_ZIP.unpack_from(tail, place)
+    members, directory_bytes = end[4], end[5]
+    is_zip64 = tail[:place][-_ZIP64_BYTES:].startswith(_ZIP64_MAGIC)
+    if is_zip64 or members > MEMBERS_MAX or directory_bytes > MEMBERS_MAX << 12:
+        raise BillRefused(_MEMBERS)
+    file.seek(0)

@@ -43,6 +43,7 @@ class RejectReason:
     SHORT_OF_FUNDS = "short_of_funds"  # merchant account short: top up, retry the same number
     TOO_SOON = "too_soon"  # limited: nothing happened, retry later with the same number
     CONFIGURATION = "configuration"  # key, serial, application or permission is wrong
+    NOT_OFFERED = "not_offered"  # a bill that this merchant has no right to: go on without it
 
 
 class GatewayUnknown(GatewayError):

@@ -163,41 +163,6 @@ class CallbackAnswer:
     body: str
 
 
-class BillKind(StrEnum):
-    PAYMENT = "payment"
-    REFUND = "refund"
-
-
-@dataclass(frozen=True, slots=True)
-class BillLine:
-    """One line of a daily bill. ``amount`` is positive for payments and refunds alike; ``fee`` is
-    positive where it cost us, negative where a refund gave it back."""
-
-    kind: BillKind
-    out_trade_no: str
-    transaction_id: str
-    out_refund_no: str
-    refund_id: str
-    amount: Decimal
-    fee: Decimal
-    happened_at: datetime
-    state: str
-    app_id: str = ""  # where the bill names it (WeChat Pay: one merchant, several apps)
-
-
-@dataclass(frozen=True, slots=True)
-class Bill:
-    """The gateway's bill of one business day (Asia/Shanghai); ``lines`` is read once.
-
-    The file was checked as a whole (hash or totals) before the first line is handed out. A day
-    without any movement is a bill without lines; a bill that is not ready yet is GatewayRejected
-    with the reason TOO_SOON.
-    """
-
-    day: date
-    lines: Iterator[BillLine]
-
-
 class BillRow(NamedTuple):
     """One detail line of a trade bill. A day may have a million: bare values, amounts as integers
     (``*_fen`` in fen, ``fee`` in hundred-thousandths of a yuan, positive where it cost us and
@@ -269,6 +234,17 @@ class OpenedBill(Protocol):
     totals: Mapping[str, str]  # what the file says of itself: texts in yuan, counts
     odd_lines: tuple[OddLine, ...]
     file: IO[bytes]  # the unpacked file
+    # Whose and when, so that whoever imports it can refuse another's: the merchant numbers that
+    # its lines (WeChat Pay) or its frame (Alipay) name, none where it names none (fund bills of
+    # WeChat Pay); the first and the last moment of its lines, empty without lines; the first and
+    # the last day that its frame speaks of, where it has one.
+    merchants: frozenset[str]
+    first_moment: str
+    last_moment: str
+    period: tuple[date, date] | None
+    # A trade bill of payments alone, or of refunds alone, says nothing of the others.
+    has_payments: bool
+    has_refunds: bool
 
     def rows(self) -> Iterator[BillRow]: ...  # of a trade bill; again at every call
 
@@ -322,4 +298,13 @@ class Gateway(Protocol):
         """The answer in the gateway's form; ``status`` is for what was not handled: 401 for an
         untrusted sender, 500 (the default) for a fault of ours, which asks for another try."""
 
-    def download_bill(self, day: date) -> Bill: ...
+    def download_bill(self, day: date) -> OpenedBill | None:
+        """The trade bill of a business day (Asia/Shanghai), None where the gateway says that
+        nothing moved; GatewayRejected with the reason TOO_SOON while it is not ready.
+
+        Raises BillRefused for a file that is no such bill.
+        """
+
+    def download_fund_bill(self, day: date) -> OpenedBill | None:
+        """The bill of the merchant's account, likewise; GatewayRejected with the reason
+        NOT_OFFERED where the merchant has no right to it."""

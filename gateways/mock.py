@@ -12,12 +12,12 @@ from typing import Any
 
 from gateways.errors import not_sent, reading_callback
 from gateways.interface import (
-    Bill,
     CallbackAnswer,
     CallbackNotice,
     CallbackRequest,
     CloseState,
     Json,
+    OpenedBill,
     PaymentRequest,
     PaymentStart,
     RefundReport,
@@ -113,8 +113,11 @@ class MockGateway:
     ) -> CallbackAnswer:
         return self._real.answer_callback(is_handled=is_handled, message=message, status=status)
 
-    def download_bill(self, day: date) -> Bill:
-        return Bill(day, iter(()))
+    def download_bill(self, day: date) -> OpenedBill | None:
+        return None
+
+    def download_fund_bill(self, day: date) -> OpenedBill | None:
+        return None
 
 
 def _trade(fields: Mapping[str, Any]) -> TradeReport:

@@ -3,11 +3,13 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TypeVar
+from typing import IO, Protocol, TypeVar
 
 from cryptography import x509
 
+import gateways.alipay.bills
 import gateways.alipay.doctor
+import gateways.wechat.bills
 import gateways.wechat.doctor
 from gateways.alipay.configuration import AlipayConfig
 from gateways.alipay.gateway import AlipayGateway
@@ -15,11 +17,15 @@ from gateways.breaker import CallLimiter
 from gateways.configuration import Values
 from gateways.errors import GatewayMisconfigured
 from gateways.findings import Finding, Findings, Fixes
-from gateways.interface import GATEWAY_METHODS, Gateway, Scene
+from gateways.interface import GATEWAY_METHODS, Gateway, OpenedBill, Scene
 from gateways.wechat.configuration import WechatConfig
 from gateways.wechat.gateway import WechatGateway
 
 Config = TypeVar("Config", WechatConfig, AlipayConfig)
+
+
+class OpenBill(Protocol):
+    def __call__(self, bill_type: str, file: IO[bytes], *, name: str = "") -> OpenedBill: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +37,7 @@ class Provider:
     checks: Callable[[Values, datetime], tuple[Findings, ...]]
     fixes: Fixes
     certificates: Mapping[str, Callable[[str], list[x509.Certificate]]]
+    open_bill: OpenBill
     trial_scene: Scene  # where an order can be made without a payer
     query_proof: Finding
     order_proof: Finding
@@ -43,6 +50,7 @@ PROVIDERS: Mapping[str, Provider] = {
         checks=gateways.wechat.doctor.checks,
         fixes=gateways.wechat.doctor.FIXES,
         certificates=gateways.wechat.doctor.CERTIFICATES,
+        open_bill=gateways.wechat.bills.open_bill,
         trial_scene=Scene.NATIVE,
         query_proof=gateways.wechat.doctor.QUERY_PROOF,
         order_proof=gateways.wechat.doctor.ORDER_PROOF,
@@ -53,6 +61,7 @@ PROVIDERS: Mapping[str, Provider] = {
         checks=gateways.alipay.doctor.checks,
         fixes=gateways.alipay.doctor.FIXES,
         certificates=gateways.alipay.doctor.CERTIFICATES,
+        open_bill=gateways.alipay.bills.open_bill,
         trial_scene=Scene.QR,
         query_proof=gateways.alipay.doctor.QUERY_PROOF,
         order_proof=gateways.alipay.doctor.ORDER_PROOF,
@@ -116,6 +125,15 @@ def _readable(config: type[Config], former: Sequence[Values]) -> Iterator[Config
             yield config.from_values(values)
         except GatewayMisconfigured:
             continue
+
+
+def open_bill(method: str, bill_type: str, file: IO[bytes], *, name: str = "") -> OpenedBill:
+    """A bill of ``bill_type`` ("trade" or "fund") that was downloaded or uploaded: plain, gzip or
+    ZIP, by its content; ``name`` is only kept. It is read once as a whole before it is returned.
+
+    Raises BillRefused for anything that is no such bill, or does not add up.
+    """
+    return PROVIDERS[method].open_bill(bill_type, file, name=name)
 
 
 def merchant_of(method: str, values: Values) -> str:

@@ -1,49 +1,54 @@
-"""The daily trade bill of Alipay (fact sheet, section 10).
+"""The daily bills of Alipay: trades and the account (fact sheet, section 10).
 
 A ZIP with GBK names and GBK files: the details and a summary. The details have ``#`` lines around
-them, cells that end in a tab, negative refunds, and totals in the closing ``#`` lines, which are
-the only check there is: no hash is given.
+them, cells that end in a tab, and totals in the closing ``#`` lines, which are the only check
+there is: no hash is given.
 """
 
 import re
-import zipfile
-import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
-from typing import IO
+from itertools import count as count_from
+from itertools import repeat
+from typing import IO, Any, ClassVar
 
-from gateways.bill_files import (
-    checked_bill,
-    copy_bounded,
-    read_amount,
-    read_fee,
-    read_rows,
-    read_wall_clock,
-    temporary_file,
+from django.utils.translation import gettext as _text
+from django.utils.translation import gettext_lazy as _
+
+from gateways.alipay.bill_summary import (
+    COUNT,
+    DISCOUNT,
+    FEE,
+    FEE_PLACES,
+    FEN,
+    ORDERED,
+    RECEIVED,
+    SUMMARY_MARK,
+    summary_claims,
 )
+from gateways.bill_columns import amounts, are_moments, require_texts, texts
+from gateways.bill_files import Unpacked, temporary_file, unpack
+from gateways.bill_reading import FRAME_LINES_MAX, BillReader, Block, refused
+from gateways.bill_totals import Addends, Claim
 from gateways.errors import GatewayRejected, GatewayUnknown, RejectReason
-from gateways.interface import Bill, BillKind, BillLine
-from gateways.texts import SHANGHAI, Malformed
+from gateways.interface import BillRow, FundKind, FundRow, OpenedBill
+from gateways.texts import SHANGHAI, Text
 
 Download = Callable[[str, IO[bytes]], int]
 
 # A superset of GBK: a rare character in a name must not lose the day.
-_ENCODING = "gb18030"
-_ZIP_FAULTS = (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, UnicodeError)
-_SUMMARY_FILE = "汇总"
+_GBK = "gb18030"
+_BOM = b"\xef\xbb\xbf"
 # Bills are made from 9 to 10 on the next day; until noon "no bill" may still mean "not yet".
 _CERTAIN_AT = time(12)
-_KINDS: Mapping[str, BillKind] = {"交易": BillKind.PAYMENT, "退款": BillKind.REFUND}
-_TOTALS = re.compile(
-    r"#(?P<name>交易|退款)合计：(?P<count>[0-9]+)笔(?:，商家实收[^0-9-]*(?P<sum>-?[0-9.]+)元)?"
-)
-_RECEIVED = "商家实收（元）"
-_FREE_TEXT_COLUMN = 3  # 商品名称
+# A merchant's account is its PID and this.
+_ACCOUNT_SUFFIX = "0156"
+_PID_CHARACTERS = 16
 
 
-def missing_bill(day: date, now: datetime, error: GatewayRejected) -> Bill:
-    """An empty bill once it is certain that none will come, else "ask later".
+def require_certain(day: date, now: datetime, error: GatewayRejected) -> None:
+    """Return once it is certain that no bill will come, else raise "ask later".
 
     The one sub_code stands for "not ready" and for "no movement"; raises ``error`` for others.
     """
@@ -54,103 +59,488 @@ def missing_bill(day: date, now: datetime, error: GatewayRejected) -> Bill:
         raise GatewayRejected(
             error.message, code=error.code, reason=RejectReason.TOO_SOON
         ) from error
-    return Bill(day, iter(()))
 
 
-def read_bill(day: date, url: str, download: Download) -> Bill:
+def open_bill(bill_type: str, file: IO[bytes], *, name: str = "") -> OpenedBill:
+    """The bill, checked as a whole. Raises BillRefused."""
+    bill = unread_bill(bill_type, file, name=name)
+    bill.check()
+    return bill
+
+
+def unread_bill(bill_type: str, file: IO[bytes], *, name: str = "") -> BillReader:
+    """The bill, which is checked while its rows are handed out."""
+    kind = {"trade": TradeBill, "fund": AccountBill}[bill_type]
+    return kind(unpack(file, is_summary=is_summary), name=name)
+
+
+def fetch_bill(bill_type: str, url: str, download: Download) -> OpenedBill:
     """Fetch (unsigned, another host, within 30 seconds), unpack and check a bill."""
-    packed, file = temporary_file(), temporary_file()
-    with packed:
+    with temporary_file() as packed:
         status = download(url, packed)
         if status != 200:
             raise GatewayUnknown(f"bill download: {status}", code=str(status))
-        _unpack(packed, file)
-    return checked_bill(day, file, read_lines)
+        return open_bill(bill_type, packed)
 
 
-def _unpack(packed: IO[bytes], file: IO[bytes]) -> None:
-    packed.seek(0)
-    try:
-        with zipfile.ZipFile(packed, metadata_encoding=_ENCODING) as archive:
-            files = [name for name in archive.namelist() if name.lower().endswith(".csv")]
-            details = [name for name in files if _SUMMARY_FILE not in name]
-            if len(details) != 1:
-                raise Malformed("files of the bill")
-            with archive.open(details[0]) as source:
-                copy_bounded(source, file)
-    except _ZIP_FAULTS as error:
-        raise Malformed("ZIP") from error
+def is_summary(head: bytes) -> bool:
+    return any(SUMMARY_MARK.encode(encoding) in head for encoding in (_GBK, "utf-8"))
 
 
-def read_lines(file: IO[bytes]) -> Iterator[BillLine]:
-    """The lines of the details; raises Malformed where they differ from the closing totals."""
-    tally = _Tally()
-    header: list[str] = []
-    for row in map(str.strip, read_rows(file, _ENCODING)):
-        if row.startswith("#"):
-            tally.compare(row)
-        elif not header:
-            header = [cell.strip() for cell in row.split(",")]
-        elif row:
-            cells = _cells(header, row)
-            tally.add(cells)
-            yield _line(cells)
-    tally.require_complete()
+_COLON, _COMMA = "[：:]", "[，,]"
+_YUAN = r"(-?[0-9]{1,15}(?:\.[0-9]{1,2})?)"
+_MOMENT = r"([0-9]{4})年([0-9]{2})月([0-9]{2})日 ([0-9]{2}:[0-9]{2}:[0-9]{2})"
+_ACCOUNT = re.compile(rf"#账号{_COLON}\[?([0-9]{{1,32}})\]?", re.ASCII)
+_PERIOD = re.compile(rf"#起始日期{_COLON}\[{_MOMENT}\]\s*终止日期{_COLON}\[{_MOMENT}\]", re.ASCII)
+_MADE_AT = re.compile(rf"#导出时间{_COLON}\[.{{1,40}}\]")
 
 
-class _Tally:
-    """What the rows add up to, against what the closing lines say."""
+class AlipayReader(BillReader):
+    """What both kinds share: the frame of ``#`` lines, tabs, two encodings."""
 
-    def __init__(self) -> None:
-        self._counts = dict.fromkeys(_KINDS, 0)
-        self._sums = dict.fromkeys(_KINDS, Decimal(0))
-        self._compared: set[str] = set()
+    separator = b","
+    kind_name: ClassVar[Text]
+    word: ClassVar[str]  # what the frame calls the details
+    other_word: ClassVar[str]
+    column_names: ClassVar[Mapping[str, tuple[str, ...]]]
+    free_names: ClassVar[frozenset[str]]
+    optional: ClassVar[frozenset[str]]
+    # The closing lines: the numbers that each names, by the places of their sums.
+    total_forms: ClassVar[Mapping[str, "re.Pattern[str]"]]
 
-    def add(self, cells: Mapping[str, str]) -> None:
-        name = cells["业务类型"]
-        if name not in _KINDS:
-            raise Malformed(f"kind {name[:40]!r}")
-        self._counts[name] += 1
-        self._sums[name] += read_amount(cells.get(_RECEIVED, ""))
+    def __init__(self, unpacked: Unpacked, *, name: str = "") -> None:
+        self._summary = unpacked.summary
+        super().__init__(unpacked, name=name)
 
-    def compare(self, row: str) -> None:
-        totals = _TOTALS.match(row)
-        if not totals:
-            return
-        name = totals["name"]
-        # Without signs: refund rows are negative, and sources differ on their total.
-        is_sum_wrong = totals["sum"] and abs(read_amount(totals["sum"])) != abs(self._sums[name])
-        if int(totals["count"]) != self._counts[name] or is_sum_wrong:
-            raise Malformed(f"totals of {name}")
-        self._compared.add(name)
+    def _read_head(self) -> None:
+        head: list[bytes] = []
+        while (line := self._line()) and len(head) < FRAME_LINES_MAX:
+            head.append(line.removeprefix(_BOM))
+            if not head[-1].lstrip(b' "').startswith(b"#"):
+                break
+        else:
+            raise refused(_("不是{kind}：没有表头"), kind=self.kind_name)
+        self.encoding = _encoding(b"\n".join(head))
+        *frame, header = [plain(line.decode(self.encoding, "replace")) for line in head]
+        for text in frame:
+            self._read_frame(text)
+        names = [cell.strip(' \t"') for cell in header.split(",")]
+        names = [name.replace("(", "（").replace(")", "）") for name in names]
+        self._name_columns(names, self.free_names)
+        self.places = {
+            role: names.index(name)
+            for role, aliases in self.column_names.items()
+            for name in aliases
+            if name in names
+        }
+        for role, (name, *_others) in self.column_names.items():
+            if role not in self.places and role not in self.optional:
+                raise refused(_("不是{kind}：表头没有“{name}”列"), kind=self.kind_name, name=name)
 
-    def require_complete(self) -> None:
-        if self._compared != set(_KINDS):
-            raise Malformed("bill without totals")
+    def _read_frame(self, text: str) -> None:
+        """A line before the header."""
+        if self.other_word in text or "汇总" in text:
+            raise refused(
+                _("不是{kind}，而是{other}"), kind=self.kind_name, other=text.strip("#- ")[:40]
+            )
+        if account := _ACCOUNT.fullmatch(text):
+            number = account[1]
+            if number.endswith(_ACCOUNT_SUFFIX) and len(number) > _PID_CHARACTERS:
+                number = number.removesuffix(_ACCOUNT_SUFFIX)
+            self.merchants |= {number}
+        elif period := _PERIOD.fullmatch(text):
+            self.period = _days(period)
+        elif not re.fullmatch(rf"#+(支付宝{self.word}(查询)?|-+{self.word}列表-+)", text):
+            raise refused(_("不是{kind}：未知的内容 {text}"), kind=self.kind_name, text=text[:60])
+
+    def _cells(self, block: bytes, count: int) -> list[bytes] | None:
+        cells = block.replace(b"\t", b"").replace(b"\n", b"\n,").split(b",")
+        cells.pop()  # after the last line
+        last = cells[self.width - 1 :: self.width]
+        if len(cells) != self.width * count or len(last) != count or b"\n#" in block:
+            return None
+        ends = b"\x00".join(last) + b"\x00"
+        return cells if ends.count(b"\n\x00") == count else None
+
+    def _cut(self, line: bytes) -> list[bytes]:
+        return line.replace(b"\t", b"").rstrip(b"\r\n").split(b",")
+
+    def _column(self, role: str, cells: list[bytes]) -> list[bytes]:
+        place = self.places[role]
+        column = cells[place :: self.width]
+        return [cell.strip() for cell in column] if place == self.width - 1 else column
+
+    def _is_frame(self, line: bytes) -> bool:
+        return line.lstrip(b' "').startswith(b"#")
+
+    def _read_tail(self, tail: list[bytes]) -> tuple[Mapping[str, str], list[Claim]]:
+        totals: dict[str, str] = {}
+        claims: list[Claim] = []
+        seen: set[str] = set()
+        for line in tail:
+            text = plain(line.decode(self.encoding, "replace"))
+            name = next((n for n, form in self.total_forms.items() if form.fullmatch(text)), "")
+            if name and name in seen:
+                raise refused(_("合计出现两次：文件可能拼接了两份账单"))
+            if name:
+                seen.add(name)
+                totals[name] = text.lstrip("#").partition("：")[2] or text
+                claims += self._claims(name, self.total_forms[name].fullmatch(text))
+            elif re.fullmatch(rf"#+-+{self.word}列表结束-+", text):
+                seen.add("")
+            elif not _MADE_AT.fullmatch(text):
+                raise refused(_("未知的合计写法：{text}"), text=text[:80])
+        if "" not in seen or not totals:
+            raise refused(_("文件不完整：没有合计行"))
+        for name in self.total_forms:
+            if name not in seen:  # then there are none of them
+                claims += self._claims(name, None)
+        return totals, claims
+
+    def _claims(self, name: str, found: "re.Match[str] | None") -> list[Claim]:
+        """``found`` None: the file has no such line."""
+        raise NotImplementedError
+
+    def _loose_amount(self, role: str, cells: list[bytes], places: int = FEN) -> int | None:
+        found = amounts(self._column(role, cells), places)
+        return abs(found[0]) if found else None
+
+    def _kind_fault(self, cells: list[bytes], roles: Sequence[str]) -> str:
+        if not are_moments(self._moments(cells)):
+            text = _shown(cells[self.places["moment"]], self.encoding)
+            return _text("时间无法读取：{text}").format(text=text)
+        for role in roles:
+            if role in self.places and not amounts(self._column(role, cells), FEE_PLACES):
+                text = _shown(cells[self.places[role]], self.encoding)
+                return _text("金额无法读取：{text}").format(text=text)
+        return _text("内容自相矛盾")
+
+    def _moments(self, cells: list[bytes]) -> list[bytes]:
+        return self._column("moment", cells)
 
 
-def _cells(header: list[str], row: str) -> dict[str, str]:
-    """Cells by column; commas in a product name are given back to it."""
-    cells = row.split(",")
-    surplus = len(cells) - len(header)
-    if surplus > 0:
-        end = _FREE_TEXT_COLUMN + surplus + 1
-        cells[_FREE_TEXT_COLUMN:end] = [",".join(cells[_FREE_TEXT_COLUMN:end])]
-    if len(cells) != len(header):
-        raise Malformed("number of cells")
-    return {name: cell.strip() for name, cell in zip(header, cells, strict=True)}
+_PAID, _GIVEN_BACK = "交易", "退款"
 
 
-def _line(cells: Mapping[str, str]) -> BillLine:
-    kind = _KINDS[cells["业务类型"]]
-    return BillLine(
-        kind=kind,
-        out_trade_no=cells["商户订单号"],
-        transaction_id=cells["支付宝交易号"],
-        out_refund_no=cells["退款批次号/请求号"],
-        refund_id="",  # Alipay gives refunds no number of its own
-        amount=abs(read_amount(cells["订单金额（元）"])),
-        fee=read_fee(kind, cells["服务费（元）"]),
-        happened_at=read_wall_clock(cells["完成时间"] or cells["创建时间"]),
-        state=cells["业务类型"],
+class TradeBlock(Block):
+    def __init__(self, reader: "TradeBill", cells: list[bytes], count: int) -> None:
+        self.reader, self.cells, self.count = reader, cells, count
+        self.is_refund: Sequence[bool] | None = None  # none are
+        self.moments: list[bytes] = []
+        self.amount: Sequence[int] = ()
+        self.settled: Sequence[int] = ()
+        self.fee: Sequence[int] = ()
+
+    def rows(self, number: int) -> Iterator[BillRow]:
+        empty, refunds = repeat(""), self.is_refund
+        columns: tuple[Any, ...] = (
+            range(number, number + self.count),
+            repeat(False) if refunds is None else refunds,
+            self._texts("out_trade_no"),
+            self._texts("transaction_id"),
+            empty if refunds is None else self._refund_numbers(refunds),
+            empty,
+            self.amount,
+            self.settled,
+            self.fee,
+            empty,
+            texts(self.moments, self.reader.encoding),
+            repeat("SUCCESS"),
+            empty,
+            empty,
+        )
+        return map(BillRow._make, zip(*columns))  # noqa: B905 (repeat never ends)
+
+    def _texts(self, role: str) -> list[str]:
+        return texts(self.reader._column(role, self.cells), self.reader.encoding)
+
+    def _refund_numbers(self, refunds: Sequence[bool]) -> list[str]:
+        pairs = zip(self._texts("out_refund_no"), refunds, strict=True)
+        return [text if is_refund else "" for text, is_refund in pairs]
+
+
+class TradeBill(AlipayReader):
+    sums_count = 10
+    kind_name = _("支付宝的交易账单")
+    word, other_word = "业务明细", "账务明细"
+    column_names = {
+        "transaction_id": ("支付宝交易号",),
+        "out_trade_no": ("商户订单号",),
+        "kind": ("业务类型",),
+        "created": ("创建时间",),
+        "moment": ("完成时间",),
+        "amount": ("订单金额（元）",),
+        "received": ("商家实收（元）",),
+        "discount": ("商家优惠（元）",),
+        "out_refund_no": ("退款批次号/请求号", "退款批次号", "退款请求号"),
+        "fee": ("服务费（元）",),
+    }
+    optional = frozenset({"created", "discount"})
+    free_names = frozenset(
+        {"商品名称", "门店编号", "门店名称", "操作员", "终端号", "对方账户", "券名称", "备注"}
     )
+    total_forms = {
+        _PAID: re.compile(
+            rf"#+交易合计{_COLON}([0-9]{{1,9}})笔{_COMMA}商家实收共{_YUAN}元"
+            rf"(?:{_COMMA}商家优惠共{_YUAN}元)?",
+            re.ASCII,
+        ),
+        _GIVEN_BACK: re.compile(
+            rf"#+退款合计{_COLON}([0-9]{{1,9}})笔{_COMMA}商家实收(?:退款)?共{_YUAN}元"
+            rf"(?:{_COMMA}商家优惠(?:退款)?共{_YUAN}元)?",
+            re.ASCII,
+        ),
+    }
+
+    def _read_tail(self, tail: list[bytes]) -> tuple[Mapping[str, str], list[Claim]]:
+        totals, claims = super()._read_tail(tail)
+        if self._summary is not None:
+            encoding = _encoding(self._summary)
+            said, more = summary_claims(
+                self._summary.removeprefix(_BOM).decode(encoding, "replace")
+            )
+            totals, claims = {**totals, **said}, [*claims, *more]
+        return totals, claims
+
+    def _claims(self, name: str, found: "re.Match[str] | None") -> list[Claim]:
+        side = int(name == _GIVEN_BACK)
+        count, received, discount = found.groups() if found else ("0", None, None)
+        claims = [Claim(f"{name} 笔数", count, int(count), ({COUNT + side: 1},), is_count=True)]
+        # Without signs: refund rows are negative in most files, and so is their total.
+        if received:
+            way = {RECEIVED + side: 1}
+            claims.append(Claim(f"{name} 商家实收", received, fen(received), (way,)))
+        if discount:
+            # By its name the sum of a column; where coupons of the merchant's are in no column
+            # of their own, what was ordered less what was received.
+            ways: list[Mapping[int, int]] = [{ORDERED + side: 1, RECEIVED + side: -1}]
+            if "discount" in self.places:
+                ways.insert(0, {DISCOUNT + side: 1})
+            claims.append(Claim(f"{name} 商家优惠", discount, fen(discount), tuple(ways)))
+        return claims
+
+    def _block(self, cells: list[bytes], count: int) -> TradeBlock | None:
+        block = TradeBlock(self, cells, count)
+        paid, back = _PAID.encode(self.encoding), _GIVEN_BACK.encode(self.encoding)
+        kinds = self._column("kind", cells)
+        if set(kinds) != {paid}:
+            kinds = [kind.strip() for kind in kinds]
+            if not set(kinds) <= {paid, back}:
+                return None
+            block.is_refund = [kind == back for kind in kinds]
+        block.moments = self._moments(cells)
+        if not are_moments(block.moments) or not self._read_amounts(block, cells):
+            return None
+        numbers = ("out_trade_no", "transaction_id", "out_refund_no")
+        require_texts([self._column(role, cells) for role in numbers], self.encoding)
+        block.first_moment, block.last_moment = min(block.moments), max(block.moments)
+        return block
+
+    def _moments(self, cells: list[bytes]) -> list[bytes]:
+        moments = self._column("moment", cells)
+        if b"" not in moments or "created" not in self.places:
+            return moments
+        pairs = zip(moments, self._column("created", cells), strict=True)
+        return [done or created for done, created in pairs]
+
+    def _read_amounts(self, block: TradeBlock, cells: list[bytes]) -> bool:
+        """Refunds and fees are positive or negative, by the year of the file."""
+        zeros = [0] * block.count
+        ordered = amounts(self._column("amount", cells), FEN)
+        received = amounts(self._column("received", cells), FEN)
+        fees = amounts(self._column("fee", cells), FEE_PLACES, is_blank_zero=True)
+        discounts: list[int] | None = zeros
+        if "discount" in self.places:
+            discounts = amounts(self._column("discount", cells), FEN, is_blank_zero=True)
+        if ordered is None or received is None or fees is None or discounts is None:
+            return False
+        refunds = block.is_refund
+        if refunds is None:
+            if min(ordered) < 0 or min(received) < 0:
+                return False
+            block.amount, block.settled = ordered, received
+            block.fee = [abs(fee) for fee in fees]
+            sums = (block.count, sum(ordered), sum(received), sum(discounts), sum(block.fee))
+            block.addends = [value for total in sums for value in (total, 0)]
+            return True
+        columns = zip(refunds, ordered, received, discounts, fees, strict=True)
+        added = [0] * self.sums_count
+        for is_refund, *values in columns:
+            if not is_refund and (values[0] < 0 or values[1] < 0):
+                return False
+            added[COUNT + is_refund] += 1
+            for place, value in zip((ORDERED, RECEIVED, DISCOUNT, FEE), values, strict=True):
+                added[place + is_refund] += abs(value)
+        block.addends = added
+        block.amount, block.settled = list(map(abs, ordered)), list(map(abs, received))
+        block.fee = [-abs(fee) if r else abs(fee) for r, fee in zip(refunds, fees, strict=True)]
+        return True
+
+    def _loose(self, cells: list[bytes]) -> list[Addends]:
+        nothing = (0,) * self.sums_count
+        sides = {0, 1}
+        told: list[int | None] = [None] * 4
+        if cells:
+            kind = cells[self.places["kind"]].strip()
+            named = {_PAID.encode(self.encoding): 0, _GIVEN_BACK.encode(self.encoding): 1}
+            sides = {named[kind]} if kind in named else sides
+            roles = {"amount": FEN, "received": FEN, "discount": FEN, "fee": FEE_PLACES}
+            told = [
+                self._loose_amount(role, cells, places) if role in self.places else 0
+                for role, places in roles.items()
+            ]
+        ways: list[Addends] = [nothing]
+        for side in sides:
+            ways.append([v for total in (1, *told) for v in ((total, 0), (0, total))[side]])
+        return [tuple(way) for way in ways]
+
+    def _fault(self, cells: list[bytes]) -> str:
+        kind = _shown(cells[self.places["kind"]], self.encoding)
+        if kind not in (_PAID, _GIVEN_BACK):
+            return _text("未知的业务类型：{text}").format(text=kind)
+        return self._kind_fault(cells, ("amount", "received", "discount", "fee"))
+
+
+# What 业务类型 says; longer wordings contain the word.
+_FUND_KINDS: tuple[tuple[str, FundKind], ...] = (
+    ("交易退款", FundKind.REFUND),
+    ("退款", FundKind.REFUND),
+    ("退费", FundKind.FEE_BACK),
+    ("退还手续费", FundKind.FEE_BACK),
+    ("收费", FundKind.FEE),
+    ("服务费", FundKind.FEE),
+    ("在线支付", FundKind.PAYMENT),
+    ("交易付款", FundKind.PAYMENT),
+    ("提现", FundKind.WITHDRAWAL),
+)
+_MOVES_IN, _SUM_IN, _MOVES_OUT, _SUM_OUT = range(4)
+
+
+class FundBlock(Block):
+    def __init__(self, reader: "AccountBill", cells: list[bytes], count: int) -> None:
+        self.reader, self.cells, self.count = reader, cells, count
+        self.change: Sequence[int] = ()
+        self.balance: Sequence[int] = ()
+
+    def rows(self, number: int) -> Iterator[FundRow]:
+        columns = [
+            texts([cell.strip() for cell in self.reader._column(role, self.cells)], encoding)
+            for encoding in (self.reader.encoding,)
+            for role in ("moment", "flow_no", "transaction_id", "out_trade_no", "kind")
+        ]
+        moves = zip(count_from(number), *columns, self.change, self.balance)
+        for place, moment, flow_no, trade_no, order_no, text, change, balance in moves:
+            kind = fund_kind(text)
+            yield FundRow(
+                place, moment, flow_no, trade_no, order_no, "", kind, text, change, balance
+            )
+
+
+def fund_kind(text: str) -> FundKind:
+    return next((kind for word, kind in _FUND_KINDS if word in text), FundKind.OTHER)
+
+
+class AccountBill(AlipayReader):
+    """The account's details (账务明细); no bill says for which refund money left."""
+
+    sums_count = 4
+    kind_name = _("支付宝的账务明细")
+    word, other_word = "账务明细", "业务明细"
+    column_names = {
+        "flow_no": ("账务流水号",),
+        "transaction_id": ("业务流水号",),
+        "out_trade_no": ("商户订单号",),
+        "moment": ("发生时间",),
+        "income": ("收入金额（+元）", "收入金额（元）", "收入金额"),
+        "outgo": ("支出金额（-元）", "支出金额（元）", "支出金额"),
+        "balance": ("账户余额（元）", "账户余额"),
+        "kind": ("业务类型",),
+    }
+    optional = frozenset()
+    free_names = frozenset({"商品名称", "对方账号", "交易渠道", "备注", "业务描述"})
+    total_forms = {
+        "收入": re.compile(rf"#+收入合计{_COLON}([0-9]{{1,9}})笔{_COMMA}共{_YUAN}元", re.ASCII),
+        "支出": re.compile(rf"#+支出合计{_COLON}([0-9]{{1,9}})笔{_COMMA}共{_YUAN}元", re.ASCII),
+    }
+
+    def _claims(self, name: str, found: "re.Match[str] | None") -> list[Claim]:
+        counts, total = (_MOVES_IN, _SUM_IN) if name == "收入" else (_MOVES_OUT, _SUM_OUT)
+        count, amount = found.groups() if found else ("0", "0.00")
+        return [
+            Claim(f"{name} 笔数", count, int(count), ({counts: 1},), is_count=True),
+            Claim(f"{name} 金额", amount, fen(amount), ({total: 1},)),
+        ]
+
+    def _block(self, cells: list[bytes], count: int) -> FundBlock | None:
+        block = FundBlock(self, cells, count)
+        moments = self._column("moment", cells)
+        income = amounts(self._column("income", cells), FEN, is_blank_zero=True)
+        outgo = amounts(self._column("outgo", cells), FEN, is_blank_zero=True)
+        balance = amounts(self._column("balance", cells), FEN)
+        if income is None or outgo is None or balance is None or not are_moments(moments):
+            return None
+        if min(income) < 0 or any(map(_both, income, outgo)):
+            return None
+        roles = ("flow_no", "transaction_id", "out_trade_no", "kind")
+        require_texts([self._column(role, cells) for role in roles], self.encoding)
+        outgo = [abs(amount) for amount in outgo]
+        block.addends = (
+            count - income.count(0), sum(income), count - outgo.count(0), sum(outgo),
+        )  # fmt: skip
+        block.change = [came - went for came, went in zip(income, outgo, strict=True)]
+        block.balance = balance
+        block.first_moment, block.last_moment = min(moments), max(moments)
+        return block
+
+    def _loose(self, cells: list[bytes]) -> list[Addends]:
+        came, went = (self._told(role, cells) for role in ("income", "outgo"))
+        ways: list[Addends] = [(0, 0, 0, 0)]
+        if came != 0:
+            ways.append((1, came, 0, 0))
+        if went != 0:
+            ways.append((0, 0, 1, went))
+        return ways
+
+    def _told(self, role: str, cells: list[bytes]) -> int | None:
+        found = amounts(self._column(role, cells), FEN, is_blank_zero=True) if cells else None
+        return abs(found[0]) if found else None
+
+    def _fault(self, cells: list[bytes]) -> str:
+        return self._kind_fault(cells, ("balance",))
+
+
+def _both(came: int, went: int) -> bool:
+    return bool(came) == bool(went)
+
+
+def plain(line: str) -> str:
+    """A line of the frame without what spreadsheets put around it."""
+    return line.strip(' \t\r\n",')
+
+
+def fen(text: str) -> int:
+    return abs(int(Decimal(text).scaleb(FEN)))
+
+
+def _encoding(head: bytes) -> str:
+    try:
+        head.decode("utf-8")
+    except UnicodeDecodeError:
+        return _GBK
+    return "utf-8"
+
+
+def _days(period: "re.Match[str]") -> tuple[date, date]:
+    """The first and the last day; the end is written as the next day's first moment."""
+    *first, _first_time = period.groups()[:4]
+    *last, last_time = period.groups()[4:]
+    try:
+        start, end = date(*map(int, first)), date(*map(int, last))
+    except ValueError as error:
+        raise refused(_("起止日期无法读取")) from error
+    is_next_day = last_time == "00:00:00" and end > start
+    return start, end - timedelta(days=1) if is_next_day else end
+
+
+def _shown(cell: bytes, encoding: str) -> str:
+    return cell.decode(encoding, "replace").strip()[:40]

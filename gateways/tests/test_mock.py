@@ -60,7 +60,8 @@ def test_its_fixed_answers(method):
     refund = gateway.refund(refund_request())
     assert (refund.state, refund.refund_id) == (RefundState.SUCCESS, "MOCKRFD20261124100500B2")
     assert gateway.query_refund(refund_request()) == refund
-    assert list(gateway.download_bill(date(2026, 11, 23)).lines) == []
+    assert gateway.download_bill(date(2026, 11, 23)) is None
+    assert gateway.download_fund_bill(date(2026, 11, 23)) is None
 
 
 @pytest.mark.parametrize("method", GATEWAY_METHODS)

@@ -24,12 +24,12 @@ from gateways.errors import (
     reading_callback,
 )
 from gateways.interface import (
-    Bill,
     CallbackAnswer,
     CallbackNotice,
     CallbackRequest,
     CloseState,
     Json,
+    OpenedBill,
     PaymentRequest,
     PaymentStart,
     RefundReport,
@@ -96,7 +96,10 @@ _CLOSE_REFUSALS: Mapping[str, CloseState] = {
 _AMOUNT_MAX_FEN = 10**13  # far above any order; keeps absurd numbers away from Decimal's limits
 _TRADE_PATH = "/v3/pay/transactions/out-trade-no"
 _REFUND_PATH = "/v3/refund/domestic/refunds"
-_BILL_PATH = "/v3/bill/tradebill?bill_date={day}&bill_type=ALL&tar_type=GZIP"
+_BILL_PATHS = {
+    "trade": "/v3/bill/tradebill?bill_date={day}&bill_type=ALL&tar_type=GZIP",
+    "fund": "/v3/bill/fundflowbill?bill_date={day}&account_type=BASIC&tar_type=GZIP",
+}
 _ECHO_PATH = "/v3/security/echo"
 _NOT_OFFERED = (403, 404)
 ECHO_EVENT = "SECURITY_ECHO.SUCCESS"
@@ -248,17 +251,28 @@ class WechatGateway:
 
     # -- bills ---------------------------------------------------------------------------------
 
-    def download_bill(self, day: date) -> Bill:
+    def download_bill(self, day: date) -> OpenedBill | None:
+        return self._bill("trade", day)
+
+    def download_fund_bill(self, day: date) -> OpenedBill | None:
+        try:
+            return self._bill("fund", day)
+        except GatewayRejected as error:
+            if code_normalised(error.code) == "NOAUTH":
+                error.reason = RejectReason.NOT_OFFERED
+            raise
+
+    def _bill(self, bill_type: str, day: date) -> OpenedBill | None:
         """Section 7. The file itself comes outside the limiter: a long or failing download must
         neither hold a slot nor open the circuit that payments stand behind."""
         try:
-            answer = self._call("GET", _BILL_PATH.format(day=day.isoformat()))
+            answer = self._call("GET", _BILL_PATHS[bill_type].format(day=day.isoformat()))
         except GatewayRejected as error:
             if code_normalised(error.code) == "NOSTATEMENTEXIST":
-                return Bill(day, iter(()))
+                return None
             raise
         with reading_answer():
-            return bills.read_bill(day, answer, self._api.download)
+            return bills.fetch_bill(bill_type, answer, self._api.download)
 
     # -- inside --------------------------------------------------------------------------------
 

@@ -81,7 +81,8 @@ def archive(machine: Machine, bill_type: str, start: float, end: float) -> bytes
     last_line, totals = totals_of(trades, refunds)
     made = io.BytesIO()
     with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as file:
-        detail = [*frame(account, kind, start, end, lines), *totals]
+        ends = account_totals(trades, refunds) if is_account else totals
+        detail = [*frame(account, kind, start, end, lines), *ends]
         summary = frame(account, f"{kind}(汇总)", start, end, [SUMMARY_COLUMNS, last_line])
         for name, content in ((f"{stem}.csv", detail), (f"{stem}(汇总).csv", summary)):
             text = "\r\n".join(content) + "\r\n"
@@ -157,6 +158,15 @@ def account_lines(trades: list[Trade], refunds: list[Back]) -> list[str]:
         cells += [yuan(fen) if fen > 0 else "", yuan(fen) if fen < 0 else "", yuan(balance)]
         lines.append(",".join([*cells, cell("支付宝"), cell(kind), cell("")]))
     return lines
+
+
+def account_totals(trades: list[Trade], refunds: list[Back]) -> list[str]:
+    paid, back = sum(t.settled_fen for t in trades), sum(back for *_, back in refunds)
+    return [
+        f"#支出合计：{len(refunds)}笔，共{yuan(-back)}元",
+        f"#收入合计：{len(trades)}笔，共{yuan(paid)}元",
+        f"#导出时间：[{clock.beijing(clock.now()):%Y年%m月%d日 %H:%M:%S}]",
+    ]
 
 
 def totals_of(trades: list[Trade], refunds: list[Back]) -> tuple[str, list[str]]:

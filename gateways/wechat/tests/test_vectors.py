@@ -1,5 +1,6 @@
 """The official test vectors of WeChat Pay, through our own code."""
 
+import io
 import json
 from unittest import mock
 
@@ -7,10 +8,11 @@ import pytest
 
 from gateways import keys
 from gateways.errors import GatewayUntrusted
+from gateways.interface import BillRefused
 from gateways.tests.kit import is_signed, private_key, wechat_values
 from gateways.tests.vectors import each, resource_of
 from gateways.texts import Malformed
-from gateways.wechat.bills import split_cells
+from gateways.wechat.bills import open_bill
 from gateways.wechat.configuration import WechatConfig
 from gateways.wechat.wire import (
     WechatApi,
@@ -69,14 +71,18 @@ def test_client_signature_layout(vector):
 
 
 @each("wx-trade-bill")
-def test_trade_bill_cells(vector):
-    """Only header, one row and the summary are published; test_bills reads whole files."""
-    header, row = vector["header"].split(","), split_cells(vector["first_row"])
-    assert len(header) == len(row) == 27
-    cells = dict(zip(header, row, strict=True))
-    assert cells["商户退款单号"] == "REF4200000263201902167700963919"
-    assert cells["申请退款金额"] == "0.01"
-    assert split_cells(vector["summary_row"])[0] == f"{vector['detail_rows']}.0"
+def test_trade_bill(vector):
+    """Only header, one row and the summary are published: totals of the one row instead."""
+    totals = "`1.0,`0.00,`0.01,`0.0,`0.00,`0.00,`0.01"
+    lines = (vector["header"], vector["first_row"], vector["summary_header"], totals)
+    bill = open_bill("trade", io.BytesIO("\ufeff".encode() + "\r\n".join(lines).encode()))
+    (row,) = bill.rows()
+    assert (row.out_refund_no, row.amount_fen) == ("REF4200000263201902167700963919", 1)
+    assert (row.is_refund, row.fee_rate, row.moment) == (True, "39.00%", "2019-02-19 05:01:46")
+    assert bill.totals["总交易单数"] == "1.0"
+    whole = (*lines[:3], vector["summary_row"])
+    with pytest.raises(BillRefused, match="总交易单数"):
+        open_bill("trade", io.BytesIO("\r\n".join(whole).encode()))
 
 
 @each("wx-notification")
