@@ -121,14 +121,14 @@ def _act(
     try:
         text = action.run(request.user.as_actor(), case.pk, fields)  # type: ignore[union-attr]
     except (ExceptionTaken, ExceptionClosed):
-        messages.warning(request, _somebody_was_faster(case))
+        messages.warning(request, somebody_was_faster(case))
     except DomainError as error:
         messages.error(request, _("没有执行：%(reason)s。") % {"reason": error.text})
     else:
         messages.success(request, text)
 
 
-def _somebody_was_faster(case: PaymentException) -> str:
+def somebody_was_faster(case: PaymentException) -> str:
     """Who, and what they did, instead of a bare refusal."""
     now = PaymentException.objects.get(pk=case.pk)
     if now.closed_at is not None:

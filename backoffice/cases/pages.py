@@ -16,6 +16,7 @@ from backoffice.cases.desk import act_view, case_desk
 from backoffice.cases.words import EXCEPTION_ADVICE, case_state
 from backoffice.orders.timeline import Story, timeline_context
 from backoffice.site.bases import (
+    PANEL_ROWS_MAX,
     AmountRangeFilter,
     DayRangeFilter,
     Panel,
@@ -162,7 +163,13 @@ class ExceptionAdmin(ReadOnlyAdmin):
         """The whole story of the case's order, or what is known of the case without one."""
         story = timeline_context(Story.of(row.order)) if row.order is not None else {}
         panels = {} if story else {"panels": self.panels(request, row)}
-        return {"desk": case_desk(row, request.user), **story, **panels}
+        differences = row.differences.select_related("day")[:PANEL_ROWS_MAX]
+        return {
+            "desk": case_desk(row, request.user),
+            "differences": differences,
+            **story,
+            **panels,
+        }
 
     def panels(self, request: HttpRequest, row: PaymentException) -> list[Panel]:
         """What happened to the case, and to the payment and the refund that it is about."""

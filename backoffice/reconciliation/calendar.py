@@ -7,7 +7,7 @@ from datetime import date, datetime, time, timedelta
 
 from django.db.models import Count, Min, QuerySet
 
-from backoffice.reconciliation.words import CELL_TONES, CellState, day_url, percent_text
+from backoffice.reconciliation.words import CELL_TONES, FIRST_DAY, CellState, day_url, percent_text
 from backoffice.site.display import badge
 from backoffice.site.words import method_text
 from config.gateways.selectors import gateway_config_current
@@ -210,7 +210,7 @@ def _month_start(text: str, today: date) -> date:
     except ValueError:
         first = date.max
     # Before the first years of the tables there is nothing, after this month nothing yet.
-    is_known = date(2000, 1, 1) <= first <= today
+    is_known = FIRST_DAY <= first <= today
     return first if is_known else (today - ONE_DAY).replace(day=1)
 
 

@@ -22,6 +22,7 @@ from backoffice.cases.actions import (
 from backoffice.reconciliation.calendar import Cell, DayLine, day_lines, merchants_between
 from backoffice.reconciliation.words import CellState, percent_text, yuan_of
 from backoffice.site.display import age_text
+from payments.models import PaymentException
 from reconciliation.models import BillFile, Difference, ReconciledDay
 from reconciliation.states import DifferenceType
 from refunds.states import RefundStatus
@@ -85,8 +86,9 @@ class Sums:
 
 @dataclass(frozen=True)
 class Remedy:
-    """The one thing to do next about a difference, for one reader."""
+    """The one thing to do next about a difference's case, for one reader."""
 
+    case: PaymentException
     name: str
     action: DeskAction
     title: Any
@@ -257,12 +259,13 @@ def remedy_of(row: Difference, reader: Any) -> Remedy | None:
     if case.is_waiting:
         is_other = case.asked_by != reader.pk
         may = is_other and reader.has_perm(WRITE_OFF_PERMISSION)
-        return _remedy(CONFIRM) if may else None
+        return remedy_named(CONFIRM, case) if may else None
     actions = offered(case, reader)
-    return _remedy(actions[0][0]) if actions else None
+    return remedy_named(actions[0][0], case) if actions else None
 
 
-def _remedy(name: str) -> Remedy:
+def remedy_named(name: str, case: PaymentException) -> Remedy:
+    """The action of the desk that is called ``name``."""
     action = DESK_ACTIONS[name]
     # At the case's own page the button of this one has its words.
-    return Remedy(name, action, _("确认核销") if name == CONFIRM else action.title)
+    return Remedy(case, name, action, _("确认核销") if name == CONFIRM else action.title)

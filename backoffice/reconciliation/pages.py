@@ -17,6 +17,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 
+from backoffice.reconciliation.mending import mend_view
 from backoffice.reconciliation.views import calendar_view, day_view, lines_view
 from backoffice.reconciliation.words import (
     BILL_PAGE,
@@ -121,7 +122,10 @@ class ReconciledDayAdmin(ReadOnlyAdmin):
         return self.change_view(request, object_id)
 
     def get_urls(self) -> list[URLPattern]:
-        pages = {"day": ("day/<str:day>/", day_view)}
+        pages = {
+            "day": ("day/<str:day>/", day_view),
+            "mend": ("day/<str:day>/mend/", mend_view),
+        }
         return [*own_urls(self, DAY_PAGE, pages), *super().get_urls()]
 
 

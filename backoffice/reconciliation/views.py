@@ -1,7 +1,6 @@
 """The pages of reconciliation for reading: the calendar, a business day, lines of a bill."""
 
 from collections.abc import Sequence
-from datetime import date
 from typing import Any
 
 from django.contrib import messages
@@ -10,10 +9,12 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
+from backoffice.cases.actions import CLOSE_PERMISSION
 from backoffice.reconciliation.bill_lines import FOUND_MAX, BillLine, BillText
 from backoffice.reconciliation.calendar import ONE_DAY, month_of
 from backoffice.reconciliation.day import SHOWN_MAX, Day
-from backoffice.reconciliation.words import DAY_PAGE, DOWNLOAD, IMPORT, RUN, VIEW, day_url
+from backoffice.reconciliation.mending import results_take
+from backoffice.reconciliation.words import DAY_PAGE, DOWNLOAD, IMPORT, RUN, VIEW, day_url, read_day
 from backoffice.site.bases import ensure_may, page
 from payments.models import PaymentTransaction
 from reconciliation.models import BillFile
@@ -21,7 +22,6 @@ from refunds.models import Refund
 from tcmpay.common import clock
 from tcmpay.common.fields import as_uuid_or_text
 
-FIRST_DAY = date(2000, 1, 1)
 LINE_NUMBER_MAX = 20_000_000
 
 
@@ -49,6 +49,8 @@ def day_view(request: HttpRequest, day: str, model_admin: Any) -> HttpResponse:
         "title": _("对账 %(day)s") % {"day": shown.isoformat()},
         "original": shown.isoformat(),  # the last step of the breadcrumbs
         "day": Day(shown, request.user),
+        "results": results_take(request, shown),
+        "may_mend": request.user.has_perm(CLOSE_PERMISSION),
         "earlier": day_url(shown - ONE_DAY),
         "later": day_url(shown + ONE_DAY) if shown < clock.today() else "",
         "month": shown.strftime("%Y-%m"),
@@ -58,15 +60,6 @@ def day_view(request: HttpRequest, day: str, model_admin: Any) -> HttpResponse:
         "may_run": request.user.has_perm(RUN),
     }
     return page(request, model_admin, "reconciliation/day.html", context)
-
-
-def read_day(text: str) -> date | None:
-    """The business day that an address names; None where it is none that has begun."""
-    try:
-        day = date.fromisoformat(text)
-    except ValueError:
-        return None
-    return day if FIRST_DAY <= day <= clock.today() else None
 
 
 def bill_of(request: HttpRequest, object_id: str) -> BillFile:

@@ -6,10 +6,10 @@ from decimal import ROUND_FLOOR, Decimal
 
 from django.db import models
 from django.urls import reverse
-from django.utils.formats import date_format
 from django.utils.translation import gettext_lazy as _
 
 from backoffice.site.display import BAD, EMPTY, GOOD, NEUTRAL, RUNNING, WAITING
+from tcmpay.common import clock
 from tcmpay.common.money import ZERO, Money
 
 DAY_PAGE = "reconciliation_reconciledday"
@@ -20,6 +20,9 @@ VIEW = "reconciliation.view_reconciledday"
 IMPORT = "reconciliation.import_bill"
 DOWNLOAD = "reconciliation.download_bill"
 RUN = "reconciliation.run_reconciliation"
+
+
+FIRST_DAY = date(2000, 1, 1)
 
 
 class CellState(models.TextChoices):
@@ -47,8 +50,13 @@ def day_url(day: date) -> str:
     return reverse(f"admin:{DAY_PAGE}_day", args=[day.isoformat()])
 
 
-def weekday_text(day: date) -> str:
-    return date_format(day, "D")
+def read_day(text: str) -> date | None:
+    """The business day that an address names; None where it is none that has begun."""
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        return None
+    return day if FIRST_DAY <= day <= clock.today() else None
 
 
 def percent_text(part: Money, whole: Money) -> str:

@@ -38,6 +38,11 @@ FORMS: dict[str, dict[str, str]] = {
         "amount": "1.00",
         "reason": "补记线下充值",
     },
+    "mend": {
+        "difference": "{difference}",
+        "seen": "{difference}=record",
+        "reason": "已与合同费率核对",
+    },
     "own": {"password": "{password}"},
     "reason": {"reason": "本人电话确认"},
     "export": {"page": "payments_paymentorder", "query": "", "format": "csv"},

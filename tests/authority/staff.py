@@ -18,6 +18,7 @@ from config.prices.selectors import periods_digest
 from config.prices.services import price_change
 from payments.models import PaymentException, PaymentTransaction
 from payments.services.exceptions import exception_write_off_ask, exception_write_off_decide
+from reconciliation.models import Difference
 from refunds.models import Refund
 from refunds.services.requests import refund_request, refund_review
 from tcmpay.accounts.models import StaffUser
@@ -32,6 +33,7 @@ PASSWORD = "tests-only-Lotus-41"
 ANONYMOUS, OUTSIDER, NEWCOMER, SUPERUSER = "anonymous", "outsider", "newcomer", "superuser"
 # An outsider has an account that is not staff's, a newcomer is staff and has no role yet.
 PEOPLE = (ANONYMOUS, OUTSIDER, NEWCOMER, *ROLES, SUPERUSER)
+DIFFERENCE = "0192f0c1-0000-7000-8000-00000000d1ff"
 NOWHERE = "0192f0c1-0000-7000-8000-00000000dead"
 
 
@@ -164,6 +166,12 @@ class Desk:
 
     def _business_day(self, _reader: StaffUser | None) -> object:
         return yesterday().isoformat()
+
+    def _mended_day(self, _reader: StaffUser | None) -> object:
+        row = compared(day=clock.today())
+        Difference.objects.filter(pk=DIFFERENCE).delete()
+        found = difference(row, pk=DIFFERENCE)
+        return found.day.day.isoformat()
 
     def _bill(self, _reader: StaffUser | None) -> object:
         return compared(day=clock.today()).trade_bill_id

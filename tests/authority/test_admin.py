@@ -24,6 +24,7 @@ from tests.api.story import Story
 from tests.authority.bodies import FORMS
 from tests.authority.staff import (
     ANONYMOUS,
+    DIFFERENCE,
     NEWCOMER,
     NOWHERE,
     OUTSIDER,
@@ -245,6 +246,8 @@ def filled(form: dict[str, str], person: StaffUser | None) -> dict[str, str]:
         "{password}": PASSWORD,
         "{self}": str(person.pk) if person else NOWHERE,
         "{new}": str(uuid.uuid4()),
+        "{difference}": DIFFERENCE,
+        "{difference}=record": f"{DIFFERENCE}=record",
     }
     return {name: words.get(value, value) for name, value in form.items()}
 

@@ -1,6 +1,7 @@
 """Compared days as a run leaves them, written down without one: bills, figures, differences."""
 
 import hashlib
+import uuid
 import zlib
 from datetime import date, timedelta
 from decimal import Decimal
@@ -107,7 +108,7 @@ def difference(
     **more: Any,
 ) -> Difference:
     """One that a run found, with its case at the desk."""
-    number = more.setdefault("out_trade_no", f"ORD2026112900000{Difference.objects.count()}")
+    number = more.setdefault("out_trade_no", f"ORD20261129{uuid.uuid4().hex[:12]}")
     reason = more.pop("reason", "账单手续费 0.18 元，按费率应为 0.19 元")
     fields = {"ours": Decimal("0.19"), "theirs": Decimal("0.18"), **more}
     case = None
@@ -120,7 +121,7 @@ def difference(
             amount=fields["theirs"],
             reason=reason,
         )
-        case = PaymentException.objects.latest("opened_at")
+        case = PaymentException.objects.get(out_trade_no=number)
     return Difference.objects.create(
         day=row,
         difference_type=kind,

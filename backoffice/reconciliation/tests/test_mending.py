@@ -1,0 +1,158 @@
+"""Differences are dealt with from their day's page: a preview, one confirmation, a result each."""
+
+from datetime import timedelta
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from backoffice.cases import actions
+from backoffice.reconciliation import mending
+from backoffice.reconciliation.tests.kit import compared, difference
+from backoffice.reconciliation.words import day_url
+from payments.states import ExceptionOutcome
+from reconciliation.states import DifferenceType
+from tests.authority.staff import browser_of, person_make
+
+pytestmark = pytest.mark.django_db
+REASON = "已与合同费率核对"
+
+
+@pytest.fixture
+def reviewer() -> Client:
+    return browser_of(person_make("reviewer"))
+
+
+@pytest.fixture
+def row():
+    return compared()
+
+
+def preview(browser: Client, row, *found, action: str = "own"):
+    keys = [str(one.pk) for one in found]
+    address = reverse("admin:reconciliation_reconciledday_mend", args=[row.day.isoformat()])
+    return browser.get(address, {"difference": keys, "action": action})
+
+
+def mend(browser: Client, row, *found, action: str = "own", reason: str = REASON) -> str:
+    """Confirm what the preview showed; the page that tells the results."""
+    seen = [step.key for step in preview(browser, row, *found, action=action).context["steps"]]
+    return confirm(browser, row, *found, seen=seen, action=action, reason=reason)
+
+
+def confirm(browser: Client, row, *found, seen, action: str = "own", reason: str = REASON) -> str:
+    address = reverse("admin:reconciliation_reconciledday_mend", args=[row.day.isoformat()])
+    keys = [str(one.pk) for one in found]
+    form = {"difference": keys, "seen": seen, "action": action, "reason": reason}
+    answer = browser.post(address, form)
+    if answer.status_code == 302:
+        answer = browser.get(answer.headers["Location"].partition("#")[0])
+    return answer.content.decode()
+
+
+def outcome(found) -> str:
+    found.case.refresh_from_db()
+    return found.case.outcome
+
+
+def test_several_are_dealt_with_at_once_each_in_its_own_way(reviewer, row):
+    fee, other_day = difference(row), difference(row, DifferenceType.WRONG_DAY)
+    twice = difference(row, DifferenceType.DUPLICATE)
+    text = mend(reviewer, row, fee, other_day, twice)
+    assert outcome(fee) == outcome(other_day) == ExceptionOutcome.RECORDED
+    assert fee.case.resolution == REASON
+    assert outcome(twice) == ExceptionOutcome.NONE
+    assert twice.case.is_waiting, "another person has to confirm that it is written off"
+    assert text.count("已按账单记录，差错已结束") == 2
+    assert "等待另一人确认" in text
+    assert "逐项结果" not in reviewer.get(day_url(row.day)).content.decode(), "told once"
+
+
+def test_a_second_person_confirms_what_was_written_off(reviewer, row):
+    found = difference(row, DifferenceType.DUPLICATE)
+    mend(reviewer, row, found)
+    assert preview(reviewer, row, found).context["able"] == [], "not one's own"
+    mend(browser_of(person_make("reviewer")), row, found)
+    assert outcome(found) == ExceptionOutcome.WRITTEN_OFF
+
+
+def test_one_action_is_chosen_for_all(reviewer, row):
+    fee, state = difference(row), difference(row, DifferenceType.STATE)
+    mend(reviewer, row, fee, state, action="write_off")
+    fee.case.refresh_from_db()
+    state.case.refresh_from_db()
+    assert fee.case.is_waiting
+    assert state.case.is_waiting
+
+
+def test_what_no_action_fits_is_left_out_and_says_so(reviewer, row):
+    fee, foreign = difference(row), difference(row, DifferenceType.FOREIGN)
+    answer = preview(reviewer, row, fee, foreign)
+    assert [step.line.row.pk for step in answer.context["able"]] == [fee.pk]
+    assert "要逐项选择订单" in answer.content.decode()
+    mend(reviewer, row, fee, foreign)
+    assert outcome(foreign) == ExceptionOutcome.NONE
+
+
+def test_without_a_reason_nothing_is_done(reviewer, row):
+    fee = difference(row)
+    assert "请写明核对结果" in mend(reviewer, row, fee, reason=" ")
+    assert outcome(fee) == ExceptionOutcome.NONE
+
+
+def test_what_changed_since_the_preview_is_not_done(reviewer, row):
+    found = difference(row, DifferenceType.DUPLICATE)
+    seen = [step.key for step in preview(reviewer, row, found).context["steps"]]
+    mend(browser_of(person_make("reviewer")), row, found)
+    text = confirm(reviewer, row, found, seen=seen)
+    assert "预览之后情况有变化" in text
+    assert outcome(found) == ExceptionOutcome.NONE
+
+
+def test_one_that_somebody_else_took_does_not_hold_up_the_others(reviewer, row):
+    first, second = difference(row), difference(row)
+    seen = [step.key for step in preview(reviewer, row, first, second).context["steps"]]
+    mend(browser_of(person_make("reviewer")), row, first)
+    text = confirm(reviewer, row, first, second, seen=seen)
+    assert "已处理" in text
+    assert outcome(second) == ExceptionOutcome.RECORDED
+
+
+def test_an_error_in_one_row_does_not_take_the_results_of_the_others(reviewer, row, monkeypatch):
+    first, second = difference(row), difference(row)
+    real = actions.exception_record
+
+    def record(*, exception_id, **more):
+        if exception_id == first.case_id:
+            raise RuntimeError
+        return real(exception_id=exception_id, **more)
+
+    monkeypatch.setattr(actions, "exception_record", record)
+    text = mend(reviewer, row, first, second)
+    assert "系统错误，没有执行" in text
+    assert outcome(second) == ExceptionOutcome.RECORDED
+
+
+def test_a_slow_gateway_does_not_hold_up_the_page(reviewer, row, monkeypatch):
+    fee = difference(row)
+    monkeypatch.setattr(mending, "SECONDS_MAX", -1.0)
+    assert "网关答复太慢" in mend(reviewer, row, fee)
+    assert outcome(fee) == ExceptionOutcome.NONE
+
+
+def test_another_days_difference_is_not_dealt_with_here(reviewer, row):
+    other = difference(compared(day=row.day - timedelta(days=1)))
+    assert preview(reviewer, row, other).status_code == 302
+
+
+def test_nothing_selected_leads_back(reviewer, row):
+    assert preview(reviewer, row).status_code == 302
+
+
+def test_a_case_shows_the_difference_that_it_is_about(reviewer, row):
+    found = difference(row)
+    text = reviewer.get(
+        reverse("admin:payments_paymentexception_change", args=[found.case_id])
+    ).content.decode()
+    assert day_url(row.day) in text
+    assert "账单第 2 行" in text
