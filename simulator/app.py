@@ -6,16 +6,19 @@ import contextlib
 import logging
 import socket
 from collections.abc import Callable, Iterable
+from datetime import date
 from typing import Any
 from urllib.parse import quote, urlsplit
 from wsgiref.headers import Headers
 
-from simulator import cashier, control, faults, pages
+from simulator import cashier, clock, control, faults, pages
 from simulator.alipay import api as alipay
+from simulator.alipay import bills as alipay_bills
 from simulator.alipay import trades as alipay_trades
 from simulator.machine import Machine
 from simulator.web import Request, Response, html_response, json_response, redirect
 from simulator.wechat import api as wechat
+from simulator.wechat import bills as wechat_bills
 from simulator.wechat.routes import ROUTES
 
 log = logging.getLogger("simulator.app")
@@ -54,11 +57,31 @@ def alipay_bill(machine: Machine, request: Request) -> Response:
     return Response(200, content, "application/zip")
 
 
+def bill(machine: Machine, request: Request) -> Response:
+    """A bill as a person saves it: ``channel``, ``day`` and ``kind`` (trade, fund)."""
+    query = request.query
+    channel, kind = query.get("channel", ""), query.get("kind", "trade")
+    try:
+        day = date.fromisoformat(query.get("day", ""))
+    except ValueError:
+        day = clock.today()
+    suffix, content = "csv", None
+    if channel == "alipay":
+        suffix, content = "zip", alipay_bills.archive(machine, kind, *clock.day_bounds(day))
+    elif made := wechat_bills.file_of(machine, day, kind):
+        content = made[0]
+    if content is None:
+        return html_response(pages.message_page("没有账单", f"{day} 没有这份账单"), 404)
+    name = {"Content-Disposition": f'attachment; filename="{channel}-{kind}-{day}.{suffix}"'}
+    return Response(200, content, "application/octet-stream", name)
+
+
 PAGES: dict[tuple[str, str], Callable[[Machine, Request], Response]] = {
     ("GET", "/"): home,
     ("POST", "/do"): press,
     ("POST", "/faults"): set_faults,
     ("GET", "/pay"): cashier.code_page,
+    ("GET", "/bill"): bill,
     ("GET", "/cashier"): cashier.alipay_page,
     ("POST", "/cashier"): cashier.submitted,
     ("GET", "/cgi-bin/mmpayweb-bin/checkmweb"): cashier.h5_page,

@@ -6,13 +6,24 @@ The protocols (wechat/, alipay/) decide what they answer; what happens is here.
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 from itertools import takewhile
 from typing import Any
 
 from simulator import clock, notices
 from simulator.machine import Machine
-from simulator.money import yuan
-from simulator.store import CHANNELS, UNPAID, WAS_PAID, Refund, RefundStatus, Trade, TradeState
+from simulator.money import fee_fen, yuan
+from simulator.store import (
+    CHANNELS,
+    UNPAID,
+    WAS_PAID,
+    Move,
+    Refund,
+    RefundStatus,
+    Store,
+    Trade,
+    TradeState,
+)
 
 SETTLED = (RefundStatus.SUCCESS, RefundStatus.ABNORMAL, RefundStatus.CLOSED)
 UNSETTLED = (RefundStatus.PROCESSING, RefundStatus.ABNORMAL)
@@ -31,17 +42,17 @@ def digits(count: int) -> str:
     return f"{secrets.randbelow(10**count):0{count}d}"
 
 
-def new_gateway_no(trade: Trade) -> str:
+def new_gateway_no(trade: Trade, at: float, draw: Callable[[int], str] = digits) -> str:
     """28 digits like the real ones; the row's id keeps them unique."""
-    day = f"{clock.beijing(clock.now()):%Y%m%d}"
+    day = f"{clock.beijing(at):%Y%m%d}"
     if trade.channel == "wechat":
-        return f"42000{digits(5)}{day}{trade.id:010d}"
-    return f"{day}22001{digits(5)}{trade.id:010d}"
+        return f"42000{draw(5)}{day}{trade.id:010d}"
+    return f"{day}22001{draw(5)}{trade.id:010d}"
 
 
-def new_refund_id(channel: str) -> str:
+def new_refund_id(channel: str, at: float, draw: Callable[[int], str] = digits) -> str:
     prefix = "503" if channel == "wechat" else "208"
-    return f"{prefix}{clock.beijing(clock.now()):%Y%m%d}{digits(17)}"
+    return f"{prefix}{clock.beijing(at):%Y%m%d}{draw(17)}"
 
 
 def new_buyer(channel: str) -> str:
@@ -78,8 +89,9 @@ def open_cashier(machine: Machine, trade: Trade) -> Trade:
         if is_past(trade):
             raise Refused("交易已超过支付时间")
         machine.store.log(trade, "买家打开收银台，交易创建")
+        at = machine.book_clock.now()
         return machine.store.update(
-            trade, state=TradeState.OPEN, gateway_no=new_gateway_no(trade), opened_at=clock.now(),
+            trade, state=TradeState.OPEN, gateway_no=new_gateway_no(trade, at), opened_at=at,
             buyer=trade.buyer or new_buyer("alipay"),
         )  # fmt: skip
 
@@ -114,10 +126,12 @@ def pay(
             raise Refused("优惠券应少于订单金额", 400)
         if not is_late and is_past(trade):
             raise Refused("已超过 time_expire，买家不能再支付（可用 pay_late）")
-        moment = clock.now()
+        moment = machine.book_clock.take()
+        number = trade.gateway_no or new_gateway_no(trade, moment)
         trade = machine.store.update(
-            trade, state=TradeState.PAID, gateway_no=trade.gateway_no or new_gateway_no(trade),
-            opened_at=trade.opened_at or moment, paid_at=moment, closed_at=None, closed_by="",
+            trade, state=TradeState.PAID, gateway_no=number,
+            opened_at=min(trade.opened_at or moment, moment), paid_at=moment, closed_at=None,
+            closed_by="",
             buyer=trade.buyer or new_buyer(trade.channel),
             amount_fen=trade.amount_fen + wrong_by_fen, coupon_fen=coupon_fen,
             coupon_by=coupon_by if coupon_fen else "",
@@ -125,8 +139,41 @@ def pay(
         coupon = f"（用券 {yuan(coupon_fen)}）" if coupon_fen else ""
         what = f"{'迟到' if is_late else ''}付款 {yuan(trade.amount_fen)}{coupon}"
         machine.store.log(trade, what)
+        move_payment(machine.store, trade)
         notices.trade_paid(machine, trade)
         return trade
+
+
+def move(
+    store: Store, trade: Trade, kind: str, fen: int, at: float, refund: Refund | None = None
+) -> None:
+    """What a trade or refund changes of the merchant's account."""
+    if fen:
+        store.insert(
+            Move, channel=trade.channel, kind=kind, trade_id=trade.id, at=at, fen=fen, shown_at=at,
+            shown_fen=fen, refund_id=refund.id if refund else None,
+        )  # fmt: skip
+
+
+def move_payment(store: Store, trade: Trade) -> None:
+    at = trade.paid_at or 0.0
+    move(store, trade, "payment", trade.settled_fen, at)
+    move(store, trade, "fee", -fee_fen(trade.settled_fen), at)
+
+
+def move_refund(store: Store, refund: Refund, at: float) -> None:
+    trade = store.trade_of(refund)
+    move(store, trade, "refund", -refund.settled_fen, at, refund)
+    move(store, trade, "fee_back", refund.fee_fen, at, refund)
+
+
+def withdraw(machine: Machine, channel: str, amount_fen: int) -> Move:
+    """The merchant takes money out of the account."""
+    at = machine.book_clock.take()
+    return machine.store.insert(
+        Move, channel=channel, kind="withdrawal", number=f"W{clock.beijing(at):%Y%m%d}{digits(8)}",
+        at=at, fen=-amount_fen, shown_at=at, shown_fen=-amount_fen,
+    )  # fmt: skip
 
 
 def fail(machine: Machine, trade: Trade, *, reason: str, is_payerror: bool = False) -> Trade:
@@ -158,7 +205,7 @@ def close(machine: Machine, trade: Trade, *, by: str) -> Trade:
         if trade.state == TradeState.CLOSED:
             return trade
         closed = machine.store.update(
-            trade, state=TradeState.CLOSED, closed_at=clock.now(), closed_by=by
+            trade, state=TradeState.CLOSED, closed_at=machine.book_clock.now(), closed_by=by
         )
         machine.store.log(trade, f"关闭（{by}）")
         if trade.state == TradeState.OPEN:
@@ -193,18 +240,39 @@ def refund_begin(
     request: str = "",
     is_outside: bool = False,
 ) -> Refund:
-    """Accept a refund that the protocol has checked; it settles later by itself."""
+    """Accept a refund that the protocol has checked; it settles later by itself.
+
+    WeChat takes it from the account at once, Alipay when it is done.
+    """
     where = "商户后台退款" if is_outside else "申请退款"
     with machine.store.atomic():
         machine.store.log(trade, f"{where} {out_refund_no} {yuan(amount_fen)}")
-        return machine.store.insert(
+        at = machine.book_clock.take()
+        refund = machine.store.insert(
             Refund, trade_id=trade.id, channel=trade.channel, out_refund_no=out_refund_no,
-            refund_id=new_refund_id(trade.channel), amount_fen=amount_fen, reason=reason,
+            refund_id=new_refund_id(trade.channel, at), amount_fen=amount_fen, reason=reason,
             status=RefundStatus.PROCESSING, notify_url=notify_url, request=request,
-            outside=int(is_outside), account="支付用户零钱", created_at=clock.now(),
+            outside=int(is_outside), account="支付用户零钱", created_at=at,
             settle_at=clock.now() + machine.settings.refund_delay_seconds,
-            settle_as=machine.settings.refund_outcome,
+            settle_as=machine.settings.refund_outcome, **shares(machine.store, trade, amount_fen),
         )  # fmt: skip
+        if trade.channel == "wechat":
+            move_refund(machine.store, refund, at)
+        return refund
+
+
+def shares(store: Store, trade: Trade, amount_fen: int) -> dict[str, int]:
+    """What of a refund falls to the payer and to the account when a coupon took part, and what
+    comes back of the fee: in proportion, so that the parts of all refunds add up to the whole."""
+    before = [r for r in store.refunds_of(trade) if r.status != RefundStatus.CLOSED]
+    asked_fen = amount_fen + sum(r.amount_fen for r in before)
+    payer_fen = asked_fen * trade.payer_fen // trade.amount_fen
+    settled_fen = asked_fen * trade.settled_fen // trade.amount_fen
+    return {
+        "payer_fen": payer_fen - sum(r.payer_fen for r in before),
+        "settled_fen": settled_fen - sum(r.settled_fen for r in before),
+        "fee_fen": fee_fen(settled_fen) - sum(r.fee_fen for r in before),
+    }
 
 
 def refund_settle(machine: Machine, refund: Refund, status: str) -> Refund:
@@ -221,8 +289,15 @@ def refund_settle(machine: Machine, refund: Refund, status: str) -> Refund:
             raise Refused(f"退款已是 {refund.status}")
         if refund.status == status:
             return refund
-        refund = machine.store.update(refund, status=status, settled_at=clock.now(), settle_at=None)
+        at = machine.book_clock.take()
+        refund = machine.store.update(refund, status=status, settled_at=at, settle_at=None)
         machine.store.log(refund, f"退款 {status}")
+        trade = machine.store.trade_of(refund)
+        if trade.channel == "alipay" and status == RefundStatus.SUCCESS:
+            move_refund(machine.store, refund, at)
+        elif trade.channel == "wechat" and status == RefundStatus.CLOSED:
+            move(machine.store, trade, "closed", refund.settled_fen, at, refund)
+            move(machine.store, trade, "fee", -refund.fee_fen, at, refund)
         notices.refund_settled(machine, refund)
         return refund
 

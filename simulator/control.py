@@ -6,9 +6,10 @@ import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from datetime import date
 from typing import Any
 
-from simulator import books, cashier, clock
+from simulator import books, cashier, clock, planting, statements
 from simulator.alipay import messages as alipay_messages
 from simulator.alipay.api import operation_of
 from simulator.alipay.trades import METHODS
@@ -16,7 +17,16 @@ from simulator.machine import Machine
 from simulator.notify import Answer as Said
 from simulator.notify import NotOurs, deliver, is_received
 from simulator.schema import NotAllowed
-from simulator.store import CHANNELS, Event, Notice, NoticeState, Refund, Trade
+from simulator.store import (
+    CHANNELS,
+    Event,
+    Notice,
+    NoticeState,
+    Refund,
+    RefundStatus,
+    Trade,
+    TradeState,
+)
 from simulator.web import Request, Response, json_response
 from simulator.wechat import messages as wechat_messages
 from simulator.wechat.routes import ROUTES
@@ -24,6 +34,9 @@ from simulator.wechat.routes import ROUTES
 COPIES_MAX = 50
 DELAY_SECONDS_MAX = 3_600.0
 HELD_MAX = 10_000
+PLANTED_MAX = 1_000
+FEN_MAX = 10_000_000_000
+REFUND_STATES = ("SUCCESS", "PROCESSING", "ABNORMAL", "CLOSED")
 WRONGS = {"wechat": wechat_messages.WRONGS, "alipay": alipay_messages.WRONGS}
 NEVER_SEEN = (
     "：电脑/手机网站支付在买家打开支付链接之前没有任何请求到达网关，"
@@ -61,6 +74,38 @@ class Command:
         if not least <= value <= most:
             raise wrong(f"{name} must be from {least:g} to {most:g}")
         return value
+
+    def fen(self, name: str) -> int:
+        value = self.number(name, 0, 1, FEN_MAX)
+        if not isinstance(value, int):
+            raise wrong(f"{name} must be whole fen")
+        return value
+
+    def at(self, name: str = "at") -> float | None:
+        """A moment of the past as Shanghai's wall clock tells it; None where none is given."""
+        if not (text := self.text(name)):
+            return None
+        try:
+            at = clock.from_wall(text)
+        except ValueError as error:
+            raise wrong(f"{name} must be like 2026-11-29 23:59:58") from error
+        if at > clock.now():
+            raise wrong(f"{name} must not be in the future")
+        return at
+
+    def day(self, name: str = "day") -> date:
+        try:
+            return date.fromisoformat(self.required(name))
+        except ValueError as error:
+            raise wrong(f"{name} must be like 2026-11-29") from error
+
+    def items(self, name: str) -> list[Command]:
+        """A list of commands within this one."""
+        value = self.body.get(name, [])
+        if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
+            raise wrong(f"{name} must be a list of objects")
+        shared = {"channel": self.body["channel"]} if "channel" in self.body else {}
+        return [Command(self.machine, shared | item) for item in value]
 
     def is_on(self, name: str) -> bool:
         return self.body.get(name) is True
@@ -191,6 +236,132 @@ def settle(command: Command) -> Answer:
     return command.refunded(books.refund_settle(command.machine, command.refund(), status))
 
 
+def withdraw(command: Command) -> Answer:
+    """The merchant takes ``amount_fen`` out of the account."""
+    channel = command.text("channel", choices=CHANNELS)
+    return asdict(books.withdraw(command.machine, channel, command.fen("amount_fen")))
+
+
+def book(command: Command) -> Answer:
+    """Business of the past at once, each item at its ``at``: payments, then refunds.
+
+    A payment that is known is paid, and its notice sent; one that is not is made (``amount_fen``;
+    ``unpaid`` leaves it open), so that a merchant's own books can be filled in without as many
+    calls. A refund ends as ``status`` says (SUCCESS) at ``settled_at`` (the same moment).
+    """
+    made: Answer = {"payments": {}, "refunds": {}}
+    with command.machine.store.atomic():
+        for item in command.items("payments"):
+            with command.machine.book_clock.told(item.at()):
+                trade = booked_payment(item)
+            made["payments"][trade.out_trade_no] = trade.gateway_no
+        for item in command.items("refunds"):
+            refund = booked_refund(item)
+            made["refunds"][refund.out_refund_no] = refund.refund_id
+    return made
+
+
+def booked_payment(item: Command) -> Trade:
+    machine, channel = item.machine, item.text("channel", choices=CHANNELS)
+    number, at = item.required("out_trade_no"), item.machine.book_clock.now()
+    trade = machine.store.trade(channel, number)
+    if trade is None:
+        trade = machine.store.insert(
+            Trade, channel=channel, out_trade_no=number, amount_fen=item.fen("amount_fen"),
+            scene=item.text("scene", planting.SCENES[channel]), state=TradeState.OPEN,
+            subject=item.text("subject", "在线问诊"), notify_url=item.text("notify_url"),
+            appid=item.text("appid"), created_at=at, opened_at=at,
+        )  # fmt: skip
+    if item.is_on("unpaid"):
+        return trade
+    coupon_fen = int(item.number("coupon_fen", 0, 0, trade.amount_fen))
+    coupon_by = item.text("coupon_by", "gateway", ("gateway", "merchant"))
+    return books.pay(machine, trade, is_late=True, coupon_fen=coupon_fen, coupon_by=coupon_by)
+
+
+def booked_refund(item: Command) -> Refund:
+    clock_told, at = item.machine.book_clock.told, item.at()
+    number, amount_fen, trade = item.required("out_refund_no"), item.fen("amount_fen"), item.trade()
+    status = item.text("status", RefundStatus.SUCCESS, REFUND_STATES)
+    if trade.paid_at is None or amount_fen > item.machine.store.refundable_fen(trade):
+        raise books.Refused(f"{number}: 退款金额超过可退金额")
+    store, is_wechat = item.machine.store, trade.channel == "wechat"
+    if store.refund("wechat", number) if is_wechat else store.refund_of(trade, number):
+        raise books.Refused(f"{number}: 退款单号重复")
+    with clock_told(at):
+        refund = books.refund_begin(
+            item.machine,
+            trade,
+            out_refund_no=number,
+            amount_fen=amount_fen,
+            reason=item.text("reason", "退款"),
+        )
+    if status == RefundStatus.PROCESSING:
+        return item.machine.store.update(refund, settle_at=None)
+    with clock_told(item.at("settled_at") or at):
+        return books.refund_settle(item.machine, refund, status)
+
+
+def set_clock(command: Command) -> Answer:
+    """From now on everything happens ``at`` that moment, each deed ``step_seconds`` after the one
+    before; without ``at`` in real time again."""
+    book_clock = command.machine.book_clock
+    book_clock.set(command.at(), command.number("step_seconds", 0, 0, clock.DAY_SECONDS))
+    return {"at": clock.wall(book_clock.now())}
+
+
+def plant(command: Command) -> Answer:
+    """Differences of a day: ``counts`` by type, chosen by ``seed``; tells exactly what they are.
+
+    Chosen from numbers that begin with ``prefix``, where other programs have payments here too.
+    """
+    counts = command.body.get("counts")
+    if not isinstance(counts, dict) or not set(counts) <= set(planting.TYPES):
+        raise wrong(f"counts must be an object of {', '.join(planting.TYPES)}")
+    wanted = Command(command.machine, counts)
+    numbers = {kind: int(wanted.number(kind, 0, 0, PLANTED_MAX)) for kind in counts}
+    channel, seed = (
+        command.text("channel", choices=CHANNELS),
+        int(command.number("seed", 1, 0, 2**53)),
+    )
+    with command.machine.store.atomic():
+        planter = planting.Planter(
+            command.machine, channel, command.day(), seed, command.text("prefix")
+        )
+        return {"planted": planter.plant(numbers)}
+
+
+def unplant(command: Command) -> Answer:
+    channel, day = command.text("channel", choices=CHANNELS), command.day()
+    with command.machine.store.atomic():
+        return {"unplanted": planting.unplant(command.machine, channel, day)}
+
+
+def bills(command: Command) -> Answer:
+    """What is wrong with bills from now on: of a channel, of a ``day`` or every one, of a ``kind``
+    (trade, fund) or both. ``fault`` "" or none: nothing any more."""
+    key = (
+        command.text("channel", choices=CHANNELS),
+        command.day().isoformat() if command.text("day") else "",
+        command.text("kind", choices=("", *statements.KINDS)),
+    )
+    fault, faults = (
+        command.text("fault", choices=("", *statements.FAULTS)),
+        command.machine.bill_faults,
+    )
+    faults.pop(key, None)
+    if fault:
+        faults[key] = [fault, 0]
+    return {"faults": [[*key, fault] for key, (fault, _) in faults.items()]}
+
+
+def show_books(command: Command) -> Answer:
+    """All payments and refunds with their totals, or the sums of a ``day``."""
+    if command.text("day"):
+        return statements.books_of_day(command.machine, command.day())
+    return books.everything(command.machine)
+
+
 def notify(command: Command) -> Answer:
     """Send the latest notification of a payment or refund once more, now, and tell the answers.
 
@@ -311,16 +482,17 @@ def show_state(command: Command) -> Answer:
 
 
 GET: dict[str, Callable[[Command], Answer]] = {
-    "books": lambda command: books.everything(command.machine),
+    "books": show_books,
     "state": show_state,
     "faults": show_faults,
     "settings": lambda command: asdict(command.machine.settings),
 }
 ACTIONS = (
     pay, pay_late, pay_twice, pay_wrong, pay_silently, pay_with_coupon, open, fail, close, finish,
-    refund, settle, notify, release, settings, turn_h5_check, faults, keys,
+    refund, settle, notify, release, settings, turn_h5_check, faults, keys, withdraw, book, bills,
 )  # fmt: skip
 POST: dict[str, Callable[[Command], Answer]] = {action.__name__: action for action in ACTIONS}
+POST |= {"clock": set_clock, "bills/plant": plant, "bills/unplant": unplant}
 
 
 def handle(machine: Machine, request: Request) -> Response:
@@ -329,7 +501,9 @@ def handle(machine: Machine, request: Request) -> Response:
     if handler is None:
         return json_response({"error": "no such control", "GET": [*GET], "POST": [*POST]}, 404)
     try:
-        return json_response(handler(Command(machine, parsed(request))))
+        command = Command(machine, parsed(request))
+        with machine.book_clock.told(command.at()):
+            return json_response(handler(command))
     except books.Refused as refused:
         return json_response({"error": refused.message}, refused.status)
     except NotAllowed as error:
@@ -339,7 +513,7 @@ def handle(machine: Machine, request: Request) -> Response:
 def parsed(request: Request) -> dict[str, Any]:
     """The body is JSON, whatever content type it claims."""
     if request.method == "GET" or not request.body.strip():
-        return {}
+        return dict(request.query)
     try:
         body = json.loads(request.body, parse_constant=int)
     except (ValueError, RecursionError) as error:

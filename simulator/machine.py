@@ -55,6 +55,9 @@ class Machine:
         self.random = random.Random(options.seed)
         self.nonces = ShortMemory(200_000)
         self.downloads = ShortMemory(1_000)
+        self.book_clock = clock.BookClock()
+        # By channel, day and kind ("": every one): what is wrong with bills, and how often it was.
+        self.bill_faults: dict[tuple[str, str, str], list[Any]] = {}
         self.stopping = threading.Event()
 
     def wechat_signer(self, wanted_serial: str) -> Signer | None:

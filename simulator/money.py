@@ -26,9 +26,5 @@ def fen_of(text: str) -> int | None:
 
 
 def fee_fen(fen: int) -> int:
+    """Each line's fee is rounded by itself: the real bills' five decimals end in three zeros."""
     return (fen * FEE_RATE_PER_MILLE + 500) // 1_000
-
-
-def fee_text(fen: int) -> str:
-    """Bills tell fees with five decimals of a yuan: thousandths of a fen."""
-    return yuan(fen * FEE_RATE_PER_MILLE, 5)

@@ -45,8 +45,7 @@ def refund_settled(machine: Machine, refund: Refund) -> None:
     store = machine.store
     trade = store.trade_of(refund)
     if trade.channel == "wechat":
-        split = store.split_of(trade, refund)
-        message = wechat.refund_notice(machine.keys.wechat, trade, refund, split)
+        message = wechat.refund_notice(machine.keys.wechat, trade, refund)
         add(machine, "refund", trade, message, refund)
     elif refund.status == RefundStatus.SUCCESS:
         refunded_fen = store.refunded_fen(trade)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import timedelta
 from html import escape
 from pathlib import Path
 from string import Template
@@ -12,6 +13,7 @@ from simulator import clock
 from simulator.faults import CHANCE_KINDS, NOTICE_KINDS
 from simulator.machine import Machine
 from simulator.money import yuan
+from simulator.statements import KINDS
 from simulator.store import UNPAID, WAS_PAID, Event, Notice, Refund, RefundStatus, Trade, TradeState
 
 SHOWN_MAX = 50
@@ -34,6 +36,7 @@ NOTICE_NAMES = {
     "refused": "拒绝发送（非本机地址）",
     "lost": "按要求丢失",
 }
+BILL_NAMES = {"trade": "交易账单", "fund": "资金账单"}
 SCENE_NAMES = {
     "native": "扫码", "jsapi": "公众号／小程序", "h5": "H5", "app": "App",
     "page": "电脑网站", "wap": "手机网站", "qr": "当面付扫码", "create": "小程序",
@@ -118,6 +121,13 @@ def home(machine: Machine, said: str = "") -> str:
         slow_seconds=f"{faults['slow_seconds']:g}",
         h5_check="拒绝（与真实网关相同）" if is_refused else "允许",
         h5_button=form("/do", {}, [turn]),
+        bills=" · ".join(
+            f'<a href="/bill?channel={channel}&amp;kind={kind}&amp;day={day}">'
+            f"{name} {day} {BILL_NAMES[kind]}</a>"
+            for day in (clock.today(), clock.today() - timedelta(days=1))
+            for channel, name in CHANNEL_NAMES.items()
+            for kind in KINDS
+        ),
         events=history(store.newest(Event, limit=20)) or nothing,
     )
     return page("模拟支付网关", inner)

@@ -78,6 +78,9 @@ class Trade:
     closed_at: float | None
     coupon_fen: int
     coupon_by: str  # whose coupon: "gateway", which makes up for it, or "merchant", who gets less
+    appid: str  # "" for the merchant's own
+    planted: str  # which difference the bills shall have (planting.py), and by how much
+    planted_by: int
 
     @property
     def payer_fen(self) -> int:
@@ -108,6 +111,11 @@ class Refund:
     settle_as: str
     settled_at: float | None
     account: str
+    payer_fen: int  # what of it the payer gets, and what leaves the merchant's account
+    settled_fen: int
+    fee_fen: int  # given back of the payment's
+    planted: str
+    planted_by: int
 
 
 @dataclass(frozen=True)
@@ -142,16 +150,26 @@ class Event:
 
 
 @dataclass(frozen=True)
-class Split:
-    """How a refund falls to the payer and to the merchant's account when a coupon took part."""
+class Move:
+    """One change of the merchant's account, and how the fund bill shows it."""
 
-    payer_fen: int
-    settled_fen: int
+    id: int
+    channel: str
+    kind: str
+    trade_id: int | None
+    refund_id: int | None
+    number: str  # of what belongs to no trade
+    at: float
+    fen: int  # negative: it left the account
+    shown_at: float
+    shown_fen: int  # 0: left out
 
 
-T = TypeVar("T", Trade, Refund, Notice, Event)
+T = TypeVar("T", Trade, Refund, Notice, Event, Move)
 
-TABLES: dict[type, str] = {Trade: "trade", Refund: "refund", Notice: "notice", Event: "history"}
+TABLES: dict[type, str] = {
+    Trade: "trade", Refund: "refund", Notice: "notice", Event: "history", Move: "move",
+}  # fmt: skip
 CONSTRAINTS = {
     "trade": ", UNIQUE (channel, out_trade_no), CHECK (amount_fen > 0)",
     "refund": ", UNIQUE (trade_id, out_refund_no), UNIQUE (refund_id), CHECK (amount_fen > 0)",
@@ -161,6 +179,8 @@ INDEXES = (
     "trade_gateway_no ON trade (gateway_no)", "trade_credential ON trade (credential)",
     "trade_paid_at ON trade (channel, paid_at)", "refund_no ON refund (channel, out_refund_no)",
     "refund_created ON refund (channel, created_at)",
+    "refund_settled ON refund (channel, settled_at)", "move_at ON move (channel, at, fen)",
+    "move_shown ON move (channel, shown_at, shown_fen)", "move_trade ON move (trade_id)",
     "refund_waiting ON refund (status, settle_at)", "notice_state ON notice (state, next_at)",
     "notice_trade ON notice (trade_id)",
 )  # fmt: skip
@@ -193,6 +213,10 @@ class Store:
             known = {row["name"] for row in self._db.execute(f"PRAGMA table_info({table})")}
             for name in columns.keys() - known:  # of books that an earlier version began
                 self._db.execute(f"ALTER TABLE {table} ADD COLUMN {name} {columns[name]}")
+            if "id" in known and "settled_fen" in columns.keys() - known:
+                self._db.execute(
+                    "UPDATE refund SET payer_fen = amount_fen, settled_fen = amount_fen"
+                )
         for index in INDEXES:
             self._db.execute(f"CREATE INDEX IF NOT EXISTS {index}")
 
@@ -295,24 +319,3 @@ class Store:
 
     def refundable_fen(self, trade: Trade) -> int:
         return trade.amount_fen - self.refunded_fen(trade, OCCUPYING)
-
-    def split_of(self, trade: Trade, refund: Refund) -> Split:
-        """In proportion, to the fen: the parts of all refunds add up to what was paid."""
-        counted = [r for r in self.refunds_of(trade) if r.status != RefundStatus.CLOSED]
-        before = sum(r.amount_fen for r in counted if r.id < refund.id)
-        after = before + refund.amount_fen
-
-        def share(of_fen: int) -> int:
-            return after * of_fen // trade.amount_fen - before * of_fen // trade.amount_fen
-
-        return Split(share(trade.payer_fen), share(trade.settled_fen))
-
-    # What bills tell of a time -------------------------------------------------------------------
-
-    def paid_between(self, channel: str, start: float, end: float) -> list[Trade]:
-        where = "channel = ? AND paid_at >= ? AND paid_at < ? ORDER BY paid_at, id"
-        return self.find(Trade, where, channel, start, end)
-
-    def refunds_between(self, channel: str, start: float, end: float) -> list[Refund]:
-        where = "channel = ? AND created_at >= ? AND created_at < ? AND status <> 'CLOSED'"
-        return self.find(Refund, f"{where} ORDER BY created_at, id", channel, start, end)

@@ -9,11 +9,12 @@ import zipfile
 from datetime import date, timedelta
 from typing import Any
 
-from simulator import clock
+from simulator import clock, statements
 from simulator.alipay.api import BusinessError, Call, invalid
 from simulator.machine import Machine
-from simulator.money import fee_fen, yuan
-from simulator.store import Refund, RefundStatus, Trade
+from simulator.money import yuan
+from simulator.statements import Line
+from simulator.store import Store
 
 URL_SECONDS = 30
 
@@ -28,6 +29,13 @@ ACCOUNT_COLUMNS = (
     "账务流水号,业务流水号,商户订单号,商品名称,发生时间,对方账号,"
     "收入金额（+元）,支出金额（-元）,账户余额（元）,交易渠道,业务类型,备注"
 )
+MOVES = {
+    "payment": "在线支付", "fee": "收费", "refund": "交易退款", "fee_back": "退费",
+    "withdrawal": "提现",
+}  # fmt: skip
+ACCOUNT_SUMMARY_COLUMNS = "类型,收入笔数,收入金额（+元）,支出笔数,支出金额（-元）,总金额（元）"
+ODD_CELLS = 4  # of a line that breaks off
+KINDS = {"trade": "trade", "signcustomer": "fund"}
 SUMMARY_COLUMNS = (
     "门店编号,门店名称,交易订单总笔数,退款订单总笔数,订单金额（元）,商家实收（元）,实收净额（元）"
 )
@@ -36,11 +44,11 @@ SUMMARY_COLUMNS = (
 def bill_address(call: Call) -> dict[str, Any]:
     """A day or a month."""
     bill_type = call.text("bill_type", 32, required=True)
-    if bill_type not in ("trade", "signcustomer"):
+    if bill_type not in KINDS:
         raise invalid("bill_type 应为 trade 或 signcustomer")
     start, end = bill_period(call.text("bill_date", 10, required=True))
-    content = archive(call.machine, bill_type, start, end)
-    if content is None or call.machine.settings.statement_creating:
+    content = archive(call.machine, KINDS[bill_type], start, end)
+    if content is None:
         raise BusinessError("isp.bill_not_exist", "账单不存在")
     token = secrets.token_urlsafe(24)
     call.machine.downloads.add(token, content, seconds=URL_SECONDS)
@@ -62,47 +70,47 @@ def bill_period(text: str) -> tuple[float, float]:
     return clock.day_bounds(day)
 
 
-def archive(machine: Machine, bill_type: str, start: float, end: float) -> bytes | None:
-    """None when nothing happened."""
-    store = machine.store
-    trades = store.paid_between("alipay", start, end)
-    refunds = [
-        (refund, store.trade_of(refund), store.split_of(store.trade_of(refund), refund).settled_fen)
-        for refund in store.refunds_between("alipay", start, end)
-        if refund.status == RefundStatus.SUCCESS
-    ]
-    if not trades and not refunds:
+def archive(machine: Machine, kind: str, start: float, end: float) -> bytes | None:
+    """None when nothing happened, or nothing is to be had."""
+    day = clock.beijing(start).date()
+    make = fund_parts if kind == "fund" else trade_parts
+    parts = make(machine.store, start, end)
+    if parts is None or statements.fault_of(machine, "alipay", day, kind) in ("late", "missing"):
         return None
-    is_account = bill_type == "signcustomer"
-    kind = "账务明细" if is_account else "业务明细"
-    lines = account_lines(trades, refunds) if is_account else trade_lines(trades, refunds)
-    account = f"{machine.keys.alipay['seller_id']}0156"
-    stem = f"{account}_{clock.beijing(start):%Y%m%d}_{kind}"
-    last_line, totals = totals_of(trades, refunds)
+    name = "账务" if kind == "fund" else "业务"
+    account, made_at = f"{machine.keys.alipay['seller_id']}0156", statements.made_at(end)
+    lines, totals, summary = parts
+    totals += [f"#导出时间：[{clock.beijing(made_at):%Y年%m月%d日 %H:%M:%S}]"]
+    detail = [*frame(account, f"{name}明细", start, end, lines), *totals]
+    stem = f"{account}_{clock.beijing(start):%Y%m%d}_{name}明细"
+    files = {
+        f"{stem}.csv": statements.encoded(machine, "alipay", day, kind, detail)[0],
+        f"{stem}(汇总).csv": text_of(frame(account, f"{name}汇总", start, end, summary)),
+    }
     made = io.BytesIO()
     with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as file:
-        ends = account_totals(trades, refunds) if is_account else totals
-        detail = [*frame(account, kind, start, end, lines), *ends]
-        summary = frame(account, f"{kind}(汇总)", start, end, [SUMMARY_COLUMNS, last_line])
-        for name, content in ((f"{stem}.csv", detail), (f"{stem}(汇总).csv", summary)):
-            text = "\r\n".join(content) + "\r\n"
-            file.writestr(GbkName(name), text.encode("gbk", "replace"))
+        for file_name, content in files.items():
+            file.writestr(GbkName(file_name, made_at), content)
     return made.getvalue()
+
+
+def text_of(rows: list[str]) -> bytes:
+    return ("\r\n".join(rows) + "\r\n").encode("gbk", "replace")
 
 
 class GbkName(zipfile.ZipInfo):
     """File names are GBK too, without the flag that says UTF-8, as the real archives have them."""
 
-    def __init__(self, name: str) -> None:
-        super().__init__(name, date_time=clock.beijing(clock.now()).timetuple()[:6])
+    def __init__(self, name: str, at: float) -> None:
+        super().__init__(name, date_time=clock.beijing(at).timetuple()[:6])
         self.compress_type = zipfile.ZIP_DEFLATED
 
     def _encodeFilenameFlags(self) -> tuple[bytes, int]:
         return self.filename.encode("gbk"), self.flag_bits & ~0x800
 
 
-# A refund, its trade, and what it took from the merchant's account (fen).
-Back = tuple[Refund, Trade, int]
+# A bill's rows with their header, the lines that end it, and the rows of its summary.
+Parts = tuple[list[str], list[str], list[str]]
 
 
 def frame(account: str, kind: str, start: float, end: float, inner: list[str]) -> list[str]:
@@ -123,60 +131,60 @@ def cell(text: str) -> str:
     return text.replace(",", "，").replace("\r", " ").replace("\n", " ").replace("\t", " ") + "\t"
 
 
-def trade_lines(trades: list[Trade], refunds: list[Back]) -> list[str]:
-    lines = [TRADE_COLUMNS]
-    for trade in trades:
-        paid = trade.amount_fen, trade.settled_fen
-        lines.append(trade_line(trade, "交易", trade.paid_at or 0.0, *paid, ""))
-    for refund, trade, settled_fen in refunds:
-        at, back = refund.settled_at or refund.created_at, (-refund.amount_fen, -settled_fen)
-        lines.append(trade_line(trade, "退款", at, *back, refund.out_refund_no))
-    return lines
+def trade_parts(store: Store, start: float, end: float) -> Parts | None:
+    lines = statements.lines(store, "alipay", start, end)
+    rows, sums = [TRADE_COLUMNS], {is_refund: [0, 0, 0] for is_refund in (False, True)}
+    for line in lines:
+        cells = trade_cells(line)
+        rows.append(",".join(cells[:ODD_CELLS] if line.planted == "line" else cells))
+        for place, value in enumerate((1, line.ordered_fen, line.settled_fen)):
+            sums[line.refund is not None][place] += value
+    (count, ordered, paid), (back_count, asked_back, back) = sums[False], sums[True]
+    totals = [
+        f"#交易合计：{count}笔，商家实收共{yuan(paid)}元，商家优惠共{yuan(ordered - paid)}元",
+        f"#退款合计：{back_count}笔，商家实收退款共{yuan(-back)}元，"
+        f"商家优惠退款共{yuan(back - asked_back)}元",
+    ]
+    summary = f"合计\t,\t,{count},{back_count},{yuan(ordered)},{yuan(paid)},{yuan(paid - back)}"
+    return (rows, totals, [SUMMARY_COLUMNS, summary]) if lines else None
 
 
-def trade_line(
-    trade: Trade, kind: str, at: float, fen: int, settled_fen: int, request_no: str
-) -> str:
+def trade_cells(line: Line) -> list[str]:
     """Refund rows are negative; the fee is negative on payments [section 10]."""
+    trade, sign = line.trade, -1 if line.refund else 1
+    kind, request_no = ("退款", line.refund.out_refund_no) if line.refund else ("交易", "")
+    fen, settled_fen = sign * line.ordered_fen, sign * line.settled_fen
     by_gateway = trade.coupon_fen if fen > 0 and trade.coupon_by != "merchant" else 0
-    created_at = clock.wall(trade.opened_at or trade.created_at)
-    texts = [trade.gateway_no, trade.out_trade_no, kind, trade.subject, created_at, clock.wall(at)]
+    created_at, at = clock.wall(trade.opened_at or trade.created_at), clock.wall(line.at)
+    texts = [trade.gateway_no, trade.out_trade_no, kind, trade.subject, created_at, at]
     cells = [cell(text) for text in [*texts, *[""] * 4, "*买家(138****0000)"]]
     cells += [yuan(fen), yuan(settled_fen), "0.00", "0.00", yuan(by_gateway)]
     cells += [yuan(fen - settled_fen), "0.00", cell(""), "0.00", "0.00", cell(request_no)]
-    return ",".join([*cells, yuan(-fee_fen(settled_fen) if fen > 0 else 0), "0.00", cell("")])
+    return [*cells, yuan(-sign * line.fee_fen), "0.00", cell("")]
 
 
-def account_lines(trades: list[Trade], refunds: list[Back]) -> list[str]:
-    moves = [(t.paid_at or 0.0, t, t.settled_fen, "在线支付") for t in trades]
-    moves += [(r.settled_at or r.created_at, t, -back, "交易退款") for r, t, back in refunds]
-    lines, balance = [ACCOUNT_COLUMNS], 0
-    for number, (at, trade, fen, kind) in enumerate(sorted(moves, key=lambda move: move[0]), 1):
-        balance += fen
-        texts = [f"{clock.beijing(at):%Y%m%d}{number:08d}", trade.gateway_no, trade.out_trade_no]
-        cells = [cell(text) for text in [*texts, trade.subject, clock.wall(at), ""]]
-        cells += [yuan(fen) if fen > 0 else "", yuan(fen) if fen < 0 else "", yuan(balance)]
-        lines.append(",".join([*cells, cell("支付宝"), cell(kind), cell("")]))
-    return lines
-
-
-def account_totals(trades: list[Trade], refunds: list[Back]) -> list[str]:
-    paid, back = sum(t.settled_fen for t in trades), sum(back for *_, back in refunds)
-    return [
-        f"#支出合计：{len(refunds)}笔，共{yuan(-back)}元",
-        f"#收入合计：{len(trades)}笔，共{yuan(paid)}元",
-        f"#导出时间：[{clock.beijing(clock.now()):%Y年%m月%d日 %H:%M:%S}]",
+def fund_parts(store: Store, start: float, end: float) -> Parts | None:
+    """The account, with the balance that goes on from the day before."""
+    moves = statements.moves(store, "alipay", start, end)
+    rows, sums = [ACCOUNT_COLUMNS], dict[str, dict[bool, list[int]]]()
+    for move, balance in moves:
+        kind, fen, at = MOVES[move["kind"]], move["fen"], move["at"]
+        texts = [f"{clock.beijing(at):%Y%m%d}{move['id']:010d}"]
+        texts += [move["gateway_no"] or move["number"], move["out_trade_no"] or ""]
+        cells = [cell(text) for text in [*texts, move["subject"] or "", clock.wall(at), ""]]
+        cells += [yuan(max(fen, 0)), yuan(min(fen, 0)), yuan(balance)]
+        rows.append(",".join([*cells, cell("支付宝"), cell(kind), cell(move["reason"] or "")]))
+        for name in (kind, "合计"):
+            part = sums.setdefault(name, {True: [0, 0], False: [0, 0]})[fen > 0]
+            part[0], part[1] = part[0] + 1, part[1] + fen
+    if not moves:
+        return None
+    sums["合计"] = sums.pop("合计")  # comes last
+    (income, income_fen), (outgo, outgo_fen) = sums["合计"][True], sums["合计"][False]
+    totals = [f"#支出合计：{outgo}笔，共{yuan(outgo_fen)}元"]
+    totals += [f"#收入合计：{income}笔，共{yuan(income_fen)}元"]
+    summary = [
+        f"{name}\t,{plus[0]},{yuan(plus[1])},{minus[0]},{yuan(minus[1])},{yuan(plus[1] + minus[1])}"
+        for name, (plus, minus) in ((name, (s[True], s[False])) for name, s in sums.items())
     ]
-
-
-def totals_of(trades: list[Trade], refunds: list[Back]) -> tuple[str, list[str]]:
-    """The line of the summary, and the lines that end the detail."""
-    ordered, paid = (sum(t.amount_fen for t in trades), sum(t.settled_fen for t in trades))
-    asked_back, back = (sum(r.amount_fen for r, *_ in refunds), sum(b for *_, b in refunds))
-    summary = f"合计\t,\t,{len(trades)},{len(refunds)},{yuan(ordered)},{yuan(paid)}"
-    return f"{summary},{yuan(paid - back)}", [
-        f"#交易合计：{len(trades)}笔，商家实收共{yuan(paid)}元，商家优惠共{yuan(ordered - paid)}元",
-        f"#退款合计：{len(refunds)}笔，商家实收退款共{yuan(-back)}元，"
-        f"商家优惠退款共{yuan(back - asked_back)}元",
-        f"#导出时间：[{clock.beijing(clock.now()):%Y年%m月%d日 %H:%M:%S}]",
-    ]
+    return rows, totals, [ACCOUNT_SUMMARY_COLUMNS, *summary]

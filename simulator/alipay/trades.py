@@ -69,8 +69,8 @@ def request_trade(call: Call, scene: str, products: tuple[str, ...]) -> Trade:
             return call.store.insert(
                 Trade, channel="alipay", out_trade_no=number, amount_fen=amount_fen,
                 subject=subject, attach=call.text("passback_params", 512),
-                state=TradeState.UNOPENED, request=given["biz_content"], created_at=clock.now(),
-                **newest,
+                state=TradeState.UNOPENED, request=given["biz_content"],
+                created_at=call.machine.book_clock.now(), **newest,
             )  # fmt: skip
         check(known.state not in WAS_PAID, "TRADE_HAS_SUCCESS", "交易已被支付")
         check(known.state != TradeState.CLOSED, "TRADE_HAS_CLOSE", "交易已经关闭")
@@ -248,7 +248,7 @@ def refund_answer(call: Call, trade: Trade, refund: Refund, fund_change: str) ->
     return numbers_of(trade) | buyer_fields(trade) | refund_details(call, trade, refund) | {
         "fund_change": fund_change,
         "refund_fee": yuan(call.store.refunded_fen(trade)),
-        "gmt_refund_pay": clock.wall(clock.now()),
+        "gmt_refund_pay": clock.wall(refund.settled_at or clock.now()),
     }  # fmt: skip
 
 
@@ -257,11 +257,10 @@ def refund_details(call: Call, trade: Trade, refund: Refund) -> dict[str, Any]:
         return {}
     wanted, details = options(call), dict[str, Any]()
     if "refund_detail_item_list" in wanted:
-        payer_fen = call.store.split_of(trade, refund).payer_fen
-        items = [{"fund_channel": "ALIPAYACCOUNT", "amount": yuan(payer_fen)}]
-        if by_coupon := refund.amount_fen - payer_fen:
+        items = [{"fund_channel": "ALIPAYACCOUNT", "amount": yuan(refund.payer_fen)}]
+        if by_coupon := refund.amount_fen - refund.payer_fen:
             items.append(fund_bills(trade)[-1] | {"amount": yuan(by_coupon)})
-        details = {"refund_detail_item_list": items, "send_back_fee": yuan(payer_fen)}
+        details = {"refund_detail_item_list": items, "send_back_fee": yuan(refund.payer_fen)}
     if "deposit_back_info" in wanted:
         details["deposit_back_info"] = {"has_deposit_back": "false"}
     return details

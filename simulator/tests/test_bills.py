@@ -101,7 +101,7 @@ def test_each_kind_of_bill_has_a_summary_of_its_own(day, bill_type, summary):
 def test_the_summary_of_payments_adds_them_up(day):
     _, wechat, *_ = day
     content = download(wechat, offer(wechat, "tradebill", "&bill_type=SUCCESS")).body
-    assert named_rows(content)[1] == "`2.0,`30.01,`0.18006,`30.01"
+    assert named_rows(content)[1] == "`2.0,`30.01,`0.18,`30.01"
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ def test_the_bill_is_in_yuan_and_its_refund_row_stands_apart(day):
     assert (given_back["订单金额"], given_back["退款金额"]) == ("0.00", "10.00")
     assert given_back["商户退款单号"] == refund["out_refund_no"]
     assert given_back["手续费"] == "-0.06000"
-    assert summary == "`3.0,`30.01,`10.00,`0.00,`0.12006,`30.01,`10.00"
+    assert summary == "`3.0,`30.01,`10.00,`0.00,`0.12,`30.01,`10.00"
 
 
 def test_the_hash_is_of_the_uncompressed_file(day):
@@ -151,8 +151,8 @@ def test_the_fund_flow_ends_in_its_balance(day):
         download(wechat, offer(wechat, "fundflowbill", "&account_type=BASIC")).body
     )
     assert header[-1] == "业务凭证号"
-    assert cells[-1][7] == "19.83"
-    assert summary == "`4.0,`2.0,`30.01,`2.0,`10.18"
+    assert cells[-1][7] == "19.89"
+    assert summary == "`5.0,`3.0,`30.07,`2.0,`10.18"
 
 
 @pytest.mark.parametrize(

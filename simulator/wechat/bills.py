@@ -8,10 +8,11 @@ import hashlib
 import secrets
 from datetime import date, timedelta
 
-from simulator import clock
+from simulator import clock, statements
 from simulator.machine import Machine
-from simulator.money import fee_fen, fee_text, yuan
-from simulator.store import Refund, RefundStatus, Trade
+from simulator.money import yuan
+from simulator.statements import Line
+from simulator.store import Refund, RefundStatus
 from simulator.web import Response, json_response
 from simulator.wechat.api import Call, Refusal, invalid_request, parameter_error
 from simulator.wechat.messages import TRADE_TYPES
@@ -50,21 +51,29 @@ REFUND_STATES = {
     RefundStatus.SUCCESS: "SUCCESS",
     RefundStatus.PROCESSING: "PROCESSING",
     RefundStatus.ABNORMAL: "CHANGE",
+    RefundStatus.CLOSED: "FAIL",
 }
+
+
+# What the fund bill calls the moves of the account.
+MOVES = {
+    "payment": "交易", "fee": "扣除交易手续费", "refund": "退款", "closed": "退款关闭",
+    "fee_back": "退还交易手续费", "withdrawal": "提现",
+}  # fmt: skip
+ODD_CELLS = 12  # of a line that breaks off
 
 
 def trade_bill(call: Call) -> Response:
     query = checked_query(call, {"bill_type"})
     bill_type = one_of(query.get("bill_type", "ALL"), BILL_TYPES, "bill_type")
-    return offer(call, trade_bill_file(call.machine, bill_day(query), bill_type), query)
+    return offer(call, query, "trade", bill_type)
 
 
 def fundflow_bill(call: Call) -> Response:
     """Only the basic account ever moves here."""
     query = checked_query(call, {"account_type"})
     account = one_of(query.get("account_type", "BASIC"), ACCOUNT_TYPES, "account_type")
-    day = bill_day(query)
-    return offer(call, flow_bill_file(call.machine, day) if account == "BASIC" else None, query)
+    return offer(call, query, "fund", account)
 
 
 def checked_query(call: Call, extra: set[str]) -> dict[str, str]:
@@ -72,8 +81,6 @@ def checked_query(call: Call, extra: set[str]) -> dict[str, str]:
     if unknown := set(query) - extra - {"bill_date", "tar_type"}:
         raise parameter_error(f"存在未定义的参数 {min(unknown)}"[:100])
     one_of(query.get("tar_type", "GZIP"), ("GZIP",), "tar_type")
-    if call.machine.settings.statement_creating:
-        raise Refusal(400, "STATEMENT_CREATING", "账单正在生成中，请稍后再试")
     return query
 
 
@@ -94,14 +101,19 @@ def bill_day(query: dict[str, str]) -> date:
     return day
 
 
-def offer(call: Call, content: bytes | None, query: dict[str, str]) -> Response:
+def offer(call: Call, query: dict[str, str], kind: str, which: str) -> Response:
     """The hash is of the uncompressed file, whatever is downloaded."""
-    if content is None:
+    day = bill_day(query)
+    if statements.fault_of(call.machine, "wechat", day, kind) == "late":
+        raise Refusal(400, "STATEMENT_CREATING", "账单正在生成中，请稍后再试")
+    made = file_of(call.machine, day, kind, which)
+    if made is None:
         raise Refusal(400, "NO_STATEMENT_EXIST", "账单文件不存在")
+    content, hashed = made
     token, url = secrets.token_urlsafe(24), f"{call.machine.base_url}/v3/billdownload/file"
     sent = gzip.compress(content) if "tar_type" in query else content
     call.machine.downloads.add(token, sent, seconds=URL_SECONDS)
-    digest = hashlib.sha1(content, usedforsecurity=False).hexdigest()
+    digest = hashlib.sha1(hashed, usedforsecurity=False).hexdigest()
     return json_response(
         {"hash_type": "SHA1", "hash_value": digest, "download_url": f"{url}?token={token}"}
     )
@@ -119,46 +131,61 @@ def backticked(cells: list[str]) -> str:
     return ",".join(f"`{cell}" for cell in cells)
 
 
-def file_of(lines: list[str]) -> bytes:
-    return ("\r\n".join(lines) + "\r\n").encode("utf-8-sig")
-
-
 def one_line(text: str) -> str:
     """No line ends, and no backticks: they begin the next cell."""
     return text.replace("\r", "\\r").replace("\n", "\\n").replace("`", "'")
 
 
-def trade_bill_file(machine: Machine, day: date, bill_type: str) -> bytes | None:
-    """None when nothing happened on that day."""
-    rows = []
-    if bill_type != "REFUND":
-        trades = machine.store.paid_between("wechat", *clock.day_bounds(day))
-        rows += [(trade.paid_at or 0.0, payment_cells(machine, trade)) for trade in trades]
-    if bill_type != "SUCCESS":
-        refunds = machine.store.refunds_between("wechat", *clock.day_bounds(day))
-        rows += [(refund.created_at, refund_cells(machine, refund)) for refund in refunds]
-    if not rows:
+def file_of(machine: Machine, day: date, kind: str, which: str = "") -> tuple[bytes, bytes] | None:
+    """The file as it is sent and as it is hashed; None when nothing happened on that day.
+
+    ``which``: the type of a trade bill, ALL by default, or the account of a fund bill, BASIC.
+    """
+    is_fund = kind == "fund"
+    rows = fund_rows(machine, day) if is_fund else trade_rows(machine, day, which or "ALL")
+    is_missing = statements.fault_of(machine, "wechat", day, kind) == "missing"
+    if not rows or is_missing or which in ACCOUNT_TYPES[1:]:
         return None
-    cells = [row for _, row in sorted(rows, key=lambda row: row[0])]
+    return statements.encoded(machine, "wechat", day, kind, rows)
+
+
+def trade_rows(machine: Machine, day: date, bill_type: str) -> list[str]:
+    start, end = clock.day_bounds(day)
+    made_at, parts = statements.made_at(end), {"SUCCESS": [False], "REFUND": [True]}
+    lines = [
+        line
+        for line in statements.lines(machine.store, "wechat", start, end)
+        if (line.refund is not None) in parts.get(bill_type, [False, True])
+    ]
+    if not lines:
+        return []
+    cells = [
+        common_cells(machine, line)
+        | (refund_cells(line, line.refund, made_at) if line.refund else payment_cells(line))
+        for line in lines
+    ]
     columns = TRADE_COLUMNS[bill_type]
     sums = SUMS_OF_SUCCESS if bill_type == "SUCCESS" else tuple(SUMS)
-    lines = [",".join(columns)]
-    lines += [backticked([row.get(name, "0") for name in columns]) for row in cells]
-    lines.append(",".join(["总交易单数", *sums]))
-    lines.append(backticked([f"{len(cells)}.0", *(sum_of(cells, SUMS[name]) for name in sums)]))
-    return file_of(lines)
+    rows = [",".join(columns)]
+    for line, row in zip(lines, cells, strict=True):
+        shown = [row.get(name, "0") for name in columns]
+        rows.append(backticked(shown[:ODD_CELLS] if line.planted == "line" else shown))
+    rows.append(",".join(["总交易单数", *sums]))
+    rows.append(backticked([f"{len(cells)}.0", *(sum_of(cells, SUMS[name]) for name in sums)]))
+    return rows
 
 
 def sum_of(rows: list[dict[str, str]], column: str) -> str:
-    """Fees are told with five places, everything else with two."""
+    """Fees are told with five places, their sum like everything else with two."""
     value = sum(int(row[column].replace(".", "")) for row in rows)
-    return yuan(value, 5 if column == "手续费" else 2)
+    return yuan(value // 1_000 if column == "手续费" else value)
 
 
-def common_cells(machine: Machine, trade: Trade) -> dict[str, str]:
-    config = machine.keys.wechat
+def common_cells(machine: Machine, line: Line) -> dict[str, str]:
+    config, trade = machine.keys.wechat, line.trade
     return {
-        "公众账号ID": config["appid"], "商户号": config["mchid"], "特约商户号": "0", "设备号": "",
+        "交易时间": clock.wall(line.at), "公众账号ID": trade.appid or config["appid"],
+        "商户号": config["mchid"], "特约商户号": "0", "设备号": "",
         "微信订单号": trade.gateway_no, "商户订单号": trade.out_trade_no,
         "用户标识": trade.buyer, "交易类型": TRADE_TYPES[trade.scene], "付款银行": "OTHERS",
         "货币种类": "CNY", "商品名称": one_line(trade.subject),
@@ -166,58 +193,49 @@ def common_cells(machine: Machine, trade: Trade) -> dict[str, str]:
     }  # fmt: skip
 
 
-def payment_cells(machine: Machine, trade: Trade) -> dict[str, str]:
-    return common_cells(machine, trade) | {
-        "交易时间": clock.wall(trade.paid_at or 0), "交易状态": "SUCCESS",
-        "应结订单金额": yuan(trade.settled_fen), "代金券金额": yuan(trade.coupon_fen),
-        "退款金额": "0.00", "充值券退款金额": "0.00", "退款类型": "", "退款状态": "",
-        "手续费": fee_text(trade.settled_fen), "订单金额": yuan(trade.amount_fen),
-        "申请退款金额": "0.00",
+def payment_cells(line: Line) -> dict[str, str]:
+    return {
+        "交易状态": "SUCCESS", "应结订单金额": yuan(line.settled_fen),
+        "代金券金额": yuan(line.trade.coupon_fen), "退款金额": "0.00", "充值券退款金额": "0.00",
+        "退款类型": "", "退款状态": "", "手续费": yuan(line.fee_fen * 1_000, 5),
+        "订单金额": yuan(line.ordered_fen), "申请退款金额": "0.00",
     }  # fmt: skip
 
 
-def refund_cells(machine: Machine, refund: Refund) -> dict[str, str]:
-    """The order's own amounts are zero here, the refund's are positive, the fee comes back."""
-    trade = machine.store.trade_of(refund)
-    split = machine.store.split_of(trade, refund)
-    is_done = refund.status == RefundStatus.SUCCESS and refund.settled_at is not None
-    return common_cells(machine, trade) | {
-        "交易时间": clock.wall(refund.created_at), "退款申请时间": clock.wall(refund.created_at),
+def refund_cells(line: Line, refund: Refund, made_at: float) -> dict[str, str]:
+    """The order's own amounts are zero here, the refund's are positive, the fee comes back.
+
+    Its state is what it was when the bill was made.
+    """
+    is_known = refund.settled_at is not None and refund.settled_at <= made_at
+    state = refund.status if is_known else RefundStatus.PROCESSING
+    is_done = state == RefundStatus.SUCCESS
+    return {
+        "退款申请时间": clock.wall(line.at),
         "退款成功时间": clock.wall(refund.settled_at or 0) if is_done else "",
         "交易状态": "REFUND", "应结订单金额": "0.00", "代金券金额": "0.00",
         "微信退款单号": refund.refund_id, "商户退款单号": refund.out_refund_no,
-        "退款金额": yuan(split.settled_fen),
-        "充值券退款金额": yuan(split.settled_fen - split.payer_fen),
-        "退款类型": "ORIGINAL", "退款状态": REFUND_STATES[refund.status],
-        "手续费": fee_text(-split.settled_fen), "订单金额": "0.00",
-        "申请退款金额": yuan(refund.amount_fen),
+        "退款金额": yuan(line.settled_fen),
+        "充值券退款金额": yuan(refund.settled_fen - refund.payer_fen),
+        "退款类型": "ORIGINAL", "退款状态": REFUND_STATES[state],
+        "手续费": yuan(-line.fee_fen * 1_000, 5), "订单金额": "0.00",
+        "申请退款金额": yuan(line.ordered_fen),
     }  # fmt: skip
 
 
-def flow_bill_file(machine: Machine, day: date) -> bytes | None:
-    """The basic account: payments in, their fees and refunds out, with the running balance."""
-    store = machine.store
-    moves: list[tuple[float, Trade, str, str, int]] = []
-    for trade in store.paid_between("wechat", *clock.day_bounds(day)):
-        at, number = trade.paid_at or 0.0, trade.out_trade_no
-        moves.append((at, trade, "交易", number, trade.settled_fen))
-        moves.append((at, trade, "扣除交易手续费", number, -fee_fen(trade.settled_fen)))
-    for refund in store.refunds_between("wechat", *clock.day_bounds(day)):
-        trade = store.trade_of(refund)
-        back = store.split_of(trade, refund).settled_fen
-        moves.append((refund.created_at, trade, "退款", refund.out_refund_no, -back))
-    moves = sorted((move for move in moves if move[4]), key=lambda move: move[0])
-    if not moves:
-        return None
-    lines, balance = [FLOW_COLUMNS], 0
-    for place, (at, trade, kind, voucher, fen) in enumerate(moves, 1):
-        balance += fen
-        direction = "收入" if fen > 0 else "支出"
-        cells = [clock.wall(at), trade.gateway_no, f"{day:%Y%m%d}{place:010d}", kind, kind]
-        cells += [direction, yuan(abs(fen)), yuan(balance), "system", "", voucher]
-        lines.append(backticked(cells))
-    income = [move[4] for move in moves if move[4] > 0]
-    outgo = [-move[4] for move in moves if move[4] < 0]
+def fund_rows(machine: Machine, day: date) -> list[str]:
+    """The basic account, with the balance that goes on from the day before."""
+    moves = statements.moves(machine.store, "wechat", *clock.day_bounds(day))
+    rows, mchid = [FLOW_COLUMNS], machine.keys.wechat["mchid"]
+    for move, balance in moves:
+        kind, fen = MOVES[move["kind"]], move["fen"]
+        number = move["refund_id"] or move["gateway_no"] or move["number"]
+        voucher = move["out_refund_no"] or move["out_trade_no"] or move["number"]
+        cells = [clock.wall(move["at"]), number, f"{mchid}{day:%Y%m%d}{move['id']:010d}", kind]
+        cells += [kind, "收入" if fen > 0 else "支出", yuan(abs(fen)), yuan(balance), "system"]
+        rows.append(backticked([*cells, one_line(move["reason"] or ""), voucher]))
+    income = [move["fen"] for move, _ in moves if move["fen"] > 0]
+    outgo = [-move["fen"] for move, _ in moves if move["fen"] < 0]
     summary = [f"{len(moves)}.0", f"{len(income)}.0", yuan(sum(income))]
     summary += [f"{len(outgo)}.0", yuan(sum(outgo))]
-    return file_of([*lines, FLOW_SUMMARY, backticked(summary)])
+    return [*rows, FLOW_SUMMARY, backticked(summary)] if moves else []

@@ -10,7 +10,7 @@ from typing import Any
 
 from simulator import clock, keys
 from simulator.machine import Machine
-from simulator.store import WAS_PAID, Notice, Refund, RefundStatus, Split, Trade, TradeState
+from simulator.store import WAS_PAID, Notice, Refund, RefundStatus, Trade, TradeState
 from simulator.web import json_bytes
 
 SIGNATURE_TYPE = "WECHATPAY2-SHA256-RSA2048"
@@ -45,7 +45,8 @@ def trade_state(trade: Trade, has_refunds: bool) -> str:
 def trade_body(config: dict[str, str], trade: Trade, *, has_refunds: bool) -> dict[str, Any]:
     state = trade_state(trade, has_refunds)
     body: dict[str, Any] = {
-        "appid": config["appid"], "mchid": config["mchid"], "out_trade_no": trade.out_trade_no,
+        "appid": trade.appid or config["appid"], "mchid": config["mchid"],
+        "out_trade_no": trade.out_trade_no,
         "trade_state": state, "trade_state_desc": STATE_TEXTS[state], "promotion_detail": [],
         "amount": {"total": trade.amount_fen, "currency": "CNY"},
     }  # fmt: skip
@@ -76,8 +77,8 @@ def promotion_detail(trade: Trade) -> list[dict[str, Any]]:
     return [coupon]
 
 
-def refund_promotion(trade: Trade, refund: Refund, split: Split) -> list[dict[str, Any]]:
-    back = refund.amount_fen - split.payer_fen
+def refund_promotion(trade: Trade, refund: Refund) -> list[dict[str, Any]]:
+    back = refund.amount_fen - refund.payer_fen
     coupon = {
         "promotion_id": str(COUPON_ID_BASE + trade.id),
         "scope": "GLOBAL",
@@ -88,7 +89,7 @@ def refund_promotion(trade: Trade, refund: Refund, split: Split) -> list[dict[st
     return [coupon] if back else []
 
 
-def refund_common(trade: Trade, refund: Refund, split: Split) -> dict[str, Any]:
+def refund_common(trade: Trade, refund: Refund) -> dict[str, Any]:
     """What answers and notifications say alike."""
     body = {
         "out_trade_no": trade.out_trade_no, "transaction_id": trade.gateway_no,
@@ -96,7 +97,7 @@ def refund_common(trade: Trade, refund: Refund, split: Split) -> dict[str, Any]:
         "user_received_account": refund.account,
         "amount": {
             "total": trade.amount_fen, "refund": refund.amount_fen,
-            "payer_total": trade.payer_fen, "payer_refund": split.payer_fen,
+            "payer_total": trade.payer_fen, "payer_refund": refund.payer_fen,
         },
     }  # fmt: skip
     if refund.status == RefundStatus.SUCCESS and refund.settled_at is not None:
@@ -104,17 +105,17 @@ def refund_common(trade: Trade, refund: Refund, split: Split) -> dict[str, Any]:
     return body
 
 
-def refund_body(trade: Trade, refund: Refund, split: Split) -> dict[str, Any]:
-    body = refund_common(trade, refund, split)
+def refund_body(trade: Trade, refund: Refund) -> dict[str, Any]:
+    body = refund_common(trade, refund)
     body["amount"] |= {
-        "settlement_refund": split.settled_fen, "settlement_total": trade.settled_fen,
-        "discount_refund": refund.amount_fen - split.payer_fen, "refund_fee": 0,
+        "settlement_refund": refund.settled_fen, "settlement_total": trade.settled_fen,
+        "discount_refund": refund.amount_fen - refund.payer_fen, "refund_fee": 0,
         "currency": "CNY",
     }  # fmt: skip
     return body | {
         "channel": "ORIGINAL", "create_time": clock.rfc3339(refund.created_at),
         "status": refund.status, "funds_account": "AVAILABLE",
-        "promotion_detail": refund_promotion(trade, refund, split),
+        "promotion_detail": refund_promotion(trade, refund),
     }  # fmt: skip
 
 
@@ -127,16 +128,14 @@ def payment_notice(config: dict[str, str], trade: Trade) -> dict[str, Any]:
     }
 
 
-def refund_notice(
-    config: dict[str, str], trade: Trade, refund: Refund, split: Split
-) -> dict[str, Any]:
+def refund_notice(config: dict[str, str], trade: Trade, refund: Refund) -> dict[str, Any]:
     """Its state is named refund_status, and there is no appid."""
     own = {"mchid": config["mchid"], "refund_status": refund.status}
     return {
         "event_type": f"REFUND.{refund.status}",
         "summary": {"SUCCESS": "退款成功", "ABNORMAL": "退款异常"}.get(refund.status, "退款关闭"),
         "original_type": "refund",
-        "resource": refund_common(trade, refund, split) | own,
+        "resource": refund_common(trade, refund) | own,
     }
 
 

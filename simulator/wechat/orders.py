@@ -58,14 +58,14 @@ def canonical(scene: str, body: dict[str, Any]) -> str:
 
 
 def create(call: Call, scene: str) -> Trade:
-    body, moment = call.body, clock.now()
+    body, moment = call.body, call.machine.book_clock.now()
     amount_fen = body["amount"]["total"]
     trade = call.machine.store.insert(
         Trade, channel="wechat", out_trade_no=body["out_trade_no"], scene=scene,
         amount_fen=amount_fen, subject=body["description"], attach=body.get("attach", ""),
         notify_url=body["notify_url"], buyer=body.get("payer", {}).get("openid", ""),
         state=TradeState.OPEN, request=canonical(scene, body), created_at=moment,
-        opened_at=moment, deadline=last_moment(body.get("time_expire"), moment),
+        opened_at=moment, deadline=last_moment(body.get("time_expire"), clock.now()),
     )  # fmt: skip
     call.machine.store.log(trade, f"下单 {scene} {yuan(amount_fen)}")
     return trade

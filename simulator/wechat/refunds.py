@@ -40,9 +40,7 @@ def refund(call: Call) -> Response:
 
 
 def refund_response(call: Call, refund: Refund) -> Response:
-    store = call.machine.store
-    trade = store.trade_of(refund)
-    return json_response(refund_body(trade, refund, store.split_of(trade, refund)))
+    return json_response(refund_body(call.machine.store.trade_of(refund), refund))
 
 
 def canonical(body: dict[str, Any]) -> str:
