@@ -13,6 +13,7 @@ from payments.states import (
     ExceptionOutcome,
     ExchangeKind,
     ExchangeOutcome,
+    FigureKind,
     OrderStatus,
     PaymentMethod,
     TransactionStatus,
@@ -584,3 +585,43 @@ class PaymentCallbackBody(models.Model):
 
     def __str__(self) -> str:
         return str(self.callback_id)
+
+
+class DayFigure(models.Model):
+    """How many orders, and how much (yuan), of one kind on one business day (Asia/Shanghai): of
+    what was booked before its kind's ``FiguresUntil`` (``day_figures``).
+
+    An order of which money went back on several days counts once in a period of them all:
+    ``previous_day`` is the day before on which it got some back, or ``day`` itself.
+    """
+
+    id = id_field()
+    kind = models.CharField(max_length=16, choices=FigureKind)
+    day = models.DateField()
+    previous_day = models.DateField()
+    number = models.IntegerField()
+    amount = MoneyField(max_digits=16)
+
+    class Meta:
+        db_table = "payment_day_figures"
+        constraints = (
+            models.UniqueConstraint(
+                fields=("kind", "day", "previous_day"), name="day_figure_unique"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.day} {self.kind}"
+
+
+class FiguresUntil(models.Model):
+    """Until when (UTC, by the moment of booking) the kept figures of a kind hold everything."""
+
+    kind = models.CharField(max_length=16, choices=FigureKind, primary_key=True)
+    until = models.DateTimeField()
+
+    class Meta:
+        db_table = "payment_figures_until"
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.until}"

@@ -39,6 +39,14 @@ class PaymentMethod(models.TextChoices):
     ALIPAY = GatewayMethod.ALIPAY.value, GatewayMethod.ALIPAY.label
 
 
+class FigureKind(models.TextChoices):
+    """What is counted and summed by business day."""
+
+    CREATED = "created", _("下单")
+    PAID = "paid", _("收款")
+    REFUNDED = "refunded", _("退款")
+
+
 class TransactionType(models.TextChoices):
     PAYMENT = "payment", _("支付")
     REFUND = "refund", _("退款")

@@ -1,7 +1,7 @@
 from celery import shared_task
 
 from payments.invariants_seals import CALLBACKS, EXCHANGES
-from payments.services import activations, endings, silence, stuck, sweeping
+from payments.services import activations, day_figures, endings, silence, stuck, sweeping
 from tcmpay.audit.roots import chain_seal_and_tell
 
 
@@ -22,3 +22,8 @@ def sweep_attempts() -> int:
 @shared_task(name="payments.seal_logs")
 def seal_logs() -> int:
     return sum(chain_seal_and_tell(chain) is not None for chain in (CALLBACKS, EXCHANGES))
+
+
+@shared_task(name="payments.keep_day_figures")
+def keep_day_figures() -> int:
+    return day_figures.figures_keep()

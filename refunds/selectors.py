@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from payments.selectors import parts_of_period
-from payments.states import Disposition
+from payments.day_figures import Period
+from refunds.day_figures import REFUNDED, kept_orders
 from refunds.models import Refund
 from refunds.states import RefundStatus
 from tcmpay.common.db import sum_money
@@ -35,14 +35,15 @@ def refund_statistics(
     end_date: datetime | None = None,
 ) -> RefundStatistics:
     """By the day of money. Money that came late or twice and went back counts in none."""
-    done = Refund.objects.filter(
-        status=RefundStatus.SUCCESS, transaction__disposition=Disposition.APPLIED
-    )
-    if user_id is not None:
-        done = done.filter(user_id=user_id)
-    parts = list(parts_of_period(done, "completed_on", "completed_at", start_date, end_date))
-    if len(parts) == 1:
+    period = Period.of(start_date, end_date)
+    kept, parts = REFUNDED.parts(period, user_id)
+    if kept.until is None and len(parts) == 1:
         number = parts[0].values("order_id").distinct().count()
-    else:
-        number = len({key for part in parts for key in part.values_list("order_id", flat=True)})
-    return RefundStatistics(number, sum((sum_money(part, "refund_amount") for part in parts), ZERO))
+        return RefundStatistics(number, sum_money(parts[0], "refund_amount"))
+    facts = [fact for part in parts for fact in part.values_list("order_id", "refund_amount")]
+    orders = {order for order, _amount in facts}
+    # Those that are in what is kept already count there.
+    again = kept_orders(orders, period, kept.until) if orders and kept.until else 0
+    return RefundStatistics(
+        kept.number + len(orders) - again, sum((amount for _order, amount in facts), kept.amount)
+    )

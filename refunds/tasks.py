@@ -2,6 +2,8 @@ from uuid import UUID
 
 from celery import shared_task
 
+from payments.services import day_figures
+from refunds.day_figures import REFUNDED
 from refunds.services import batches, lasting_refusals, notices, stuck, submission, surplus
 
 
@@ -26,3 +28,8 @@ def sweep() -> int:
 @shared_task(name="refunds.run_batch")
 def run_batch(batch_id: str) -> int:
     return batches.batch_run(batch_id=UUID(batch_id))
+
+
+@shared_task(name="refunds.keep_day_figures")
+def keep_day_figures() -> int:
+    return day_figures.keep(REFUNDED)

@@ -362,6 +362,8 @@ CELERY_BEAT_SCHEDULE = {
     "sweep-attempts": {"task": "payments.sweep_attempts", "schedule": 30.0},
     "submit-refunds": {"task": "refunds.sweep", "schedule": 30.0},
     "run-exports": {"task": "backoffice.run_exports", "schedule": 60.0},
+    "keep-day-figures": {"task": "payments.keep_day_figures", "schedule": 300.0},
+    "keep-refund-figures": {"task": "refunds.keep_day_figures", "schedule": 300.0},
     "keep-day-totals": {"task": "backoffice.keep_day_totals", "schedule": 600.0},
     # An hour is sealed a quarter of an hour after it is over; asked more often, as beat may rest.
     "seal-trail": {"task": "audit.seal_trail", "schedule": 600.0},

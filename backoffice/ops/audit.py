@@ -15,11 +15,13 @@ import backoffice.today.invariants
 import balances.invariants
 import config.gateways.invariants
 import config.prices.invariants
+import payments.day_figures
 import payments.invariants
 import payments.invariants_days
 import payments.invariants_evidence
 import payments.invariants_logs
 import payments.invariants_seals
+import refunds.day_figures
 import refunds.invariants
 import refunds.invariants_evidence
 import tcmpay.accounts.invariants
@@ -59,8 +61,10 @@ CHECKS: tuple[Check, ...] = (
     *payments.invariants_evidence.CHECKS,
     *payments.invariants_logs.CHECKS,
     *payments.invariants_seals.CHECKS,
+    *payments.day_figures.CHECKS,
     *refunds.invariants.CHECKS,
     *refunds.invariants_evidence.CHECKS,
+    *refunds.day_figures.CHECKS,
     *backoffice.ops.invariants.CHECKS,
     *tcmpay.audit.invariants.CHECKS,
     *tcmpay.accounts.invariants.CHECKS,

@@ -30,9 +30,11 @@ from gateways.interface import (
     TradeReport,
     TradeState,
 )
+from payments.day_figures import CREATED, PAID
 from payments.models import PaymentException, PaymentOrder, PaymentTransaction
 from payments.services.attempts import PayCommand, attempt_check, pay
 from payments.services.callbacks import Incoming, callback_handle, untrusted_record
+from payments.services.day_figures import keep
 from payments.services.endings import order_cancel, orders_expire
 from payments.services.exceptions import (
     exception_assign,
@@ -43,6 +45,7 @@ from payments.services.exceptions import (
 )
 from payments.services.matching import exception_match
 from payments.services.orders import OrderCommand, order_create
+from refunds.day_figures import REFUNDED
 from refunds.models import Refund, RefundNote, RefundPolicyRule
 from refunds.services.batches import batch_confirm, batch_run
 from refunds.services.notices import notices_take
@@ -313,6 +316,8 @@ def lively_books() -> None:
             clinic.surplus()
             clinic.cases()
         day_totals_catch_up()
+        for source in (CREATED, PAID, REFUNDED):
+            keep(source)
         orders_expire()
         refunds_sweep()
         clinic.orders()

@@ -14,6 +14,7 @@ from backoffice.models import DayTotal, TotalledDay
 from balances.models import BalanceAdjustment, BalanceTransaction, UserBalance
 from conftest import SEED
 from payments.models import (
+    DayFigure,
     GatewayExchange,
     PaymentCallback,
     PaymentCallbackBody,
@@ -37,6 +38,7 @@ TABLES = (
     PaymentOrder, PaymentTransaction, PaymentCallback, PaymentCallbackBody, GatewayExchange,
     PaymentException, Refund, RefundApproval, RefundBatch, RefundBatchRow, RefundNote,
     RefundPolicyRule, UserBalance, BalanceTransaction, BalanceAdjustment, DayTotal, TotalledDay,
+    DayFigure,
 )  # fmt: skip
 # What nothing in the database tells otherwise; docs/operations.md says of each why.
 UNNOTICEABLE = frozenset(
