@@ -17,8 +17,9 @@ from django.utils.translation import gettext as _
 from backoffice.models import TotalKind
 from backoffice.reconciliation.tile import yesterday_tile
 from backoffice.site.display import EMPTY, age_text
-from backoffice.today.day_totals import Cell, Total, Totals, totals
+from backoffice.today.day_totals import Total, Totals, totals
 from backoffice.today.health import GatewayHealth, gateways_health
+from backoffice.today.periods import FIRST_DAY, Period, period_asked, periods
 from backoffice.today.selectors import (
     COUNT_MAX,
     Waiting,
@@ -36,6 +37,8 @@ from tcmpay.common import clock
 from tcmpay.common.money import Money
 
 CHART_DAYS = 30
+# So many of the named spans are cards.
+CARDS = 4
 PENDING = {"status__exact": "pending"}
 COLOURS = {
     PaymentMethod.WECHAT: ("#16a34a", "#86efac"),
@@ -45,19 +48,6 @@ COLOURS = {
 SEES = ("payments.view_paymentorder", "refunds.view_refund", "payments.view_paymentcallback")
 # A gateway gives money back within minutes; one that takes longer needs a look.
 REFUND_STUCK_AFTER = timedelta(hours=1)
-
-
-@dataclass(frozen=True)
-class Period:
-    """Business days from ``first`` to ``last``, both included (Asia/Shanghai)."""
-
-    code: str
-    name: str
-    first: date
-    last: date
-
-    def __contains__(self, cell: Cell) -> bool:
-        return self.first <= cell.day <= self.last
 
 
 @dataclass(frozen=True)
@@ -136,17 +126,22 @@ def today(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
         return context
     day = clock.today()
     days = days_back(day, CHART_DAYS)
-    periods = _periods(day)
-    chosen = next((one for one in periods if one.code == request.GET.get("period")), periods[0])
-    book = Book.of(min(days[0], *(one.first for one in periods)), day)
+    named = periods(day)
+    cards, others = named[:CARDS], named[CARDS:]
+    chosen = period_asked(request.GET, named, day)
+    # What is always shown is read once; what was asked for may lie years back.
+    book = Book.of(min(days[0], *(one.first for one in cards)), day)
+    asked = book if chosen in cards else Book.of(chosen.first, chosen.last)
     return context | {
         "day": day,
-        "cards": [_card(one, book, is_chosen=one is chosen) for one in periods],
+        "cards": [_card(one, book, is_chosen=one is chosen) for one in cards],
+        "periods": others,
         "period": chosen,
-        "by_method": [_line(chosen, book, str(one.label), method=one) for one in COLOURS],
-        "by_service": list(_by_service(chosen, book)),
-        "total": _line(chosen, book, _("合计")),
-        "surplus": Figure(_sum(book.surplus, chosen, {}), refunds_done(chosen, money="surplus")),
+        "first_day": FIRST_DAY,
+        "by_method": [_line(chosen, asked, str(one.label), method=one) for one in COLOURS],
+        "by_service": list(_by_service(chosen, asked)),
+        "total": _line(chosen, asked, _("合计")),
+        "surplus": Figure(_sum(asked.surplus, chosen, {}), refunds_done(chosen, money="surplus")),
         "states": _states(day),
         "reconciled": yesterday_tile(request.user),
         "tasks": _tasks(request, waiting(days[0]), days[0]),
@@ -167,24 +162,15 @@ def queue_badge(request: HttpRequest) -> str:
 # --- figures ------------------------------------------------------------------------------------
 
 
-def _periods(day: date) -> list[Period]:
-    yesterday = day - timedelta(days=1)
-    return [
-        Period("today", _("今日"), day, day),
-        Period("yesterday", _("昨日"), yesterday, yesterday),
-        Period("month", _("本月"), day.replace(day=1), day),
-    ]
-
-
 def _card(period: Period, book: Book, *, is_chosen: bool) -> Card:
-    url = f"{reverse('admin:index')}?{urlencode({'period': period.code})}"
+    url = f"{reverse('admin:index')}?{period.query}"
     return Card(period, _line(period, book, period.name), url, is_chosen)
 
 
 def _by_service(period: Period, book: Book) -> Iterator[Line]:
     """Services with business in the period, the largest receipts first."""
     names = service_names()
-    cells = [cell for cell in (*book.receipts, *book.refunds) if cell in period]
+    cells = [cell for cell in (*book.receipts, *book.refunds) if cell.day in period]
     lines = [
         _line(period, book, names.get(code, code), service=code)
         for code in {cell.service for cell in cells}
@@ -205,7 +191,7 @@ def _sum(found: Totals, period: Period, only: Mapping[str, str]) -> Total:
     wanted = (
         total
         for cell, total in found.items()
-        if cell in period and all(getattr(cell, name) == value for name, value in only.items())
+        if cell.day in period and all(getattr(cell, name) == value for name, value in only.items())
     )
     return sum(wanted, start=Total())
 

@@ -43,3 +43,12 @@ def test_the_calendar_and_a_day_with_differences_of_every_kind(desk, staff):
     desk.look(page, "reconciliation-difference")
     page.goto(desk.url("admin:reconciliation_billfile_changelist"))
     desk.look(page, "reconciliation-bills")
+
+
+def test_last_month_and_any_span_are_there_on_the_first_page(desk, staff):
+    page = desk.open(as_=staff("finance"))
+    page.get_by_role("link", name="上月净收").click()
+    page.get_by_label("从", exact=True).fill("2026-01-01")
+    page.get_by_role("button", name="查看").click()
+    page.get_by_text("2026-01-01").first.wait_for()
+    desk.look(page, "today-span")

@@ -124,12 +124,17 @@ def behind(page: Client, link: str) -> tuple[int, Decimal]:
     return rows.count(), sum((getattr(row, amount) for row in rows), Decimal(0))
 
 
-@pytest.mark.parametrize("period", ["", "yesterday", "month"])
+LONG_AGO = "first=2026-01-01&last=2026-12-31"
+
+
+@pytest.mark.parametrize(
+    "period", ["", "period=yesterday", "period=month", "period=last_week", "period=year", LONG_AGO]
+)
 @pytest.mark.parametrize("is_kept", [False, True], ids=["counted", "kept"])
 def test_every_sum_equals_the_list_behind_it(page, business, period, is_kept):
     if is_kept:
         assert day_totals_catch_up() > 30
-    shown = FIGURE.findall(page.get(f"/admin/?period={period}").content.decode())
+    shown = FIGURE.findall(page.get(f"/admin/?{period}").content.decode())
     assert len(shown) >= 2 * (3 + 2 + 1), "three ways, two services, the sum"
     for link, amount, number in shown:
         assert behind(page, link) == (int(number), Decimal(amount.replace(",", ""))), link
