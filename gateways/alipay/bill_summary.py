@@ -1,4 +1,7 @@
-"""The second file of Alipay's trade bill: one line for each shop and one for all (合计)."""
+"""The second file of Alipay's trade bill: one line for each shop and one for all (合计).
+
+That of the account's details has a line for each kind of move; nothing is asked of it.
+"""
 
 import re
 from collections.abc import Mapping
@@ -15,6 +18,7 @@ COUNT, ORDERED, RECEIVED, DISCOUNT, FEE = range(0, 10, 2)
 FEN, FEE_PLACES = 2, 5
 
 SUMMARY_MARK = "交易订单总笔数"
+SUMMARY_MARKS = (SUMMARY_MARK, "收入笔数")
 _ALL = "合计"
 _NUMBER = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,5})?", re.ASCII)
 _FEN_IN_FEES = 10 ** (FEE_PLACES - FEN)

@@ -24,7 +24,7 @@ from gateways.alipay.bill_summary import (
     FEN,
     ORDERED,
     RECEIVED,
-    SUMMARY_MARK,
+    SUMMARY_MARKS,
     summary_claims,
 )
 from gateways.bill_columns import amounts, are_moments, require_texts, texts
@@ -84,7 +84,8 @@ def fetch_bill(bill_type: str, url: str, download: Download) -> OpenedBill:
 
 
 def is_summary(head: bytes) -> bool:
-    return any(SUMMARY_MARK.encode(encoding) in head for encoding in (_GBK, "utf-8"))
+    marks = [mark.encode(code) for mark in SUMMARY_MARKS for code in (_GBK, "utf-8")]
+    return any(mark in head for mark in marks)
 
 
 _COLON, _COMMA = "[：:]", "[，,]"

@@ -371,6 +371,14 @@ MOVES = [
     "F5\t,W1\t,\t,\t,2026-11-22 13:00:00,x\t,,100.00,19.37,支付宝\t,提现\t,\t",
     "F6\t,X1\t,\t,\t,2026-11-22 14:00:00,x\t,,-20.00,-0.63,支付宝\t,转账\t,\t",
 ]
+ACCOUNT_SUMMARY = "\r\n".join(
+    (
+        *("#支付宝账务汇总查询", ACCOUNT, PERIOD, "#----账务汇总列表----"),
+        "类型,收入笔数,收入金额（+元）,支出笔数,支出金额（-元）,总金额（元）",
+        *("在线支付\t,2,59.00,0,0.00,59.00", "合计\t,2,59.00,0,0.00,59.00"),
+        *("#----账务汇总列表结束----", MADE_AT, ""),
+    )
+).encode("gbk")
 ACCOUNT_HEAD = ("#支付宝账务明细查询", ACCOUNT, PERIOD, BEGIN.replace("业务", "账务"))
 ACCOUNT_TAIL = (
     END.replace("业务", "账务"),
@@ -385,7 +393,7 @@ def account(*rows: str, tail=ACCOUNT_TAIL) -> bytes:
 
 
 def test_the_account_is_read_with_its_kinds():
-    bill = opened(packed(named(account(*MOVES), b"#x " + "交易订单总笔数".encode("gbk"))), "fund")
+    bill = opened(packed(named(account(*MOVES), ACCOUNT_SUMMARY)), "fund")
     rows = list(bill.fund_rows())
     assert [row.kind for row in rows] == [
         FundKind.PAYMENT, FundKind.FEE, FundKind.REFUND, FundKind.FEE_BACK,
