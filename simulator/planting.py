@@ -121,8 +121,10 @@ class Planter:
         refund: Refund | None = None,
     ) -> None:  # fmt: skip
         trade, refund = (of.trade, refund or of.refund) if isinstance(of, Line) else (of, refund)
-        number = refund.out_refund_no if refund else ""
-        self._tell(kind, trade.out_trade_no, number, trade.gateway_no, ours, theirs)
+        number, gateway_no = refund.out_refund_no if refund else "", trade.gateway_no
+        if refund and self.channel == "wechat":  # Alipay's bills have no number of refunds
+            gateway_no = refund.refund_id
+        self._tell(kind, trade.out_trade_no, number, gateway_no, ours, theirs)
 
     # In the bills alone --------------------------------------------------------------------------
 
@@ -160,16 +162,17 @@ class Planter:
 
     def _fee(self) -> None:
         """Either the line's fee is not what the rate makes of it, or the fund bill's is not the
-        line's. Alipay's bill names no rate: there the fund bill has the right one."""
+        line's. Alipay's bill names no rate: there the fund bill has the right one.
+
+        Told are what the line's is compared with, and the line's.
+        """
         line = self._take("fee", lambda line: line.refund is None)
-        fee, is_of_line = line.fee_fen + self.random.randint(3, 50), self.random.random() < 0.5
-        if is_of_line:
-            self._mark(line, "fee", fee - line.fee_fen)
-        else:
-            self._mark(line, "fund_fee")
+        more, is_of_line = self.random.randint(3, 50), self.random.random() < 0.5
+        self._mark(line, "fee" if is_of_line else "fund_fee", more)
         if not is_of_line or self.channel == "wechat":
-            self._show(line, "fee", -fee)
-        self._tell_of("fee", line, line.fee_fen, fee)
+            self._show(line, "fee", -line.fee_fen - more)
+        sides = line.fee_fen, line.fee_fen + more
+        self._tell_of("fee", line, *(sides if is_of_line else reversed(sides)))
 
     def _duplicate(self) -> None:
         """The line is there twice; the money moved once."""
@@ -181,11 +184,11 @@ class Planter:
         line = self._take("fund_missing", lambda line: line.refund is None)
         self._mark(line, "fund_missing")
         self._show(line, "payment", 0)
-        self._tell_of("fund_missing", line, line.settled_fen, None)
+        self._tell_of("fund_missing", line, None, line.settled_fen)
 
     def _line(self) -> None:
-        """The line breaks off before its amounts."""
-        line = self._take("line", lambda _: True)
+        """The line breaks off behind its number: that of a refund would be lost."""
+        line = self._take("line", lambda line: line.refund is None)
         self._mark(line, "line")
         self._tell_of("line", line, line.ordered_fen, None)
 
@@ -208,10 +211,9 @@ class Planter:
         shown = statements.moves(self.store, self.channel, self.start, self.end)
         for at, jump in self.gaps:
             move, balance = next((move, told) for move, told in shown if move["at"] > at)
-            number, refund_no, gateway_no = (
-                move[name] or "" for name in ("out_trade_no", "out_refund_no", "gateway_no")
-            )
-            self._tell("fund_gap", number, refund_no, gateway_no, balance - jump, balance)
+            number, refund_no = move["out_trade_no"] or "", move["out_refund_no"] or ""
+            flow_no = statements.flow_no(self.machine, self.channel, move)
+            self._tell("fund_gap", number, refund_no, flow_no, balance - jump, balance)
 
     # Real payments and refunds -------------------------------------------------------------------
 

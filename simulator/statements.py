@@ -110,6 +110,11 @@ def moves(store: Store, channel: str, start: float, end: float) -> list[tuple[sq
     return shown
 
 
+def flow_no(machine: Machine, channel: str, move: sqlite3.Row) -> str:
+    owner = machine.keys.wechat["mchid"] if channel == "wechat" else ""
+    return f"{owner}{clock.beijing(move['at']):%Y%m%d}{move['id']:010d}"
+
+
 def made_at(end: float) -> float:
     """When the bill of a time was made; that of the running day is made now."""
     return min(clock.now(), end + MADE_SECONDS)

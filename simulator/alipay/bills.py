@@ -14,7 +14,6 @@ from simulator.alipay.api import BusinessError, Call, invalid
 from simulator.machine import Machine
 from simulator.money import yuan
 from simulator.statements import Line
-from simulator.store import Store
 
 URL_SECONDS = 30
 
@@ -74,7 +73,7 @@ def archive(machine: Machine, kind: str, start: float, end: float) -> bytes | No
     """None when nothing happened, or nothing is to be had."""
     day = clock.beijing(start).date()
     make = fund_parts if kind == "fund" else trade_parts
-    parts = make(machine.store, start, end)
+    parts = make(machine, start, end)
     if parts is None or statements.fault_of(machine, "alipay", day, kind) in ("late", "missing"):
         return None
     name = "账务" if kind == "fund" else "业务"
@@ -131,8 +130,8 @@ def cell(text: str) -> str:
     return text.replace(",", "，").replace("\r", " ").replace("\n", " ").replace("\t", " ") + "\t"
 
 
-def trade_parts(store: Store, start: float, end: float) -> Parts | None:
-    lines = statements.lines(store, "alipay", start, end)
+def trade_parts(machine: Machine, start: float, end: float) -> Parts | None:
+    lines = statements.lines(machine.store, "alipay", start, end)
     rows, sums = [TRADE_COLUMNS], {is_refund: [0, 0, 0] for is_refund in (False, True)}
     for line in lines:
         cells = trade_cells(line)
@@ -163,13 +162,13 @@ def trade_cells(line: Line) -> list[str]:
     return [*cells, yuan(-sign * line.fee_fen), "0.00", cell("")]
 
 
-def fund_parts(store: Store, start: float, end: float) -> Parts | None:
+def fund_parts(machine: Machine, start: float, end: float) -> Parts | None:
     """The account, with the balance that goes on from the day before."""
-    moves = statements.moves(store, "alipay", start, end)
+    moves = statements.moves(machine.store, "alipay", start, end)
     rows, sums = [ACCOUNT_COLUMNS], dict[str, dict[bool, list[int]]]()
     for move, balance in moves:
         kind, fen, at = MOVES[move["kind"]], move["fen"], move["at"]
-        texts = [f"{clock.beijing(at):%Y%m%d}{move['id']:010d}"]
+        texts = [statements.flow_no(machine, "alipay", move)]
         texts += [move["gateway_no"] or move["number"], move["out_trade_no"] or ""]
         cells = [cell(text) for text in [*texts, move["subject"] or "", clock.wall(at), ""]]
         cells += [yuan(max(fen, 0)), yuan(min(fen, 0)), yuan(balance)]

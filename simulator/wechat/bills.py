@@ -226,12 +226,12 @@ def refund_cells(line: Line, refund: Refund, made_at: float) -> dict[str, str]:
 def fund_rows(machine: Machine, day: date) -> list[str]:
     """The basic account, with the balance that goes on from the day before."""
     moves = statements.moves(machine.store, "wechat", *clock.day_bounds(day))
-    rows, mchid = [FLOW_COLUMNS], machine.keys.wechat["mchid"]
+    rows = [FLOW_COLUMNS]
     for move, balance in moves:
         kind, fen = MOVES[move["kind"]], move["fen"]
         number = move["refund_id"] or move["gateway_no"] or move["number"]
         voucher = move["out_refund_no"] or move["out_trade_no"] or move["number"]
-        cells = [clock.wall(move["at"]), number, f"{mchid}{day:%Y%m%d}{move['id']:010d}", kind]
+        cells = [clock.wall(move["at"]), number, statements.flow_no(machine, "wechat", move), kind]
         cells += [kind, "收入" if fen > 0 else "支出", yuan(abs(fen)), yuan(balance), "system"]
         rows.append(backticked([*cells, one_line(move["reason"] or ""), voucher]))
     income = [move["fen"] for move, _ in moves if move["fen"] > 0]
