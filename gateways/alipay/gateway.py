@@ -220,6 +220,7 @@ class AlipayGateway:
                 state=RefundState.SUCCESS,
                 out_trade_no=request.out_trade_no,
                 transaction_id=read_text(answer, "trade_no"),
+                refunded_total=_amount(answer, "refund_fee", is_required=False),
                 completed_at=read_moment(answer.get("gmt_refund_pay")),
                 raw=answer,
             )

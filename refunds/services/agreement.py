@@ -3,6 +3,7 @@ and what does not agree changes nothing and becomes a case for staff."""
 
 import hashlib
 
+from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
 from gateways.interface import RefundReport
@@ -11,7 +12,12 @@ from payments.models import PaymentTransaction
 from payments.services.exceptions import exception_open, exception_settle
 from payments.states import ExceptionKind
 from refunds.models import Refund
+from refunds.states import RefundStatus
 from tcmpay.common.actor import Actor
+from tcmpay.common.money import ZERO, Money
+
+# Refunds that the gateway's "done" would book.
+UNBOOKED = frozenset({RefundStatus.PROCESSING, RefundStatus.FAILED})
 
 
 def disagreement(
@@ -40,7 +46,34 @@ def disagreement(
                 "said": said,
                 "ours": ours,
             }
-    return ""
+    return _total_disagreement(report, payment, refund) if refund is not None else ""
+
+
+def _total_disagreement(report: RefundReport, payment: PaymentTransaction, refund: Refund) -> str:
+    """What our books can't explain of the trade's refunded total that comes with the word that
+    ``refund`` is done, in words; "" where it fits, none is told, or it is not to be booked.
+
+    In it are this refund and what was booked before it was sent; what was booked since, and what
+    else is with the gateway, may be.
+    """
+    if report.refunded_total is None or refund.status not in UNBOOKED:
+        return ""
+    others = Refund.objects.filter(transaction=payment).exclude(id=refund.id)
+    done = others.filter(status=RefundStatus.SUCCESS)
+    before = done.filter(booked_at__lt=refund.sent_at) if refund.sent_at else done.none()
+    on_their_way = others.filter(status=RefundStatus.PROCESSING, sendings__gt=0)
+    least = refund.refund_amount + _sum(before)
+    most = refund.refund_amount + _sum(done) + _sum(on_their_way)
+    if least <= report.refunded_total <= most:
+        return ""
+    return _("该交易的累计退款额不一致：网关说 %(said)s，我们的是 %(ours)s") % {
+        "said": report.refunded_total,
+        "ours": refund.refund_amount + _sum(done),
+    }
+
+
+def _sum(refunds: QuerySet[Refund]) -> Money:
+    return sum(refunds.values_list("refund_amount", flat=True), ZERO)
 
 
 def unbooked_case_open(

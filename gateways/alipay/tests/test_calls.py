@@ -276,7 +276,8 @@ def test_fund_change_y_is_done(gateway, stand_in):
     refund_replies(stand_in, REFUNDED, NOT_KNOWN)
     report = gateway.refund(refund_request())
     assert report.state is RefundState.SUCCESS
-    assert report.amount is None  # refund_fee is the total of all refunds of the trade
+    # refund_fee is the total of all refunds of the trade
+    assert (report.amount, report.refunded_total) == (None, Decimal("20.02"))
     content = json.loads(stand_in.seen[0].fields["biz_content"])
     assert content == {
         "out_trade_no": NUMBER,
