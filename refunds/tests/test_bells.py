@@ -4,9 +4,11 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
+from django.contrib.auth.models import Group
 
 from payments.models import PaymentTransaction
 from refunds.models import Refund
+from refunds.services.batches import RUN_TASK, batch_confirm, batch_run
 from refunds.services.requests import refund_review
 from refunds.services.stopping import refund_stop
 from refunds.services.submission import (
@@ -17,9 +19,13 @@ from refunds.services.submission import (
     refund_submit,
 )
 from refunds.services.surplus import surplus_return, surplus_sweep
+from refunds.states import ReviewDecision
 from refunds.tests import stage
 from refunds.tests.stage import BEGUN_AT, Answers
+from tcmpay.accounts.models import StaffUser
 from tcmpay.common import bell, clock
+from tcmpay.common.ids import new_id
+from tests.clinic import staff_actor_of
 
 pytestmark = pytest.mark.django_db
 STAFF = stage.REVIEWER
@@ -63,6 +69,27 @@ def test_whatever_makes_a_refund_due_rings(
 ):
     refund = begun(stage.paid("wechat"))
     assert (SUBMIT_TASK, (str(refund.id),)) in rings(lambda: deed(refund))
+
+
+def test_so_do_the_decisions_of_a_batch(rings):
+    """Who confirms it rings for the batch, and each refund that it sets going rings for itself."""
+    reviewer = StaffUser.objects.create_user(username="lin", is_staff=True)
+    reviewer.groups.set([Group.objects.get(name="reviewer")])
+    refunds = [stage.pending(stage.paid("wechat")), stage.pending(stage.paid("alipay"))]
+    batch_id = new_id()
+
+    def confirm() -> None:
+        batch_confirm(
+            actor=staff_actor_of(reviewer),
+            batch_id=batch_id,
+            refund_ids=[refund.id for refund in refunds],
+            decision=ReviewDecision.APPROVE,
+            notes="医生停诊",
+        )
+
+    assert rings(confirm) == [(RUN_TASK, (str(batch_id),))]
+    told = rings(lambda: batch_run(batch_id=batch_id))
+    assert sorted(told) == sorted((SUBMIT_TASK, (str(refund.id),)) for refund in refunds)
 
 
 @pytest.mark.parametrize("policy", ["hold", "refund"])
