@@ -24,7 +24,7 @@ from refunds.models import (
 from refunds.services.batches import AUDIT_OBJECT as BATCH_OBJECT
 from refunds.services.batches import ROWS, rows_digest
 from refunds.services.rules import NOTE_OBJECT, RULE_OBJECT
-from refunds.states import BatchOutcome, RefundStatus
+from refunds.states import BatchOutcome, RefundCause, RefundStatus
 from tcmpay.audit.models import AuditEvent
 from tcmpay.audit.row_checks import digests_began, lost_objects, row_problem
 from tcmpay.audit.stories import stories
@@ -109,7 +109,7 @@ def check_answers(scope: Scope) -> Iterator[Violation]:
         .filter(status=RefundStatus.SUCCESS)
         .exclude(transaction__payment_method=PaymentMethod.BALANCE)
         .select_related("transaction")
-        .only("refund_no", "external_refund_id", "transaction__out_trade_no")
+        .only("refund_no", "external_refund_id", "cause", "transaction__out_trade_no")
     )
     if scope.since is not None:
         done = done.filter(updated_at__gte=scope.since)
@@ -119,6 +119,8 @@ def check_answers(scope: Scope) -> Iterator[Violation]:
         for refund in batch:
             number = refund.external_refund_id or ""
             told = answers[refund.id] | notices[refund.transaction.out_trade_no or ""]
+            if refund.cause == RefundCause.OUTSIDE:
+                told |= answers[refund.transaction_id]
             if number not in told and None not in told:
                 text = _("%(number)s: 退款成功没有相符的网关通知或答复")
                 text %= {"number": refund.refund_no}
@@ -128,7 +130,8 @@ def check_answers(scope: Scope) -> Iterator[Violation]:
 def _answers(
     scope: Scope, batch: list[Refund], began: datetime | None
 ) -> dict[Any, set[str | None]]:
-    """The gateways' numbers in the answers "success"; None where none were kept yet."""
+    """The gateways' numbers in the answers "success"; None where none were kept yet. Of a refund
+    that was none of ours when it was asked about, they are its payment's."""
     found: dict[Any, set[str | None]] = defaultdict(set)
     answers = GatewayExchange.objects.using(scope.using).filter(
         transaction_id__in={refund.transaction_id for refund in batch},
@@ -136,8 +139,10 @@ def _answers(
         outcome=ExchangeOutcome.ANSWERED,
         answer=DONE,
     )
-    for refund_id, number, log_hash in answers.values_list("refund_id", "external_id", "log_hash"):
-        found[refund_id].add(number if log_hash or began is None else None)
+    names = ("refund_id", "transaction_id", "external_id", "log_hash")
+    for refund_id, payment_id, number, log_hash in answers.values_list(*names):
+        is_kept = log_hash or began is None
+        found[refund_id or payment_id].add(number if is_kept else None)
     return found
 
 

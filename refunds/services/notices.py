@@ -12,8 +12,7 @@ from celery.exceptions import SoftTimeLimitExceeded
 from django.utils.translation import gettext as _
 
 from gateways.errors import GatewayError
-from gateways.interface import RefundReport, RefundRequest, RefundState
-from payments.channels import refund_channel_of
+from gateways.interface import RefundReport, RefundState
 from payments.models import PaymentCallback, PaymentTransaction
 from payments.services.attempts import attempt_check
 from payments.services.callbacks import (
@@ -24,8 +23,7 @@ from payments.services.callbacks import (
     refund_notice_taken,
     refund_notices_due,
 )
-from payments.services.exchanges import Question, ask
-from payments.states import ExchangeKind, TransactionStatus, TransactionType
+from payments.states import TransactionStatus, TransactionType
 from refunds.selectors import refunded_total
 from refunds.services.agreement import (
     contradiction_case_open,
@@ -33,6 +31,7 @@ from refunds.services.agreement import (
     unbooked_case_open,
     unbooked_case_settle,
 )
+from refunds.services.checking import refund_asked
 from refunds.services.numbers import refund_by_number
 from refunds.services.outside import outside_refund, outside_refund_record
 from refunds.services.submission import NOT_DONE, refund_report_apply
@@ -226,7 +225,7 @@ def _done(
             return Wait(_("网关说退了款，而这笔支付没有入账"))
     amount = report.amount
     if amount is None:
-        asked = _asked(payment, report.out_refund_no)
+        asked = refund_asked(payment, report.out_refund_no)
         if problem := disagreement(asked, payment):
             return _contradicted(payment, report, problem)
         if asked.state is not RefundState.SUCCESS or asked.amount is None:
@@ -255,25 +254,9 @@ def _unconfirmed(payment: PaymentTransaction, report: RefundReport) -> Told | Wa
 # --- asking, and telling staff ------------------------------------------------------------------
 
 
-def _asked(payment: PaymentTransaction, out_refund_no: str) -> RefundReport:
-    """What the gateway answers about the refund now. Raises GatewayError."""
-    request = RefundRequest(
-        out_trade_no=payment.out_trade_no or "",
-        transaction_id=payment.trade_no or "",
-        out_refund_no=out_refund_no,
-        refund_amount=payment.amount,
-        total_amount=payment.amount,
-        reason="",
-    )
-    return ask(
-        Question(ExchangeKind.QUERY_REFUND, payment),
-        lambda: refund_channel_of(payment).query_refund(request),
-    )
-
-
 def _asked_again(payment: PaymentTransaction, report: RefundReport) -> Told | Wait:
     """It says that what we booked as done is not: an old message, or the truth."""
-    asked = _asked(payment, report.out_refund_no)
+    asked = refund_asked(payment, report.out_refund_no)
     if problem := disagreement(asked, payment):
         return _contradicted(payment, report, problem)
     if asked.state is RefundState.SUCCESS:

@@ -29,13 +29,19 @@ def _number_of(refund: Refund, generation: int) -> str:
     return refund.refund_no if generation == 1 else f"{refund.refund_no}R{generation}"
 
 
+def refund_no_in(out_refund_no: str) -> str:
+    """The ``refund_no`` of which the gateway's number has the form; empty where it has none."""
+    match = _OURS.fullmatch(out_refund_no)
+    return match["refund_no"] if match else ""
+
+
 def refund_by_number(method: str, out_refund_no: str) -> Refund | None:
     """Our refund that goes, or went, by the number, with its transaction."""
-    match = _OURS.fullmatch(out_refund_no)
+    refund_no = refund_no_in(out_refund_no)
     refunds = Refund.objects.select_related("transaction").filter(
         transaction__payment_method=method
     )
-    return refunds.filter(refund_no=match["refund_no"]).first() if match else None
+    return refunds.filter(refund_no=refund_no).first() if refund_no else None
 
 
 def locked_as_asked(asked: Refund) -> tuple[PaymentTransaction, Refund] | None:

@@ -38,9 +38,14 @@ def _number(refund: Refund) -> str:
 
 @money_unit
 def outside_refund_record(
-    payment: PaymentTransaction, report: RefundReport, amount: Money, notice: PaymentCallback
+    payment: PaymentTransaction,
+    report: RefundReport,
+    amount: Money,
+    notice: PaymentCallback | None = None,
 ) -> bool:
     """Book a refund of ``amount`` (yuan) that the gateway says is done, with a case for staff.
+
+    ``notice`` is where it says so, if it wasn't asked.
 
     False when a request of ours holds what went back already: the gateway will refuse that one,
     or staff decide about it, and then there is room. What went back beyond the payment itself
@@ -48,7 +53,8 @@ def outside_refund_record(
     """
     order = order_lock(payment.order_id)
     payment = payment_lock(payment.id)
-    refund_notice_lock(notice)
+    if notice is not None:
+        refund_notice_lock(notice)
     actor = gateway_actor(payment.payment_method)
     if outside_refund(payment, report) is not None:
         return True
