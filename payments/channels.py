@@ -59,7 +59,14 @@ def channel_of(attempt: PaymentTransaction) -> Gateway:
     """
     if attempt.config_version_id is None:
         return MockGateway(attempt.payment_method)
-    method, began_with = attempt.payment_method, attempt.config_version_id
+    return channel_of_version(attempt.payment_method, attempt.config_version_id)
+
+
+def channel_of_version(method: str, began_with: UUID) -> Gateway:
+    """The gateway of the merchant of a version, spoken to with that merchant's running keys.
+
+    Raises GatewayUnavailable as ``channel_of`` does.
+    """
     try:
         begun = ConfigInForce(began_with, gateway_config_version(began_with))
         for config in gateway_config_for_calls(method, began_with):

@@ -62,9 +62,9 @@ def exception_open(
     What comes again (COMES_AGAIN) is another case, with a number. Inside the caller's unit.
     """
     if kind in COMES_AGAIN:
-        if _about(still_told(kind), method, attempt, fact):
+        if _about(still_told(kind), kind, method, attempt, fact):
             return False
-        earlier = _about(PaymentException.objects.filter(kind=kind), method, attempt, fact)
+        earlier = exceptions_about(kind, method, attempt, fact)
         fact = f"{fact}:{len(earlier)}"
     is_shown = amount is not None and ZERO <= amount <= MONEY_MAX
     case, is_new = PaymentException.objects.get_or_create(
@@ -95,6 +95,14 @@ def exception_open(
     return is_new
 
 
+def exceptions_about(
+    kind: ExceptionKind, method: str, attempt: PaymentTransaction | None, fact: str
+) -> list[PaymentException]:
+    """The cases of one fact that comes again, the newest first; ended ones, too."""
+    cases = PaymentException.objects.filter(kind=kind).order_by("-opened_at", "-id")
+    return _about(cases, kind, method, attempt, fact)
+
+
 def still_told(kind: ExceptionKind) -> QuerySet[PaymentException]:
     """The cases of what comes again that staff know of: open, or ended so that they still do."""
     lately = clock.now() - CLOSED_BY_HAND_FOR
@@ -119,9 +127,14 @@ def locked_first(cases: QuerySet[PaymentException]) -> PaymentException | None:
 
 
 def _about(
-    cases: QuerySet[PaymentException], method: str, attempt: PaymentTransaction | None, fact: str
+    cases: QuerySet[PaymentException],
+    kind: ExceptionKind,
+    method: str,
+    attempt: PaymentTransaction | None,
+    fact: str,
 ) -> list[PaymentException]:
-    cases = cases.filter(payment_method=method, transaction=attempt)
+    key = _fact_key(kind, method, fact)
+    cases = cases.filter(payment_method=method, transaction=attempt, fact_key__startswith=key)
     return [case for case in cases if case.subject == fact]
 
 
