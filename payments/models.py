@@ -282,6 +282,8 @@ class PaymentTransaction(models.Model):
             models.Index(fields=("order", "initiated_at"), name="transaction_order"),
             models.Index(fields=("next_check_at",), name="transaction_next_check"),
             models.Index(fields=("disposition", "refund_reserved"), name="transaction_surplus"),
+            # What moved on a day by the gateways' word, as their bills tell it.
+            models.Index(fields=("payment_method", "completed_at"), name="transaction_moved"),
         )
 
     def __str__(self) -> str:

@@ -145,6 +145,9 @@ class Refund(Asked, models.Model):
             models.Index(fields=("next_check_at",), name="refund_next_check"),
             models.Index(fields=("completed_on", "refund_amount"), name="refund_day"),
             models.Index(fields=("booked_at", "completed_on"), name="refund_booked"),
+            # As their gateways' bills tell them: WeChat Pay's by the sending, Alipay's by the end.
+            models.Index(fields=("sent_at",), name="refund_sent"),
+            models.Index(fields=("completed_at",), name="refund_completed"),
         )
 
     def __str__(self) -> str:
