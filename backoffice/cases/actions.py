@@ -21,6 +21,8 @@ from payments.services.exceptions import (
 )
 from payments.services.matching import exception_match, exception_query
 from payments.states import EXCEPTION_ACTIONS, ExceptionAction, ExceptionKind
+from reconciliation.services.mending import bill_case_match, bill_case_query
+from reconciliation.states import CASE_KINDS
 from refunds.models import Refund
 from refunds.services.cases import case_give_back, case_refund, case_retry
 from refunds.services.own_cases import is_retryable
@@ -87,14 +89,16 @@ def _retry(actor: Actor, case_id: UUID, fields: Mapping[str, Any]) -> str:
 
 
 def _query(actor: Actor, case_id: UUID, fields: Mapping[str, Any]) -> str:
-    case = exception_query(actor=actor, exception_id=case_id, reason=fields["reason"])
+    ask = bill_case_query if _is_of_bill(case_id) else exception_query
+    case = ask(actor=actor, exception_id=case_id, reason=fields["reason"])
     if case.closed_at is not None:
         return _("网关已有结果，差错已了结：%(text)s") % {"text": case.resolution}
     return _("已查询网关：没有新的结果，差错仍待处理。")
 
 
 def _match(actor: Actor, case_id: UUID, fields: Mapping[str, Any]) -> str:
-    case = exception_match(
+    match = bill_case_match if _is_of_bill(case_id) else exception_match
+    case = match(
         actor=actor,
         exception_id=case_id,
         order_no=fields["order_no"],
@@ -102,6 +106,11 @@ def _match(actor: Actor, case_id: UUID, fields: Mapping[str, Any]) -> str:
     )
     number = case.order.order_no if case.order else ""
     return _("网关已确认，款项已入账到订单 %(number)s。") % {"number": number}
+
+
+def _is_of_bill(case_id: UUID) -> bool:
+    """Whether a bill tells of the case: then its day is compared again afterwards."""
+    return PaymentException.objects.filter(id=case_id, kind__in=CASE_KINDS.values()).exists()
 
 
 def _write_off(actor: Actor, case_id: UUID, fields: Mapping[str, Any]) -> str:

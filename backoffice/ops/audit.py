@@ -21,6 +21,7 @@ import payments.invariants_days
 import payments.invariants_evidence
 import payments.invariants_logs
 import payments.invariants_seals
+import reconciliation.invariants
 import refunds.day_figures
 import refunds.invariants
 import refunds.invariants_evidence
@@ -65,6 +66,7 @@ CHECKS: tuple[Check, ...] = (
     *refunds.invariants.CHECKS,
     *refunds.invariants_evidence.CHECKS,
     *refunds.day_figures.CHECKS,
+    *reconciliation.invariants.CHECKS,
     *backoffice.ops.invariants.CHECKS,
     *tcmpay.audit.invariants.CHECKS,
     *tcmpay.accounts.invariants.CHECKS,

@@ -77,6 +77,7 @@ AUDITED: Mapping[str, Audited] = {
             "exception_write_off_declined": _("取消核销申请"),
             "exception_settled": _("差错自动了结"),
             "exception_matched": _("差错匹配入账"),
+            "exception_recorded": _("按账单记录"),
             "exception_written_off": _("确认核销"),
             "exception_closed": _("关闭差错"),
             "payment_matched": _("匹配付款到订单"),
@@ -102,6 +103,23 @@ AUDITED: Mapping[str, Audited] = {
             "refund_noted": _("网关答复"),
             "refund_outside": _("商户平台直接退款"),
             "refund_number_taken_back": _("网关说已关闭的退款号其实已成功"),
+        },
+    ),
+    "bill_file": Audited(
+        _("账单文件"),
+        page="reconciliation_billfile",
+        states=(("counts", _("有效")), ("replaced", _("已被替换"))),
+        actions={
+            "bill_imported": _("导入账单"),
+            "bill_replaced": _("账单被替换"),
+            "bill_counts_again": _("重新采用账单"),
+        },
+    ),
+    "reconciled_day": Audited(
+        _("对账日"),
+        actions={
+            "day_reconciled": _("对账"),
+            "day_without_movement": _("网关说当日无交易"),
         },
     ),
     "refund_batch": Audited(

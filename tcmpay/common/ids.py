@@ -12,6 +12,7 @@ from tcmpay.common.clock import SHANGHAI
 ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 NUMBER_SUFFIX_LENGTH = 10  # 36^10 per second: a clash is as good as impossible, and UNIQUE anyway
 
+_ATTEMPT = re.compile(r"ORD[0-9]{14}[0-9A-Z]{10}(?:A[0-9A-Z]{2})?", re.ASCII)
 _ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
 
 
@@ -55,3 +56,8 @@ def attempt_number(order_no: str, attempt: int) -> str:
     if high >= len(ALPHABET):
         raise ValueError("too many attempts")
     return f"{order_no}A{ALPHABET[high]}{ALPHABET[low]}"
+
+
+def is_attempt_number(text: str) -> bool:
+    """Whether ``text`` has the form of our attempts' numbers, whether or not there is such one."""
+    return bool(_ATTEMPT.fullmatch(text))

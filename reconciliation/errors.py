@@ -1,0 +1,39 @@
+"""Refusals of bills and of comparing them."""
+
+from django.utils.translation import gettext_lazy as _
+
+from tcmpay.common.errors import DomainError
+
+
+class BillNotAccepted(DomainError):
+    """The text says why; nothing was changed."""
+
+    code = "BILL_REFUSED"
+    message = _("账单文件不能导入")
+    is_lasting = True
+
+
+class AnotherBillThere(DomainError):
+    """Another file of the day counts; ``data`` is what differs, and replacing has to be asked."""
+
+    code = "BILL_DIFFERS"
+    http_status = 409
+    message = _("这一天已有另一份账单，内容不同：核对差别后选择替换")
+
+
+class DayIsClosed(DomainError):
+    code = "DAY_CLOSED"
+    http_status = 409
+    message = _("这一天已日结，不能再导入账单")
+
+
+class BillNotReady(DomainError):
+    code = "BILL_NOT_READY"
+    http_status = 409
+    message = _("网关还没有给出这一天的账单，请稍后再试")
+
+
+class NothingToCompare(DomainError):
+    code = "NO_BILL"
+    http_status = 409
+    message = _("这一天还没有账单，不能对账")

@@ -1,0 +1,148 @@
+"""Our side of a day: what moved by the gateway's word at one merchant number.
+
+A day may have a million payments: bare numbers and fen, read by one index in pieces, no models.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from django.db import connections
+from django.db.models import QuerySet
+
+from gateways.interface import WECHAT
+from payments.states import TransactionStatus, TransactionType
+from reconciliation.merchants import Merchant, belongs_to, merchant_running, versions_of
+from refunds.models import Refund
+from refunds.services.numbers import gateway_refund_no
+from refunds.states import RefundCause, RefundStatus
+from tcmpay.common import clock
+from tcmpay.common.clock import SHANGHAI, day_start
+from tcmpay.common.invariants import Scope, rows_in_chunks
+from tcmpay.common.money import yuan_to_fen
+
+ONE_DAY = timedelta(days=1)
+CHUNK = 20_000
+# A gateway accepts a refund within seconds of the sending that it heard of.
+SENT_AROUND = timedelta(days=1)
+_FEN = {
+    "sqlite": "CAST(ROUND(amount * 100) AS INTEGER)",
+    "mysql": "CAST(amount * 100 AS SIGNED)",
+}
+
+
+@dataclass(slots=True)
+class OurBooks:
+    """By the number that the gateway knows: fen. Matching takes out what the bill has."""
+
+    payments: dict[str, int] = field(default_factory=dict)
+    refunds: dict[str, int] = field(default_factory=dict)
+    our_payments: int = 0
+    our_receipts_fen: int = 0
+    our_refunds: int = 0
+    our_refunded_fen: int = 0
+
+
+def our_books(merchant: Merchant, day: date) -> OurBooks:
+    """What ``merchant``'s bill of ``day`` should have; mock payments are no gateway's."""
+    books = OurBooks()
+    for number, fen in _payments(merchant, day):
+        books.payments[number] = fen
+        books.our_receipts_fen += fen
+    for number, fen in _refunds(merchant, day):
+        books.refunds[number] = fen
+        books.our_refunded_fen += fen
+    books.our_payments, books.our_refunds = len(books.payments), len(books.refunds)
+    return books
+
+
+def _payments(merchant: Merchant, day: date) -> Iterator[tuple[str, int]]:
+    database = connections["default"]
+    where, values = _of_merchant(merchant)
+    bounds = [
+        database.ops.adapt_datetimefield_value(moment)
+        for moment in (day_start(day), day_start(day + ONE_DAY))
+    ]
+    rows = rows_in_chunks(
+        Scope(),
+        table="payment_transactions",
+        columns=("completed_at", "id", "out_trade_no", _FEN[database.vendor]),
+        keys=2,
+        where=(
+            "payment_method = %s AND completed_at >= %s AND completed_at < %s"
+            " AND transaction_type = %s AND status = %s AND is_mock = %s"
+            f" AND out_trade_no IS NOT NULL AND {where}"
+        ),
+        values=[
+            *(merchant.method, *bounds),
+            *(str(TransactionType.PAYMENT), str(TransactionStatus.SUCCESS), False),
+            *values,
+        ],
+        size=CHUNK,
+    )
+    for _completed_at, _id, number, fen in rows:
+        yield number, fen
+
+
+def _of_merchant(merchant: Merchant) -> tuple[str, list[str]]:
+    ids = [str(version_id) for version_id in versions_of(merchant)]
+    named = f"config_version_id IN ({', '.join(['%s'] * len(ids))})" if ids else "1 = 0"
+    if merchant == merchant_running(merchant.method):
+        named = f"({named} OR config_version_id IS NULL)"
+    return named, ids
+
+
+def _refunds(merchant: Merchant, day: date) -> Iterator[tuple[str, int]]:
+    rows = refunds_done(merchant)
+    begins, ends = day_start(day), day_start(day + ONE_DAY)
+    if merchant.method == WECHAT:
+        sent = rows.filter(sent_at__gte=begins - SENT_AROUND, sent_at__lt=ends + SENT_AROUND)
+        outside = rows.filter(sent_at=None, completed_at__gte=begins, completed_at__lt=ends)
+        found: list[Refund] = [*sent, *outside]
+    else:
+        found = list(rows.filter(completed_at__gte=begins, completed_at__lt=ends))
+    for refund in found:
+        if clock.business_day(moved_at(merchant.method, refund)) == day:
+            yield number_of(refund), yuan_to_fen(refund.refund_amount)
+
+
+def refunds_done(merchant: Merchant) -> QuerySet[Refund]:
+    return Refund.objects.filter(
+        belongs_to(merchant, "transaction__"),
+        transaction__payment_method=merchant.method,
+        transaction__is_mock=False,
+        status=RefundStatus.SUCCESS,
+    ).select_related("transaction")
+
+
+def moved_at(method: str, refund: Refund) -> datetime:
+    """When a successful refund stands in its gateway's bill (UTC): WeChat Pay's on the day of its
+    acceptance, Alipay's on that of its success."""
+    if method == WECHAT:
+        accepted_at = _accepted_at(refund.refund_response)
+        return accepted_at or refund.sent_at or _completed_at(refund)
+    return _completed_at(refund)
+
+
+def _completed_at(refund: Refund) -> datetime:
+    return refund.completed_at or refund.updated_at
+
+
+def _accepted_at(response: Any) -> datetime | None:
+    text = response.get("create_time") if isinstance(response, dict) else None
+    try:
+        moment = datetime.fromisoformat(str(text)) if text else None
+    except ValueError:
+        return None
+    return moment and (moment if moment.tzinfo else moment.replace(tzinfo=SHANGHAI))
+
+
+def number_of(refund: Refund) -> str:
+    """The number that the gateway knows ``refund`` by; one made in the merchant console has the
+    console's."""
+    if refund.cause == RefundCause.OUTSIDE:
+        response = refund.refund_response or {}
+        told = response.get("out_refund_no") or response.get("out_biz_no")
+        return str(told or refund.external_refund_id or refund.refund_no)
+    return gateway_refund_no(refund)

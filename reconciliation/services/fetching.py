@@ -1,0 +1,237 @@
+"""Bills from the gateways: a day's, and every morning those that are missing."""
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+
+from django.utils.translation import gettext as _
+
+from gateways.errors import GatewayError, GatewayRejected, RejectReason
+from gateways.interface import ALIPAY, BillRefused, OpenedBill
+from payments.errors import GatewayDown, GatewayRefused
+from payments.models import PaymentOrder
+from payments.services.exceptions import exception_open, exception_settle
+from payments.states import ExceptionKind
+from reconciliation.errors import BillNotAccepted, BillNotReady
+from reconciliation.merchants import Merchant, gateway_of, merchants_of_day
+from reconciliation.models import Difference, ReconciledDay
+from reconciliation.selectors import bill_current, has_trade_bill, is_day_closed
+from reconciliation.services.differences import is_due
+from reconciliation.services.importing import bill_import
+from reconciliation.services.running import day_reconcile, day_without_movement
+from reconciliation.states import BillSource, BillType
+from tcmpay.common import clock
+from tcmpay.common.actor import SYSTEM, Actor
+from tcmpay.common.clock import SHANGHAI
+from tcmpay.common.db import money_unit
+from tcmpay.common.sweep import by_itself, in_time
+
+logger = logging.getLogger(__name__)
+
+ONE_DAY = timedelta(days=1)
+# From when on (Shanghai) yesterday's bills are asked for, and when one is missing.
+READY_FROM = {"wechat": time(10), "alipay": time(9)}
+MISSING_FROM = time(15)
+# A gateway keeps bills for months; a day that lacks one is asked for again so long.
+DAYS_BACK = 7
+RUN_SECONDS = 40.0
+NO_FILE = frozenset({RejectReason.TOO_SOON, "not_offered"})
+
+
+def day_fetch(
+    *, actor: Actor, merchant: Merchant, day: date, is_replacing: bool = False
+) -> ReconciledDay:
+    """Fetch the day's bills, keep them and compare the day.
+
+    Raises:
+        BillNotReady, GatewayDown, GatewayRefused: nothing was changed.
+        BillNotAccepted, AnotherBillThere, DayIsClosed: as ``bill_import``.
+    """
+    bills_fetch(actor=actor, merchant=merchant, day=day, is_replacing=is_replacing)
+    return day_reconcile(actor=actor, merchant=merchant, day=day)
+
+
+def bills_fetch(*, actor: Actor, merchant: Merchant, day: date, is_replacing: bool = False) -> None:
+    """Fetch and keep the day's bills. Raises what ``day_fetch`` raises."""
+    fetched = Fetched(actor, merchant, day, is_replacing)
+    fetched.trade()
+    fetched.fund()
+
+
+def missing_fetch(*, actor: Actor, merchant: Merchant, day: date) -> None:
+    """Fetch those of the day's bills that are not there. Raises what ``day_fetch`` raises."""
+    fetched = Fetched(actor, merchant, day)
+    if not has_trade_bill(merchant, day):
+        fetched.trade()
+    if bill_current(merchant, day, BillType.FUND) is None:
+        fetched.fund()
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """What a gateway has of one merchant's day."""
+
+    actor: Actor
+    merchant: Merchant
+    day: date
+    is_replacing: bool = False
+
+    def trade(self) -> None:
+        try:
+            opened = _asked(lambda: gateway_of(self.merchant).download_bill(self.day))
+        except BillNotReady:
+            if has_trade_bill(self.merchant, self.day):
+                return  # one that came by hand
+            raise
+        if opened is not None:
+            self._keep(BillType.TRADE, opened)
+        else:
+            day_without_movement(actor=self.actor, merchant=self.merchant, day=self.day)
+
+    def fund(self) -> None:
+        """The account's bill is a further leg: a day is compared without it, too."""
+        try:
+            opened = _asked(lambda: gateway_of(self.merchant).download_fund_bill(self.day))
+        except (BillNotReady, GatewayDown, GatewayRefused) as error:
+            logger.info("fund_bill_not_there", extra={"day": str(self.day), "reason": error.code})
+            return
+        if opened is not None:
+            self._keep(BillType.FUND, opened)
+
+    def _keep(self, bill_type: BillType, opened: OpenedBill) -> None:
+        with closing(opened):
+            bill_import(
+                actor=self.actor,
+                merchant=self.merchant,
+                day=self.day,
+                bill_type=bill_type,
+                opened=opened,
+                source=BillSource.FETCHED,
+                is_replacing=self.is_replacing,
+            )
+
+
+def _asked(call: Callable[[], OpenedBill | None]) -> OpenedBill | None:
+    try:
+        return call()
+    except BillRefused as error:
+        raise BillNotAccepted(str(error)) from error
+    except GatewayRejected as error:
+        if error.reason in NO_FILE:
+            raise BillNotReady() from error
+        raise GatewayRefused(error.message or None) from error
+    except GatewayError as error:
+        raise GatewayDown() from error
+
+
+# --- every morning ------------------------------------------------------------------------------
+
+
+def bills_due(now: datetime | None = None) -> Iterator[tuple[Merchant, date]]:
+    """The merchants' days of the last week that lack a bill that there ought to be by now."""
+    now = now or clock.now()
+    local = now.astimezone(SHANGHAI)
+    if local.time() < min(READY_FROM.values()):
+        return
+    first = _first_day()
+    for back in range(1, DAYS_BACK + 1):
+        day = local.date() - back * ONE_DAY
+        if first is None or day < first or is_day_closed(day):
+            continue
+        for merchant in merchants_of_day(day):
+            is_ready = back > 1 or local.time() >= READY_FROM[merchant.method]
+            if is_ready and not _has_bills(merchant, day):
+                yield merchant, day
+
+
+def _has_bills(merchant: Merchant, day: date) -> bool:
+    if not has_trade_bill(merchant, day):
+        return False
+    is_compared = ReconciledDay.objects.filter(
+        payment_method=merchant.method, merchant=merchant.number, day=day, runs__gt=0
+    ).exists()
+    # Alipay's account bill is for those who ordered it.
+    has_fund = merchant.method == ALIPAY or bill_current(merchant, day, BillType.FUND) is not None
+    return is_compared and (has_fund or not _moved(merchant, day))
+
+
+def _moved(merchant: Merchant, day: date) -> bool:
+    return bill_current(merchant, day, BillType.TRADE) is not None
+
+
+def _first_day() -> date | None:
+    """The business day of the first order: before it there is nothing of ours to compare."""
+    return PaymentOrder.objects.order_by("created_at").values_list("created_on", flat=True).first()
+
+
+def bills_sweep() -> int:
+    """Fetch and compare what is due, each by itself; returns how many days were compared."""
+    done = 0
+    for merchant, day in in_time(list(bills_due()), seconds=RUN_SECONDS):
+        with by_itself(logger, "bill_sweep_failed", day=str(day), method=merchant.method):
+            done += _swept(merchant, day)
+    for merchant, day in in_time(list(_cases_due()), seconds=RUN_SECONDS):
+        with by_itself(logger, "bill_sweep_failed", day=str(day), method=merchant.method):
+            day_reconcile(actor=SYSTEM, merchant=merchant, day=day)
+            done += 1
+    return done
+
+
+def _swept(merchant: Merchant, day: date) -> bool:
+    before = _bill_ids(merchant, day)
+    try:
+        missing_fetch(actor=SYSTEM, merchant=merchant, day=day)
+    except (BillNotReady, BillNotAccepted, GatewayDown, GatewayRefused) as error:
+        if not has_trade_bill(merchant, day):
+            _missing_report(merchant, day, str(error.text))
+            return False
+    _missing_settle(merchant, day)
+    row = ReconciledDay.objects.filter(
+        payment_method=merchant.method, merchant=merchant.number, day=day, runs__gt=0
+    )
+    if before == _bill_ids(merchant, day) and row.exists():
+        return False
+    day_reconcile(actor=SYSTEM, merchant=merchant, day=day)
+    return True
+
+
+def _bill_ids(merchant: Merchant, day: date) -> list[object]:
+    bills = (bill_current(merchant, day, bill_type) for bill_type in BillType)
+    return [bill and bill.id for bill in bills]
+
+
+def _cases_due() -> Iterator[tuple[Merchant, date]]:
+    """Days with differences that staff do not know of yet and should by now."""
+    waiting = Difference.objects.found().filter(case=None, is_doubtful=False)
+    names = ("day__payment_method", "day__merchant", "day__day", "difference_type")
+    told = waiting.order_by("day__day").values_list(*names).distinct()
+    due = [(Merchant(method, number), day) for method, number, day, of in told if is_due(of, day)]
+    yield from dict.fromkeys(due)
+
+
+def is_missing(day: date, now: datetime | None = None) -> bool:
+    """Whether it is time to say that a day's bill is missing: from 15:00 of the next day on."""
+    local = (now or clock.now()).astimezone(SHANGHAI)
+    return local >= datetime.combine(day + ONE_DAY, MISSING_FROM, SHANGHAI)
+
+
+@money_unit
+def _missing_report(merchant: Merchant, day: date, reason: str) -> None:
+    if is_missing(day):
+        exception_open(
+            ExceptionKind.BILL_MISSING,
+            method=merchant.method,
+            fact=f"{merchant.number}/{day}",
+            reason=_("商户号 %(merchant)s 在 %(day)s 的账单：%(reason)s")
+            % {"merchant": merchant.number, "day": day, "reason": reason},
+            actor=SYSTEM,
+        )
+
+
+@money_unit
+def _missing_settle(merchant: Merchant, day: date) -> None:
+    fact = (ExceptionKind.BILL_MISSING, f"{merchant.number}/{day}")
+    text = _("账单已取到")
+    exception_settle(fact, method=merchant.method, resolution=text, actor=SYSTEM)

@@ -1,0 +1,255 @@
+"""Bills into the house: checked, kept as evidence, and never changed afterwards."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from datetime import date, timedelta
+from typing import Any
+
+from django.utils.translation import gettext as _
+
+from gateways.interface import OpenedBill
+from reconciliation.contents import bill_opened, parts_write
+from reconciliation.errors import AnotherBillThere, BillNotAccepted, DayIsClosed
+from reconciliation.merchants import Merchant, accounts_of
+from reconciliation.models import BillFile, ReconciledDay
+from reconciliation.selectors import bill_current, is_day_closed
+from reconciliation.states import BillSource, BillType
+from tcmpay.audit.services import audit_record
+from tcmpay.common import clock
+from tcmpay.common.actor import Actor
+from tcmpay.common.db import columns_write, money_unit
+
+AUDIT_OBJECT = "bill_file"
+EXAMPLES_MAX = 20
+ONE_DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What another file of the same day says otherwise: numbers of lines, and some of them."""
+
+    sha256_before: str
+    sha256_after: str
+    only_before: int
+    only_after: int
+    changed: int
+    examples: tuple[str, ...] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        return {**asdict(self), "examples": list(self.examples)}
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """What importing a file would bring, before anything is written."""
+
+    sha256: str
+    lines: int
+    quarantined: int
+    totals: Mapping[str, str]
+    is_known: bool  # this very file counts already
+    changes: Changes | None  # what it would replace
+
+
+def bill_examine(
+    *, merchant: Merchant, day: date, bill_type: BillType, opened: OpenedBill
+) -> Examined:
+    """Look at a file before it is imported. Raises BillNotAccepted, DayIsClosed."""
+    before = bill_current(merchant, day, bill_type)
+    is_known = before is not None and before.sha256 == opened.sha256
+    if not is_known:
+        _ensure_takes_bills(day)
+        _ensure_of(merchant, day, bill_type, opened)
+    return Examined(
+        sha256=opened.sha256,
+        lines=opened.lines,
+        quarantined=len(opened.odd_lines),
+        totals=opened.totals,
+        is_known=is_known,
+        changes=None if before is None or is_known else _changes(before, bill_type, opened),
+    )
+
+
+def bill_import(
+    *,
+    actor: Actor,
+    merchant: Merchant,
+    day: date,
+    bill_type: BillType,
+    opened: OpenedBill,
+    source: BillSource,
+    file_name: str = "",
+    is_replacing: bool = False,
+) -> BillFile:
+    """Keep a bill and let it count; the same file again changes nothing.
+
+    Raises:
+        BillNotAccepted: another merchant's, another day's, a day to come.
+        AnotherBillThere: another file counts, and ``is_replacing`` was not said.
+        DayIsClosed.
+    """
+    examined = bill_examine(merchant=merchant, day=day, bill_type=bill_type, opened=opened)
+    if examined.changes is not None and not is_replacing:
+        raise AnotherBillThere(data=examined.changes.as_json())
+    facts = {
+        "payment_method": merchant.method,
+        "merchant": merchant.number,
+        "day": day,
+        "bill_type": bill_type,
+        "sha256": opened.sha256,
+    }
+    new = {
+        "bytes_long": opened.bytes_long,
+        "source": source,
+        "file_name": file_name[:200],
+        "imported_by": actor.id,
+        "lines": opened.lines,
+        "quarantined": len(opened.odd_lines),
+        "totals": dict(opened.totals),
+    }
+    return _keep(actor, facts, new, opened, is_replacing)
+
+
+@money_unit
+def _keep(
+    actor: Actor,
+    facts: Mapping[str, Any],
+    new: Mapping[str, Any],
+    opened: OpenedBill,
+    is_replacing: bool,
+) -> BillFile:
+    day_lock(Merchant(facts["payment_method"], facts["merchant"]), facts["day"])
+    _ensure_takes_bills(facts["day"])
+    key = current_key(facts)
+    current = BillFile.objects.select_for_update().filter(current_key=key).first()
+    if current is not None and current.sha256 == facts["sha256"]:
+        return current
+    if current is not None:
+        if not is_replacing:
+            raise AnotherBillThere()
+        now = {"current_key": None, "replaced_at": clock.now(), "replaced_by": actor.id}
+        columns_write(current, **now)
+        _audit(current, actor, "bill_replaced", by=facts["sha256"])
+    # One that was replaced once may count again: it is the same evidence.
+    bill = BillFile.objects.select_for_update().filter(**facts).first()
+    if bill is not None:
+        columns_write(bill, current_key=key, replaced_at=None, replaced_by=None)
+        _audit(bill, actor, "bill_counts_again")
+        return bill
+    bill = BillFile(**facts, **new, imported_at=clock.now(), current_key=key)
+    bill.save(force_insert=True)
+    parts_write(bill, opened.file)
+    _audit(bill, actor, "bill_imported")
+    return bill
+
+
+def current_key(facts: Mapping[str, Any]) -> str:
+    names = ("payment_method", "merchant", "day", "bill_type")
+    return ":".join(str(facts[name]) for name in names)
+
+
+def day_lock(merchant: Merchant, day: date) -> ReconciledDay:
+    """The merchant's day, locked until the unit ends; made where there is none yet."""
+    facts = {"payment_method": merchant.method, "merchant": merchant.number, "day": day}
+    rows = ReconciledDay.objects.select_for_update()
+    found = rows.filter(**facts).first()
+    if found is None:
+        # Of two who make it the second waits for the first.
+        ReconciledDay.objects.bulk_create([ReconciledDay(**facts)], ignore_conflicts=True)
+        found = rows.get(**facts)
+    return found
+
+
+def _audit(bill: BillFile, actor: Actor, action: str, **details: str) -> None:
+    audit_record(
+        object_type=AUDIT_OBJECT,
+        object_id=bill.id,
+        action=action,
+        actor=actor,
+        to_state="counts" if bill.current_key else "replaced",
+        details={
+            "sha256": bill.sha256,
+            "day": bill.day.isoformat(),
+            "payment_method": bill.payment_method,
+            "merchant": bill.merchant,
+            "bill_type": str(bill.bill_type),
+            "source": str(bill.source),
+            **details,
+        },
+        row=bill,
+    )
+
+
+# --- what is refused ----------------------------------------------------------------------------
+
+
+def _ensure_takes_bills(day: date) -> None:
+    """The one place that says whether a day takes (another) bill."""
+    if day > clock.today():
+        raise BillNotAccepted(_("%(day)s 还没有到") % {"day": day})
+    if is_day_closed(day):
+        raise DayIsClosed()
+
+
+def _ensure_of(merchant: Merchant, day: date, bill_type: BillType, opened: OpenedBill) -> None:
+    """A file of this merchant and day. Raises BillNotAccepted."""
+    ours = accounts_of(merchant)
+    if ours and (others := opened.merchants - ours):
+        text = _("文件属于商户号 %(other)s，不是 %(ours)s")
+        raise BillNotAccepted(text % {"other": min(others)[:40], "ours": merchant.number})
+    if opened.period not in (None, (day, day)):
+        raise BillNotAccepted(_("文件的起止日期不是 %(day)s") % {"day": day})
+    first, last = opened.first_moment[:10], opened.last_moment[:10]
+    if first and not first == last == day.isoformat():
+        _ensure_mostly_of(day, bill_type, opened)
+
+
+def _ensure_mostly_of(day: date, bill_type: BillType, opened: OpenedBill) -> None:
+    """Around midnight a gateway has a line in its neighbour's bill; a whole bill is of one day."""
+    first, last = f"{day - ONE_DAY} 23", f"{day + ONE_DAY} 01"  # an hour more at either end
+    rows = opened.rows() if bill_type == BillType.TRADE else opened.fund_rows()
+    others = Counter(row.moment[:10] for row in rows if not first <= row.moment <= last)
+    if 2 * others.total() > opened.lines:
+        text = _("文件里的交易在 %(other)s，不是 %(day)s")
+        raise BillNotAccepted(text % {"other": others.most_common(1)[0][0][:10], "day": day})
+
+
+# --- what differs -------------------------------------------------------------------------------
+
+
+def _changes(before: BillFile, bill_type: BillType, opened: OpenedBill) -> Changes:
+    with bill_opened(before) as old:
+        had = dict(_by_number(bill_type, old))
+    only_after = changed = 0
+    examples: list[str] = []
+    for key, told in _by_number(bill_type, opened):
+        was = had.pop(key, None)
+        if was is None:
+            only_after += 1
+        elif was != told:
+            changed += 1
+        if was != told and len(examples) < EXAMPLES_MAX:
+            examples.append(key)
+    examples += list(had)[: EXAMPLES_MAX - len(examples)]
+    return Changes(
+        before.sha256, opened.sha256, len(had), only_after, changed, tuple(sorted(examples))
+    )
+
+
+def _by_number(bill_type: BillType, opened: OpenedBill) -> Iterator[tuple[str, int]]:
+    """Each line as its number and a digest of what it says; one that comes twice is two."""
+    times: Counter[str] = Counter()
+    if bill_type == BillType.TRADE:
+        for row in opened.rows():
+            number = row.out_refund_no or row.refund_id if row.is_refund else row.out_trade_no
+            number = number or row.transaction_id
+            times[number] += 1
+            again = times[number]
+            yield (f"{number} ({again})" if again > 1 else number), hash(row[1:])
+        return
+    for flow in opened.fund_rows():
+        number = flow.flow_no or flow.transaction_id
+        times[number] += 1
+        again = times[number]
+        yield (f"{number} ({again})" if again > 1 else number), hash(flow[1:])

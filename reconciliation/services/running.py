@@ -1,0 +1,393 @@
+"""Comparing one merchant's day: three legs, told as differences, figures and cases."""
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+from decimal import Decimal
+from typing import Any
+
+from django.utils.translation import gettext as _
+
+from gateways.interface import BillRow, OpenedBill
+from reconciliation.contents import bill_opened, lines_of
+from reconciliation.errors import NothingToCompare
+from reconciliation.found import Found, of_funds, of_odd_lines, of_row
+from reconciliation.funds import Funds, compare_funds, moved_later, read_funds
+from reconciliation.matching import Matched, match
+from reconciliation.merchants import Merchant, apps_of
+from reconciliation.models import BillFile, Difference, ReconciledDay
+from reconciliation.our_books import OurBooks, our_books
+from reconciliation.selectors import (
+    bill_current,
+    day_of,
+    has_trade_bill,
+    sum_of_ours,
+    yuan_named,
+)
+from reconciliation.services.differences import cases_follow, differences_write
+from reconciliation.services.importing import day_lock
+from reconciliation.states import BillType, DifferenceType
+from reconciliation.telling import Ours, Telling, about, is_near_midnight, lacking, paired
+from tcmpay.audit.services import audit_record
+from tcmpay.common import clock
+from tcmpay.common.actor import Actor
+from tcmpay.common.db import columns_write, money_unit
+from tcmpay.common.money import ZERO, Money, fen_to_yuan, yuan_to_fen
+
+ONE_DAY = timedelta(days=1)
+AUDIT_OBJECT = "reconciled_day"
+# So many days later a fund bill may still have the money of a day.
+FUNDS_LATE_DAYS = 3
+TRIES_MAX = 3
+# What a further bill of another day may answer.
+ANSWERED_ELSEWHERE = (
+    DifferenceType.OURS_ONLY,
+    DifferenceType.THEIRS_ONLY,
+    DifferenceType.WRONG_DAY,
+    DifferenceType.DUPLICATE,
+    DifferenceType.AMOUNT,
+    DifferenceType.FUND_MISSING,
+    DifferenceType.FUND_GAP,
+)
+
+
+class BillsChanged(Exception):
+    """Another bill came to count while the day was compared."""
+
+
+def day_reconcile(*, actor: Actor, merchant: Merchant, day: date) -> ReconciledDay:
+    """Compare the day with the bills that count now, and the days that wait for its bills.
+
+    Told again it changes nothing twice; what it no longer finds is gone, and its cases are settled.
+    Raises NothingToCompare: there is no bill of the day.
+    """
+    row = _compare(actor, merchant, day)
+    for other in _waiting_days(row):
+        _compare(actor, merchant, other)
+    return ReconciledDay.objects.get(id=row.id)
+
+
+def _compare(actor: Actor, merchant: Merchant, day: date) -> ReconciledDay:
+    for last in (False, False, True):
+        run = _Run(merchant, day)
+        figures = run.compare()
+        try:
+            row = _write(actor, run, figures)
+        except BillsChanged:
+            if last:
+                raise
+            continue
+        cases_follow(row, actor)
+        return row
+    raise AssertionError("unreachable")
+
+
+def _waiting_days(row: ReconciledDay) -> list[date]:
+    """The days that this day's bills may have answered something of."""
+    first, last = row.day - FUNDS_LATE_DAYS * ONE_DAY, row.day + ONE_DAY
+    others = ReconciledDay.objects.filter(
+        payment_method=row.payment_method, merchant=row.merchant, day__gte=first, day__lte=last
+    )
+    others = others.exclude(id=row.id).exclude(run_at=None)
+    asking = Difference.objects.found().filter(
+        day__in=others, difference_type__in=ANSWERED_ELSEWHERE
+    )
+    days = set(asking.values_list("day__day", flat=True))
+    following = others.filter(day=row.day + ONE_DAY).first()
+    if following is not None and row.funds_closing is not None:
+        is_gap = following.funds_opening not in (None, row.funds_closing)
+        days |= {following.day} if is_gap else set()
+    return sorted(days)
+
+
+@dataclass(slots=True)
+class Figures:
+    """What a run came to."""
+
+    books: OurBooks
+    matched: Matched
+    funds: Funds
+    agreed: int
+    found: list[Found]
+
+
+class _Run:
+    """One comparison, without a transaction open: it only reads."""
+
+    def __init__(self, merchant: Merchant, day: date) -> None:
+        self.merchant, self.day = merchant, day
+        self.trade = bill_current(merchant, day, BillType.TRADE)
+        self.fund = bill_current(merchant, day, BillType.FUND)
+        self.is_without_movement = self.trade is None and has_trade_bill(merchant, day)
+        if self.trade is None and self.fund is None and not self.is_without_movement:
+            raise NothingToCompare()
+        self._found: list[Found] = []
+
+    def compare(self) -> Figures:
+        with ExitStack() as files:
+            trade = files.enter_context(bill_opened(self.trade)) if self.trade else None
+            fund = files.enter_context(bill_opened(self.fund)) if self.fund else None
+            matched, agreed, books = self._first_leg(trade)
+            funds = self._funds(fund, trade)
+            if self.fund is not None and fund is not None:
+                self._found += of_odd_lines(self.fund, fund.odd_lines)
+            self._found = _with_texts(self._found, [(self.trade, trade), (self.fund, fund)])
+        return Figures(books, matched, funds, agreed, self._found)
+
+    # -- trade bill ↔ our books -----------------------------------------------------------------
+
+    def _first_leg(self, trade: OpenedBill | None) -> tuple[Matched, int, OurBooks]:
+        if trade is None and not self.is_without_movement:
+            return Matched(), 0, OurBooks()
+        books = our_books(self.merchant, self.day)
+        matched = match(trade.rows() if trade else (), books, apps_of(self.merchant))
+        telling = Telling(self.merchant, self.day, self.trade, books)
+        self._tell(telling, matched)
+        rest = list(telling.left_over())
+        self._found = telling.found
+        if self.trade is not None and trade is not None:
+            rest = self._odd_lines(self.trade, trade, rest)
+        self._left_over(rest)
+        return matched, telling.agreed, books
+
+    def _tell(self, telling: Telling, matched: Matched) -> None:
+        for row in matched.of_another_app:
+            telling.of_another_app(row)
+        telling.lines(matched.unknown)
+        held = {row.number: ours for row, ours in telling.held_of(_rows_of(matched))}
+        for row, fen in matched.amounts:
+            ours = held.get(row.number)
+            telling.amount(row, fen, ours.held if ours else None)
+        for row, _fen in matched.states:
+            if row.number in held:
+                telling.state(row, held[row.number])
+        for row, due in matched.fees_off:
+            ours = held.get(row.number)
+            text = _("费率 %(rate)s 应为 %(due)s 元") % {
+                "rate": row.fee_rate[:16],
+                "due": _fee_text(due),
+            }
+            telling.fee(row, ours.held if ours else None, text, due=due, taken=row.fee)
+
+    def _left_over(self, rest: Sequence[Ours]) -> None:
+        if not rest:
+            return
+        elsewhere = self._in_neighbours({one.number for one in rest})
+        is_next_in = has_trade_bill(self.merchant, self.day + ONE_DAY)
+        for ours in rest:
+            if ours.number in elsewhere:
+                bill, row = elsewhere[ours.number]
+                self._found.append(paired(row, ours, bill, bill.day))
+            else:
+                is_near = ours.moved_at is not None and is_near_midnight(ours.moved_at)
+                is_doubtful = is_near and not is_next_in
+                self._found.append(lacking(ours, is_doubtful=is_doubtful))
+
+    def _in_neighbours(self, numbers: set[str]) -> dict[str, tuple[BillFile, BillRow]]:
+        found: dict[str, tuple[BillFile, BillRow]] = {}
+        for day in (self.day - ONE_DAY, self.day + ONE_DAY):
+            bill = bill_current(self.merchant, day, BillType.TRADE)
+            if bill is None:
+                continue
+            with bill_opened(bill) as opened:
+                for row in opened.rows():
+                    number = row.out_refund_no if row.is_refund else row.out_trade_no
+                    if number in numbers:
+                        found.setdefault(number, (bill, row))
+        return found
+
+    # -- fund bill ------------------------------------------------------------------------------
+
+    def _funds(self, fund: OpenedBill | None, trade: OpenedBill | None) -> Funds:
+        if fund is None or self.fund is None:
+            return Funds()
+        funds = read_funds(fund.fund_rows(), self._closing_before())
+        for gap in funds.gaps:
+            self._found.append(of_funds(gap.row, self.fund, expected_fen=gap.expected_fen))
+        if trade is not None and self.trade is not None:
+            self._third_leg(trade, funds)
+        return funds
+
+    def _third_leg(self, trade: OpenedBill, funds: Funds) -> None:
+        differ = {one.line_number for one in self._found if one.bill == self.trade}
+        compared = compare_funds(trade.rows(), funds, differ)
+        missing = compared.missing
+        for ahead in range(1, FUNDS_LATE_DAYS + 1):
+            bill = missing and bill_current(
+                self.merchant, self.day + ahead * ONE_DAY, BillType.FUND
+            )
+            if bill:
+                with bill_opened(bill) as opened:
+                    missing = moved_later(opened.fund_rows(), missing)
+        telling = Telling(self.merchant, self.day, self.trade, OurBooks())
+        rows = [*missing, *(row for row, _fen in (*compared.amounts, *compared.fees))]
+        held = {row.number: ours.held for row, ours in telling.held_of(rows)}
+        for row in missing:
+            text = _("交易账单有这笔，资金账单没有")
+            found = of_row(
+                DifferenceType.FUND_MISSING,
+                row,
+                self.trade,
+                text,
+                ours_fen=row.settled_fen,
+                held=held.get(row.number),
+            )
+            self._found.append(replace(found, theirs=None))
+        for row, fen in compared.amounts:
+            due, moved = fen_to_yuan(row.settled_fen), fen_to_yuan(fen)
+            text = _("应结算 %(due)s 元，资金账单变动 %(moved)s 元") % {"due": due, "moved": moved}
+            kind, ours = DifferenceType.AMOUNT, held.get(row.number)
+            found = of_row(kind, row, self.trade, text, ours_fen=row.settled_fen, held=ours)
+            self._found.append(replace(found, theirs=moved, fact=f"{found.fact}/{fen}"))
+        for row, taken in compared.fees:
+            fees = {"taken": _fee_text(taken), "line": _fee_text(row.fee)}
+            text = _("交易账单写手续费 %(line)s 元，资金账单扣 %(taken)s 元") % fees
+            # What the rate gives is due; without a rate, what was really taken.
+            fee, other = (row.fee, taken) if row.fee_rate else (taken, row.fee)
+            telling.fee(row, held.get(row.number), text, due=fee, taken=other)
+        self._found += telling.found
+
+    def _closing_before(self) -> int | None:
+        """Where the account stood (fen) after the day before, where its fund bill says so."""
+        before = day_of(self.merchant, self.day - ONE_DAY)
+        if before is None or before.fund_bill_id is None or before.funds_closing is None:
+            return None
+        return yuan_to_fen(before.funds_closing)
+
+    # -- lines that nobody can read -------------------------------------------------------------
+
+    def _odd_lines(self, bill: BillFile, opened: OpenedBill, rest: list[Ours]) -> list[Ours]:
+        """Tell of the lines that can't be read; those of ``rest`` that none of them names."""
+        if not opened.odd_lines:
+            return rest
+        named = {one.number: one for one in rest}
+        for found in of_odd_lines(bill, opened.odd_lines):
+            number = next((number for number in named if number in found.line_text), None)
+            ours = named.pop(number) if number is not None else None
+            self._found.append(about(found, ours) if ours else found)
+        return list(named.values())
+
+
+def _rows_of(matched: Matched) -> list[BillRow]:
+    return [row for row, _fen in (*matched.amounts, *matched.states, *matched.fees_off)]
+
+
+def _fee_text(fee: int) -> str:
+    return f"{fee / 100_000:.2f}"
+
+
+def _with_texts(
+    found: list[Found], files: Sequence[tuple[BillFile | None, OpenedBill | None]]
+) -> list[Found]:
+    """Each difference with the line that it is about, as it stands in the file."""
+    texts: dict[tuple[Any, int | None], str] = {}
+    for bill, opened in files:
+        if bill is None or opened is None:
+            continue
+        numbers = {one.line_number for one in found if one.bill == bill and one.line_number}
+        for number, text in lines_of(bill.payment_method, opened.file, numbers).items():
+            texts[bill.id, number] = text
+    return [
+        replace(one, line_text=texts.get((one.bill.id, one.line_number), one.line_text))
+        if one.bill
+        else one
+        for one in found
+    ]
+
+
+# --- what a run writes --------------------------------------------------------------------------
+
+
+@money_unit
+def _write(actor: Actor, run: _Run, figures: Figures) -> ReconciledDay:
+    """Write what a run came to, while the bills are those that it read. Raises BillsChanged."""
+    row = day_lock(run.merchant, run.day)
+    for bill_type, bill in ((BillType.TRADE, run.trade), (BillType.FUND, run.fund)):
+        if bill_current(run.merchant, run.day, bill_type) != bill:
+            raise BillsChanged()
+    differences_write(row, figures.found)
+    now = {"runs": row.runs + 1, "run_at": clock.now()}
+    row.trade_bill, row.fund_bill = run.trade, run.fund
+    columns_write(row, **_columns(run, figures), **now)
+    columns_write(row, **_yuan(row))
+    found = row.differences.found()
+    audit_record(
+        object_type=AUDIT_OBJECT,
+        object_id=row.id,
+        action="day_reconciled",
+        actor=actor,
+        details={
+            "day": run.day.isoformat(),
+            "payment_method": run.merchant.method,
+            "merchant": run.merchant.number,
+            "trade_bill": run.trade.sha256 if run.trade else "",
+            "fund_bill": run.fund.sha256 if run.fund else "",
+            "lines": row.lines,
+            "matched": row.matched,
+            "differences": found.filter(is_doubtful=False).count(),
+            "doubtful": found.filter(is_doubtful=True).count(),
+        },
+    )
+    return row
+
+
+def _columns(run: _Run, figures: Figures) -> dict[str, Any]:
+    matched, books, funds = figures.matched, figures.books, figures.funds
+    quarantined = run.trade.quarantined if run.trade else 0
+    return {
+        "trade_bill": run.trade,
+        "fund_bill": run.fund,
+        "is_without_movement": run.is_without_movement,
+        "lines": matched.lines + quarantined,
+        "matched": _agreeing(run, figures),
+        "their_payments": matched.their_payments,
+        "their_receipts": fen_to_yuan(matched.their_receipts_fen),
+        "their_refunds": matched.their_refunds,
+        "their_refunded": fen_to_yuan(matched.their_refunded_fen),
+        "our_payments": books.our_payments,
+        "our_receipts": fen_to_yuan(books.our_receipts_fen),
+        "our_refunds": books.our_refunds,
+        "our_refunded": fen_to_yuan(books.our_refunded_fen),
+        "fees": Decimal(matched.fees).scaleb(-5),
+        "funds_opening": _yuan_or_none(funds.opening_fen),
+        "funds_closing": _yuan_or_none(funds.closing_fen),
+    }
+
+
+def _agreeing(run: _Run, figures: Figures) -> int:
+    """Lines that agree in everything: those that no difference is about."""
+    differing = {one.line_number for one in figures.found if run.trade and one.bill == run.trade}
+    quarantined = run.trade.quarantined if run.trade else 0
+    return figures.matched.lines + quarantined - len(differing)
+
+
+def _yuan(row: ReconciledDay) -> dict[str, Money]:
+    """The day's yuan of both sides, and what of it no difference names."""
+    found = list(row.differences.found())
+    theirs = row.their_receipts + row.their_refunded
+    total = theirs + sum_of_ours(row, found)
+    return {"total": total, "verified": max(total - yuan_named(row, found), ZERO)}
+
+
+def _yuan_or_none(fen: int | None) -> Money | None:
+    return None if fen is None else fen_to_yuan(fen)
+
+
+@money_unit
+def day_without_movement(*, actor: Actor, merchant: Merchant, day: date) -> None:
+    """Note the gateway's word that nothing moved on the day: there is no file."""
+    row = day_lock(merchant, day)
+    if not row.is_without_movement and bill_current(merchant, day, BillType.TRADE) is None:
+        columns_write(row, is_without_movement=True)
+        audit_record(
+            object_type=AUDIT_OBJECT,
+            object_id=row.id,
+            action="day_without_movement",
+            actor=actor,
+            details={
+                "day": day.isoformat(),
+                "payment_method": merchant.method,
+                "merchant": merchant.number,
+            },
+        )

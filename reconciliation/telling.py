@@ -1,0 +1,383 @@
+"""What a line is that our books of the day do not have, and what ours is that the bill lacks."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from django.utils.translation import gettext as _
+
+from gateways.interface import BillRow
+from payments.models import PaymentTransaction
+from payments.states import TransactionStatus, TransactionType
+from reconciliation.found import Found, Held, number_of_row, of_row
+from reconciliation.matching import FAILED, SUCCESS
+from reconciliation.merchants import Merchant, apps_of, merchant_running, versions
+from reconciliation.models import BillFile, Difference, ReconciledDay
+from reconciliation.our_books import OurBooks, moved_at, number_of
+from reconciliation.states import DifferenceType
+from refunds.models import Refund
+from refunds.services.numbers import refund_no_in
+from refunds.states import RefundStatus
+from tcmpay.common.clock import business_day, day_start
+from tcmpay.common.ids import is_attempt_number
+from tcmpay.common.invariants import batches
+from tcmpay.common.money import fen_to_yuan, yuan_to_fen
+
+ONE_DAY = timedelta(days=1)
+BATCH = 500
+# Refunds that their gateway knows of, and may know more of than we do.
+WITH_GATEWAY = frozenset({RefundStatus.PROCESSING, RefundStatus.FAILED})
+# So near midnight the gateway may have it in another day's bill.
+DOUBTFUL_WITHIN = timedelta(minutes=60)
+
+
+@dataclass(frozen=True, slots=True)
+class Ours:
+    """What our books hold of a number, whatever its state."""
+
+    number: str  # that the gateway knows
+    out_trade_no: str  # the payment's, also of a refund
+    held: Held
+    fen: int
+    is_done: bool
+    status: str
+    state_text: str
+    moved_at: datetime | None
+    merchant: Merchant | None  # None: a mock's
+
+    @property
+    def day(self) -> date | None:
+        return business_day(self.moved_at) if self.moved_at else None
+
+
+class Holdings:
+    """Our attempts and refunds by the numbers of a bill's lines."""
+
+    def __init__(self, merchant: Merchant) -> None:
+        self._method = merchant.method
+        self._merchants = {one.id: one.merchant for one in versions(merchant.method)}
+        self._running = merchant_running(merchant.method)
+
+    def payments(self, rows: Sequence[BillRow]) -> list[Ours | None]:
+        """For each line of a payment what is ours: by our number, else by the gateway's."""
+        by_number = self._attempts(out_trade_no__in={row.out_trade_no for row in rows})
+        rest = {row.transaction_id for row in rows if row.out_trade_no not in by_number}
+        by_gateway = {
+            one.external_transaction_id: one
+            for one in self._attempts(external_transaction_id__in=rest - {""}).values()
+        }
+        found = [
+            by_number.get(row.out_trade_no) or by_gateway.get(row.transaction_id) for row in rows
+        ]
+        return [self._of_attempt(one) if one else None for one in found]
+
+    def payment_of(self, row: BillRow) -> PaymentTransaction | None:
+        """The payment of ours that a refund's line gives back."""
+        found = self._attempts(out_trade_no=row.out_trade_no)
+        if not found and row.transaction_id:
+            found = self._attempts(external_transaction_id=row.transaction_id)
+        return next(iter(found.values()), None)
+
+    def refunds(self, rows: Sequence[BillRow]) -> list[Ours | None]:
+        """For each line of a refund what is ours: by our number, else by the gateway's."""
+        numbers = {row.number: refund_no_in(row.out_refund_no) for row in rows}
+        by_number = self._refunds("refund_no", set(numbers.values()))
+        by_gateway = self._refunds("external_refund_id", {row.refund_id for row in rows})
+        found = [
+            by_number.get(numbers[row.number]) or by_gateway.get(row.refund_id) for row in rows
+        ]
+        return [self.of_refund(one) if one else None for one in found]
+
+    def numbered(self, numbers: Iterable[str]) -> Iterator[Ours]:
+        """The attempts of ours that go by ``numbers``."""
+        for one in self._attempts(out_trade_no__in=set(numbers)).values():
+            yield self._of_attempt(one)
+
+    def _attempts(self, **wanted: Any) -> dict[str | None, PaymentTransaction]:
+        rows = PaymentTransaction.objects.filter(
+            payment_method=self._method, transaction_type=TransactionType.PAYMENT, **wanted
+        ).defer("request_data", "response_data", "callback_data")
+        return {row.out_trade_no: row for row in rows}
+
+    def _of_attempt(self, attempt: PaymentTransaction) -> Ours:
+        is_done = attempt.status == TransactionStatus.SUCCESS
+        return Ours(
+            number=attempt.out_trade_no or "",
+            out_trade_no=attempt.out_trade_no or "",
+            held=Held(attempt.order_id, attempt.id),
+            fen=yuan_to_fen(attempt.amount),
+            is_done=is_done,
+            status=attempt.status,
+            state_text=str(attempt.get_status_display()),
+            moved_at=attempt.completed_at if is_done else None,
+            merchant=self._merchant_of(attempt),
+        )
+
+    def _refunds(self, field_name: str, wanted: set[str]) -> dict[str | None, Refund]:
+        rows = Refund.objects.select_related("transaction").filter(
+            transaction__payment_method=self._method, **{f"{field_name}__in": wanted - {""}}
+        )
+        return {getattr(row, field_name): row for row in rows}
+
+    def of_refund(self, refund: Refund) -> Ours:
+        is_done = refund.status == RefundStatus.SUCCESS
+        return Ours(
+            number=number_of(refund),
+            out_trade_no=refund.transaction.out_trade_no or "",
+            held=Held(refund.order_id, refund.transaction_id, refund.id),
+            fen=yuan_to_fen(refund.refund_amount),
+            is_done=is_done,
+            status=refund.status,
+            state_text=str(refund.get_status_display()),
+            moved_at=moved_at(self._method, refund) if is_done else None,
+            merchant=self._merchant_of(refund.transaction),
+        )
+
+    def _merchant_of(self, attempt: PaymentTransaction) -> Merchant | None:
+        if attempt.is_mock:
+            return None
+        if attempt.config_version_id is None:
+            return self._running
+        return self._merchants.get(attempt.config_version_id)
+
+
+@dataclass(slots=True)
+class Telling:
+    """Tells the lines and the rows of one merchant's day apart that do not agree."""
+
+    merchant: Merchant
+    day: date
+    bill: BillFile | None
+    books: OurBooks
+    found: list[Found] = field(default_factory=list)
+    agreed: int = 0  # lines without a pair of the day that agree all the same
+    _holdings: Holdings = field(init=False)
+    _extra: Counter[str] = field(default_factory=Counter)
+    _own_days: dict[date, bool] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._holdings = Holdings(self.merchant)
+
+    # -- the bill's lines -----------------------------------------------------------------------
+
+    def lines(self, rows: Iterable[BillRow]) -> None:
+        """Lines whose number is not, or no longer, in our books of the day."""
+        for batch in batches(rows, BATCH):
+            payments = [row for row in batch if not row.is_refund]
+            for row, ours in zip(payments, self._holdings.payments(payments), strict=True):
+                self._payment(row, ours)
+            refunds = [row for row in batch if row.is_refund]
+            for row, ours in zip(refunds, self._holdings.refunds(refunds), strict=True):
+                self._refund(row, ours)
+
+    def of_another_app(self, row: BillRow) -> None:
+        apps = ", ".join(sorted(apps_of(self.merchant)))
+        text = _("属于应用 %(app)s，不是我方配置的应用（%(ours)s）")
+        self._add(DifferenceType.FOREIGN, row, text % {"app": row.app_id[:40], "ours": apps[:200]})
+
+    def _payment(self, row: BillRow, ours: Ours | None) -> None:
+        if ours is None:
+            self._unheld(row, is_our_form=is_attempt_number(row.out_trade_no))
+        elif ours.merchant is not None and ours.merchant != self.merchant:
+            self._of_another_merchant(row, ours)
+        elif not ours.is_done or ours.merchant is None:
+            self.state(row, ours)
+        else:
+            self._done(row, ours, self.books.payments)
+
+    def _refund(self, row: BillRow, ours: Ours | None) -> None:
+        if ours is None:
+            self._unheld_refund(row)
+        elif ours.merchant is not None and ours.merchant != self.merchant:
+            self._of_another_merchant(row, ours)
+        elif ours.is_done and (row.state == SUCCESS or ours.number == row.out_refund_no):
+            self._done(row, ours, self.books.refunds)
+        elif row.state != SUCCESS and (ours.is_done or ours.status in WITH_GATEWAY):
+            # It failed, or goes on, here and there; or a number that was closed and followed by
+            # another one. A line is not changed later.
+            self.agreed += 1
+        else:
+            self.state(row, ours)
+
+    def _unheld(self, row: BillRow, *, is_our_form: bool) -> None:
+        if is_our_form:
+            self._add(DifferenceType.THEIRS_ONLY, row, _("我方没有这个单号"))
+        else:
+            self._add(DifferenceType.FOREIGN, row, _("不是我方的单号"))
+
+    def _unheld_refund(self, row: BillRow) -> None:
+        if row.state == FAILED:  # nothing moved
+            self.agreed += 1
+            return
+        payment = self._holdings.payment_of(row)
+        if payment is not None:
+            held = Held(payment.order_id, payment.id)
+            text = _("这是我方付款 %(number)s 的退款，我方没有这笔退款")
+            text %= {"number": payment.out_trade_no}
+            self._add(DifferenceType.THEIRS_ONLY, row, text, held=held)
+        else:
+            self._unheld(row, is_our_form=bool(refund_no_in(row.out_refund_no)))
+
+    def _of_another_merchant(self, row: BillRow, ours: Ours) -> None:
+        number = ours.merchant.number if ours.merchant else ""
+        text = _("我方这笔属于商户号 %(number)s") % {"number": number}
+        self._add(DifferenceType.FOREIGN, row, text, held=ours.held, ours_fen=ours.fen)
+
+    def _done(self, row: BillRow, ours: Ours, books: dict[str, int]) -> None:
+        """A line of what is done in our books, too: of another number, day, or once more."""
+        if ours.number in books:  # found by the gateway's number
+            fen = books.pop(ours.number)
+            if fen == row.amount_fen:
+                self.agreed += 1
+            else:
+                self.amount(row, fen, ours.held)
+        elif ours.day == self.day or self._stands_in_its_own(ours):
+            self._extra[number_of_row(row)] += 1
+            fact = f"{number_of_row(row)}/{self._extra[number_of_row(row)]}"
+            self._add(
+                DifferenceType.DUPLICATE,
+                row,
+                _("这个单号在账单里已有一行"),
+                fact=fact,
+                held=ours.held,
+            )
+        else:
+            self.found.append(paired(row, ours, self.bill, self.day))
+
+    def _stands_in_its_own(self, ours: Ours) -> bool:
+        """Whether the bill of the day in which we have it has it, too."""
+        day = ours.day
+        if day is None:
+            return False
+        if day not in self._own_days:
+            rows = ReconciledDay.objects.filter(
+                payment_method=self.merchant.method, merchant=self.merchant.number, day=day
+            )
+            self._own_days[day] = rows.exclude(trade_bill=None).exists()
+        missed = Difference.objects.found().filter(
+            day__payment_method=self.merchant.method,
+            day__merchant=self.merchant.number,
+            day__day=day,
+            difference_type__in=(DifferenceType.OURS_ONLY, DifferenceType.WRONG_DAY),
+            transaction_id=ours.held.transaction_id,
+            refund_id=ours.held.refund_id,
+        )
+        return self._own_days[day] and not missed.exists()
+
+    # -- lines of numbers that we have that day -------------------------------------------------
+
+    def amount(self, row: BillRow, ours_fen: int, held: Held | None) -> None:
+        self.found.append(amount_differs(row, ours_fen, held, self.bill))
+
+    def state(self, row: BillRow, ours: Ours) -> None:
+        texts = {"ours": ours.state_text, "theirs": row.state}
+        text = _("账单写 %(theirs)s，我方记为“%(ours)s”") % texts
+        self._add(DifferenceType.STATE, row, text, ours_fen=ours.fen, held=ours.held)
+
+    def held_of(self, rows: Sequence[BillRow]) -> Iterator[tuple[BillRow, Ours]]:
+        """Lines with what our books have of them."""
+        for is_refund in (False, True):
+            part = [row for row in rows if row.is_refund is is_refund]
+            for batch in batches(part, BATCH):
+                read = self._holdings.refunds if is_refund else self._holdings.payments
+                for row, ours in zip(batch, read(batch), strict=True):
+                    if ours is not None:
+                        yield row, ours
+
+    def fee(self, row: BillRow, held: Held | None, reason: str, *, due: int, taken: int) -> None:
+        """A fee (hundred-thousandths of a yuan) that is not the one that was due."""
+        found = of_row(DifferenceType.FEE, row, self.bill, reason, held=held)
+        fact = f"{number_of_row(row)}/{due}/{taken}"
+        self.found.append(replace(found, fact=fact, ours=_fee_yuan(due), theirs=_fee_yuan(taken)))
+
+    def _add(self, kind: DifferenceType, row: BillRow, reason: str, **other: Any) -> None:
+        self.found.append(of_row(kind, row, self.bill, reason, **other))
+
+    # -- what the bill lacks --------------------------------------------------------------------
+
+    def left_over(self) -> Iterator[Ours]:
+        """Ours of the day that no line of its bill has."""
+        for batch in batches(list(self.books.payments), BATCH):
+            yield from self._holdings.numbered(batch)
+        numbers = list(self.books.refunds)
+        for batch in batches(numbers, BATCH):
+            yield from self._refunds_left(batch)
+
+    def _refunds_left(self, numbers: list[str]) -> Iterator[Ours]:
+        wanted = set(numbers)
+        own = {refund_no_in(number) for number in numbers} - {""}
+        rows = Refund.objects.select_related("transaction").filter(
+            transaction__payment_method=self.merchant.method
+        )
+        found = list(rows.filter(refund_no__in=own))
+        others = wanted - {number_of(refund) for refund in found}
+        if others:
+            begins = day_start(self.day) - ONE_DAY
+            outside = rows.filter(
+                sent_at=None, completed_at__gte=begins, completed_at__lt=begins + 3 * ONE_DAY
+            )
+            found += [refund for refund in outside if number_of(refund) in others]
+        for refund in found:
+            if number_of(refund) in wanted:
+                yield self._holdings.of_refund(refund)
+
+
+def _fee_yuan(fee: int) -> Any:
+    return fen_to_yuan(round(fee / 1000))
+
+
+def amount_differs(row: BillRow, ours_fen: int, held: Held | None, bill: BillFile | None) -> Found:
+    texts = {"ours": fen_to_yuan(ours_fen), "theirs": fen_to_yuan(row.amount_fen)}
+    return of_row(
+        DifferenceType.AMOUNT,
+        row,
+        bill,
+        _("我方 %(ours)s 元，账单 %(theirs)s 元") % texts,
+        fact=f"{number_of_row(row)}/{row.amount_fen}",
+        ours_fen=ours_fen,
+        held=held,
+    )
+
+
+def paired(row: BillRow, ours: Ours, bill: BillFile | None, bill_day: date) -> Found:
+    """A line in another day's bill than the day in which we have it."""
+    if row.amount_fen != ours.fen:
+        return amount_differs(row, ours.fen, ours.held, bill)
+    texts = {"ours": ours.day, "theirs": bill_day}
+    text = _("我方在 %(ours)s，账单在 %(theirs)s") % texts
+    return of_row(DifferenceType.WRONG_DAY, row, bill, text, ours_fen=ours.fen, held=ours.held)
+
+
+def lacking(ours: Ours, *, is_doubtful: bool) -> Found:
+    """Ours that no bill has, or none yet."""
+    text = _("午夜前后一小时内，可能在相邻一天的账单里") if is_doubtful else _("账单里没有这笔")
+    is_refund = ours.held.refund_id is not None
+    return Found(
+        difference_type=DifferenceType.OURS_ONLY,
+        fact=ours.number,
+        reason=text,
+        out_trade_no=ours.out_trade_no,
+        refund_no=ours.number[:64] if is_refund else "",
+        ours=fen_to_yuan(ours.fen),
+        is_doubtful=is_doubtful,
+        **ours.held.links,
+    )
+
+
+def about(found: Found, ours: Ours) -> Found:
+    """The difference of a line that nobody can read, which names ours."""
+    is_refund = ours.held.refund_id is not None
+    return replace(
+        found,
+        out_trade_no=ours.out_trade_no,
+        refund_no=ours.number[:64] if is_refund else "",
+        ours=fen_to_yuan(ours.fen),
+        **ours.held.links,
+    )
+
+
+def is_near_midnight(moment: datetime) -> bool:
+    begins = day_start(business_day(moment))
+    return min(moment - begins, begins + ONE_DAY - moment) <= DOUBTFUL_WITHIN

@@ -1,0 +1,127 @@
+"""What moved around midnight waits for the next day's bill, and then is told for what it is."""
+
+from datetime import timedelta
+
+import pytest
+
+from payments.models import PaymentException
+from reconciliation.models import Difference
+from reconciliation.services.fetching import day_without_movement
+from reconciliation.services.running import day_reconcile
+from reconciliation.tests.kit import (
+    DAY,
+    NOON,
+    ONE_DAY,
+    at,
+    attempt,
+    configured,
+    imported,
+    merchant,
+    payment_row,
+)
+from tcmpay.common import clock
+from tcmpay.common.actor import SYSTEM
+
+pytestmark = pytest.mark.django_db
+METHOD = "wechat"
+NEXT = DAY + ONE_DAY
+LATE = timedelta(hours=23, minutes=59, seconds=58)
+
+
+@pytest.fixture
+def version():
+    return configured(METHOD)
+
+
+@pytest.fixture(autouse=True)
+def _two_days_later():
+    with clock.frozen(at(NOON, DAY + 2 * ONE_DAY)):
+        yield
+
+
+def compared(day=DAY):
+    return day_reconcile(actor=SYSTEM, merchant=merchant(METHOD), day=day)
+
+
+def told(day=DAY):
+    rows = Difference.objects.found().filter(day__day=day)
+    return [(one.difference_type, one.is_doubtful) for one in rows]
+
+
+@pytest.mark.parametrize("moved", [LATE, timedelta(hours=23), timedelta(hours=1), timedelta(0)])
+def test_it_waits_within_an_hour_of_midnight(version, moved):
+    attempt(METHOD, version, moved=moved)
+    imported(METHOD, [])
+    compared()
+    assert told() == [("ours_only", True)]
+    assert not PaymentException.objects.exists()
+    assert not Difference.objects.open().exists()
+
+
+@pytest.mark.parametrize("moved", [timedelta(minutes=61), timedelta(hours=22, minutes=59), NOON])
+def test_it_waits_no_more_than_an_hour_from_it(version, moved):
+    attempt(METHOD, version, moved=moved)
+    imported(METHOD, [])
+    compared()
+    assert told() == [("ours_only", False)]
+
+
+def test_the_next_day_s_bill_has_it(version):
+    payment = attempt(METHOD, version, moved=LATE)
+    imported(METHOD, [])
+    compared()
+    imported(METHOD, [payment_row(payment, moment="2026-11-25 00:00:01")], day=NEXT)
+    compared(NEXT)
+    assert told() == told(NEXT) == [("wrong_day", False)]
+    case = PaymentException.objects.get()  # one fact, one case
+    assert case.kind == "bill_wrong_day"
+    assert case.differences.count() == 2
+
+
+def test_the_next_day_s_bill_has_it_with_another_amount(version):
+    payment = attempt(METHOD, version, moved=LATE)
+    imported(METHOD, [])
+    compared()
+    line = payment_row(payment, moment="2026-11-25 00:00:01", amount_fen=2000)
+    imported(METHOD, [line], day=NEXT)
+    compared(NEXT)
+    assert told() == told(NEXT) == [("amount", False)]
+    assert PaymentException.objects.get().kind == "bill_amount"
+
+
+def test_the_next_day_s_bill_lacks_it(version):
+    attempt(METHOD, version, moved=LATE)
+    imported(METHOD, [])
+    compared()
+    imported(METHOD, [], day=NEXT)
+    compared(NEXT)
+    assert told() == [("ours_only", False)]
+    assert PaymentException.objects.get().kind == "bill_ours_only"
+
+
+def test_on_the_next_day_nothing_moved(version):
+    attempt(METHOD, version, moved=LATE)
+    imported(METHOD, [])
+    compared()
+    day_without_movement(actor=SYSTEM, merchant=merchant(METHOD), day=NEXT)
+    compared(NEXT)
+    assert told() == [("ours_only", False)]
+
+
+def test_the_bill_of_the_day_before_has_it(version):
+    payment = attempt(METHOD, version, moved=timedelta(seconds=3), day=NEXT)
+    imported(METHOD, [payment_row(payment, moment="2026-11-24 23:59:59")])
+    compared()
+    imported(METHOD, [], day=NEXT)
+    compared(NEXT)
+    assert told() == told(NEXT) == [("wrong_day", False)]
+
+
+def test_both_days_bills_have_it(version):
+    payment = attempt(METHOD, version, moved=LATE)
+    imported(METHOD, [payment_row(payment)], day=DAY)
+    imported(METHOD, [payment_row(payment)], day=NEXT)
+    compared(NEXT)  # before the day that we have it in was compared
+    compared()
+    assert told() == []
+    assert told(NEXT) == [("duplicate", False)]
