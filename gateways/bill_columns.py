@@ -8,26 +8,68 @@ import re
 from collections.abc import Iterable, Sequence
 from datetime import date
 
-_DIGITS = b"0123456789"
+_TO_ZEROS = bytes.maketrans(b"123456789", b"000000000")
 _AMOUNT = re.compile(rb"\s*(-?)([0-9]{1,12})(?:\.([0-9]{1,6}))?\s*")
-_WHOLE_DIGITS_MAX = 12  # far above any bill
-_MOMENT_BYTES = len("2026-11-30 23:59:59")
-_PUNCTUATION = ((4, b"-"), (7, b"-"), (10, b" "), (13, b":"), (16, b":"))
+_TOO_LONG = b"0" * 13  # far above any bill
+_ZERO = b"0.00"
+_MOMENT_SHAPE = b"0000-00-00 00:00:00\n"
+
+
+class Cells:
+    """The cells of some whole lines of as many columns, handed out by columns.
+
+    In ``flat``, what a split gives, the last cell of a line and the first of the next come as
+    one, since no separator is between them; ``first`` and ``last`` are the two columns.
+    """
+
+    __slots__ = ("_first", "_flat", "_last", "_step")
+
+    def __init__(self, flat: list[bytes], width: int, first: list[bytes], last: list[bytes]):
+        self._flat, self._step, self._first, self._last = flat, width - 1, first, last
+
+    @classmethod
+    def of_line(cls, cells: list[bytes]) -> "Cells":
+        return cls(cells, len(cells), cells[:1], cells[-1:])
+
+    @classmethod
+    def of_lines(
+        cls, text: bytes, separator: bytes, opening: bytes, width: int, count: int
+    ) -> "Cells | None":
+        """``text`` is ``count`` lines that begin with ``opening``; None unless each has ``width``
+        cells."""
+        flat = text.split(separator)
+        if len(flat) != (width - 1) * count + 1 or not text.startswith(opening):
+            return None
+        # A small file of the two outer columns; each line has its width when the end of one is
+        # in every last cell.
+        outer = separator.join(flat[:: width - 1])[len(opening) :]
+        pairs = outer.replace(b"\n" + opening, b"\n" + separator).split(separator)
+        if not opening:
+            pairs.pop()  # what comes after the last line
+        last = pairs[1::2]
+        ends = (b"\x00".join(last) + b"\x00").count(b"\n\x00")
+        return cls(flat, width, pairs[::2], last) if len(pairs) == 2 * count == 2 * ends else None
+
+    def column(self, place: int) -> list[bytes]:
+        if place == 0:
+            return self._first
+        if place == self._step:
+            return [cell.strip() for cell in self._last]
+        return self._flat[place :: self._step]
 
 
 def amounts(
     cells: Sequence[bytes], places: int, *, is_blank_zero: bool = False
 ) -> list[int] | None:
     """Yuan as integers of the last of ``places`` (2: fen), possibly negative."""
-    zero = b"0.00"
-    if cells.count(zero) == len(cells):
+    if cells.count(_ZERO) == len(cells):
         return [0] * len(cells)
     text = b"\n".join(cells)
-    written = _uniform_places(text, len(cells))
-    if written is not None and written <= places:
-        values = map(int, text.replace(b".", b"").split(b"\n"))
-        factor = 10 ** (places - written)
-        return list(values) if factor == 1 else [value * factor for value in values]
+    for written in (2, places):
+        if _is_uniform(text, len(cells), written):
+            values = map(int, text.replace(b".", b"").split(b"\n"))
+            factor = 10 ** (places - written)
+            return list(values) if factor == 1 else [value * factor for value in values]
     found = []
     for cell in cells:
         value = 0 if is_blank_zero and not cell.strip() else _amount(cell, places)
@@ -37,23 +79,16 @@ def amounts(
     return found
 
 
-def _uniform_places(text: bytes, count: int) -> int | None:
-    """How many digits follow the point, if each line is digits, a point and as many digits,
-    perhaps after a minus."""
-    marks = text.translate(None, _DIGITS)
-    if b"-" in marks:
-        if text.count(b"-") != text.count(b"\n-") + text.startswith(b"-"):
-            return None
-        marks = marks.replace(b"-", b"")
-    if marks != b".\n" * (count - 1) + b".":
-        return None
-    if b"\n." in text or b"-." in text or text.startswith(b"."):
-        return None
-    parts = text.replace(b".", b"\n").split(b"\n")
-    if len(max(parts[::2], key=len)) > _WHOLE_DIGITS_MAX:
-        return None
-    places = set(map(len, parts[1::2]))
-    return places.pop() if len(places) == 1 else None
+def _is_uniform(text: bytes, count: int, places: int) -> bool:
+    """Whether each line is digits, a point and ``places`` digits, perhaps after a minus."""
+    shape = (text + b"\n").translate(_TO_ZEROS)
+    if shape.count(b"0." + b"0" * places + b"\n") != count or _TOO_LONG in shape:
+        return False
+    if b"-" in shape:
+        if shape.count(b"-") != shape.count(b"\n-0") + shape.startswith(b"-0"):
+            return False
+        shape = shape.replace(b"-", b"")
+    return shape.translate(None, b"0") == b".\n" * count
 
 
 def _amount(cell: bytes, places: int) -> int | None:
@@ -67,24 +102,17 @@ def _amount(cell: bytes, places: int) -> int | None:
     return -value if sign else value
 
 
-def are_moments(cells: Sequence[bytes]) -> bool:
-    """Whether each cell is a moment as both gateways write it: ``2026-11-30 23:59:59``."""
-    count, text = len(cells), b"".join(cells)
-    if set(map(len, cells)) != {_MOMENT_BYTES}:
-        return False
-    if len(text.translate(None, _DIGITS)) != len(_PUNCTUATION) * count:
-        return False
-    if any(text[place::_MOMENT_BYTES] != mark * count for place, mark in _PUNCTUATION):
-        return False
-    first, last = min(cells)[:10], max(cells)[:10]
-    days = {first} if first == last else {cell[:10] for cell in cells}
-    hours = {max(cells)[11:13]} if first == last else {cell[11:13] for cell in cells}
-    return (
-        max(hours) <= b"23"
-        and max(text[14::_MOMENT_BYTES]) <= ord("5")
-        and max(text[17::_MOMENT_BYTES]) <= ord("5")
-        and all(map(_is_day, days))
-    )
+def moments(cells: Sequence[bytes]) -> tuple[bytes, bytes] | None:
+    """The first and the last of moments as both gateways write them: ``2026-11-30 23:59:59``."""
+    text, step = b"\n".join(cells) + b"\n", len(_MOMENT_SHAPE)
+    if text.translate(_TO_ZEROS) != _MOMENT_SHAPE * len(cells):
+        return None
+    first, last = min(cells), max(cells)
+    is_one_day = first[:10] == last[:10]
+    days = {first[:10]} if is_one_day else {cell[:10] for cell in cells}
+    hours = {last[11:13]} if is_one_day else {cell[11:13] for cell in cells}
+    is_clock = max(hours) <= b"23" and max(text[14::step] + text[17::step]) <= ord("5")
+    return (first, last) if is_clock and all(map(_is_day, days)) else None
 
 
 def _is_day(text: bytes) -> bool:
@@ -106,3 +134,9 @@ def require_texts(columns: Iterable[Iterable[bytes]], encoding: str) -> None:
         text = b"".join(cells)
         if not text.isascii():
             text.decode(encoding)
+
+
+def distinct(cells: Sequence[bytes]) -> set[bytes]:
+    """The different values of a column that has few: most blocks have one."""
+    first = cells[0]
+    return {first} if cells.count(first) == len(cells) else set(cells)

@@ -15,7 +15,7 @@ from django.utils.text import format_lazy
 from django.utils.translation import gettext as _text
 from django.utils.translation import gettext_lazy as _
 
-from gateways.bill_columns import amounts, are_moments
+from gateways.bill_columns import Cells, amounts, moments
 from gateways.bill_files import Unpacked
 from gateways.bill_totals import Addends, Claim, Reading, failing, settle
 from gateways.interface import BillRefused, BillRow, FundRow, OddLine
@@ -69,6 +69,7 @@ class BillReader(ABC):
     amount_columns: Sequence[int]
     moment_columns: Sequence[int]
     width: int
+    places: Mapping[str, int]  # of a column, by what it is to us
     encoding: str = "utf-8"
     separator: ClassVar[bytes]
     sums_count: ClassVar[int]
@@ -98,11 +99,11 @@ class BillReader(ABC):
         """Read up to the header of the columns, by ``_line``; raises BillRefused."""
 
     @abstractmethod
-    def _cells(self, block: bytes, count: int) -> list[bytes] | None:
-        """All cells of ``count`` whole lines, if each line has ``width`` of them."""
+    def _cells(self, text: bytes, count: int) -> Cells | None:
+        """The cells of ``count`` whole lines, if each line has ``width`` of them."""
 
     @abstractmethod
-    def _block(self, cells: list[bytes], count: int) -> Block | None:
+    def _block(self, cells: Cells, count: int) -> Block | None:
         """``cells`` read column by column, if all can be."""
 
     @abstractmethod
@@ -110,11 +111,11 @@ class BillReader(ABC):
         """The cells of one line, however many."""
 
     @abstractmethod
-    def _loose(self, cells: list[bytes]) -> list[Addends]:
+    def _loose(self, cells: Cells | None) -> list[Addends]:
         """What a line that can't be read may add: None where that is not known."""
 
     @abstractmethod
-    def _fault(self, cells: list[bytes]) -> str:
+    def _fault(self, cells: Cells) -> str:
         """What is wrong with the cells of one line."""
 
     @abstractmethod
@@ -241,6 +242,12 @@ class BillReader(ABC):
         except UnicodeDecodeError:
             return None
 
+    def _column(self, role: str, cells: Cells) -> list[bytes]:
+        return cells.column(self.places[role])
+
+    def _shown(self, role: str, cells: Cells) -> str:
+        return self._column(role, cells)[0].decode(self.encoding, "replace").strip()[:40]
+
     def _line(self) -> bytes:
         """The next line of the head, without its end; empty at the end of the file."""
         line = self.file.readline(_LINE_BYTES_MAX)
@@ -288,20 +295,22 @@ class BillReader(ABC):
                 found.setdefault(key, Reading(block.addends, block))
         if found:
             return list(found.values())
-        loose = {tuple(ways) for aligned in alignments for ways in self._loose(aligned)}
-        return [Reading(ways, None) for ways in loose or self._loose([])]
+        loose = {
+            tuple(ways) for aligned in alignments for ways in self._loose(Cells.of_line(aligned))
+        }
+        return [Reading(ways, None) for ways in loose or self._loose(None)]
 
     def _is_plausible(self, cells: list[bytes]) -> bool:
         """Whether the columns that are read for nothing else hold what they may, too."""
         found = [cell for place in self.moment_columns if (cell := cells[place].strip())]
-        if found and not are_moments(found):
+        if found and not moments(found):
             return False
         sums = [cells[place] for place in self.amount_columns]
         return amounts(sums, AMOUNT_PLACES_MAX, is_blank_zero=True) is not None
 
     def _read_cells(self, cells: list[bytes]) -> Block | None:
         try:
-            return self._block(cells, 1)
+            return self._block(Cells.of_line(cells), 1)
         except UnicodeDecodeError:
             return None
 
@@ -326,7 +335,7 @@ class BillReader(ABC):
             return _text("单元格数为 {found}，应为 {width}").format(
                 found=len(cells), width=self.width
             )
-        return self._fault(cells)
+        return self._fault(Cells.of_line(cells))
 
 
 def _shares(total: int, parts: int) -> Iterator[tuple[int, ...]]:

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
+from functools import partial
 from itertools import count as count_from
 from itertools import repeat
 from typing import IO, Any, ClassVar
@@ -27,7 +28,7 @@ from gateways.alipay.bill_summary import (
     SUMMARY_MARKS,
     summary_claims,
 )
-from gateways.bill_columns import amounts, are_moments, require_texts, texts
+from gateways.bill_columns import Cells, amounts, distinct, moments, require_texts, texts
 from gateways.bill_files import Unpacked, temporary_file, unpack
 from gateways.bill_reading import FRAME_LINES_MAX, BillReader, Block, refused
 from gateways.bill_totals import Addends, Claim
@@ -154,22 +155,13 @@ class AlipayReader(BillReader):
         elif not re.fullmatch(rf"#+(支付宝{self.word}(查询)?|-+{self.word}列表-+)", text):
             raise refused(_("不是{kind}：未知的内容 {text}"), kind=self.kind_name, text=text[:60])
 
-    def _cells(self, block: bytes, count: int) -> list[bytes] | None:
-        cells = block.replace(b"\t", b"").replace(b"\n", b"\n,").split(b",")
-        cells.pop()  # after the last line
-        last = cells[self.width - 1 :: self.width]
-        if len(cells) != self.width * count or len(last) != count or b"\n#" in block:
+    def _cells(self, text: bytes, count: int) -> Cells | None:
+        if b"\n#" in text:
             return None
-        ends = b"\x00".join(last) + b"\x00"
-        return cells if ends.count(b"\n\x00") == count else None
+        return Cells.of_lines(text.translate(None, b"\t"), b",", b"", self.width, count)
 
     def _cut(self, line: bytes) -> list[bytes]:
         return line.replace(b"\t", b"").rstrip(b"\r\n").split(b",")
-
-    def _column(self, role: str, cells: list[bytes]) -> list[bytes]:
-        place = self.places[role]
-        column = cells[place :: self.width]
-        return [cell.strip() for cell in column] if place == self.width - 1 else column
 
     def _is_frame(self, line: bytes) -> bool:
         return line.lstrip(b' "').startswith(b"#")
@@ -202,29 +194,31 @@ class AlipayReader(BillReader):
         """``found`` None: the file has no such line."""
         raise NotImplementedError
 
-    def _loose_amount(self, role: str, cells: list[bytes], places: int = FEN) -> int | None:
+    def _loose_amount(self, role: str, cells: Cells, places: int = FEN) -> int | None:
         found = amounts(self._column(role, cells), places)
         return abs(found[0]) if found else None
 
-    def _kind_fault(self, cells: list[bytes], roles: Sequence[str]) -> str:
-        if not are_moments(self._moments(cells)):
-            text = _shown(cells[self.places["moment"]], self.encoding)
-            return _text("时间无法读取：{text}").format(text=text)
+    def _kind_fault(self, cells: Cells, roles: Sequence[str]) -> str:
+        if not moments(self._moments(cells)):
+            return _text("时间无法读取：{text}").format(text=self._shown("moment", cells))
         for role in roles:
             if role in self.places and not amounts(self._column(role, cells), FEE_PLACES):
-                text = _shown(cells[self.places[role]], self.encoding)
-                return _text("金额无法读取：{text}").format(text=text)
+                return _text("金额无法读取：{text}").format(text=self._shown(role, cells))
         return _text("内容自相矛盾")
 
-    def _moments(self, cells: list[bytes]) -> list[bytes]:
+    def _moments(self, cells: Cells) -> list[bytes]:
         return self._column("moment", cells)
 
 
 _PAID, _GIVEN_BACK = "交易", "退款"
 
 
+# What BillRow._make does, without checking the length of every row.
+_ROW = partial(tuple.__new__, BillRow)
+
+
 class TradeBlock(Block):
-    def __init__(self, reader: "TradeBill", cells: list[bytes], count: int) -> None:
+    def __init__(self, reader: "TradeBill", cells: Cells, count: int) -> None:
         self.reader, self.cells, self.count = reader, cells, count
         self.is_refund: Sequence[bool] | None = None  # none are
         self.moments: list[bytes] = []
@@ -250,7 +244,7 @@ class TradeBlock(Block):
             empty,
             empty,
         )
-        return map(BillRow._make, zip(*columns))  # noqa: B905 (repeat never ends)
+        return map(_ROW, zip(*columns))  # noqa: B905 (repeat never ends)
 
     def _texts(self, role: str) -> list[str]:
         return texts(self.reader._column(role, self.cells), self.reader.encoding)
@@ -320,31 +314,32 @@ class TradeBill(AlipayReader):
             claims.append(Claim(f"{name} 商家优惠", discount, fen(discount), tuple(ways)))
         return claims
 
-    def _block(self, cells: list[bytes], count: int) -> TradeBlock | None:
+    def _block(self, cells: Cells, count: int) -> TradeBlock | None:
         block = TradeBlock(self, cells, count)
         paid, back = _PAID.encode(self.encoding), _GIVEN_BACK.encode(self.encoding)
         kinds = self._column("kind", cells)
-        if set(kinds) != {paid}:
+        if distinct(kinds) != {paid}:
             kinds = [kind.strip() for kind in kinds]
             if not set(kinds) <= {paid, back}:
                 return None
             block.is_refund = [kind == back for kind in kinds]
         block.moments = self._moments(cells)
-        if not are_moments(block.moments) or not self._read_amounts(block, cells):
+        found = moments(block.moments)
+        if found is None or not self._read_amounts(block, cells):
             return None
         numbers = ("out_trade_no", "transaction_id", "out_refund_no")
         require_texts([self._column(role, cells) for role in numbers], self.encoding)
-        block.first_moment, block.last_moment = min(block.moments), max(block.moments)
+        block.first_moment, block.last_moment = found
         return block
 
-    def _moments(self, cells: list[bytes]) -> list[bytes]:
-        moments = self._column("moment", cells)
-        if b"" not in moments or "created" not in self.places:
-            return moments
-        pairs = zip(moments, self._column("created", cells), strict=True)
+    def _moments(self, cells: Cells) -> list[bytes]:
+        column = self._column("moment", cells)
+        if b"" not in column or "created" not in self.places:
+            return column
+        pairs = zip(column, self._column("created", cells), strict=True)
         return [done or created for done, created in pairs]
 
-    def _read_amounts(self, block: TradeBlock, cells: list[bytes]) -> bool:
+    def _read_amounts(self, block: TradeBlock, cells: Cells) -> bool:
         """Refunds and fees are positive or negative, by the year of the file."""
         zeros = [0] * block.count
         ordered = amounts(self._column("amount", cells), FEN)
@@ -377,13 +372,13 @@ class TradeBill(AlipayReader):
         block.fee = [-abs(fee) if r else abs(fee) for r, fee in zip(refunds, fees, strict=True)]
         return True
 
-    def _loose(self, cells: list[bytes]) -> list[Addends]:
+    def _loose(self, cells: Cells | None) -> list[Addends]:
         nothing = (0,) * self.sums_count
         sides = {0, 1}
         told: list[int | None] = [None] * 4
-        if cells:
-            kind = cells[self.places["kind"]].strip()
-            named = {_PAID.encode(self.encoding): 0, _GIVEN_BACK.encode(self.encoding): 1}
+        if cells is not None:
+            kind = self._shown("kind", cells)
+            named = {_PAID: 0, _GIVEN_BACK: 1}
             sides = {named[kind]} if kind in named else sides
             roles = {"amount": FEN, "received": FEN, "discount": FEN, "fee": FEE_PLACES}
             told = [
@@ -395,8 +390,8 @@ class TradeBill(AlipayReader):
             ways.append([v for total in (1, *told) for v in ((total, 0), (0, total))[side]])
         return [tuple(way) for way in ways]
 
-    def _fault(self, cells: list[bytes]) -> str:
-        kind = _shown(cells[self.places["kind"]], self.encoding)
+    def _fault(self, cells: Cells) -> str:
+        kind = self._shown("kind", cells)
         if kind not in (_PAID, _GIVEN_BACK):
             return _text("未知的业务类型：{text}").format(text=kind)
         return self._kind_fault(cells, ("amount", "received", "discount", "fee"))
@@ -418,7 +413,7 @@ _MOVES_IN, _SUM_IN, _MOVES_OUT, _SUM_OUT = range(4)
 
 
 class FundBlock(Block):
-    def __init__(self, reader: "AccountBill", cells: list[bytes], count: int) -> None:
+    def __init__(self, reader: "AccountBill", cells: Cells, count: int) -> None:
         self.reader, self.cells, self.count = reader, cells, count
         self.change: Sequence[int] = ()
         self.balance: Sequence[int] = ()
@@ -472,13 +467,13 @@ class AccountBill(AlipayReader):
             Claim(f"{name} 金额", amount, fen(amount), ({total: 1},)),
         ]
 
-    def _block(self, cells: list[bytes], count: int) -> FundBlock | None:
+    def _block(self, cells: Cells, count: int) -> FundBlock | None:
         block = FundBlock(self, cells, count)
-        moments = self._column("moment", cells)
+        found = moments(self._column("moment", cells))
         income = amounts(self._column("income", cells), FEN, is_blank_zero=True)
         outgo = amounts(self._column("outgo", cells), FEN, is_blank_zero=True)
         balance = amounts(self._column("balance", cells), FEN)
-        if income is None or outgo is None or balance is None or not are_moments(moments):
+        if income is None or outgo is None or balance is None or found is None:
             return None
         if min(income) < 0 or any(map(_both, income, outgo)):
             return None
@@ -490,10 +485,10 @@ class AccountBill(AlipayReader):
         )  # fmt: skip
         block.change = [came - went for came, went in zip(income, outgo, strict=True)]
         block.balance = balance
-        block.first_moment, block.last_moment = min(moments), max(moments)
+        block.first_moment, block.last_moment = found
         return block
 
-    def _loose(self, cells: list[bytes]) -> list[Addends]:
+    def _loose(self, cells: Cells | None) -> list[Addends]:
         came, went = (self._told(role, cells) for role in ("income", "outgo"))
         ways: list[Addends] = [(0, 0, 0, 0)]
         if came != 0:
@@ -502,11 +497,11 @@ class AccountBill(AlipayReader):
             ways.append((0, 0, 1, went))
         return ways
 
-    def _told(self, role: str, cells: list[bytes]) -> int | None:
+    def _told(self, role: str, cells: Cells | None) -> int | None:
         found = amounts(self._column(role, cells), FEN, is_blank_zero=True) if cells else None
         return abs(found[0]) if found else None
 
-    def _fault(self, cells: list[bytes]) -> str:
+    def _fault(self, cells: Cells) -> str:
         return self._kind_fault(cells, ("balance",))
 
 
@@ -541,7 +536,3 @@ def _days(period: "re.Match[str]") -> tuple[date, date]:
         raise refused(_("起止日期无法读取")) from error
     is_next_day = last_time == "00:00:00" and end > start
     return start, end - timedelta(days=1) if is_next_day else end
-
-
-def _shown(cell: bytes, encoding: str) -> str:
-    return cell.decode(encoding, "replace").strip()[:40]

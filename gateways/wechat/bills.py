@@ -9,14 +9,15 @@ import hashlib
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
+from functools import partial
+from itertools import compress, repeat
 from itertools import count as count_from
-from itertools import repeat
 from typing import IO, Any, ClassVar
 
 from django.utils.translation import gettext as _text
 from django.utils.translation import gettext_lazy as _
 
-from gateways.bill_columns import amounts, are_moments, require_texts, texts
+from gateways.bill_columns import Cells, amounts, distinct, moments, require_texts, texts
 from gateways.bill_files import digest_of, temporary_file, unpack
 from gateways.bill_reading import BillReader, Block, refused
 from gateways.bill_totals import Addends, Claim
@@ -108,24 +109,11 @@ class WechatReader(BillReader):
                 name = self.column_names[role][0]
                 raise refused(_("不是{kind}：表头没有“{name}”列"), kind=self.kind_name, name=name)
 
-    def _cells(self, block: bytes, count: int) -> list[bytes] | None:
-        if not block.startswith(_BACKTICK):
-            return None
-        cells = block.replace(b"\n`", b"\n,`")[1:].split(b",`")
-        last = cells[self.width - 1 :: self.width]
-        # Each line has its width when the end of one is in every last cell, and in no other.
-        if len(cells) != self.width * count or len(last) != count:
-            return None
-        ends = b"\x00".join(last) + b"\x00"
-        return cells if ends.count(b"\n\x00") == count else None
+    def _cells(self, text: bytes, count: int) -> Cells | None:
+        return Cells.of_lines(text, b",`", _BACKTICK, self.width, count)
 
     def _cut(self, line: bytes) -> list[bytes]:
         return line.rstrip(b"\r\n").removeprefix(_BACKTICK).split(b",`")
-
-    def _column(self, role: str, cells: list[bytes]) -> list[bytes]:
-        place = self.places[role]
-        column = cells[place :: self.width]
-        return [cell.strip() for cell in column] if place == self.width - 1 else column
 
     def _is_frame(self, line: bytes) -> bool:
         first = _names(line.decode("utf-8", "replace"))[0]
@@ -156,11 +144,15 @@ class WechatReader(BillReader):
         )  # fmt: skip
 
 
+# What BillRow._make does, without checking the length of every row.
+_ROW = partial(tuple.__new__, BillRow)
+
+
 class TradeBlock(Block):
     """Payments and refunds; columns as they were cut are turned into texts when rows are asked
     for."""
 
-    def __init__(self, reader: "TradeBill", cells: list[bytes], count: int) -> None:
+    def __init__(self, reader: "TradeBill", cells: Cells, count: int) -> None:
         self.reader, self.cells, self.count = reader, cells, count
         self.is_refund: Sequence[bool] | None = None  # none are
         self.amount: Sequence[int] = ()
@@ -187,7 +179,7 @@ class TradeBlock(Block):
             plain("app_id"),
             plain("merchant"),
         )
-        return map(BillRow._make, zip(*columns))  # noqa: B905 (repeat never ends)
+        return map(_ROW, zip(*columns))  # noqa: B905 (repeat never ends)
 
     def _texts(self, role: str) -> list[str]:
         return texts(self.reader._column(role, self.cells), self.reader.encoding)
@@ -197,7 +189,7 @@ class TradeBlock(Block):
         if role not in self.reader.places:
             return repeat("")
         column = self.reader._column(role, self.cells)
-        found = {cell: cell.decode(self.reader.encoding) for cell in set(column)}
+        found = {cell: cell.decode(self.reader.encoding) for cell in distinct(column)}
         if len(found) == 1:
             return repeat(next(iter(found.values())))
         return [found[cell] for cell in column]
@@ -217,7 +209,7 @@ class TradeBlock(Block):
 # Places of the sums of a trade bill.
 _COUNT, _ORDERED, _SETTLED, _ASKED_BACK, _BACK, _COUPON_BACK, _FEES = range(7)
 _OF_PAYMENTS = ("moment", "transaction_id", "out_trade_no", "state", "merchant", "amount", "fee")
-_NUMBERS, _FEW = ("out_trade_no", "transaction_id"), ("app_id", "fee_rate")
+_NUMBERS, _FEW = ("out_trade_no", "transaction_id"), ("app_id", "fee_rate", "merchant")
 _OF_REFUNDS = ("refund_id", "out_refund_no", "back", "refund_state")
 
 
@@ -276,41 +268,43 @@ class TradeBill(WechatReader):
         if not is_old:
             self._require(["settled", *(["asked_back"] if self.has_refunds else [])])
 
-    def _block(self, cells: list[bytes], count: int) -> TradeBlock | None:
+    def _block(self, cells: Cells, count: int) -> TradeBlock | None:
         block = TradeBlock(self, cells, count)
         states = self._column("state", cells)
-        kinds = set(states)
+        kinds = distinct(states)
         if not kinds <= {_PAID}:
             if not kinds - _GIVEN_BACK <= {_PAID} or not self.has_refunds:
                 return None
             block.is_refund = [state in _GIVEN_BACK for state in states]
-            back_states = self._column("refund_state", cells)
-            pairs = zip(back_states, block.is_refund, strict=True)
-            if not {state for state, is_refund in pairs if is_refund} <= _REFUND_STATES:
+            back_states = compress(self._column("refund_state", cells), block.is_refund)
+            if not set(back_states) <= _REFUND_STATES:
                 return None
-        moments = self._column("moment", cells)
-        if not are_moments(moments) or not self._read_amounts(block, cells):
+        found = moments(self._column("moment", cells))
+        if found is None or not self._read_amounts(block, cells):
             return None
-        merchants = set(self._column("merchant", cells))
-        self._require_texts(block, cells, merchants)
-        block.first_moment, block.last_moment = min(moments), max(moments)
-        block.merchants = merchants
-        return block
-
-    def _require_texts(self, block: TradeBlock, cells: list[bytes], merchants: set[bytes]) -> None:
+        block.first_moment, block.last_moment = found
         of_refunds = ("out_refund_no", "refund_id") if block.is_refund else ()
         columns = [self._column(role, cells) for role in (*_NUMBERS, *of_refunds)]
-        few = [set(self._column(role, cells)) for role in _FEW if role in self.places]
-        require_texts([*columns, *few, merchants], self.encoding)
+        few = {role: distinct(self._column(role, cells)) for role in _FEW if role in self.places}
+        require_texts([*columns, *few.values()], self.encoding)
+        block.merchants = few["merchant"]
+        return block
 
-    def _read_amounts(self, block: TradeBlock, cells: list[bytes]) -> bool:
+    def _read_amounts(self, block: TradeBlock, cells: Cells) -> bool:
         """Payments bear the ordered and the settled amount, refunds what was asked back and what
         was given back: the other two are zero."""
-        read = {
-            role: amounts(self._column(role, cells), FEN, is_blank_zero=role not in _NEEDED)
+        written = {
+            role: self._column(role, cells)
             for role in ("amount", "settled", "asked_back", "back", "coupon_back")
             if role in self.places
         }
+        read = {
+            role: amounts(column, FEN, is_blank_zero=role not in _NEEDED)
+            for role, column in written.items()
+            if role != "settled" or column != written["amount"]
+        }
+        if "settled" in written:
+            read.setdefault("settled", read["amount"])  # most have no coupons
         fees = amounts(self._column("fee", cells), FEE_PLACES, is_blank_zero=True)
         if fees is None or None in read.values():
             return False
@@ -330,12 +324,12 @@ class TradeBill(WechatReader):
             block.amount, block.settled, block.fee = ordered, settled, fees
             return True
         marked = block.is_refund
-        if any(
-            (paid or kept) if is_refund else (asked or paid < 0 or kept < 0)
-            for is_refund, paid, kept, asked in zip(
-                marked, ordered, settled, asked_back, strict=True
-            )
-        ):
+        is_paid = [not is_refund for is_refund in marked]
+        if any(compress(asked_back, is_paid)):
+            return False
+        if min(compress(ordered, is_paid), default=0) < 0:
+            return False
+        if min(compress(settled, is_paid), default=0) < 0:
             return False
         block.amount = [
             abs(b) if r else p for r, p, b in zip(marked, ordered, asked_back, strict=True)
@@ -344,9 +338,9 @@ class TradeBill(WechatReader):
         block.fee = [-abs(fee) if r else fee for r, fee in zip(marked, fees, strict=True)]
         return True
 
-    def _loose(self, cells: list[bytes]) -> list[Addends]:
+    def _loose(self, cells: Cells | None) -> list[Addends]:
         nothing = (0,) * self.sums_count
-        if not cells:
+        if cells is None:
             return [(1, *(None,) * (self.sums_count - 1)), nothing]
         told: list[int | None] = [1]
         for role in ("amount", "settled", "asked_back", "back", "coupon_back"):
@@ -356,21 +350,20 @@ class TradeBill(WechatReader):
             told.append(self._one(role, cells, FEN) if role in self.places else 0)
         return [(*told, self._one("fee", cells, FEE_PLACES)), nothing]
 
-    def _one(self, role: str, cells: list[bytes], places: int) -> int | None:
+    def _one(self, role: str, cells: Cells, places: int) -> int | None:
         found = amounts(self._column(role, cells), places, is_blank_zero=role not in _NEEDED)
         return found[0] if found else None
 
-    def _fault(self, cells: list[bytes]) -> str:
-        state = cells[self.places["state"]]
-        if state != _PAID and state not in _GIVEN_BACK:
-            return _text("未知的交易状态：{text}").format(text=_shown(state))
-        if not are_moments(self._column("moment", cells)):
-            return _text("时间无法读取：{text}").format(text=_shown(cells[self.places["moment"]]))
+    def _fault(self, cells: Cells) -> str:
+        state = self._shown("state", cells)
+        if state.encode() not in {_PAID, *_GIVEN_BACK}:
+            return _text("未知的交易状态：{text}").format(text=state)
+        if not moments(self._column("moment", cells)):
+            return _text("时间无法读取：{text}").format(text=self._shown("moment", cells))
         for role in ("amount", "settled", "asked_back", "back", "coupon_back", "fee"):
             places = FEE_PLACES if role == "fee" else FEN
             if role in self.places and self._one(role, cells, places) is None:
-                text = _shown(cells[self.places[role]])
-                return _text("金额无法读取：{text}").format(text=text)
+                return _text("金额无法读取：{text}").format(text=self._shown(role, cells))
         return _text("内容自相矛盾")
 
 
@@ -391,7 +384,7 @@ _ALL_MOVES, _MOVES_IN, _SUM_IN, _MOVES_OUT, _SUM_OUT = range(5)
 
 
 class FundBlock(Block):
-    def __init__(self, reader: "FundBill", cells: list[bytes], count: int) -> None:
+    def __init__(self, reader: "FundBill", cells: Cells, count: int) -> None:
         self.reader, self.cells, self.count = reader, cells, count
         self.change: Sequence[int] = ()
         self.balance: Sequence[int] = ()
@@ -450,12 +443,13 @@ class FundBill(WechatReader):
         "支出金额": (_SUM_OUT, FEN),
     }
 
-    def _block(self, cells: list[bytes], count: int) -> FundBlock | None:
+    def _block(self, cells: Cells, count: int) -> FundBlock | None:
         block = FundBlock(self, cells, count)
-        moments, directions = self._column("moment", cells), self._column("direction", cells)
+        directions = self._column("direction", cells)
+        found = moments(self._column("moment", cells))
         change = amounts(self._column("change", cells), FEN)
         balance = amounts(self._column("balance", cells), FEN)
-        if change is None or balance is None or not are_moments(moments):
+        if change is None or balance is None or found is None:
             return None
         if not set(directions) <= {_IN, _OUT} or min(change) < 0:
             return None
@@ -470,14 +464,14 @@ class FundBill(WechatReader):
             count, directions.count(_IN), received, directions.count(_OUT), received - sum(signed),
         )  # fmt: skip
         block.change, block.balance = signed, balance
-        block.first_moment, block.last_moment = min(moments), max(moments)
+        block.first_moment, block.last_moment = found
         return block
 
-    def _loose(self, cells: list[bytes]) -> list[Addends]:
+    def _loose(self, cells: Cells | None) -> list[Addends]:
         nothing = (0,) * self.sums_count
         known: list[int] | None = None
         directions = {_IN, _OUT}
-        if cells:
+        if cells is not None:
             known = amounts(self._column("change", cells), FEN)
             directions &= set(self._column("direction", cells)) or directions
         amount = known[0] if known else None
@@ -488,23 +482,18 @@ class FundBill(WechatReader):
             ways.append((1, 0, 0, 1, amount))
         return ways
 
-    def _fault(self, cells: list[bytes]) -> str:
-        if not are_moments(self._column("moment", cells)):
-            return _text("时间无法读取：{text}").format(text=_shown(cells[self.places["moment"]]))
+    def _fault(self, cells: Cells) -> str:
+        if not moments(self._column("moment", cells)):
+            return _text("时间无法读取：{text}").format(text=self._shown("moment", cells))
         for role in ("change", "balance"):
             if not amounts(self._column(role, cells), FEN):
-                text = _shown(cells[self.places[role]])
-                return _text("金额无法读取：{text}").format(text=text)
-        direction = cells[self.places["direction"]]
-        if direction not in (_IN, _OUT):
-            return _text("未知的收支类型：{text}").format(text=_shown(direction))
+                return _text("金额无法读取：{text}").format(text=self._shown(role, cells))
+        direction = self._shown("direction", cells)
+        if direction.encode() not in (_IN, _OUT):
+            return _text("未知的收支类型：{text}").format(text=direction)
         return _text("内容自相矛盾")
 
 
 def _names(line: str) -> list[str]:
     """The cells of a header or a summary, without what surrounds them in some files."""
     return [cell.strip(" \t\r\n\"'`") for cell in line.split(",")]
-
-
-def _shown(cell: bytes) -> str:
-    return cell.decode("utf-8", "replace")[:40]
