@@ -13,6 +13,7 @@ import gateways.wechat.bills
 import gateways.wechat.doctor
 from gateways.alipay.configuration import AlipayConfig
 from gateways.alipay.gateway import AlipayGateway
+from gateways.bill_reading import BillReader
 from gateways.breaker import CallLimiter
 from gateways.configuration import Values
 from gateways.errors import GatewayMisconfigured
@@ -25,7 +26,7 @@ Config = TypeVar("Config", WechatConfig, AlipayConfig)
 
 
 class OpenBill(Protocol):
-    def __call__(self, bill_type: str, file: IO[bytes], *, name: str = "") -> OpenedBill: ...
+    def __call__(self, bill_type: str, file: IO[bytes], *, name: str = "") -> BillReader: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +38,7 @@ class Provider:
     checks: Callable[[Values, datetime], tuple[Findings, ...]]
     fixes: Fixes
     certificates: Mapping[str, Callable[[str], list[x509.Certificate]]]
-    open_bill: OpenBill
+    unread_bill: OpenBill
     trial_scene: Scene  # where an order can be made without a payer
     query_proof: Finding
     order_proof: Finding
@@ -50,7 +51,7 @@ PROVIDERS: Mapping[str, Provider] = {
         checks=gateways.wechat.doctor.checks,
         fixes=gateways.wechat.doctor.FIXES,
         certificates=gateways.wechat.doctor.CERTIFICATES,
-        open_bill=gateways.wechat.bills.open_bill,
+        unread_bill=gateways.wechat.bills.unread_bill,
         trial_scene=Scene.NATIVE,
         query_proof=gateways.wechat.doctor.QUERY_PROOF,
         order_proof=gateways.wechat.doctor.ORDER_PROOF,
@@ -61,7 +62,7 @@ PROVIDERS: Mapping[str, Provider] = {
         checks=gateways.alipay.doctor.checks,
         fixes=gateways.alipay.doctor.FIXES,
         certificates=gateways.alipay.doctor.CERTIFICATES,
-        open_bill=gateways.alipay.bills.open_bill,
+        unread_bill=gateways.alipay.bills.unread_bill,
         trial_scene=Scene.QR,
         query_proof=gateways.alipay.doctor.QUERY_PROOF,
         order_proof=gateways.alipay.doctor.ORDER_PROOF,
@@ -133,7 +134,19 @@ def open_bill(method: str, bill_type: str, file: IO[bytes], *, name: str = "") -
 
     Raises BillRefused for anything that is no such bill, or does not add up.
     """
-    return PROVIDERS[method].open_bill(bill_type, file, name=name)
+    bill = unread_bill(method, bill_type, file, name=name)
+    bill.check()
+    return bill
+
+
+def unread_bill(method: str, bill_type: str, file: IO[bytes], *, name: str = "") -> BillReader:
+    """The same for a caller that acts on nothing before it has read to the end: the bill is
+    checked while its rows are handed out, and BillRefused comes after the last of them, odd lines
+    that the totals prove among them. What the bill says of itself is known only then.
+
+    Raises BillRefused at once for what its first lines tell.
+    """
+    return PROVIDERS[method].unread_bill(bill_type, file, name=name)
 
 
 def merchant_of(method: str, values: Values) -> str:

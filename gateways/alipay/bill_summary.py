@@ -1,7 +1,4 @@
-"""The second file of Alipay's trade bill: one line for each shop and one for all (合计).
-
-That of the account's details has a line for each kind of move; nothing is asked of it.
-"""
+"""The second file of Alipay's bills: one line for all (合计) after those of shops or of kinds."""
 
 import re
 from collections.abc import Mapping
@@ -17,8 +14,11 @@ from gateways.bill_totals import Claim
 COUNT, ORDERED, RECEIVED, DISCOUNT, FEE = range(0, 10, 2)
 FEN, FEE_PLACES = 2, 5
 
-SUMMARY_MARK = "交易订单总笔数"
-SUMMARY_MARKS = (SUMMARY_MARK, "收入笔数")
+# Places of the sums of an account's bill.
+MOVES_IN, SUM_IN, MOVES_OUT, SUM_OUT = range(4)
+
+# Columns that only a summary has: of trades, of an account.
+TRADES, MOVES = SUMMARY_MARKS = ("交易订单总笔数", "收入笔数")
 _ALL = "合计"
 _NUMBER = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,5})?", re.ASCII)
 _FEN_IN_FEES = 10 ** (FEE_PLACES - FEN)
@@ -29,8 +29,8 @@ def _paid_or_net(place: int) -> tuple[Mapping[int, int], ...]:
     return {place: 1}, {place: 1, place + 1: -1}
 
 
-_WAYS: Mapping[str, tuple[Mapping[int, int], ...]] = {
-    SUMMARY_MARK: ({COUNT: 1},),
+_WAYS_OF_TRADES: Mapping[str, tuple[Mapping[int, int], ...]] = {
+    TRADES: ({COUNT: 1},),
     "退款订单总笔数": ({COUNT + 1: 1},),
     "订单金额（元）": _paid_or_net(ORDERED),
     "商家实收（元）": _paid_or_net(RECEIVED),
@@ -45,33 +45,44 @@ _WAYS: Mapping[str, tuple[Mapping[int, int], ...]] = {
         {RECEIVED: _FEN_IN_FEES, RECEIVED + 1: -_FEN_IN_FEES, FEE: -1, FEE + 1: 1},
     ),
 }
+_WAYS_OF_MOVES: Mapping[str, tuple[Mapping[int, int], ...]] = {
+    MOVES: ({MOVES_IN: 1},),
+    "收入金额（+元）": ({SUM_IN: 1},),
+    "支出笔数": ({MOVES_OUT: 1},),
+    "支出金额（-元）": ({SUM_OUT: -1},),
+    "总金额（元）": ({SUM_IN: 1, SUM_OUT: -1},),
+}
+_WAYS = {TRADES: _WAYS_OF_TRADES, MOVES: _WAYS_OF_MOVES}
 _IN_FEES = frozenset({"服务费（元）", "实收净额（元）"})
-_COUNTS = frozenset({SUMMARY_MARK, "退款订单总笔数"})
+_COUNTS = frozenset({TRADES, "退款订单总笔数", MOVES, "支出笔数"})
 
 
-def summary_claims(text: str) -> tuple[Mapping[str, str], list[Claim]]:
-    """What the line for all says of the columns that are known. Raises BillRefused."""
+def summary_claims(text: str, mark: str) -> tuple[Mapping[str, str], list[Claim]]:
+    """What the line for all says of the columns that are known; ``mark`` is the one that such a
+    summary must have. Raises BillRefused."""
     rows = [[cell.strip(' \t"') for cell in line.split(",")] for line in text.splitlines()]
-    header = next((row for row in rows if SUMMARY_MARK in row), [])
+    header = next((row for row in rows if mark in row), [])
     values = next((row for row in rows if row[0] == _ALL), [])
     if not header or len(values) != len(header):
         raise refused(_("汇总文件没有合计行"))
-    said = {
-        name.replace("(", "（").replace(")", "）"): value
-        for name, value in zip(header, values, strict=True)
-    }
+    names = [name.replace("(", "（").replace(")", "）") for name in header]
+    said, ways = dict(zip(names, values, strict=True)), _WAYS[mark]
+    known = [name for name in ways if name in said]
     return (
-        {f"汇总 {name}": said[name] for name in _WAYS if name in said},
-        [_claim(name, said[name]) for name in _WAYS if name in said],
+        {f"汇总 {name}": said[name] for name in known},
+        [_claim(name, said[name], ways[name]) for name in known],
     )
 
 
-def _claim(name: str, said: str) -> Claim:
+def _claim(name: str, said: str, ways: tuple[Mapping[int, int], ...]) -> Claim:
     if not _NUMBER.fullmatch(said):
         raise refused(_("合计无法读取：{name} {said}"), name=name, said=said[:40])
     is_count = name in _COUNTS
     places = 0 if is_count else FEE_PLACES if name in _IN_FEES else FEN
     value = int(Decimal(said).scaleb(places))
+    # The sign of costs and of what left the account is left out in some files.
     if name == "服务费（元）":
-        value = abs(value)  # a cost is negative in some files
-    return Claim(f"汇总 {name}", said, value, _WAYS[name], places=places, is_count=is_count)
+        value = abs(value)
+    elif name == "支出金额（-元）":
+        value = -abs(value)
+    return Claim(f"汇总 {name}", said, value, ways, places=places, is_count=is_count)

@@ -23,9 +23,15 @@ from gateways.alipay.bill_summary import (
     FEE,
     FEE_PLACES,
     FEN,
+    MOVES,
+    MOVES_IN,
+    MOVES_OUT,
     ORDERED,
     RECEIVED,
+    SUM_IN,
+    SUM_OUT,
     SUMMARY_MARKS,
+    TRADES,
     summary_claims,
 )
 from gateways.bill_columns import Cells, amounts, distinct, moments, require_texts, texts
@@ -62,13 +68,6 @@ def require_certain(day: date, now: datetime, error: GatewayRejected) -> None:
         ) from error
 
 
-def open_bill(bill_type: str, file: IO[bytes], *, name: str = "") -> OpenedBill:
-    """The bill, checked as a whole. Raises BillRefused."""
-    bill = unread_bill(bill_type, file, name=name)
-    bill.check()
-    return bill
-
-
 def unread_bill(bill_type: str, file: IO[bytes], *, name: str = "") -> BillReader:
     """The bill, which is checked while its rows are handed out."""
     kind = {"trade": TradeBill, "fund": AccountBill}[bill_type]
@@ -81,7 +80,9 @@ def fetch_bill(bill_type: str, url: str, download: Download) -> OpenedBill:
         status = download(url, packed)
         if status != 200:
             raise GatewayUnknown(f"bill download: {status}", code=str(status))
-        return open_bill(bill_type, packed)
+        bill = unread_bill(bill_type, packed)
+    bill.check()
+    return bill
 
 
 def is_summary(head: bytes) -> bool:
@@ -102,6 +103,7 @@ class AlipayReader(BillReader):
 
     separator = b","
     kind_name: ClassVar[Text]
+    summary_mark: ClassVar[str]
     word: ClassVar[str]  # what the frame calls the details
     other_word: ClassVar[str]
     column_names: ClassVar[Mapping[str, tuple[str, ...]]]
@@ -188,6 +190,10 @@ class AlipayReader(BillReader):
         for name in self.total_forms:
             if name not in seen:  # then there are none of them
                 claims += self._claims(name, None)
+        if self._summary is not None:
+            summary = self._summary.removeprefix(_BOM).decode(_encoding(self._summary), "replace")
+            said, more = summary_claims(summary, self.summary_mark)
+            totals, claims = {**totals, **said}, [*claims, *more]
         return totals, claims
 
     def _claims(self, name: str, found: "re.Match[str] | None") -> list[Claim]:
@@ -257,6 +263,7 @@ class TradeBlock(Block):
 class TradeBill(AlipayReader):
     sums_count = 10
     kind_name = _("支付宝的交易账单")
+    summary_mark = TRADES
     word, other_word = "业务明细", "账务明细"
     column_names = {
         "transaction_id": ("支付宝交易号",),
@@ -286,16 +293,6 @@ class TradeBill(AlipayReader):
             re.ASCII,
         ),
     }
-
-    def _read_tail(self, tail: list[bytes]) -> tuple[Mapping[str, str], list[Claim]]:
-        totals, claims = super()._read_tail(tail)
-        if self._summary is not None:
-            encoding = _encoding(self._summary)
-            said, more = summary_claims(
-                self._summary.removeprefix(_BOM).decode(encoding, "replace")
-            )
-            totals, claims = {**totals, **said}, [*claims, *more]
-        return totals, claims
 
     def _claims(self, name: str, found: "re.Match[str] | None") -> list[Claim]:
         side = int(name == _GIVEN_BACK)
@@ -409,7 +406,6 @@ _FUND_KINDS: tuple[tuple[str, FundKind], ...] = (
     ("交易付款", FundKind.PAYMENT),
     ("提现", FundKind.WITHDRAWAL),
 )
-_MOVES_IN, _SUM_IN, _MOVES_OUT, _SUM_OUT = range(4)
 
 
 class FundBlock(Block):
@@ -441,6 +437,7 @@ class AccountBill(AlipayReader):
 
     sums_count = 4
     kind_name = _("支付宝的账务明细")
+    summary_mark = MOVES
     word, other_word = "账务明细", "业务明细"
     column_names = {
         "flow_no": ("账务流水号",),
@@ -460,7 +457,7 @@ class AccountBill(AlipayReader):
     }
 
     def _claims(self, name: str, found: "re.Match[str] | None") -> list[Claim]:
-        counts, total = (_MOVES_IN, _SUM_IN) if name == "收入" else (_MOVES_OUT, _SUM_OUT)
+        counts, total = (MOVES_IN, SUM_IN) if name == "收入" else (MOVES_OUT, SUM_OUT)
         count, amount = found.groups() if found else ("0", "0.00")
         return [
             Claim(f"{name} 笔数", count, int(count), ({counts: 1},), is_count=True),

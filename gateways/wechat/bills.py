@@ -38,13 +38,6 @@ _GIVEN_BACK = frozenset({b"REFUND", b"REVOKED"})
 _REFUND_STATES = frozenset({b"SUCCESS", b"PROCESSING", b"FAIL", b"CHANGE"})
 
 
-def open_bill(bill_type: str, file: IO[bytes], *, name: str = "") -> OpenedBill:
-    """The bill, checked as a whole. Raises BillRefused."""
-    bill = unread_bill(bill_type, file, name=name)
-    bill.check()
-    return bill
-
-
 def unread_bill(bill_type: str, file: IO[bytes], *, name: str = "") -> BillReader:
     """The bill, which is checked while its rows are handed out."""
     return {"trade": TradeBill, "fund": FundBill}[bill_type](unpack(file), name=name)
@@ -369,7 +362,7 @@ class TradeBill(WechatReader):
 
 _NEEDED = frozenset({"amount", "settled", "change", "balance"})
 
-# What 业务类型 says; longer wordings of withdrawals contain their word.
+# What 业务类型 or 业务名称 says; longer wordings of withdrawals contain their word.
 _FUND_KINDS: Mapping[str, FundKind] = {
     "交易": FundKind.PAYMENT,
     "扣除交易手续费": FundKind.FEE,
@@ -392,11 +385,11 @@ class FundBlock(Block):
     def rows(self, number: int) -> Iterator[FundRow]:
         columns = [
             texts(self.reader._column(role, self.cells), self.reader.encoding)
-            for role in ("moment", "flow_no", "transaction_id", "voucher", "kind")
+            for role in ("moment", "flow_no", "transaction_id", "voucher", "kind", "name")
         ]
         moves = zip(count_from(number), *columns, self.change, self.balance)
-        for place, moment, flow_no, trade_no, voucher, text, change, balance in moves:
-            kind = fund_kind(text)
+        for place, moment, flow_no, trade_no, voucher, *said, change, balance in moves:
+            kind, text = min(((fund_kind(text), text) for text in said), key=_how_general)
             is_refund = kind in _NAMES_REFUND
             yield FundRow(
                 place, moment, flow_no, trade_no, "" if is_refund else voucher,
@@ -405,6 +398,14 @@ class FundBlock(Block):
 
 
 _NAMES_REFUND = frozenset({FundKind.REFUND, FundKind.REFUND_CLOSED, FundKind.FEE_BACK})
+
+
+# One of the two columns may name only what a fee belongs to: 交易 for 扣除交易手续费.
+_GENERAL_KINDS = (FundKind.REFUND, FundKind.PAYMENT, FundKind.OTHER)
+
+
+def _how_general(told: tuple[FundKind, str]) -> int:
+    return _GENERAL_KINDS.index(told[0]) + 1 if told[0] in _GENERAL_KINDS else 0
 
 
 def fund_kind(text: str) -> FundKind:
@@ -453,7 +454,7 @@ class FundBill(WechatReader):
             return None
         if not set(directions) <= {_IN, _OUT} or min(change) < 0:
             return None
-        roles = ("flow_no", "transaction_id", "voucher", "kind")
+        roles = ("flow_no", "transaction_id", "voucher", "kind", "name")
         require_texts([self._column(role, cells) for role in roles], self.encoding)
         signed = [
             amount if direction == _IN else -amount

@@ -375,7 +375,7 @@ ACCOUNT_SUMMARY = "\r\n".join(
     (
         *("#支付宝账务汇总查询", ACCOUNT, PERIOD, "#----账务汇总列表----"),
         "类型,收入笔数,收入金额（+元）,支出笔数,支出金额（-元）,总金额（元）",
-        *("在线支付\t,2,59.00,0,0.00,59.00", "合计\t,2,59.00,0,0.00,59.00"),
+        *("在线支付\t,1,29.00,0,0.00,29.00", "合计\t,2,29.06,4,-129.69,-100.63"),
         *("#----账务汇总列表结束----", MADE_AT, ""),
     )
 ).encode("gbk")
@@ -410,6 +410,10 @@ ACCOUNT_REFUSED = {
     "a trade bill": (GOOD, "而是支付宝业务明细查询"),
     "a lost line": (account(*MOVES[1:]), "收入 笔数"),
     "another amount": (account(MOVES[0].replace("29.00,", "29.01,"), *MOVES[1:]), "收入 金额"),
+    "a summary of other amounts": (
+        packed(named(account(*MOVES), ACCOUNT_SUMMARY.replace(b"129.69", b"129.68"))), "汇总 支出",
+    ),
+    "a summary of trades": (packed(named(account(*MOVES), summary())), "没有合计行"),
     "no sum of what left": (
         account(*MOVES, tail=(ACCOUNT_TAIL[0], *ACCOUNT_TAIL[2:])), "支出 笔数",
     ),

@@ -9,10 +9,10 @@ import pytest
 from gateways import keys
 from gateways.errors import GatewayUntrusted
 from gateways.interface import BillRefused
+from gateways.registry import open_bill
 from gateways.tests.kit import is_signed, private_key, wechat_values
 from gateways.tests.vectors import each, resource_of
 from gateways.texts import Malformed
-from gateways.wechat.bills import open_bill
 from gateways.wechat.configuration import WechatConfig
 from gateways.wechat.wire import (
     WechatApi,
@@ -75,14 +75,14 @@ def test_trade_bill(vector):
     """Only header, one row and the summary are published: totals of the one row instead."""
     totals = "`1.0,`0.00,`0.01,`0.0,`0.00,`0.00,`0.01"
     lines = (vector["header"], vector["first_row"], vector["summary_header"], totals)
-    bill = open_bill("trade", io.BytesIO("\ufeff".encode() + "\r\n".join(lines).encode()))
+    bill = open_bill("wechat", "trade", io.BytesIO("\ufeff".encode() + "\r\n".join(lines).encode()))
     (row,) = bill.rows()
     assert (row.out_refund_no, row.amount_fen) == ("REF4200000263201902167700963919", 1)
     assert (row.is_refund, row.fee_rate, row.moment) == (True, "39.00%", "2019-02-19 05:01:46")
     assert bill.totals["总交易单数"] == "1.0"
     whole = (*lines[:3], vector["summary_row"])
     with pytest.raises(BillRefused, match="总交易单数"):
-        open_bill("trade", io.BytesIO("\r\n".join(whole).encode()))
+        open_bill("wechat", "trade", io.BytesIO("\r\n".join(whole).encode()))
 
 
 @each("wx-notification")
