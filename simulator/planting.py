@@ -10,6 +10,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from datetime import date
+from sqlite3 import Row
 from string import ascii_uppercase, digits
 from typing import Any
 
@@ -121,10 +122,8 @@ class Planter:
         refund: Refund | None = None,
     ) -> None:  # fmt: skip
         trade, refund = (of.trade, refund or of.refund) if isinstance(of, Line) else (of, refund)
-        number, gateway_no = refund.out_refund_no if refund else "", trade.gateway_no
-        if refund and self.channel == "wechat":  # Alipay's bills have no number of refunds
-            gateway_no = refund.refund_id
-        self._tell(kind, trade.out_trade_no, number, gateway_no, ours, theirs)
+        number = refund.out_refund_no if refund else ""
+        self._tell(kind, trade.out_trade_no, number, trade.gateway_no, ours, theirs)
 
     # In the bills alone --------------------------------------------------------------------------
 
@@ -164,7 +163,7 @@ class Planter:
         """Either the line's fee is not what the rate makes of it, or the fund bill's is not the
         line's. Alipay's bill names no rate: there the fund bill has the right one.
 
-        Told are what the line's is compared with, and the line's.
+        Told are what is due and what was taken: by the rate, where there is one.
         """
         line = self._take("fee", lambda line: line.refund is None)
         more, is_of_line = self.random.randint(3, 50), self.random.random() < 0.5
@@ -172,7 +171,8 @@ class Planter:
         if not is_of_line or self.channel == "wechat":
             self._show(line, "fee", -line.fee_fen - more)
         sides = line.fee_fen, line.fee_fen + more
-        self._tell_of("fee", line, *(sides if is_of_line else reversed(sides)))
+        is_by_rate = is_of_line or self.channel == "wechat"
+        self._tell_of("fee", line, *(sides if is_by_rate else reversed(sides)))
 
     def _duplicate(self) -> None:
         """The line is there twice; the money moved once."""
@@ -184,7 +184,7 @@ class Planter:
         line = self._take("fund_missing", lambda line: line.refund is None)
         self._mark(line, "fund_missing")
         self._show(line, "payment", 0)
-        self._tell_of("fund_missing", line, None, line.settled_fen)
+        self._tell_of("fund_missing", line, line.settled_fen, None)
 
     def _line(self) -> None:
         """The line breaks off behind its number: that of a refund would be lost."""
@@ -211,9 +211,7 @@ class Planter:
         shown = statements.moves(self.store, self.channel, self.start, self.end)
         for at, jump in self.gaps:
             move, balance = next((move, told) for move, told in shown if move["at"] > at)
-            number, refund_no = move["out_trade_no"] or "", move["out_refund_no"] or ""
-            flow_no = statements.flow_no(self.machine, self.channel, move)
-            self._tell("fund_gap", number, refund_no, flow_no, balance - jump, balance)
+            self._tell("fund_gap", *numbers_told(self.channel, move), balance - jump, balance)
 
     # Real payments and refunds -------------------------------------------------------------------
 
@@ -278,6 +276,17 @@ class Planter:
         )  # fmt: skip
         books.move_payment(self.store, trade)
         self._tell_of("state", trade, trade.amount_fen, trade.amount_fen)
+
+
+def numbers_told(channel: str, move: Row) -> tuple[str, str, str]:
+    """Our number of the payment, of the refund, and the gateway's, as a line of the fund bill has
+    them: WeChat's names one of ours, Alipay's never the refund."""
+    if channel == "alipay":
+        return move["out_trade_no"] or "", "", move["gateway_no"] or move["number"]
+    voucher = move["out_refund_no"] or move["out_trade_no"] or move["number"]
+    gateway_no = move["refund_id"] or move["gateway_no"] or move["number"]
+    is_of_refund = move["kind"] in ("refund", "closed", "fee_back")
+    return ("", voucher, gateway_no) if is_of_refund else (voucher, "", gateway_no)
 
 
 def unplant(machine: Machine, channel: str, day: date) -> int:
