@@ -30,19 +30,30 @@ class Moves:
         else:
             self._first[key] = fen
 
-    def take(self, keys: Iterable[str], wanted_fen: int) -> int | None:
-        """The amount under the first of ``keys`` that there is, taken out: the wanted one where it
-        is among several. None where there is none."""
+    def take(self, keys: Iterable[str], wanted_fen: int) -> bool:
+        """Take the wanted amount out, where it is under the first of ``keys`` that there is; none
+        is there where none is wanted."""
         key = next((key for key in keys if key in self._first), None)
         if key is None:
-            return None
+            return not wanted_fen
         further = self._further.get(key)
-        if not further:
-            return self._first.pop(key)
-        if wanted_fen in further:
+        if self._first[key] == wanted_fen:
+            self._take_first(key)
+        elif further and wanted_fen in further:
             further.remove(wanted_fen)
-            return wanted_fen
-        taken, self._first[key] = self._first[key], further.pop()
+        else:
+            return False
+        return True
+
+    def take_any(self, keys: Iterable[str]) -> int | None:
+        """Whatever is left under the first of ``keys`` that there is, taken out."""
+        key = next((key for key in keys if key in self._first), None)
+        return None if key is None else self._take_first(key)
+
+    def _take_first(self, key: str) -> int:
+        taken = self._first.pop(key)
+        if further := self._further.get(key):
+            self._first[key] = further.pop()
         return taken
 
 
@@ -69,15 +80,13 @@ class Funds:
         elif row.kind is FundKind.FEE_BACK:
             self.fees_back.add(_key(row), -row.change_fen)
 
-    def take(self, row: BillRow) -> int | None:
-        """The fen that moved for a trade bill's line, taken out; None where none did."""
-        moved = self.refunds if row.is_refund else self.payments
-        return moved.take(keys_of(row), row.settled_fen)
+    def moves(self, row: BillRow) -> Moves:
+        """Where the money of a trade bill's line is."""
+        return self.refunds if row.is_refund else self.payments
 
-    def fee(self, row: BillRow) -> int:
-        """The fee (fen) that was taken, or given back, for a trade bill's line."""
-        fees = self.fees_back if row.is_refund else self.fees
-        return fees.take(keys_of(row), round(row.fee / FEE_OF_FEN)) or 0
+    def charges(self, row: BillRow) -> Moves:
+        """Where the fee of a trade bill's line is."""
+        return self.fees_back if row.is_refund else self.fees
 
 
 def read_funds(rows: Iterable[FundRow], before_fen: int | None) -> Funds:
@@ -126,22 +135,36 @@ class FundsCompared:
 def compare_funds(
     rows: Iterable[BillRow], funds: Funds, without: Collection[int | None]
 ) -> FundsCompared:
-    """What was traded against what moved, line by line; the lines ``without`` differ already."""
+    """What was traded against what moved, line by line; the lines ``without`` differ already.
+
+    First each line takes what it names, so that what is left under a number that several refunds
+    share belongs to one that differs.
+    """
     found = FundsCompared()
+    unmoved: list[BillRow] = []
+    uncharged: list[BillRow] = []
     for row in rows:
-        has_moved = row.state != FAILED if row.is_refund else row.state == SUCCESS
-        if not has_moved or row.number in without:
+        if not (row.state != FAILED if row.is_refund else row.state == SUCCESS):
             continue
-        moved = funds.take(row)
+        keys = keys_of(row)
+        if row.settled_fen and not funds.moves(row).take(keys, row.settled_fen):
+            unmoved.append(row)
+        elif not funds.charges(row).take(keys, round(row.fee / FEE_OF_FEN)):
+            uncharged.append(row)
+    for row in unmoved:
+        if row.number in without:
+            continue
+        moved = funds.moves(row).take_any(keys_of(row))
         if moved is None:
-            if row.settled_fen:
-                found.missing.append(row)
-        elif moved != row.settled_fen:
-            found.amounts.append((row, moved))
+            found.missing.append(row)
         else:
-            taken = funds.fee(row) * FEE_OF_FEN
-            if abs(taken - row.fee) > FEE_TOLERANCE:
-                found.fees.append((row, taken))
+            found.amounts.append((row, moved))
+    for row in uncharged:
+        if row.number in without:
+            continue
+        taken = (funds.charges(row).take_any(keys_of(row)) or 0) * FEE_OF_FEN
+        if abs(taken - row.fee) > FEE_TOLERANCE:
+            found.fees.append((row, taken))
     return found
 
 
@@ -150,4 +173,4 @@ def moved_later(rows: Iterable[FundRow], missing: list[BillRow]) -> list[BillRow
     funds = Funds()
     for row in rows:
         funds.add(row)
-    return [row for row in missing if funds.take(row) != row.settled_fen]
+    return [row for row in missing if not funds.moves(row).take(keys_of(row), row.settled_fen)]

@@ -116,6 +116,43 @@ def test_a_coupon_is_no_difference(method, version):
     assert found(compared(method)) == []
 
 
+def named_by_their_payment(rows):
+    """As Alipay's account has them: no bill says for which refund money left."""
+    return [row._replace(out_refund_no="", transaction_id=f"T{row.out_trade_no}") for row in rows]
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 2, 0)])
+def test_refunds_of_one_payment_are_told_apart_by_their_amounts(order):
+    """Though one gave back no fee, and whichever comes first."""
+    payment = attempt("alipay", configured("alipay"), amount="90.00")
+    lines = [refund_row(refund(payment, amount=amount)) for amount in ("0.50", "20.00", "30.00")]
+    lines = [payment_row(payment), *(lines[place] for place in order)]
+    imported("alipay", lines)
+    moves = named_by_their_payment(fund_rows(lines))
+    imported("alipay", moves, bill_type=BillType.FUND)
+    assert found(compared("alipay")) == []
+
+
+def test_the_one_refund_of_several_whose_money_is_missing_is_told():
+    payment = attempt("alipay", configured("alipay"), amount="90.00")
+    backs = [refund(payment, amount=amount) for amount in ("20.00", "30.00", "10.00")]
+    console = refund_row(backs[0])._replace(out_refund_no="console-1")
+    backs[0].delete()
+    lines = [payment_row(payment), console, *map(refund_row, backs[1:])]
+    imported("alipay", lines)
+    moves = named_by_their_payment(fund_rows(lines))
+    kept = [move for move in moves if move.change_fen not in (-1000, 6)]
+    balance = 100_000
+    for place, move in enumerate(kept):
+        balance += move.change_fen
+        kept[place] = move._replace(balance_fen=balance)
+    imported("alipay", kept, bill_type=BillType.FUND)
+    assert found(compared("alipay")) == [
+        ("fund_missing", backs[2].refund_no),
+        ("theirs_only", "console-1"),
+    ]
+
+
 @pytest.mark.parametrize(("fee", "is_off"), [(19_000, False), (17_000, False), (20_000, True)])
 def test_a_fee_is_the_rate_s_within_a_fen(method, version, fee, is_off):
     payment = attempt(method, version)
