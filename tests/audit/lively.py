@@ -288,7 +288,7 @@ def gateways() -> Iterator[None]:
         for name in ("attempts", "matching"):
             stack.enter_context(patch(f"payments.services.{name}.channel_for_new_attempt", channel))
         stack.enter_context(patch("payments.services.attempts.channel_of", gateway_of))
-        for name in ("submission", "notices"):
+        for name in ("submission", "checking"):
             stack.enter_context(patch(f"refunds.services.{name}.refund_channel_of", gateway_of))
         yield
     BOOKS.clear()

@@ -74,7 +74,7 @@ class Stories(RuleBasedStateMachine):
             patch("payments.services.attempts.channel_for_new_attempt", channel),
             patch("payments.services.attempts.channel_of", gateway_of),
             patch("refunds.services.submission.refund_channel_of", gateway_of),
-            patch("refunds.services.notices.refund_channel_of", gateway_of),
+            patch("refunds.services.checking.refund_channel_of", gateway_of),
             override_settings(
                 MOCK_CALLBACKS=False,
                 ORDER_PRICE_POLICY="open",
