@@ -170,6 +170,7 @@ T = TypeVar("T", Trade, Refund, Notice, Event, Move)
 TABLES: dict[type, str] = {
     Trade: "trade", Refund: "refund", Notice: "notice", Event: "history", Move: "move",
 }  # fmt: skip
+NAMES = {kind: ", ".join(field.name for field in fields(kind)) for kind in TABLES}
 CONSTRAINTS = {
     "trade": ", UNIQUE (channel, out_trade_no), CHECK (amount_fen > 0)",
     "refund": ", UNIQUE (trade_id, out_refund_no), UNIQUE (refund_id), CHECK (amount_fen > 0)",
@@ -250,8 +251,7 @@ class Store:
 
     def find(self, kind: type[T], where: str, *values: Any) -> list[T]:
         """All rows of a kind; ``where`` is SQL of this package, values go by placeholder."""
-        names = ", ".join(field.name for field in fields(kind))
-        found = self.rows(f"SELECT {names} FROM {TABLES[kind]} WHERE {where}", values)
+        found = self.rows(f"SELECT {NAMES[kind]} FROM {TABLES[kind]} WHERE {where}", values)
         return [kind(*row) for row in found]
 
     def first(self, kind: type[T], where: str, *values: Any) -> T | None:
@@ -289,7 +289,8 @@ class Store:
         event = {"channel": row.channel, "number": getattr(row, number), "what": what[:500]}
         with self.atomic():
             last = self.insert(Event, at=clock.now(), **event).id
-            self.rows("DELETE FROM history WHERE id <= ?", (last - EVENTS_MAX,))
+            if last % 100 == 0:
+                self.rows("DELETE FROM history WHERE id <= ?", (last - EVENTS_MAX,))
 
     # Questions about trades and refunds ----------------------------------------------------------
 
