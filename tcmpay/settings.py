@@ -13,6 +13,7 @@ from django.urls import reverse_lazy
 from django.utils.translation import gettext_lazy as _
 
 from backoffice.site.unfold import UNFOLD  # noqa: F401
+from tcmpay.common.log_lines import LineFormatter, json_line
 from tcmpay.common.money import MoneyError, parse_money
 from tcmpay.common.redaction import RedactingFilter, redact_event
 from tcmpay.environment import Secrets, load_env
@@ -508,13 +509,13 @@ LOGGING = {
     "disable_existing_loggers": False,
     "formatters": {
         "json": {
-            "()": structlog.stdlib.ProcessorFormatter,
+            "()": LineFormatter,
             "foreign_pre_chain": _shared_processors,
             "processors": [
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 structlog.processors.format_exc_info,
                 redact_event,
-                structlog.processors.JSONRenderer(ensure_ascii=False),
+                structlog.processors.JSONRenderer(serializer=json_line),
             ],
         },
     },

@@ -92,12 +92,21 @@ _PATTERNS: tuple[tuple[tuple[str, ...], Pattern, Replacement], ...] = (
 MADE_BY_LOGGING = frozenset({"level", "logger", "timestamp"})
 # What one line may hold; more of it is cut before it is looked through.
 TEXT_MAX = 20_000
-# Longer names are not kept in mind.
+# What is longer is not kept in mind.
+SHORT_MAX = 48
+_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{32}")
 NAME_MAX = 64
 
 
 def redacted_text(text: str) -> str:
     """``text`` without what looks like a secret or a person."""
+    if len(text) > SHORT_MAX:
+        return _looked_through(text)
+    # An id of ours is in nearly every line, and never the same.
+    return text if _ID.fullmatch(text) else _short(text)
+
+
+def _looked_through(text: str) -> str:
     if len(text) > TEXT_MAX:
         text = text[:TEXT_MAX] + "…"
     folded = text.lower()
@@ -107,6 +116,10 @@ def redacted_text(text: str) -> str:
                 text = pattern.sub(replacement, text)
                 break
     return text
+
+
+# Names of events, states and roles come again and again.
+_short = lru_cache(maxsize=2048)(_looked_through)
 
 
 def is_secret_name(name: object) -> bool:

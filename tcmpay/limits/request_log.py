@@ -48,8 +48,16 @@ class RequestLogMiddleware(RequestMiddleware):
         allowance: Allowance | None = getattr(request, "rate_allowance", None)
         if allowance is not None and allowance.is_exceeded and not allowance.is_first_refusal:
             structlog.contextvars.clear_contextvars()
-        else:
+        elif hasattr(request, "_raised_exception") or response.streaming:
             super().handle_response(request, response)
+        else:
+            # As django-structlog does, without asking whether somebody has more to say.
+            self.bind_user_id(request)
+            facts = {"code": response.status_code, "request": self.format_request(request)}
+            _add_to_the_end(request, facts)
+            level = self._log_level_for_status_code(response.status_code)
+            logger.log(level, "request_finished", extra=facts)
+            structlog.contextvars.clear_contextvars()
 
 
 def _bound_user_agent(log_kwargs: dict[str, Any], **kwargs: Any) -> None:
