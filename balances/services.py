@@ -22,7 +22,7 @@ from tcmpay.common.db import money_unit
 from tcmpay.common.ids import new_id
 from tcmpay.common.money import MONEY_MAX, ZERO, Money
 from tcmpay.common.second_person import ensure_not_one_of
-from tcmpay.common.statements import Beside, insert, lock_with, update
+from tcmpay.common.statements import Beside, insert, lock_with, new_row, update
 from tcmpay.common.transitions import ensure_one
 
 AUDIT_OBJECT = "balance"
@@ -199,15 +199,13 @@ def _ensure_not_own(actor: Actor, user_id: UUID) -> None:
     ensure_not_one_of(actor, user_id, error=OwnBalance)
 
 
-# The entry at which a locked account stands, read with the account's row; none where the ledger
-# goes on beyond it.
+# The newest entry of a locked account, read with the account's row: the one at which it stands,
+# or one beyond.
 _NEWEST_ENTRY = Beside(
     BalanceTransaction,
     ("sequence", "balance_after", "frozen_after", "hash"),
     "LEFT JOIN balance_transactions beside"
-    " ON beside.user_id = %s AND beside.sequence = user_balances.sequence"
-    " AND NOT EXISTS (SELECT 1 FROM balance_transactions beyond"
-    " WHERE beyond.user_id = %s AND beyond.sequence > user_balances.sequence)",
+    " ON beside.user_id = %s AND beside.sequence >= user_balances.sequence",
 )
 
 
@@ -248,14 +246,12 @@ def _lock_account(user_id: UUID) -> _Locked:
 
 def _find_and_lock(user_id: UUID) -> tuple[_Locked, tuple[int, Money, Money]] | None:
     """The locked account; sequence, available and frozen balance (yuan) that its ledger ends at."""
-    account, newest = lock_with(
-        UserBalance, {"user_id": user_id}, _NEWEST_ENTRY, [str(user_id)] * 2
-    )
+    account, newest = lock_with(UserBalance, {"user_id": user_id}, _NEWEST_ENTRY, [str(user_id)])
     if account is None:
         return None
     sequence, balance, frozen, last_hash = newest
     if sequence is None:
-        # The ledger is empty, or goes on beyond the account: then it ends nowhere.
+        # The ledger is empty, or ends before the account's number: then it ends nowhere.
         is_empty = not BalanceTransaction.objects.filter(user_id=user_id).exists()
         return _Locked(account, ""), (0 if is_empty else -1, ZERO, ZERO)
     return _Locked(account, last_hash), (sequence, balance, frozen)
@@ -329,7 +325,8 @@ def _append(
     account, before = locked.account, locked.figures
     after = before.moved(entry_type, amount)
     now = clock.now()
-    entry = BalanceTransaction(
+    entry = new_row(
+        BalanceTransaction,
         user_id=account.user_id,
         sequence=account.sequence + 1,
         transaction_type=entry_type,

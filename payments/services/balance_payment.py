@@ -22,7 +22,7 @@ from tcmpay.audit.transitions import Cause, row_insert, row_told
 from tcmpay.common.actor import Actor
 from tcmpay.common.db import money_unit
 from tcmpay.common.ids import new_number
-from tcmpay.common.statements import update_where
+from tcmpay.common.statements import new_row, update_where
 from tcmpay.common.transitions import ensure_one
 
 NO_ATTEMPT_PENDING = (
@@ -88,9 +88,10 @@ def debit_and_apply(asked: BalancePayment, *, is_alone: bool) -> PaymentOrder:
 
 
 def _payment(asked: BalancePayment, order: PaymentOrder, booking: Booking) -> PaymentTransaction:
-    return PaymentTransaction(
+    return new_row(
+        PaymentTransaction,
         transaction_no=new_number("TXN", booking.booked_at),
-        order=order,
+        order_id=order.id,
         payment_method=PaymentMethod.BALANCE,
         amount=order.amount,
         status=TransactionStatus.SUCCESS,

@@ -17,7 +17,7 @@ from tcmpay.audit.row_digests import ROW, row_digest
 from tcmpay.common import clock
 from tcmpay.common.actor import Actor
 from tcmpay.common.request_id import current_request_id
-from tcmpay.common.statements import Beside, insert, lock_with
+from tcmpay.common.statements import Beside, insert, lock_with, new_row
 
 logger = logging.getLogger(__name__)
 
@@ -71,7 +71,8 @@ def audit_record(
     """
     if not get_connection().in_atomic_block:
         raise AuditOutsideTransaction(action)
-    event = AuditEvent(
+    event = new_row(
+        AuditEvent,
         object_type=object_type,
         object_id=str(object_id),
         action=action,

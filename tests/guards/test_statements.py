@@ -5,16 +5,18 @@ from typing import Any
 import pytest
 from django.db import connection, models
 from django.db.models import Q
+from django.db.models.expressions import DatabaseDefault
 from django.db.transaction import TransactionManagementError
 from django.test.utils import CaptureQueriesContext
 
 from balances.models import BalanceTransaction, UserBalance
 from payments.models import PaymentOrder, PaymentTransaction
 from payments.services.attempts import PayCommand, pay
+from payments.states import OrderStatus, PaymentMethod
 from refunds.models import Refund
 from tcmpay.audit.models import AuditEvent
 from tcmpay.common.ids import new_id
-from tcmpay.common.statements import insert, lock, update
+from tcmpay.common.statements import _fields, _stored, insert, lock, new_row, update
 from tests.guards.conftest import Stage
 
 MODELS = (
@@ -70,6 +72,45 @@ def test_what_is_inserted_reads_as_before(stage: Stage, model):
     assert [facts(row) for row in model._default_manager.order_by("pk")] == [
         facts(row) for row in rows
     ]
+
+
+@each_model
+def test_a_value_is_sent_as_its_field_sends_it(stage: Stage, model):
+    """Of every type that has a short way, and of choices."""
+    row = some_row(model)
+    for one in _fields(model):
+        value = getattr(row, one.name)
+        for given in (value, *choices_of(one.field)):
+            expected = one.field.get_db_prep_save(given, connection)
+            assert str(_stored(one, given)) == str(expected), one.name
+            assert (_stored(one, given) is None) == (expected is None)
+
+
+def choices_of(field: Any) -> list[Any]:
+    return list(PaymentMethod) + list(OrderStatus) if field.choices else []
+
+
+@each_model
+def test_a_new_row_has_what_the_models_own_has(stage: Stage, model):
+    left_to_chance = {"id"}
+    made, usual = new_row(model), model()
+    for field in model._meta.concrete_fields:
+        if field.attname in left_to_chance:
+            continue
+        one, other = getattr(made, field.attname), getattr(usual, field.attname)
+        assert (type(one), str(one)) == (type(other), str(other)) or isinstance(
+            other, DatabaseDefault
+        )
+    assert made._state.adding
+    assert new_row(model, id="x").pk == "x"
+    some = facts(some_row(model))
+    assert facts(new_row(model, **some)) == some
+
+
+def test_two_new_rows_share_nothing():
+    one, other = new_row(AuditEvent), new_row(AuditEvent)
+    one.details["a"] = 1
+    assert other.details == {}
 
 
 def test_nothing_is_locked_outside_of_a_transaction():
