@@ -7,7 +7,7 @@ from django.db.models.functions import Cast, Coalesce, Round
 
 from payments.models import PaymentOrder, PaymentTransaction
 from payments.serializers import OrderSchema
-from payments.states import REFUNDABLE_STATUSES, TransactionStatus
+from payments.states import REFUNDABLE_STATUSES, REFUNDED_STATUSES, TransactionStatus
 from tcmpay.audit.models import AuditEvent
 from tcmpay.common.api.listing import Listing, period
 from tcmpay.common.api.presenters import field_names
@@ -27,7 +27,9 @@ def _orders() -> QuerySet[PaymentOrder]:
     of_status = Case(When(status__in=REFUNDABLE_STATUSES, then=Subquery(refundable)))
     events = AuditEvent.objects.filter(object_type="order", object_id=OuterRef("pk"))
     return PaymentOrder.objects.annotate(
-        refunded_amount=_or_nothing(Subquery(refunded)),
+        refunded_amount=_or_nothing(
+            Case(When(status__in=REFUNDED_STATUSES, then=Subquery(refunded)))
+        ),
         refundable_amount=_or_nothing(of_status),
         version=Subquery(events.order_by("-version").values("version")[:1]),
     )

@@ -30,6 +30,8 @@ ORDER_TRANSITIONS: Mapping[str, frozenset[str]] = {
 PAID_STATUSES = frozenset({OrderStatus.PAID, OrderStatus.PARTIAL_REFUNDED, OrderStatus.REFUNDED})
 # Orders that hold their appointment. A partly refunded one still does: its service was paid for.
 LIVE_STATUSES = frozenset({OrderStatus.PENDING, OrderStatus.PAID, OrderStatus.PARTIAL_REFUNDED})
+# Orders of whose payment something went back.
+REFUNDED_STATUSES = frozenset({OrderStatus.PARTIAL_REFUNDED, OrderStatus.REFUNDED})
 REFUNDABLE_STATUSES = frozenset({OrderStatus.PAID, OrderStatus.PARTIAL_REFUNDED})
 
 
