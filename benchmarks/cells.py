@@ -8,68 +8,48 @@ how manieth it is, and counts its statements where it can.
 import io
 import json
 import os
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
-from urllib.parse import urlsplit
 from uuid import UUID
+
+from benchmarks.floors import classic_payment, guarded_payment, raw_connection, token
+from benchmarks.web import OURS, Web
 
 Operation = Callable[[], None]
 
 
 def guarded() -> Operation:
     """The floor: one payment as raw guarded SQL, four statements and COMMIT."""
-    return _raw(hot=False)
+    return _raw(guarded_payment, hot=False)
 
 
-def guarded_hot() -> Operation:
-    return _raw(hot=True)
+def classic_hot() -> Operation:
+    """Raw SQL as most write it, all of one user."""
+    return _raw(classic_payment, hot=True)
 
 
-def _raw(*, hot: bool) -> Operation:
-    import MySQLdb
-
-    parts = urlsplit(os.environ["DATABASE_URL"])
-    database = MySQLdb.connect(
-        host=parts.hostname, port=parts.port, user=parts.username, passwd=parts.password,
-        db="floor", autocommit=False,
-    )  # fmt: skip
+def _raw(payment: Callable[[Any, int, int], None], *, hot: bool) -> Operation:
+    database = raw_connection()
     cursor = database.cursor()
-    cursor.execute("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
+    waiting = _raw_orders(cursor, hot=hot)
+    database.commit()
+
+    def pay() -> None:
+        payment(cursor, *waiting.pop())
+        database.commit()
+
+    return pay
+
+
+def _raw_orders(cursor: Any, *, hot: bool) -> list[Any]:
     worker, workers = int(os.environ["BENCH_WORKER"]), int(os.environ["BENCH_WORKERS"])
     cursor.execute(
         "SELECT id, user_id FROM orders WHERE status = 0 AND id DIV 2 MOD %s = %s"
         + (" AND user_id = 1" if hot else ""),
         (workers, worker),
     )
-    waiting = list(cursor.fetchall())
-    database.commit()
-
-    def pay() -> None:
-        order, user = waiting.pop()
-        cursor.execute(
-            "UPDATE orders SET status = 1, paid_at = NOW(6) WHERE id = %s AND status = 0", (order,)
-        )
-        cursor.execute(
-            "INSERT INTO payments (order_id, amount, status, created_at)"
-            " SELECT id, amount, 1, NOW(6) FROM orders WHERE id = %s",
-            (order,),
-        )
-        cursor.execute(
-            "UPDATE balances SET balance = balance - 0.01, version = version + 1"
-            " WHERE user_id = %s AND balance >= 0.01",
-            (user,),
-        )
-        assert cursor.rowcount == 1
-        cursor.execute(
-            "INSERT INTO entries (user_id, order_id, amount, balance_after, created_at)"
-            " SELECT user_id, %s, 0.01, balance, NOW(6) FROM balances WHERE user_id = %s",
-            (order, user),
-        )
-        database.commit()
-
-    return pay
+    return list(cursor.fetchall())
 
 
 # --- the product ----------------------------------------------------------------------------------
@@ -113,51 +93,99 @@ def _service_pay(*, hot: bool) -> Operation:
 
 
 def http_pay() -> Operation:
-    """The same over HTTP, once the bytes have been read from the network."""
-    ask = _http()
+    """The same over HTTP."""
+    return _http_pay("")
+
+
+def http_pay_keyed() -> Operation:
+    """With an Idempotency-Key of its own each time."""
+    return _http_pay("key")
+
+
+def _http_pay(key: str) -> Operation:
+    web = _product_web()
     waiting = _payers(hot=False)
     tokens: dict[UUID, str] = {}
 
     def pay_one() -> None:
         order, user = waiting.pop()
         token = tokens.get(user) or tokens.setdefault(user, _token(user))
-        body = json.dumps({"order_id": str(order), "payment_method": "balance"})
-        ask("POST", "/api/v1/payment/pay", token, body.encode())
+        body = json.dumps({"order_id": str(order), "payment_method": "balance"}).encode()
+        headers = {"Idempotency-Key": f"{key}-{order}"} if key else {}
+        web.ask("POST", "/api/v1/payment/pay", token, body, headers)
 
-    return pay_one
+    return _served(web, pay_one)
 
 
 def http_order() -> Operation:
     """One order, read by its owner."""
-    ask = _http()
+    return _http_order()
+
+
+def http_order_unlogged() -> Operation:
+    """Without its line in the log."""
+    return _http_order(LOG_LEVEL="ERROR")
+
+
+def _http_order(**environment: str) -> Operation:
+    web = _product_web(**environment)
     order, user = _payers(hot=True)[0]
     token = _token(user)
-    return lambda: ask("GET", f"/api/v1/payment/orders/{order}", token)
+    return _served(web, lambda: web.ask("GET", f"/api/v1/payment/orders/{order}", token))
 
 
 def http_list() -> Operation:
     """The first twenty orders of somebody."""
-    ask = _http()
+    web = _product_web()
     _order, user = _payers(hot=False)[0]
     token = _token(user)
-    return lambda: ask("GET", "/api/v1/payment/orders?page_size=20", token)
+    return _served(web, lambda: web.ask("GET", "/api/v1/payment/orders?page_size=20", token))
+
+
+def http_list_all() -> Operation:
+    """The first twenty of everybody's."""
+    return _everybodys(1)
+
+
+def http_list_deep() -> Operation:
+    """Everybody's from the 9,981st on."""
+    return _everybodys(500)
+
+
+def _everybodys(page: int) -> Operation:
+    web = _product_web()
+    asked = _token(UUID(int=1), role="admin")
+    address = f"/api/v1/payment/orders?page_size=20&page={page}"
+    return _served(web, lambda: web.ask("GET", address, asked))
 
 
 def http_live() -> Operation:
-    ask = _http()
-    return lambda: ask("GET", "/health/live", "")
+    web = _product_web()
+    return _served(web, lambda: web.ask("GET", "/health/live", ""))
 
 
 def statistics() -> Operation:
     """A month's figures of everybody."""
-    ask = _http()
+    web = _product_web()
     token = _token(UUID(int=1), role="admin")
     from datetime import timedelta
 
     from tcmpay.common.clock import today
 
     period = f"start_date={today() - timedelta(days=30)}&end_date={today()}"
-    return lambda: ask("GET", f"/api/v1/payment/statistics?{period}", token)
+    return _served(web, lambda: web.ask("GET", f"/api/v1/payment/statistics?{period}", token))
+
+
+def _served(web: Web, operation: Operation) -> Operation:
+    """``operation``, whose CPU is that of the web process."""
+    operation.cpu = web.cpu  # type: ignore[attr-defined]
+    return operation
+
+
+def _product_web(**environment: str) -> Web:
+    _product()
+    os.environ.update(environment)
+    return Web("tcmpay.wsgi:application", worker_class=OURS)
 
 
 def _product() -> None:
@@ -174,106 +202,49 @@ def _token(user: UUID, role: str = "patient") -> str:
     return out.getvalue().strip()
 
 
-def _http() -> Callable[..., None]:
-    from tcmpay.wsgi import application
-
-    return _asking(application)
-
-
-def _asking(application: Any) -> Callable[..., None]:
-    def ask(method: str, address: str, token: str, body: bytes = b"") -> None:
-        path, _mark, query = address.partition("?")
-        environ = {
-            "REQUEST_METHOD": method, "PATH_INFO": path, "QUERY_STRING": query,
-            "SERVER_NAME": "127.0.0.1", "SERVER_PORT": "80", "HTTP_HOST": "127.0.0.1",
-            "SERVER_PROTOCOL": "HTTP/1.1", "REMOTE_ADDR": "127.0.0.1",
-            "CONTENT_TYPE": "application/json", "CONTENT_LENGTH": str(len(body)),
-            "wsgi.version": (1, 0), "wsgi.url_scheme": "http", "wsgi.input": io.BytesIO(body),
-            "wsgi.errors": sys.stderr, "wsgi.multithread": False, "wsgi.multiprocess": True,
-            "wsgi.run_once": False,
-        }  # fmt: skip
-        if token:
-            environ["HTTP_AUTHORIZATION"] = f"Bearer {token}"
-        statuses: list[str] = []
-        answer = application(environ, lambda status, *more: statuses.append(status))
-        content = b"".join(answer)
-        if hasattr(answer, "close"):
-            answer.close()
-        if not statuses[0].startswith("2"):
-            raise RuntimeError(f"{method} {address}: {statuses[0]} {content[:200]!r}")
-
-    return ask
-
-
 # --- what others need for it ---------------------------------------------------------------------
 
 
+def raw_pay() -> Operation:
+    """A guarded payment over HTTP without a framework."""
+    web = _floor_web("raw_pay")
+    database = raw_connection()
+    waiting = _raw_orders(database.cursor(), hot=False)
+    database.commit()
+    asked = token()
+
+    def pay_one() -> None:
+        order, user = waiting.pop()
+        body = json.dumps({"order": order, "user": user}).encode()
+        web.ask("POST", "/", asked, body)
+
+    return _served(web, pay_one)
+
+
 def drf_jwt() -> Operation:
-    """A view of Django REST framework behind a token, and nothing more."""
-    return _drf(is_user_read=False)
+    return _floor("drf_jwt")
 
 
 def drf_user() -> Operation:
-    """The same with the user's row read, as most do."""
-    return _drf(is_user_read=True)
+    return _floor("drf_user")
 
 
-def _drf(*, is_user_read: bool) -> Operation:
-    import django
-    import jwt
-    from django.conf import settings
+def _floor(name: str) -> Operation:
+    web, asked = _floor_web(name), token()
+    return _served(web, lambda: web.ask("GET", "/", asked))
 
-    parts = urlsplit(os.environ["DATABASE_URL"])
-    settings.configure(
-        SECRET_KEY="of-a-benchmark", ALLOWED_HOSTS=["*"], ROOT_URLCONF=__name__, DEBUG=False,
-        USE_TZ=True, INSTALLED_APPS=["django.contrib.contenttypes", "django.contrib.auth"],
-        MIDDLEWARE=["django.middleware.common.CommonMiddleware"],
-        DATABASES={"default": {
-            "ENGINE": "django.db.backends.mysql", "NAME": "floor", "HOST": parts.hostname,
-            "PORT": parts.port, "USER": parts.username, "PASSWORD": parts.password,
-            "CONN_MAX_AGE": 600, "CONN_HEALTH_CHECKS": True,
-        }},
-        REST_FRAMEWORK={"DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"]},
-    )  # fmt: skip
-    django.setup()
-    from django.contrib.auth.models import User
-    from django.core.management import call_command
-    from django.core.wsgi import get_wsgi_application
-    from django.urls import path
-    from rest_framework.authentication import BaseAuthentication
-    from rest_framework.permissions import IsAuthenticated
-    from rest_framework.response import Response
-    from rest_framework.views import APIView
 
-    call_command("migrate", verbosity=0)
-    user, _is_new = User.objects.get_or_create(username="somebody")
-    key = "of-a-benchmark-of-thirty-two-bytes-or-more"
-
-    class Tokens(BaseAuthentication):
-        def authenticate(self, request: Any) -> Any:
-            header = request.META["HTTP_AUTHORIZATION"]
-            claims = jwt.decode(header.removeprefix("Bearer "), key, algorithms=["HS256"])
-            found = User.objects.get(pk=claims["sub"]) if is_user_read else User(pk=claims["sub"])
-            return found, claims
-
-    class View(APIView):
-        authentication_classes = (Tokens,)
-        permission_classes = (IsAuthenticated,)
-
-        def get(self, request: Any) -> Response:
-            return Response({"id": request.user.pk})
-
-    sys.modules[__name__].urlpatterns = [path("", View.as_view())]  # type: ignore[attr-defined]
-    ask = _asking(get_wsgi_application())
-    token = jwt.encode({"sub": str(user.pk)}, key, algorithm="HS256")
-    return lambda: ask("GET", "/", token)
+def _floor_web(name: str) -> Web:
+    os.environ["FLOOR_APPLICATION"] = name
+    return Web("benchmarks.floors:application")
 
 
 CELLS = {
     cell.__name__: cell
     for cell in (
-        guarded, guarded_hot, pay, pay_hot, http_pay, http_order, http_list, http_live, statistics,
-        drf_jwt, drf_user,
+        guarded, classic_hot, pay, pay_hot, http_pay, http_pay_keyed, http_order,
+        http_order_unlogged, http_list, http_list_all, http_list_deep, http_live, statistics,
+        raw_pay, drf_jwt, drf_user,
     )
 }  # fmt: skip
 
