@@ -17,7 +17,7 @@ from django.utils.translation import gettext_lazy as _
 
 from gateways.bill_columns import Cells, amounts, moments
 from gateways.bill_files import Unpacked
-from gateways.bill_totals import Addends, Claim, Reading, failing, settle
+from gateways.bill_totals import Addends, Claim, OneOf, Reading, failing, settle
 from gateways.interface import BillRefused, BillRow, FundRow, OddLine
 from gateways.texts import Text
 
@@ -29,7 +29,8 @@ AMOUNT_PLACES_MAX = 6
 _AMOUNT_WORDS = ("金额", "元", "手续费", "余额", "结余")
 _BLOCK_BYTES = 1 << 18
 _LINE_BYTES_MAX = 1 << 18
-# How many ways of joining cells are tried for one line.
+# How many cells are put together in one line, and in how many ways that is tried.
+_SURPLUS_MAX = 12
 _JOINS_MAX = 2_000
 
 
@@ -123,7 +124,7 @@ class BillReader(ABC):
         """Whether the details end here."""
 
     @abstractmethod
-    def _read_tail(self, tail: list[bytes]) -> tuple[Mapping[str, str], list[Claim]]:
+    def _read_tail(self, tail: list[bytes]) -> tuple[Mapping[str, str], list[Claim | OneOf]]:
         """What the lines after the details say; raises BillRefused for what is not known."""
 
     def _name_columns(self, names: list[str], free_names: Set[str]) -> None:
@@ -259,7 +260,7 @@ class BillReader(ABC):
     # -- odd lines -----------------------------------------------------------------------------
 
     def _settled(
-        self, sums: list[int], claims: list[Claim], odds: list[_Odd]
+        self, sums: list[int], claims: list[Claim | OneOf], odds: list[_Odd]
     ) -> list[tuple[int, Block]]:
         """Compare with the totals; the odd lines that they prove a reading of.
 
@@ -317,7 +318,7 @@ class BillReader(ABC):
     def _alignments(self, cells: list[bytes]) -> Iterator[list[bytes]]:
         """The ways to give surplus separators back to the free texts that may hold them."""
         surplus = len(cells) - self.width
-        if surplus < 0:
+        if not 0 <= surplus <= _SURPLUS_MAX:
             return
         for ways, shares in enumerate(_shares(surplus, len(self.free_columns))):
             if ways == _JOINS_MAX:

@@ -49,6 +49,16 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
+class OneOf:
+    """Totals whose wording leaves open how all of them were made: one of ``options`` holds."""
+
+    options: tuple[Sequence[Claim], ...]
+
+    def holds(self, sums: Sequence[int], unknown: Sequence[int]) -> bool:
+        return any(all(c.holds(sums, unknown) for c in option) for option in self.options)
+
+
+@dataclass(frozen=True, slots=True)
 class Reading(Generic[Read]):
     """One way to understand an odd line; ``read`` is None where it can only be guessed at."""
 
@@ -56,14 +66,19 @@ class Reading(Generic[Read]):
     read: Read | None
 
 
-def failing(sums: Sequence[int], claims: Sequence[Claim]) -> Claim:
-    """The first claim that does not hold, else the first."""
+def failing(sums: Sequence[int], claims: Sequence[Claim | OneOf]) -> Claim:
+    """A total that does not hold, or, if all do without the odd lines, the first."""
     none = [0] * len(sums)
-    return next((claim for claim in claims if not claim.holds(sums, none)), claims[0])
+    options = [claim.options if isinstance(claim, OneOf) else ([claim],) for claim in claims]
+    broken = [
+        min(([c for c in option if not c.holds(sums, none)] for option in each), key=len)
+        for each in options
+    ]
+    return next((found[0] for found in broken if found), options[0][0][0])
 
 
 def settle(
-    sums: Sequence[int], claims: Sequence[Claim], odds: Sequence[Sequence[Reading[Read]]]
+    sums: Sequence[int], claims: Sequence[Claim | OneOf], odds: Sequence[Sequence[Reading[Read]]]
 ) -> list[Read | None] | None:
     """The proven reading of each odd line, or None where nothing is proven of it.
 

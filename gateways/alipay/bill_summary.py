@@ -7,7 +7,7 @@ from decimal import Decimal
 from django.utils.translation import gettext_lazy as _
 
 from gateways.bill_reading import refused
-from gateways.bill_totals import Claim
+from gateways.bill_totals import Claim, OneOf
 
 # Places of the sums of a trade bill: of payments, and, one further, of refunds. Fees have five
 # places after the point, everything else has two.
@@ -24,40 +24,46 @@ _NUMBER = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,5})?", re.ASCII)
 _FEN_IN_FEES = 10 ** (FEE_PLACES - FEN)
 
 
-def _paid_or_net(place: int) -> tuple[Mapping[int, int], ...]:
-    """Sources differ on whether refunds are taken off."""
-    return {place: 1}, {place: 1, place + 1: -1}
+Ways = tuple[Mapping[int, int], ...]
 
 
-_WAYS_OF_TRADES: Mapping[str, tuple[Mapping[int, int], ...]] = {
+def _net(ways: Ways) -> Ways:
+    """The same with what refunds add taken off."""
+    minus = ({place + 1: -factor for place, factor in way.items()} for way in ways)
+    return tuple({**way, **less} for way, less in zip(ways, minus, strict=True))
+
+
+_WAYS_OF_TRADES: Mapping[str, Ways] = {
     TRADES: ({COUNT: 1},),
     "退款订单总笔数": ({COUNT + 1: 1},),
-    "订单金额（元）": _paid_or_net(ORDERED),
-    "商家实收（元）": _paid_or_net(RECEIVED),
-    "商家优惠（元）": (
-        *_paid_or_net(DISCOUNT),
-        {ORDERED: 1, RECEIVED: -1},
-        {ORDERED: 1, ORDERED + 1: -1, RECEIVED: -1, RECEIVED + 1: 1},
-    ),
-    "服务费（元）": _paid_or_net(FEE),
     "实收净额（元）": (
         {RECEIVED: _FEN_IN_FEES, RECEIVED + 1: -_FEN_IN_FEES},
         {RECEIVED: _FEN_IN_FEES, RECEIVED + 1: -_FEN_IN_FEES, FEE: -1, FEE + 1: 1},
     ),
 }
-_WAYS_OF_MOVES: Mapping[str, tuple[Mapping[int, int], ...]] = {
+# Sources differ on whether refunds are taken off: they are of all of these, or of none.
+_WAYS_OF_PAYMENTS: Mapping[str, Ways] = {
+    "订单金额（元）": ({ORDERED: 1},),
+    "商家实收（元）": ({RECEIVED: 1},),
+    "商家优惠（元）": ({DISCOUNT: 1}, {ORDERED: 1, RECEIVED: -1}),
+    "服务费（元）": ({FEE: 1}, {FEE: -1}),  # a cost is negative in some files
+}
+_WAYS_OF_MOVES: Mapping[str, Ways] = {
     MOVES: ({MOVES_IN: 1},),
     "收入金额（+元）": ({SUM_IN: 1},),
     "支出笔数": ({MOVES_OUT: 1},),
     "支出金额（-元）": ({SUM_OUT: -1},),
     "总金额（元）": ({SUM_IN: 1, SUM_OUT: -1},),
 }
-_WAYS = {TRADES: _WAYS_OF_TRADES, MOVES: _WAYS_OF_MOVES}
+_WAYS: Mapping[str, tuple[Mapping[str, Ways], Mapping[str, Ways]]] = {
+    TRADES: (_WAYS_OF_TRADES, _WAYS_OF_PAYMENTS),
+    MOVES: (_WAYS_OF_MOVES, {}),
+}
 _IN_FEES = frozenset({"服务费（元）", "实收净额（元）"})
 _COUNTS = frozenset({TRADES, "退款订单总笔数", MOVES, "支出笔数"})
 
 
-def summary_claims(text: str, mark: str) -> tuple[Mapping[str, str], list[Claim]]:
+def summary_claims(text: str, mark: str) -> tuple[Mapping[str, str], list[Claim | OneOf]]:
     """What the line for all says of the columns that are known; ``mark`` is the one that such a
     summary must have. Raises BillRefused."""
     rows = [[cell.strip(' \t"') for cell in line.split(",")] for line in text.splitlines()]
@@ -66,23 +72,29 @@ def summary_claims(text: str, mark: str) -> tuple[Mapping[str, str], list[Claim]
     if not header or len(values) != len(header):
         raise refused(_("汇总文件没有合计行"))
     names = [name.replace("(", "（").replace(")", "）") for name in header]
-    said, ways = dict(zip(names, values, strict=True)), _WAYS[mark]
-    known = [name for name in ways if name in said]
-    return (
-        {f"汇总 {name}": said[name] for name in known},
-        [_claim(name, said[name], ways[name]) for name in known],
+    said = dict(zip(names, values, strict=True))
+    fixed, open_ways = (
+        (_WAYS_OF_MOVES, {}) if mark == MOVES else (_WAYS_OF_TRADES, _WAYS_OF_PAYMENTS)
     )
+    claims: list[Claim | OneOf] = [*_claims(fixed, said)]
+    of_payments = _claims(open_ways, said)
+    net = _claims({name: _net(ways) for name, ways in open_ways.items()}, said)
+    if of_payments:
+        claims.append(OneOf((of_payments, net)))
+    known = [name for name in (*fixed, *open_ways) if name in said]
+    return {f"汇总 {name}": said[name] for name in known}, claims
 
 
-def _claim(name: str, said: str, ways: tuple[Mapping[int, int], ...]) -> Claim:
+def _claims(ways: Mapping[str, Ways], said: Mapping[str, str]) -> list[Claim]:
+    return [_claim(name, said[name], of_name) for name, of_name in ways.items() if name in said]
+
+
+def _claim(name: str, said: str, ways: Ways) -> Claim:
     if not _NUMBER.fullmatch(said):
         raise refused(_("合计无法读取：{name} {said}"), name=name, said=said[:40])
     is_count = name in _COUNTS
     places = 0 if is_count else FEE_PLACES if name in _IN_FEES else FEN
     value = int(Decimal(said).scaleb(places))
-    # The sign of costs and of what left the account is left out in some files.
-    if name == "服务费（元）":
-        value = abs(value)
-    elif name == "支出金额（-元）":
-        value = -abs(value)
+    if name == "支出金额（-元）":
+        value = -abs(value)  # the sign is left out in some files
     return Claim(f"汇总 {name}", said, value, ways, places=places, is_count=is_count)

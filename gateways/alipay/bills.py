@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from functools import partial
+from itertools import compress, repeat
 from itertools import count as count_from
-from itertools import repeat
 from typing import IO, Any, ClassVar
 
 from django.utils.translation import gettext as _text
@@ -20,7 +20,6 @@ from django.utils.translation import gettext_lazy as _
 from gateways.alipay.bill_summary import (
     COUNT,
     DISCOUNT,
-    FEE,
     FEE_PLACES,
     FEN,
     MOVES,
@@ -37,7 +36,7 @@ from gateways.alipay.bill_summary import (
 from gateways.bill_columns import Cells, amounts, distinct, moments, require_texts, texts
 from gateways.bill_files import Unpacked, temporary_file, unpack
 from gateways.bill_reading import FRAME_LINES_MAX, BillReader, Block, refused
-from gateways.bill_totals import Addends, Claim
+from gateways.bill_totals import Addends, Claim, OneOf
 from gateways.errors import GatewayRejected, GatewayUnknown, RejectReason
 from gateways.interface import BillRow, FundKind, FundRow, OpenedBill
 from gateways.texts import SHANGHAI, Text
@@ -168,9 +167,9 @@ class AlipayReader(BillReader):
     def _is_frame(self, line: bytes) -> bool:
         return line.lstrip(b' "').startswith(b"#")
 
-    def _read_tail(self, tail: list[bytes]) -> tuple[Mapping[str, str], list[Claim]]:
+    def _read_tail(self, tail: list[bytes]) -> tuple[Mapping[str, str], list[Claim | OneOf]]:
         totals: dict[str, str] = {}
-        claims: list[Claim] = []
+        claims: list[Claim | OneOf] = []
         seen: set[str] = set()
         for line in tail:
             text = plain(line.decode(self.encoding, "replace"))
@@ -226,7 +225,7 @@ _ROW = partial(tuple.__new__, BillRow)
 class TradeBlock(Block):
     def __init__(self, reader: "TradeBill", cells: Cells, count: int) -> None:
         self.reader, self.cells, self.count = reader, cells, count
-        self.is_refund: Sequence[bool] | None = None  # none are
+        self.is_refund: list[bool] | None = None  # none are
         self.moments: list[bytes] = []
         self.amount: Sequence[int] = ()
         self.settled: Sequence[int] = ()
@@ -348,25 +347,22 @@ class TradeBill(AlipayReader):
         if ordered is None or received is None or fees is None or discounts is None:
             return False
         refunds = block.is_refund
+        is_paid = [not is_refund for is_refund in refunds] if refunds else [True] * block.count
+        if min(map(min, compress(zip(ordered, received, strict=True), is_paid)), default=0) < 0:
+            return False
+        sizes = [list(map(abs, column)) for column in (ordered, received, discounts, fees)]
+        block.amount, block.settled, _discounts, block.fee = sizes
         if refunds is None:
-            if min(ordered) < 0 or min(received) < 0:
-                return False
-            block.amount, block.settled = ordered, received
-            block.fee = [abs(fee) for fee in fees]
-            sums = (block.count, sum(ordered), sum(received), sum(discounts), sum(block.fee))
-            block.addends = [value for total in sums for value in (total, 0)]
+            block.addends = [v for total in (block.count, *map(sum, sizes)) for v in (total, 0)]
             return True
-        columns = zip(refunds, ordered, received, discounts, fees, strict=True)
-        added = [0] * self.sums_count
-        for is_refund, *values in columns:
-            if not is_refund and (values[0] < 0 or values[1] < 0):
-                return False
-            added[COUNT + is_refund] += 1
-            for place, value in zip((ORDERED, RECEIVED, DISCOUNT, FEE), values, strict=True):
-                added[place + is_refund] += abs(value)
-        block.addends = added
-        block.amount, block.settled = list(map(abs, ordered)), list(map(abs, received))
-        block.fee = [-abs(fee) if r else abs(fee) for r, fee in zip(refunds, fees, strict=True)]
+        gone = [refunds.count(True), *(sum(compress(column, refunds)) for column in sizes)]
+        totals = (block.count, *map(sum, sizes))
+        block.addends = [
+            value
+            for total, back in zip(totals, gone, strict=True)
+            for value in (total - back, back)
+        ]
+        block.fee = [-fee if r else fee for r, fee in zip(refunds, sizes[3], strict=True)]
         return True
 
     def _loose(self, cells: Cells | None) -> list[Addends]:

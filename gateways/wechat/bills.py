@@ -20,7 +20,7 @@ from django.utils.translation import gettext_lazy as _
 from gateways.bill_columns import Cells, amounts, distinct, moments, require_texts, texts
 from gateways.bill_files import digest_of, temporary_file, unpack
 from gateways.bill_reading import BillReader, Block, refused
-from gateways.bill_totals import Addends, Claim
+from gateways.bill_totals import Addends, Claim, OneOf
 from gateways.interface import BillRow, FundKind, FundRow, OpenedBill
 from gateways.texts import Malformed, Text, read_text
 
@@ -112,7 +112,7 @@ class WechatReader(BillReader):
         first = _names(line.decode("utf-8", "replace"))[0]
         return first in self.total_names
 
-    def _read_tail(self, tail: list[bytes]) -> tuple[Mapping[str, str], list[Claim]]:
+    def _read_tail(self, tail: list[bytes]) -> tuple[Mapping[str, str], list[Claim | OneOf]]:
         if len(tail) < 2:
             raise refused(_("文件不完整：没有合计行"))
         if len(tail) > 2:
@@ -291,13 +291,13 @@ class TradeBill(WechatReader):
             for role in ("amount", "settled", "asked_back", "back", "coupon_back")
             if role in self.places
         }
-        read = {
-            role: amounts(column, FEN, is_blank_zero=role not in _NEEDED)
-            for role, column in written.items()
-            if role != "settled" or column != written["amount"]
-        }
-        if "settled" in written:
-            read.setdefault("settled", read["amount"])  # most have no coupons
+        read: dict[str, list[int] | None] = {}
+        for role, column in written.items():
+            same = {"settled": "amount", "back": "asked_back"}.get(role, "")
+            if same in written and column == written[same]:  # most have no coupons
+                read[role] = read[same]
+            else:
+                read[role] = amounts(column, FEN, is_blank_zero=role not in _NEEDED)
         fees = amounts(self._column("fee", cells), FEE_PLACES, is_blank_zero=True)
         if fees is None or None in read.values():
             return False
