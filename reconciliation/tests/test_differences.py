@@ -1,10 +1,12 @@
 """Each kind of difference, found where it is and not where it is not."""
 
 from datetime import timedelta
+from unittest.mock import patch
 
 import pytest
 
-from payments.models import PaymentException
+from gateways.interface import RefundReport, RefundState
+from payments.models import PaymentException, PaymentTransaction
 from reconciliation.models import Difference
 from reconciliation.services.running import day_reconcile
 from reconciliation.states import BillType
@@ -23,6 +25,7 @@ from reconciliation.tests.kit import (
     refund_row,
     strange_row,
 )
+from refunds.services.submission import refund_report_apply
 from tcmpay.common import clock
 from tcmpay.common.actor import SYSTEM
 
@@ -196,6 +199,41 @@ def test_wechat_s_refund_stands_on_the_day_of_its_acceptance():
     )
     imported("wechat", [payment_row(payment), refund_row(back)])
     assert found(compared("wechat")) == []
+
+
+def test_a_notice_leaves_the_day_of_acceptance_as_it_was():
+    version = configured("wechat")
+    payment = attempt("wechat", version, moved=timedelta(hours=10))
+    back = refund(
+        payment,
+        status="processing",
+        sent_at=kit.at(timedelta(0), DAY + ONE_DAY),
+        refund_response={"create_time": "2026-11-24T23:59:58+08:00"},
+    )
+    PaymentTransaction.objects.filter(id=payment.id).update(refund_reserved=back.refund_amount)
+    report = RefundReport(
+        back.refund_no,
+        RefundState.SUCCESS,
+        refund_id="R1",
+        out_trade_no=payment.out_trade_no,
+        transaction_id=payment.trade_no,
+        amount=back.refund_amount,
+        total_amount=payment.amount,
+        completed_at=kit.at(NOON, DAY + ONE_DAY),
+        raw={"refund_id": "R1"},
+    )
+    refund_report_apply(refund_id=back.id, report=report)
+    imported("wechat", [payment_row(payment), refund_row(back)])
+    assert found(compared("wechat")) == []
+
+
+def test_a_bill_of_payments_alone_says_nothing_of_refunds(method, version):
+    payment = attempt(method, version)
+    refund(payment)
+    bill = imported(method, [payment_row(payment)])
+    with patch.object(kit.Opened, "has_refunds", False):
+        assert found(compared(method)) == []
+    assert bill.lines == 1
 
 
 def test_each_further_line_of_a_number_is_a_duplicate(method, version):

@@ -5,6 +5,7 @@ from uuid import UUID
 
 from django.db.models import Subquery
 
+from gateways.interface import RefundReport
 from payments.models import PaymentOrder, PaymentTransaction
 from payments.services.refund_money import payment_lock
 from refunds.errors import RefundNotFound
@@ -57,3 +58,10 @@ def refund_transition(
 def refund_change(refund: Refund, cause: Cause, **changes: Any) -> None:
     """Write ``changes`` to the locked refund, whose state stays. Raises LostUpdate."""
     row_change(refund, cause, updated_at=clock.now(), **changes)
+
+
+def with_acceptance(refund: Refund, report: RefundReport) -> dict[str, object]:
+    """What the gateway said, with the moment of acceptance that its notices leave out: WeChat
+    Pay's bill has a refund on that day."""
+    accepted_at = (refund.refund_response or {}).get("create_time")
+    return {**({"create_time": accepted_at} if accepted_at else {}), **report.raw}

@@ -54,6 +54,7 @@ from refunds.services.states import (
     refund_change,
     refund_lock,
     refund_transition,
+    with_acceptance,
 )
 from refunds.states import RefundCause, RefundStatus, Told
 from tcmpay.audit.transitions import Cause
@@ -66,8 +67,7 @@ from tcmpay.common.sweep import by_itself, in_time, in_turns
 logger = logging.getLogger(__name__)
 
 SUBMIT_TASK = "refunds.submit"
-SWEEP_BATCH = 100
-RUN_SECONDS = 30.0
+SWEEP_BATCH, RUN_SECONDS = 100, 30.0
 # Seconds until we ask again, by how often we did: WeChat asks for once a minute at first.
 BACKOFF_SECONDS = (15, 60, 60, 60, 120, 300, 600, 1200, 1800)
 NOT_DONE = frozenset({RefundState.CLOSED, RefundState.ABNORMAL})
@@ -363,7 +363,7 @@ def _succeed(locked: LockedRefund, report: RefundReport, booking: Booking, actor
         booking,
         actor=actor,
         external_id=report.refund_id,
-        response=dict(report.raw),
+        response=with_acceptance(refund, report),
     )
     if is_back_twice:
         message = _("已按另行退还核销，网关又说已原路退回：可能退了两次")
