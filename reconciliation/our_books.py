@@ -44,13 +44,15 @@ class OurBooks:
     our_refunded_fen: int = 0
 
 
-def our_books(merchant: Merchant, day: date) -> OurBooks:
+def our_books(
+    merchant: Merchant, day: date, *, with_payments: bool = True, with_refunds: bool = True
+) -> OurBooks:
     """What ``merchant``'s bill of ``day`` should have; mock payments are no gateway's."""
     books = OurBooks()
-    for number, fen in _payments(merchant, day):
+    for number, fen in _payments(merchant, day) if with_payments else ():
         books.payments[number] = fen
         books.our_receipts_fen += fen
-    for number, fen in _refunds(merchant, day):
+    for number, fen in _refunds(merchant, day) if with_refunds else ():
         books.refunds[number] = fen
         books.our_refunded_fen += fen
     books.our_payments, books.our_refunds = len(books.payments), len(books.refunds)

@@ -26,6 +26,8 @@ from payments.models import PaymentCallback, PaymentException, PaymentOrder, Pay
 from payments.selectors import surplus_payments
 from payments.services.activations import activations_failing
 from payments.states import OrderStatus
+from reconciliation.models import Difference, ReconciledDay
+from reconciliation.selectors import verified_share
 from refunds.models import Refund
 from refunds.states import RefundStatus
 from tcmpay.audit.roots import roots_not_told
@@ -80,6 +82,14 @@ QUEUES: Mapping[str, tuple[str, Callable[[], QuerySet[Any]]]] = {
         lambda: PaymentCallback.objects.filter(is_picked_up=False),
     ),
     "surplus_waiting": ("late or double payments not given back", surplus_payments),
+    "differences_open": (
+        "open differences between gateways' bills and our books",
+        lambda: Difference.objects.open(),
+    ),
+    "differences_doubtful": (
+        "differences near midnight that wait for the next day's bill",
+        lambda: Difference.objects.doubtful(),
+    ),
     "exceptions_open": (
         "cases that a person has to look at",
         lambda: PaymentException.objects.filter(closed_at=None),
@@ -112,6 +122,7 @@ class QueueDepths:
             yield "database_up", ("1: the database answers", 1.0)
             untold = float(len(roots_not_told()))
             yield "roots_not_told", ("chains whose newest root is not kept elsewhere yet", untold)
+            yield from _reconciliation_figures()
             yield "activations_failing", ("gateways whose new configuration takes nothing", failing)
             yield from figures
         except DatabaseError:
@@ -120,6 +131,19 @@ class QueueDepths:
         seconds = time.perf_counter() - started
         yield "queue_count_seconds", ("how long counting the queues took", seconds)
         yield from _broker_figures()
+
+
+def _reconciliation_figures() -> Iterator[tuple[str, tuple[str, float]]]:
+    """The newest compared day's share of yuan that bills prove, and the oldest open difference."""
+    newest = ReconciledDay.objects.filter(runs__gt=0).order_by("-day").values("day")[:1]
+    shares = [verified_share(row) for row in ReconciledDay.objects.filter(day=newest, runs__gt=0)]
+    if shares:
+        text = "share of the newest compared day's yuan that is verified, of the worst account"
+        yield "verified_share", (text, float(min(shares)))
+    oldest = Difference.objects.open().order_by("found_at").values_list("found_at", flat=True)
+    found_at = oldest.first()
+    seconds = (clock.now() - found_at).total_seconds() if found_at else 0.0
+    yield "difference_oldest_seconds", ("age of the oldest open difference", seconds)
 
 
 def _broker_figures() -> Iterator[tuple[str, tuple[str, float]]]:

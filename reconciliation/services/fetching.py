@@ -163,7 +163,9 @@ def _moved(merchant: Merchant, day: date) -> bool:
 
 def _first_day() -> date | None:
     """The business day of the first order: before it there is nothing of ours to compare."""
-    return PaymentOrder.objects.order_by("created_at").values_list("created_on", flat=True).first()
+    created_at = PaymentOrder.objects.order_by("created_at").values_list("created_at", flat=True)
+    first = created_at.first()
+    return clock.business_day(first) if first else None
 
 
 def bills_sweep() -> int:

@@ -140,7 +140,12 @@ class _Run:
     def _first_leg(self, trade: OpenedBill | None) -> tuple[Matched, int, OurBooks]:
         if trade is None and not self.is_without_movement:
             return Matched(), 0, OurBooks()
-        books = our_books(self.merchant, self.day)
+        books = our_books(
+            self.merchant,
+            self.day,
+            with_payments=trade is None or trade.has_payments,
+            with_refunds=trade is None or trade.has_refunds,
+        )
         matched = match(trade.rows() if trade else (), books, apps_of(self.merchant))
         telling = Telling(self.merchant, self.day, self.trade, books)
         self._tell(telling, matched)

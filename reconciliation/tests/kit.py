@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from decimal import Decimal
-from typing import IO, Any
+from typing import IO, Any, ClassVar
 
 from config.gateways.versions import rows_lock, version_append
 from config.models import PaymentConfig
@@ -260,10 +260,11 @@ def written(rows: list[Any], odd: list[str] | None = None) -> bytes:
 class Opened:
     """A bill in the tests' notation, opened as the readers open a gateway's."""
 
+    has_payments: ClassVar = True
+    has_refunds: ClassVar = True
+
     file: IO[bytes]
     bill_type: str
-    has_payments: bool = True
-    has_refunds: bool = True
     period: tuple[date, date] | None = None
     totals: dict[str, str] = field(default_factory=dict)
     odd_lines: tuple[OddLine, ...] = ()

@@ -26,8 +26,8 @@ from reconciliation.services.fetching import bills_fetch
 from reconciliation.services.importing import bill_examine, bill_import
 from reconciliation.services.running import day_reconcile
 from reconciliation.states import BillSource, BillType
-from tcmpay.common.actor import SYSTEM
 from tcmpay.common.money import format_money
+from tcmpay.common.operator import operator_actor
 
 AGREED, DIFFERENT, REFUSED, REPLACES, NOT_READY = range(5)
 
@@ -83,7 +83,9 @@ class Command(BaseCommand):
             yield _attempted(merchant, day, lambda one=merchant: self._fetch(one, day, options))
 
     def _fetch(self, merchant: Merchant, day: date, options: dict[str, Any]) -> None:
-        bills_fetch(actor=SYSTEM, merchant=merchant, day=day, is_replacing=options["replace"])
+        bills_fetch(
+            actor=operator_actor(), merchant=merchant, day=day, is_replacing=options["replace"]
+        )
 
     def _taken(self, day: date, options: dict[str, Any], files: ExitStack) -> Result:
         try:
@@ -113,7 +115,7 @@ class Command(BaseCommand):
                     raise AnotherBillThere(data=changes)
         for bill_type, (bill, name) in opened.items():
             bill_import(
-                actor=SYSTEM,
+                actor=operator_actor(),
                 merchant=merchant,
                 day=day,
                 bill_type=bill_type,
@@ -209,7 +211,7 @@ def _merchant_named(
 def _attempted(merchant: Merchant, day: date, bring: Any) -> Result:
     try:
         more = bring() or {}
-        row = day_reconcile(actor=SYSTEM, merchant=merchant, day=day)
+        row = day_reconcile(actor=operator_actor(), merchant=merchant, day=day)
     except (BillNotAccepted, DayIsClosed) as refusal:
         return _refused(merchant, day, str(refusal.text))
     except AnotherBillThere as refusal:

@@ -1,0 +1,136 @@
+"""Two days at the stand-in gateways, differences planted there by a seed: the product fetches the
+bills, reads and compares them, and finds exactly those."""
+
+import json
+import os
+from datetime import datetime, timedelta
+from io import StringIO
+from typing import Any
+
+import pytest
+from django.core.management import call_command
+
+from config.gateways.selectors import gateway_config_current
+from conftest import SEED
+from payments.models import PaymentException
+from reconciliation.models import Difference
+from reconciliation.tests import kit
+from simulator.tests.running import running
+from tcmpay.common import clock
+from tcmpay.common.clock import SHANGHAI
+
+pytestmark = pytest.mark.django_db
+ONE_DAY = timedelta(days=1)
+DAY = datetime.now(SHANGHAI).date() - 3 * ONE_DAY
+AFTER = DAY + ONE_DAY
+PAYMENTS = int(os.environ.get("RECONCILED_PAYMENTS", "60"))
+REFUNDS = PAYMENTS // 6
+COUNTS = {
+    **dict.fromkeys(("wrong_day", "state", "ours_only", "amount", "fee", "duplicate"), 2),
+    **dict.fromkeys(("fund_missing", "theirs_only", "foreign", "line"), 2),
+    "fund_gap": 1,
+}
+
+
+@pytest.fixture(scope="module")
+def stand_in(tmp_path_factory):
+    with running(tmp_path_factory.mktemp("stand-in")) as found:
+        yield found
+
+
+@pytest.fixture(params=["wechat", "alipay"])
+def method(request, stand_in, settings):
+    settings.DEBUG = True
+    config = stand_in.directory / "config.json"
+    call_command("load_gateway_config", str(config), "--notify-base", "http://127.0.0.1:3000")
+    return request.param
+
+
+def business(stand_in, method, day):
+    """The same payments and refunds in our books and in the gateway's."""
+    version = gateway_config_current(method).version_id
+    payments, refunds = [], []
+    for place in range(PAYMENTS):
+        moved = timedelta(seconds=86_300 * place // PAYMENTS)
+        status = "pending" if place % 20 == 7 else "success"
+        payment = kit.attempt(method, version, day=day, moved=moved, status=status)
+        payments.append(
+            {
+                "out_trade_no": payment.out_trade_no,
+                "amount_fen": 3000,
+                "at": kit.wall_clock(kit.at(moved, day)),
+                "coupon_fen": 50 if place % 9 == 0 else 0,
+                "unpaid": status == "pending",
+            }
+        )
+        if status == "success" and place % 6 == 0:
+            at = moved + timedelta(seconds=60)
+            back = kit.refund(payment, day=day, moved=at)
+            refunds.append(
+                {
+                    "out_trade_no": payment.out_trade_no,
+                    "out_refund_no": back.refund_no,
+                    "amount_fen": 1000,
+                    "at": kit.wall_clock(kit.at(at, day)),
+                }
+            )
+    made = stand_in.control("book", channel=method, payments=payments, refunds=refunds)
+    assert made["status_code"] == 200, made
+
+
+def reconciled(method, day):
+    out: StringIO = StringIO()
+    code: Any = 0
+    try:
+        call_command("reconcile", "--date", str(day), "--gateway", method, "--json", stdout=out)
+    except SystemExit as ended:
+        code = ended.code
+    (told,) = json.loads(out.getvalue())
+    return told, code
+
+
+def named(told):
+    return sorted(
+        (one["type"], one["refund_no"] or one["out_trade_no"], one["ours"], one["theirs"])
+        for one in told
+    )
+
+
+def test_what_is_found_is_what_was_planted(stand_in, method):
+    business(stand_in, method, DAY)
+    business(stand_in, method, AFTER)
+    for day in (DAY, AFTER):
+        told, code = reconciled(method, day)
+        assert (code, told["differences"]) == (0, []), told
+        assert told["bill"]["lines"] == told["matched"] > PAYMENTS
+        assert told["verified_share"] == "1.0000"
+    seed = f"{SEED}/{method}"
+    planted = stand_in.control(
+        "bills/plant", channel=method, day=str(DAY), seed=SEED, counts=COUNTS, prefix="ORD"
+    )
+    assert planted["status_code"] == 200, (seed, planted)
+    out = StringIO()
+    for day in (DAY, AFTER):
+        with pytest.raises(SystemExit):
+            call_command(
+                "reconcile",
+                *("--date", str(day), "--gateway", method, "--replace", "--json"),
+                stdout=out,
+            )
+    told, code = reconciled(method, DAY)
+    assert code == 1
+    assert named(told["differences"]) == named(planted["planted"]), seed
+    late, _code = reconciled(method, AFTER)
+    moved = [one for one in planted["planted"] if one["type"] == "wrong_day"]
+    assert named(late["differences"]) == named(moved)
+    assert clock.today() > AFTER
+    assert PaymentException.objects.filter(kind="bill_wrong_day").count() == len(moved)
+    stand_in.control("bills/unplant", channel=method, day=str(DAY))
+    for day in (DAY, AFTER):
+        call_command(
+            "reconcile",
+            *("--date", str(day), "--gateway", method, "--replace", "--json"),
+            stdout=out,
+        )
+    assert not Difference.objects.found().exists()
+    assert not PaymentException.objects.filter(closed_at=None).exists()
