@@ -6,7 +6,7 @@ import pytest
 
 from gateways.errors import GatewayRejected, RejectReason
 from gateways.interface import RefundState
-from payments.models import PaymentException
+from payments.models import PaymentException, PaymentTransaction
 from payments.services.exceptions import exception_close
 from refunds.models import Refund
 from refunds.services.notices import notices_take
@@ -110,6 +110,8 @@ def test_one_that_is_refused_while_others_are_done_has_its_own_case():
 def test_a_refusal_of_the_refund_itself_ends_it():
     refund = stage.failed(stage.paid("wechat"))
     assert refund.error_code == "NOT_ENOUGH"
+    money_back = PaymentTransaction.objects.get(refund_id=refund.id)
+    assert (money_back.status, money_back.error_code) == ("failed", "NOT_ENOUGH")
 
 
 @pytest.mark.parametrize("method", ["wechat", "alipay"])

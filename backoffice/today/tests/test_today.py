@@ -344,3 +344,7 @@ def test_every_list_that_the_page_links_to_opens_as_it_is_filtered(page, busines
     for link in links:
         answer = page.get(link)
         assert answer.status_code == 200, link
+
+
+def test_without_any_order_there_is_nothing_to_total(db):
+    assert day_totals_catch_up() == 0

@@ -196,3 +196,9 @@ def test_a_name_that_tells_a_type_is_not_given_another():
     with pytest.raises(InvalidInput) as refusal:
         added_alone("appointment_check", "40.00", order_type="other")
     assert list(refusal.value.errors) == ["order_type"]
+
+
+def test_what_moves_no_price_is_not_measured():
+    by_two("1.00", NOON)
+    later = NOON + timedelta(days=3)
+    assert alone("1.00", later, description="换了说明")
