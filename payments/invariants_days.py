@@ -1,4 +1,4 @@
-"""The day of money (T2): what the rows say of it follows from when money moved, when it was booked
+"""The day of money (T3): what the rows say of it follows from when money moved, when it was booked
 and which days were closed then."""
 
 from collections.abc import Iterator
@@ -6,28 +6,15 @@ from datetime import timedelta
 from itertools import pairwise
 from typing import Any
 
-from django.db.models import DateField, F, Func, Q, QuerySet
+from django.db.models import Q, QuerySet
 from django.utils.translation import gettext as _
 
 from payments.models import BookingWatermark, ClosedDay, PaymentOrder
 from payments.services.closed_days import ClosedDays
+from tcmpay.common.fields import BusinessDay
 from tcmpay.common.invariants import Scope, Violation, in_chunks
 
 ONE_DAY = timedelta(days=1)
-
-
-class BusinessDay(Func):
-    """The day in Asia/Shanghai (always UTC+8) of a moment."""
-
-    output_field = DateField()
-
-    def as_mysql(self, compiler: Any, connection: Any, **extra: Any) -> Any:
-        template = "DATE(DATE_ADD(%(expressions)s, INTERVAL 8 HOUR))"
-        return self.as_sql(compiler, connection, template=template, **extra)
-
-    def as_sqlite(self, compiler: Any, connection: Any, **extra: Any) -> Any:
-        template = "DATE(%(expressions)s, '+8 hours')"
-        return self.as_sql(compiler, connection, template=template, **extra)
 
 
 def wrong_days(scope: Scope, rows: QuerySet[Any], day: str, moment: str) -> Iterator[Any]:
@@ -39,7 +26,7 @@ def wrong_days(scope: Scope, rows: QuerySet[Any], day: str, moment: str) -> Iter
         rows = rows.filter(booked_at__gte=scope.since)
     closed = ClosedDays.read(using=scope.using)
     moved = rows.exclude(**{moment: None}).filter(
-        Q(**{day: None}) | ~Q(**{day: BusinessDay(F(moment))})
+        Q(**{day: None}) | ~Q(**{day: BusinessDay(moment)})
     )
     for row in in_chunks(moved, "id"):
         if getattr(row, day) != closed.day_of(getattr(row, moment), row.booked_at):
@@ -56,7 +43,7 @@ def check_order_days(scope: Scope) -> Iterator[Violation]:
     for order in wrong_days(scope, paid, "paid_on", "payment_time"):
         text = _("%(number)s: 支付日不是支付时间所在的营业日，也不是当时第一个未日结的营业日")
         yield Violation(
-            "T2", PaymentOrder.AUDIT_OBJECT, str(order.id), text % {"number": order.order_no}
+            "T3", PaymentOrder.AUDIT_OBJECT, str(order.id), text % {"number": order.order_no}
         )
 
 
@@ -67,12 +54,12 @@ def check_closed_days(scope: Scope) -> Iterator[Violation]:
     for before, day in pairwise(days):
         if day - before != ONE_DAY:
             text = _("与前一个已日结的营业日 %(before)s 之间有缺口")
-            yield Violation("T2", "closed_day", str(day), text % {"before": before})
+            yield Violation("T3", "closed_day", str(day), text % {"before": before})
     watermark = BookingWatermark.objects.using(scope.using).filter(pk=1).first()
     through = watermark.closed_through if watermark else None
     if through != (days[-1] if days else None):
         text = _("入账界限不是最新的已日结营业日")
-        yield Violation("T2", "closed_day", str(through), text)
+        yield Violation("T3", "closed_day", str(through), text)
 
 
 CHECKS = (check_order_days, check_closed_days)

@@ -4,17 +4,24 @@ A bill is never changed: another file of the same day replaces it, and both are 
 stay in the file; the database holds what they add up to and every line that does not agree.
 """
 
-from typing import Self
+from typing import ClassVar, Self
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
 from payments.models import PaymentException, PaymentOrder, PaymentTransaction
 from payments.states import PaymentMethod
-from reconciliation.states import BillSource, BillType, DifferenceType
+from reconciliation.states import (
+    BillSource,
+    BillType,
+    CloseStatus,
+    DifferenceType,
+    ReopeningStatus,
+)
 from refunds.models import Refund
 from tcmpay.common.fields import MoneyField, UtcNow, UUIDTextField, id_field
+from tcmpay.common.second_person import Asked
 
 
 class BillFile(models.Model):
@@ -234,3 +241,127 @@ class Difference(models.Model):
         return (
             f"{self.get_difference_type_display()} {self.out_trade_no or self.gateway_no}".strip()
         )
+
+
+class DailyClose(Asked, models.Model):
+    """The figures of one business day: put forward by one person, signed by another (日结).
+
+    What was signed never changes. A day that was opened again is closed anew by its next version.
+    """
+
+    AUDIT_OBJECT: ClassVar = "daily_close"
+    ASKED = ("proposed_by", "proposed_at", "notes")
+    ANSWERED = ("decided_by", "decided_at", "decision_notes")
+
+    id = id_field()
+    day = models.DateField(_("营业日"))
+    version = models.PositiveIntegerField(_("版本"))
+    status = models.CharField(
+        _("状态"), max_length=16, choices=CloseStatus, default=CloseStatus.PENDING
+    )
+    # Amounts are texts in yuan (figures.py); the bills' hashes; the trail's newest roots.
+    figures = models.JSONField(_("数字"), default=dict)
+    bills = models.JSONField(_("账单"), default=list)
+    roots = models.JSONField(_("根哈希"), default=dict)
+    # The signature of the day before's close, and this one's (services/closing.py).
+    previous_signature = models.CharField(max_length=64, blank=True, default="")
+    signature = models.CharField(_("签名"), max_length=64, blank=True, default="")
+    proposed_by = UUIDTextField(_("提交人"))
+    proposed_at = models.DateTimeField(_("提交时间"), db_default=UtcNow())
+    notes = models.CharField(_("说明"), max_length=500, blank=True, default="")
+    decided_by = UUIDTextField(_("签字人"), null=True, blank=True)
+    decided_at = models.DateTimeField(_("签字时间"), null=True, blank=True)
+    decision_notes = models.CharField(_("备注"), max_length=500, blank=True, default="")
+    # The day while this close waits, and while it counts: each at most once.
+    waiting_day = models.DateField(null=True, blank=True, unique=True)
+    closed_day = models.DateField(null=True, blank=True, unique=True)
+
+    class Meta:
+        db_table = "reconciliation_closes"
+        verbose_name = _("日结")
+        verbose_name_plural = _("日结")
+        default_permissions = ("view",)
+        permissions = (
+            ("propose_close", _("可以提交日结")),
+            ("sign_close", _("可以签字日结")),
+        )
+        constraints = (
+            models.UniqueConstraint(fields=("day", "version"), name="close_version_unique"),
+            models.CheckConstraint(
+                condition=Q(
+                    status="pending",
+                    decided_by=None,
+                    signature="",
+                    waiting_day__isnull=False,
+                    waiting_day=F("day"),
+                    closed_day=None,
+                )
+                | Q(
+                    status="signed",
+                    waiting_day=None,
+                    closed_day__isnull=False,
+                    closed_day=F("day"),
+                )
+                | Q(
+                    status__in=("rejected", "withdrawn", "reopened"),
+                    waiting_day=None,
+                    closed_day=None,
+                ),
+                name="close_waits_counts_or_neither",
+            ),
+            models.CheckConstraint(
+                condition=~Q(status__in=("signed", "reopened"))
+                | Q(decided_by__isnull=False, decided_at__isnull=False)
+                & ~Q(decided_by=F("proposed_by"))
+                & ~Q(signature=""),
+                name="close_signed_by_two",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.day} v{self.version}"
+
+
+class DayReopening(Asked, models.Model):
+    """A closed day that one person wants opened again, for a reason; another one decides."""
+
+    AUDIT_OBJECT: ClassVar = "day_reopening"
+
+    id = id_field()
+    close = models.ForeignKey(
+        DailyClose, on_delete=models.PROTECT, related_name="reopenings", verbose_name=_("日结")
+    )
+    status = models.CharField(
+        _("状态"), max_length=16, choices=ReopeningStatus, default=ReopeningStatus.PENDING
+    )
+    reason = models.CharField(_("原因"), max_length=500)
+    requested_by = UUIDTextField(_("申请人"))
+    created_at = models.DateTimeField(_("申请时间"), db_default=UtcNow())
+    decided_by = UUIDTextField(_("处理人"), null=True, blank=True)
+    decided_at = models.DateTimeField(_("处理时间"), null=True, blank=True)
+    decision_notes = models.CharField(_("备注"), max_length=500, blank=True, default="")
+    # The close while this waits: at most once.
+    waiting_close = UUIDTextField(null=True, blank=True, unique=True)
+
+    class Meta:
+        db_table = "reconciliation_reopenings"
+        verbose_name = _("重新打开日结")
+        verbose_name_plural = _("重新打开日结")
+        default_permissions = ("view",)
+        permissions = (
+            ("request_reopening", _("可以申请重新打开已日结的营业日")),
+            ("approve_reopening", _("可以同意重新打开已日结的营业日")),
+        )
+        constraints = (
+            models.CheckConstraint(
+                condition=Q(status="pending", decided_by=None, waiting_close__isnull=False)
+                | Q(status__in=("rejected", "withdrawn"), waiting_close=None)
+                | Q(status="approved", decided_by__isnull=False, waiting_close=None)
+                & ~Q(decided_by=F("requested_by")),
+                name="reopening_by_two",
+            ),
+            models.CheckConstraint(condition=~Q(reason=""), name="reopening_has_reason"),
+        )
+
+    def __str__(self) -> str:
+        return str(self.close)

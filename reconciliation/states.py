@@ -38,3 +38,45 @@ class DifferenceType(models.TextChoices):
 CASE_KINDS: Mapping[str, ExceptionKind] = {
     kind: ExceptionKind(f"bill_{kind}") for kind in DifferenceType.values
 }
+
+
+class CloseStatus(models.TextChoices):
+    """A daily close: put forward, signed by another person; signed, it may be opened again."""
+
+    PENDING = "pending", _("待签字")
+    SIGNED = "signed", _("已日结")
+    REJECTED = "rejected", _("已驳回")
+    WITHDRAWN = "withdrawn", _("已撤回")
+    REOPENED = "reopened", _("已重新打开")
+
+
+CLOSE_TRANSITIONS: Mapping[str, frozenset[str]] = {
+    CloseStatus.PENDING: frozenset(
+        {CloseStatus.SIGNED, CloseStatus.REJECTED, CloseStatus.WITHDRAWN}
+    ),
+    CloseStatus.SIGNED: frozenset({CloseStatus.REOPENED}),
+}
+
+
+class ReopeningStatus(models.TextChoices):
+    """A wish to open a closed day again, until another person decides."""
+
+    PENDING = "pending", _("待同意")
+    APPROVED = "approved", _("已重新打开")
+    REJECTED = "rejected", _("已驳回")
+    WITHDRAWN = "withdrawn", _("已撤回")
+
+
+REOPENING_TRANSITIONS: Mapping[str, frozenset[str]] = {
+    ReopeningStatus.PENDING: frozenset(
+        {ReopeningStatus.APPROVED, ReopeningStatus.REJECTED, ReopeningStatus.WITHDRAWN}
+    ),
+}
+
+
+class DayState(models.TextChoices):
+    """How a business day stands (RECONCILIATION 6.9)."""
+
+    OPEN = "open", _("未日结")
+    READY = "ready", _("可以日结")
+    CLOSED = "closed", _("已日结")

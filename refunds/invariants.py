@@ -293,11 +293,11 @@ def check_batches(scope: Scope) -> Iterator[Violation]:
 
 
 def check_days(scope: Scope) -> Iterator[Violation]:
-    """Every refund counts in the day in which the money went back, or the first open one (T2)."""
+    """Every refund counts in the day in which the money went back, or the first open one (T3)."""
     done = Refund.objects.using(scope.using).filter(status=RefundStatus.SUCCESS)
     for refund in wrong_days(scope, done, "completed_on", "completed_at"):
         text = _("完成日不是完成时间所在的营业日，也不是当时第一个未日结的营业日")
-        yield _violation("T2", refund, text)
+        yield _violation("T3", refund, text)
 
 
 def check_orders_have_payments(scope: Scope) -> Iterator[Violation]:

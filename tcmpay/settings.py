@@ -1,7 +1,8 @@
 """Django settings, all from the environment. docs/configuration.md has the table."""
 
 import logging.config
-from datetime import timedelta
+import re
+from datetime import date, time, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -104,6 +105,41 @@ IS_PRICE_API_GUARDED: bool = (
 )
 # Whoever edited a draft of the gateway configuration may not be the one who activates it.
 CONFIG_ACTIVATION_SECOND_PERSON: bool = env.bool("CONFIG_ACTIVATION_SECOND_PERSON", default=False)
+# From when (time of day in Asia/Shanghai) it is told that yesterday is not closed yet.
+DAY_CLOSE_REMIND_AT: time = time(17)
+if _text := env.str("DAY_CLOSE_REMIND_AT", default=""):
+    try:
+        DAY_CLOSE_REMIND_AT = time.fromisoformat(_text)
+    except ValueError:
+        secrets.complain("DAY_CLOSE_REMIND_AT must be a time of day such as 17:00")
+# The first business day to be closed, where books from before are closed elsewhere.
+DAY_CLOSE_FROM: date | None = None
+if _text := env.str("DAY_CLOSE_FROM", default=""):
+    try:
+        DAY_CLOSE_FROM = date.fromisoformat(_text)
+    except ValueError:
+        secrets.complain("DAY_CLOSE_FROM must be a day such as 2026-12-01")
+# Numbers of accounts in vouchers for a ledger system (reconciliation/vouchers.py has their names).
+LEDGER_ACCOUNTS: dict[str, str] = {
+    "wechat": "1012.01",
+    "alipay": "1012.02",
+    "topups": "1002",
+    "openings": "1221",
+    "balances": "2205",
+    "surplus": "2241",
+    "receipts": "6001",
+    "fees": "6603",
+    "adjustments": "6711",
+}
+for _pair in env.list("LEDGER_ACCOUNTS", default=[]):
+    _name, _colon, _number = _pair.partition(":")
+    if _name not in LEDGER_ACCOUNTS or not re.fullmatch(r"[0-9A-Za-z.\-]{1,32}", _number):
+        secrets.complain(
+            "LEDGER_ACCOUNTS must be pairs such as wechat:1012.01, separated by commas; known: "
+            + ", ".join(LEDGER_ACCOUNTS)
+        )
+        break
+    LEDGER_ACCOUNTS[_name] = _number
 # Empty with DEBUG on: any https origin and localhost. Empty with DEBUG off: none.
 RETURN_URL_ORIGINS: list[str] = env.list("RETURN_URL_ORIGINS", default=[])
 RATE_LIMIT_PER_MINUTE: int = env.int("RATE_LIMIT_PER_MINUTE", default=1200)
@@ -368,6 +404,7 @@ CELERY_BEAT_SCHEDULE = {
     # Bills of the day before are there in the morning; asked for again until they are.
     "fetch-bills": {"task": "reconciliation.fetch_bills", "schedule": 1800.0},
     "keep-day-totals": {"task": "backoffice.keep_day_totals", "schedule": 600.0},
+    "watch-closing": {"task": "reconciliation.watch_closing", "schedule": 3600.0},
     # An hour is sealed a quarter of an hour after it is over; asked more often, as beat may rest.
     "seal-trail": {"task": "audit.seal_trail", "schedule": 600.0},
     "seal-ledger": {"task": "balances.seal_ledger", "schedule": 600.0},

@@ -22,6 +22,7 @@ import payments.invariants_evidence
 import payments.invariants_logs
 import payments.invariants_seals
 import reconciliation.invariants
+import reconciliation.invariants_closing
 import refunds.day_figures
 import refunds.invariants
 import refunds.invariants_evidence
@@ -67,6 +68,7 @@ CHECKS: tuple[Check, ...] = (
     *refunds.invariants_evidence.CHECKS,
     *refunds.day_figures.CHECKS,
     *reconciliation.invariants.CHECKS,
+    *reconciliation.invariants_closing.CHECKS,
     *backoffice.ops.invariants.CHECKS,
     *tcmpay.audit.invariants.CHECKS,
     *tcmpay.accounts.invariants.CHECKS,

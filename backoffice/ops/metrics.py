@@ -28,6 +28,7 @@ from payments.services.activations import activations_failing
 from payments.states import OrderStatus
 from reconciliation.models import Difference, ReconciledDay
 from reconciliation.selectors import verified_share
+from reconciliation.stand import days_late
 from refunds.models import Refund
 from refunds.states import RefundStatus
 from tcmpay.audit.roots import roots_not_told
@@ -123,6 +124,8 @@ class QueueDepths:
             untold = float(len(roots_not_told()))
             yield "roots_not_told", ("chains whose newest root is not kept elsewhere yet", untold)
             yield from _reconciliation_figures()
+            late = float(len(days_late()))
+            yield "days_not_closed", ("business days that should be closed by now", late)
             yield "activations_failing", ("gateways whose new configuration takes nothing", failing)
             yield from figures
         except DatabaseError:

@@ -12,6 +12,7 @@ from balances.models import AdjustmentStatus
 from config.models import PriceChangeStatus
 from payments.models import PaymentOrder, PaymentTransaction
 from payments.states import OrderStatus, TransactionStatus
+from reconciliation.states import CloseStatus, ReopeningStatus
 from refunds.models import Refund
 from refunds.states import RefundStatus
 from tcmpay.audit.models import AuditEvent
@@ -166,6 +167,27 @@ AUDITED: Mapping[str, Audited] = {
             "adjustment_approved": _("批准余额调整"),
             "adjustment_rejected": _("驳回余额调整"),
             "adjustment_withdrawn": _("撤回余额调整"),
+        },
+    ),
+    "daily_close": Audited(
+        _("日结"),
+        states=CloseStatus.choices,
+        actions={
+            "close_proposed": _("提交日结"),
+            "close_signed": _("签字日结"),
+            "close_rejected": _("驳回日结"),
+            "close_withdrawn": _("撤回日结"),
+            "close_reopened": _("重新打开已日结的营业日"),
+        },
+    ),
+    "day_reopening": Audited(
+        _("重新打开日结"),
+        states=ReopeningStatus.choices,
+        actions={
+            "reopening_requested": _("申请重新打开"),
+            "reopening_approved": _("同意重新打开"),
+            "reopening_rejected": _("驳回重新打开的申请"),
+            "reopening_withdrawn": _("撤回重新打开的申请"),
         },
     ),
     "price": Audited(

@@ -195,7 +195,7 @@ def test_of_a_closed_day_it_counts_in_the_first_open_one(owner, gateway, method)
     assert sums == [Decimal(0), Decimal("10.00"), Decimal("10.00")]
     assert list(check_days(Scope())) == []
     Refund.objects.update(completed_on=THE_DAY)
-    assert [found.code for found in check_days(Scope())] == ["T2"]
+    assert [found.code for found in check_days(Scope())] == ["T3"]
 
 
 def test_the_trail_tells_the_time_and_the_day(owner, gateway):

@@ -55,8 +55,18 @@ SEE_MONEY = frozenset(
         "balances.view_balanceadjustment",
         "config.view_priceconfig",
         "config.view_pricechangerequest",
+        "reconciliation.view_dailyclose",
+        "reconciliation.view_dayreopening",
         "audit.view_auditevent",
         "backoffice.export_rows",
+    }
+)
+# Who puts a business day forward does not sign it; who asks to open one again does not agree.
+CLOSE_DAYS = frozenset(
+    {
+        "reconciliation.propose_close",
+        "reconciliation.sign_close",
+        "reconciliation.request_reopening",
     }
 )
 REVIEW = frozenset(
@@ -66,6 +76,8 @@ REVIEW = frozenset(
         "refunds.change_refundnote",
         "payments.close_exception",
         "payments.write_off_exception",
+        "reconciliation.sign_close",
+        "reconciliation.approve_reopening",
     }
 )
 # Giving cases to others, and the rules that propose how much to refund.
@@ -111,6 +123,7 @@ READ_MESSAGES = frozenset({"payments.view_messages"})
 VERIFY = frozenset({"audit.verify_auditevent"})
 ADMINISTER = (
     LEAD_REVIEW
+    | CLOSE_DAYS
     | KEEP_BALANCES
     | APPROVE_BALANCES
     | RECONCILE

@@ -106,6 +106,20 @@ class ShanghaiToday(models.Func):
         return self.as_sql(compiler, connection, template="DATE('NOW', '+8 hours')", **extra)
 
 
+class BusinessDay(models.Func):
+    """The day in Asia/Shanghai (always UTC+8) of a moment."""
+
+    output_field = models.DateField()
+
+    def as_mysql(self, compiler: Any, connection: Any, **extra: Any) -> Any:
+        template = "DATE(DATE_ADD(%(expressions)s, INTERVAL 8 HOUR))"
+        return self.as_sql(compiler, connection, template=template, **extra)
+
+    def as_sqlite(self, compiler: Any, connection: Any, **extra: Any) -> Any:
+        template = "DATE(%(expressions)s, '+8 hours')"
+        return self.as_sql(compiler, connection, template=template, **extra)
+
+
 def is_amount(field: str) -> models.Q:
     """The condition that ``field`` is a positive amount within the contract's bound."""
     return models.Q(**{f"{field}__gt": 0, f"{field}__lte": MONEY_MAX})

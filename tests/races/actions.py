@@ -19,7 +19,7 @@ from config.gateways.services import gateway_config_set
 from config.prices.plan import PriceChange
 from config.prices.services import price_change
 from gateways.interface import RefundReport, RefundRequest, RefundState
-from payments.models import PaymentTransaction
+from payments.models import PaymentOrder, PaymentTransaction
 from payments.services.attempts import PayCommand, pay
 from payments.services.endings import order_cancel, orders_expire
 from payments.services.exceptions import exception_write_off_decide
@@ -27,6 +27,8 @@ from payments.services.exchanges import Question, ask
 from payments.services.orders import OrderCommand, order_create
 from payments.services.sweeping import attempts_sweep, order_sync
 from payments.states import ExchangeKind
+from reconciliation.closing_errors import FiguresChanged
+from reconciliation.services.closing import close_propose, close_sign
 from refunds.models import Refund
 from refunds.services.notices import notices_take
 from refunds.services.requests import refund_request, refund_review, refund_withdraw
@@ -43,7 +45,7 @@ from tcmpay.common.actor import SYSTEM, Role
 from tcmpay.common.errors import DomainError
 from tcmpay.limits import services as limits
 from tests.races.gateway import SharedGateway
-from tests.races.worlds import World, admin, patient
+from tests.races.worlds import World, admin, patient, report_paid, staff
 
 OK = "ok"
 LONG_WINDOW_SECONDS = 10**9
@@ -97,6 +99,27 @@ def buyer_pays(things: World) -> str:
     if not SharedGateway("wechat").buyer_pays(things["number"]):
         return "closed"
     return _tell(things["number"], "wechat", "TRADE_SUCCESS")
+
+
+@action
+def hear_late(things: World) -> str:
+    """The gateway's word about the day to be closed comes now; in which day the money counts."""
+    report_paid(things["number"], things["paid_at"], clock.now())
+    order = PaymentOrder.objects.get(id=things["order"])
+    return "in its day" if order.paid_on == things["day"] else "later"
+
+
+@action
+def close_day(things: World) -> str:
+    """Two people close the day, again where its figures changed meanwhile; how many payments of
+    this world what they signed has beside the one that was there."""
+    while True:
+        try:
+            close = close_propose(actor=staff(things["admins"][0]), day=things["day"])
+            close = close_sign(actor=staff(things["admins"][1]), close_id=close.id)
+        except FiguresChanged:
+            continue
+        return f"with {close.figures['receipts_number'] - things['there']}"
 
 
 @action

@@ -182,6 +182,20 @@ PAIRS = (
         do("sweep_attempts", LAST),
         do("sweep_attempts", LAST),
     ),
+    # --- a day's closing ---
+    race(
+        "late report x closing of its day",
+        "order_paid_on_a_day_to_be_closed",
+        do("hear_late"),
+        do("close_day"),
+    ),
+    race(
+        "two closings of one day",
+        "order_paid_on_a_day_to_be_closed",
+        do("close_day"),
+        do("close_day"),
+        ask_again=("CLOSE_WAITS",),
+    ),
     # --- a payment from the balance ---
     race("callback x balance", "order_paid_at_gateway", do("callback"), do("pay_balance")),
     race("late callback x balance", "order_paid_unclosed", do("callback"), do("pay_balance")),

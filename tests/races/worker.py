@@ -191,7 +191,10 @@ def _clear(_orders: Connection, _gate: int, _steps: Steps) -> None:
 
     kept = {"payment_configs", "price_configs", "refund_notes"}  # what migrations insert
     with connection.constraint_checks_disabled(), connection.cursor() as cursor:
-        for room in ("payments", "refunds", "balances", "audit", "guard", "config"):
+        for room in (
+            *("payments", "refunds", "reconciliation", "balances"),
+            *("audit", "guard", "config"),
+        ):
             for model in apps.get_app_config(room).get_models():
                 if model._meta.db_table not in kept:
                     cursor.execute(f"DELETE FROM {model._meta.db_table}")

@@ -5,6 +5,7 @@ whose rows belong to it; ``born`` is its zero of time: an action at 60 happens 6
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -24,16 +25,19 @@ from gateways.interface import (
     RefundReport,
     RefundRequest,
     RefundState,
+    TradeReport,
 )
 from payments.models import PaymentException, PaymentOrder, PaymentTransaction
 from payments.services.attempts import PayCommand, owe_close, pay
 from payments.services.callbacks import Incoming, callback_handle
+from payments.services.closed_days import closed_through
 from payments.services.endings import order_cancel
 from payments.services.exceptions import exception_write_off_ask
 from payments.services.exchanges import Question, ask
 from payments.services.orders import OrderCommand, order_create
 from payments.services.refund_money import refund_transaction_begin
 from payments.states import ExchangeKind
+from reconciliation.services.closing import reopening_approve, reopening_request
 from refunds.models import Refund
 from refunds.services.requests import refund_request, refund_review
 from refunds.services.submission import refund_submit
@@ -68,6 +72,10 @@ def admin(user_id: UUID) -> Actor:
     return Actor(id=user_id, role=Role.ADMIN, name="admin")
 
 
+def staff(user_id: UUID) -> Actor:
+    return Actor(id=user_id, role=Role.STAFF, name="staff")
+
+
 # --- bricks -----------------------------------------------------------------------------------
 
 
@@ -94,10 +102,13 @@ def _start(user_id: UUID, order_id: UUID, method: str) -> PaymentTransaction:
 def _told(attempt: PaymentTransaction) -> None:
     gateway, number = SharedGateway(attempt.payment_method), attempt.out_trade_no or ""
     question = Question(ExchangeKind.QUERY, attempt)
-    report = ask(question, lambda: gateway.query_payment(number))
+    _noticed(attempt.payment_method, ask(question, lambda: gateway.query_payment(number)))
+
+
+def _noticed(method: str, report: TradeReport) -> None:
     request = CallbackRequest({}, new_id().bytes, "application/json", clock.now())
     callback_handle(
-        incoming=Incoming(attempt.payment_method, request),
+        incoming=Incoming(method, request),
         notice=CallbackNotice("", "TRANSACTION.SUCCESS", trade=report),
         is_mock=True,
     )
@@ -226,6 +237,44 @@ def money_after_the_end() -> World:
     SharedGateway("wechat").buyer_pays(attempt.out_trade_no or "")
     _told(attempt)
     return _world(user_id, order=order_id, number=attempt.out_trade_no)
+
+
+# --- closed days ------------------------------------------------------------------------------
+
+
+@world
+def order_paid_on_a_day_to_be_closed() -> World:
+    """Two days ago a buyer paid one order, of which we were told, and another, of which nobody
+    has told us yet; the day can be closed."""
+    _open_days_again()
+    paid_at = clock.now() - timedelta(days=2)
+    with clock.frozen(paid_at):
+        things = order_paid_at_gateway()
+        user_id = things["user"]
+        other = _start(user_id, _order(user_id), "wechat")
+    SharedGateway("wechat").buyer_pays(other.out_trade_no or "")
+    report_paid(other.out_trade_no or "", paid_at, paid_at)
+    day = clock.business_day(paid_at)
+    return things | {
+        "day": day,
+        "paid_at": paid_at,
+        "there": PaymentOrder.objects.filter(paid_on=day).count(),
+    }
+
+
+def report_paid(number: str, paid_at: datetime, at: datetime) -> None:
+    """The gateway says at ``at`` that the trade was paid at ``paid_at``."""
+    report = SharedGateway("wechat").query_payment(number)
+    with clock.frozen(at):
+        _noticed("wechat", replace(report, paid_at=paid_at))
+
+
+def _open_days_again() -> None:
+    """What earlier runs closed."""
+    one, other = staff(new_id()), staff(new_id())
+    while (day := closed_through()) is not None:
+        asked = reopening_request(actor=one, day=day, reason="race")
+        reopening_approve(actor=other, reopening_id=asked.id)
 
 
 # --- refunds ----------------------------------------------------------------------------------

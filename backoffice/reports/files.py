@@ -1,0 +1,157 @@
+"""Reports as files: sums for people (XLSX, CSV), vouchers for a ledger system (CSV, XLSX)."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from backoffice.exports.files import open_rows
+from backoffice.trail.words import GATEWAY_NAMES
+from payments.selectors import service_names
+from reconciliation.reports import Line, Report, ReportDay
+from reconciliation.vouchers import vouchers
+from tcmpay.common.order_types import OrderType
+
+Row = Sequence[Any]
+LINE_HEADS = (
+    gettext_lazy("收款笔数"),
+    gettext_lazy("收款（元）"),
+    gettext_lazy("退款笔数"),
+    gettext_lazy("退款（元）"),
+    gettext_lazy("手续费（元）"),
+    gettext_lazy("净额（元）"),
+    gettext_lazy("多收款项（元）"),
+    gettext_lazy("退回多收款项（元）"),
+)
+BALANCE_HEADS = (
+    gettext_lazy("期初余额负债（元）"),
+    gettext_lazy("充值（元）"),
+    gettext_lazy("消费（元）"),
+    gettext_lazy("退回余额（元）"),
+    gettext_lazy("调整（元）"),
+    gettext_lazy("其他（元）"),
+    gettext_lazy("期末余额负债（元）"),
+)
+SECTIONS = (
+    ("method", gettext_lazy("按支付方式")),
+    ("merchant", gettext_lazy("按商户号")),
+    ("order_type", gettext_lazy("按订单类型")),
+    ("service", gettext_lazy("按服务")),
+)
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """What a file holds: a title, the widths of its columns, its rows from the heading on."""
+
+    title: str
+    widths: Sequence[int]
+    rows: Iterator[Row]
+
+
+def report_write(path: Path, report: Report, *, what: str, file_format: str) -> None:
+    """Write the ``what`` (``report`` or ``vouchers``) of ``report`` to ``path`` as CSV or XLSX."""
+    sheet = SHEETS[what](report)
+    writer = open_rows(path, file_format, title=sheet.title, widths=sheet.widths)
+    for row in sheet.rows:
+        writer.row(row)
+    writer.close()
+
+
+def report_sheet(report: Report) -> Sheet:
+    widths = (16, 10, *(14,) * 15)
+    return Sheet(_("收支报表"), widths, _report_rows(report))
+
+
+def _report_rows(report: Report) -> Iterator[Row]:
+    """The days with their sum, then the same money by each way of telling it apart."""
+    yield [_("营业日"), _("状态"), *map(str, (*LINE_HEADS, *BALANCE_HEADS))]
+    for one in report.days:
+        state = _("已日结") if one.is_closed else _("未日结")
+        yield [one.day.isoformat(), state, *_figures(one.line), *_balances(one)]
+    yield [_("合计"), "", *_figures(report.total), *_balance_total(report)]
+    for what, title in SECTIONS:
+        yield []
+        yield [str(title), "", *map(str, LINE_HEADS)]
+        for line in report.by(what):
+            yield [_name(what, line.name), "", *_figures(line, has_fees=what in WITH_FEES)]
+
+
+WITH_FEES = frozenset({"method", "merchant"})
+
+
+def _figures(line: Line, *, has_fees: bool = True) -> Row:
+    """Bills tell nothing of fees and surplus money by type or service: there they stay empty."""
+    sums = line.sums
+    told: list[Any] = [sums.receipts_number, sums.receipts, sums.refunds_number, sums.refunds]
+    if not has_fees:
+        return [*told, None, None, None, None]
+    return [*told, line.fees, line.net, line.surplus.receipts, line.surplus.refunds]
+
+
+def _balances(one: ReportDay) -> list[Decimal]:
+    moves = one.moves
+    return [
+        *(one.opening, moves.topups, moves.spending, moves.refunds),
+        *(moves.adjustments, moves.other, one.closing),
+    ]
+
+
+def _balance_total(report: Report) -> list[Decimal]:
+    if not report.days:
+        return []
+    moves = report.moves
+    return [
+        *(report.days[0].opening, moves.topups, moves.spending, moves.refunds),
+        *(moves.adjustments, moves.other, report.days[-1].closing),
+    ]
+
+
+def _name(what: str, name: str) -> str:
+    """What a line is about, in words."""
+    if what == "service":
+        return service_names().get(name, name)
+    if what == "order_type":
+        return str(dict(OrderType.choices).get(name, name))
+    method, _space, merchant = name.partition(" ")
+    return f"{GATEWAY_NAMES.get(method, method)} {merchant}".strip()
+
+
+VOUCHER_HEADS = (
+    gettext_lazy("凭证日期"),
+    gettext_lazy("凭证号"),
+    gettext_lazy("凭证摘要"),
+    gettext_lazy("科目编码"),
+    gettext_lazy("科目名称"),
+    gettext_lazy("借方金额"),
+    gettext_lazy("贷方金额"),
+    gettext_lazy("明细"),
+    gettext_lazy("日结签名"),
+)
+
+
+def voucher_sheet(report: Report) -> Sheet:
+    return Sheet(_("会计凭证"), (12, 14, 16, 12, 24, 14, 14, 18, 24), _voucher_rows(report))
+
+
+def _voucher_rows(report: Report) -> Iterator[Row]:
+    yield list(map(str, VOUCHER_HEADS))
+    for line in vouchers(report):
+        yield [
+            line.day.isoformat(),
+            line.number,
+            line.text,
+            line.account,
+            line.account_name,
+            line.debit,
+            line.credit,
+            line.detail,
+            line.signature,
+        ]
+
+
+SHEETS = {"report": report_sheet, "vouchers": voucher_sheet}

@@ -1,0 +1,361 @@
+"""The figures of one business day, as its close keeps and signs them: plain JSON, amounts as texts
+in yuan with two places."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date, timedelta
+from decimal import ROUND_DOWN, Decimal
+from typing import Any
+
+from django.db.models import Q, QuerySet
+
+from balances.models import BalanceTransaction, EntryType, RelatedType
+from balances.selectors import LedgerMoves, ledger_moves, liabilities_at
+from gateways.interface import GATEWAY_METHODS
+from payments.models import PaymentException, PaymentOrder
+from payments.states import Disposition, PaymentMethod
+from reconciliation.models import BillFile, DailyClose, Difference, ReconciledDay
+from reconciliation.money import Cell, DayMoney, Sums, money_of_days
+from reconciliation.selectors import yuan_named
+from reconciliation.states import CloseStatus
+from refunds.models import Refund
+from refunds.states import RefundStatus
+from tcmpay.common.clock import day_start
+from tcmpay.common.money import ZERO, Money, format_money, round_money
+
+ONE_DAY = timedelta(days=1)
+SHARE = Decimal("0.0001")
+FIRST_DAY = date(2000, 1, 1)  # before any entry
+Figures = dict[str, Any]
+# (method, merchant number): yuan, each rounded to two places, so that their sum is exact.
+Fees = dict[tuple[str, str], Money]
+
+
+@dataclass(frozen=True, slots=True)
+class BalanceLeg:
+    """Payments from the balance and refunds to it: by the orders, and by the ledger (yuan).
+
+    ``over_midnight``: the two count a movement of the same second in neighbouring days.
+    ``unexplained``: how many facts the other side lacks or has otherwise.
+    """
+
+    orders: Money
+    ledger: Money
+    over_midnight: Money
+    unexplained: int
+
+
+def close_of(day: date, *, using: str = "default") -> DailyClose | None:
+    """The close that counts; None: the day is open."""
+    return DailyClose.objects.using(using).filter(closed_day=day).first()
+
+
+def figures_of_day(day: date) -> Figures:
+    """The figures of ``day`` as they are now, from the rows; of a closed day see ``close_of``."""
+    money = money_of_days(day, day).get(day, DayMoney())
+    fees = fees_of_days(day, day).get(day, {})
+    return {
+        "day": day.isoformat(),
+        **totals_told(money.cells, fees),
+        **_surplus_told(money.surplus),
+        "by_method": _by_method(money, fees),
+        "by_type": grouped_told(money.cells, lambda cell: cell.order_type),
+        "by_service": grouped_told(money.cells, lambda cell: cell.service),
+        "by_merchant": _by_merchant(money, fees),
+        "expected": format_money(_expected(money, fees)),
+        "cells": [_cell_told(cell, sums) for cell, sums in sorted(money.cells.items())],
+        "late": sums_told(money.late),
+        "balance": _balance_told(day),
+        "cases": _cases(day),
+        "differences": _differences(day),
+        "verified_share": str(verified_share_of_day(day)),
+    }
+
+
+# --- receipts and refunds ---------------------------------------------------------------------
+
+
+def sums_told(sums: Sums) -> dict[str, Any]:
+    return {
+        "receipts_number": sums.receipts_number,
+        "receipts": format_money(sums.receipts),
+        "refunds_number": sums.refunds_number,
+        "refunds": format_money(sums.refunds),
+    }
+
+
+def sums_of(told: Mapping[str, Any]) -> Sums:
+    return Sums(
+        told["receipts_number"],
+        Decimal(told["receipts"]),
+        told["refunds_number"],
+        Decimal(told["refunds"]),
+    )
+
+
+def totals_told(cells: Mapping[Cell, Sums], fees: Fees) -> dict[str, Any]:
+    """Sums, fees and net (receipts less refunds less fees)."""
+    sums = sum(cells.values(), Sums())
+    fee = sum(fees.values(), ZERO)
+    net = sums.receipts - sums.refunds - fee
+    return {**sums_told(sums), "fees": format_money(fee), "net": format_money(net)}
+
+
+def grouped_told(
+    cells: Mapping[Cell, Sums], key: Callable[[Cell], str]
+) -> dict[str, dict[str, Any]]:
+    groups: dict[str, Sums] = {}
+    for cell, sums in cells.items():
+        groups[key(cell)] = groups.get(key(cell), Sums()) + sums
+    return {name: sums_told(sums) for name, sums in sorted(groups.items())}
+
+
+def _by_method(money: DayMoney, fees: Fees) -> dict[str, Any]:
+    return {
+        method: totals_told(
+            {cell: sums for cell, sums in money.cells.items() if cell.method == method},
+            {key: fee for key, fee in fees.items() if key[0] == method},
+        )
+        for method in PaymentMethod.values
+    }
+
+
+def _by_merchant(money: DayMoney, fees: Fees) -> list[dict[str, Any]]:
+    """Of every account at a gateway; "" as its number: mock, which no gateway holds."""
+    found = []
+    for method, merchant in sorted(_accounts(money, fees)):
+        account = _of_account(money, method, merchant)
+        surplus = money.surplus.get((method, merchant), Sums())
+        fee = {key: one for key, one in fees.items() if key == (method, merchant)}
+        found.append(
+            {
+                "method": method,
+                "merchant": merchant,
+                **totals_told(account, fee),
+                "surplus_in": format_money(surplus.receipts),
+                "surplus_out": format_money(surplus.refunds),
+                "expected": format_money(_expected_of(money, fees, method, merchant)),
+            }
+        )
+    return found
+
+
+def _accounts(money: DayMoney, fees: Fees) -> set[tuple[str, str]]:
+    moved = {(cell.method, cell.merchant) for cell in money.cells}
+    return {key for key in {*moved, *money.surplus, *fees} if key[0] in GATEWAY_METHODS}
+
+
+def _of_account(money: DayMoney, method: str, merchant: str) -> dict[Cell, Sums]:
+    return {
+        cell: sums
+        for cell, sums in money.cells.items()
+        if (cell.method, cell.merchant) == (method, merchant)
+    }
+
+
+def _expected(money: DayMoney, fees: Fees) -> Money:
+    """What the gateways should pay out of this day, of all merchant numbers."""
+    return sum((_expected_of(money, fees, *key) for key in _accounts(money, fees)), ZERO)
+
+
+def _expected_of(money: DayMoney, fees: Fees, method: str, merchant: str) -> Money:
+    if not merchant:
+        return ZERO  # a mock's money is nowhere
+    sums = sum(_of_account(money, method, merchant).values(), Sums())
+    sums += money.surplus.get((method, merchant), Sums())
+    return sums.receipts - sums.refunds - fees.get((method, merchant), ZERO)
+
+
+def _cell_told(cell: Cell, sums: Sums) -> dict[str, Any]:
+    return {
+        "method": cell.method,
+        "merchant": cell.merchant,
+        "order_type": cell.order_type,
+        "service": cell.service,
+        **sums_told(sums),
+    }
+
+
+def cells_of(figures: Figures) -> dict[Cell, Sums]:
+    """What ``figures`` say of receipts and refunds, to count with."""
+    return {
+        Cell(told["method"], told["merchant"], told["order_type"], told["service"]): sums_of(told)
+        for told in figures["cells"]
+    }
+
+
+def fees_of(figures: Figures) -> Fees:
+    return {
+        (told["method"], told["merchant"]): Decimal(told["fees"])
+        for told in figures["by_merchant"]
+        if Decimal(told["fees"])
+    }
+
+
+def _surplus_told(surplus: Mapping[tuple[str, str], Sums]) -> dict[str, Any]:
+    """Money that came late or twice, and what went back of such money."""
+    sums = sum(surplus.values(), Sums())
+    return {
+        "surplus_in_number": sums.receipts_number,
+        "surplus_in": format_money(sums.receipts),
+        "surplus_out_number": sums.refunds_number,
+        "surplus_out": format_money(sums.refunds),
+    }
+
+
+def fees_of_days(first: date, last: date) -> dict[date, Fees]:
+    """What the bills of each day say that the gateways kept."""
+    days: dict[date, Fees] = {}
+    rows = ReconciledDay.objects.filter(day__gte=first, day__lte=last).exclude(fees=0)
+    for day, *key, fees in rows.values_list("day", "payment_method", "merchant", "fees"):
+        days.setdefault(day, {})[key[0], key[1]] = round_money(fees)
+    return days
+
+
+# --- balances -----------------------------------------------------------------------------------
+
+
+def balance_opening(day: date) -> Money:
+    """What users had with us when ``day`` began, by the ledger alone: what the newest close before
+    ended at, and what was moved since."""
+    before = closes_between(date.min, day - ONE_DAY).last()
+    held = Decimal(before.figures["balance"]["closing"]) if before else ZERO
+    moved = ledger_moves(before.day + ONE_DAY if before else FIRST_DAY, day - ONE_DAY)
+    return held + sum((moves.net for moves in moved.values()), ZERO)
+
+
+def _balance_told(day: date) -> dict[str, Any]:
+    moves = ledger_moves(day, day).get(day, LedgerMoves())
+    leg = balance_leg(day)
+    return {
+        "opening": format_money(balance_opening(day)),
+        "topups": format_money(moves.topups),
+        "spending": format_money(moves.spending),
+        "refunds": format_money(moves.refunds),
+        "adjustments": format_money(moves.adjustments),
+        "other": format_money(moves.other),
+        "closing": format_money(liabilities_at(day_start(day + ONE_DAY))),
+        "orders": format_money(leg.orders),
+        "ledger": format_money(leg.ledger),
+        "over_midnight": format_money(leg.over_midnight),
+        "unexplained": leg.unexplained,
+    }
+
+
+def balance_gap(balance: Mapping[str, Any]) -> Money:
+    """By how much the told opening and moves miss the told closing: zero in sound books."""
+    moves = ("topups", "refunds", "adjustments", "other")
+    end = Decimal(balance["opening"]) + sum(Decimal(balance[name]) for name in moves)
+    return end - Decimal(balance["spending"]) - Decimal(balance["closing"])
+
+
+def balance_leg(day: date) -> BalanceLeg:
+    """Every payment from the balance and every refund to it has its entry, of the same amount; an
+    order and its entry are booked within a moment, which midnight may part."""
+    begins, ends = day_start(day), day_start(day + ONE_DAY)
+    ours = _facts_of_orders(Q(paid_on=day), Q(completed_on=day))
+    theirs = _facts_of_ledger(Q(created_at__gte=begins, created_at__lt=ends))
+    alone = {fact: amount for fact, amount in ours.items() if theirs.get(fact) != amount}
+    there_alone = {fact: amount for fact, amount in theirs.items() if ours.get(fact) != amount}
+    entries = _facts_of_ledger(Q(related_id__in=[fact[1] for fact in alone]))
+    orders = _facts_of_orders(
+        Q(id__in=[key for kind, key in there_alone if kind == RelatedType.ORDER]),
+        Q(id__in=[key for kind, key in there_alone if kind == RelatedType.REFUND]),
+    )
+    parted = {fact: amount for fact, amount in alone.items() if entries.get(fact) == amount}
+    parted_there = {
+        fact: amount for fact, amount in there_alone.items() if orders.get(fact) == amount
+    }
+    return BalanceLeg(
+        orders=_net(ours),
+        ledger=_net(theirs),
+        over_midnight=_net(parted) - _net(parted_there),
+        unexplained=len({*alone, *there_alone} - {*parted, *parted_there}),
+    )
+
+
+Facts = dict[tuple[str, Any], Money]
+
+
+def _facts_of_orders(of_orders: Q, of_refunds: Q) -> Facts:
+    orders = PaymentOrder.objects.filter(of_orders, payment_method=PaymentMethod.BALANCE)
+    refunds = Refund.objects.filter(
+        of_refunds,
+        status=RefundStatus.SUCCESS,
+        transaction__payment_method=PaymentMethod.BALANCE,
+        transaction__disposition=Disposition.APPLIED,
+    )
+    facts: Facts = {}
+    for key, amount in orders.exclude(paid_on=None).values_list("id", "amount"):
+        facts[RelatedType.ORDER, key] = amount
+    for key, amount in refunds.values_list("id", "refund_amount"):
+        facts[RelatedType.REFUND, key] = amount
+    return facts
+
+
+def _facts_of_ledger(which: Q) -> Facts:
+    is_payment = Q(related_type=RelatedType.ORDER, transaction_type=EntryType.EXPENSE)
+    is_refund = Q(related_type=RelatedType.REFUND, transaction_type=EntryType.INCOME)
+    entries = BalanceTransaction.objects.filter(which, is_payment | is_refund)
+    names = ("related_type", "related_id", "amount")
+    return {(kind, key): amount for kind, key, amount in entries.values_list(*names)}
+
+
+def _net(facts: Facts) -> Money:
+    """What was paid less what went back."""
+    signs = {RelatedType.ORDER: 1, RelatedType.REFUND: -1}
+    return sum((signs[RelatedType(kind)] * amount for (kind, _key), amount in facts.items()), ZERO)
+
+
+# --- what was compared ----------------------------------------------------------------------------
+
+
+def _cases(day: date) -> dict[str, int]:
+    """Cases opened and ended in the day, and open at its end."""
+    begins, ends = day_start(day), day_start(day + ONE_DAY)
+    cases = PaymentException.objects.filter(opened_at__lt=ends)
+    return {
+        "opened": cases.filter(opened_at__gte=begins).count(),
+        "mended": PaymentException.objects.filter(
+            closed_at__gte=begins, closed_at__lt=ends
+        ).count(),
+        "open": cases.filter(Q(closed_at=None) | Q(closed_at__gte=ends)).count(),
+    }
+
+
+def _differences(day: date) -> dict[str, int]:
+    """Between this day's bills and our books: ever found, mended since, open and doubtful now."""
+    rows = Difference.objects.filter(day__day=day)
+    still, doubtful = rows.open().count(), rows.doubtful().count()
+    found = rows.count()
+    mended = found - still - doubtful
+    return {"found": found, "mended": mended, "open": still, "doubtful": doubtful}
+
+
+def verified_share_of_day(day: date) -> Decimal:
+    """The share (four places, never rounded up) of the day's yuan at gateways that bills verify."""
+    rows = list(ReconciledDay.objects.filter(day=day))
+    total = sum((row.total for row in rows), ZERO)
+    if not total:
+        return Decimal(1).quantize(SHARE)
+    unverified = ZERO
+    for row in rows:
+        named = yuan_named(row, [*row.differences.open(), *row.differences.doubtful()])
+        unverified += min(named, row.total)
+    return ((total - unverified) / total).quantize(SHARE, rounding=ROUND_DOWN)
+
+
+def bills_of_day(day: date) -> list[dict[str, str]]:
+    """The bills that count, as a signature covers them."""
+    bills = BillFile.objects.filter(day=day, current_key__isnull=False)
+    names = ("payment_method", "merchant", "bill_type", "sha256")
+    return [
+        dict(zip(("method", "merchant", "type", "sha256"), values, strict=True))
+        for values in bills.order_by(*names).values_list(*names)
+    ]
+
+
+def closes_between(first: date, last: date, *, using: str = "default") -> QuerySet[DailyClose]:
+    """The closes that count, of the days from ``first`` to ``last``."""
+    closes = DailyClose.objects.using(using).filter(status=CloseStatus.SIGNED)
+    return closes.filter(day__gte=first, day__lte=last).order_by("day")

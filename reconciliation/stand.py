@@ -1,0 +1,190 @@
+"""How business days stand: closed, ready to be closed, or open with what stands in the way."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from django.conf import settings
+from django.db.models import QuerySet
+from django.utils.formats import date_format
+from django.utils.translation import gettext as _
+
+from payments.models import PaymentTransaction
+from payments.services.closed_days import closable_from, closed_through
+from payments.states import TransactionStatus
+from reconciliation.figures import Figures, balance_gap, close_of, figures_of_day
+from reconciliation.merchants import Merchant, merchants_of_day, versions_of
+from reconciliation.models import BillFile, DailyClose, Difference, ReconciledDay
+from reconciliation.money import first_day_with_money
+from reconciliation.selectors import day_of, has_trade_bill
+from reconciliation.states import DayState, DifferenceType
+from tcmpay.common import clock
+from tcmpay.common.clock import day_start
+from tcmpay.common.money import format_money
+
+ONE_DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Something that stands in the way of closing a day: a stable code, and words for people."""
+
+    code: str
+    text: str
+    count: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class DayStand:
+    """``close`` is the one that counts, ``waiting`` the one that waits for a second person."""
+
+    day: date
+    state: DayState
+    blocks: list[Block]
+    figures: Figures
+    close: DailyClose | None = None
+    waiting: DailyClose | None = None
+
+
+def day_stand(day: date) -> DayStand:
+    """How ``day`` stands now; its figures are those signed, or those of now."""
+    close = close_of(day)
+    if close is not None:
+        return DayStand(day, DayState.CLOSED, [], close.figures, close)
+    figures = figures_of_day(day)
+    found = list(blocks(day, figures))
+    state = DayState.OPEN if found else DayState.READY
+    waiting = DailyClose.objects.filter(waiting_day=day).first()
+    return DayStand(day, state, found, figures, waiting=waiting)
+
+
+def first_open_day() -> date | None:
+    """The next day to be closed: after the newest closed one, or the first with money."""
+    through = closed_through()
+    return through + ONE_DAY if through is not None else first_closable_day()
+
+
+def first_closable_day() -> date | None:
+    """Where closing begins: the first day with money, not before DAY_CLOSE_FROM."""
+    first = first_day_with_money()
+    if first is None or settings.DAY_CLOSE_FROM is None:
+        return first
+    return max(first, settings.DAY_CLOSE_FROM)
+
+
+def days_waiting() -> list[date]:
+    """The days that could be closed by the clock and are not, the oldest first."""
+    first = first_open_day()
+    found = []
+    while first is not None and clock.now() >= closable_from(first):
+        found.append(first)
+        first += ONE_DAY
+    return found
+
+
+def days_late() -> list[date]:
+    """Those of ``days_waiting`` that should be closed by DAY_CLOSE_REMIND_AT of the next day."""
+    at = settings.DAY_CLOSE_REMIND_AT
+    after = timedelta(days=1, hours=at.hour, minutes=at.minute)
+    return [day for day in days_waiting() if clock.now() >= day_start(day) + after]
+
+
+def blocks(day: date, figures: Figures) -> Iterator[Block]:
+    """What stands in the way of closing ``day``, in words; nothing: it is ready."""
+    yield from _order(day)
+    yield from _bills(day)
+    yield from _differences(day)
+    yield from _ledger(figures)
+
+
+def _order(day: date) -> Iterator[Block]:
+    if clock.now() < closable_from(day):
+        yield Block("not_over", _("这一天还没有结束满一小时"))
+    first = first_open_day()
+    if first is None:
+        yield Block("no_money", _("还没有任何款项，不需要日结"))
+    elif day < first:
+        yield Block("before_first", _("日结从 %(first)s 开始") % {"first": _day(first)})
+    elif day > first:
+        number = (day - first).days
+        text = _("请先日结 %(first)s（此前还有 %(number)d 天未日结）")
+        yield Block("earlier_open", text % {"first": _day(first), "number": number}, number)
+
+
+def _bills(day: date) -> Iterator[Block]:
+    for merchant in merchants_of_day(day):
+        if not has_trade_bill(merchant, day):
+            if money_moved(merchant, day):
+                yield Block("bill_missing", _("缺少账单：%(whose)s") % {"whose": _whose(merchant)})
+        elif _is_not_compared(merchant, day):
+            text = _("账单到账后又有新的入账，请重新对账：%(whose)s")
+            yield Block("not_compared", text % {"whose": _whose(merchant)})
+
+
+def money_moved(merchant: Merchant, day: date) -> bool:
+    """Whether money of ours moved at ``merchant`` on that day of the gateway's."""
+    return _moved(merchant, day).exists()
+
+
+def _moved(merchant: Merchant, day: date) -> QuerySet[PaymentTransaction]:
+    return PaymentTransaction.objects.filter(
+        payment_method=merchant.method,
+        status=TransactionStatus.SUCCESS,
+        is_mock=False,
+        config_version_id__in=versions_of(merchant),
+        completed_at__gte=day_start(day),
+        completed_at__lt=day_start(day + ONE_DAY),
+    )
+
+
+def _is_not_compared(merchant: Merchant, day: date) -> bool:
+    """There is a bill, but it was not compared, or not with all that is booked by now."""
+    row = day_of(merchant, day)
+    if row is None or row.run_at is None:
+        return True
+    return _moved(merchant, day).filter(booked_at__gt=row.run_at).exists()
+
+
+def _differences(day: date) -> Iterator[Block]:
+    rows = Difference.objects.filter(day__day=day)
+    if unreadable := _lines_unread(day):
+        text = _("账单中有 %(number)d 行无法读取")
+        yield Block("quarantined", text % {"number": unreadable}, unreadable)
+    if doubtful := rows.doubtful().count():
+        text = _("存疑 %(number)d 项：等待次日账单")
+        yield Block("doubtful", text % {"number": doubtful}, doubtful)
+    if still := rows.open().exclude(difference_type=DifferenceType.LINE).count():
+        text = _("未处理的差异 %(number)d 项")
+        yield Block("differences", text % {"number": still}, still)
+
+
+def _lines_unread(day: date) -> int:
+    """Lines that nobody could read and no person has ended: by the bills, whatever the comparison
+    made of them."""
+    bills = BillFile.objects.filter(day=day, current_key__isnull=False, quarantined__gt=0)
+    ended = Difference.objects.filter(
+        day__day=day, difference_type=DifferenceType.LINE, case__closed_at__isnull=False
+    )
+    return sum(
+        max(bill.quarantined - ended.filter(bill=bill).count(), 0)
+        for bill in bills.only("id", "quarantined")
+    )
+
+
+def _ledger(figures: Figures) -> Iterator[Block]:
+    gap, unexplained = balance_gap(figures["balance"]), figures["balance"]["unexplained"]
+    if gap:
+        text = _("余额负债不衔接：期初加变动与期末相差 %(gap)s 元")
+        yield Block("ledger", text % {"gap": format_money(gap)})
+    if unexplained:
+        text = _("余额支付与余额流水有 %(number)d 笔不符")
+        yield Block("ledger_orders", text % {"number": unexplained}, unexplained)
+
+
+def _whose(merchant: Merchant) -> str:
+    name = dict(ReconciledDay._meta.get_field("payment_method").flatchoices)[merchant.method]
+    return f"{name} {merchant.number}"
+
+
+def _day(day: date) -> str:
+    return date_format(day, "Y-m-d")
