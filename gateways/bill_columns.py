@@ -65,11 +65,11 @@ def amounts(
     if cells.count(_ZERO) == len(cells):
         return [0] * len(cells)
     text = b"\n".join(cells)
-    for written in (2, places):
-        if _is_uniform(text, len(cells), written):
-            values = map(int, text.replace(b".", b"").split(b"\n"))
-            factor = 10 ** (places - written)
-            return list(values) if factor == 1 else [value * factor for value in values]
+    written = len(cells[0].rpartition(b".")[2])
+    if written <= places and _is_uniform(text, len(cells), written):
+        values = map(int, text.replace(b".", b"").split(b"\n"))
+        factor = 10 ** (places - written)
+        return list(values) if factor == 1 else [value * factor for value in values]
     found = []
     for cell in cells:
         value = 0 if is_blank_zero and not cell.strip() else _amount(cell, places)

@@ -121,7 +121,16 @@ class WechatReader(BillReader):
         if len(names) != len(said) or len(set(names)) != len(names):
             raise refused(_("合计行的列数不符"))
         totals = dict(zip(names, said, strict=True))
-        return totals, [self._claim(name, text) for name, text in totals.items()]
+        claims = [self._claim(name, text) for name, text in totals.items()]
+        claimed = {place for claim in claims for place in claim.ways[0]}
+        for name, (place, _places) in self.total_names.items():
+            if place not in claimed and self._is_summed(place):
+                raise refused(_("文件不完整：没有合计项 {name}"), name=name)
+        return totals, [*claims]
+
+    def _is_summed(self, place: int) -> bool:
+        """Whether the file has what this sum adds up."""
+        return True
 
     def _claim(self, name: str, text: str) -> Claim:
         if name not in self.total_names:
@@ -130,7 +139,7 @@ class WechatReader(BillReader):
         amount = Decimal(text) if _TOTAL.fullmatch(text) else None
         if amount is None or (value := int(scaled := amount.scaleb(places or 0))) != scaled:
             raise refused(_("合计无法读取：{name} {said}"), name=name, said=text[:40])
-        is_rounded = places == FEE_PLACES and amount == round(amount, FEN)
+        is_rounded = places == FEE_PLACES and int(amount.as_tuple().exponent) >= -FEN
         return Claim(
             name, text, value, ({place: 1},),
             places=places or 0, is_count=places is None, slack=_FEE_SLACK if is_rounded else 0,
@@ -201,6 +210,8 @@ class TradeBlock(Block):
 
 # Places of the sums of a trade bill.
 _COUNT, _ORDERED, _SETTLED, _ASKED_BACK, _BACK, _COUPON_BACK, _FEES = range(7)
+# The columns that they add up, but for the count.
+_SUMMED = ("", "amount", "settled", "asked_back", "back", "coupon_back", "fee")
 _OF_PAYMENTS = ("moment", "transaction_id", "out_trade_no", "state", "merchant", "amount", "fee")
 _NUMBERS, _FEW = ("out_trade_no", "transaction_id"), ("app_id", "fee_rate", "merchant")
 _OF_REFUNDS = ("refund_id", "out_refund_no", "back", "refund_state")
@@ -261,6 +272,9 @@ class TradeBill(WechatReader):
         if not is_old:
             self._require(["settled", *(["asked_back"] if self.has_refunds else [])])
 
+    def _is_summed(self, place: int) -> bool:
+        return place == _COUNT or _SUMMED[place] in self.places
+
     def _block(self, cells: Cells, count: int) -> TradeBlock | None:
         block = TradeBlock(self, cells, count)
         states = self._column("state", cells)
@@ -288,28 +302,28 @@ class TradeBill(WechatReader):
         was given back: the other two are zero."""
         written = {
             role: self._column(role, cells)
-            for role in ("amount", "settled", "asked_back", "back", "coupon_back")
+            for role in _SUMMED[_ORDERED:_FEES]
             if role in self.places
         }
-        read: dict[str, list[int] | None] = {}
+        read: dict[str, list[int]] = {}
         for role, column in written.items():
             same = {"settled": "amount", "back": "asked_back"}.get(role, "")
             if same in written and column == written[same]:  # most have no coupons
                 read[role] = read[same]
-            else:
-                read[role] = amounts(column, FEN, is_blank_zero=role not in _NEEDED)
+                continue
+            found = amounts(column, FEN, is_blank_zero=role not in _NEEDED)
+            if found is None:
+                return False
+            read[role] = found
         fees = amounts(self._column("fee", cells), FEE_PLACES, is_blank_zero=True)
-        if fees is None or None in read.values():
+        if fees is None:
             return False
-        zeros = [0] * block.count
-        ordered = read["amount"] or zeros
-        back = read.get("back") or zeros
-        settled, asked_back = read.get("settled", ordered), read.get("asked_back", back)
-        assert settled is not None
-        assert asked_back is not None
+        zeros, ordered = [0] * block.count, read["amount"]
+        settled, back = read.get("settled", ordered), read.get("back", zeros)
+        asked_back = read.get("asked_back", back)
         block.addends = (
             block.count, sum(ordered), sum(settled), sum(asked_back), sum(back),
-            sum(read.get("coupon_back") or zeros), sum(fees),
+            sum(read.get("coupon_back", zeros)), sum(fees),
         )  # fmt: skip
         if block.is_refund is None:
             if min(ordered) < 0 or min(settled) < 0 or block.addends[_ASKED_BACK]:
@@ -336,11 +350,9 @@ class TradeBill(WechatReader):
         if cells is None:
             return [(1, *(None,) * (self.sums_count - 1)), nothing]
         told: list[int | None] = [1]
-        for role in ("amount", "settled", "asked_back", "back", "coupon_back"):
-            role = role if role in self.places else {"settled": "amount", "asked_back": "back"}.get(
-                role, ""
-            )  # fmt: skip
-            told.append(self._one(role, cells, FEN) if role in self.places else 0)
+        for role in _SUMMED[_ORDERED:_FEES]:
+            told_by = role if role in self.places else _OTHERWISE.get(role, "")
+            told.append(self._one(told_by, cells, FEN) if told_by in self.places else 0)
         return [(*told, self._one("fee", cells, FEE_PLACES)), nothing]
 
     def _one(self, role: str, cells: Cells, places: int) -> int | None:
@@ -353,13 +365,15 @@ class TradeBill(WechatReader):
             return _text("未知的交易状态：{text}").format(text=state)
         if not moments(self._column("moment", cells)):
             return _text("时间无法读取：{text}").format(text=self._shown("moment", cells))
-        for role in ("amount", "settled", "asked_back", "back", "coupon_back", "fee"):
+        for role in _SUMMED[_ORDERED:]:
             places = FEE_PLACES if role == "fee" else FEN
             if role in self.places and self._one(role, cells, places) is None:
                 return _text("金额无法读取：{text}").format(text=self._shown(role, cells))
         return _text("内容自相矛盾")
 
 
+# In the older layout one column says both.
+_OTHERWISE = {"settled": "amount", "asked_back": "back"}
 _NEEDED = frozenset({"amount", "settled", "change", "balance"})
 
 # What 业务类型 or 业务名称 says; longer wordings of withdrawals contain their word.

@@ -202,6 +202,16 @@ REFUSED = {
     "no totals": (GOOD[: GOOD.index(b"`2.0")], "没有合计"),
     "a total cut off": (bill_text(PAYMENT, REFUND, totals=TOTALS[:-8]), "列数"),
     "unknown total": (GOOD.replace("订单总金额,申".encode(), "订单额,申".encode()), "未知的合计"),
+    "a total left out": (
+        bill_text(
+            PAYMENT, REFUND, summary=SUMMARY.replace(",订单总金额", ""),
+            totals=TOTALS.replace(",`30.00", ""),
+        ),
+        "没有合计项 订单总金额",
+    ),
+    "fees off by less than the places printed": (
+        bill_text(PAYMENT, REFUND, totals=TOTALS.replace("0.11400", "0.11000")), "手续费",
+    ),
     "an unreadable total": (bill_text(PAYMENT, REFUND, totals=TOTALS.replace("30.00", "3O")), "3O"),
     "a lost line": (bill_text(PAYMENT), "总交易单数"),
     "a doubled line": (bill_text(PAYMENT, PAYMENT, REFUND), "总交易单数"),
