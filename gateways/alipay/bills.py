@@ -6,6 +6,7 @@ there is: no hash is given.
 """
 
 import re
+from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
@@ -195,9 +196,9 @@ class AlipayReader(BillReader):
             totals, claims = {**totals, **said}, [*claims, *more]
         return totals, claims
 
+    @abstractmethod
     def _claims(self, name: str, found: "re.Match[str] | None") -> list[Claim]:
-        """``found`` None: the file has no such line."""
-        raise NotImplementedError
+        """What a closing line says; ``found`` None: the file has no such line."""
 
     def _loose_amount(self, role: str, cells: Cells, places: int = FEN) -> int | None:
         found = amounts(self._column(role, cells), places)
@@ -216,7 +217,6 @@ class AlipayReader(BillReader):
 
 
 _PAID, _GIVEN_BACK = "交易", "退款"
-
 
 # What BillRow._make does, without checking the length of every row.
 _ROW = partial(tuple.__new__, BillRow)
