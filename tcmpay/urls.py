@@ -8,9 +8,10 @@ from tcmpay.common.api.missing import missing
 urlpatterns = [
     path("health/live", live),
     path("health/ready", ready),
-    path("api/v1/payment/", include("config.urls")),
-    path("api/v1/payment/", include("balances.urls")),
+    # In this order, as each is looked through: most ask for orders and payments.
     path("api/v1/payment/", include("payments.urls")),
+    path("api/v1/payment/", include("balances.urls")),
+    path("api/v1/payment/", include("config.urls")),
     path("api/v1/payment/", include("refunds.urls")),
     path("payment/", include("payments.callback_urls")),
     path("", include("backoffice.urls")),

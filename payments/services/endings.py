@@ -21,6 +21,7 @@ from payments.services.orders import (
     ensure_cancellable,
     order_lock,
     order_transition,
+    orders_transition,
 )
 from payments.states import OrderStatus
 from tcmpay.audit.transitions import Cause
@@ -111,8 +112,7 @@ def _expire_batch() -> int:
         skip_locked=connection.features.has_select_for_update_skip_locked
     )
     orders = list(locked.order_by("expire_time")[:EXPIRE_BATCH])
-    for order in orders:
-        _expire(order)
+    orders_transition(orders, OrderStatus.EXPIRED, _expiry())
     return len(orders)
 
 
@@ -145,8 +145,11 @@ def _expire_one(order_id: UUID, *, is_forced: bool) -> OrderStatus:
 
 
 def _expire(order: PaymentOrder) -> None:
-    cause = Cause(actor=SYSTEM, action="order_expired", reason=_("超过支付期限未支付"))
-    order_transition(order, OrderStatus.EXPIRED, cause)
+    order_transition(order, OrderStatus.EXPIRED, _expiry())
+
+
+def _expiry() -> Cause:
+    return Cause(actor=SYSTEM, action="order_expired", reason=_("超过支付期限未支付"))
 
 
 def _added(report: ExpiryReport, status: OrderStatus) -> ExpiryReport:

@@ -1,5 +1,6 @@
 """Orders: creation, cancellation, and the one function that changes an order's state."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, timedelta
 from typing import Any
@@ -22,7 +23,8 @@ from payments.errors import (
 )
 from payments.models import PaymentOrder
 from payments.states import LIVE_STATUSES, ORDER_TRANSITIONS, OrderStatus
-from tcmpay.audit.transitions import Cause, row_change, row_insert, transition
+from tcmpay.audit.services import audited_together
+from tcmpay.audit.transitions import Cause, row_change, row_insert, row_told, transition
 from tcmpay.common import clock
 from tcmpay.common.actor import Actor, Role
 from tcmpay.common.db import money_unit
@@ -30,6 +32,7 @@ from tcmpay.common.errors import Forbidden
 from tcmpay.common.ids import new_number
 from tcmpay.common.money import Money, format_money
 from tcmpay.common.statements import lock
+from tcmpay.common.transitions import LostUpdate, ensure_allowed
 
 NUMBER_ATTEMPTS_MAX = 3
 # Who may order for somebody else.
@@ -186,6 +189,29 @@ def order_transition(
     """
     changes = _going_with(to_state) | changes
     transition(order, to_state, table=ORDER_TRANSITIONS, cause=cause, **changes)
+
+
+def orders_transition(orders: Sequence[PaymentOrder], to_state: OrderStatus, cause: Cause) -> None:
+    """Move several locked orders to ``to_state`` by one statement, each told of by itself.
+
+    Raises IllegalTransition; LostUpdate when one is not in the state in hand any more.
+    """
+    changes = {"status": to_state} | _going_with(to_state)
+    for order in orders:
+        ensure_allowed(
+            ORDER_TRANSITIONS, from_state=order.status, to_state=to_state, what=str(order)
+        )
+    before = {order.status for order in orders}
+    keys = [order.pk for order in orders]
+    written = PaymentOrder.objects.filter(pk__in=keys, status__in=before).update(**changes)
+    if written != len(orders):
+        raise LostUpdate(f"{written} of {len(orders)} orders")
+    with audited_together():
+        for order in orders:
+            from_state = order.status
+            for name, value in changes.items():
+                setattr(order, name, value)
+            row_told(order, cause, from_state)
 
 
 def _going_with(to_state: OrderStatus) -> dict[str, Any]:

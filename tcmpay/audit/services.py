@@ -22,6 +22,8 @@ from tcmpay.common.statements import Beside, insert, lock_with, new_row
 logger = logging.getLogger(__name__)
 
 MAC_KIND = "audit_events"
+# Ends of trails that one statement asks for.
+HEADS_AT_ONCE = 50
 M = TypeVar("M", bound=Model)
 
 
@@ -136,18 +138,21 @@ def _object_of(event: AuditEvent) -> tuple[str, str]:
 
 def _heads(objects: Collection[tuple[str, str]]) -> dict[tuple[str, str], TrailHead]:
     """Where the trail of each object ends, for those that have one."""
-    if not objects:
-        return {}
     # Each by itself, so that each is one step backward in the index.
     newest = (
         "SELECT * FROM (SELECT object_type, object_id, version, hash FROM audit_events"
         " WHERE object_type = %s AND object_id = %s ORDER BY version DESC LIMIT 1) newest"
     )
+    heads: dict[tuple[str, str], TrailHead] = {}
+    remaining = list(objects)
     with get_connection().cursor() as cursor:
-        cursor.execute(
-            " UNION ALL ".join([newest] * len(objects)), [text for key in objects for text in key]
-        )
-        return {(kind, key): TrailHead(*head) for kind, key, *head in cursor.fetchall()}
+        while remaining:
+            some, remaining = remaining[:HEADS_AT_ONCE], remaining[HEADS_AT_ONCE:]
+            sql = " UNION ALL ".join([newest] * len(some))
+            cursor.execute(sql, [text for key in some for text in key])
+            found = cursor.fetchall()
+            heads |= {(kind, key): TrailHead(*head) for kind, key, *head in found}
+    return heads
 
 
 def _log(event: AuditEvent) -> None:

@@ -14,11 +14,12 @@ from typing import Any
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import CharField, DateTimeField, F, Func, IntegerField, QuerySet
+from django.db.models import CharField, DateTimeField, DecimalField, F, Func, IntegerField, QuerySet
 
 from tcmpay.common.api.presenters import present
 from tcmpay.common.fields import FenField, UUIDTextField, as_uuid_or_text
 from tcmpay.common.ids import new_id
+from tcmpay.common.money import format_money
 
 Convert = Callable[[Any], Any]
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -97,7 +98,9 @@ def _converters(expressions: Sequence[Any]) -> Iterable[tuple[int, Convert]]:
             *connection.ops.get_db_converters(expression),
             *expression.get_db_converters(connection),
         ]
-        if steps or not isinstance(field, CharField | IntegerField):
+        if not steps and isinstance(field, DecimalField):
+            yield place, format_money
+        elif steps or not isinstance(field, CharField):
             yield place, _presented(expression, steps)
 
 
@@ -110,7 +113,11 @@ def _fen_text(fen: int) -> str:
     return f"{yuan}.{rest:02d}"
 
 
-_SHORTER: Sequence[tuple[type[Any], Convert]] = ((UUIDTextField, _uuid_text), (FenField, _fen_text))
+_SHORTER: Sequence[tuple[type[Any], Convert]] = (
+    (UUIDTextField, _uuid_text),
+    (FenField, _fen_text),
+    (IntegerField, int),
+)
 
 
 def _presented(expression: Any, steps: Sequence[Any]) -> Convert:
