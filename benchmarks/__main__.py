@@ -72,6 +72,10 @@ TARGETS = (
         "P6", "page 500 of everybody's orders to the first", Cell("http_list_deep"), "cpu_ms",
         Cell("http_list_all"), 2.0,
     ),
+    Target(
+        "P7", "orders past their time ended a second, to raw SQL in batches", Cell("expire"),
+        "per_second", Cell("expire_raw"), at_least=0.7,
+    ),
     Target("P8", "a month of statistics, ms", Cell("statistics"), "elapsed_ms", None, 5.0),
     Target(
         "P13", "one order with its log line to without", ORDER, "web_ms",
@@ -80,6 +84,9 @@ TARGETS = (
     Target(
         "P13", "balance payment with an idempotency key to without", Cell("http_pay_keyed"),
         "cpu_ms", HTTP_PAY, 9.9,
+    ),
+    Target(
+        "P16", "memory of web, worker and beat, MB", Cell("memory"), "pss_mb", None, 350
     ),
     Target("–", "/health/live, ms of CPU", Cell("http_live"), "web_ms", None, 0.4),
 )  # fmt: skip
@@ -217,6 +224,7 @@ def _measure(
         "cpu_ms": round(web + server_cpu * 1000 / done, 3),
         "elapsed_ms": round(elapsed * 1000 / done, 3),
         "statements": reports[0]["statements"],
+        "pss_mb": reports[0].get("pss_mb", 0),
     }
 
 

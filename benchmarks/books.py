@@ -6,6 +6,7 @@ All of it by the product's own units, so that the audit holds them sound.
 """
 
 import sys
+from collections.abc import Sequence
 from datetime import timedelta
 from decimal import Decimal
 from uuid import UUID
@@ -18,25 +19,44 @@ BATCH = 2_000
 def main(orders: int, users: int) -> None:
     django.setup()
     from balances.services import balance_top_up
+    from tcmpay.common import clock
+    from tcmpay.common.actor import SYSTEM
+    from tcmpay.common.ids import new_id
+
+    owners = [new_id() for _user in range(users)]
+    for owner in owners:
+        balance_top_up(user_id=owner, amount=Decimal("90000.00"), reason="benchmark", actor=SYSTEM)
+    # The first of them is busy: half of all orders are theirs.
+    of = [owners[number % users if number % 2 else 0] for number in range(orders)]
+    # Half an hour ago, so that the statistics' kept figures hold them.
+    with clock.frozen(clock.now() - timedelta(minutes=30)):
+        _make(of, timedelta(days=10))
+
+
+def make_due(orders: int) -> None:
+    """As many orders that were to be paid until a minute ago."""
+    from tcmpay.common import clock
+    from tcmpay.common.ids import new_id
+
+    with clock.frozen(clock.now() - timedelta(minutes=30)):
+        _make([new_id() for _order in range(orders)], timedelta(minutes=29))
+
+
+def _make(owners: Sequence[UUID], lasting: timedelta) -> None:
     from payments.models import PaymentOrder
     from payments.services.orders import immutable_facts
     from tcmpay.audit.services import audited_together
     from tcmpay.audit.transitions import Cause, row_insert
     from tcmpay.common import clock
-    from tcmpay.common.actor import SYSTEM, Actor, Role
+    from tcmpay.common.actor import Actor, Role
     from tcmpay.common.db import money_unit
-    from tcmpay.common.ids import new_id, new_number
-
-    owners = [new_id() for _user in range(users)]
-    for owner in owners:
-        balance_top_up(user_id=owner, amount=Decimal("90000.00"), reason="benchmark", actor=SYSTEM)
+    from tcmpay.common.ids import new_number
 
     @money_unit
-    def make(numbers: range) -> None:
+    def make(some: Sequence[UUID]) -> None:
         with audited_together():
-            for number in numbers:
-                # The first of them is busy: half of all orders are theirs.
-                order = _order(owners[number % users if number % 2 else 0])
+            for owner in some:
+                order = _order(owner)
                 details = immutable_facts(order)
                 actor = Actor(order.user_id, Role.PATIENT)
                 row_insert(order, Cause(actor=actor, action="order_created", details=details))
@@ -45,14 +65,12 @@ def main(orders: int, users: int) -> None:
         now = clock.now()
         return PaymentOrder(
             order_no=new_number("ORD", now), user_id=owner, order_type="consultation",
-            amount=Decimal("0.01"), expire_time=now + timedelta(days=10), created_at=now,
+            amount=Decimal("0.01"), expire_time=now + lasting, created_at=now,
             updated_at=now, created_on=clock.business_day(now), created_by=owner,
         )  # fmt: skip
 
-    # Half an hour ago, so that the statistics' kept figures hold them.
-    with clock.frozen(clock.now() - timedelta(minutes=30)):
-        for start in range(0, orders, BATCH):
-            make(range(start, min(start + BATCH, orders)))
+    for start in range(0, len(owners), BATCH):
+        make(owners[start : start + BATCH])
 
 
 if __name__ == "__main__":

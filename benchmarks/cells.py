@@ -5,18 +5,30 @@ the books (``benchmarks.books``). It gives the function that does the operation 
 how manieth it is, and counts its statements where it can.
 """
 
+import atexit
 import io
 import json
 import os
+import subprocess
+import sys
+import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 from uuid import UUID
 
 from benchmarks.floors import classic_payment, guarded_payment, raw_connection, token
-from benchmarks.web import OURS, Web
+from benchmarks.web import OURS, Web, pss_mb
 
-Operation = Callable[[], None]
+# Gives how many it did, where that is not one. ``cpu``: whose seconds count, where not this
+# process's. ``is_once``: it is done a single time.
+Operation = Callable[[], int | None]
+
+# (seconds) Celery's children are there by then.
+SETTLED_AFTER_SECONDS = 15
+# How many orders are past their time.
+DUE = 5_000
 
 
 def guarded() -> Operation:
@@ -90,6 +102,77 @@ def _service_pay(*, hot: bool) -> Operation:
         service(actor=Actor(user, Role.PATIENT), command=command)
 
     return pay_one
+
+
+def expire() -> Operation:
+    """The sweep of DUE orders that are past their time."""
+    _product()
+    from benchmarks.books import make_due
+    from payments.services.endings import orders_expire
+
+    make_due(DUE)
+    return _once(lambda: orders_expire().expired)
+
+
+def expire_raw() -> Operation:
+    """The floor: raw SQL, a thousand at a time, skipping what is locked."""
+    database = raw_connection()
+    cursor = database.cursor()
+    cursor.execute(
+        "INSERT INTO orders SELECT (SELECT MAX(id) FROM orders) + seq, 1, 0.01, 8, NULL"
+        f" FROM seq_1_to_{DUE}"
+    )
+    database.commit()
+
+    def sweep() -> int:
+        ended = 0
+        while True:
+            cursor.execute(
+                "SELECT id FROM orders WHERE user_id = 1 AND status = 8 LIMIT 1000"
+                " FOR UPDATE SKIP LOCKED"
+            )
+            due = [key for (key,) in cursor.fetchall()]
+            if not due:
+                return ended
+            places = ", ".join(["%s"] * len(due))
+            cursor.execute(f"UPDATE orders SET status = 9 WHERE id IN ({places})", due)
+            database.commit()
+            ended += len(due)
+
+    return _once(sweep)
+
+
+def memory() -> Operation:
+    """A web process with one worker, a Celery worker with one child, and beat: what of the memory
+    is theirs (PSS, MB)."""
+    web = _product_web()
+    token = _token(UUID(int=1), role="admin")
+    celery = [sys.executable, "-m", "celery", "--app", "tcmpay.celery:app"]
+    folder = tempfile.mkdtemp()
+    others = [
+        subprocess.Popen([*celery, *more], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        for more in (
+            ["worker", "--concurrency", "1"],
+            ["beat", "--schedule", f"{folder}/schedule", "--pidfile="],
+        )
+    ]
+    for other in others:
+        atexit.register(other.terminate)
+
+    def settle() -> None:
+        for _again in range(50):
+            web.ask("GET", "/api/v1/payment/orders", token)
+        time.sleep(SETTLED_AFTER_SECONDS)
+
+    settle.extra = lambda: {  # type: ignore[attr-defined]
+        "pss_mb": sum(pss_mb(pid) for pid in (web.pid, *(other.pid for other in others)))
+    }
+    return _once(settle)
+
+
+def _once(operation: Operation) -> Operation:
+    operation.is_once = True  # type: ignore[attr-defined]
+    return operation
 
 
 def http_pay() -> Operation:
@@ -242,9 +325,9 @@ def _floor_web(name: str) -> Web:
 CELLS = {
     cell.__name__: cell
     for cell in (
-        guarded, classic_hot, pay, pay_hot, http_pay, http_pay_keyed, http_order,
-        http_order_unlogged, http_list, http_list_all, http_list_deep, http_live, statistics,
-        raw_pay, drf_jwt, drf_user,
+        guarded, classic_hot, expire, expire_raw, memory, pay, pay_hot, http_pay, http_pay_keyed,
+        http_order, http_order_unlogged, http_list, http_list_all, http_list_deep, http_live,
+        statistics, raw_pay, drf_jwt, drf_user,
     )
 }  # fmt: skip
 

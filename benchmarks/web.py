@@ -66,6 +66,10 @@ class Web:
         if answer.status // 100 != 2:
             raise RuntimeError(f"{method} {address}: {answer.status} {content[:200]!r}")
 
+    @property
+    def pid(self) -> int:
+        return self._server.pid
+
     def cpu(self) -> float:
         """Seconds that the server and its worker have used."""
         return sum(_cpu_of(pid) for pid in (self._server.pid, *children_of(self._server.pid)))
@@ -75,6 +79,15 @@ def children_of(pid: int) -> list[int]:
     """Of a process, and theirs."""
     text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
     return [one for child in map(int, text.split()) for one in (child, *children_of(child))]
+
+
+def pss_mb(pid: int) -> float:
+    """Memory of a process and its children; what several share is shared out."""
+    found = 0
+    for one in (pid, *children_of(pid)):
+        rollup = Path(f"/proc/{one}/smaps_rollup").read_text()
+        found += int(rollup.partition("\nPss:")[2].split()[0])
+    return round(found / 1024, 1)
 
 
 def _cpu_of(pid: int) -> float:

@@ -21,17 +21,17 @@ def cpu_seconds() -> float:
 def main(cell: str, seconds: float) -> None:
     operation = CELLS[cell]()
     cpu_of = getattr(operation, "cpu", cpu_seconds)
-    for _again in range(WARM_UP):
-        operation()
+    is_once = getattr(operation, "is_once", False)
     with statements_counted() as statements:
-        operation()
+        for _again in range(0 if is_once else WARM_UP):
+            statements.clear()
+            operation()
     print("ready", flush=True)
     sys.stdin.readline()
     began, cpu, done, failed = time.perf_counter(), cpu_of(), 0, ""
     try:
-        while time.perf_counter() - began < seconds:
-            operation()
-            done += 1
+        while time.perf_counter() - began < seconds and not (done and is_once):
+            done += operation() or 1
     except Exception as error:
         failed = repr(error)[:200]
     print(
@@ -42,6 +42,7 @@ def main(cell: str, seconds: float) -> None:
                 "cpu": cpu_of() - cpu,
                 "statements": len(statements),
                 "failed": failed,
+                **getattr(operation, "extra", dict)(),
             }
         )
     )
