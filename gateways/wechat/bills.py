@@ -132,6 +132,9 @@ class WechatReader(BillReader):
         """Whether the file has what this sum adds up."""
         return True
 
+    def _is_unsigned(self, place: int) -> bool:
+        return False
+
     def _claim(self, name: str, text: str) -> Claim:
         if name not in self.total_names:
             raise refused(_("未知的合计项：{name}"), name=name[:40])
@@ -141,7 +144,7 @@ class WechatReader(BillReader):
             raise refused(_("合计无法读取：{name} {said}"), name=name, said=text[:40])
         is_rounded = places == FEE_PLACES and int(amount.as_tuple().exponent) >= -FEN
         return Claim(
-            name, text, value, ({place: 1},),
+            name, text, abs(value) if self._is_unsigned(place) else value, ({place: 1},),
             places=places or 0, is_count=places is None, slack=_FEE_SLACK if is_rounded else 0,
         )  # fmt: skip
 
@@ -275,6 +278,9 @@ class TradeBill(WechatReader):
     def _is_summed(self, place: int) -> bool:
         return place == _COUNT or _SUMMED[place] in self.places
 
+    def _is_unsigned(self, place: int) -> bool:
+        return place in (_ASKED_BACK, _BACK, _COUPON_BACK)
+
     def _block(self, cells: Cells, count: int) -> TradeBlock | None:
         block = TradeBlock(self, cells, count)
         states = self._column("state", cells)
@@ -299,7 +305,8 @@ class TradeBill(WechatReader):
 
     def _read_amounts(self, block: TradeBlock, cells: Cells) -> bool:
         """Payments bear the ordered and the settled amount, refunds what was asked back and what
-        was given back: the other two are zero."""
+        was given back: the other two are zero. What refunds bear is without a sign, here and in
+        the totals: some files have one."""
         written = {
             role: self._column(role, cells)
             for role in _SUMMED[_ORDERED:_FEES]
@@ -314,7 +321,7 @@ class TradeBill(WechatReader):
             found = amounts(column, FEN, is_blank_zero=role not in _NEEDED)
             if found is None:
                 return False
-            read[role] = found
+            read[role] = found if role in _NEEDED or min(found) >= 0 else list(map(abs, found))
         fees = amounts(self._column("fee", cells), FEE_PLACES, is_blank_zero=True)
         if fees is None:
             return False
@@ -338,10 +345,8 @@ class TradeBill(WechatReader):
             return False
         if min(compress(settled, is_paid), default=0) < 0:
             return False
-        block.amount = [
-            abs(b) if r else p for r, p, b in zip(marked, ordered, asked_back, strict=True)
-        ]
-        block.settled = [abs(b) if r else p for r, p, b in zip(marked, settled, back, strict=True)]
+        block.amount = [b if r else p for r, p, b in zip(marked, ordered, asked_back, strict=True)]
+        block.settled = [b if r else p for r, p, b in zip(marked, settled, back, strict=True)]
         block.fee = [-abs(fee) if r else fee for r, fee in zip(marked, fees, strict=True)]
         return True
 
@@ -357,7 +362,9 @@ class TradeBill(WechatReader):
 
     def _one(self, role: str, cells: Cells, places: int) -> int | None:
         found = amounts(self._column(role, cells), places, is_blank_zero=role not in _NEEDED)
-        return found[0] if found else None
+        if not found:
+            return None
+        return abs(found[0]) if role in ("asked_back", "back", "coupon_back") else found[0]
 
     def _fault(self, cells: Cells) -> str:
         state = self._shown("state", cells)

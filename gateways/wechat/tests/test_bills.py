@@ -153,6 +153,12 @@ HARMLESS = {
     "fees summed to two places": bill_text(
         PAYMENT, REFUND, totals=TOTALS.replace("0.11400", "0.11")
     ),
+    "negative refunds": bill_text(
+        PAYMENT, REFUND.replace("`10.0", "`-10.0").replace("`0.01,", "`-0.01,"), totals=TOTALS
+    ),
+    "negative refunds and totals": bill_text(
+        PAYMENT, REFUND.replace("`10.0", "`-10.0"), totals=TOTALS.replace("`10.0", "`-10.0")
+    ),
     "columns in another order": bill_text(
         *(",`".join(["`" + row.split(",`")[-1], row[1:].rpartition(",`")[0]])
           for row in (PAYMENT, REFUND)),
