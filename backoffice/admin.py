@@ -15,6 +15,7 @@ from backoffice.models import ExportJob
 from backoffice.orders.pages import OrderAdmin
 from backoffice.payments.pages import CallbackAdmin, TransactionAdmin
 from backoffice.prices.pages import PriceChangeRequestAdmin, PriceConfigAdmin
+from backoffice.reconciliation.closing import DailyCloseAdmin, DayReopeningAdmin
 from backoffice.reconciliation.pages import BillFileAdmin, DifferenceAdmin, ReconciledDayAdmin
 from backoffice.refunds.batches import RefundBatchAdmin
 from backoffice.refunds.pages import RefundAdmin
@@ -26,7 +27,13 @@ from backoffice.trail.pages import AuditEventAdmin
 from balances.models import BalanceAdjustment, BalanceTransaction, UserBalance
 from config.models import PaymentConfig, PriceChangeRequest, PriceConfig
 from payments.models import PaymentCallback, PaymentException, PaymentOrder, PaymentTransaction
-from reconciliation.models import BillFile, Difference, ReconciledDay
+from reconciliation.models import (
+    BillFile,
+    DailyClose,
+    DayReopening,
+    Difference,
+    ReconciledDay,
+)
 from refunds.models import Refund, RefundBatch, RefundNote, RefundPolicyRule
 from tcmpay.accounts.models import SignIn, StaffUser
 from tcmpay.audit.models import AuditEvent
@@ -43,6 +50,8 @@ PAGES: Mapping[type[Model], type[admin.ModelAdmin]] = {
     ReconciledDay: ReconciledDayAdmin,
     Difference: DifferenceAdmin,
     BillFile: BillFileAdmin,
+    DailyClose: DailyCloseAdmin,
+    DayReopening: DayReopeningAdmin,
     UserBalance: UserBalanceAdmin,
     BalanceTransaction: BalanceTransactionAdmin,
     BalanceAdjustment: BalanceAdjustmentAdmin,

@@ -283,6 +283,12 @@ APPEND_SLASH = False
 # Larger bodies are refused by our own middleware with the contract's answer.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
 API_BODY_MAX_BYTES = 64 * 1024
+# Files come through the pages of staff alone, and not in any size.
+FILE_UPLOAD_HANDLERS = [
+    "backoffice.site.uploads.BoundedUpload",
+    "django.core.files.uploadhandler.MemoryFileUploadHandler",
+    "django.core.files.uploadhandler.TemporaryFileUploadHandler",
+]
 
 # --- database ---------------------------------------------------------------------------------
 MYSQL_SESSION = (

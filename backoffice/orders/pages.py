@@ -17,6 +17,7 @@ from backoffice.orders.timeline import Story, ledger_entries, timeline_context
 from backoffice.payments.filters import service_filter
 from backoffice.payments.messages import message_text
 from backoffice.payments.panels import callbacks_panel, transactions_panel
+from backoffice.reconciliation.panels import funds_panel
 from backoffice.refunds.panels import refunds_panel
 from backoffice.site.bases import (
     PANEL_ROWS_MAX,
@@ -148,6 +149,7 @@ class OrderAdmin(ReadOnlyAdmin):
             transactions_panel(story.attempts[:PANEL_ROWS_MAX]),
             refunds_panel(story.refunds[:PANEL_ROWS_MAX]),
             entries_panel(ledger_entries(story)[:PANEL_ROWS_MAX]),
+            *funds_panel(story.attempts[:PANEL_ROWS_MAX], story.refunds[:PANEL_ROWS_MAX]),
             callbacks_panel(row),
         ]
 

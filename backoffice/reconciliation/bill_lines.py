@@ -1,10 +1,10 @@
 """Single lines of a bill's file, as they stand there, with the names of their columns."""
 
 import csv
-import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from reconciliation.contents import bill_chunks
 from reconciliation.models import BillFile
 
 FOUND_MAX = 20
@@ -62,8 +62,8 @@ class BillText:
 
     def _raw_lines(self) -> Iterator[tuple[int, bytes]]:
         rest, number = b"", 0
-        for content in self._bill.parts.order_by("number").values_list("content", flat=True):
-            lines = (rest + zlib.decompress(bytes(content))).split(b"\n")
+        for piece in bill_chunks(self._bill):
+            lines = (rest + piece).split(b"\n")
             rest = lines.pop()
             for line in lines:
                 number += 1

@@ -5,30 +5,27 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 
-from django.db.models import Count, Min, QuerySet
+from django.db.models import Min, Q
 
 from backoffice.reconciliation.words import CELL_TONES, FIRST_DAY, CellState, day_url, percent_text
-from backoffice.site.display import badge
+from backoffice.site.display import GOOD, WAITING, badge
 from backoffice.site.words import method_text
-from config.gateways.selectors import gateway_config_current
 from gateways.interface import GATEWAY_METHODS
-from gateways.registry import merchant_of
-from reconciliation.models import Difference, ReconciledDay
+from payments.states import PaymentMethod
+from reconciliation.figures import balance_leg
+from reconciliation.merchants import Merchant, merchant_running
+from reconciliation.models import DailyClose, Difference, ReconciledDay
+from reconciliation.selectors import yuan_named
+from reconciliation.states import CloseStatus
 from tcmpay.common import clock
 from tcmpay.common.money import ZERO, Money
-from tcmpay.common.sealing import ConfigSecretUnreadable
 
 ONE_DAY = timedelta(days=1)
 # A bill comes the next morning; from this hour on (Asia/Shanghai) it is missing.
 MISSING_FROM = time(15)
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Merchant:
-    """One merchant number at one gateway: a column."""
-
-    method: str
-    number: str
+BALANCES = Merchant(PaymentMethod.BALANCE, "")
+# Comparing a day with the ledger reads its rows: of the days still open, the newest few.
+BALANCE_DAYS_MAX = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +36,8 @@ class Cell:
     state: CellState
     open: int = 0
     row: ReconciledDay | None = None
+    # Of the day's yuan, what no open or doubtful difference names.
+    verified: Money = ZERO
 
     @property
     def name(self) -> str:
@@ -54,10 +53,12 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class DayLine:
-    """One business day with a cell for each merchant number."""
+    """One business day with a cell for each merchant number, and its close."""
 
     day: date
     cells: Sequence[Cell]
+    balance: Cell
+    close: DailyClose | None = None
 
     @property
     def url(self) -> str:
@@ -70,7 +71,7 @@ class DayLine:
     @property
     def verified(self) -> str:
         """The share of the day's yuan that bills prove."""
-        verified: Money = sum((row.verified for row in self.rows), start=ZERO)
+        verified: Money = sum((cell.verified for cell in self.cells), start=ZERO)
         return percent_text(verified, sum((row.total for row in self.rows), start=ZERO))
 
     @property
@@ -89,6 +90,14 @@ class DayLine:
     @property
     def open(self) -> int:
         return sum(cell.open for cell in self.cells)
+
+    @property
+    def closed(self) -> str:
+        """A badge for the day's close."""
+        if self.close is None:
+            return ""
+        tone = GOOD if self.close.status == CloseStatus.SIGNED else WAITING
+        return badge(self.close.get_status_display(), tone)
 
     @property
     def is_weekend(self) -> bool:
@@ -141,19 +150,57 @@ def day_lines(days: Sequence[date], merchants: Sequence[Merchant]) -> Iterator[D
             "trade_bill", "fund_bill"
         )
     }
-    among = Difference.objects.filter(day__day__in=days)
-    opened, doubtful = _counts(among.open()), _counts(among.doubtful())
+    differences = _differences(days)
+    closes = _closes(days)
+    balances = _balances(days, closes)
     began = _began(merchants)
     now = clock.now()
     for day in days:
         cells = []
         for merchant in merchants:
             row = rows.get((day, merchant))
-            number = opened.get(row.pk, 0) if row else 0
-            waits = doubtful.get(row.pk, 0) if row else 0
-            state = _state(row, number, waits, day, began[merchant], now)
-            cells.append(Cell(merchant, state, number, row))
-        yield DayLine(day, cells)
+            found = differences.get(row.pk, []) if row else []
+            opened = sum(not one.is_doubtful for one in found)
+            state = _state(row, opened, bool(found), day, began[merchant], now)
+            cells.append(Cell(merchant, state, opened, row, _verified(row, found)))
+        yield DayLine(day, cells, balances[day], closes.get(day))
+
+
+def _verified(row: ReconciledDay | None, found: Sequence[Difference]) -> Money:
+    return max(row.total - yuan_named(row, found), ZERO) if row is not None else ZERO
+
+
+def _differences(days: Sequence[date]) -> Mapping[object, list[Difference]]:
+    """What is open or doubtful, by the compared day."""
+    found: dict[object, list[Difference]] = {}
+    rows = Difference.objects.filter(day__day__in=days).found()
+    for row in rows.filter(Q(is_doubtful=True) | Q(case=None) | Q(case__closed_at=None)):
+        found.setdefault(row.day_id, []).append(row)
+    return found
+
+
+def _closes(days: Sequence[date]) -> Mapping[date, DailyClose]:
+    """Those that count and those that wait for a signature."""
+    rows = DailyClose.objects.filter(Q(closed_day__in=days) | Q(waiting_day__in=days))
+    return {row.day: row for row in rows.defer("figures", "bills")}
+
+
+def _balances(days: Sequence[date], closes: Mapping[date, DailyClose]) -> Mapping[date, Cell]:
+    """Payments from balances against the ledger: proven where a day is closed, looked at where
+    one of the newest is not."""
+    cells: dict[date, Cell] = {}
+    left = BALANCE_DAYS_MAX
+    for day in sorted(days, reverse=True):
+        close = closes.get(day)
+        state, wrong = CellState.NONE, 0
+        if close is not None and close.status == CloseStatus.SIGNED:
+            state = CellState.AGREED
+        elif day < clock.today() and left:
+            left -= 1
+            wrong = balance_leg(day).unexplained
+            state = CellState.OPEN if wrong else CellState.AGREED
+        cells[day] = Cell(BALANCES, state, wrong)
+    return cells
 
 
 def merchants_between(first: date, last: date) -> list[Merchant]:
@@ -161,21 +208,9 @@ def merchants_between(first: date, last: date) -> list[Merchant]:
     found = ReconciledDay.objects.filter(day__gte=first, day__lte=last)
     pairs = {Merchant(*pair) for pair in found.values_list("payment_method", "merchant").distinct()}
     methods = list(GATEWAY_METHODS)
-    return sorted(pairs | set(_configured()), key=lambda one: (methods.index(one.method), one))
-
-
-def _configured() -> Iterator[Merchant]:
-    for method in GATEWAY_METHODS:
-        try:
-            number = merchant_of(method, gateway_config_current(method).values)
-        except ConfigSecretUnreadable:
-            continue  # the configuration's page says so
-        if number:
-            yield Merchant(method, number)
-
-
-def _counts(differences: QuerySet[Difference]) -> Mapping[object, int]:
-    return dict(differences.order_by().values_list("day").annotate(rows=Count("pk")))
+    running = {merchant_running(method) for method in GATEWAY_METHODS}
+    every = pairs | {one for one in running if one is not None}
+    return sorted(every, key=lambda one: (methods.index(one.method), one))
 
 
 def _began(merchants: Iterable[Merchant]) -> Mapping[Merchant, date]:
@@ -191,12 +226,12 @@ def _began(merchants: Iterable[Merchant]) -> Mapping[Merchant, date]:
 
 
 def _state(
-    row: ReconciledDay | None, opened: int, doubtful: int, day: date, began: date, now: datetime
+    row: ReconciledDay | None, opened: int, is_doubtful: bool, day: date, began: date, now: datetime
 ) -> CellState:
     if opened:
         return CellState.OPEN
     if row is not None and (row.trade_bill_id is not None or row.is_without_movement):
-        return CellState.DOUBTFUL if doubtful else CellState.AGREED
+        return CellState.DOUBTFUL if is_doubtful else CellState.AGREED
     if day < began:
         return CellState.NONE
     # Also today's: it is not over.

@@ -48,7 +48,7 @@ class Side:
 
     @property
     def verified(self) -> str:
-        return percent_text(self.row.verified, self.row.total)
+        return percent_text(self.cell.verified, self.row.total)
 
     @property
     def receipts_url(self) -> str:

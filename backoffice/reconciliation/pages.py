@@ -17,11 +17,15 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 
+from backoffice.reconciliation.closing import propose_view, reopen_view
 from backoffice.reconciliation.mending import mend_view
+from backoffice.reconciliation.running import download_view, run_view
+from backoffice.reconciliation.uploads import upload_view, uploaded_view
 from backoffice.reconciliation.views import calendar_view, day_view, lines_view
 from backoffice.reconciliation.words import (
     BILL_PAGE,
     DAY_PAGE,
+    day_link,
     day_url,
     yuan_of,
 )
@@ -75,12 +79,6 @@ STANDING = cases(
 )
 
 
-def day_link(row: Any) -> str:
-    """A row's business day, as a link to its page."""
-    day = row.day.day if isinstance(row, Difference) else row.day
-    return format_html('<a class="tcm-link tcm-nowrap" href="{}">{}</a>', day_url(day), day)
-
-
 def standing_badge(row: Difference) -> str:
     """How far a difference is."""
     if row.gone_at is not None:
@@ -125,6 +123,11 @@ class ReconciledDayAdmin(ReadOnlyAdmin):
         pages = {
             "day": ("day/<str:day>/", day_view),
             "mend": ("day/<str:day>/mend/", mend_view),
+            "propose": ("day/<str:day>/close/", propose_view),
+            "reopen": ("day/<str:day>/reopen/", reopen_view),
+            "run": ("day/<str:day>/run/", run_view),
+            "upload": ("upload/", upload_view),
+            "uploaded": ("upload/confirm/", uploaded_view),
         }
         return [*own_urls(self, DAY_PAGE, pages), *super().get_urls()]
 
@@ -305,5 +308,8 @@ class BillFileAdmin(ReadOnlyAdmin):
         return [{"title": _("查看原文"), "url": url, "icon": "subject"}]
 
     def get_urls(self) -> list[URLPattern]:
-        pages = {"lines": ("<path:object_id>/lines/", lines_view)}
+        pages = {
+            "lines": ("<path:object_id>/lines/", lines_view),
+            "download": ("<path:object_id>/download/", download_view),
+        }
         return [*own_urls(self, BILL_PAGE, pages), *super().get_urls()]

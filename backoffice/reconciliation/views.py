@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 from backoffice.cases.actions import CLOSE_PERMISSION
 from backoffice.reconciliation.bill_lines import FOUND_MAX, BillLine, BillText
 from backoffice.reconciliation.calendar import ONE_DAY, month_of
+from backoffice.reconciliation.closing import closing_facts
 from backoffice.reconciliation.day import SHOWN_MAX, Day
 from backoffice.reconciliation.mending import results_take
 from backoffice.reconciliation.words import DAY_PAGE, DOWNLOAD, IMPORT, RUN, VIEW, day_url, read_day
@@ -58,6 +59,7 @@ def day_view(request: HttpRequest, day: str, model_admin: Any) -> HttpResponse:
         "may_import": request.user.has_perm(IMPORT),
         "may_download": request.user.has_perm(DOWNLOAD),
         "may_run": request.user.has_perm(RUN),
+        **closing_facts(shown, request.user),
     }
     return page(request, model_admin, "reconciliation/day.html", context)
 

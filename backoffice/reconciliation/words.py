@@ -3,9 +3,11 @@
 from collections.abc import Mapping
 from datetime import date
 from decimal import ROUND_FLOOR, Decimal
+from typing import Any
 
 from django.db import models
 from django.urls import reverse
+from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
 from backoffice.site.display import BAD, EMPTY, GOOD, NEUTRAL, RUNNING, WAITING
@@ -48,6 +50,12 @@ CELL_TONES: Mapping[CellState, str] = {
 
 def day_url(day: date) -> str:
     return reverse(f"admin:{DAY_PAGE}_day", args=[day.isoformat()])
+
+
+def day_link(row: Any) -> str:
+    """A row's business day, as a link to its page."""
+    day = row.day if isinstance(row.day, date) else row.day.day
+    return format_html('<a class="tcm-link tcm-nowrap" href="{}">{}</a>', day_url(day), day)
 
 
 def read_day(text: str) -> date | None:

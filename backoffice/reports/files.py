@@ -78,7 +78,7 @@ def _report_rows(report: Report) -> Iterator[Row]:
         yield []
         yield [str(title), "", *map(str, LINE_HEADS)]
         for line in report.by(what):
-            yield [_name(what, line.name), "", *_figures(line, has_fees=what in WITH_FEES)]
+            yield [line_name(what, line.name), "", *_figures(line, has_fees=what in WITH_FEES)]
 
 
 WITH_FEES = frozenset({"method", "merchant"})
@@ -111,7 +111,7 @@ def _balance_total(report: Report) -> list[Decimal]:
     ]
 
 
-def _name(what: str, name: str) -> str:
+def line_name(what: str, name: str) -> str:
     """What a line is about, in words."""
     if what == "service":
         return service_names().get(name, name)

@@ -31,6 +31,15 @@ def _is_refunds(request: HttpRequest) -> bool:
     return request.path.startswith(_refunds_path()) and not _is_queue(request)
 
 
+def _is_report(request: HttpRequest) -> bool:
+    return request.path == str(reverse_lazy("admin:reconciliation_dailyclose_report"))
+
+
+def _is_closes(request: HttpRequest) -> bool:
+    closes = str(reverse_lazy("admin:reconciliation_dailyclose_changelist"))
+    return request.path.startswith(closes) and not _is_report(request)
+
+
 def _refunds_path() -> str:
     return str(reverse_lazy("admin:refunds_refund_changelist"))
 
@@ -81,6 +90,14 @@ SIDEBAR = [
             _item(_("对账"), "event_available", "reconciliation.reconciledday"),
             _item(_("对账差异"), "difference", "reconciliation.difference"),
             _item(_("账单文件"), "description", "reconciliation.billfile"),
+            _item(_("日结"), "task_alt", "reconciliation.dailyclose", active=_is_closes),
+            _item(
+                _("报表"),
+                "bar_chart",
+                "reconciliation.dailyclose",
+                link=reverse_lazy("admin:reconciliation_dailyclose_report"),
+                active=_is_report,
+            ),
         ],
     },
     {

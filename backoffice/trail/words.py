@@ -114,8 +114,10 @@ AUDITED: Mapping[str, Audited] = {
             "bill_imported": _("导入账单"),
             "bill_replaced": _("账单被替换"),
             "bill_counts_again": _("重新采用账单"),
+            "bill_downloaded": _("下载账单原文件"),
         },
     ),
+    "report": Audited(_("报表"), actions={"report_downloaded": _("下载报表")}),
     "reconciled_day": Audited(
         _("对账日"),
         actions={

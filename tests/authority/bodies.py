@@ -38,6 +38,8 @@ FORMS: dict[str, dict[str, str]] = {
         "amount": "1.00",
         "reason": "补记线下充值",
     },
+    "compare": {"do": "compare"},
+    "sign": {"decision": "sign"},
     "mend": {
         "difference": "{difference}",
         "seen": "{difference}=record",

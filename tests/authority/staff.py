@@ -1,6 +1,7 @@
 """The staff of the admin's table, and the objects that its lines name."""
 
 import uuid
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -18,7 +19,9 @@ from config.prices.selectors import periods_digest
 from config.prices.services import price_change
 from payments.models import PaymentException, PaymentTransaction
 from payments.services.exceptions import exception_write_off_ask, exception_write_off_decide
-from reconciliation.models import Difference
+from reconciliation.models import BillFile, Difference, ReconciledDay
+from reconciliation.services.closing import close_propose, close_sign, reopening_request
+from reconciliation.tests import days
 from refunds.models import Refund
 from refunds.services.requests import refund_request, refund_review
 from tcmpay.accounts.models import StaffUser
@@ -167,14 +170,38 @@ class Desk:
     def _business_day(self, _reader: StaffUser | None) -> object:
         return yesterday().isoformat()
 
+    def _day_to_close(self, _reader: StaffUser | None) -> object:
+        """The first with money, over, and nothing in the way."""
+        day = yesterday() - timedelta(days=1)
+        noon = clock.day_start(day) + timedelta(hours=12)
+        owner = days.patient()
+        days.funded(owner, "30.00", noon)
+        days.paid_from_balance(owner, "30.00", noon)
+        return day.isoformat()
+
+    def _close(self, _reader: StaffUser | None) -> object:
+        """Put forward by somebody else."""
+        day = date.fromisoformat(str(self._day_to_close(None)))
+        return close_propose(actor=Actor(uuid.uuid4(), Role.STAFF), day=day).pk
+
+    def _closed_day(self, _reader: StaffUser | None) -> object:
+        close = close_sign(
+            actor=Actor(uuid.uuid4(), Role.STAFF), close_id=uuid.UUID(str(self._close(None)))
+        )
+        return close.day.isoformat()
+
+    def _reopening(self, _reader: StaffUser | None) -> object:
+        day = date.fromisoformat(str(self._closed_day(None)))
+        asker = Actor(uuid.uuid4(), Role.STAFF)
+        return reopening_request(actor=asker, day=day, reason="漏了一笔").pk
+
     def _mended_day(self, _reader: StaffUser | None) -> object:
-        row = compared(day=clock.today())
+        row = ReconciledDay.objects.latest("day")
         Difference.objects.filter(pk=DIFFERENCE).delete()
-        found = difference(row, pk=DIFFERENCE)
-        return found.day.day.isoformat()
+        return difference(row, pk=DIFFERENCE).day.day.isoformat()
 
     def _bill(self, _reader: StaffUser | None) -> object:
-        return compared(day=clock.today()).trade_bill_id
+        return self.of_model(BillFile)
 
     def _account(self, _reader: StaffUser | None) -> object:
         owner = someone(Role.PATIENT)

@@ -1,11 +1,32 @@
 """Reconciliation as finance does it, in a browser."""
 
+import re
 from datetime import timedelta
 from decimal import Decimal
 
+import pytest
+
+from backoffice.reconciliation import uploads
 from backoffice.reconciliation.tests.kit import ALIPAY, bill, compared, difference, yesterday
 from backoffice.reconciliation.words import day_url
+from payments.models import PaymentOrder
+from reconciliation import contents
+from reconciliation.figures import close_of
+from reconciliation.services.running import day_reconcile
 from reconciliation.states import DifferenceType
+from reconciliation.tests.days import funded, paid_from_balance, patient
+from reconciliation.tests.kit import (
+    attempt,
+    configured,
+    imported,
+    merchant,
+    open_written,
+    payment_row,
+    written,
+)
+from tcmpay.common import clock
+from tcmpay.common.actor import SYSTEM
+from tests.browser.conftest import PASSWORD
 from tests.browser.test_every_page import CUT_TABLES
 
 
@@ -52,3 +73,131 @@ def test_last_month_and_any_span_are_there_on_the_first_page(desk, staff):
     page.get_by_role("button", name="查看").click()
     page.get_by_text("2026-01-01").first.wait_for()
     desk.look(page, "today-span")
+
+
+# --- closing a day, and how many clicks it takes --------------------------------------------------
+
+
+class Clicks:
+    """What two people click from signing in to a closed day; typing is no click."""
+
+    def __init__(self, desk) -> None:
+        self.desk, self.number = desk, 0
+
+    def sign_in(self, username: str):
+        page = self.desk.open()
+        page.goto(self.desk.url("admin:login"))
+        page.get_by_label("用户名").fill(username)
+        page.get_by_label("密码").fill(PASSWORD)
+        self.on(page.get_by_role("button", name="登录"))
+        page.wait_for_url(self.desk.url("admin:index"))
+        return page
+
+    def on(self, what) -> None:
+        self.number += 1
+        what.click()
+
+    def reload(self, page) -> None:
+        self.number += 1
+        page.reload()
+
+    def link(self, page, text: str) -> None:
+        self.on(page.get_by_role("link", name=re.compile(text)).first)
+
+    def button(self, page, text: str) -> None:
+        self.on(page.get_by_role("button", name=text, exact=True))
+
+
+@pytest.fixture
+def yesterday_with_money(monkeypatch):
+    """A payment from a balance and one by WeChat Pay, and the bill that has it."""
+    monkeypatch.setattr(contents, "open_bill", open_written)
+    day = yesterday()
+    noon = clock.day_start(day) + timedelta(hours=12)
+    owner = patient()
+    funded(owner, "100.00", noon)
+    paid_from_balance(owner, "30.00", noon)
+    payment = attempt("wechat", configured("wechat"), day=day)
+    PaymentOrder.objects.filter(pk=payment.order_id).update(paid_on=day)
+
+    def bill_comes(**differing):
+        imported("wechat", [payment_row(payment, **differing)], day=day)
+        day_reconcile(actor=SYSTEM, merchant=merchant("wechat"), day=day)
+
+    with clock.frozen(clock.day_start(day + timedelta(days=1)) + timedelta(hours=10)):
+        yield bill_comes
+
+
+def test_a_day_with_nothing_open_is_closed_in_six_clicks(desk, staff, yesterday_with_money):
+    yesterday_with_money()
+    staff("finance"), staff("reviewer")
+    clicks = Clicks(desk)
+    clerk = clicks.sign_in("finance")
+    clicks.link(clerk, "对账与日结")
+    clerk.get_by_text("可以日结").wait_for()
+    desk.look(clerk, "close-ready")
+    clicks.button(clerk, "提交日结")
+    clerk.get_by_text("等待另一人签字").first.wait_for()
+    desk.look(clerk, "close-waiting")
+    second = clicks.sign_in("reviewer")
+    clicks.link(second, "对账与日结")
+    clicks.button(second, "签字日结")
+    second.get_by_text("已日结").first.wait_for()
+    assert close_of(yesterday()) is not None
+    assert clicks.number <= 6, clicks.number
+    desk.look(second, "close-signed")
+    second.goto(desk.url("admin:index"))
+    second.get_by_text("对账相符").wait_for()
+    desk.look(second, "close-today")
+    second.goto(desk.url("admin:reconciliation_dailyclose_changelist"))
+    assert second.evaluate(CUT_TABLES) == []
+    desk.look(second, "close-list")
+    second.goto(desk.url("admin:reconciliation_dailyclose_change", close_of(yesterday()).pk))
+    desk.look(second, "close-page")
+    second.goto(desk.url("admin:reconciliation_dailyclose_report", query=f"?first={yesterday()}"))
+    desk.look(second, "report")
+
+
+def test_a_day_with_one_difference_is_closed_in_ten_clicks(desk, staff, yesterday_with_money):
+    yesterday_with_money(fee=25_000)  # the rate makes it eighteen fen
+    staff("finance"), staff("reviewer")
+    clicks = Clicks(desk)
+    reviewer = clicks.sign_in("reviewer")
+    clicks.link(reviewer, "对账与日结")
+    clicks.link(reviewer, "按账单记录")
+    reviewer.get_by_label("说明").fill("已与合同费率核对，以账单为准")
+    clicks.button(reviewer, "处理 1 项")
+    reviewer.get_by_text("逐项结果").wait_for()
+    desk.look(reviewer, "close-mended")
+    clerk = clicks.sign_in("finance")
+    clicks.link(clerk, "对账与日结")
+    clicks.button(clerk, "提交日结")
+    clerk.get_by_text("等待另一人签字").first.wait_for()
+    clicks.reload(reviewer)
+    clicks.button(reviewer, "签字日结")
+    reviewer.get_by_text("已日结").first.wait_for()
+    assert close_of(yesterday()) is not None
+    assert clicks.number <= 10, clicks.number
+
+
+def test_a_bill_is_uploaded_looked_at_and_replaced(desk, staff, yesterday_with_money, monkeypatch):
+    yesterday_with_money()
+    monkeypatch.setattr(uploads, "open_bill", open_written)
+    page = desk.open(as_=staff("finance"))
+    page.goto(desk.origin + day_url(yesterday()))
+    page.get_by_role("link", name="上传账单").click()
+    desk.look(page, "bill-upload")
+    page.get_by_label("商户号").select_option("wechat:1900000001")
+    page.set_input_files(
+        "input[type=file]",
+        {"name": "all.csv", "mimeType": "text/csv", "buffer": written([]) + b"\nodd <b>line</b>"},
+    )
+    page.get_by_role("button", name="上传并核对").click()
+    page.get_by_text("已有另一份账单").wait_for()
+    desk.look(page, "bill-uploaded")
+    page.get_by_role("button", name="替换并对账").click()
+    page.get_by_text("已导入").wait_for()
+    desk.look(page, "bill-replaced")
+    page.get_by_role("button", name="用现有账单重新对账").click()
+    page.get_by_text("项差异待处理").first.wait_for()
+    page.get_by_role("link", name="下载", exact=True).first.wait_for()

@@ -1,0 +1,94 @@
+"""Comparing a day anew, with its bills as they are or fetched again; taking a bill's file."""
+
+from collections.abc import Callable
+from datetime import date
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
+from django.http.response import HttpResponseBase
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_POST, require_safe
+
+from backoffice.reconciliation.views import bill_of
+from backoffice.reconciliation.words import DAY_PAGE, DOWNLOAD, RUN, day_url, read_day
+from backoffice.site.bases import actor_of, ensure_may
+from backoffice.site.second_person import refusal_text
+from backoffice.site.words import method_text
+from gateways.interface import BillRefused
+from reconciliation.contents import bill_chunks
+from reconciliation.merchants import Merchant, merchants_of_day
+from reconciliation.models import BillFile, ReconciledDay
+from reconciliation.services.downloads import bill_downloaded
+from reconciliation.services.fetching import day_fetch
+from reconciliation.services.running import day_reconcile
+from tcmpay.common.errors import DomainError
+
+FETCH, COMPARE = "fetch", "compare"
+
+
+@require_POST
+def run_view(request: HttpRequest, day: str, model_admin: Any) -> HttpResponse:
+    """Fetch the day's bills and compare, or compare with those that are there."""
+    ensure_may(request, RUN)
+    shown = read_day(day)
+    if shown is None:
+        return HttpResponseRedirect(reverse(f"admin:{DAY_PAGE}_changelist"))
+    run = fetch if request.POST.get("do") == FETCH else compare
+    merchants = _merchants_of(shown)
+    if not merchants:
+        messages.warning(request, _("这一天没有商户号可以对账。"))
+    for merchant in merchants:
+        run(request, merchant, shown)
+    return HttpResponseRedirect(day_url(shown))
+
+
+def compare(request: HttpRequest, merchant: Merchant, day: date) -> None:
+    """Compare with the bills that are there, and tell what came of it."""
+    _tell(request, merchant, day, day_reconcile)
+
+
+def fetch(request: HttpRequest, merchant: Merchant, day: date) -> None:
+    """Ask the gateway for the bills first."""
+    _tell(request, merchant, day, day_fetch)
+
+
+def _tell(
+    request: HttpRequest, merchant: Merchant, day: date, run: Callable[..., ReconciledDay]
+) -> None:
+    name = f"{method_text(merchant.method)} {merchant.number}"
+    try:
+        row = run(actor=actor_of(request), merchant=merchant, day=day)
+    except BillRefused as error:
+        # What is kept was whole when it came in: somebody changed it since.
+        messages.error(request, f"{name}：{error}")
+        return
+    except DomainError as error:
+        messages.error(request, f"{name}：{refusal_text(error)}")
+        return
+    still = row.differences.open().count()
+    if still:
+        text = _("%(name)s：已对账，%(number)d 项差异待处理。")
+        messages.warning(request, text % {"name": name, "number": still})
+    else:
+        messages.success(request, _("%(name)s：已对账，没有待处理的差异。") % {"name": name})
+
+
+def _merchants_of(day: date) -> list[Merchant]:
+    rows = ReconciledDay.objects.filter(day=day)
+    found = {Merchant(*pair) for pair in rows.values_list("payment_method", "merchant")}
+    return sorted(found | set(merchants_of_day(day)))
+
+
+@require_safe
+def download_view(request: HttpRequest, object_id: str, model_admin: Any) -> HttpResponseBase:
+    """The unpacked file as the gateway gave it; kept in the trail who took it."""
+    ensure_may(request, DOWNLOAD)
+    bill: BillFile = bill_of(request, object_id)
+    bill_downloaded(actor=actor_of(request), bill=bill)
+    name = f"{bill.payment_method}-{bill.day}-{bill.bill_type}-{bill.sha256[:8]}.csv"
+    # Never as a page: what is in it was written by others.
+    answer = StreamingHttpResponse(bill_chunks(bill), content_type="application/octet-stream")
+    answer.headers["Content-Disposition"] = f'attachment; filename="{name}"'
+    return answer

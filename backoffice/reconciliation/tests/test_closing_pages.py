@@ -1,0 +1,204 @@
+"""Closing a day by its page: what stands in the way, put forward, signed, opened again."""
+
+from datetime import date
+from decimal import Decimal
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from backoffice.reconciliation.calendar import month_of
+from backoffice.reconciliation.figures import figures_shown
+from backoffice.reconciliation.tile import day_tile
+from backoffice.reconciliation.words import CellState, day_url
+from reconciliation.figures import close_of
+from reconciliation.models import DailyClose, DayReopening
+from reconciliation.tests.days import (
+    DAY,
+    ONE_DAY,
+    funded,
+    morning_after,
+    paid_from_balance,
+    patient,
+)
+from tcmpay.common import clock
+from tests.authority.staff import browser_of, person_make
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def _a_day_with_money():
+    owner = patient()
+    funded(owner, "100.00")
+    paid_from_balance(owner, "30.00")
+    with clock.frozen(morning_after(DAY)):
+        yield
+
+
+@pytest.fixture
+def clerk() -> Client:
+    return browser_of(person_make("finance"))
+
+
+@pytest.fixture
+def second() -> Client:
+    return browser_of(person_make("reviewer"))
+
+
+def shown(browser: Client, day: date = DAY) -> str:
+    answer = browser.get(day_url(day))
+    assert answer.status_code == 200
+    return answer.content.decode()
+
+
+def post(browser: Client, page: str, key: object, **form: str) -> str:
+    answer = browser.post(reverse(f"admin:reconciliation_{page}", args=[key]), form, follow=True)
+    return answer.content.decode()
+
+
+def propose(browser: Client, day: date = DAY) -> str:
+    return post(browser, "reconciledday_propose", day.isoformat())
+
+
+def sign(browser: Client, decision: str = "sign", notes: str = "") -> str:
+    close = DailyClose.objects.latest("version")
+    return post(browser, "dailyclose_review", close.pk, decision=decision, notes=notes)
+
+
+def test_a_ready_day_is_put_forward_by_one_and_signed_by_another(clerk, second):
+    text = shown(clerk)
+    for part in ("可以日结", "提交日结", "100.00", "70.00", "30.00"):
+        assert part in text, part
+    assert "等待另一人签字" in propose(clerk)
+    assert "签字日结" not in sign_buttons(shown(clerk)), "not one's own"
+    assert "签字日结" in shown(second)
+    text = sign(second)
+    assert "已日结" in text
+    close = close_of(DAY)
+    assert close is not None
+    assert close.signature in text
+    assert "提交日结" not in shown(clerk)
+
+
+def sign_buttons(text: str) -> str:
+    return "".join(part for part in text.split("<button")[1:] if "sign" in part.partition(">")[0])
+
+
+def test_what_stands_in_the_way_is_said_and_leads_there(clerk):
+    paid_from_balance_later = DAY + ONE_DAY
+    with clock.frozen(morning_after(paid_from_balance_later)):
+        text = shown(clerk, paid_from_balance_later)
+        assert "还不能日结" in text
+        assert f'href="{day_url(DAY)}"' in text
+        assert "提交日结" not in text
+        assert "请先日结" in propose(clerk, paid_from_balance_later)
+    assert not DailyClose.objects.exists()
+
+
+def test_today_is_not_to_be_closed(clerk):
+    assert "提交日结" not in shown(clerk, clock.today())
+
+
+def test_one_person_alone_closes_nothing(clerk):
+    propose(clerk)
+    sign(clerk)
+    assert close_of(DAY) is None
+
+
+def test_a_proposal_is_rejected_with_a_reason_or_taken_back(clerk, second):
+    propose(clerk)
+    assert "请写明原因" in sign(second, "reject")
+    assert "已驳回" in sign(second, "reject", "手续费未核")
+    propose(clerk)
+    assert "已撤回" in sign(clerk, "withdraw")
+    assert close_of(DAY) is None
+
+
+def test_a_closed_day_is_opened_again_by_two_and_keeps_what_was_signed(clerk, second):
+    propose(clerk)
+    sign(second)
+    first = close_of(DAY)
+    text = post(clerk, "reconciledday_reopen", DAY.isoformat(), reason="漏了一笔")
+    assert "等待另一人同意" in text
+    wish = DayReopening.objects.get()
+    post(clerk, "dayreopening_review", wish.pk, decision="approve")
+    assert close_of(DAY) == first, "not by oneself"
+    assert "已重新打开" in post(second, "dayreopening_review", wish.pk, decision="approve")
+    assert close_of(DAY) is None
+    propose(clerk)
+    sign(second)
+    text = shown(clerk)
+    assert "第 1 版（已重新打开）" in text
+    assert "第 2 版（已日结）" in text
+
+
+def test_without_a_reason_no_day_is_opened_again(clerk, second):
+    propose(clerk)
+    sign(second)
+    assert "请写明原因" in post(clerk, "reconciledday_reopen", DAY.isoformat(), reason=" ")
+    assert not DayReopening.objects.exists()
+
+
+def test_the_page_of_a_close_shows_what_was_signed(clerk, second):
+    propose(clerk)
+    sign(second)
+    close = close_of(DAY)
+    answer = clerk.get(reverse("admin:reconciliation_dailyclose_change", args=[close.pk]))
+    text = answer.content.decode()
+    for part in (close.signature, "余额支付", "期初", "100.00"):
+        assert part in text, part
+    assert clerk.get(reverse("admin:reconciliation_dailyclose_changelist")).status_code == 200
+
+
+def test_the_calendar_and_the_first_page_say_that_it_is_closed(clerk, second):
+    reader = person_make("finance")
+    tile = day_tile(reader)
+    assert (tile.day, tile.is_well) == (DAY, False)
+    assert day_url(DAY) in clerk.get("/admin/").content.decode()
+    propose(clerk)
+    assert day_tile(reader).state == "待签字"
+    sign(second)
+    line = next(line for line in month_of(DAY.strftime("%Y-%m")).days if line.day == DAY)
+    assert "已日结" in line.closed
+    assert line.balance.state == CellState.AGREED
+    assert day_tile(reader).is_well
+
+
+def test_figures_are_shown_as_money_under_names():
+    close_figures = {
+        "by_method": {"balance": {"receipts": "30.00"}},
+        "by_type": {"other": {"receipts": "30.00"}},
+        "by_service": {},
+        "by_merchant": [],
+        "net": "-1.50",
+        "verified_share": "0.9988",
+    }
+    found = figures_shown(close_figures)
+    assert found["net"] == Decimal("-1.50")
+    assert found["methods"] == [("余额支付", {"receipts": Decimal("30.00")})]
+    assert found["verified"] == "99.88%"
+
+
+def test_a_report_of_any_span_agrees_with_its_closes(clerk, second):
+    propose(clerk)
+    sign(second)
+    address = reverse("admin:reconciliation_dailyclose_report")
+    answer = clerk.get(address, {"first": DAY.isoformat(), "last": (DAY + ONE_DAY).isoformat()})
+    assert answer.context["total"]["receipts"] == Decimal("30.00")
+    assert "其中 1 天未日结" in answer.content.decode()
+
+
+@pytest.mark.parametrize("what", ["report", "vouchers"])
+@pytest.mark.parametrize("form", ["csv", "xlsx"])
+def test_a_report_is_a_file_too(clerk, what, form):
+    query = {"first": DAY.isoformat(), "what": what, "format": form}
+    answer = clerk.get(reverse("admin:reconciliation_dailyclose_report_download"), query)
+    assert answer.status_code == 200
+    assert answer.headers["Content-Disposition"].endswith(f'.{form}"')
+    assert b"".join(answer.streaming_content)
+
+
+def test_no_other_file_is_made(clerk):
+    address = reverse("admin:reconciliation_dailyclose_report_download")
+    assert clerk.get(address, {"what": "x", "format": "csv"}).status_code == 404
