@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 from django.conf import settings
-from django.db.models import QuerySet
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 
@@ -16,11 +15,12 @@ from reconciliation.figures import Figures, balance_gap, close_of, figures_of_da
 from reconciliation.merchants import Merchant, merchants_of_day, versions_of
 from reconciliation.models import BillFile, DailyClose, Difference, ReconciledDay
 from reconciliation.money import first_day_with_money
-from reconciliation.selectors import day_of, has_trade_bill
-from reconciliation.states import DayState, DifferenceType
+from reconciliation.our_books import our_books
+from reconciliation.selectors import bill_current, day_of, has_trade_bill
+from reconciliation.states import BillType, DayState, DifferenceType
 from tcmpay.common import clock
 from tcmpay.common.clock import day_start
-from tcmpay.common.money import format_money
+from tcmpay.common.money import fen_to_yuan, format_money
 
 ONE_DAY = timedelta(days=1)
 
@@ -117,16 +117,12 @@ def _bills(day: date) -> Iterator[Block]:
             if money_moved(merchant, day):
                 yield Block("bill_missing", _("缺少账单：%(whose)s") % {"whose": _whose(merchant)})
         elif _is_not_compared(merchant, day):
-            text = _("账单到账后又有新的入账，请重新对账：%(whose)s")
+            text = _("账单或入账在上次对账之后有变化，请重新对账：%(whose)s")
             yield Block("not_compared", text % {"whose": _whose(merchant)})
 
 
 def money_moved(merchant: Merchant, day: date) -> bool:
     """Whether money of ours moved at ``merchant`` on that day of the gateway's."""
-    return _moved(merchant, day).exists()
-
-
-def _moved(merchant: Merchant, day: date) -> QuerySet[PaymentTransaction]:
     return PaymentTransaction.objects.filter(
         payment_method=merchant.method,
         status=TransactionStatus.SUCCESS,
@@ -134,15 +130,23 @@ def _moved(merchant: Merchant, day: date) -> QuerySet[PaymentTransaction]:
         config_version_id__in=versions_of(merchant),
         completed_at__gte=day_start(day),
         completed_at__lt=day_start(day + ONE_DAY),
-    )
+    ).exists()
 
 
 def _is_not_compared(merchant: Merchant, day: date) -> bool:
-    """There is a bill, but it was not compared, or not with all that is booked by now."""
+    """Whether the newest comparison lacks a bill that counts, or something that is booked."""
     row = day_of(merchant, day)
     if row is None or row.run_at is None:
         return True
-    return _moved(merchant, day).filter(booked_at__gt=row.run_at).exists()
+    trade, fund = (bill_current(merchant, day, kind) for kind in (BillType.TRADE, BillType.FUND))
+    if (row.trade_bill, row.fund_bill) != (trade, fund):
+        return True
+    books = our_books(merchant, day)
+    compared = (row.our_payments, row.our_receipts, row.our_refunds, row.our_refunded)
+    return compared != (
+        *(books.our_payments, fen_to_yuan(books.our_receipts_fen)),
+        *(books.our_refunds, fen_to_yuan(books.our_refunded_fen)),
+    )
 
 
 def _differences(day: date) -> Iterator[Block]:

@@ -9,6 +9,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from gateways.interface import OpenedBill
+from payments.services.closed_days import watermark_lock
 from reconciliation.contents import bill_opened, parts_write
 from reconciliation.errors import AnotherBillThere, BillNotAccepted, DayIsClosed
 from reconciliation.merchants import Merchant, accounts_of
@@ -120,6 +121,7 @@ def _keep(
     is_replacing: bool,
 ) -> BillFile:
     day_lock(Merchant(facts["payment_method"], facts["merchant"]), facts["day"])
+    watermark_lock()  # a day is closed with the bills that its signature covers, or not yet
     _ensure_takes_bills(facts["day"])
     key = current_key(facts)
     current = BillFile.objects.select_for_update().filter(current_key=key).first()

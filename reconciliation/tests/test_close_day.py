@@ -16,8 +16,6 @@ from reconciliation.models import BillFile, Difference, ReconciledDay
 from reconciliation.states import BillSource, BillType, DifferenceType
 from reconciliation.tests.days import (
     DAY,
-    MINUTE,
-    NOON,
     ONE_DAY,
     funded,
     morning_after,
@@ -96,8 +94,8 @@ def bill(run_at: datetime | None, **facts) -> ReconciledDay:
     )  # fmt: skip
     return ReconciledDay.objects.create(
         payment_method="wechat", merchant=MERCHANT, day=DAY, trade_bill=file, runs=1,
-        run_at=run_at, total=Decimal("45.00"), verified=Decimal("45.00"),
-        fees=Decimal("0.27000"), **facts,
+        run_at=run_at, our_payments=1, our_receipts=Decimal("45.00"), total=Decimal("45.00"),
+        verified=Decimal("45.00"), fees=Decimal("0.27000"), **facts,
     )  # fmt: skip
 
 
@@ -174,11 +172,20 @@ def test_the_gateways_word_that_nothing_moved_is_a_bill_too(day):
     assert run()[1]["state"] == "ready"
 
 
-def test_a_bill_that_was_not_compared_with_all_that_is_booked_stands_in_the_way(day):
+NOT_COMPARED = {
+    "never": {"run_at": None},
+    "before another bill came": {"trade_bill": None},
+    "before a payment was booked": {"our_payments": 0, "our_receipts": 0},
+    "before a refund was booked": {"our_refunds": 1, "our_refunded": 1},
+}
+
+
+@pytest.mark.parametrize("facts", NOT_COMPARED.values(), ids=NOT_COMPARED)
+def test_a_bill_that_was_not_compared_with_what_there_is_now_stands_in_the_way(day, facts):
     at_a_gateway(day)
-    bill(NOON - MINUTE)
-    assert blocks(run()[1]) == ["not_compared"]
-    ReconciledDay.objects.update(run_at=None)
+    bill(clock.now())
+    assert blocks(run()[1]) == []
+    ReconciledDay.objects.update(**facts)
     assert blocks(run()[1]) == ["not_compared"]
 
 
