@@ -34,7 +34,7 @@ from backoffice.site.bases import (
     section,
     state,
 )
-from backoffice.site.display import EMPTY, GOOD, NEUTRAL, RUNNING, WAITING
+from backoffice.site.display import EMPTY, GOOD, NEUTRAL, RUNNING, WAITING, counted_text
 from backoffice.site.words import ORDER_PAGE, method_text
 from config.models import PriceConfig
 from payments.models import PaymentOrder
@@ -86,7 +86,7 @@ class OrderAdmin(ReadOnlyAdmin):
             ("user", "appointment"),
             ("created", "creator"),
             ("paid", "booked"),
-            "expires",
+            ("counted", "expires"),
             "description_shown",
         ),
         section(_("更多"), "id_shown", "metadata_shown", is_closed=True),
@@ -98,6 +98,9 @@ class OrderAdmin(ReadOnlyAdmin):
     created = moment("created_at", _("创建时间"))
     paid = moment("payment_time", _("支付时间"))
     booked = moment("booked_at", _("入账时间"))
+    counted = column(
+        "", _("计入营业日"), lambda order: counted_text(order.paid_on, order.payment_time)
+    )
     expires = moment("expire_time", _("过期时间"))
     id_shown = number("id", _("编号"))
 

@@ -41,6 +41,7 @@ from backoffice.site.bases import (
 from backoffice.site.display import (
     EMPTY,
     age_text,
+    counted_text,
     error_text,
     time_text,
 )
@@ -120,7 +121,7 @@ class RefundAdmin(SecondPersonAdmin):
             ("reviewer", "reviewed"),
             ("notes", "approvals_left"),
             ("completed", "booked"),
-            "external_shown",
+            ("counted", "external_shown"),
             ("error", "next_check"),
             ("stop_asker", "stopper"),
             "where_the_money_is",
@@ -135,6 +136,11 @@ class RefundAdmin(SecondPersonAdmin):
     reviewed = moment("reviewed_at", _("审核时间"))
     completed = moment("completed_at", _("完成时间"))
     booked = moment("booked_at", _("入账时间"))
+    counted = column(
+        "",
+        _("计入营业日"),
+        lambda refund: counted_text(refund.completed_on, refund.completed_at),
+    )
     next_check = moment("next_check_at", _("下次处理"))
     external_shown = number("external_refund_id", _("网关退款号"))
     submissions_shown = number("submissions", _("提交次数"))

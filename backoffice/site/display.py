@@ -1,7 +1,7 @@
 """How staff pages write values: money, times, states and numbers look the same everywhere."""
 
 import re
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -41,6 +41,17 @@ def time_text(moment: datetime | None) -> str:
     local = moment.astimezone(clock.SHANGHAI)
     markup = '<span class="tcm-time">{}<span class="tcm-seconds">{}</span></span>'
     return format_html(markup, f"{local:%Y-%m-%d %H:%M}", f"{local::%S}")
+
+
+def counted_text(day: date | None, moved_at: datetime | None) -> str:
+    """The business day that money counts in; where its own was closed already, that one too."""
+    if day is None or moved_at is None:
+        return EMPTY
+    own = clock.business_day(moved_at)
+    if own == day:
+        return day.isoformat()
+    text = _("%(day)s（%(own)s 已日结，之后才入账）")
+    return text % {"day": day.isoformat(), "own": own.isoformat()}
 
 
 def age_text(since: datetime) -> str:

@@ -6,6 +6,7 @@ from datetime import timedelta
 from decimal import Decimal
 
 import pytest
+from django.db.transaction import atomic
 from django.utils.html import strip_tags
 
 from backoffice.orders.situation import situation
@@ -16,6 +17,7 @@ from gateways.interface import TradeReport, TradeState
 from gateways.mock import MockGateway
 from payments.models import GatewayExchange, PaymentTransaction
 from payments.services.attempts import PayCommand, attempt_check, pay
+from payments.services.closed_days import day_close, watermark_lock
 from payments.services.endings import order_cancel
 from payments.services.orders import OrderCommand, order_create
 from payments.services.settlement import trade_report_apply
@@ -216,3 +218,16 @@ def test_the_pages_show_the_moment_of_booking_beside_the_gateways(owner, order, 
         for moment in (paid_at, booked_at):
             local = moment.astimezone(clock.SHANGHAI)
             assert f"{local:%Y-%m-%d %H:%M}" in page
+
+
+def test_the_page_says_in_which_day_money_of_a_closed_day_counts(owner, order, client):
+    attempt = start(owner, order)
+    paid_at = clock.now().replace(microsecond=0) + timedelta(minutes=1)
+    day = clock.business_day(paid_at)
+    with clock.frozen(paid_at + timedelta(days=2)):
+        with atomic():
+            day_close(watermark_lock(), day)
+        trade_report_apply(method="wechat", report=replace(paid(attempt), paid_at=paid_at))
+    client.force_login(StaffUser.objects.create_superuser(id=uuid.uuid4(), username="head"))
+    page = client.get(f"/admin/payments/paymentorder/{order.pk}/change/").content.decode()
+    assert f"{day + timedelta(days=1)}（{day} 已日结，之后才入账）" in page
