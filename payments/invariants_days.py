@@ -48,18 +48,20 @@ def check_order_days(scope: Scope) -> Iterator[Violation]:
 
 
 def check_closed_days(scope: Scope) -> Iterator[Violation]:
-    """Closed days lie side by side, and the watermark is the newest of them."""
-    found = ClosedDay.objects.using(scope.using).exclude(closed_day=None)
-    days = list(found.order_by("day").values_list("day", flat=True))
+    """Closed days lie side by side, and the watermark tells of the newest and of its moment."""
+    found = list(ClosedDay.objects.using(scope.using).order_by("day"))
+    days = [one.closed_day for one in found if one.closed_day is not None]
     for before, day in pairwise(days):
         if day - before != ONE_DAY:
             text = _("与前一个已日结的营业日 %(before)s 之间有缺口")
             yield Violation("T3", "closed_day", str(day), text % {"before": before})
-    watermark = BookingWatermark.objects.using(scope.using).filter(pk=1).first()
-    through = watermark.closed_through if watermark else None
-    if through != (days[-1] if days else None):
+    moments = [moment for one in found for moment in (one.closed_at, one.reopened_at) if moment]
+    expected = (days[-1] if days else None, max(moments, default=None))
+    watermarks = list(BookingWatermark.objects.using(scope.using))
+    told = [(one.closed_through, one.changed_at) for one in watermarks]
+    if told != [expected] and (told or found):
         text = _("入账界限不是最新的已日结营业日")
-        yield Violation("T3", "closed_day", str(through), text)
+        yield Violation("T3", "closed_day", str(expected[0]), text)
 
 
 CHECKS = (check_order_days, check_closed_days)

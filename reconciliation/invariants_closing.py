@@ -1,5 +1,6 @@
 """Closed days (T4): signed by two people, one after the other, and still what the rows say."""
 
+from collections import Counter
 from collections.abc import Iterator
 from datetime import date, timedelta
 from decimal import Decimal
@@ -84,7 +85,7 @@ def _check_told(scope: Scope, model: type[DailyClose] | type[DayReopening]) -> I
 
 def check_closed_by_two(scope: Scope) -> Iterator[Violation]:
     """Exactly the days that were signed are closed for bookings, from and to the same moments."""
-    booked = set(
+    booked = Counter(
         ClosedDay.objects.using(scope.using).values_list("day", "closed_at", "reopened_at")
     )
     reopened = dict(
@@ -92,11 +93,11 @@ def check_closed_by_two(scope: Scope) -> Iterator[Violation]:
         .filter(status=ReopeningStatus.APPROVED)
         .values_list("close_id", "decided_at")
     )
-    signed = {
+    signed = Counter(
         (close.day, close.decided_at, reopened.get(close.id))
         for close in _closes(scope).filter(status__in=SIGNED)
-    }
-    for day, _closed_at, _reopened_at in sorted(booked ^ signed, key=str):
+    )
+    for day, _closed_at, _reopened_at in sorted((booked - signed) + (signed - booked), key=str):
         text = _("日结记录与入账关闭的日期或时间不一致")
         yield Violation(CODE, CLOSE, day.isoformat(), text)
 

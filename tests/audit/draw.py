@@ -232,10 +232,12 @@ def _last_of_unique_sets(model: type[models.Model]) -> set[str]:
 
 def _another(field: Any, value: Value) -> Value:
     """A value that is there only once."""
+    if value is None:
+        return None
     if isinstance(field, UUIDTextField) or field.is_relation:
-        return new_id() if value is not None else None
+        return new_id()
     if isinstance(field, models.DateField):
         return value + timedelta(days=400)
     if isinstance(field, models.IntegerField):
         return value + 1000
-    return None if value is None else f"X{uuid.uuid4().hex}"[: field.max_length]
+    return f"X{uuid.uuid4().hex}"[: field.max_length]

@@ -3,8 +3,8 @@
 import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
-from datetime import timedelta
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from unittest.mock import patch
@@ -45,6 +45,13 @@ from payments.services.exceptions import (
 )
 from payments.services.matching import exception_match
 from payments.services.orders import OrderCommand, order_create
+from reconciliation.services.closing import (
+    close_propose,
+    close_reject,
+    close_sign,
+    reopening_approve,
+    reopening_request,
+)
 from refunds.day_figures import REFUNDED
 from refunds.models import Refund, RefundNote, RefundPolicyRule
 from refunds.services.batches import batch_confirm, batch_run
@@ -278,6 +285,27 @@ class Clinic:
             actor=matcher, exception_id=case.id, order_no=order.order_no, reason="患者来电 1"
         )
 
+    def closes(self) -> None:
+        """Yesterday is closed, opened again and closed anew; somebody wants it open once more, and
+        money of yesterday is told of today."""
+        lin, wang, zhao = (replace(admin, role=Role.STAFF) for admin in self.admins)
+        day = clock.today() - timedelta(days=1)
+        close_reject(
+            actor=wang, close_id=close_propose(actor=lin, day=day, notes="交 1").id, notes="差 2"
+        )
+        close_sign(actor=wang, close_id=close_propose(actor=lin, day=day).id, notes="核对 3")
+        asked = reopening_request(actor=zhao, day=day, reason="漏记 4")
+        reopening_approve(actor=lin, reopening_id=asked.id, notes="同意 5")
+        close_sign(actor=lin, close_id=close_propose(actor=zhao, day=day).id)
+        reopening_request(actor=wang, day=day, reason="漏记 6")
+
+    def late(self, attempt: PaymentTransaction, paid_at: datetime) -> None:
+        """The gateway tells today that an attempt of yesterday was paid then."""
+        number = attempt.out_trade_no or ""
+        BOOKS[attempt.payment_method].pay(number)
+        report = TradeReport(number, TradeState.PAID, f"T{number}", attempt.amount, paid_at=paid_at)
+        self.hear(attempt.payment_method, CallbackNotice("n-4", "TRADE_SUCCESS", trade=report))
+
 
 @contextmanager
 def gateways() -> Iterator[None]:
@@ -315,9 +343,12 @@ def lively_books() -> None:
             orders_expire()
             clinic.surplus()
             clinic.cases()
+            late = clinic.begin(clinic.order(), "wechat")
         day_totals_catch_up()
         for source in (CREATED, PAID, REFUNDED):
             keep(source)
+        clinic.closes()
+        clinic.late(late, yesterday + timedelta(hours=3))
         orders_expire()
         refunds_sweep()
         clinic.orders()

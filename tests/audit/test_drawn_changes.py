@@ -14,6 +14,8 @@ from backoffice.models import DayTotal, TotalledDay
 from balances.models import BalanceAdjustment, BalanceTransaction, UserBalance
 from conftest import SEED
 from payments.models import (
+    BookingWatermark,
+    ClosedDay,
     DayFigure,
     GatewayExchange,
     PaymentCallback,
@@ -22,6 +24,7 @@ from payments.models import (
     PaymentOrder,
     PaymentTransaction,
 )
+from reconciliation.models import DailyClose, DayReopening
 from refunds.models import (
     Refund,
     RefundApproval,
@@ -38,7 +41,7 @@ TABLES = (
     PaymentOrder, PaymentTransaction, PaymentCallback, PaymentCallbackBody, GatewayExchange,
     PaymentException, Refund, RefundApproval, RefundBatch, RefundBatchRow, RefundNote,
     RefundPolicyRule, UserBalance, BalanceTransaction, BalanceAdjustment, DayTotal, TotalledDay,
-    DayFigure,
+    DayFigure, ClosedDay, BookingWatermark, DailyClose, DayReopening,
 )  # fmt: skip
 # What nothing in the database tells otherwise; docs/operations.md says of each why.
 UNNOTICEABLE = frozenset(
@@ -68,6 +71,7 @@ UNNOTICEABLE = frozenset(
         "refund_batch_rows.decided_at",
         "refund_notes.updated_at",
         "user_balances.created_at",
+        "payment_booking_watermark.booked_at",
         "backoffice_totalled_days.totalled_at",
         "backoffice_totalled_days (deleted)",
     }
