@@ -40,7 +40,10 @@ long_pages() { PAGES_OF=all on_sqlite -s --show-capture=no -m browser tests/brow
 long_races() { on_mariadb tests/races -n 2; }
 long_stateful() { on_sqlite tests/stateful -n 2 && on_mariadb tests/stateful -n 2; }
 long_readme() { .venv/bin/python -m tests.readme; }
-long_refusals() { REFUSALS=all on_sqlite tests/refused -n 2 && REFUSALS=all on_mariadb tests/refused -n 2; }
+long_refusals() {
+    local tests=(tests/refused refunds/tests/test_notice_cells.py)
+    REFUSALS=all on_sqlite "${tests[@]}" -n 2 && REFUSALS=all on_mariadb "${tests[@]}" -n 2
+}
 long_scale() { .venv/bin/python -m tests.scale && .venv/bin/python -m tests.scale.audit; }
 
 # --- run them -----------------------------------------------------------------------------------

@@ -32,9 +32,10 @@ REFUSED = stage.fails(
 DONE = stage.says(RefundState.SUCCESS)
 
 
-def swept(answers: Answers, *, minutes: int, begin: int = 0) -> None:
+def swept(answers: Answers, *, minutes: int, begin: int = 0, every: int = 2) -> None:
+    """Sweeps ``every`` so many of ``minutes``."""
     with stage.gateway_answers(answers):
-        for minute in range(begin, begin + minutes):
+        for minute in range(begin, begin + minutes, every):
             with clock.frozen(BEGUN_AT + timedelta(minutes=minute)):
                 sweep()
 
@@ -65,13 +66,13 @@ def cases(kind: str) -> list[str]:
 def test_what_lasts_is_one_case_for_all_that_closes_itself(method):
     for _ in range(3):
         stage.unsent(stage.paid(method))
-    swept(Answers(REFUSED, stage.says_nothing), minutes=20)
+    swept(Answers(REFUSED, stage.says_nothing), minutes=20, every=1)
     assert Refund.objects.filter(submissions__gte=DOUBTS_MAX).count() == 3
     assert (cases("gateway_refusing"), cases("stuck_refund")) == ([""], [])
     reason = PaymentException.objects.get(kind="gateway_refusing").reason
     assert "SIGN_ERROR" in reason
     assert "核对商户私钥" in reason
-    swept(Answers(DONE, stage.says_nothing), begin=20, minutes=8)
+    swept(Answers(DONE, stage.says_nothing), begin=20, minutes=8, every=1)
     assert (cases("gateway_refusing"), cases("stuck_refund")) == (["settled"], [])
 
 
@@ -101,9 +102,9 @@ def test_one_that_is_refused_while_others_are_done_has_its_own_case():
     for minute in range(0, 20, 2):
         with clock.frozen(BEGUN_AT + timedelta(minutes=minute)):
             stage.unsent(stage.paid("wechat"))
-        swept(Answers(answers_others, stage.says_nothing), begin=minute, minutes=2)
+        swept(Answers(answers_others, stage.says_nothing), begin=minute, minutes=2, every=1)
     assert (cases("gateway_refusing"), cases("stuck_refund")) == ([], [""])
-    swept(Answers(DONE, stage.says_nothing), begin=20, minutes=8)
+    swept(Answers(DONE, stage.says_nothing), begin=20, minutes=8, every=1)
     assert cases("stuck_refund") == ["settled"]
 
 

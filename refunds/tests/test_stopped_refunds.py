@@ -124,7 +124,7 @@ def test_where_the_gateway_can_not_be_asked_the_money_is_held_and_a_case_says_wh
     gateway = Gateway(query=query)
     gateway.sweep_at(0, 60, 120)
     stop(refund, at=130)
-    gateway.sweep_at(*range(140, 2500, 60))
+    gateway.sweep_at(*range(140, 2500, 180))
     assert state(refund)[::2] == ("processing", SOME)
     assert gateway.sendings == 1
     case = PaymentException.objects.get()
@@ -139,22 +139,22 @@ def test_where_the_gateway_can_not_be_asked_the_money_is_held_and_a_case_says_wh
 def test_whoever_stops_one_that_was_stuck_is_told_of_it_anew():
     refund = stage.unsent(stage.paid("wechat"))
     gateway = Gateway(refund=NO_ANSWER, query=NO_ANSWER)
-    gateway.sweep_at(*range(0, 2500, 60))
+    gateway.sweep_at(*range(0, 2500, 180))
     stuck = PaymentException.objects.get()
     exception_close(actor=stage.REVIEWER, exception_id=stuck.id, resolution="已问网关")
     stop(refund, at=2500)
-    gateway.sweep_at(*range(2500, 5000, 60))
+    gateway.sweep_at(*range(2500, 5000, 180))
     assert PaymentException.objects.get(closed_at=None).kind == "stopped_refund"
 
 
 def test_no_case_of_refused_refunds_waits_for_it():
     refund = stage.unsent(stage.paid("wechat"))
     gateway = Gateway()
-    gateway.sweep_at(*range(0, 600, 60))
+    gateway.sweep_at(*range(0, 600, 180))
     assert PaymentException.objects.get(kind="gateway_refusing").closed_at is None
     stop(refund, at=601)
     gateway.query = NO_ANSWER
-    gateway.sweep_at(*range(610, 3000, 60))
+    gateway.sweep_at(*range(610, 3000, 180))
     cases = PaymentException.objects.order_by("kind").values_list("kind", "outcome")
     assert list(cases) == [("gateway_refusing", "settled"), ("stopped_refund", "")]
 
@@ -206,7 +206,7 @@ def unanswerable() -> tuple[Refund, Gateway, PaymentException]:
     gateway = Gateway(refund=NO_ANSWER, query=NO_ANSWER)
     gateway.sweep_at(0)
     stop(refund, at=1)
-    gateway.sweep_at(*range(2, 2400, 60))
+    gateway.sweep_at(*range(2, 2400, 180))
     return refund, gateway, PaymentException.objects.get(kind="stopped_refund")
 
 
@@ -272,7 +272,7 @@ def test_one_that_is_stopped_again_is_told_of_again():
     gateway.query = NO_ANSWER
     gateway.sweep_at(9002)
     stop(refund, at=9003)
-    gateway.sweep_at(*range(9004, 12000, 60))
+    gateway.sweep_at(*range(9004, 12000, 180))
     again = PaymentException.objects.get(kind="stopped_refund", closed_at=None)
     assert case_refund(again) == refund
     gateway.query = DONE
@@ -285,7 +285,7 @@ def test_one_that_is_stopped_again_is_told_of_again():
 def test_one_whose_case_was_closed_by_hand_is_told_of_again_a_day_later(hours, is_told):
     refund = stage.unsent(stage.paid("wechat"))
     gateway = Gateway(refund=NO_ANSWER, query=NO_ANSWER)
-    gateway.sweep_at(*range(0, 2500, 60))
+    gateway.sweep_at(*range(0, 2500, 180))
     with clock.frozen(BEGUN_AT):
         case = PaymentException.objects.get(kind="stuck_refund")
         exception_close(actor=WANG, exception_id=case.id, resolution="已问网关")

@@ -27,9 +27,11 @@ TAKES_A_PATTERN = {
     "compile", "match", "fullmatch", "search", "sub", "subn", "split", "findall", "finditer",
     "template", "re_path", "RegexValidator", "RegexField",
 }  # fmt: skip
+# A file without any of these words has no pattern, and needs no reading.
+WORDS = re.compile(r"\b(?:re|regex|re_path|RegexValidator|RegexField)\b")
 # Steps may grow with the length, and by a little more where a repetition begins to bite; squared
 # they would be sixteen times as many.
-LENGTHS = (60, 240)
+LENGTHS = (40, 160)
 GROWTH_MAX = 7
 # For the short text: a thousand a character is more than any alternatives need.
 STEPS_MAX = 60_000
@@ -110,7 +112,10 @@ ELSEWHERE: dict[tuple[str, str], Callable[[], list[str]]] = {
 
 def written_in(path: Path) -> Iterator[Found]:
     name = str(path.relative_to(settings.BASE_DIR))
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+    text = path.read_text(encoding="utf-8")
+    if not WORDS.search(text):
+        return
+    tree = ast.parse(text)
     anchored = calls_from_the_beginning(tree)
     for call in calls_with_patterns(tree):
         given = [*call.args, *(word.value for word in call.keywords if word.arg == "regex")]
@@ -121,8 +126,8 @@ def written_in(path: Path) -> Iterator[Found]:
             patterns = ELSEWHERE[name, ast.unparse(given[0])]()
             assert patterns, f"{name}:{call.lineno}"
         for pattern in patterns:
-            text = pattern.decode("latin-1") if isinstance(pattern, bytes) else pattern
-            yield Found(f"{name}:{call.lineno}", text, flags, call in anchored)
+            pattern = pattern.decode("latin-1") if isinstance(pattern, bytes) else pattern
+            yield Found(f"{name}:{call.lineno}", pattern, flags, call in anchored)
 
 
 FROM_THE_BEGINNING = {"fullmatch", "match"}

@@ -37,7 +37,7 @@ def test_one_case_for_all_that_is_asked_about(stage, channel):
     stage.sweep()
     waiting = [stage.paid(channel) for _ in range(4)]
     stage.order_faults(LASTING[channel])
-    stage.pass_time(minutes=20)
+    stage.pass_time(minutes=20, every_seconds=150)
     stage.pass_time(minutes=180, every_seconds=600)
     [case] = cases()
     assert (case.payment_method, case.closed_at) == (channel, None)
@@ -57,7 +57,7 @@ def test_one_case_for_all_that_is_asked_about(stage, channel):
 def test_one_refused_question_is_no_case(stage, channel):
     stage.paid(channel)
     stage.order_faults({**LASTING[channel], "lasting": False, "times": 2})
-    stage.pass_time(minutes=30)
+    stage.pass_time(minutes=30, every_seconds=150)
     assert cases() == []
 
 
@@ -77,7 +77,7 @@ def test_one_order_that_is_refused_while_others_are_answered_is_no_case(stage, c
 def test_money_of_orders_that_expired_meanwhile_goes_back(stage, channel):
     order = stage.paid(channel)
     stage.order_faults(LASTING[channel])
-    stage.pass_time(minutes=20)
+    stage.pass_time(minutes=20, every_seconds=150)
     stage.pass_time(minutes=220, every_seconds=1200)
     assert PaymentOrder.objects.get(id=order.id).status == "expired"
     stage.recover()
@@ -93,7 +93,7 @@ def test_a_second_silence_is_a_second_case(stage, channel):
     for _silence in range(2):
         stage.paid(channel)
         stage.order_faults(LASTING[channel])
-        stage.pass_time(minutes=20)
+        stage.pass_time(minutes=20, every_seconds=150)
         stage.recover()
         stage.pass_time(minutes=10)
     assert [case.outcome for case in cases()] == ["settled", "settled"]
@@ -102,17 +102,17 @@ def test_a_second_silence_is_a_second_case(stage, channel):
 def test_a_case_that_staff_close_is_not_opened_again_at_once(stage, channel):
     stage.paid(channel)
     stage.order_faults(LASTING[channel])
-    stage.pass_time(minutes=20)
+    stage.pass_time(minutes=20, every_seconds=150)
     with stage.at():
         exception_close(actor=ADMIN, exception_id=cases()[0].id, resolution="已联系网关")
-    stage.pass_time(minutes=30)
+    stage.pass_time(minutes=30, every_seconds=150)
     assert [case.outcome for case in cases()] == ["closed"]
 
 
 def test_answers_that_can_not_be_believed_are_a_case_too(stage, channel):
     order = stage.paid(channel)
     stage.order_faults({"operation": channel, "kind": "bad_signature", "lasting": True})
-    stage.pass_time(minutes=20)
+    stage.pass_time(minutes=20, every_seconds=150)
     [case] = cases()
     assert "BAD_SIGNATURE" in case.reason
     assert "核对网关用来签名的公钥或证书" in case.reason

@@ -11,23 +11,17 @@ import pytest
 from django.contrib.auth.models import Group
 from django.core.cache import cache
 from django.db import connection
-from django.test import Client
+from django.test import Client, override_settings
 
 from backoffice.models import DayTotal, TotalKind, TotalledDay
 from backoffice.ops.audit import audit
 from backoffice.today.day_totals import SETTLED_AFTER, changed_days, counted, kept, totals
-from backoffice.today.health import gateways_health
 from backoffice.today.services import day_totals_catch_up, day_totals_keep
-from balances.adjustments import adjustment_request
-from balances.models import Direction
 from balances.services import balance_top_up
-from config.models import PriceChangeRequest, PriceConfig
-from gateways.errors import GatewayUnknown
+from config.models import PriceConfig
 from gateways.interface import TradeReport, TradeState
-from gateways.key_texts import Expiry
-from gateways.mock import MockGateway
 from payments.models import PaymentCallback, PaymentOrder, PaymentTransaction
-from payments.services.attempts import PayCommand, attempt_check, pay
+from payments.services.attempts import PayCommand, pay
 from payments.services.orders import OrderCommand, order_create
 from payments.services.settlement import trade_report_apply
 from payments.states import Verdict
@@ -52,10 +46,20 @@ FIGURE = re.compile(
 
 
 @pytest.fixture
-def business(settings):
+def business(_business, db, settings):
     """Four days of orders and refunds by all ways and two services."""
     settings.MOCK_CALLBACKS = True
     cache.clear()
+
+
+@pytest.fixture(scope="module")
+def _business(lasting):
+    with override_settings(MOCK_CALLBACKS=True):
+        cache.clear()
+        do_business()
+
+
+def do_business() -> None:
     PriceConfig.objects.update_or_create(
         service_type="appointment_online",
         defaults={
@@ -104,12 +108,6 @@ def page(client) -> Client:
     user.groups.set(Group.objects.filter(name="finance"))
     client.force_login(user)
     return client
-
-
-def test_who_may_not_see_money_is_greeted_without_figures(client):
-    client.force_login(StaffUser.objects.create_user("nobody", is_staff=True))
-    answer = client.get("/admin/")
-    assert (answer.context["title"], "cards" in answer.context) == ("今日", False)
 
 
 def behind(page: Client, link: str) -> tuple[int, Decimal]:
@@ -261,78 +259,6 @@ def test_the_audit_finds_a_total_that_is_not_its_rows_sum(business):
     assert "T1" not in findings()
     DayTotal.objects.filter(kind=TotalKind.RECEIPTS, payment_method="wechat").update(amount=1)
     assert findings().count("T1") >= 3
-
-
-def test_the_last_hour_of_each_gateway(page, settings, monkeypatch):
-    settings.MOCK_CALLBACKS = True
-    owner = Actor(uuid.uuid4(), Role.PATIENT)
-    with clock.frozen(clock.now() - timedelta(minutes=61)):
-        paid(owner, "wechat", "")
-    paid(owner, "wechat", "")
-    order = order_create(
-        actor=owner,
-        command=OrderCommand(user_id=owner.id, order_type="other", amount=Decimal("1.00")),
-    )
-    pay(actor=owner, command=PayCommand(order_id=order.id, payment_method="wechat"))
-
-    def silence(self, number):
-        raise GatewayUnknown("timeout")
-
-    monkeypatch.setattr(MockGateway, "query_payment", silence)
-    with pytest.raises(GatewayUnknown):
-        attempt_check(PaymentTransaction.objects.get(order=order).id)
-    PaymentCallback(
-        payment_method="wechat", verdict=Verdict.UNTRUSTED, body_sha256="", received_at=clock.now()
-    ).save()
-    wechat, alipay = gateways_health()
-    assert (wechat.started, wechat.paid, wechat.success_percent) == (2, 1, 50)
-    assert (wechat.unanswered, wechat.refused) == (1, 1)
-    assert wechat.seconds_to_pay is not None
-    assert (alipay.started, alipay.success_percent, alipay.seconds_to_pay) == (0, None, None)
-    content = page.get("/admin/").content.decode()
-    for link, number in re.findall(
-        r'<a class="tcm-link" href="([^"]+recent=hour[^"]*)">(\d+)</a>', content
-    ):
-        rows = page.get(html.unescape(link)).context["cl"].queryset
-        assert rows.count() == int(number), link
-
-
-def task_counts(client: Client) -> dict[str, int]:
-    return {task.title: task.count for task in client.get("/admin/").context["tasks"]}
-
-
-def test_what_waits_for_a_second_person_or_ends_soon_is_named(client, monkeypatch):
-    user = StaffUser.objects.create_superuser(id=uuid.uuid4(), username="admin", password="x")
-    client.force_login(user)
-    names = ("待复核的余额调整", "待确认的改价", "即将到期的证书")
-    assert [task_counts(client)[name] for name in names] == [0, 0, 0]
-    adjustment_request(
-        actor=Actor(uuid.uuid4(), Role.STAFF),
-        request_id=uuid.uuid4(),
-        user_id=uuid.uuid4(),
-        direction=Direction.CREDIT,
-        amount=Decimal("3.00"),
-        reason="补记",
-    )
-    PriceChangeRequest.objects.create(
-        service_type="consultation",
-        wanted={},
-        amount_before=Decimal("1.00"),
-        amount_after=Decimal("9.00"),
-        percent=Decimal("800.0"),
-        reason="x",
-        waiting_service="consultation",
-        requested_by=uuid.uuid4(),
-    )
-    ends = {"wechat": clock.now() + timedelta(days=5), "alipay": clock.now() + timedelta(days=300)}
-    monkeypatch.setattr(
-        "backoffice.today.selectors.expiries_current",
-        lambda method: [Expiry("key", "01", ends[method], (ends[method] - clock.now()).days)],
-    )
-    assert [task_counts(client)[name] for name in names] == [1, 1, 1]
-    assert (
-        f"最早 {clock.business_day(ends['wechat'])} 到期" in client.get("/admin/").content.decode()
-    )
 
 
 LINK = re.compile(r'href="(/admin/[^"]*\?[^"]+)"')
