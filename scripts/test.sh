@@ -154,17 +154,21 @@ on_sqlite_alone=(
     tests/test_environment_forms.py
     tests/test_slow_clients.py
     tests/test_translations.py
+    tests/test_version.py
+    'tcmpay/common/*'
     # who may ask what, what is refused before any row is looked at, how answers and pages look
     'tests/authority/*'
     'tests/hostile/*'
     'tcmpay/accounts/*'
     'config/gateways/*'
+    'backoffice/balances/*'
     'backoffice/demo/*'
     'backoffice/gateways/*'
     'backoffice/prices/*'
     'backoffice/refunds/*'
     'backoffice/staff/*'
     'backoffice/site/tests/test_pages.py'
+    'backoffice/trail/tests/test_words.py'
     tests/api/test_canaries.py
     tests/api/test_description.py
     tests/api/test_envelope.py
@@ -175,6 +179,7 @@ on_sqlite_alone=(
     tests/api/test_money_input.py
     tests/api/test_page_middleware.py
     tests/api/test_request_log.py
+    tests/api/test_schema_cost.py
     tests/api/test_tokens.py
     # every notice in every state: what is decided, not how it is stored
     refunds/tests/test_notice_cells.py
