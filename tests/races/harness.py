@@ -21,6 +21,8 @@ from tests.races.worker import HELD, Trace
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 WORKERS_MAX = 12
+# Of the 64 databases of tests.servers' Redis, tests use as many of the first as pytest has workers.
+CACHES_APART = 32
 # Far beyond any lock wait: a worker that is silent for so long hangs.
 ANSWER_SECONDS_MAX = 60.0
 # How long the others may run while one is held. Whoever needs longer waits for its locks.
@@ -379,6 +381,7 @@ def _processes(folder: Path, url: str) -> Iterator[tuple[Callable[[], Connection
 def _environment(folder: Path, url: str) -> dict[str, str]:
     return {
         **os.environ,
+        **_cache_apart(),
         "DATABASE_URL": url,
         "RACE_GATEWAY_DIR": str(folder / "gateway"),
         "DEBUG": "on",
@@ -391,6 +394,14 @@ def _environment(folder: Path, url: str) -> dict[str, str]:
         "CELERY_BROKER_URL": "memory://",
         "LOG_LEVEL": "ERROR",
     }
+
+
+def _cache_apart() -> dict[str, str]:
+    """What races count there must not meet the tests that come after."""
+    cache = urlsplit(os.environ.get("CACHE_URL", ""))
+    if cache.scheme != "redis":
+        return {}
+    return {"CACHE_URL": cache._replace(path=f"/{int(cache.path[1:]) + CACHES_APART}").geturl()}
 
 
 def _next_worker(listener: Listener, root: "subprocess.Popen[bytes]", folder: Path) -> Connection:

@@ -2,9 +2,13 @@
 
 import os
 
+import pytest
+
 from conftest import SEED
 from tests.trial.stage import Plan
 from tests.trial.supervisor import trial_run
+
+pytestmark = pytest.mark.fault
 
 # One process of buyers, and a clock that leaves little to wait for.
 SMALL = {"buyers": 1, "speed": 120.0, "settle_speed": 6_000.0, "settle_seconds_max": 600.0}
