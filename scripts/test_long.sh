@@ -36,7 +36,7 @@ long_mutants() {
     .venv/bin/python -m tests.mutants.drawn reach &&
         .venv/bin/python -m tests.mutants.drawn run --seed "$TEST_SEED" --count "${MUTANTS:-120}"
 }
-long_pages() { PAGES_OF=all on_sqlite -s --show-capture=no -m browser tests/browser/test_every_page.py; }
+long_pages() { PAGES_OF=all on_sqlite -s --show-capture=no -m browser tests/browser; }
 long_races() { on_mariadb tests/races -n 2; }
 long_stateful() { on_sqlite tests/stateful -n 2 && on_mariadb tests/stateful -n 2; }
 long_readme() { .venv/bin/python -m tests.readme; }

@@ -5,7 +5,7 @@
         page = desk.open(as_=staff("reviewer"))        # signed in, at the admin's first page
         page.goto(desk.url("admin:refunds_refund_changelist"))
         page.get_by_role("link", name="审核").click()
-        desk.look(page, "refund-review")               # pictures at 1440 and 390, light and dark
+        desk.look(page, "refund-review")               # at 1440 and 390, light and dark
 
 Nothing has to be asserted about the surroundings: a request to another host, an error on the
 console, a violation of the content security policy, an exception in a script or an answer of 5xx
@@ -52,6 +52,7 @@ WIDTHS = {"desktop": (1440, 900), "phone": (390, 844)}
 SCHEMES = ("light", "dark")
 WAIT_MILLISECONDS = 30_000
 PICTURES = Path(settings.BASE_DIR) / "test-artifacts" / "pages"
+IS_LONG = os.environ.get("PAGES_OF") == "all"
 # Violations are events of the document; this writes each where the watch reads it.
 TELL_VIOLATIONS = """
 document.addEventListener('securitypolicyviolation', event => console.error(
@@ -170,17 +171,21 @@ class Desk:
         )
 
     def look(self, page: Page, name: str) -> None:
-        """Pictures of the page as it is, at each width, light and dark; nothing may be cut."""
-        PICTURES.mkdir(parents=True, exist_ok=True)
+        """The page as it is, at each width, light and dark: nothing may be cut.
+
+        ``PAGES_OF=all`` keeps pictures of it, which takes longer than all the rest.
+        """
         before = page.viewport_size
         for width, (across, down) in WIDTHS.items():
             page.set_viewport_size({"width": across, "height": down})
+            page.wait_for_timeout(150)  # Alpine redraws what depends on the width
             for scheme in SCHEMES:
                 page.emulate_media(color_scheme=scheme)
-                page.wait_for_timeout(150)  # Alpine redraws what depends on the width
                 # Unfold looks at the reader's scheme when a page loads, and not again.
                 page.evaluate(DARK_OR_NOT, scheme == "dark")
-                page.screenshot(path=PICTURES / f"{name}-{width}-{scheme}.png", full_page=True)
+                if IS_LONG:
+                    path = PICTURES / f"{name}-{width}-{scheme}.png"
+                    page.screenshot(path=path, full_page=True)
             overflow = page.evaluate(
                 "document.documentElement.scrollWidth - document.documentElement.clientWidth"
             )

@@ -4,7 +4,6 @@ An administrator's pages are looked at in each test run. ``PAGES_OF=all`` walks 
 keeps pictures of each page under test-artifacts/pages.
 """
 
-import os
 import re
 import sys
 from collections import Counter, deque
@@ -18,9 +17,8 @@ from playwright.sync_api import Page
 from backoffice.demo.data import seed
 from tcmpay.accounts.models import StaffUser
 from tcmpay.accounts.roles import ROLES
-from tests.browser.kit import PICTURES, WIDTHS
+from tests.browser.kit import IS_LONG, PICTURES, WIDTHS
 
-IS_LONG = os.environ.get("PAGES_OF") == "all"
 WALKERS = sorted(ROLES) if IS_LONG else ["administrator"]
 # A page with other filters is the same page; a few show what its states look like.
 VISITS_OF_A_PAGE_MAX = 3 if IS_LONG else 1

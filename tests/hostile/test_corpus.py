@@ -241,8 +241,10 @@ def test_a_forged_callback_moves_nothing_and_calls_nobody(
     assert not PaymentCallback.objects.exclude(verdict="untrusted").exists()
 
 
-def test_a_thousand_unknown_serials_call_nobody_and_leave_few_rows(api, db, no_calls, still_window):
-    for number in range(1000):
+def test_hundreds_of_unknown_serials_call_nobody_and_leave_few_rows(
+    api, db, no_calls, still_window
+):
+    for number in range(300):
         headers = {
             "Wechatpay-Signature": "AAAA",
             "Wechatpay-Serial": f"PUB_KEY_ID_{number:020d}",

@@ -1,6 +1,6 @@
 """Requests made from our own API description, right and wrong ones: never a 5xx, never a row.
 
-`HOSTILE_REQUESTS` says how many: a few thousand in `make test`, 100,000 in `make test-long`. Half
+`HOSTILE_REQUESTS` says how many: a thousand in `make test`, 100,000 in `make test-long`. Half
 follow the description, half break it; each comes from somebody else, and half of those that name
 an object name one that exists.
 """
@@ -32,7 +32,7 @@ from tests.api.kit import Person, someone
 from tests.api.story import Story
 from tests.hostile.watch import Watch, money_hash
 
-REQUESTS = int(os.environ.get("HOSTILE_REQUESTS", "1500"))
+REQUESTS = int(os.environ.get("HOSTILE_REQUESTS", "1000"))
 REPORTED_MAX = 20
 # A long run says after each operation how far it is.
 TOLD_FROM = 10_000
