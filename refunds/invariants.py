@@ -32,7 +32,7 @@ from refunds.services.submission import CLOSED, HANDLED_WAIT_MAX
 from refunds.states import AUTOMATIC_CAUSES, RESERVING_STATUSES, RefundStatus
 from tcmpay.audit.invariants import FollowedTrail
 from tcmpay.audit.models import AuditEvent
-from tcmpay.audit.row_checks import digests_began, lost_objects, row_problem
+from tcmpay.audit.row_checks import digests_began, row_problem
 from tcmpay.audit.stories import Story, stories
 from tcmpay.common import clock
 from tcmpay.common.invariants import Scope, Violation, in_chunks
@@ -221,11 +221,6 @@ def check_lost_credits(scope: Scope) -> Iterator[Violation]:
     yield from entries_of_nothing(scope, is_credit, Refund, code="R3", text=text)
 
 
-def check_lost(scope: Scope) -> Iterator[Violation]:
-    """No refund is gone of which the trail tells (E9)."""
-    yield from lost_objects(scope, Refund.AUDIT_OBJECT, Refund)
-
-
 def check_dead(scope: Scope) -> Iterator[Violation]:
     """A refund that ended without giving the money back has its case: somebody was told (E3)."""
     case = PaymentException.objects.using(scope.using).filter(
@@ -328,7 +323,6 @@ def _payment_violation(code: str, payment: PaymentTransaction, message: str) -> 
 CHECKS = (
     check_payments,
     check_refunds,
-    check_lost,
     check_lost_credits,
     check_orders_have_payments,
     check_days,

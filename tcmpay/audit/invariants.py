@@ -10,6 +10,7 @@ from tcmpay.audit.day_seals import check_sealed
 from tcmpay.audit.marks import check_marks
 from tcmpay.audit.models import AuditEvent
 from tcmpay.audit.roots import check_roots_told
+from tcmpay.audit.row_checks import lost_objects
 from tcmpay.audit.seals import Chain, KeyPeriods
 from tcmpay.audit.trail_rows import BareStory, TrailReader, odd_chains
 from tcmpay.audit.verification import chain_break
@@ -48,9 +49,12 @@ class FollowedTrail:
             yield from _broken_chains(self._scope, self._type, odd)
 
     def check_rest(self, model: type[Model]) -> Iterator[Violation]:
-        """Where events are left of objects that have no row of ``model`` any more, their broken
-        chains: ``check`` told of the others."""
-        if self._scope.since is not None or self._reader.has_read_all():
+        """Objects that have no row of ``model`` any more (E9), and their broken chains: ``check``
+        told of the others. There are none where every event was among those of rows."""
+        if self._scope.since is None and self._reader.has_read_all():
+            return
+        yield from lost_objects(self._scope, self._type, model)
+        if self._scope.since is not None:
             return
         table, key = model._meta.db_table, str(model._meta.pk.column)
         for odd in batches(odd_chains(self._scope, only=self._type), IDS_AT_ONCE):
