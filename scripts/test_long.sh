@@ -40,6 +40,11 @@ long_pages() { PAGES_OF=all on_sqlite -s --show-capture=no -m browser tests/brow
 long_races() { on_mariadb tests/races -n 2; }
 long_stateful() { on_sqlite tests/stateful -n 2 && on_mariadb tests/stateful -n 2; }
 long_readme() { .venv/bin/python -m tests.readme; }
+long_reconciliation() {
+    RECONCILIATION_SEEDS=1000 on_sqlite -n 2 reconciliation/tests/test_drawn_days.py &&
+        RECONCILED_PAYMENTS=5000 on_sqlite -n 2 tests/reconciled &&
+        RECONCILIATION_SEEDS=50 on_mariadb -n 2 reconciliation tests/reconciled
+}
 long_refusals() {
     local tests=(tests/refused refunds/tests/test_notice_cells.py)
     REFUSALS=all on_sqlite "${tests[@]}" -n 2 && REFUSALS=all on_mariadb "${tests[@]}" -n 2

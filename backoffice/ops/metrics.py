@@ -140,9 +140,8 @@ def _reconciliation_figures() -> Iterator[tuple[str, tuple[str, float]]]:
     """The newest compared day's share of yuan that bills prove, and the oldest open difference."""
     newest = ReconciledDay.objects.filter(runs__gt=0).order_by("-day").values("day")[:1]
     shares = [verified_share(row) for row in ReconciledDay.objects.filter(day=newest, runs__gt=0)]
-    if shares:
-        text = "share of the newest compared day's yuan that is verified, of the worst account"
-        yield "verified_share", (text, float(min(shares)))
+    text = "share of the newest compared day's yuan that is verified, of the worst account"
+    yield "verified_share", (text, float(min(shares, default=1)))
     oldest = Difference.objects.open().order_by("found_at").values_list("found_at", flat=True)
     found_at = oldest.first()
     seconds = (clock.now() - found_at).total_seconds() if found_at else 0.0

@@ -2,6 +2,7 @@
 
 import io
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -38,7 +39,8 @@ def version():
 @pytest.fixture
 def gateway(monkeypatch):
     """What it has by day and kind; what it was asked for."""
-    has, asked = {}, []
+    has: dict[Any, Any] = {}
+    asked: list[Any] = []
 
     class Gateway:
         def download_bill(self, day):
