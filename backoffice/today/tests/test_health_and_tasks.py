@@ -10,6 +10,7 @@ import pytest
 from django.test import Client
 
 from backoffice.today.health import gateways_health
+from backoffice.today.services import day_totals_catch_up
 from backoffice.today.tests.test_today import page, paid  # noqa: F401
 from balances.adjustments import adjustment_request
 from balances.models import Direction
@@ -104,3 +105,7 @@ def test_what_waits_for_a_second_person_or_ends_soon_is_named(client, monkeypatc
     assert (
         f"最早 {clock.business_day(ends['wechat'])} 到期" in client.get("/admin/").content.decode()
     )
+
+
+def test_without_any_order_there_is_nothing_to_total():
+    assert day_totals_catch_up() == 0
