@@ -1,6 +1,6 @@
-"""The business day that waits for finance, in one tile of the first page; one line when all is
-well."""
+"""The business days that wait for finance: tiles of the first page, one line when all is well."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -27,25 +27,36 @@ class Tile:
     is_urgent: bool
 
 
-def day_tile(reader: Any) -> Tile | None:
-    """The oldest day that could be closed and is not, else yesterday. None for who may not see it,
-    and where there is nothing to compare or to close."""
+def day_tiles(reader: Any) -> list[Tile]:
+    """Yesterday, and the oldest day that could be closed and is not where that is another. None for
+    who may not see them, and where there is nothing to compare or to close."""
     if not reader.has_perm(VIEW):
-        return None
-    waiting = days_waiting()
-    day = waiting[0] if waiting else clock.today() - ONE_DAY
-    line = next(day_lines([day], merchants_between(day, day)))
-    if line.state == CellState.NONE and not waiting and line.close is None:
-        return None
+        return []
+    waiting, yesterday = days_waiting(), clock.today() - ONE_DAY
+    days = [yesterday, *waiting[:1]] if yesterday not in waiting[:1] else [yesterday]
+    lines = day_lines(days, merchants_between(min(days), yesterday))
+    found = [_tile(line, waiting) for line in lines if _is_something(line, waiting)]
+    # One line says that all is well; it says nothing beside what waits.
+    return [one for one in found if not one.is_well] or found[:1]
+
+
+def _is_something(line: DayLine, waiting: Sequence[date]) -> bool:
+    is_known = line.state != CellState.NONE or line.close is not None
+    return is_known or line.day in waiting[:1]
+
+
+def _tile(line: DayLine, waiting: Sequence[date]) -> Tile:
+    is_next = line.day in waiting[:1]
     is_closed = line.close is not None and line.close.status == CloseStatus.SIGNED
+    left = len(waiting) if is_next else 0
     return Tile(
-        day=day,
-        url=day_url(day),
-        state=_state(line, is_to_close=bool(waiting)),
+        day=line.day,
+        url=day_url(line.day),
+        state=_state(line, is_to_close=is_next),
         verified=line.verified,
-        note="，".join(_notes(line, len(waiting))),
-        is_well=is_closed or (line.state == CellState.AGREED and not waiting),
-        is_urgent=line.state in (CellState.OPEN, CellState.MISSING) or len(waiting) > 1,
+        note="，".join(_notes(line, left)),
+        is_well=is_closed or (line.state in (CellState.AGREED, CellState.NONE) and not is_next),
+        is_urgent=line.state in (CellState.OPEN, CellState.MISSING) or left > 1,
     )
 
 

@@ -15,7 +15,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from backoffice.models import TotalKind
-from backoffice.reconciliation.tile import day_tile
+from backoffice.reconciliation.tile import day_tiles
 from backoffice.site.display import EMPTY, age_text
 from backoffice.today.day_totals import Total, Totals, totals
 from backoffice.today.health import GatewayHealth, gateways_health
@@ -143,7 +143,7 @@ def today(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
         "total": _line(chosen, asked, _("合计")),
         "surplus": Figure(_sum(asked.surplus, chosen, {}), refunds_done(chosen, money="surplus")),
         "states": _states(day),
-        "reconciled": day_tile(request.user),
+        "reconciled": day_tiles(request.user),
         "tasks": _tasks(request, waiting(days[0]), days[0]),
         "health": [_health_line(one) for one in gateways_health()],
         "chart": json.dumps(_chart(days, book)),

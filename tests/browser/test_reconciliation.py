@@ -66,6 +66,19 @@ def test_the_calendar_and_a_day_with_differences_of_every_kind(desk, staff):
     desk.look(page, "reconciliation-bills")
 
 
+def test_the_pages_fit_in_english_too(desk, staff):
+    row = compared()
+    compared(ALIPAY)
+    difference(row, DifferenceType.THEIRS_ONLY)
+    page = desk.open(as_=staff("administrator"), locale="en-US")
+    page.goto(desk.url("admin:reconciliation_reconciledday_changelist"))
+    desk.look(page, "reconciliation-calendar-english")
+    page.goto(desk.origin + day_url(row.day))
+    desk.look(page, "reconciliation-day-english")
+    page.goto(desk.url("admin:reconciliation_dailyclose_report"))
+    desk.look(page, "report-english")
+
+
 def test_last_month_and_any_span_are_there_on_the_first_page(desk, staff):
     page = desk.open(as_=staff("finance"))
     page.get_by_role("link", name="上月净收").click()

@@ -9,7 +9,8 @@ from django.urls import reverse
 
 from backoffice.reconciliation.calendar import month_of
 from backoffice.reconciliation.figures import figures_shown
-from backoffice.reconciliation.tile import day_tile
+from backoffice.reconciliation.tests.kit import compared, difference
+from backoffice.reconciliation.tile import day_tiles
 from backoffice.reconciliation.words import CellState, day_url
 from reconciliation.figures import close_of
 from reconciliation.models import DailyClose, DayReopening
@@ -153,16 +154,24 @@ def test_the_page_of_a_close_shows_what_was_signed(clerk, second):
 
 def test_the_calendar_and_the_first_page_say_that_it_is_closed(clerk, second):
     reader = person_make("finance")
-    tile = day_tile(reader)
+    [tile] = day_tiles(reader)
     assert (tile.day, tile.is_well) == (DAY, False)
     assert day_url(DAY) in clerk.get("/admin/").content.decode()
     propose(clerk)
-    assert day_tile(reader).state == "待签字"
+    assert [one.state for one in day_tiles(reader)] == ["待签字"]
     sign(second)
     line = next(line for line in month_of(DAY.strftime("%Y-%m")).days if line.day == DAY)
     assert "已日结" in line.closed
     assert line.balance.state == CellState.AGREED
-    assert day_tile(reader).is_well
+    assert [one.is_well for one in day_tiles(reader)] == [True]
+
+
+def test_an_older_day_to_close_does_not_hide_yesterday():
+    reader = person_make("finance")
+    with clock.frozen(morning_after(DAY + ONE_DAY)):
+        difference(compared(day=DAY + ONE_DAY))
+        tiles = day_tiles(reader)
+    assert {one.day: one.state for one in tiles} == {DAY: "待日结", DAY + ONE_DAY: "有差异"}
 
 
 def test_figures_are_shown_as_money_under_names():
