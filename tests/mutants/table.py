@@ -609,4 +609,59 @@ STRANGERS = (
     ),
 )
 
-MUTANTS = (*LOCKS, *STALE_ROWS, *DATABASE, *MONEY, *GIVING_BACK, *STRANGERS)
+CLOSED_DAYS = ("payments/tests/test_closed_days.py",)
+CLOSING = ("reconciliation/tests/test_closing.py",)
+CLOSED = (
+    Mutant(
+        "lock: the watermark",
+        "payments/services/closed_days.py",
+        "rows = BookingWatermark.objects.select_for_update()",
+        "rows = BookingWatermark.objects.all()",
+        races("closing"),
+        on_mariadb=True,
+    ),
+    Mutant(
+        "late money leaves a closed day alone",
+        "payments/services/closed_days.py",
+        "return (day if through is None or day > through else through + ONE_DAY), moment",
+        "return day, moment",
+        CLOSED_DAYS,
+    ),
+    Mutant(
+        "a day closes after its end",
+        "payments/services/closed_days.py",
+        "if clock.now() < closable_from(day):",
+        "if False:",
+        CLOSED_DAYS,
+    ),
+    Mutant(
+        "days close in order",
+        "payments/services/closed_days.py",
+        "if watermark.closed_through not in (None, day - ONE_DAY):",
+        "if False:",
+        CLOSED_DAYS,
+    ),
+    Mutant(
+        "nothing stands in the way of a close",
+        "reconciliation/services/closing.py",
+        "if found := list(blocks(day, figures)):",
+        "if False:",
+        CLOSING,
+    ),
+    Mutant(
+        "signed is what was put forward",
+        "reconciliation/services/closing.py",
+        "if (close.figures, close.bills) != _looked_at(close.day, watermark):",
+        "if False:",
+        CLOSING,
+    ),
+    Mutant(
+        "only the newest day opens again",
+        "reconciliation/services/closing.py",
+        "if watermark.closed_through != close.day:",
+        "if False:",
+        CLOSING,
+    ),
+)
+
+MUTANTS = (*LOCKS, *STALE_ROWS, *DATABASE, *MONEY, *GIVING_BACK, *CLOSED, *STRANGERS)
