@@ -7,7 +7,7 @@ from typing import IO
 
 from gateways.bill_files import temporary_file
 from gateways.interface import OpenedBill
-from gateways.registry import open_bill
+from gateways.registry import unread_bill
 from reconciliation.models import BillFile, BillPart
 
 # Of the unpacked file a part: compressed it stays below half a megabyte whatever it holds.
@@ -44,13 +44,14 @@ def _content(parts: object, number: int) -> bytes | None:
 
 @contextmanager
 def bill_opened(bill: BillFile) -> Iterator[OpenedBill]:
-    """The kept ``bill``, to be read again. Raises BillRefused where its file was tampered with."""
+    """The kept ``bill``, to be read again: it was checked as a whole when it came, and is once more
+    while its rows are read to their end. BillRefused then says that it was tampered with."""
     file = temporary_file()
     with file:
         for piece in bill_chunks(bill):
             file.write(piece)
         file.seek(0)
-        opened = open_bill(bill.payment_method, bill.bill_type, file)
+        opened = unread_bill(bill.payment_method, bill.bill_type, file)
         try:
             yield opened
         finally:

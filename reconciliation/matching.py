@@ -42,11 +42,13 @@ def match(rows: Iterable[BillRow], books: OurBooks, apps: frozenset[str]) -> Mat
     """Take out of ``books`` what the bill has; what stays there the bill lacks."""
     found = Matched()
     payments, refunds = books.payments, books.refunds
-    rates: dict[str, int | None] = {"": None}
+    rates: dict[str, int | None] = {}
     lines = their_payments = their_refunds = receipts = refunded = fees = 0
     for row in rows:
-        _n, is_refund, out_trade_no, _t, out_refund_no, _r, amount_fen, settled_fen = row[:8]
-        fee, fee_rate, _moment, state, app_id, _merchant = row[8:]
+        (
+            _n, is_refund, out_trade_no, _t, out_refund_no, _r, amount_fen, settled_fen,
+            fee, fee_rate, _moment, state, app_id, _merchant,
+        ) = row  # fmt: skip
         lines += 1
         fees += fee
         if is_refund:
@@ -67,15 +69,15 @@ def match(rows: Iterable[BillRow], books: OurBooks, apps: frozenset[str]) -> Mat
         elif state == FAILED or not (is_refund or state == SUCCESS):
             found.states.append((row, ours))
         elif fee_rate:
-            if fee_rate not in rates:
-                rates[fee_rate] = rate_of(fee_rate)
-            rate = rates[fee_rate]
+            try:
+                rate = rates[fee_rate]
+            except KeyError:
+                rate = rates[fee_rate] = rate_of(fee_rate)
             if rate is not None:
-                # Ten-thousandths of a percent of a fen, in hundred-thousandths of a yuan.
+                # Fen by millionths, in hundred-thousandths of a yuan.
                 due = settled_fen * rate // 1000
-                due = -due if is_refund else due
-                if not -FEE_TOLERANCE <= fee - due <= FEE_TOLERANCE:
-                    found.fees_off.append((row, due))
+                if not -FEE_TOLERANCE <= fee + (due if is_refund else -due) <= FEE_TOLERANCE:
+                    found.fees_off.append((row, -due if is_refund else due))
     found.lines, found.fees = lines, fees
     found.their_payments, found.their_receipts_fen = their_payments, receipts
     found.their_refunds, found.their_refunded_fen = their_refunds, refunded

@@ -9,7 +9,7 @@ from tcmpay.common import clock
 
 @pytest.fixture(autouse=True)
 def _bills_in_the_tests_notation(monkeypatch):
-    monkeypatch.setattr(contents, "open_bill", open_written)
+    monkeypatch.setattr(contents, "unread_bill", open_written)
 
 
 @pytest.fixture(autouse=True)
