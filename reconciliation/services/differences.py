@@ -7,9 +7,8 @@ from uuid import UUID
 
 from django.utils.translation import gettext as _
 
-from payments.models import PaymentException, PaymentTransaction
+from payments.models import PaymentTransaction
 from payments.services.exceptions import exception_open, exception_settle, exceptions_about
-from payments.states import ExceptionOutcome
 from reconciliation.found import Found
 from reconciliation.models import Difference, ReconciledDay
 from reconciliation.states import CASE_KINDS, DifferenceType
@@ -139,7 +138,3 @@ def _cases_settle(ids: Sequence[UUID], actor: Actor) -> None:
         kind, method, fact = _case_fact(row)
         text = _("再次对账时已没有这个差异")
         exception_settle((kind, fact), method=method, resolution=text, actor=actor)
-
-
-def outcome_of(case: PaymentException) -> str:
-    return str(ExceptionOutcome(case.outcome).label)

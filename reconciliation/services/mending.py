@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from uuid import UUID
 
+from django.utils.translation import gettext as _
+
 from gateways.errors import GatewayError
 from payments.errors import ActionNotOffered, GatewayDown
 from payments.models import PaymentException, PaymentTransaction
@@ -33,7 +35,7 @@ def bill_case_query(*, actor: Actor, exception_id: UUID, reason: str) -> Payment
     except GatewayError as error:
         raise GatewayDown() from error
     if not any(asked):
-        raise ActionNotOffered()
+        raise ActionNotOffered(_("我方没有这个单号，无从查询：请匹配到订单，或核实后申请核销"))
     _compare_again(actor, differences)
     return PaymentException.objects.get(id=case.id)
 
