@@ -11,10 +11,18 @@ FOUND_MAX = 20
 LINE_BYTES_MAX = 10_000
 TERM_MAX = 64
 # A line of column names has these words in it, at either gateway and in either kind of bill.
-HEADER_WORDS = ("交易时间", "记账时间", "商户订单号", "支付宝交易号", "入账时间")
+HEADER_WORDS = (
+    "交易时间",
+    "微信订单号",
+    "记账时间",
+    "资金流水单号",
+    "支付宝交易号",
+    "商户订单号",
+    "账务流水号",
+)
 HEADER_WORDS_MIN = 2
 # What names the payer isn't needed to compare amounts; the file itself has it.
-PAYER_COLUMNS = ("用户标识", "对方账户", "对方名称")
+PAYER_COLUMNS = ("用户标识", "对方账户", "对方账号", "对方名称")
 HIDDEN = "***"
 
 
@@ -46,14 +54,16 @@ class BillText:
 
     def containing(self, term: str) -> list[BillLine]:
         """The lines that ``term`` stands in, the first FOUND_MAX."""
-        wanted = term[:TERM_MAX].encode()
+        # As WeChat Pay and as Alipay write; numbers are the same in both.
+        wanted = {term[:TERM_MAX].encode(code) for code in ("utf-8", "gb18030")}
         found: list[BillLine] = []
         header: list[str] = []
         for at, raw in self._raw_lines():
             # Texts are only made of what may be a header or was found: a file has a million lines.
-            if not header or wanted in raw:
+            is_found = any(one in raw for one in wanted)
+            if not header or is_found:
                 text = _text(raw)
-                if wanted in raw:
+                if is_found:
                     found.append(_shown(at, text, header))
                 header = _header(text) or header
             if len(found) == FOUND_MAX:
@@ -93,6 +103,9 @@ def _text(raw: bytes) -> str:
 
 
 def _cells(text: str) -> list[str]:
+    if text.startswith("`"):
+        # As WeChat Pay writes: what people typed may have commas in it.
+        return [cell.strip() for cell in text[1:].split(",`")]
     rows = list(csv.reader([text.replace("\x00", "")]))
     return [cell.strip().removeprefix("`").strip() for cell in rows[0]] if rows else []
 

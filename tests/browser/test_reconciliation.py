@@ -124,7 +124,7 @@ class Clicks:
 @pytest.fixture
 def yesterday_with_money(monkeypatch):
     """A payment from a balance and one by WeChat Pay, and the bill that has it."""
-    monkeypatch.setattr(contents, "open_bill", open_written)
+    monkeypatch.setattr(contents, "unread_bill", open_written)
     day = yesterday()
     noon = clock.day_start(day) + timedelta(hours=12)
     owner = patient()

@@ -40,7 +40,7 @@ def bill(
 ) -> BillFile:
     """A trade bill with a line for each of ``numbers``."""
     lines = [HEADER, *(LINE.format(number=number, name=name) for number in numbers)]
-    content = "\r\n".join([*lines, ""]).encode("utf-8-sig")
+    content = more.pop("content", "\r\n".join([*lines, ""]).encode("utf-8-sig"))
     day = day or yesterday()
     method, merchant = of
     is_replaced = more.pop("is_replaced", False)

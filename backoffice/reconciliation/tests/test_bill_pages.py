@@ -43,8 +43,8 @@ def _the_next_noon(settings, tmp_path):
 
 @pytest.fixture
 def _notation(monkeypatch):
-    for module in (contents, uploads):
-        monkeypatch.setattr(module, "open_bill", open_written)
+    monkeypatch.setattr(contents, "unread_bill", open_written)
+    monkeypatch.setattr(uploads, "open_bill", open_written)
 
 
 @pytest.fixture

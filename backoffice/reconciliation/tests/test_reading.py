@@ -7,6 +7,7 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
+from backoffice.reconciliation.bill_lines import PAYER_COLUMNS, BillText
 from backoffice.reconciliation.calendar import month_of
 from backoffice.reconciliation.day import Day
 from backoffice.reconciliation.tests.kit import (
@@ -18,6 +19,8 @@ from backoffice.reconciliation.tests.kit import (
     yesterday,
 )
 from backoffice.reconciliation.words import CellState, day_url, percent_text
+from gateways.alipay.tests import test_bills as alipay
+from gateways.wechat.tests import test_bills as wechat
 from reconciliation.states import DifferenceType
 from tcmpay.common import clock
 from tests.authority.staff import browser_of, person_make
@@ -175,6 +178,29 @@ def test_a_line_is_shown_with_the_names_of_its_columns_and_without_its_payer(rev
     assert "ORD1" not in text
     assert "oPayer" not in text
     assert "没有这一行" in shown(reviewer, f"{address}?n=9")
+
+
+@pytest.mark.parametrize(
+    ("content", "number", "name", "cell"),
+    [
+        (wechat.GOOD, 2, "微信订单号", "4200001"),
+        (wechat.flow_text(*wechat.FLOW), 2, "资金流水单号", "F1"),
+        (alipay.GOOD, 6, "商户订单号", "ORD1"),
+        (alipay.account(*alipay.MOVES), 6, "账务流水号", "F1"),
+    ],
+    ids=["wechat", "wechat funds", "alipay", "alipay funds"],
+)
+def test_every_kind_of_bill_is_shown_by_its_columns(content, number, name, cell):
+    [line] = BillText(bill(content=content)).line(number)
+    fields = dict(line.fields)
+    assert fields[name] == cell
+    assert {fields[column] for column in PAYER_COLUMNS if column in fields} <= {"***", ""}
+
+
+def test_chinese_is_found_in_either_encoding():
+    for content in (wechat.GOOD, alipay.GOOD):
+        found = BillText(bill(ALIPAY if content is alipay.GOOD else WECHAT, content=content))
+        assert found.containing("挂号费")
 
 
 def test_lines_are_found_by_a_number_and_lead_to_the_order(reviewer, settings):
