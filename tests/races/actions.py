@@ -28,7 +28,7 @@ from payments.services.orders import OrderCommand, order_create
 from payments.services.sweeping import attempts_sweep, order_sync
 from payments.states import ExchangeKind
 from reconciliation.closing_errors import FiguresChanged
-from reconciliation.services.closing import close_propose, close_sign
+from reconciliation.services.closing import close_propose, close_sign, reopening_approve
 from refunds.models import Refund
 from refunds.services.notices import notices_take
 from refunds.services.requests import refund_request, refund_review, refund_withdraw
@@ -120,6 +120,12 @@ def close_day(things: World) -> str:
         except FiguresChanged:
             continue
         return f"with {close.figures['receipts_number'] - things['there']}"
+
+
+@action
+def open_day(things: World) -> None:
+    """A second person agrees that the day is opened again."""
+    reopening_approve(actor=staff(things["admins"][2]), reopening_id=things["reopening"])
 
 
 @action

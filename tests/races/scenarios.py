@@ -196,6 +196,12 @@ PAIRS = (
         do("close_day"),
         ask_again=("CLOSE_WAITS",),
     ),
+    race(
+        "late report x opening of its closed day",
+        "order_paid_on_a_closed_day",
+        do("hear_late"),
+        do("open_day"),
+    ),
     # --- a payment from the balance ---
     race("callback x balance", "order_paid_at_gateway", do("callback"), do("pay_balance")),
     race("late callback x balance", "order_paid_unclosed", do("callback"), do("pay_balance")),

@@ -37,7 +37,14 @@ from payments.services.exchanges import Question, ask
 from payments.services.orders import OrderCommand, order_create
 from payments.services.refund_money import refund_transaction_begin
 from payments.states import ExchangeKind
-from reconciliation.services.closing import reopening_approve, reopening_request
+from reconciliation.models import DayReopening
+from reconciliation.services.closing import (
+    close_propose,
+    close_sign,
+    reopening_approve,
+    reopening_reject,
+    reopening_request,
+)
 from refunds.models import Refund
 from refunds.services.requests import refund_request, refund_review
 from refunds.services.submission import refund_submit
@@ -262,6 +269,16 @@ def order_paid_on_a_day_to_be_closed() -> World:
     }
 
 
+@world
+def order_paid_on_a_closed_day() -> World:
+    """The same, and the day is closed; somebody has asked for it to be opened again."""
+    things = order_paid_on_a_day_to_be_closed()
+    one, other = (staff(admin_id) for admin_id in things["admins"][:2])
+    close_sign(actor=other, close_id=close_propose(actor=one, day=things["day"]).id)
+    asked = reopening_request(actor=one, day=things["day"], reason="race")
+    return things | {"reopening": asked.id}
+
+
 def report_paid(number: str, paid_at: datetime, at: datetime) -> None:
     """The gateway says at ``at`` that the trade was paid at ``paid_at``."""
     report = SharedGateway("wechat").query_payment(number)
@@ -272,6 +289,8 @@ def report_paid(number: str, paid_at: datetime, at: datetime) -> None:
 def _open_days_again() -> None:
     """What earlier runs closed."""
     one, other = staff(new_id()), staff(new_id())
+    for waiting in DayReopening.objects.exclude(waiting_close=None):
+        reopening_reject(actor=other, reopening_id=waiting.id, notes="race")
     while (day := closed_through()) is not None:
         asked = reopening_request(actor=one, day=day, reason="race")
         reopening_approve(actor=other, reopening_id=asked.id)
