@@ -282,12 +282,12 @@ class TradeBill(AlipayReader):
     )
     total_forms = {
         _PAID: re.compile(
-            rf"#+交易合计{_COLON}([0-9]{{1,9}})笔{_COMMA}商家实收共{_YUAN}元"
+            rf"#{{1,9}}交易合计{_COLON}([0-9]{{1,9}})笔{_COMMA}商家实收共{_YUAN}元"
             rf"(?:{_COMMA}商家优惠共{_YUAN}元)?",
             re.ASCII,
         ),
         _GIVEN_BACK: re.compile(
-            rf"#+退款合计{_COLON}([0-9]{{1,9}})笔{_COMMA}商家实收(?:退款)?共{_YUAN}元"
+            rf"#{{1,9}}退款合计{_COLON}([0-9]{{1,9}})笔{_COMMA}商家实收(?:退款)?共{_YUAN}元"
             rf"(?:{_COMMA}商家优惠(?:退款)?共{_YUAN}元)?",
             re.ASCII,
         ),
@@ -448,8 +448,12 @@ class AccountBill(AlipayReader):
     optional = frozenset()
     free_names = frozenset({"商品名称", "对方账号", "交易渠道", "备注", "业务描述"})
     total_forms = {
-        "收入": re.compile(rf"#+收入合计{_COLON}([0-9]{{1,9}})笔{_COMMA}共{_YUAN}元", re.ASCII),
-        "支出": re.compile(rf"#+支出合计{_COLON}([0-9]{{1,9}})笔{_COMMA}共{_YUAN}元", re.ASCII),
+        "收入": re.compile(
+            rf"#{{1,9}}收入合计{_COLON}([0-9]{{1,9}})笔{_COMMA}共{_YUAN}元", re.ASCII
+        ),
+        "支出": re.compile(
+            rf"#{{1,9}}支出合计{_COLON}([0-9]{{1,9}})笔{_COMMA}共{_YUAN}元", re.ASCII
+        ),
     }
 
     def _claims(self, name: str, found: "re.Match[str] | None") -> list[Claim]:

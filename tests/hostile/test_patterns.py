@@ -5,6 +5,7 @@ each pattern itself: a new one is tried without anybody thinking of it.
 """
 
 import ast
+import importlib
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -102,6 +103,12 @@ ELSEWHERE: dict[tuple[str, str], Callable[[], list[str]]] = {
         *constants_given_to("gateways/wechat/doctor.py", "check_form", 3),
         *constants_given_to("gateways/alipay/doctor.py", "check_form", 3),
     ],
+    ("gateways/alipay/bills.py", "f'#+(支付宝{self.word}(查询)?|-+{self.word}列表-+)'"): lambda: [
+        r"#+(支付宝业务明细(查询)?|-+业务明细列表-+)"
+    ],
+    ("gateways/alipay/bills.py", "f'#+-+{self.word}列表结束-+'"): lambda: [
+        r"#+-+业务明细列表结束-+"
+    ],
     ("tcmpay/common/redaction.py", "_NAMED_SECRET"): lambda: [redaction._NAMED_SECRET],
     ("tcmpay/common/redaction.py", "_SECRET_NAME"): lambda: [redaction._SECRET_NAME],
     ("simulator/wechat/api.py", "route.pattern"): lambda: [
@@ -123,11 +130,22 @@ def written_in(path: Path) -> Iterator[Found]:
         try:
             patterns = [ast.literal_eval(given[0])]
         except ValueError:
-            patterns = ELSEWHERE[name, ast.unparse(given[0])]()
+            patterns = composed(name, given[0]) or ELSEWHERE[name, ast.unparse(given[0])]()
             assert patterns, f"{name}:{call.lineno}"
         for pattern in patterns:
             pattern = pattern.decode("latin-1") if isinstance(pattern, bytes) else pattern
             yield Found(f"{name}:{call.lineno}", pattern, flags, call in anchored)
+
+
+def composed(name: str, given: ast.expr) -> list[str]:
+    """An f-string of the module's constants; nothing where it names anything else."""
+    if not isinstance(given, ast.JoinedStr):
+        return []
+    module = importlib.import_module(name.removesuffix(".py").replace("/", "."))
+    used = {node.id for node in ast.walk(given) if isinstance(node, ast.Name)}
+    if not used <= vars(module).keys():
+        return []
+    return [eval(ast.unparse(given), vars(module))]
 
 
 FROM_THE_BEGINNING = {"fullmatch", "match"}
