@@ -1,12 +1,22 @@
 """The third leg: what a fund bill says moved, against the trade bill, and its own continuity."""
 
-from collections.abc import Collection, Iterable
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Set
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from gateways.interface import BillRow, FundKind, FundRow
 from reconciliation.matching import FAILED, FEE_OF_FEN, FEE_TOLERANCE, SUCCESS
 
 REFUNDS = frozenset({FundKind.REFUND, FundKind.FEE_BACK})
+FEES = frozenset({FundKind.FEE, FundKind.FEE_BACK})
+
+
+# What a line of the kind changes the account by, as the amount is told in a trade bill.
+SIGNS = {
+    **{FundKind.PAYMENT: 1, FundKind.FEE: -1, FundKind.REFUND: -1, FundKind.FEE_BACK: -1},
+    FundKind.REFUND_CLOSED: 1,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +60,13 @@ class Moves:
         key = next((key for key in keys if key in self._first), None)
         return None if key is None else self._take_first(key)
 
+    def left(self) -> Iterator[tuple[str, int]]:
+        """What nobody took."""
+        for key, fen in self._first.items():
+            yield key, fen
+            for further in self._further.get(key, ()):
+                yield key, further
+
     def _take_first(self, key: str) -> int:
         taken = self._first.pop(key)
         if further := self._further.get(key):
@@ -61,32 +78,36 @@ class Moves:
 class Funds:
     """A fund bill, in fen: payments in, refunds out, fees taken (those given back below zero)."""
 
-    payments: Moves = field(default_factory=Moves)
-    fees: Moves = field(default_factory=Moves)
-    refunds: Moves = field(default_factory=Moves)
-    fees_back: Moves = field(default_factory=Moves)
+    by_kind: dict[FundKind, Moves] = field(
+        default_factory=lambda: {kind: Moves() for kind in SIGNS}
+    )
     gaps: list[Gap] = field(default_factory=list)
     opening_fen: int | None = None
     closing_fen: int | None = None
     lines: int = 0
 
     def add(self, row: FundRow) -> None:
-        if row.kind is FundKind.PAYMENT:
-            self.payments.add(_key(row), row.change_fen)
-        elif row.kind is FundKind.FEE:
-            self.fees.add(_key(row), -row.change_fen)
-        elif row.kind is FundKind.REFUND:
-            self.refunds.add(_key(row), -row.change_fen)
-        elif row.kind is FundKind.FEE_BACK:
-            self.fees_back.add(_key(row), -row.change_fen)
+        if row.kind in self.by_kind:
+            self.by_kind[row.kind].add(key_of(row), fen_of(row))
 
     def moves(self, row: BillRow) -> Moves:
         """Where the money of a trade bill's line is."""
-        return self.refunds if row.is_refund else self.payments
+        return self.by_kind[FundKind.REFUND if row.is_refund else FundKind.PAYMENT]
 
     def charges(self, row: BillRow) -> Moves:
         """Where the fee of a trade bill's line is."""
-        return self.fees_back if row.is_refund else self.fees
+        return self.by_kind[FundKind.FEE_BACK if row.is_refund else FundKind.FEE]
+
+    def left(self) -> "Counter[tuple[FundKind, str, int]]":
+        """What no line of a trade bill took; a refund that came back is none."""
+        came_back = self.by_kind[FundKind.REFUND_CLOSED]
+        return Counter(
+            (kind, key, fen)
+            for kind, moves in self.by_kind.items()
+            if kind is not FundKind.REFUND_CLOSED
+            for key, fen in moves.left()
+            if fen and not (kind is FundKind.REFUND and came_back.take((key,), fen))
+        )
 
 
 def read_funds(rows: Iterable[FundRow], before_fen: int | None) -> Funds:
@@ -108,10 +129,13 @@ def read_funds(rows: Iterable[FundRow], before_fen: int | None) -> Funds:
     return funds
 
 
-def _key(row: FundRow) -> str:
-    if row.kind in REFUNDS:
-        return row.out_refund_no or row.transaction_id or row.out_trade_no
-    return row.transaction_id or row.out_trade_no
+def key_of(row: FundRow) -> str:
+    """By what number a fund bill knows its line's money."""
+    return row.out_refund_no or row.transaction_id or row.out_trade_no or row.flow_no
+
+
+def fen_of(row: FundRow) -> int:
+    return SIGNS[row.kind] * row.change_fen
 
 
 def keys_of(row: BillRow) -> tuple[str, ...]:
@@ -138,39 +162,105 @@ def compare_funds(
     """What was traded against what moved, line by line; the lines ``without`` differ already.
 
     First each line takes what it names, so that what is left under a number that several refunds
-    share belongs to one that differs.
+    share belongs to one that differs. Those ``without`` come last and take what is left, too: what
+    is in ``funds`` afterwards is nobody's.
     """
     found = FundsCompared()
     unmoved: list[BillRow] = []
     uncharged: list[BillRow] = []
     for row in rows:
-        if not (row.state != FAILED if row.is_refund else row.state == SUCCESS):
+        if not moves_money(row):
             continue
         keys = keys_of(row)
         if row.settled_fen and not funds.moves(row).take(keys, row.settled_fen):
             unmoved.append(row)
-        elif not funds.charges(row).take(keys, round(row.fee / FEE_OF_FEN)):
+        if not funds.charges(row).take(keys, round(row.fee / FEE_OF_FEN)):
             uncharged.append(row)
-    for row in unmoved:
+    told = {row.number for row in unmoved}
+    for row in sorted(unmoved, key=lambda row: row.number in without):
+        moved = funds.moves(row).take_any(keys_of(row))
         if row.number in without:
             continue
-        moved = funds.moves(row).take_any(keys_of(row))
         if moved is None:
             found.missing.append(row)
         else:
             found.amounts.append((row, moved))
-    for row in uncharged:
-        if row.number in without:
-            continue
+    for row in sorted(uncharged, key=lambda row: row.number in without):
         taken = (funds.charges(row).take_any(keys_of(row)) or 0) * FEE_OF_FEN
-        if abs(taken - row.fee) > FEE_TOLERANCE:
+        is_told = row.number in without or row.number in told
+        if not is_told and abs(taken - row.fee) > FEE_TOLERANCE:
             found.fees.append((row, taken))
     return found
 
 
-def moved_later(rows: Iterable[FundRow], missing: list[BillRow]) -> list[BillRow]:
-    """Those of ``missing`` that a later day's fund bill does not have either."""
+def moves_money(row: BillRow) -> bool:
+    return row.state != FAILED if row.is_refund else row.state == SUCCESS
+
+
+# --- over several days --------------------------------------------------------------------------
+
+
+class Claim(NamedTuple):
+    """What a line of a trade bill takes out of the account's bill."""
+
+    kind: FundKind
+    keys: tuple[str, ...]
+    fen: int
+
+
+def claims_of(row: BillRow) -> Iterator[Claim]:
+    if not moves_money(row):
+        return
+    keys, fee = keys_of(row), round(row.fee / FEE_OF_FEN)
+    if row.settled_fen:
+        yield Claim(FundKind.REFUND if row.is_refund else FundKind.PAYMENT, keys, row.settled_fen)
+    if fee:
+        yield Claim(FundKind.FEE_BACK if row.is_refund else FundKind.FEE, keys, fee)
+
+
+def unmet(claims: Iterable[Claim], funds: Funds) -> list[Claim]:
+    """Those of ``claims`` that ``funds`` has nothing for; the others take it out."""
+
+    def is_met(claim: Claim) -> bool:
+        tolerated = (0, -1, 1) if claim.kind in FEES else (0,)
+        moves = funds.by_kind[claim.kind]
+        return any(moves.take(claim.keys, claim.fen + by) for by in tolerated)
+
+    return [claim for claim in claims if not is_met(claim)]
+
+
+def funds_about(rows: Iterable[FundRow], keys: Set[str]) -> Funds:
     funds = Funds()
     for row in rows:
-        funds.add(row)
+        if key_of(row) in keys:
+            funds.add(row)
+            funds.lines += 1
+    return funds
+
+
+def lines_about(rows: Iterable[BillRow], keys: Set[str]) -> list[BillRow]:
+    return [row for row in rows if not keys.isdisjoint(keys_of(row))]
+
+
+def moved_later(funds: Funds, own: Iterable[BillRow], missing: list[BillRow]) -> list[BillRow]:
+    """Those of ``missing`` that a later day's ``funds`` do not have either, after the lines of
+    that day's ``own`` trade bill took theirs."""
+    unmet((claim for row in own for claim in claims_of(row)), funds)
     return [row for row in missing if not funds.moves(row).take(keys_of(row), row.settled_fen)]
+
+
+def rows_left(rows: Iterable[FundRow], funds: Funds) -> list[FundRow]:
+    """The lines of what is left in ``funds``: of equal ones the last."""
+    left = funds.left()
+    if not left:
+        return []
+
+    def said(row: FundRow) -> tuple[FundKind, str, int]:
+        return row.kind, key_of(row), fen_of(row) if row.kind in SIGNS else 0
+
+    found = []
+    for row in reversed([row for row in rows if said(row) in left]):
+        if left[said(row)]:
+            left[said(row)] -= 1
+            found.append(row)
+    return found[::-1]

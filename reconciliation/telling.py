@@ -7,11 +7,14 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
-from gateways.interface import BillRow
+from gateways.interface import BillRow, FundRow
 from payments.models import PaymentTransaction
 from payments.states import TransactionStatus, TransactionType
 from reconciliation.found import Found, Held, number_of_row, of_row
+from reconciliation.funds import REFUNDS
+from reconciliation.late_money import Unexplained
 from reconciliation.matching import FAILED, SUCCESS
 from reconciliation.merchants import Merchant, apps_of, merchant_running, versions
 from reconciliation.models import BillFile, Difference, ReconciledDay
@@ -31,6 +34,8 @@ BATCH = 500
 WITH_GATEWAY = frozenset({RefundStatus.PROCESSING, RefundStatus.FAILED})
 # So near midnight the gateway may have it in another day's bill.
 DOUBTFUL_WITHIN = timedelta(minutes=60)
+MOVED = gettext_lazy("资金账单有这笔%(kind)s，交易账单没有")
+MOVED_AGAIN = gettext_lazy("这个单号在资金账单里又有一笔%(kind)s")
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,6 +300,44 @@ class Telling:
     def _add(self, kind: DifferenceType, row: BillRow, reason: str, **other: Any) -> None:
         self.found.append(of_row(kind, row, self.bill, reason, **other))
 
+    # -- money that no line of a trade bill explains --------------------------------------------
+
+    def moves(self, moved: Sequence[Unexplained]) -> None:
+        """Lines of a fund bill. ``theirs`` is what moved."""
+        lines = [_line_of(one.row) for one in moved]
+        held = dict(self.held_of(lines))
+        for one, line in zip(moved, lines, strict=True):
+            ours = held.get(line)
+            kind, links = self._moved_as(line, ours, is_again=one.is_again)
+            text = MOVED_AGAIN if kind is DifferenceType.DUPLICATE else MOVED
+            self._add(
+                kind,
+                line,
+                text % {"kind": one.row.kind_text[:32]},
+                fact=f"{one.row.kind}/{number_of_row(line)}",
+                held=links,
+            )
+
+    def _moved_as(
+        self, line: BillRow, ours: Ours | None, *, is_again: bool
+    ) -> tuple[DifferenceType, Held | None]:
+        payment = self._holdings.payment_of(line) if ours is None and line.is_refund else None
+        held = Held(payment.order_id, payment.id) if payment else None
+        if ours is not None:
+            held = ours.held
+        if is_again:
+            return DifferenceType.DUPLICATE, held
+        if ours is None:
+            is_our_form = is_attempt_number(line.out_trade_no) or refund_no_in(line.out_refund_no)
+            is_ours = payment is not None or is_our_form
+            return DifferenceType.THEIRS_ONLY if is_ours else DifferenceType.FOREIGN, held
+        if ours.merchant is not None and ours.merchant != self.merchant:
+            return DifferenceType.FOREIGN, held
+        if not ours.is_done:
+            return DifferenceType.STATE, held
+        is_again = ours.day != self.day and self._stands_in_its_own(ours)
+        return DifferenceType.DUPLICATE if is_again else DifferenceType.THEIRS_ONLY, held
+
     # -- what the bill lacks --------------------------------------------------------------------
 
     def left_over(self) -> Iterator[Ours]:
@@ -322,6 +365,27 @@ class Telling:
         for refund in found:
             if number_of(refund) in wanted:
                 yield self._holdings.of_refund(refund)
+
+
+def _line_of(row: FundRow) -> BillRow:
+    """What moved, in the words of a trade bill."""
+    is_refund = row.kind in REFUNDS
+    return BillRow(
+        number=row.number,
+        is_refund=is_refund,
+        out_trade_no=row.out_trade_no,
+        transaction_id=row.transaction_id,
+        out_refund_no=row.out_refund_no,
+        refund_id=row.transaction_id if row.out_refund_no else "",
+        amount_fen=abs(row.change_fen),
+        settled_fen=abs(row.change_fen),
+        fee=0,
+        fee_rate="",
+        moment=row.moment,
+        state=SUCCESS,
+        app_id="",
+        merchant="",
+    )
 
 
 def _fee_yuan(fee: int) -> Any:

@@ -7,13 +7,15 @@ from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
+from django.db.models import Q
 from django.utils.translation import gettext as _
 
 from gateways.interface import BillRow, OpenedBill
 from reconciliation.contents import bill_opened, lines_of
 from reconciliation.errors import NothingToCompare
 from reconciliation.found import Found, of_funds, of_odd_lines, of_row
-from reconciliation.funds import Funds, compare_funds, moved_later, read_funds
+from reconciliation.funds import Funds, compare_funds, read_funds, rows_left
+from reconciliation.late_money import FUNDS_LATE_DAYS, still_missing, unexplained
 from reconciliation.matching import Matched, match
 from reconciliation.merchants import Merchant, apps_of
 from reconciliation.models import BillFile, Difference, ReconciledDay
@@ -37,8 +39,6 @@ from tcmpay.common.money import ZERO, Money, fen_to_yuan, yuan_to_fen
 
 ONE_DAY = timedelta(days=1)
 AUDIT_OBJECT = "reconciled_day"
-# So many days later a fund bill may still have the money of a day.
-FUNDS_LATE_DAYS = 3
 TRIES_MAX = 3
 # What a further bill of another day may answer.
 ANSWERED_ELSEWHERE = (
@@ -85,13 +85,16 @@ def _compare(actor: Actor, merchant: Merchant, day: date) -> ReconciledDay:
 
 def _waiting_days(row: ReconciledDay) -> list[date]:
     """The days that this day's bills may have answered something of."""
-    first, last = row.day - FUNDS_LATE_DAYS * ONE_DAY, row.day + ONE_DAY
+    around = FUNDS_LATE_DAYS * ONE_DAY
+    first, last = row.day - around, row.day + around
     others = ReconciledDay.objects.filter(
         payment_method=row.payment_method, merchant=row.merchant, day__gte=first, day__lte=last
     )
     others = others.exclude(id=row.id).exclude(run_at=None)
     asking = Difference.objects.found().filter(
-        day__in=others, difference_type__in=ANSWERED_ELSEWHERE
+        Q(difference_type__in=ANSWERED_ELSEWHERE, day__day__lte=row.day + ONE_DAY)
+        | Q(bill__bill_type=BillType.FUND),
+        day__in=others,
     )
     days = set(asking.values_list("day__day", flat=True))
     following = others.filter(day=row.day + ONE_DAY).first()
@@ -210,21 +213,18 @@ class _Run:
         funds = read_funds(fund.fund_rows(), self._closing_before())
         for gap in funds.gaps:
             self._found.append(of_funds(gap.row, self.fund, expected_fen=gap.expected_fen))
-        if trade is not None and self.trade is not None:
+        if trade is not None or self.is_without_movement:
             self._third_leg(trade, funds)
+            moved = rows_left(fund.fund_rows(), funds)
+            telling = Telling(self.merchant, self.day, self.fund, OurBooks())
+            telling.moves(unexplained(self.merchant, self.day, trade, moved))
+            self._found += telling.found
         return funds
 
-    def _third_leg(self, trade: OpenedBill, funds: Funds) -> None:
+    def _third_leg(self, trade: OpenedBill | None, funds: Funds) -> None:
         differ = {one.line_number for one in self._found if one.bill == self.trade}
-        compared = compare_funds(trade.rows(), funds, differ)
-        missing = compared.missing
-        for ahead in range(1, FUNDS_LATE_DAYS + 1):
-            bill = missing and bill_current(
-                self.merchant, self.day + ahead * ONE_DAY, BillType.FUND
-            )
-            if bill:
-                with bill_opened(bill) as opened:
-                    missing = moved_later(opened.fund_rows(), missing)
+        compared = compare_funds(trade.rows() if trade else (), funds, differ)
+        missing = still_missing(self.merchant, self.day, compared.missing)
         telling = Telling(self.merchant, self.day, self.trade, OurBooks())
         rows = [*missing, *(row for row, _fen in (*compared.amounts, *compared.fees))]
         held = {row.number: ours.held for row, ours in telling.held_of(rows)}
