@@ -68,11 +68,11 @@ def _payments(merchant: Merchant, day: date) -> Iterator[tuple[str, int]]:
         " AND transaction_type = %s AND status = %s AND is_mock = %s"
         f" AND out_trade_no IS NOT NULL AND {where}"
     )
-    is_done = [str(TransactionType.PAYMENT), str(TransactionStatus.SUCCESS), False]
+    is_done: list[Any] = [str(TransactionType.PAYMENT), str(TransactionStatus.SUCCESS), False]
     amounts: dict[int, int] = {}  # a million payments have few: each is kept once
     begins, ends = day_start(day), day_start(day + ONE_DAY)
     while begins < ends:
-        span = [
+        span: list[Any] = [
             database.ops.adapt_datetimefield_value(moment) for moment in (begins, begins + SPAN)
         ]
         with database.cursor() as cursor:
