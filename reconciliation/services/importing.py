@@ -122,11 +122,11 @@ def _keep(
 ) -> BillFile:
     day_lock(Merchant(facts["payment_method"], facts["merchant"]), facts["day"])
     watermark_lock()  # a day is closed with the bills that its signature covers, or not yet
-    _ensure_takes_bills(facts["day"])
     key = current_key(facts)
     current = BillFile.objects.select_for_update().filter(current_key=key).first()
     if current is not None and current.sha256 == facts["sha256"]:
         return current
+    _ensure_takes_bills(facts["day"])
     if current is not None:
         if not is_replacing:
             raise AnotherBillThere()

@@ -145,11 +145,14 @@ def test_a_closed_day_takes_no_bill(version):
     def close():
         day_close(watermark_lock(), DAY)
 
+    lines = [payment_row(attempt(METHOD, version))]
+    bill = imported(METHOD, lines)
     with clock.frozen(at(timedelta(hours=26))):
         close()
         before = kept()
         with pytest.raises(DayIsClosed):
-            imported(METHOD, [])
+            imported(METHOD, [], is_replacing=True)
+        assert imported(METHOD, lines) == bill  # what it was closed with
     assert kept() == before
 
 
