@@ -117,7 +117,7 @@ def _bills(day: date) -> Iterator[Block]:
             if money_moved(merchant, day):
                 yield Block("bill_missing", _("缺少账单：%(whose)s") % {"whose": _whose(merchant)})
         elif _is_not_compared(merchant, day):
-            text = _("账单或入账在上次对账之后有变化，请重新对账：%(whose)s")
+            text = _("上次对账没有包含现有的全部账单和入账，请重新对账：%(whose)s")
             yield Block("not_compared", text % {"whose": _whose(merchant)})
 
 

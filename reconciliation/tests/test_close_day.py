@@ -11,9 +11,12 @@ from django.core.management import CommandError, call_command
 from balances.models import BalanceTransaction
 from config.gateways.versions import rows_lock, version_append
 from config.models import PaymentConfig
-from payments.models import PaymentTransaction
-from reconciliation.models import BillFile, Difference, ReconciledDay
+from payments.models import PaymentOrder, PaymentTransaction
+from reconciliation.errors import DayIsClosed
+from reconciliation.models import BillFile, DailyClose, Difference, ReconciledDay
+from reconciliation.services.running import day_reconcile
 from reconciliation.states import BillSource, BillType, DifferenceType
+from reconciliation.tests import kit
 from reconciliation.tests.days import (
     DAY,
     ONE_DAY,
@@ -225,3 +228,20 @@ def test_the_text_is_for_people(day, staff):
 def test_a_ledger_that_does_not_meet_the_orders_stands_in_the_way(day):
     BalanceTransaction.objects.filter(related_type="order").update(amount="31.00")
     assert blocks(run()[1]) == ["ledger", "ledger_orders"]
+
+
+def test_a_day_is_compared_then_closed_and_takes_no_other_bill_from_then_on(staff):
+    payment = kit.attempt("wechat", kit.configured("wechat"))
+    PaymentOrder.objects.filter(id=payment.order_id).update(paid_on=DAY)
+    assert blocks(run()[1]) == ["bill_missing"]
+    kit.imported("wechat", [kit.payment_row(payment)])
+    assert blocks(run()[1]) == ["not_compared"]
+    day_reconcile(actor=SYSTEM, merchant=kit.merchant("wechat"), day=DAY)
+    code, told = run("--by", "zhang", "--second", "li")
+    assert (code, told["state"], told["receipts"]) == (0, "closed", "30.00")
+    assert (told["fees"], told["expected"]) == ("0.18", "29.82")
+    assert [bill["sha256"] for bill in DailyClose.objects.get().bills] == [
+        BillFile.objects.get().sha256
+    ]
+    with pytest.raises(DayIsClosed):
+        kit.imported("wechat", [], is_replacing=True)
