@@ -3,7 +3,7 @@
 import calendar
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 
 from django.db.models import Min, Q
 
@@ -16,13 +16,12 @@ from reconciliation.figures import balance_leg
 from reconciliation.merchants import Merchant, merchant_running
 from reconciliation.models import DailyClose, Difference, ReconciledDay
 from reconciliation.selectors import yuan_named
+from reconciliation.services.fetching import is_missing
 from reconciliation.states import CloseStatus
 from tcmpay.common import clock
 from tcmpay.common.money import ZERO, Money
 
 ONE_DAY = timedelta(days=1)
-# A bill comes the next morning; from this hour on (Asia/Shanghai) it is missing.
-MISSING_FROM = time(15)
 BALANCES = Merchant(PaymentMethod.BALANCE, "")
 # Comparing a day with the ledger reads its rows: of the days still open, the newest few.
 BALANCE_DAYS_MAX = 3
@@ -234,9 +233,7 @@ def _state(
         return CellState.DOUBTFUL if is_doubtful else CellState.AGREED
     if day < began:
         return CellState.NONE
-    # Also today's: it is not over.
-    is_due = now >= datetime.combine(day + ONE_DAY, MISSING_FROM, tzinfo=clock.SHANGHAI)
-    return CellState.MISSING if is_due else CellState.WAITING
+    return CellState.MISSING if is_missing(day, now) else CellState.WAITING
 
 
 def _month_start(text: str, today: date) -> date:

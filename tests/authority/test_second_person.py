@@ -6,6 +6,7 @@ A door is built anew for each person; whoever is refused changes no row.
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import date, timedelta
 from decimal import Decimal
 from unittest.mock import patch
 
@@ -35,6 +36,16 @@ from payments.services.exceptions import (
 from payments.services.matching import exception_match, exception_query
 from payments.services.orders import OrderCommand, order_create
 from payments.states import ExceptionKind
+from reconciliation.closing_errors import NobodyKnown, OwnClose, OwnReopening
+from reconciliation.services.closing import (
+    close_propose,
+    close_reject,
+    close_sign,
+    reopening_approve,
+    reopening_reject,
+    reopening_request,
+)
+from reconciliation.tests import days
 from refunds.errors import (
     ApprovedByYouAlready,
     RetryNeedsSecondPerson,
@@ -47,6 +58,7 @@ from refunds.services.requests import refund_replace, refund_request, refund_rev
 from refunds.services.stopping import refund_stop
 from refunds.services.submission import refund_retry, refund_submit
 from refunds.states import RefundStatus
+from tcmpay.common import clock
 from tcmpay.common.actor import SYSTEM, Actor, Role
 from tcmpay.common.errors import DomainError
 from tcmpay.common.money import parse_money
@@ -425,6 +437,60 @@ def activate_configuration() -> Door:
     )
 
 
+def day_to_close() -> date:
+    """The first day with money, with nothing in the way."""
+    day = clock.today() - timedelta(days=2)
+    noon, owner = clock.day_start(day) + timedelta(hours=12), days.patient()
+    days.funded(owner, "30.00", noon)
+    days.paid_from_balance(owner, "30.00", noon)
+    return day
+
+
+def propose_close() -> Door:
+    day = day_to_close()
+    return Door(
+        lambda actor: close_propose(actor=actor, day=day), {"nobody": (NOBODY, NobodyKnown)}
+    )
+
+
+def sign_close() -> Door:
+    close = close_propose(actor=LIN, day=day_to_close())
+    return Door(
+        lambda actor: close_sign(actor=actor, close_id=close.id),
+        {"who put it forward": (LIN, OwnClose), "nobody": (NOBODY, OwnClose)},
+    )
+
+
+def reject_close() -> Door:
+    close = close_propose(actor=LIN, day=day_to_close())
+    return Door(
+        lambda actor: close_reject(actor=actor, close_id=close.id, notes="手续费未核"),
+        {"who put it forward": (LIN, OwnClose), "nobody": (NOBODY, OwnClose)},
+    )
+
+
+def wish_to_reopen() -> uuid.UUID:
+    close = close_propose(actor=WANG, day=day_to_close())
+    close_sign(actor=LIN, close_id=close.id)
+    return reopening_request(actor=LIN, day=close.day, reason="漏了一笔").id
+
+
+def approve_reopening() -> Door:
+    wish = wish_to_reopen()
+    return Door(
+        lambda actor: reopening_approve(actor=actor, reopening_id=wish),
+        {"who asked": (LIN, OwnReopening), "nobody": (NOBODY, OwnReopening)},
+    )
+
+
+def reject_reopening() -> Door:
+    wish = wish_to_reopen()
+    return Door(
+        lambda actor: reopening_reject(actor=actor, reopening_id=wish, notes="不必"),
+        {"who asked": (LIN, OwnReopening), "nobody": (NOBODY, OwnReopening)},
+    )
+
+
 DOORS = (
     approve_refund,
     reject_refund,
@@ -452,6 +518,11 @@ DOORS = (
     confirm_new_service,
     refuse_price,
     activate_configuration,
+    propose_close,
+    sign_close,
+    reject_close,
+    approve_reopening,
+    reject_reopening,
 )
 # What somebody else meets behind the door, where it is not open for another reason.
 ELSE_REFUSED: dict[object, Refusal] = {
