@@ -56,9 +56,9 @@ def in_period(
 
 @dataclass(frozen=True, slots=True)
 class Kept(Total):
-    """What is kept of a period, of whatever was booked before ``until`` (None: nothing is)."""
+    """What is kept of a period, of whatever was booked before ``until``."""
 
-    until: datetime | None = None
+    until: datetime = BEGINNING
 
 
 # By the day and the day before on which the same order is in the figure (itself: none).
@@ -108,15 +108,16 @@ class Source:
     # (source, alias of the database, booked from, booked before) -> what the figures change by.
     changes: Callable[["Source", str, datetime, datetime], Figures]
 
-    def parts(self, period: Period, user_id: UUID | None) -> tuple["Kept", list[QuerySet[Any]]]:
-        """What is kept of a period, and the rows that have to be added, none twice: all of them
-        where one user's are asked for.
+    def parts(
+        self, period: Period, user_id: UUID | None, kept: Mapping[str, "Kept"]
+    ) -> list[QuerySet[Any]]:
+        """The rows of a period that have to be added to what is ``kept`` of it, none twice: all of
+        them where one user's are asked for.
 
         What counts in a later day than that of its moment, as that was closed, lies at the later
         day's beginning.
         """
         rows = self.rows("default")
-        kept = Kept()
         if user_id is not None:
             rows = rows.filter(user_id=user_id)
         parts = [
@@ -127,10 +128,10 @@ class Source:
             if period.first is None and period.last is None:
                 rows = rows.exclude(**{self.day: None})
             whole = in_period(rows, self.day, period.first, period.last)
-            if user_id is None and (kept := kept_figures(period).get(self.kind, kept)).until:
-                whole = whole.filter(self.not_kept(kept.until))
+            if mine := kept.get(self.kind):
+                whole = whole.filter(self.not_kept(mine.until))
             parts.append(whole)
-        return kept, parts
+        return parts
 
     def booked(self, using: str, since: datetime, until: datetime) -> Any:
         """Its rows that were booked from ``since`` on and before ``until``."""
@@ -175,8 +176,11 @@ _KEPT = (
 _AMOUNT = {"sqlite": "SUM(CAST(ROUND(amount * 100) AS INTEGER))", "mysql": "SUM(amount)"}
 
 
-def kept_figures(period: Period) -> Mapping[str, Kept]:
-    """What is kept of a period's whole days; kinds that were never kept are not in it."""
+def kept_figures(period: Period, user_id: UUID | None) -> Mapping[str, Kept]:
+    """What is kept of a period's whole days, by kind; kinds that were never kept are not in it, and
+    none is where one user's are asked for."""
+    if user_id is not None or not period.has_whole_days:
+        return {}
     first = (period.first or date.min).isoformat()
     last = (period.last or date.max).isoformat()
     from_fen = connection.vendor == "sqlite"

@@ -1,13 +1,15 @@
 """Reading orders and payments."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from django.db.models import Count, F, Q, QuerySet
 
 from config.prices.selectors import priced_services
-from payments.day_figures import CREATED, PAID, Period, Source, Total
+from payments.day_figures import CREATED, PAID, Kept, Period, Source, Total, kept_figures
 from payments.models import PaymentTransaction
 from payments.states import (
     SURPLUS_DISPOSITIONS,
@@ -84,14 +86,14 @@ def order_statistics(
 ) -> OrderStatistics:
     """``total_*`` by created_at, ``paid_*`` by the day of money, also when refunded later."""
     period = Period.of(start_date, end_date)
-    created = _counted(CREATED, period, user_id)
-    paid = _counted(PAID, period, user_id)
+    kept = kept_figures(period, user_id)
+    created = _counted(CREATED, CREATED.parts(period, user_id, kept), kept)
+    paid = _counted(PAID, PAID.parts(period, user_id, kept), kept)
     return OrderStatistics(created.number, created.amount, paid.number, paid.amount)
 
 
-def _counted(source: Source, period: Period, user_id: UUID | None) -> Total:
-    kept, parts = source.parts(period, user_id)
-    total = Total(kept.number, kept.amount)
+def _counted(source: Source, parts: Iterable[QuerySet[Any]], kept: Mapping[str, Kept]) -> Total:
+    total: Total = kept.get(source.kind, Total())
     for rows in parts:
         expression, to_money = exact_sum(source.amount, using=rows.db)
         found = rows.aggregate(number=Count("pk"), amount=expression)

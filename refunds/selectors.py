@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from payments.day_figures import Period
+from payments.day_figures import Period, kept_figures
 from refunds.day_figures import REFUNDED, kept_orders
 from refunds.models import Refund
 from refunds.states import RefundStatus
@@ -36,14 +36,17 @@ def refund_statistics(
 ) -> RefundStatistics:
     """By the day of money. Money that came late or twice and went back counts in none."""
     period = Period.of(start_date, end_date)
-    kept, parts = REFUNDED.parts(period, user_id)
-    if kept.until is None and len(parts) == 1:
+    known = kept_figures(period, user_id)
+    kept = known.get(REFUNDED.kind)
+    parts = REFUNDED.parts(period, user_id, known)
+    if kept is None and len(parts) == 1:
         number = parts[0].values("order_id").distinct().count()
         return RefundStatistics(number, sum_money(parts[0], "refund_amount"))
     facts = [fact for part in parts for fact in part.values_list("order_id", "refund_amount")]
     orders = {order for order, _amount in facts}
-    # Those that are in what is kept already count there.
-    again = kept_orders(orders, period, kept.until) if orders and kept.until else 0
-    return RefundStatistics(
-        kept.number + len(orders) - again, sum((amount for _order, amount in facts), kept.amount)
-    )
+    number, amount = len(orders), sum((amount for _order, amount in facts), ZERO)
+    if kept:
+        # Those that are in what is kept already count there.
+        again = kept_orders(orders, period, kept.until) if orders else 0
+        number, amount = number - again + kept.number, amount + kept.amount
+    return RefundStatistics(number, amount)
