@@ -1,5 +1,6 @@
 """Comparing one merchant's day: three legs, told as differences, figures and cases."""
 
+import re
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -39,7 +40,8 @@ from tcmpay.common.money import ZERO, Money, fen_to_yuan, yuan_to_fen
 
 ONE_DAY = timedelta(days=1)
 AUDIT_OBJECT = "reconciled_day"
-TRIES_MAX = 3
+# What no gateway takes in a number.
+_NO_NUMBER = re.compile(r"[^0-9A-Za-z_*|@-]+")
 # What a further bill of another day may answer.
 ANSWERED_ELSEWHERE = (
     DifferenceType.OURS_ONLY,
@@ -266,9 +268,11 @@ class _Run:
         """Tell of the lines that can't be read; those of ``rest`` that none of them names."""
         if not opened.odd_lines:
             return rest
-        named = {one.number: one for one in rest}
+        # A refund's line names its payment too: it is the refund's.
+        named = {one.number: one for one in sorted(rest, key=lambda one: not one.held.refund_id)}
         for found in of_odd_lines(bill, opened.odd_lines):
-            number = next((number for number in named if number in found.line_text), None)
+            words = set(_NO_NUMBER.split(found.line_text))
+            number = next((number for number in named if number in words), None)
             ours = named.pop(number) if number is not None else None
             self._found.append(about(found, ours) if ours else found)
         return list(named.values())

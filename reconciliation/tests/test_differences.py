@@ -272,6 +272,23 @@ def test_a_line_that_nobody_can_read_hides_no_payment_of_ours(method, version):
     assert [one.difference_type for one in row.differences.found()] == ["line"]
 
 
+def test_it_hides_neither_another_attempt_nor_its_refund_s_payment(method, version):
+    payment = attempt(method, version)
+    other = attempt(method, version, out_trade_no=f"{payment.out_trade_no}A01")
+    back = refund(payment)
+    odd = [f"`{other.out_trade_no}, 一个, 店", f"`{payment.out_trade_no},`{back.refund_no},"]
+    imported(method, [], odd=odd)
+    row = compared(method)
+    told = {
+        (one.difference_type, one.refund_no or one.out_trade_no) for one in row.differences.all()
+    }
+    assert told == {
+        ("line", other.out_trade_no),
+        ("line", back.refund_no),
+        ("ours_only", payment.out_trade_no),
+    }
+
+
 # --- funds --------------------------------------------------------------------------------------
 
 
