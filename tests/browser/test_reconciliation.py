@@ -46,9 +46,11 @@ def test_the_calendar_and_a_day_with_differences_of_every_kind(desk, staff):
     page.goto(desk.origin + day_url(row.day))
     assert page.evaluate(CUT_TABLES) == []
     desk.look(page, "reconciliation-day")
-    page.locator("[data-select-all], input[name=difference]:not(:disabled)").nth(1).check()
-    page.locator("input[name=difference]:not(:disabled)").nth(3).check()
-    page.locator("input[name=difference]:not(:disabled)").nth(4).check()
+    page.locator("[data-select-all]").check()
+    page.get_by_text("已选 10 项").wait_for()  # all but the one whose order has to be named
+    page.locator("[data-select-all]").uncheck()
+    for place in (1, 3, 4):
+        page.locator("input[name=difference]:not(:disabled)").nth(place).check()
     page.get_by_role("button", name="预览所选").click()
     desk.look(page, "reconciliation-mend")
     page.get_by_label("说明").fill("已核对")
