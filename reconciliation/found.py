@@ -17,7 +17,7 @@ from tcmpay.common.money import Money, fen_to_yuan
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """A difference (yuan) and its stable ``fact``; ``bill`` holds the line that it is about."""
+    """A difference (yuan) and what it is about, the same in every run; ``bill`` holds its line."""
 
     difference_type: DifferenceType
     fact: str

@@ -12,7 +12,7 @@ from payments.models import PaymentException
 from reconciliation.contents import bill_chunks
 from reconciliation.models import BillFile, Difference, ReconciledDay
 from reconciliation.selectors import sum_of_ours, yuan_named
-from reconciliation.services.differences import is_due
+from reconciliation.services.differences import case_fact, is_due
 from reconciliation.services.importing import AUDIT_OBJECT as BILL
 from reconciliation.services.importing import current_key
 from reconciliation.services.running import AUDIT_OBJECT as DAY
@@ -107,7 +107,17 @@ def check_differences(scope: Scope) -> Iterator[Violation]:
         ~Exists(told), kind__in=CASE_KINDS.values()
     )
     for case in in_chunks(cases, "id"):
-        yield Violation("E8", "payment_exception", str(case.id), _("对账差错没有对应的差异"))
+        if case.closed_at is None or not _was_told(case, scope):
+            yield Violation("E8", "payment_exception", str(case.id), _("对账差错没有对应的差异"))
+
+
+def _was_told(case: PaymentException, scope: Scope) -> bool:
+    """Whether a difference that came back, and has another case since, had this one before."""
+    rows = Difference.objects.using(scope.using).filter(
+        transaction=case.transaction_id, gateway_no=case.external_transaction_id
+    )
+    fact = (case.kind, case.payment_method, case.subject)
+    return any(case_fact(row) == fact for row in rows.select_related("day"))
 
 
 def _difference_problem(row: Difference) -> str:

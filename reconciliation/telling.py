@@ -1,6 +1,5 @@
 """What a line is that our books of the day do not have, and what ours is that the bill lacks."""
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
@@ -159,7 +158,8 @@ class Telling:
     found: list[Found] = field(default_factory=list)
     agreed: int = 0  # lines without a pair of the day that agree all the same
     _holdings: Holdings = field(init=False)
-    _extra: Counter[str] = field(default_factory=Counter)
+    # Numbers that a line has had already: what we hold unpaid, or on another day.
+    _had: set[str] = field(default_factory=set)
     _own_days: dict[date, bool] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -188,7 +188,7 @@ class Telling:
         elif ours.merchant is not None and ours.merchant != self.merchant:
             self._of_another_merchant(row, ours)
         elif not ours.is_done or ours.merchant is None:
-            self.state(row, ours)
+            self._not_done(row, ours)
         else:
             self._done(row, ours, self.books.payments)
 
@@ -204,7 +204,7 @@ class Telling:
             # another one. A line is not changed later.
             self.agreed += 1
         else:
-            self.state(row, ours)
+            self._not_done(row, ours)
 
     def _unheld(self, row: BillRow, *, is_our_form: bool) -> None:
         if is_our_form:
@@ -238,18 +238,22 @@ class Telling:
                 self.agreed += 1
             else:
                 self.amount(row, fen, ours.held)
-        elif ours.day == self.day or self._stands_in_its_own(ours):
-            self._extra[number_of_row(row)] += 1
-            fact = f"{number_of_row(row)}/{self._extra[number_of_row(row)]}"
-            self._add(
-                DifferenceType.DUPLICATE,
-                row,
-                _("这个单号在账单里已有一行"),
-                fact=fact,
-                held=ours.held,
-            )
+        elif ours.day == self.day or self._stands_in_its_own(ours) or ours.number in self._had:
+            self._again(row, ours)
         else:
+            self._had.add(ours.number)
             self.found.append(paired(row, ours, self.bill, self.day))
+
+    def _not_done(self, row: BillRow, ours: Ours) -> None:
+        if ours.number in self._had:
+            self._again(row, ours)
+        else:
+            self._had.add(ours.number)
+            self.state(row, ours)
+
+    def _again(self, row: BillRow, ours: Ours) -> None:
+        text = _("这个单号在账单里已有一行")
+        self._add(DifferenceType.DUPLICATE, row, text, held=ours.held)
 
     def _stands_in_its_own(self, ours: Ours) -> bool:
         """Whether the bill of the day in which we have it has it, too."""
@@ -294,8 +298,7 @@ class Telling:
     def fee(self, row: BillRow, held: Held | None, reason: str, *, due: int, taken: int) -> None:
         """A fee (hundred-thousandths of a yuan) that is not the one that was due."""
         found = of_row(DifferenceType.FEE, row, self.bill, reason, held=held)
-        fact = f"{number_of_row(row)}/{due}/{taken}"
-        self.found.append(replace(found, fact=fact, ours=_fee_yuan(due), theirs=_fee_yuan(taken)))
+        self.found.append(replace(found, ours=_fee_yuan(due), theirs=_fee_yuan(taken)))
 
     def _add(self, kind: DifferenceType, row: BillRow, reason: str, **other: Any) -> None:
         self.found.append(of_row(kind, row, self.bill, reason, **other))
@@ -399,7 +402,6 @@ def amount_differs(row: BillRow, ours_fen: int, held: Held | None, bill: BillFil
         row,
         bill,
         _("我方 %(ours)s 元，账单 %(theirs)s 元") % texts,
-        fact=f"{number_of_row(row)}/{row.amount_fen}",
         ours_fen=ours_fen,
         held=held,
     )

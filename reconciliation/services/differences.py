@@ -1,5 +1,7 @@
 """Differences as rows, and each as a case at the desk: written anew by every run of a day."""
 
+import hashlib
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -7,17 +9,22 @@ from uuid import UUID
 
 from django.utils.translation import gettext as _
 
-from payments.models import PaymentTransaction
-from payments.services.exceptions import exception_open, exception_settle, exceptions_about
+from payments.models import PaymentException, PaymentTransaction
+from payments.services.exceptions import exception_end, exception_open, exceptions_about
+from payments.states import ExceptionOutcome
 from reconciliation.found import Found
 from reconciliation.models import Difference, ReconciledDay
 from reconciliation.states import CASE_KINDS, DifferenceType
+from tcmpay.audit.macs import canonical
 from tcmpay.common import clock
 from tcmpay.common.actor import Actor
 from tcmpay.common.db import money_unit
 from tcmpay.common.invariants import batches
 
 BATCH = 100
+FACT_LENGTH = 110  # leaves room for the number of a fact that is told several times
+# What two days tell of one payment is one case.
+OVER_TWO_DAYS = frozenset({DifferenceType.WRONG_DAY, DifferenceType.AMOUNT})
 # Money may take so long to be in the account before somebody has to look.
 FUND_MISSING_AFTER = timedelta(days=3)
 # What a further run may tell otherwise of the same fact.
@@ -36,14 +43,16 @@ def differences_write(day: ReconciledDay, found: Iterable[Found]) -> None:
     known = {(row.difference_type, row.fact): row for row in day.differences.all()}
     new, changed = [], []
     told: set[tuple[str, str]] = set()
+    times: Counter[tuple[str, str]] = Counter()
     for one in found:
-        key = (str(one.difference_type), one.fact[:120])
-        if key in told:
-            continue
+        base = (str(one.difference_type), _fact(one))
+        times[base] += 1
+        again = times[base]
+        key = base if again == 1 else (base[0], f"{base[1]}/{again}")
         told.add(key)
         row = known.get(key)
         if row is None:
-            new.append(Difference(day=day, found_at=now, **_columns(one)))
+            new.append(Difference(day=day, found_at=now, fact=key[1], **_columns(one)))
         elif _retell(row, one, now):
             changed.append(row)
     gone = [row for key, row in known.items() if row.gone_at is None and key not in told]
@@ -54,13 +63,21 @@ def differences_write(day: ReconciledDay, found: Iterable[Found]) -> None:
     Difference.objects.bulk_update([*changed, *gone], fields, batch_size=BATCH)
 
 
+def _fact(one: Found) -> str:
+    """What the difference is about, with its yuan: of other yuan it is another one, and what staff
+    did about this one says nothing of that. A line that nobody can read is itself."""
+    if one.difference_type == DifferenceType.LINE:
+        return one.fact[:FACT_LENGTH]
+    yuan = ("" if amount is None else str(amount) for amount in (one.ours, one.theirs))
+    return "/".join((*yuan, one.fact))[:FACT_LENGTH]
+
+
 def _columns(one: Found) -> dict[str, Any]:
     bill_id = one.bill.id if one.bill else None
     return {
         **{name: getattr(one, name) for name in RETOLD if name != "bill_id"},
         "reason": one.reason[:500],
         "difference_type": one.difference_type,
-        "fact": one.fact[:120],
         "bill_id": bill_id,
     }
 
@@ -98,7 +115,7 @@ def is_due(difference_type: str, day: date) -> bool:
 def _cases_open(ids: Sequence[UUID], actor: Actor) -> None:
     rows = Difference.objects.select_for_update().filter(id__in=ids, gone_at=None, case=None)
     for row in rows.order_by("id"):
-        kind, method, fact = _case_fact(row)
+        kind, method, fact = case_fact(row)
         attempt = PaymentTransaction.objects.filter(id=row.transaction_id).first()
         exception_open(
             kind,
@@ -121,10 +138,12 @@ def _case_reason(row: Difference) -> str:
     return _("%(day)s 的账单，%(number)s：%(reason)s") % texts
 
 
-def _case_fact(row: Difference) -> tuple[Any, str, str]:
-    """The kind, method and fact of a difference's case. What two days tell is one case."""
-    kind = CASE_KINDS[row.difference_type]
-    return kind, row.day.payment_method, row.fact[:80]
+def case_fact(row: Difference) -> tuple[Any, str, str]:
+    """The kind, method and fact of a difference's case: its merchant number, day and yuan, too."""
+    day = "" if row.difference_type in OVER_TWO_DAYS else row.day.day.isoformat()
+    fact = canonical({"merchant": row.day.merchant, "day": day, "fact": row.fact})
+    digest = hashlib.sha256(fact).hexdigest()
+    return CASE_KINDS[row.difference_type], row.day.payment_method, digest
 
 
 @money_unit
@@ -135,6 +154,7 @@ def _cases_settle(ids: Sequence[UUID], actor: Actor) -> None:
     for row in rows.order_by("id"):
         if Difference.objects.found().filter(case_id=row.case_id).exists():
             continue  # the other day tells it still
-        kind, method, fact = _case_fact(row)
-        text = _("再次对账时已没有这个差异")
-        exception_settle((kind, fact), method=method, resolution=text, actor=actor)
+        case = PaymentException.objects.select_for_update().get(id=row.case_id)
+        if case.closed_at is None:
+            text = _("再次对账时已没有这个差异")
+            exception_end(case, actor, text, ExceptionOutcome.SETTLED)

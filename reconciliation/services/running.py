@@ -246,7 +246,7 @@ class _Run:
             text = _("应结算 %(due)s 元，资金账单变动 %(moved)s 元") % {"due": due, "moved": moved}
             kind, ours = DifferenceType.AMOUNT, held.get(row.number)
             found = of_row(kind, row, self.trade, text, ours_fen=row.settled_fen, held=ours)
-            self._found.append(replace(found, theirs=moved, fact=f"{found.fact}/{fen}"))
+            self._found.append(replace(found, theirs=moved))
         for row, taken in compared.fees:
             fees = {"taken": _fee_text(taken), "line": _fee_text(row.fee)}
             text = _("交易账单写手续费 %(line)s 元，资金账单扣 %(taken)s 元") % fees

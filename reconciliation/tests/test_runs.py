@@ -8,6 +8,7 @@ import pytest
 from payments.models import PaymentException, PaymentTransaction
 from payments.services.exceptions import exception_write_off_ask, exception_write_off_decide
 from reconciliation.errors import NothingToCompare
+from reconciliation.invariants import CHECKS
 from reconciliation.models import Difference, ReconciledDay
 from reconciliation.selectors import (
     FundsState,
@@ -19,6 +20,9 @@ from reconciliation.services.running import day_reconcile
 from reconciliation.states import BillType
 from reconciliation.tests.kit import (
     DAY,
+    NOON,
+    ONE_DAY,
+    at,
     attempt,
     configured,
     fund_rows,
@@ -27,12 +31,16 @@ from reconciliation.tests.kit import (
     payment_row,
     refund,
     refund_row,
+    strange_row,
 )
 from tcmpay.audit.models import AuditEvent
+from tcmpay.common import clock
 from tcmpay.common.actor import Actor, Role
+from tcmpay.common.invariants import Scope
 
 pytestmark = pytest.mark.django_db
 METHOD = "wechat"
+NEXT = DAY + ONE_DAY
 CLERK, SECOND = Actor(uuid.uuid4(), Role.STAFF), Actor(uuid.uuid4(), Role.STAFF)
 
 
@@ -48,6 +56,10 @@ def compared():
 def written_off(case):
     exception_write_off_ask(actor=CLERK, exception_id=case.id, reason="核实过")
     exception_write_off_decide(actor=SECOND, exception_id=case.id, is_confirmed=True, notes="好")
+
+
+def problems():
+    return [one for check in CHECKS for one in check(Scope())]
 
 
 def test_a_further_run_changes_nothing(version):
@@ -99,6 +111,7 @@ def test_what_comes_back_is_another_case(version):
     assert one.gone_at is None
     assert one.case.closed_at is None
     assert PaymentException.objects.count() == 2
+    assert not problems()
 
 
 def test_what_staff_ended_stays_ended(version):
@@ -113,6 +126,79 @@ def test_what_staff_ended_stays_ended(version):
     assert Difference.objects.found().exists()
     assert str(verified_share(row)) == "1.0000"
     assert payment.status == "success"
+
+
+def test_what_staff_ended_does_not_answer_for_another_amount(version):
+    imported(METHOD, [strange_row("SHOP-1", 500)])
+    compared()
+    written_off(PaymentException.objects.get())
+    imported(METHOD, [strange_row("SHOP-1", 500_000)], is_replacing=True)
+    row = compared()
+    assert [str(one.theirs) for one in Difference.objects.open()] == ["5000.00"]
+    assert str(verified_share(row)) == "0.0000"
+    assert not problems()
+
+
+def test_an_open_case_ends_when_its_amount_is_another(version):
+    imported(METHOD, [strange_row("SHOP-1", 500)])
+    compared()
+    imported(METHOD, [strange_row("SHOP-1", 700)], is_replacing=True)
+    compared()
+    cases = PaymentException.objects.order_by("opened_at", "id")
+    assert [(str(case.amount), case.outcome) for case in cases] == [
+        ("5.00", "settled"),
+        ("7.00", ""),
+    ]
+    assert not problems()
+
+
+def test_what_staff_ended_does_not_answer_for_another_day(version):
+    line = payment_row(attempt(METHOD, version))
+    imported(METHOD, [line, line])
+    compared()
+    written_off(PaymentException.objects.get())
+    imported(METHOD, [line._replace(moment=f"{NEXT} 12:00:00")], day=NEXT)
+    with clock.frozen(at(NOON, NEXT + ONE_DAY)):
+        row = day_reconcile(actor=CLERK, merchant=merchant(METHOD), day=NEXT)
+    assert [one.difference_type for one in row.differences.open()] == ["duplicate"]
+    assert PaymentException.objects.filter(closed_at=None).count() == 1
+
+
+@pytest.mark.parametrize("number", ["SHOP-1", "ORD20261124120000ABCDEFGHIJ"])
+def test_each_line_of_a_number_that_is_not_ours_is_told(version, number):
+    imported(METHOD, [strange_row(number, 500)] * 2)
+    row = compared()
+    assert (row.lines, row.matched) == (2, 0)
+    assert [str(one.theirs) for one in row.differences.open()] == ["5.00", "5.00"]
+    assert PaymentException.objects.count() == 2
+    assert not problems()
+    compared()
+    assert PaymentException.objects.count() == 2
+
+
+def test_further_lines_of_a_number_that_we_hold_unpaid_are_duplicates(version):
+    imported(METHOD, [payment_row(attempt(METHOD, version, status="pending"))] * 3)
+    row = compared()
+    told = sorted(one.difference_type for one in row.differences.open())
+    assert told == ["duplicate", "duplicate", "state"]
+    assert not problems()
+
+
+def test_lines_of_the_next_day_s_payment_are_one_and_its_duplicates(version):
+    line = payment_row(attempt(METHOD, version, moved=timedelta(minutes=1), day=NEXT))
+    imported(METHOD, [line._replace(moment=f"{DAY} 23:59:59")] * 2)
+    told = sorted(one.difference_type for one in compared().differences.open())
+    assert told == ["duplicate", "wrong_day"]
+
+
+def test_refunds_of_the_console_without_a_number_are_several():
+    payment = attempt("alipay", configured("alipay"), day=DAY - ONE_DAY)
+    line = refund_row(refund(payment), out_refund_no="")
+    payment.refunds.all().delete()
+    imported("alipay", [line, line])
+    row = day_reconcile(actor=CLERK, merchant=merchant("alipay"), day=DAY)
+    assert [one.difference_type for one in row.differences.open()] == ["theirs_only"] * 2
+    assert not problems()
 
 
 def test_a_late_booking_is_matched_by_the_next_run(version):
