@@ -29,6 +29,8 @@ _SNIFFED_BYTES = 1 << 12
 _GZIP_MAGIC = b"\x1f\x8b"
 _ZIP_MAGIC = b"PK\x03\x04"
 _ZIP_FAULTS = (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, UnicodeError)
+# As both gateways pack; what else zipfile opens fails in ways of its own.
+_PACKED_BY = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 # What a ZIP ends with: 22 bytes and a comment.
 _END_OF_ZIP = struct.Struct("<4s4H2LH")
 _END_OF_ZIP_MAGIC = b"PK\x05\x06"
@@ -110,6 +112,8 @@ def _unzip(file: IO[bytes], is_summary: IsSummary) -> Unpacked:
             for member in archive.infolist():
                 if member.is_dir():
                     continue
+                if member.compress_type not in _PACKED_BY:
+                    raise BillRefused(_("压缩包的压缩方式不支持：请重新下载原文件"))
                 with archive.open(member) as source:
                     is_details = not is_summary(source.read(_SNIFFED_BYTES))
                 if details if is_details else summaries:

@@ -16,7 +16,8 @@ _COMBINATIONS_MAX = 10_000
 @dataclass(frozen=True, slots=True)
 class Claim:
     """One total in a bill: ``value`` in the smallest unit, off by ``slack`` at most where the
-    gateway rounds; ``ways`` are what the wording may mean, each sum with its factor."""
+    gateway rounds; ``ways`` are what the wording may mean, each sum with its factor. What a line
+    adds is never negative unless ``is_signed``: fees that were given back are."""
 
     name: str
     said: str  # as written
@@ -25,6 +26,7 @@ class Claim:
     places: int = 2
     slack: int = 0
     is_count: bool = False
+    is_signed: bool = False
 
     def found(self, sums: Sequence[int]) -> str:
         value = _value(self.ways[0], sums)
@@ -44,8 +46,8 @@ class Claim:
             return abs(rest) <= self.slack
         if self.is_count:
             return 0 <= rest <= lines
-        # Every line adds something positive to each sum that can't be negative.
-        return any(factor < 0 for factor in way.values()) or rest >= -self.slack
+        is_open = self.is_signed or any(factor < 0 for factor in way.values())
+        return is_open or rest >= -self.slack
 
 
 @dataclass(frozen=True, slots=True)

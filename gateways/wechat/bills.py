@@ -33,6 +33,8 @@ _BACKTICK = b"`"
 _TOTAL = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,15})?(E[0-9]{1,2})?", re.ASCII)
 # Sums of fees are printed with two places where the lines have five.
 _FEE_SLACK = 10 ** (FEE_PLACES - FEN) // 2
+# A rate is digits and a sign: "NaN" and "Infinity" are numbers to some, and no rate.
+_LETTER = re.compile(rb"[A-Za-z]")
 _PAID = b"SUCCESS"
 _GIVEN_BACK = frozenset({b"REFUND", b"REVOKED"})
 _REFUND_STATES = frozenset({b"SUCCESS", b"PROCESSING", b"FAIL", b"CHANGE"})
@@ -135,6 +137,9 @@ class WechatReader(BillReader):
     def _is_unsigned(self, place: int) -> bool:
         return False
 
+    def _is_signed(self, place: int) -> bool:
+        return False
+
     def _claim(self, name: str, text: str) -> Claim:
         if name not in self.total_names:
             raise refused(_("未知的合计项：{name}"), name=name[:40])
@@ -146,6 +151,7 @@ class WechatReader(BillReader):
         return Claim(
             name, text, abs(value) if self._is_unsigned(place) else value, ({place: 1},),
             places=places or 0, is_count=places is None, slack=_FEE_SLACK if is_rounded else 0,
+            is_signed=self._is_signed(place),
         )  # fmt: skip
 
 
@@ -281,6 +287,9 @@ class TradeBill(WechatReader):
     def _is_unsigned(self, place: int) -> bool:
         return place in (_ASKED_BACK, _BACK, _COUPON_BACK)
 
+    def _is_signed(self, place: int) -> bool:
+        return place == _FEES
+
     def _block(self, cells: Cells, count: int) -> TradeBlock | None:
         block = TradeBlock(self, cells, count)
         states = self._column("state", cells)
@@ -299,6 +308,8 @@ class TradeBill(WechatReader):
         of_refunds = ("out_refund_no", "refund_id") if block.is_refund else ()
         columns = [self._column(role, cells) for role in (*_NUMBERS, *of_refunds)]
         few = {role: distinct(self._column(role, cells)) for role in _FEW if role in self.places}
+        if any(map(_LETTER.search, few.get("fee_rate", ()))):
+            return None
         require_texts([*columns, *few.values()], self.encoding)
         block.merchants = few["merchant"]
         return block
@@ -376,6 +387,8 @@ class TradeBill(WechatReader):
             places = FEE_PLACES if role == "fee" else FEN
             if role in self.places and self._one(role, cells, places) is None:
                 return _text("金额无法读取：{text}").format(text=self._shown(role, cells))
+        if "fee_rate" in self.places and _LETTER.search(self._column("fee_rate", cells)[0]):
+            return _text("费率无法读取：{text}").format(text=self._shown("fee_rate", cells))
         return _text("内容自相矛盾")
 
 

@@ -54,13 +54,13 @@ def details(*rows: str, encoding="gbk", **parts) -> bytes:
     return text_of(*rows, **parts).encode(encoding)
 
 
-def packed(files: dict[str, bytes]) -> bytes:
+def packed(files: dict[str, bytes], how: int = zipfile.ZIP_DEFLATED) -> bytes:
     """A ZIP whose names are GBK without the UTF-8 flag, as Alipay makes them."""
     buffer = io.BytesIO()
     encoded = [name.encode("gbk") for name in files]
     # zipfile would flag the names as UTF-8: put names of the same length and exchange the bytes.
     places = [f"{number}".ljust(len(name), "x") for number, name in enumerate(encoded)]
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+    with zipfile.ZipFile(buffer, "w", how) as archive:
         for place, content in zip(places, files.values(), strict=True):
             archive.writestr(place, content)
     raw = buffer.getvalue()
@@ -248,6 +248,9 @@ REFUSED = {
     "no ZIP": (b"<html>expired</html>", "没有表头|没有“"),
     "cut ZIP": (packed(named(GOOD))[:-30], "损坏"),
     "damaged ZIP": (damaged(packed(named(GOOD))), "损坏"),
+    "LZMA": (packed(named(GOOD), zipfile.ZIP_LZMA), "压缩方式"),
+    "damaged LZMA": (damaged(packed(named(GOOD), zipfile.ZIP_LZMA)), "压缩方式"),
+    "damaged BZ2": (damaged(packed(named(GOOD), zipfile.ZIP_BZIP2)), "压缩方式"),
     "many members": (many_members(), "一个明细文件"),
     "a ZIP in a ZIP": (packed({"x.zip": packed(named(GOOD))}), "还是压缩文件"),
     "a gzip in a ZIP": (packed({"x.gz": gzip.compress(GOOD)}), "还是压缩文件"),

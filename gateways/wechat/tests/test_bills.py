@@ -252,6 +252,8 @@ QUARANTINED = {
     "an unknown state": (PAYMENT.replace("SUCCESS", "PAYERROR"), "未知的交易状态"),
     "cells lost": (PAYMENT[:40], "单元格数"),
     "no UTF-8 in a number": (PAYMENT.replace("ORD1", "ORD龘"), "矛盾"),
+    "a rate that is not a number": (PAYMENT.replace("0.60%", "NaN%"), "费率无法读取：NaN%"),
+    "a rate without end": (PAYMENT.replace("0.60%", "Infinity%"), "费率无法读取：Infinity%"),
 }
 
 
@@ -265,6 +267,12 @@ def test_an_odd_line_is_quarantined_and_the_others_are_read(oddity):
     assert reason in odd.reason
     assert odd.text.startswith("`2026-")
     assert [row.number for row in bill.rows()] == [3]
+
+
+def test_an_odd_line_may_be_a_refund_whose_fee_was_given_back():
+    bill = opened(bill_text(PAYMENT, REFUND.replace(",`RFD1", "")))
+    assert [odd.number for odd in bill.odd_lines] == [3]
+    assert [row.number for row in bill.rows()] == [2]
 
 
 @pytest.mark.parametrize("cell", ["`29.00", "`0.17400"])
