@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, timedelta
 from uuid import UUID
 
 from django.db.models import Q
@@ -11,15 +10,11 @@ from config.gateways.selectors import gateway_config_current
 from config.gateways.versions import version_values
 from config.models import PaymentConfigVersion
 from gateways.errors import GatewayUnavailable
-from gateways.interface import ALIPAY, GATEWAY_METHODS, Gateway
+from gateways.interface import ALIPAY, Gateway
 from gateways.registry import merchant_of
 from payments.channels import channel_of_version
-from payments.models import PaymentTransaction
-from payments.states import TransactionStatus
-from tcmpay.common.clock import day_start
 from tcmpay.common.sealing import ConfigSecretUnreadable
 
-ONE_DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -76,30 +71,6 @@ def merchant_running(method: str) -> Merchant | None:
     except ConfigSecretUnreadable:
         return None
     return next((one.merchant for one in versions(method) if one.id == version_id), None)
-
-
-def merchants_of_day(day: date, methods: tuple[str, ...] = GATEWAY_METHODS) -> list[Merchant]:
-    """The accounts whose bill of ``day`` there has to be: those that money of ours went to, and
-    the running ones."""
-    found: set[Merchant] = set()
-    for method in methods:
-        running = merchant_running(method)
-        if running is not None:
-            found.add(running)
-        used = set(
-            PaymentTransaction.objects.filter(
-                payment_method=method,
-                status=TransactionStatus.SUCCESS,
-                is_mock=False,
-                completed_at__gte=day_start(day),
-                completed_at__lt=day_start(day + ONE_DAY),
-            )
-            .order_by()
-            .values_list("config_version_id", flat=True)
-            .distinct()
-        )
-        found |= {one.merchant for one in versions(method) if one.id in used}
-    return sorted(found)
 
 
 def versions_of(merchant: Merchant) -> list[UUID]:

@@ -3,7 +3,7 @@
 A day may have a million payments: bare numbers and fen, read by one index in pieces, no models.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -11,18 +11,27 @@ from typing import Any
 from django.db import connections
 from django.db.models import QuerySet
 
-from gateways.interface import WECHAT
+from gateways.interface import GATEWAY_METHODS, WECHAT
+from payments.models import PaymentTransaction
 from payments.states import TransactionStatus, TransactionType
-from reconciliation.merchants import Merchant, belongs_to, merchant_running, versions_of
+from reconciliation.merchants import (
+    Merchant,
+    belongs_to,
+    merchant_running,
+    merchants_known,
+    versions_of,
+)
 from refunds.models import Refund
-from refunds.services.numbers import gateway_refund_no
+from refunds.services.numbers import gateway_refund_no, refund_no_in
 from refunds.states import RefundCause, RefundStatus
 from tcmpay.common import clock
 from tcmpay.common.clock import SHANGHAI, day_start
+from tcmpay.common.invariants import batches
 from tcmpay.common.money import yuan_to_fen
 
 ONE_DAY = timedelta(days=1)
 SPAN = timedelta(minutes=15)
+NUMBERS_AT_ONCE = 500
 # A gateway accepts a refund within seconds of the sending that it heard of.
 SENT_AROUND = timedelta(days=1)
 _FEN = {
@@ -43,19 +52,60 @@ class OurBooks:
     our_refunded_fen: int = 0
 
 
-def our_books(
-    merchant: Merchant, day: date, *, with_payments: bool = True, with_refunds: bool = True
-) -> OurBooks:
+def merchants_of_day(day: date, methods: Sequence[str] = GATEWAY_METHODS) -> list[Merchant]:
+    """The accounts whose bill of ``day`` there has to be: the running ones, and those whose bill
+    should have something of ours."""
+    found: set[Merchant] = set()
+    for method in methods:
+        running = merchant_running(method)
+        found |= {running} if running else set()
+        former = set(merchants_known(method)) - found
+        found |= {merchant for merchant in former if has_moved(merchant, day)}
+    return sorted(found)
+
+
+def has_moved(merchant: Merchant, day: date) -> bool:
+    """Whether ``merchant``'s bill of ``day`` should have anything of ours."""
+    payments = PaymentTransaction.objects.filter(
+        belongs_to(merchant),
+        payment_method=merchant.method,
+        completed_at__gte=day_start(day),
+        completed_at__lt=day_start(day + ONE_DAY),
+        transaction_type=TransactionType.PAYMENT,
+        status=TransactionStatus.SUCCESS,
+        is_mock=False,
+        out_trade_no__isnull=False,
+    )
+    return payments.exists() or next(_refunds(merchant, day), None) is not None
+
+
+def our_books(merchant: Merchant, day: date) -> OurBooks:
     """What ``merchant``'s bill of ``day`` should have; mock payments are no gateway's."""
     books = OurBooks()
-    for number, fen in _payments(merchant, day) if with_payments else ():
+    for number, fen in _payments(merchant, day):
         books.payments[number] = fen
         books.our_receipts_fen += fen
-    for number, fen in _refunds(merchant, day) if with_refunds else ():
+    for number, fen in _refunds(merchant, day):
         books.refunds[number] = fen
         books.our_refunded_fen += fen
     books.our_payments, books.our_refunds = len(books.payments), len(books.refunds)
     return books
+
+
+def is_known_to(merchant: Merchant, numbers: Set[str]) -> bool:
+    """Whether any of ``numbers``, ours or the gateway's, is of ``merchant``'s money."""
+    payments = PaymentTransaction.objects.filter(
+        belongs_to(merchant), payment_method=merchant.method, is_mock=False
+    )
+    for some in batches(sorted(numbers), NUMBERS_AT_ONCE):
+        own = {refund_no_in(number) for number in some} - {""}
+        if (
+            payments.filter(out_trade_no__in=some).exists()
+            or payments.filter(external_transaction_id__in=some).exists()
+            or refunds_done(merchant).filter(refund_no__in=own).exists()
+        ):
+            return True
+    return False
 
 
 def _payments(merchant: Merchant, day: date) -> Iterator[tuple[str, int]]:

@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 from payments.models import PaymentTransaction
 from payments.services.closed_days import closed_through
 from payments.states import TransactionStatus
-from reconciliation.merchants import Merchant, versions
+from reconciliation.merchants import Merchant, merchant_running, versions
 from reconciliation.models import BillFile, Difference, ReconciledDay
 from reconciliation.our_books import moved_at
 from reconciliation.states import BillType, DifferenceType
@@ -151,5 +151,7 @@ def _state(
 def _merchant_of(attempt: PaymentTransaction) -> Merchant | None:
     if attempt.is_mock:
         return None
+    if attempt.config_version_id is None:
+        return merchant_running(attempt.payment_method)
     found = versions(attempt.payment_method)
     return next((one.merchant for one in found if one.id == attempt.config_version_id), None)

@@ -8,14 +8,12 @@ from django.conf import settings
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 
-from payments.models import PaymentTransaction
 from payments.services.closed_days import closable_from, closed_through
-from payments.states import TransactionStatus
 from reconciliation.figures import Figures, balance_gap, close_of, figures_of_day
-from reconciliation.merchants import Merchant, merchants_of_day, versions_of
+from reconciliation.merchants import Merchant
 from reconciliation.models import BillFile, DailyClose, Difference, ReconciledDay
 from reconciliation.money import first_day_with_money
-from reconciliation.our_books import our_books
+from reconciliation.our_books import has_moved, merchants_of_day, our_books
 from reconciliation.selectors import bill_current, day_of, has_trade_bill
 from reconciliation.states import BillType, DayState, DifferenceType
 from tcmpay.common import clock
@@ -114,23 +112,11 @@ def _order(day: date) -> Iterator[Block]:
 def _bills(day: date) -> Iterator[Block]:
     for merchant in merchants_of_day(day):
         if not has_trade_bill(merchant, day):
-            if money_moved(merchant, day):
+            if has_moved(merchant, day):
                 yield Block("bill_missing", _("缺少账单：%(whose)s") % {"whose": _whose(merchant)})
         elif _is_not_compared(merchant, day):
             text = _("上次对账没有包含现有的全部账单和入账，请重新对账：%(whose)s")
             yield Block("not_compared", text % {"whose": _whose(merchant)})
-
-
-def money_moved(merchant: Merchant, day: date) -> bool:
-    """Whether money of ours moved at ``merchant`` on that day of the gateway's."""
-    return PaymentTransaction.objects.filter(
-        payment_method=merchant.method,
-        status=TransactionStatus.SUCCESS,
-        is_mock=False,
-        config_version_id__in=versions_of(merchant),
-        completed_at__gte=day_start(day),
-        completed_at__lt=day_start(day + ONE_DAY),
-    ).exists()
 
 
 def _is_not_compared(merchant: Merchant, day: date) -> bool:

@@ -18,8 +18,9 @@ from backoffice.site.second_person import refusal_text
 from backoffice.site.words import method_text
 from gateways.interface import BillRefused
 from reconciliation.contents import bill_chunks
-from reconciliation.merchants import Merchant, merchants_of_day
+from reconciliation.merchants import Merchant
 from reconciliation.models import BillFile, ReconciledDay
+from reconciliation.our_books import merchants_of_day
 from reconciliation.services.downloads import bill_downloaded
 from reconciliation.services.fetching import day_fetch
 from reconciliation.services.running import day_reconcile

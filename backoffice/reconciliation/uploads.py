@@ -28,9 +28,9 @@ from backoffice.site.bases import actor_of, ensure_may, page
 from backoffice.site.second_person import refusal_text
 from backoffice.site.uploads import UPLOAD_BYTES_MAX, is_too_large
 from backoffice.site.words import method_text
-from gateways.interface import BillRefused, OpenedBill
+from gateways.interface import GATEWAY_METHODS, BillRefused, OpenedBill
 from gateways.registry import open_bill
-from reconciliation.merchants import Merchant, merchants_of_day
+from reconciliation.merchants import Merchant, merchants_known
 from reconciliation.models import BillFile, ReconciledDay
 from reconciliation.services.importing import bill_examine, bill_import
 from reconciliation.states import BillSource, BillType
@@ -212,9 +212,10 @@ def _confirm(request: HttpRequest, upload: Upload) -> HttpResponse:
 
 
 def _merchants() -> list[Merchant]:
-    """Those whose bills there are or may be: configured ones first, then all that ever had one."""
+    """Those whose bills there may be: all that were ever configured, then all that had one."""
     known = ReconciledDay.objects.order_by().values_list("payment_method", "merchant").distinct()
-    found = [*merchants_of_day(clock.today()), *(Merchant(*pair) for pair in known)]
+    found = [one for method in GATEWAY_METHODS for one in merchants_known(method)]
+    found += [Merchant(*pair) for pair in known]
     return list(dict.fromkeys(found))
 
 

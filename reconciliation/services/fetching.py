@@ -15,8 +15,9 @@ from payments.models import PaymentOrder
 from payments.services.exceptions import exception_open, exception_settle
 from payments.states import ExceptionKind
 from reconciliation.errors import BillNotAccepted, BillNotReady
-from reconciliation.merchants import Merchant, gateway_of, merchants_of_day
+from reconciliation.merchants import Merchant, gateway_of
 from reconciliation.models import Difference, ReconciledDay
+from reconciliation.our_books import merchants_of_day
 from reconciliation.selectors import bill_current, has_trade_bill, is_day_closed
 from reconciliation.services.differences import is_due
 from reconciliation.services.importing import bill_import
