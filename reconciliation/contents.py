@@ -5,8 +5,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO
 
+from django.utils.translation import gettext as _
+
 from gateways.bill_files import temporary_file
-from gateways.interface import OpenedBill
+from gateways.interface import BillRefused, OpenedBill
 from gateways.registry import unread_bill
 from reconciliation.models import BillFile, BillPart
 
@@ -48,8 +50,11 @@ def bill_opened(bill: BillFile) -> Iterator[OpenedBill]:
     while its rows are read to their end. BillRefused then says that it was tampered with."""
     file = temporary_file()
     with file:
-        for piece in bill_chunks(bill):
-            file.write(piece)
+        try:
+            for piece in bill_chunks(bill):
+                file.write(piece)
+        except zlib.error as error:
+            raise BillRefused(_("账单原文已损坏")) from error
         file.seek(0)
         opened = unread_bill(bill.payment_method, bill.bill_type, file)
         try:

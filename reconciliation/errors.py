@@ -37,3 +37,11 @@ class NothingToCompare(DomainError):
     code = "NO_BILL"
     http_status = 409
     message = _("这一天还没有账单，不能对账")
+
+
+class BillsChanged(DomainError):
+    """Another bill came to count while the day was compared."""
+
+    code = "BILLS_CHANGED"
+    http_status = 409
+    message = _("对账期间账单又被替换，请再对账一次")

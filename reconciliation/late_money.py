@@ -56,9 +56,8 @@ def unexplained(
     merchant: Merchant, day: date, trade: OpenedBill | None, moved: Sequence[FundRow]
 ) -> list[Unexplained]:
     """Those of the ``moved`` that the ``day``'s trade bill left over which no line of the days
-    before waits for either. Of what a trade bill has no word about nothing is told."""
-    rows = [row for row in moved if trade is None or _speaks_of(trade, row)]
-    keys = frozenset(key_of(row) for row in rows)
+    before waits for either."""
+    keys = frozenset(key_of(row) for row in moved)
     if not keys:
         return []
     own = lines_about(trade.rows(), keys) if trade else []
@@ -71,13 +70,13 @@ def unexplained(
         funds = (bills.funds(keys) if claims or waiting else None) or Funds()
         waiting = [*unmet(claims, funds), *unmet(waiting, funds)]
         seen, odd = seen + lines, [*odd, *unreadable]
-    left = funds_about(rows, keys)
+    left = funds_about(moved, keys)
     unmet(waiting, left)
     had = _numbers(row for row in seen if moves_money(row))
     silent = _numbers(row for row in seen if not moves_money(row))  # told by the line, if at all
     return [
         Unexplained(row, (row.kind in REFUNDS, key_of(row)) in had)
-        for row in rows_left(rows, left)
+        for row in rows_left(moved, left)
         if (row.kind in REFUNDS, key_of(row)) not in silent and not _is_named(row, odd)
     ]
 
@@ -110,10 +109,6 @@ def _all_keys(rows: Sequence[BillRow]) -> frozenset[str]:
 
 def _numbers(rows: Iterator[BillRow]) -> set[tuple[bool, str]]:
     return {(row.is_refund, key) for row in rows for key in keys_of(row)}
-
-
-def _speaks_of(trade: OpenedBill, row: FundRow) -> bool:
-    return trade.has_refunds if row.kind in REFUNDS else trade.has_payments
 
 
 def _is_named(row: FundRow, odd: Sequence[OddLine]) -> bool:

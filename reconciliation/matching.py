@@ -6,7 +6,7 @@ out as it is, to be told apart afterwards (telling.py).
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 
 from gateways.interface import BillRow
 from reconciliation.our_books import OurBooks
@@ -88,7 +88,7 @@ def rate_of(text: str) -> int | None:
     """The rate that ``text`` writes ("0.60%"), in millionths; None where it is none."""
     try:
         rate = Decimal(text.strip().removesuffix("%"))
-    except InvalidOperation:
+        millionths = rate * 10_000 if text.strip().endswith("%") else rate * 1_000_000
+        return int(millionths) if 0 <= millionths <= 1_000_000 else None
+    except ArithmeticError:  # no number, not a number, too large a one
         return None
-    millionths = rate * 10_000 if text.strip().endswith("%") else rate * 1_000_000
-    return int(millionths) if 0 <= millionths <= 1_000_000 else None

@@ -2,8 +2,10 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from datetime import date, timedelta
+from itertools import islice
 from typing import Any
 
 from django.utils.translation import gettext as _
@@ -12,8 +14,10 @@ from gateways.interface import OpenedBill
 from payments.services.closed_days import watermark_lock
 from reconciliation.contents import bill_opened, parts_write
 from reconciliation.errors import AnotherBillThere, BillNotAccepted, DayIsClosed
+from reconciliation.funds import SIGNS, keys_of
 from reconciliation.merchants import Merchant, accounts_of
 from reconciliation.models import BillFile, ReconciledDay
+from reconciliation.our_books import has_moved, is_known_to
 from reconciliation.selectors import bill_current, is_day_closed
 from reconciliation.states import BillSource, BillType
 from tcmpay.audit.services import audit_record
@@ -23,6 +27,8 @@ from tcmpay.common.db import columns_write, money_unit
 
 AUDIT_OBJECT = "bill_file"
 EXAMPLES_MAX = 20
+# So many movements of trades tell whose account a fund bill is of.
+LOOKED_AT = 5_000
 ONE_DAY = timedelta(days=1)
 
 
@@ -54,14 +60,26 @@ class Examined:
 
 
 def bill_examine(
-    *, merchant: Merchant, day: date, bill_type: BillType, opened: OpenedBill
+    *,
+    merchant: Merchant,
+    day: date,
+    bill_type: BillType,
+    opened: OpenedBill,
+    source: BillSource = BillSource.UPLOADED,
+    trade: OpenedBill | None = None,
 ) -> Examined:
-    """Look at a file before it is imported. Raises BillNotAccepted, DayIsClosed."""
+    """Look at a file before it is imported; ``trade``: a trade bill of the day that comes with it.
+
+    Raises BillNotAccepted, DayIsClosed.
+    """
     before = bill_current(merchant, day, bill_type)
     is_known = before is not None and before.sha256 == opened.sha256
     if not is_known:
         _ensure_takes_bills(day)
         _ensure_of(merchant, day, bill_type, opened)
+        # What was fetched with a merchant's own keys is that merchant's.
+        if bill_type == BillType.FUND and source == BillSource.UPLOADED:
+            _ensure_funds_of(merchant, day, opened, trade)
     return Examined(
         sha256=opened.sha256,
         lines=opened.lines,
@@ -90,7 +108,9 @@ def bill_import(
         AnotherBillThere: another file counts, and ``is_replacing`` was not said.
         DayIsClosed.
     """
-    examined = bill_examine(merchant=merchant, day=day, bill_type=bill_type, opened=opened)
+    examined = bill_examine(
+        merchant=merchant, day=day, bill_type=bill_type, opened=opened, source=source
+    )
     if examined.changes is not None and not is_replacing:
         raise AnotherBillThere(data=examined.changes.as_json())
     facts = {
@@ -195,7 +215,12 @@ def _ensure_takes_bills(day: date) -> None:
 
 
 def _ensure_of(merchant: Merchant, day: date, bill_type: BillType, opened: OpenedBill) -> None:
-    """A file of this merchant and day. Raises BillNotAccepted."""
+    """A whole file of this merchant and day. Raises BillNotAccepted."""
+    if not (opened.has_payments and opened.has_refunds):
+        # It would pass for the day's bill, and the other half would never be compared.
+        half = _("只含付款") if opened.has_payments else _("只含退款")
+        text = _("这份账单%(half)s：请下载含全部交易的账单（微信支付的账单类型选“全部”，即 ALL）")
+        raise BillNotAccepted(text % {"half": half})
     ours = accounts_of(merchant)
     if ours and (others := opened.merchants - ours):
         text = _("文件属于商户号 %(other)s，不是 %(ours)s")
@@ -205,6 +230,37 @@ def _ensure_of(merchant: Merchant, day: date, bill_type: BillType, opened: Opene
     first, last = opened.first_moment[:10], opened.last_moment[:10]
     if first and not first == last == day.isoformat():
         _ensure_mostly_of(day, bill_type, opened)
+
+
+def _ensure_funds_of(
+    merchant: Merchant, day: date, opened: OpenedBill, trade: OpenedBill | None
+) -> None:
+    """A fund bill may name no merchant: then what it moves tells whose it is. One that has nothing
+    of the day's trade bill, nor of our books, is another's; where both are empty, nothing tells.
+
+    Raises BillNotAccepted.
+    """
+    of_trades = (row for row in opened.fund_rows() if row.kind in SIGNS)
+    numbers = {
+        number
+        for row in islice(of_trades, LOOKED_AT)
+        for number in (row.transaction_id, row.out_trade_no, row.out_refund_no)
+        if number
+    }
+    with ExitStack() as files:
+        kept = bill_current(merchant, day, BillType.TRADE)
+        if trade is None and kept is not None:
+            trade = files.enter_context(bill_opened(kept))
+        traded = False
+        for row in trade.rows() if trade is not None else ():
+            traded = True
+            if not numbers.isdisjoint(keys_of(row)):
+                return
+    if numbers and (traded or has_moved(merchant, day)) and not is_known_to(merchant, numbers):
+        raise BillNotAccepted(
+            _("资金账单里没有一个单号属于商户号 %(ours)s：可能是另一商户号的文件")
+            % {"ours": merchant.number}
+        )
 
 
 def _ensure_mostly_of(day: date, bill_type: BillType, opened: OpenedBill) -> None:

@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 
 from gateways.interface import BillRow, OpenedBill
 from reconciliation.contents import bill_opened, lines_of
-from reconciliation.errors import NothingToCompare
+from reconciliation.errors import BillsChanged, NothingToCompare
 from reconciliation.found import Found, of_funds, of_odd_lines, of_row
 from reconciliation.funds import Funds, compare_funds, read_funds, rows_left
 from reconciliation.late_money import FUNDS_LATE_DAYS, still_missing, unexplained
@@ -54,15 +54,14 @@ ANSWERED_ELSEWHERE = (
 )
 
 
-class BillsChanged(Exception):
-    """Another bill came to count while the day was compared."""
-
-
 def day_reconcile(*, actor: Actor, merchant: Merchant, day: date) -> ReconciledDay:
     """Compare the day with the bills that count now, and the days that wait for its bills.
 
     Told again it changes nothing twice; what it no longer finds is gone, and its cases are settled.
-    Raises NothingToCompare: there is no bill of the day.
+    Raises:
+        NothingToCompare: there is no bill of the day.
+        BillsChanged: others came to count meanwhile, again and again.
+        BillRefused: the file of a kept bill is not what it was.
     """
     row = _compare(actor, merchant, day)
     for other in _waiting_days(row):
@@ -145,12 +144,7 @@ class _Run:
     def _first_leg(self, trade: OpenedBill | None) -> tuple[Matched, int, OurBooks]:
         if trade is None and not self.is_without_movement:
             return Matched(), 0, OurBooks()
-        books = our_books(
-            self.merchant,
-            self.day,
-            with_payments=trade is None or trade.has_payments,
-            with_refunds=trade is None or trade.has_refunds,
-        )
+        books = our_books(self.merchant, self.day)
         matched = match(trade.rows() if trade else (), books, apps_of(self.merchant))
         telling = Telling(self.merchant, self.day, self.trade, books)
         self._tell(telling, matched)

@@ -10,8 +10,9 @@ from django.core.management import CommandError, call_command
 
 from gateways.errors import GatewayRejected, GatewayUnknown, RejectReason
 from reconciliation.management.commands import reconcile
-from reconciliation.models import BillFile, ReconciledDay
-from reconciliation.services import fetching
+from reconciliation.models import BillFile, BillPart, ReconciledDay
+from reconciliation.services import fetching, running
+from reconciliation.services.running import BillsChanged
 from reconciliation.tests.kit import (
     Opened,
     attempt,
@@ -134,6 +135,41 @@ def test_a_refused_fund_file_keeps_the_trade_file_out_too(version, file):
     _told, code = ran("--gateway", METHOD, "--file", file([]), "--fund-file", funds)
     assert code == 2
     assert not BillFile.objects.exists()
+
+
+def test_a_file_that_names_no_merchant_of_several_asks_for_one(file):
+    versions = [configured(METHOD, mch_id=number) for number in ("1900000002", "1900000001")]
+    lines = [payment_row(attempt(METHOD, version)) for version in versions]
+    path = file(fund_rows(lines[:1]), "fund.csv")
+    told, code = ran("--gateway", METHOD, "--fund-file", path)
+    assert code == 2
+    assert "--merchant" in told[0]["refused"]
+    told, code = ran("--gateway", METHOD, "--fund-file", path, "--merchant", "1900000001")
+    assert (code, "另一商户号" in told[0]["refused"]) == (2, True)
+    (told,), code = ran("--gateway", METHOD, "--fund-file", path, "--merchant", "1900000002")
+    assert (code, told["merchant"]) == (0, "1900000002")
+    told, code = ran("--gateway", METHOD, "--fund-file", path, "--merchant", "1900000003")
+    assert (code, "1900000003" in told[0]["refused"]) == (2, True)
+
+
+def test_a_kept_bill_that_was_tampered_with_is_refused(version, file):
+    line = payment_row(attempt(METHOD, version))
+    ran("--gateway", METHOD, "--file", file([line]))
+    BillPart.objects.update(content=b"no bill")
+    told, code = ran("--gateway", METHOD, "--fund-file", file(fund_rows([line]), "fund.csv"))
+    assert (code, told[0]["refused"]) == (2, "账单原文已损坏")
+
+
+def test_bills_that_change_all_the_time_are_compared_later(version, file, monkeypatch):
+    line = payment_row(attempt(METHOD, version))
+
+    def write(*_facts):
+        raise BillsChanged()
+
+    monkeypatch.setattr(running, "_write", write)
+    told, code = ran("--gateway", METHOD, "--file", file([line]))
+    assert code == 4
+    assert told[0]["waiting"]
 
 
 @pytest.fixture

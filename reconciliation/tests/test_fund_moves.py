@@ -9,7 +9,6 @@ from gateways.interface import FundKind, FundRow
 from reconciliation.models import Difference
 from reconciliation.services.running import day_reconcile
 from reconciliation.states import BillType
-from reconciliation.tests import kit
 from reconciliation.tests.kit import (
     DAY,
     NOON,
@@ -194,15 +193,6 @@ def test_a_line_that_differs_already_is_not_told_by_its_money_again(method, vers
     traded(method, [line])
     moved(method, [line._replace(settled_fen=1900, fee=0)])
     assert told(method) == [("amount", "30.00", "20.00")]
-
-
-def test_a_bill_of_payments_alone_says_nothing_of_refunds_money(method, version):
-    payment = attempt(method, version)
-    lines = [payment_row(payment), refund_row(refund(payment))]
-    traded(method, lines[:1])
-    moved(method, lines)
-    with patch.object(kit.Opened, "has_refunds", False):
-        assert told(method) == []
 
 
 def test_the_money_of_a_line_that_nobody_can_read(method, version):

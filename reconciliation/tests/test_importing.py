@@ -3,6 +3,7 @@
 import io
 import os
 from datetime import timedelta
+from unittest.mock import patch
 
 import pytest
 
@@ -14,14 +15,17 @@ from reconciliation.services.importing import bill_examine, bill_import
 from reconciliation.states import BillSource, BillType
 from reconciliation.tests.kit import (
     DAY,
+    MERCHANT,
     ONE_DAY,
     Opened,
     at,
     attempt,
     configured,
+    fund_rows,
     imported,
     merchant,
     payment_row,
+    strange_row,
     written,
 )
 from tcmpay.audit.models import AuditEvent
@@ -134,6 +138,31 @@ def test_a_line_of_the_neighbour_s_is_not_another_day(version):
     lines = [payment_row(attempt(METHOD, version)) for _one in range(3)]
     lines[0] = lines[0]._replace(moment="2026-11-23 23:59:59")
     assert imported(METHOD, lines).lines == 3
+
+
+@pytest.mark.parametrize("lacks", ["has_payments", "has_refunds"])
+def test_a_bill_of_one_half_is_refused_and_says_which_to_take(version, lacks):
+    with patch.object(Opened, lacks, False):
+        refusal = refused([payment_row(attempt(METHOD, version))])
+    assert "ALL" in refusal
+
+
+def test_a_fund_bill_of_another_account_is_refused(version):
+    other = strange_row("SHOP1", merchant=MERCHANT)
+    line = payment_row(attempt(METHOD, version))
+    for _trade in ("not there", "there"):
+        with pytest.raises(BillNotAccepted) as refusal:
+            imported(METHOD, fund_rows([other]), bill_type=BillType.FUND)
+        assert "另一商户号" in str(refusal.value.text)
+        imported(METHOD, [line])
+
+
+def test_a_fund_bill_with_something_of_the_trade_bill_or_of_ours_is_taken(version):
+    payment = attempt(METHOD, version)
+    imported(METHOD, fund_rows([payment_row(payment)]), bill_type=BillType.FUND)
+    other = strange_row("SHOP1", merchant=MERCHANT)
+    imported(METHOD, [other])
+    imported(METHOD, fund_rows([other]), bill_type=BillType.FUND, is_replacing=True)
 
 
 def test_a_day_to_come_is_refused(version):

@@ -16,11 +16,13 @@ from reconciliation.errors import (
     AnotherBillThere,
     BillNotAccepted,
     BillNotReady,
+    BillsChanged,
     DayIsClosed,
     NothingToCompare,
 )
-from reconciliation.merchants import Merchant, accounts_of, merchants_known, merchants_of_day
+from reconciliation.merchants import Merchant, accounts_of, merchants_known
 from reconciliation.models import Difference, ReconciledDay
+from reconciliation.our_books import merchants_of_day
 from reconciliation.selectors import verified_share
 from reconciliation.services.fetching import bills_fetch
 from reconciliation.services.importing import bill_examine, bill_import
@@ -45,6 +47,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--date", required=True, metavar="DATE", help="business day, Shanghai")
         parser.add_argument("--gateway", choices=GATEWAY_METHODS)
+        parser.add_argument("--merchant", metavar="NUMBER", help="whose bills they are")
         parser.add_argument("--file", metavar="PATH", help="the day's trade bill")
         parser.add_argument("--fund-file", metavar="PATH", help="the day's fund-flow bill")
         parser.add_argument(
@@ -77,6 +80,10 @@ class Command(BaseCommand):
     def _fetched(self, day: date, options: dict[str, Any]) -> Iterator[Result]:
         methods = (options["gateway"],) if options["gateway"] else GATEWAY_METHODS
         merchants = merchants_of_day(day, methods)
+        if number := options["merchant"]:
+            merchants = [
+                one for method in methods for one in merchants_known(method) if one.number == number
+            ]
         if not merchants:
             raise CommandError(_("没有配置网关：先配置支付参数"))
         for merchant in merchants:
@@ -93,9 +100,10 @@ class Command(BaseCommand):
         except BillRefused as error:
             gateway = options["gateway"] or GATEWAY_METHODS[0]
             return _refused(Merchant(gateway, ""), day, str(error))
-        merchant = _merchant_named(method, day, opened)
-        if merchant is None:
-            return _refused(Merchant(method, ""), day, _("没有配置这个网关的商户"))
+        try:
+            merchant = _merchant_named(method, day, opened, options["merchant"])
+        except BillNotAccepted as refusal:
+            return _refused(Merchant(method, ""), day, str(refusal.text))
         return _attempted(merchant, day, lambda: self._import(merchant, day, opened, options))
 
     def _import(
@@ -106,9 +114,12 @@ class Command(BaseCommand):
         options: dict[str, Any],
     ) -> dict[str, Any]:
         changes = {}
+        trade = opened[BillType.TRADE][0] if BillType.TRADE in opened else None
         # All are looked at before any is kept.
         for bill_type, (bill, _name) in opened.items():
-            examined = bill_examine(merchant=merchant, day=day, bill_type=bill_type, opened=bill)
+            examined = bill_examine(
+                merchant=merchant, day=day, bill_type=bill_type, opened=bill, trade=trade
+            )
             if examined.changes is not None:
                 changes = examined.changes.as_json()
                 if not options["replace"]:
@@ -198,14 +209,28 @@ def _open(method: str, bill_type: BillType, path: str, files: ExitStack) -> Open
 
 
 def _merchant_named(
-    method: str, day: date, opened: dict[BillType, tuple[OpenedBill, str]]
-) -> Merchant | None:
-    """The merchant that the files name, where it is one of ours; else the day's."""
+    method: str, day: date, opened: dict[BillType, tuple[OpenedBill, str]], number: str | None
+) -> Merchant:
+    """The merchant that the files name, where it is one of ours; else the day's only one.
+    ``number`` is the one that was said. Raises BillNotAccepted."""
+    known = merchants_known(method)
+    if number:
+        said = next((merchant for merchant in known if merchant.number == number), None)
+        if said is None:
+            raise BillNotAccepted(_("没有配置过商户号 %(number)s") % {"number": number[:40]})
+        return said
     named = frozenset().union(*(bill.merchants for bill, _name in opened.values()))
-    for merchant in merchants_known(method):
+    for merchant in known:
         if named & accounts_of(merchant):
             return merchant
-    return next(iter(merchants_of_day(day, (method,))), None)
+    active = merchants_of_day(day, (method,))
+    if not active:
+        raise BillNotAccepted(_("没有配置这个网关的商户"))
+    if len(active) > 1 and not named:
+        numbers = "、".join(merchant.number for merchant in active)
+        text = _("文件没有写明商户号，而这一天有 %(numbers)s：用 --merchant 指定")
+        raise BillNotAccepted(text % {"numbers": numbers})
+    return active[0]
 
 
 def _attempted(merchant: Merchant, day: date, bring: Any) -> Result:
@@ -216,7 +241,9 @@ def _attempted(merchant: Merchant, day: date, bring: Any) -> Result:
         return _refused(merchant, day, str(refusal.text))
     except AnotherBillThere as refusal:
         return {**_head(merchant, day), "replaced": refusal.data, "exit": REPLACES}
-    except (BillNotReady, GatewayDown, GatewayRefused, NothingToCompare) as refusal:
+    except BillRefused as refusal:  # of a bill that was kept: it is not what it was
+        return _refused(merchant, day, str(refusal))
+    except (BillNotReady, BillsChanged, GatewayDown, GatewayRefused, NothingToCompare) as refusal:
         return {**_head(merchant, day), "waiting": str(refusal.text), "exit": NOT_READY}
     return {**_compared(merchant, row), **more}
 
