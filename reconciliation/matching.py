@@ -55,7 +55,9 @@ def match(rows: Iterable[BillRow], books: OurBooks, apps: frozenset[str]) -> Mat
             if state != FAILED:
                 their_refunds += 1
                 refunded += amount_fen
-            ours = refunds.pop(out_refund_no, None)
+                ours = refunds.pop(out_refund_no, None)
+            else:
+                ours = None  # nothing moved; one that did may follow under the same number
         else:
             their_payments += 1
             receipts += amount_fen
@@ -66,7 +68,7 @@ def match(rows: Iterable[BillRow], books: OurBooks, apps: frozenset[str]) -> Mat
             found.unknown.append(row)
         elif ours != amount_fen:
             found.amounts.append((row, ours))
-        elif state == FAILED or not (is_refund or state == SUCCESS):
+        elif not (is_refund or state == SUCCESS):
             found.states.append((row, ours))
         elif fee_rate:
             try:

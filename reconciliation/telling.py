@@ -187,7 +187,7 @@ class Telling:
             self._unheld(row, is_our_form=is_attempt_number(row.out_trade_no))
         elif ours.merchant is not None and ours.merchant != self.merchant:
             self._of_another_merchant(row, ours)
-        elif not ours.is_done or ours.merchant is None:
+        elif not ours.is_done or ours.merchant is None or row.state != SUCCESS:
             self._not_done(row, ours)
         else:
             self._done(row, ours, self.books.payments)
@@ -197,7 +197,14 @@ class Telling:
             self._unheld_refund(row)
         elif ours.merchant is not None and ours.merchant != self.merchant:
             self._of_another_merchant(row, ours)
-        elif ours.is_done and (row.state == SUCCESS or ours.number == row.out_refund_no):
+        elif ours.is_done and row.state == FAILED and row.out_refund_no in self.books.refunds:
+            del self.books.refunds[row.out_refund_no]
+            self.state(row, ours)
+        elif (
+            ours.is_done
+            and row.state != FAILED
+            and (row.state == SUCCESS or ours.number == row.out_refund_no)
+        ):
             self._done(row, ours, self.books.refunds)
         elif row.state != SUCCESS and (ours.is_done or ours.status in WITH_GATEWAY):
             # It failed, or goes on, here and there; or a number that was closed and followed by

@@ -15,7 +15,7 @@ from gateways.interface import BillRow, OpenedBill
 from reconciliation.contents import bill_opened, lines_of
 from reconciliation.errors import BillsChanged, NothingToCompare
 from reconciliation.found import Found, of_funds, of_odd_lines, of_row
-from reconciliation.funds import Funds, compare_funds, read_funds, rows_left
+from reconciliation.funds import Funds, compare_funds, moves_money, read_funds, rows_left
 from reconciliation.late_money import FUNDS_LATE_DAYS, still_missing, unexplained
 from reconciliation.matching import Matched, match
 from reconciliation.merchants import Merchant, apps_of
@@ -197,7 +197,7 @@ class _Run:
             with bill_opened(bill) as opened:
                 for row in opened.rows():
                     number = row.out_refund_no if row.is_refund else row.out_trade_no
-                    if number in numbers:
+                    if number in numbers and moves_money(row):
                         found.setdefault(number, (bill, row))
         return found
 

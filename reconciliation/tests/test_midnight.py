@@ -18,6 +18,8 @@ from reconciliation.tests.kit import (
     imported,
     merchant,
     payment_row,
+    refund,
+    refund_row,
 )
 from tcmpay.common import clock
 from tcmpay.common.actor import SYSTEM
@@ -125,3 +127,43 @@ def test_both_days_bills_have_it(version):
     compared()
     assert told() == []
     assert told(NEXT) == [("duplicate", False)]
+
+
+@pytest.mark.parametrize("bill_day", [DAY - ONE_DAY, NEXT])
+def test_a_refund_that_failed_in_another_day_s_bill_is_not_ours_there(version, bill_day):
+    back = refund(attempt(METHOD, version, day=DAY - 5 * ONE_DAY))
+    imported(METHOD, [])
+    failed = refund_row(back, state="FAIL", moment=f"{bill_day} 12:00:00")
+    imported(METHOD, [failed], day=bill_day)
+    compared()
+    compared(bill_day)
+    assert told() == [("ours_only", False)]
+    assert told(bill_day) == []
+
+
+@pytest.mark.parametrize("bill_day", [DAY - ONE_DAY, NEXT])
+def test_a_payment_that_another_day_s_bill_has_as_revoked_is_not_ours_there(version, bill_day):
+    payment = attempt(METHOD, version)
+    imported(METHOD, [])
+    revoked = payment_row(payment, state="REVOKED", moment=f"{bill_day} 12:00:00")
+    imported(METHOD, [revoked], day=bill_day)
+    compared()
+    compared(bill_day)
+    assert told() == [("ours_only", False)]
+    assert told(bill_day) == [("state", False)]
+
+
+@pytest.mark.parametrize("states", [("FAIL", "SUCCESS"), ("SUCCESS", "FAIL")])
+def test_a_refund_that_failed_and_was_sent_again_is_there_once(version, states):
+    payment = attempt(METHOD, version, day=DAY - 5 * ONE_DAY)
+    back = refund(payment)
+    imported(METHOD, [refund_row(back, state=state) for state in states])
+    compared()
+    assert told() == []
+
+
+def test_a_refund_of_ours_that_failed_there(version):
+    back = refund(attempt(METHOD, version, day=DAY - 5 * ONE_DAY))
+    imported(METHOD, [refund_row(back, state="FAIL")])
+    compared()
+    assert told() == [("state", False)]
