@@ -40,8 +40,8 @@ class NothingToCompare(DomainError):
 
 
 class BillsChanged(DomainError):
-    """Another bill came to count while the day was compared."""
+    """Another bill came to count, or another run wrote, while the day was compared."""
 
     code = "BILLS_CHANGED"
     http_status = 409
-    message = _("对账期间账单又被替换，请再对账一次")
+    message = _("对账期间账单被替换，或另一次对账已写入，请再对账一次")

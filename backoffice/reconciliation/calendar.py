@@ -16,7 +16,7 @@ from reconciliation.figures import balance_leg
 from reconciliation.merchants import Merchant, merchant_running
 from reconciliation.models import DailyClose, Difference, ReconciledDay
 from reconciliation.selectors import yuan_named
-from reconciliation.services.fetching import is_missing
+from reconciliation.services.missing import is_missing
 from reconciliation.states import CloseStatus
 from tcmpay.common import clock
 from tcmpay.common.money import ZERO, Money

@@ -6,14 +6,10 @@ from contextlib import closing
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 
-from django.utils.translation import gettext as _
-
 from gateways.errors import GatewayError, GatewayRejected, RejectReason
 from gateways.interface import ALIPAY, BillRefused, OpenedBill
 from payments.errors import GatewayDown, GatewayRefused
 from payments.models import PaymentOrder
-from payments.services.exceptions import exception_open, exception_settle
-from payments.states import ExceptionKind
 from reconciliation.errors import BillNotAccepted, BillNotReady
 from reconciliation.merchants import Merchant, gateway_of
 from reconciliation.models import Difference, ReconciledDay
@@ -21,20 +17,19 @@ from reconciliation.our_books import merchants_of_day
 from reconciliation.selectors import bill_current, has_trade_bill, is_day_closed
 from reconciliation.services.differences import is_due
 from reconciliation.services.importing import bill_import
+from reconciliation.services.missing import missing_report, missing_settle_all
 from reconciliation.services.running import day_reconcile, day_without_movement
 from reconciliation.states import BillSource, BillType
 from tcmpay.common import clock
 from tcmpay.common.actor import SYSTEM, Actor
 from tcmpay.common.clock import SHANGHAI
-from tcmpay.common.db import money_unit
 from tcmpay.common.sweep import by_itself, in_time
 
 logger = logging.getLogger(__name__)
 
 ONE_DAY = timedelta(days=1)
-# From when on (Shanghai) yesterday's bills are asked for, and when one is missing.
+# From when on (Shanghai) yesterday's bills are asked for.
 READY_FROM = {"wechat": time(10), "alipay": time(9)}
-MISSING_FROM = time(15)
 # A gateway keeps bills for months; a day that lacks one is asked for again so long.
 DAYS_BACK = 7
 RUN_SECONDS = 40.0
@@ -179,6 +174,8 @@ def bills_sweep() -> int:
         with by_itself(logger, "bill_sweep_failed", day=str(day), method=merchant.method):
             day_reconcile(actor=SYSTEM, merchant=merchant, day=day)
             done += 1
+    with by_itself(logger, "bill_sweep_failed"):
+        missing_settle_all()
     return done
 
 
@@ -188,9 +185,8 @@ def _swept(merchant: Merchant, day: date) -> bool:
         missing_fetch(actor=SYSTEM, merchant=merchant, day=day)
     except (BillNotReady, BillNotAccepted, GatewayDown, GatewayRefused) as error:
         if not has_trade_bill(merchant, day):
-            _missing_report(merchant, day, str(error.text))
+            missing_report(merchant, day, str(error.text))
             return False
-    _missing_settle(merchant, day)
     row = ReconciledDay.objects.filter(
         payment_method=merchant.method, merchant=merchant.number, day=day, runs__gt=0
     )
@@ -206,35 +202,14 @@ def _bill_ids(merchant: Merchant, day: date) -> list[object]:
 
 
 def _cases_due() -> Iterator[tuple[Merchant, date]]:
-    """Days with differences that staff do not know of yet and should by now."""
-    waiting = Difference.objects.found().filter(case=None, is_doubtful=False)
-    names = ("day__payment_method", "day__merchant", "day__day", "difference_type")
+    """Days with differences that staff do not know of yet and should by now, or that the next
+    day's bill has answered."""
+    waiting = Difference.objects.found().filter(case=None)
+    names = ("day__payment_method", "day__merchant", "day__day", "difference_type", "is_doubtful")
     told = waiting.order_by("day__day").values_list(*names).distinct()
-    due = [(Merchant(method, number), day) for method, number, day, of in told if is_due(of, day)]
+    due = []
+    for method, number, day, kind, is_doubtful in told:
+        merchant = Merchant(method, number)
+        if has_trade_bill(merchant, day + ONE_DAY) if is_doubtful else is_due(kind, day):
+            due.append((merchant, day))
     yield from dict.fromkeys(due)
-
-
-def is_missing(day: date, now: datetime | None = None) -> bool:
-    """Whether it is time to say that a day's bill is missing: from 15:00 of the next day on."""
-    local = (now or clock.now()).astimezone(SHANGHAI)
-    return local >= datetime.combine(day + ONE_DAY, MISSING_FROM, SHANGHAI)
-
-
-@money_unit
-def _missing_report(merchant: Merchant, day: date, reason: str) -> None:
-    if is_missing(day):
-        exception_open(
-            ExceptionKind.BILL_MISSING,
-            method=merchant.method,
-            fact=f"{merchant.number}/{day}",
-            reason=_("商户号 %(merchant)s 在 %(day)s 的账单：%(reason)s")
-            % {"merchant": merchant.number, "day": day, "reason": reason},
-            actor=SYSTEM,
-        )
-
-
-@money_unit
-def _missing_settle(merchant: Merchant, day: date) -> None:
-    fact = (ExceptionKind.BILL_MISSING, f"{merchant.number}/{day}")
-    text = _("账单已取到")
-    exception_settle(fact, method=merchant.method, resolution=text, actor=SYSTEM)

@@ -30,6 +30,7 @@ from reconciliation.selectors import (
 )
 from reconciliation.services.differences import cases_follow, differences_write
 from reconciliation.services.importing import day_lock
+from reconciliation.services.missing import missing_settle
 from reconciliation.states import BillType, DifferenceType
 from reconciliation.telling import Ours, Telling, about, is_near_midnight, lacking, paired
 from tcmpay.audit.services import audit_record
@@ -60,7 +61,7 @@ def day_reconcile(*, actor: Actor, merchant: Merchant, day: date) -> ReconciledD
     Told again it changes nothing twice; what it no longer finds is gone, and its cases are settled.
     Raises:
         NothingToCompare: there is no bill of the day.
-        BillsChanged: others came to count meanwhile, again and again.
+        BillsChanged: others came to count, or other runs wrote, meanwhile, again and again.
         BillRefused: the file of a kept bill is not what it was.
     """
     row = _compare(actor, merchant, day)
@@ -80,6 +81,7 @@ def _compare(actor: Actor, merchant: Merchant, day: date) -> ReconciledDay:
                 raise
             continue
         cases_follow(row, actor)
+        missing_settle(merchant, day)
         return row
     raise AssertionError("unreachable")
 
@@ -121,6 +123,8 @@ class _Run:
 
     def __init__(self, merchant: Merchant, day: date) -> None:
         self.merchant, self.day = merchant, day
+        before = day_of(merchant, day)
+        self.runs_before = before.runs if before else 0
         self.trade = bill_current(merchant, day, BillType.TRADE)
         self.fund = bill_current(merchant, day, BillType.FUND)
         self.is_without_movement = self.trade is None and has_trade_bill(merchant, day)
@@ -304,8 +308,11 @@ def _with_texts(
 
 @money_unit
 def _write(actor: Actor, run: _Run, figures: Figures) -> ReconciledDay:
-    """Write what a run came to, while the bills are those that it read. Raises BillsChanged."""
+    """Write what a run came to, while the bills are those that it read and no other run wrote
+    meanwhile, which may have read more of our books. Raises BillsChanged."""
     row = day_lock(run.merchant, run.day)
+    if row.runs != run.runs_before:
+        raise BillsChanged()
     for bill_type, bill in ((BillType.TRADE, run.trade), (BillType.FUND, run.fund)):
         if bill_current(run.merchant, run.day, bill_type) != bill:
             raise BillsChanged()

@@ -16,6 +16,7 @@ from reconciliation.selectors import (
     funds_state_of_refund,
     verified_share,
 )
+from reconciliation.services import running
 from reconciliation.services.running import day_reconcile
 from reconciliation.states import BillType
 from reconciliation.tests.kit import (
@@ -199,6 +200,26 @@ def test_refunds_of_the_console_without_a_number_are_several():
     row = day_reconcile(actor=CLERK, merchant=merchant("alipay"), day=DAY)
     assert [one.difference_type for one in row.differences.open()] == ["theirs_only"] * 2
     assert not problems()
+
+
+def test_of_two_runs_at_once_the_one_that_read_earlier_reads_again(version, monkeypatch):
+    payment = attempt(METHOD, version, status="pending")
+    imported(METHOD, [payment_row(payment)])
+    compare = running._Run.compare
+
+    def overtaken(run):
+        monkeypatch.setattr(running._Run, "compare", compare)
+        told = run.compare()
+        PaymentTransaction.objects.filter(id=payment.id).update(
+            status="success", completed_at=payment.initiated_at
+        )
+        compared()
+        return told
+
+    monkeypatch.setattr(running._Run, "compare", overtaken)
+    row = compared()
+    assert (row.runs, row.matched) == (2, 1)
+    assert not row.differences.found().exists()
 
 
 def test_a_late_booking_is_matched_by_the_next_run(version):

@@ -10,8 +10,9 @@ from gateways.errors import GatewayRejected, GatewayUnknown, RejectReason
 from payments.models import PaymentException
 from payments.services.closed_days import day_close, watermark_lock
 from reconciliation.models import BillFile, Difference, ReconciledDay
-from reconciliation.services import fetching
+from reconciliation.services import fetching, running
 from reconciliation.services.fetching import bills_sweep
+from reconciliation.services.running import day_reconcile
 from reconciliation.tests.kit import (
     DAY,
     ONE_DAY,
@@ -20,14 +21,18 @@ from reconciliation.tests.kit import (
     attempt,
     configured,
     fund_rows,
+    imported,
+    merchant,
     payment_row,
     written,
 )
 from tcmpay.common import clock
+from tcmpay.common.actor import SYSTEM
 from tcmpay.common.db import money_unit
 
 pytestmark = pytest.mark.django_db
 METHOD = "wechat"
+NEXT = DAY + ONE_DAY
 TOO_SOON = GatewayRejected("not yet", reason=RejectReason.TOO_SOON)
 
 
@@ -170,3 +175,43 @@ def test_money_that_is_late_for_three_days_is_told_then(version, gateway):
     swept(2 * 24 + 10)
     case = PaymentException.objects.exclude(kind="bill_missing").get()
     assert case.kind == "bill_fund_missing"
+
+
+def test_a_missing_bill_that_came_by_hand_is_missing_no_more(version, gateway):
+    line = payment_row(attempt(METHOD, version))
+    swept(15)
+    case = PaymentException.objects.get()
+    with clock.frozen(at(timedelta(hours=40))):
+        imported(METHOD, [line])
+        day_reconcile(actor=SYSTEM, merchant=merchant(METHOD), day=DAY)
+    case.refresh_from_db()
+    assert (case.kind, case.outcome) == ("bill_missing", "settled")
+
+
+def test_a_missing_bill_that_came_and_was_not_compared_is_missing_no_more(version, gateway):
+    attempt(METHOD, version)
+    attempt(METHOD, version, day=DAY - ONE_DAY)
+    swept(15)
+    with clock.frozen(at(timedelta(hours=40))):
+        imported(METHOD, [])
+    swept(9 * 24 + 10)  # no day of the last week any more
+    cases = PaymentException.objects.filter(kind="bill_missing", closed_at=None)
+    still = {case.subject.rpartition("/")[2] for case in cases}
+    assert (str(DAY) in still, str(DAY - ONE_DAY) in still) == (False, True)
+
+
+def test_what_was_in_doubt_when_a_run_was_cut_short_is_told(version, gateway, monkeypatch):
+    attempt(METHOD, version, moved=timedelta(hours=23, minutes=50))
+    gateway |= {("trade", DAY): [], ("fund", DAY): []}
+    swept(10)
+    assert Difference.objects.doubtful().count() == 1
+    gateway |= {("trade", NEXT): None, ("fund", NEXT): None}
+    with monkeypatch.context() as cut:
+        cut.setattr(running, "_waiting_days", lambda _row: [])
+        swept(24 + 10)
+    swept(24 + 11)
+    assert not Difference.objects.doubtful().exists()
+    assert [one.case.kind for one in Difference.objects.open()] == ["bill_ours_only"]
+    runs = ReconciledDay.objects.get(day=DAY).runs
+    swept(24 + 12)
+    assert ReconciledDay.objects.get(day=DAY).runs == runs
