@@ -14,14 +14,16 @@ from balances.selectors import LedgerMoves, ledger_moves, liabilities_at
 from gateways.interface import GATEWAY_METHODS
 from payments.models import PaymentException, PaymentOrder
 from payments.states import Disposition, PaymentMethod
+from reconciliation.merchants import Merchant
 from reconciliation.models import BillFile, DailyClose, Difference, ReconciledDay
 from reconciliation.money import Cell, DayMoney, Sums, money_of_days
-from reconciliation.selectors import yuan_named
-from reconciliation.states import CloseStatus
+from reconciliation.our_books import merchants_of_day, our_yuan
+from reconciliation.selectors import has_trade_bill, yuan_named
+from reconciliation.states import CloseStatus, FundsLeg
 from refunds.models import Refund
 from refunds.states import RefundStatus
 from tcmpay.common.clock import day_start
-from tcmpay.common.money import ZERO, Money, format_money, round_money
+from tcmpay.common.money import ZERO, Money, format_money
 
 ONE_DAY = timedelta(days=1)
 SHARE = Decimal("0.0001")
@@ -69,6 +71,8 @@ def figures_of_day(day: date) -> Figures:
         "cases": _cases(day),
         "differences": _differences(day),
         "verified_share": str(verified_share_of_day(day)),
+        "funds": str(funds_of_day(day)),
+        "fees_rounding": format_money(_fees_rounding(day)),
     }
 
 
@@ -204,12 +208,18 @@ def _surplus_told(surplus: Mapping[tuple[str, str], Sums]) -> dict[str, Any]:
 
 
 def fees_of_days(first: date, last: date) -> dict[date, Fees]:
-    """What the bills of each day say that the gateways kept."""
+    """What the gateways kept of each day, by their accounts where those were read."""
     days: dict[date, Fees] = {}
-    rows = ReconciledDay.objects.filter(day__gte=first, day__lte=last).exclude(fees=0)
-    for day, *key, fees in rows.values_list("day", "payment_method", "merchant", "fees"):
-        days.setdefault(day, {})[key[0], key[1]] = round_money(fees)
+    rows = ReconciledDay.objects.filter(day__gte=first, day__lte=last)
+    for row in rows.exclude(fees=0, fees_charged=None):
+        if row.fees_taken:
+            days.setdefault(row.day, {})[row.payment_method, row.merchant] = row.fees_taken
     return days
+
+
+def _fees_rounding(day: date) -> Money:
+    rows = ReconciledDay.objects.filter(day=day).exclude(fees_charged=None)
+    return sum((row.fees_rounding for row in rows), ZERO)
 
 
 # --- balances -----------------------------------------------------------------------------------
@@ -335,14 +345,27 @@ def _differences(day: date) -> dict[str, int]:
 def verified_share_of_day(day: date) -> Decimal:
     """The share (four places, never rounded up) of the day's yuan at gateways that bills verify."""
     rows = list(ReconciledDay.objects.filter(day=day))
-    total = sum((row.total for row in rows), ZERO)
+    unverified = sum((our_yuan(merchant, day) for merchant in _without_bill(day)), ZERO)
+    total = sum((row.total for row in rows), unverified)
     if not total:
         return Decimal(1).quantize(SHARE)
-    unverified = ZERO
     for row in rows:
         named = yuan_named(row, [*row.differences.open(), *row.differences.doubtful()])
         unverified += min(named, row.total)
     return ((total - unverified) / total).quantize(SHARE, rounding=ROUND_DOWN)
+
+
+def _without_bill(day: date) -> list[Merchant]:
+    return [one for one in merchants_of_day(day) if not has_trade_bill(one, day)]
+
+
+def funds_of_day(day: date) -> FundsLeg:
+    """How much of the day's money was looked for in the accounts: what the worst of them says;
+    a day that moved nothing at gateways has nothing to look for."""
+    rows = ReconciledDay.objects.filter(day=day)
+    legs = {row.funds for row in rows if row.lines or row.fund_bill_id is not None}
+    order = (FundsLeg.MISSING, FundsLeg.NOT_CHECKED, FundsLeg.CHECKED)
+    return next((leg for leg in order if leg in legs), FundsLeg.NOT_CHECKED)
 
 
 def bills_of_day(day: date) -> list[dict[str, str]]:

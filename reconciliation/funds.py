@@ -84,9 +84,12 @@ class Funds:
     gaps: list[Gap] = field(default_factory=list)
     opening_fen: int | None = None
     closing_fen: int | None = None
+    charged_fen: int = 0  # fees, less those given back
     lines: int = 0
 
     def add(self, row: FundRow) -> None:
+        if row.kind in FEES:
+            self.charged_fen -= row.change_fen
         if row.kind in self.by_kind:
             self.by_kind[row.kind].add(key_of(row), fen_of(row))
 

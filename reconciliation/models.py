@@ -10,6 +10,7 @@ from django.db import models
 from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
+from gateways.interface import WECHAT
 from payments.models import PaymentException, PaymentOrder, PaymentTransaction
 from payments.states import PaymentMethod
 from reconciliation.states import (
@@ -17,10 +18,12 @@ from reconciliation.states import (
     BillType,
     CloseStatus,
     DifferenceType,
+    FundsLeg,
     ReopeningStatus,
 )
 from refunds.models import Refund
 from tcmpay.common.fields import MoneyField, UtcNow, UUIDTextField, id_field
+from tcmpay.common.money import ZERO, Money, round_money
 from tcmpay.common.second_person import Asked
 
 
@@ -130,6 +133,10 @@ class ReconciledDay(models.Model):
     our_refunds = models.PositiveIntegerField(_("我方退款笔数"), default=0)
     our_refunded = MoneyField(_("我方退款（元）"), max_digits=16, default=0)
     fees = models.DecimalField(_("手续费（元）"), max_digits=18, decimal_places=5, default=0)
+    # What the account was really charged that day, where its fund bill was read: by line, in fen.
+    fees_charged = models.DecimalField(
+        _("账户实扣手续费（元）"), max_digits=18, decimal_places=2, null=True, blank=True
+    )
     # Of the yuan of both sides: what a bill proves, and what there is.
     verified = MoneyField(_("已核对金额（元）"), max_digits=16, default=0)
     total = MoneyField(_("总金额（元）"), max_digits=16, default=0)
@@ -153,6 +160,27 @@ class ReconciledDay(models.Model):
 
     def __str__(self) -> str:
         return f"{self.get_payment_method_display()} {self.day}"
+
+    @property
+    def fees_taken(self) -> Money:
+        """What the gateway kept (yuan): by its account where that was read, else by the trade
+        bill's lines."""
+        return round_money(self.fees) if self.fees_charged is None else self.fees_charged
+
+    @property
+    def fees_rounding(self) -> Money:
+        """How much more the account was charged than the trade bill's lines add up to: they have
+        five places, and each is charged in whole fen."""
+        return ZERO if self.fees_charged is None else self.fees_charged - round_money(self.fees)
+
+    @property
+    def funds(self) -> FundsLeg:
+        """Whether the account's bill was laid against the trade bill. Alipay's is for those who
+        ordered it; WeChat Pay's there has to be where anything was traded."""
+        if self.fund_bill_id is not None:
+            return FundsLeg.CHECKED
+        is_due = self.payment_method == WECHAT and self.lines > 0
+        return FundsLeg.MISSING if is_due else FundsLeg.NOT_CHECKED
 
 
 class DifferenceQuerySet(models.QuerySet["Difference"]):

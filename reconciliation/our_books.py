@@ -26,8 +26,9 @@ from refunds.services.numbers import gateway_refund_no, refund_no_in
 from refunds.states import RefundCause, RefundStatus
 from tcmpay.common import clock
 from tcmpay.common.clock import SHANGHAI, day_start
+from tcmpay.common.db import sum_money
 from tcmpay.common.invariants import batches
-from tcmpay.common.money import yuan_to_fen
+from tcmpay.common.money import Money, fen_to_yuan, yuan_to_fen
 
 ONE_DAY = timedelta(days=1)
 SPAN = timedelta(minutes=15)
@@ -66,7 +67,12 @@ def merchants_of_day(day: date, methods: Sequence[str] = GATEWAY_METHODS) -> lis
 
 def has_moved(merchant: Merchant, day: date) -> bool:
     """Whether ``merchant``'s bill of ``day`` should have anything of ours."""
-    payments = PaymentTransaction.objects.filter(
+    payments = _payments_done(merchant, day)
+    return payments.exists() or next(_refunds(merchant, day), None) is not None
+
+
+def _payments_done(merchant: Merchant, day: date) -> QuerySet[PaymentTransaction]:
+    return PaymentTransaction.objects.filter(
         belongs_to(merchant),
         payment_method=merchant.method,
         completed_at__gte=day_start(day),
@@ -76,7 +82,6 @@ def has_moved(merchant: Merchant, day: date) -> bool:
         is_mock=False,
         out_trade_no__isnull=False,
     )
-    return payments.exists() or next(_refunds(merchant, day), None) is not None
 
 
 def our_books(merchant: Merchant, day: date) -> OurBooks:
@@ -90,6 +95,12 @@ def our_books(merchant: Merchant, day: date) -> OurBooks:
         books.our_refunded_fen += fen
     books.our_payments, books.our_refunds = len(books.payments), len(books.refunds)
     return books
+
+
+def our_yuan(merchant: Merchant, day: date) -> Money:
+    """What ``merchant``'s bill of ``day`` should prove: payments and refunds together (yuan)."""
+    back = sum(fen for _number, fen in _refunds(merchant, day))
+    return sum_money(_payments_done(merchant, day), "amount") + fen_to_yuan(back)
 
 
 def is_known_to(merchant: Merchant, numbers: Set[str]) -> bool:

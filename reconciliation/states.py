@@ -13,6 +13,14 @@ class BillType(models.TextChoices):
     FUND = "fund", _("资金账单")
 
 
+class FundsLeg(models.TextChoices):
+    """Whether a day's money was looked for in the account's bill."""
+
+    CHECKED = "checked", _("资金已核对")
+    NOT_CHECKED = "not_checked", _("资金未核对")
+    MISSING = "missing", _("缺资金账单，资金未核对")
+
+
 class BillSource(models.TextChoices):
     FETCHED = "fetched", _("自动下载")
     UPLOADED = "uploaded", _("人工上传")

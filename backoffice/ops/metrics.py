@@ -26,6 +26,7 @@ from payments.models import PaymentCallback, PaymentException, PaymentOrder, Pay
 from payments.selectors import surplus_payments
 from payments.services.activations import activations_failing
 from payments.states import OrderStatus
+from reconciliation.figures import verified_share_of_day
 from reconciliation.models import Difference, ReconciledDay
 from reconciliation.selectors import verified_share
 from reconciliation.stand import days_late
@@ -138,8 +139,12 @@ class QueueDepths:
 
 def _reconciliation_figures() -> Iterator[tuple[str, tuple[str, float]]]:
     """The newest compared day's share of yuan that bills prove, and the oldest open difference."""
-    newest = ReconciledDay.objects.filter(runs__gt=0).order_by("-day").values("day")[:1]
-    shares = [verified_share(row) for row in ReconciledDay.objects.filter(day=newest, runs__gt=0)]
+    rows = ReconciledDay.objects.filter(runs__gt=0)
+    newest = rows.order_by("-day").first()
+    shares = []
+    if newest is not None:
+        shares = [verified_share(row) for row in rows.filter(day=newest.day)]
+        shares.append(verified_share_of_day(newest.day))  # accounts without a bill, too
     text = "share of the newest compared day's yuan that is verified, of the worst account"
     yield "verified_share", (text, float(min(shares, default=1)))
     oldest = Difference.objects.open().order_by("found_at").values_list("found_at", flat=True)

@@ -15,6 +15,7 @@ from payments.states import PaymentMethod
 from reconciliation.figures import balance_leg
 from reconciliation.merchants import Merchant, merchant_running
 from reconciliation.models import DailyClose, Difference, ReconciledDay
+from reconciliation.our_books import merchants_of_day, our_yuan
 from reconciliation.selectors import yuan_named
 from reconciliation.services.missing import is_missing
 from reconciliation.states import CloseStatus
@@ -25,6 +26,7 @@ ONE_DAY = timedelta(days=1)
 BALANCES = Merchant(PaymentMethod.BALANCE, "")
 # Comparing a day with the ledger reads its rows: of the days still open, the newest few.
 BALANCE_DAYS_MAX = 3
+WITHOUT_BILL = (CellState.WAITING, CellState.MISSING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +37,9 @@ class Cell:
     state: CellState
     open: int = 0
     row: ReconciledDay | None = None
-    # Of the day's yuan, what no open or doubtful difference names.
+    # Of the day's yuan (of ours where there is no bill), what no open or doubtful difference names.
     verified: Money = ZERO
+    total: Money = ZERO
 
     @property
     def name(self) -> str:
@@ -71,7 +74,7 @@ class DayLine:
     def verified(self) -> str:
         """The share of the day's yuan that bills prove."""
         verified: Money = sum((cell.verified for cell in self.cells), start=ZERO)
-        return percent_text(verified, sum((row.total for row in self.rows), start=ZERO))
+        return percent_text(verified, sum((cell.total for cell in self.cells), start=ZERO))
 
     @property
     def state(self) -> CellState:
@@ -153,7 +156,7 @@ def day_lines(days: Sequence[date], merchants: Sequence[Merchant]) -> Iterator[D
     closes = _closes(days)
     balances = _balances(days, closes)
     began = _began(merchants)
-    now = clock.now()
+    now, now_day = clock.now(), clock.today()
     for day in days:
         cells = []
         for merchant in merchants:
@@ -161,7 +164,10 @@ def day_lines(days: Sequence[date], merchants: Sequence[Merchant]) -> Iterator[D
             found = differences.get(row.pk, []) if row else []
             opened = sum(not one.is_doubtful for one in found)
             state = _state(row, opened, bool(found), day, began[merchant], now)
-            cells.append(Cell(merchant, state, opened, row, _verified(row, found)))
+            total = row.total if row is not None else ZERO
+            if state in WITHOUT_BILL and day < now_day:
+                total += our_yuan(merchant, day)
+            cells.append(Cell(merchant, state, opened, row, _verified(row, found), total))
         yield DayLine(day, cells, balances[day], closes.get(day))
 
 
@@ -203,12 +209,15 @@ def _balances(days: Sequence[date], closes: Mapping[date, DailyClose]) -> Mappin
 
 
 def merchants_between(first: date, last: date) -> list[Merchant]:
-    """Those that have bills of these days, and those that are configured now."""
+    """Those that have bills of these days, and those that are configured now; of a single day also
+    those whose bill there has to be."""
     found = ReconciledDay.objects.filter(day__gte=first, day__lte=last)
     pairs = {Merchant(*pair) for pair in found.values_list("payment_method", "merchant").distinct()}
     methods = list(GATEWAY_METHODS)
     running = {merchant_running(method) for method in GATEWAY_METHODS}
     every = pairs | {one for one in running if one is not None}
+    if first == last:
+        every |= set(merchants_of_day(first))
     return sorted(every, key=lambda one: (methods.index(one.method), one))
 
 

@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from decimal import Decimal
 from functools import cached_property
 from typing import Any
 from urllib.parse import urlencode
@@ -75,12 +74,12 @@ class Sums:
     our_receipts: Money
     their_refunded: Money
     our_refunded: Money
-    fees: Decimal
+    fees: Money
 
     @classmethod
     def of(cls, rows: Iterable[ReconciledDay]) -> "Sums":
         found = list(rows)
-        names = ("their_receipts", "our_receipts", "their_refunded", "our_refunded", "fees")
+        names = ("their_receipts", "our_receipts", "their_refunded", "our_refunded", "fees_taken")
         return cls(*(sum((getattr(row, name) for row in found), start=ZERO) for name in names))
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from backoffice.site.display import EMPTY
 from backoffice.site.words import method_text
 from payments.selectors import service_names
+from reconciliation.states import FundsLeg
 from tcmpay.common.order_types import OrderType
 
 AMOUNT = re.compile(r"-?[0-9]+\.[0-9]{2}")
@@ -27,6 +28,7 @@ def figures_shown(told: Mapping[str, Any]) -> dict[str, Any]:
             for sums in found["by_merchant"]
         ],
         "verified": share_text(told.get("verified_share")),
+        "funds_text": FundsLeg(told["funds"]).label if told.get("funds") else "",
     }
 
 

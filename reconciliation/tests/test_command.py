@@ -70,6 +70,7 @@ def test_a_day_that_agrees(version, file):
         "date": "2026-11-24",
         "gateway": "wechat",
         "merchant": "1900000001",
+        "funds": "checked",
         "matched": 1,
         "verified_share": "1.0000",
         "differences": [],

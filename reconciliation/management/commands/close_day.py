@@ -64,7 +64,7 @@ class Command(BaseCommand):
             self.stdout.write(json.dumps(told | {"blocks": blocks, "refused": refusal or None}))
             return
         self.stdout.write(f"{told['date']} {stand.state.label}")
-        for name in (*SUMS, "balance_opening", "balance_closing", "verified_share"):
+        for name in (*SUMS, "balance_opening", "balance_closing", "verified_share", "funds"):
             self.stdout.write(f"  {name}: {told[name]}")
         for block in stand.blocks:
             self.stdout.write(f"- {block.text}")
@@ -94,6 +94,9 @@ def day_told(stand: DayStand) -> dict[str, Any]:
         "balance_closing": figures["balance"]["closing"],
         "open_differences": differences["open"] + differences["doubtful"],
         "verified_share": figures["verified_share"],
+        # What was signed before these were told has neither.
+        "funds": figures.get("funds"),
+        "fees_rounding": figures.get("fees_rounding"),
         "version": close.version if close else None,
         "by": _username(close.proposed_by) if close else None,
         "second": _username(close.decided_by) if close else None,

@@ -27,7 +27,7 @@ from reconciliation.selectors import verified_share
 from reconciliation.services.fetching import bills_fetch
 from reconciliation.services.importing import bill_examine, bill_import
 from reconciliation.services.running import day_reconcile
-from reconciliation.states import BillSource, BillType
+from reconciliation.states import BillSource, BillType, FundsLeg
 from tcmpay.common.money import format_money
 from tcmpay.common.operator import operator_actor
 
@@ -162,10 +162,11 @@ class Command(BaseCommand):
             "share": result["verified_share"],
             "open": len(result["differences"]),
             "doubtful": len(result["doubtful"]),
+            "funds": FundsLeg(result["funds"]).label,
         }
         text = _(
             "  账单 %(lines)s 行，相符 %(matched)s 行，已核对比例 %(share)s；"
-            "差异 %(open)s 项，存疑 %(doubtful)s 项"
+            "差异 %(open)s 项，存疑 %(doubtful)s 项；%(funds)s"
         )
         self.stdout.write(text % texts)
         for one in [*result["differences"], *result["doubtful"]]:
@@ -267,6 +268,7 @@ def _compared(merchant: Merchant, row: ReconciledDay) -> Result:
             "quarantined": bill.quarantined if bill else 0,
         },
         "fund_bill": {"sha256": row.fund_bill.sha256} if row.fund_bill else None,
+        "funds": str(row.funds),
         "matched": row.matched,
         "verified_share": str(verified_share(row)),
         "differences": [_difference(one) for one in opened],

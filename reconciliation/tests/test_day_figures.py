@@ -1,0 +1,70 @@
+"""What a day's figures say of the gateways: fees as they were charged, and what is not proven."""
+
+from decimal import Decimal
+
+import pytest
+
+from backoffice.ops.metrics import _reconciliation_figures
+from reconciliation.figures import figures_of_day
+from reconciliation.reports import report
+from reconciliation.services.running import day_reconcile
+from reconciliation.states import BillType
+from reconciliation.tests.kit import (
+    DAY,
+    attempt,
+    configured,
+    fund_rows,
+    imported,
+    merchant,
+    payment_row,
+)
+from tcmpay.common.actor import SYSTEM
+
+pytestmark = pytest.mark.django_db
+
+
+def compared(method):
+    return day_reconcile(actor=SYSTEM, merchant=merchant(method), day=DAY)
+
+
+def test_fees_are_what_the_account_was_charged_and_the_rounding_is_one_total():
+    """0.60 % of a yuan is 0.006: the account is charged a whole fen of each."""
+    version = configured("wechat")
+    payments = [attempt("wechat", version, amount="1.00") for _number in range(10)]
+    rows = [payment_row(payment, fee=600) for payment in payments]
+    imported("wechat", rows)
+    moves = fund_rows([row._replace(fee=1000) for row in rows])
+    imported("wechat", moves, bill_type=BillType.FUND)
+    row = compared("wechat")
+    assert not row.differences.exists()
+    figures = figures_of_day(DAY)
+    assert (figures["fees"], figures["fees_rounding"]) == ("0.10", "0.04")
+    assert figures["by_merchant"][0]["expected"] == figures["expected"] == "-0.10"
+    assert figures["by_method"]["wechat"]["net"] == "-0.10"
+    assert report(DAY, DAY).total.fees == Decimal("0.10")
+
+
+def test_without_its_account_s_bill_fees_are_the_trade_bill_s():
+    imported("wechat", [payment_row(attempt("wechat", configured("wechat")), fee=18_400)])
+    compared("wechat")
+    assert [figures_of_day(DAY)[name] for name in ("fees", "fees_rounding")] == ["0.18", "0.00"]
+
+
+def test_what_a_gateway_without_a_bill_took_is_not_verified():
+    line = payment_row(attempt("wechat", configured("wechat")))
+    attempt("alipay", configured("alipay"), amount="90.00")
+    imported("wechat", [line])
+    compared("wechat")
+    assert figures_of_day(DAY)["verified_share"] == "0.2500"
+    assert dict(_reconciliation_figures())["verified_share"][1] == 0.25
+
+
+@pytest.mark.parametrize(("method", "funds"), [("wechat", "missing"), ("alipay", "not_checked")])
+def test_whether_the_account_was_looked_at_is_said(method, funds):
+    line = payment_row(attempt(method, configured(method)))
+    imported(method, [line])
+    compared(method)
+    assert figures_of_day(DAY)["funds"] == funds
+    imported(method, fund_rows([line]), bill_type=BillType.FUND)
+    compared(method)
+    assert figures_of_day(DAY)["funds"] == "checked"
