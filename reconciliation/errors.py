@@ -10,7 +10,6 @@ class BillNotAccepted(DomainError):
 
     code = "BILL_REFUSED"
     message = _("账单文件不能导入")
-    is_lasting = True
 
 
 class AnotherBillThere(DomainError):

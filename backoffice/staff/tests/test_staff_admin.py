@@ -57,7 +57,7 @@ def test_there_are_six_roles_and_the_auditor_changes_nothing():
     assert set(ROLES) == set(Group.objects.values_list("name", flat=True))
     assert len(ROLES) == 6
     verbs = {name.partition(".")[2].partition("_")[0] for name in ROLES["auditor"]}
-    assert verbs <= {"view", "verify", "export"}
+    assert verbs <= {"view", "verify", "export", "download"}
     seen = {name for names in ROLES.values() for name in names if ".view_" in name}
     assert seen == {name for name in ROLES["auditor"] if ".view_" in name}
 
