@@ -234,6 +234,7 @@ class OpenedBill(Protocol):
     totals: Mapping[str, str]  # what the file says of itself: texts in yuan, counts
     odd_lines: tuple[OddLine, ...]
     file: IO[bytes]  # the unpacked file
+    encoding: str  # of its texts
     # Whose and when, so that whoever imports it can refuse another's: the merchant numbers that
     # its lines (WeChat Pay) or its frame (Alipay) name, none where it names none (fund bills of
     # WeChat Pay); the first and the last moment of its lines, empty without lines; the first and

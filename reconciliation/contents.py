@@ -10,13 +10,13 @@ from django.utils.translation import gettext as _
 from gateways.bill_files import temporary_file
 from gateways.interface import BillRefused, OpenedBill
 from gateways.registry import unread_bill
+from reconciliation.bill_text import Columns
 from reconciliation.models import BillFile, BillPart
 
 # Of the unpacked file a part: compressed it stays below half a megabyte whatever it holds.
 PART_BYTES = 500_000
 # What a bill's repetitive text needs; more takes several times as long and saves a third.
 LEVEL = 1
-_ENCODINGS = {"wechat": "utf-8-sig", "alipay": "gb18030"}
 LINE_CHARACTERS_MAX = 1000
 
 
@@ -63,17 +63,20 @@ def bill_opened(bill: BillFile) -> Iterator[OpenedBill]:
             opened.close()
 
 
-def lines_of(method: str, file: IO[bytes], numbers: set[int]) -> dict[int, str]:
-    """The texts of the lines ``numbers`` (from 1) of an unpacked file."""
+def lines_of(opened: OpenedBill, numbers: set[int]) -> dict[int, str]:
+    """The texts of the lines ``numbers`` (from 1) of the unpacked file, without who paid."""
     found: dict[int, str] = {}
     if not numbers:
         return found
-    file.seek(0)
-    for number, line in enumerate(file, start=1):
-        if number in numbers:
-            text = line.decode(_ENCODINGS[method], errors="replace").rstrip("\r\n")
-            found[number] = text[:LINE_CHARACTERS_MAX]
-            if len(found) == len(numbers):
-                break
-    file.seek(0)
+    columns: Columns | None = None
+    opened.file.seek(0)
+    for number, line in enumerate(opened.file, start=1):
+        if columns is None or number in numbers:
+            text = line.decode(opened.encoding, errors="replace").rstrip("\r\n")
+            columns = columns or Columns.of(text.removeprefix("\ufeff"))
+            if number in numbers:
+                found[number] = columns.masked(text)[:LINE_CHARACTERS_MAX] if columns else ""
+                if len(found) == len(numbers):
+                    break
+    opened.file.seek(0)
     return found

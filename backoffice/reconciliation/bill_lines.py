@@ -1,29 +1,17 @@
 """Single lines of a bill's file, as they stand there, with the names of their columns."""
 
-import csv
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from reconciliation.bill_text import HIDDEN, Columns
 from reconciliation.contents import bill_chunks
 from reconciliation.models import BillFile
 
 FOUND_MAX = 20
 LINE_BYTES_MAX = 10_000
 TERM_MAX = 64
-# A line of column names has these words in it, at either gateway and in either kind of bill.
-HEADER_WORDS = (
-    "交易时间",
-    "微信订单号",
-    "记账时间",
-    "资金流水单号",
-    "支付宝交易号",
-    "商户订单号",
-    "账务流水号",
-)
-HEADER_WORDS_MIN = 2
-# What names the payer isn't needed to compare amounts; the file itself has it.
-PAYER_COLUMNS = ("用户标识", "对方账户", "对方账号", "对方名称")
-HIDDEN = "***"
+# The file's own lines around the details, which name nobody.
+FRAME_MARK = "#"
 
 
 @dataclass(frozen=True)
@@ -37,38 +25,50 @@ class BillLine:
 
 
 class BillText:
-    """A bill's file line by line."""
+    """A bill's file line by line. Who may take the file sees also the lines that can't be split
+    into columns, which may name the payer anywhere."""
 
-    def __init__(self, bill: BillFile) -> None:
+    def __init__(self, bill: BillFile, *, shows_all: bool) -> None:
         self._bill = bill
+        self._shows_all = shows_all
 
     def line(self, number: int) -> list[BillLine]:
         """The line with this number; none where the file is shorter."""
-        header: list[str] = []
+        columns: Columns | None = None
         for at, raw in self._raw_lines():
             text = _text(raw)
             if at == number:
-                return [_shown(at, text, header)]
-            header = _header(text) or header
+                return [self._shown(at, text, columns)]
+            columns = Columns.of(text) or columns
         return []
 
     def containing(self, term: str) -> list[BillLine]:
-        """The lines that ``term`` stands in, the first FOUND_MAX."""
+        """The lines that ``term`` stands in where it is shown, the first FOUND_MAX."""
+        term = term[:TERM_MAX]
         # As WeChat Pay and as Alipay write; numbers are the same in both.
-        wanted = {term[:TERM_MAX].encode(code) for code in ("utf-8", "gb18030")}
+        wanted = {term.encode(code) for code in ("utf-8", "gb18030")}
         found: list[BillLine] = []
-        header: list[str] = []
+        columns: Columns | None = None
         for at, raw in self._raw_lines():
             # Texts are only made of what may be a header or was found: a file has a million lines.
             is_found = any(one in raw for one in wanted)
-            if not header or is_found:
+            if not columns or is_found:
                 text = _text(raw)
-                if is_found:
-                    found.append(_shown(at, text, header))
-                header = _header(text) or header
+                line = self._shown(at, text, columns)
+                if is_found and (
+                    term in line.text or any(term in cell for _name, cell in line.fields)
+                ):
+                    found.append(line)
+                columns = Columns.of(text) or columns
             if len(found) == FOUND_MAX:
                 break
         return found
+
+    def _shown(self, number: int, text: str, columns: Columns | None) -> BillLine:
+        if fields := columns.fields(text) if columns else []:
+            return BillLine(number, "", fields)
+        is_frame = text.startswith(FRAME_MARK) or Columns.of(text) is not None
+        return BillLine(number, text if is_frame or self._shows_all else HIDDEN, ())
 
     def _raw_lines(self) -> Iterator[tuple[int, bytes]]:
         rest, number = b"", 0
@@ -82,36 +82,9 @@ class BillText:
             yield number + 1, rest
 
 
-def _shown(number: int, text: str, header: list[str]) -> BillLine:
-    cells = _cells(text)
-    if len(cells) != len(header) or _header(text):
-        return BillLine(number, text, ())
-    return BillLine(number, "", [_field(*one) for one in zip(header, cells, strict=True)])
-
-
-def _field(name: str, cell: str) -> tuple[str, str]:
-    is_hidden = name in PAYER_COLUMNS and cell
-    return name, HIDDEN if is_hidden else cell
-
-
 def _text(raw: bytes) -> str:
     raw = raw[:LINE_BYTES_MAX].rstrip(b"\r")
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError:
         return raw.decode("gb18030", errors="replace")
-
-
-def _cells(text: str) -> list[str]:
-    if text.startswith("`"):
-        # As WeChat Pay writes: what people typed may have commas in it.
-        return [cell.strip() for cell in text[1:].split(",`")]
-    rows = list(csv.reader([text.replace("\x00", "")]))
-    return [cell.strip().removeprefix("`").strip() for cell in rows[0]] if rows else []
-
-
-def _header(text: str) -> list[str]:
-    """The names of the columns, where ``text`` is the line of them."""
-    if sum(word in text for word in HEADER_WORDS) < HEADER_WORDS_MIN or "," not in text:
-        return []
-    return _cells(text)

@@ -19,7 +19,7 @@ from backoffice.cases.actions import (
     offered,
 )
 from backoffice.reconciliation.calendar import Cell, DayLine, day_lines, merchants_between
-from backoffice.reconciliation.words import CellState, percent_text, yuan_of
+from backoffice.reconciliation.words import CellState, line_text_for, percent_text, yuan_of
 from backoffice.site.display import age_text
 from payments.models import PaymentException
 from reconciliation.models import BillFile, Difference, ReconciledDay
@@ -100,6 +100,7 @@ class Line:
     row: Difference
     remedy: Remedy | None
     owner: str
+    text: str  # the line of the bill
 
     @property
     def yuan(self) -> Money:
@@ -123,11 +124,6 @@ class Line:
     @property
     def reason(self) -> str:
         return self.row.reason
-
-    @property
-    def text(self) -> str:
-        """The line of the bill, where it could not be read."""
-        return self.row.line_text
 
 
 @dataclass(frozen=True)
@@ -241,7 +237,10 @@ def _with_links(rows: QuerySet[Difference]) -> QuerySet[Difference]:
 def lines_of(rows: Sequence[Difference], reader: Any) -> list[Line]:
     owners = {row.case.owner_id for row in rows if row.case is not None and row.case.owner_id}
     names = people_names(owners)
-    return [Line(row, remedy_of(row, reader), _owner(row, names)) for row in rows]
+    return [
+        Line(row, remedy_of(row, reader), _owner(row, names), line_text_for(row, reader))
+        for row in rows
+    ]
 
 
 def _owner(row: Difference, names: dict[object, str]) -> str:

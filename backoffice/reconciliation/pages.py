@@ -27,6 +27,7 @@ from backoffice.reconciliation.words import (
     DAY_PAGE,
     day_link,
     day_url,
+    line_text_for,
     yuan_of,
 )
 from backoffice.site.bases import (
@@ -198,6 +199,13 @@ class DifferenceAdmin(ReadOnlyAdmin):
         "", _("已等待"), lambda row: age_text(row.found_at) if row.gone_at is None else EMPTY
     )
     text_shown = number("line_text", _("原文"))
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Without the line of the bill where the reader may not see it."""
+        *others, (title, options) = super().get_fieldsets(request, obj)
+        if obj is not None and not line_text_for(obj, request.user):
+            options = {**options, "fields": ("bill_link",)}
+        return [*others, (title, options)]
 
     @admin.display(description=_("差错"))
     def case_link(self, row: Difference) -> str:

@@ -23,7 +23,7 @@ from unfold.widgets import UnfoldAdminFileFieldWidget
 from backoffice.exports.services import OWN_FILE, own_folder
 from backoffice.reconciliation.calendar import ONE_DAY
 from backoffice.reconciliation.running import compare
-from backoffice.reconciliation.words import DAY_PAGE, FIRST_DAY, IMPORT, day_url
+from backoffice.reconciliation.words import DAY_PAGE, DOWNLOAD, FIRST_DAY, IMPORT, day_url
 from backoffice.site.bases import actor_of, ensure_may, page
 from backoffice.site.second_person import refusal_text
 from backoffice.site.uploads import UPLOAD_BYTES_MAX, is_too_large
@@ -178,6 +178,7 @@ def uploaded_view(request: HttpRequest, model_admin: Any) -> HttpResponse:
         "refused": refused,
         "examined": examined,
         "odd_lines": odd_lines[:EXAMPLES_MAX],
+        "may_download": request.user.has_perm(DOWNLOAD),
         "day_url": day_url(upload.day),
     }
     return page(request, model_admin, "reconciliation/uploaded.html", context)

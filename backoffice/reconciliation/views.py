@@ -77,7 +77,8 @@ def bill_of(request: HttpRequest, object_id: str) -> BillFile:
 def lines_view(request: HttpRequest, object_id: str, model_admin: Any) -> HttpResponse:
     """Lines of a bill's file: the one with a number (``n``), or those with a text (``q``)."""
     bill = bill_of(request, object_id)
-    text = BillText(bill)
+    may_download = request.user.has_perm(DOWNLOAD)
+    text = BillText(bill, shows_all=may_download)
     number, term = _number(request.GET.get("n", "")), request.GET.get("q", "").strip()
     lines = text.containing(term) if term else text.line(number)
     context = {
@@ -91,7 +92,7 @@ def lines_view(request: HttpRequest, object_id: str, model_admin: Any) -> HttpRe
         "found_max": FOUND_MAX,
         "is_cut": len(lines) == FOUND_MAX,
         "links": _links(request, bill, lines),
-        "may_download": request.user.has_perm(DOWNLOAD),
+        "may_download": may_download,
     }
     return page(request, model_admin, "reconciliation/lines.html", context)
 

@@ -11,6 +11,8 @@ from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
 from backoffice.site.display import BAD, EMPTY, GOOD, NEUTRAL, RUNNING, WAITING
+from reconciliation.models import Difference
+from reconciliation.states import DifferenceType
 from tcmpay.common import clock
 from tcmpay.common.money import ZERO, Money
 
@@ -81,3 +83,11 @@ def yuan_of(ours: Money | None, theirs: Money | None) -> Money:
     if ours is not None and theirs is not None and ours != theirs:
         return abs(theirs - ours)
     return abs(ours or theirs or ZERO)
+
+
+def line_text_for(row: Difference, reader: Any) -> str:
+    """The line of the bill that a difference is about. One that nobody can read may name the payer
+    anywhere: it is for those who may take the file."""
+    if row.difference_type == DifferenceType.LINE and not reader.has_perm(DOWNLOAD):
+        return ""
+    return row.line_text

@@ -292,15 +292,24 @@ def _with_texts(
     for bill, opened in files:
         if bill is None or opened is None:
             continue
-        numbers = {one.line_number for one in found if one.bill == bill and one.line_number}
-        for number, text in lines_of(bill.payment_method, opened.file, numbers).items():
+        numbers = {
+            one.line_number
+            for one in found
+            if one.bill == bill and one.line_number and _is_readable(one)
+        }
+        for number, text in lines_of(opened, numbers).items():
             texts[bill.id, number] = text
     return [
-        replace(one, line_text=texts.get((one.bill.id, one.line_number), one.line_text))
-        if one.bill
+        replace(one, line_text=texts.get((one.bill.id, one.line_number), ""))
+        if one.bill and _is_readable(one)
         else one
         for one in found
     ]
+
+
+def _is_readable(found: Found) -> bool:
+    """Whether its line is one of columns; of one that is not all of the text is kept."""
+    return found.difference_type != DifferenceType.LINE
 
 
 # --- what a run writes --------------------------------------------------------------------------

@@ -262,6 +262,7 @@ class Opened:
 
     has_payments: ClassVar = True
     has_refunds: ClassVar = True
+    encoding: ClassVar = "utf-8"
 
     file: IO[bytes]
     bill_type: str

@@ -4,14 +4,16 @@ from datetime import timedelta
 from decimal import Decimal
 
 import pytest
+from django.contrib.auth.models import Permission
 from django.test import Client
 from django.urls import reverse
 
-from backoffice.reconciliation.bill_lines import PAYER_COLUMNS, BillText
+from backoffice.reconciliation.bill_lines import BillText
 from backoffice.reconciliation.calendar import month_of
 from backoffice.reconciliation.day import Day
 from backoffice.reconciliation.tests.kit import (
     ALIPAY,
+    HEADER,
     WECHAT,
     bill,
     compared,
@@ -21,6 +23,7 @@ from backoffice.reconciliation.tests.kit import (
 from backoffice.reconciliation.words import CellState, day_url, percent_text
 from gateways.alipay.tests import test_bills as alipay
 from gateways.wechat.tests import test_bills as wechat
+from reconciliation.bill_text import PAYER_COLUMNS
 from reconciliation.states import DifferenceType
 from tcmpay.common import clock
 from tests.authority.staff import browser_of, person_make
@@ -150,7 +153,8 @@ def test_the_remedy_is_the_first_that_the_reader_may_take():
     )
 
 
-def test_hostile_texts_of_a_bill_are_shown_as_texts(reviewer):
+def test_hostile_texts_of_a_bill_are_shown_as_texts():
+    finance = browser_of(person_make("finance"))
     hostile = '<script>alert(1)</script>=cmd|"/c calc"!A1\u202eexe'
     row = compared()
     difference(row, DifferenceType.LINE, ours=None, theirs=None, reason="多一列", line_text=hostile)
@@ -163,10 +167,10 @@ def test_hostile_texts_of_a_bill_are_shown_as_texts(reviewer):
         reverse("admin:reconciliation_difference_changelist"),
     )
     for address in addresses:
-        text = shown(reviewer, address)
+        text = shown(finance, address)
         assert "<script>alert(1)" not in text, address
         assert "\u202e" not in text, address
-    assert "[U+202E]" in shown(reviewer, addresses[0])
+    assert "[U+202E]" in shown(finance, addresses[0])
 
 
 def test_a_line_is_shown_with_the_names_of_its_columns_and_without_its_payer(reviewer):
@@ -191,7 +195,7 @@ def test_a_line_is_shown_with_the_names_of_its_columns_and_without_its_payer(rev
     ids=["wechat", "wechat funds", "alipay", "alipay funds"],
 )
 def test_every_kind_of_bill_is_shown_by_its_columns(content, number, name, cell):
-    [line] = BillText(bill(content=content)).line(number)
+    [line] = BillText(bill(content=content), shows_all=False).line(number)
     fields = dict(line.fields)
     assert fields[name] == cell
     assert {fields[column] for column in PAYER_COLUMNS if column in fields} <= {"***", ""}
@@ -199,8 +203,34 @@ def test_every_kind_of_bill_is_shown_by_its_columns(content, number, name, cell)
 
 def test_chinese_is_found_in_either_encoding():
     for content in (wechat.GOOD, alipay.GOOD):
-        found = BillText(bill(ALIPAY if content is alipay.GOOD else WECHAT, content=content))
-        assert found.containing("挂号费")
+        file = bill(ALIPAY if content is alipay.GOOD else WECHAT, content=content)
+        assert BillText(file, shows_all=False).containing("挂号费")
+
+
+def test_who_paid_is_neither_shown_nor_found():
+    text = BillText(bill(), shows_all=True)
+    assert dict(text.line(2)[0].fields)["用户标识"] == "***"
+    assert not text.containing("oPayer-1")
+    assert text.containing("ORD1")
+
+
+def test_a_line_that_nobody_can_read_is_for_those_who_may_take_the_file():
+    odd = "`2026-11-29 12:00:01,`oPayer-9,`ORD7"
+    row = compared()
+    difference(row, DifferenceType.LINE, reason="少几列", line_text=odd)
+    file = bill(ALIPAY, content="\r\n".join([HEADER, odd, ""]).encode())
+    lines = reverse("admin:reconciliation_billfile_lines", args=[file.pk])
+    one = reverse("admin:reconciliation_difference_change", args=[row.differences.get().pk])
+    addresses = (day_url(row.day), one, f"{lines}?n=2", f"{lines}?q=ORD7")
+    may_not = person_make("outsider")
+    may_not.is_staff = True
+    may_not.save()
+    names = ("view_reconciledday", "view_difference", "view_billfile")
+    may_not.user_permissions.set(Permission.objects.filter(codename__in=names))
+    for person, is_shown in ((person_make("finance"), True), (may_not, False)):
+        browser = browser_of(person)
+        for address in addresses:
+            assert ("oPayer-9" in shown(browser, address)) == is_shown, (person, address)
 
 
 def test_lines_are_found_by_a_number_and_lead_to_the_order(reviewer, settings):
