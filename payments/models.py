@@ -21,6 +21,7 @@ from payments.states import (
     Verdict,
 )
 from tcmpay.common.fields import (
+    ExactCharField,
     MoneyField,
     ShanghaiToday,
     UtcNow,
@@ -429,7 +430,7 @@ class PaymentException(Asked, models.Model):
     id = id_field()
     kind = models.CharField(_("类型"), max_length=32, choices=ExceptionKind)
     # The fact behind it: told twice, it is still one case.
-    fact_key = models.CharField(max_length=120, unique=True)
+    fact_key = ExactCharField(max_length=120, unique=True)
     payment_method = models.CharField(_("支付方式"), max_length=16, choices=PaymentMethod)
     order = models.ForeignKey(
         PaymentOrder,

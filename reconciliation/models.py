@@ -22,7 +22,7 @@ from reconciliation.states import (
     ReopeningStatus,
 )
 from refunds.models import Refund
-from tcmpay.common.fields import MoneyField, UtcNow, UUIDTextField, id_field
+from tcmpay.common.fields import ExactCharField, MoneyField, UtcNow, UUIDTextField, id_field
 from tcmpay.common.money import ZERO, Money, round_money
 from tcmpay.common.second_person import Asked
 
@@ -214,7 +214,7 @@ class Difference(models.Model):
     )
     difference_type = models.CharField(_("类型"), max_length=16, choices=DifferenceType)
     # What it is about, so that a further run of the day finds the same again.
-    fact = models.CharField(max_length=120)
+    fact = ExactCharField(max_length=120)
     out_trade_no = models.CharField(_("商户订单号"), max_length=64, blank=True, default="")
     refund_no = models.CharField(_("商户退款单号"), max_length=64, blank=True, default="")
     gateway_no = models.CharField(_("网关单号"), max_length=64, blank=True, default="")

@@ -142,14 +142,18 @@ def exception_settle(
     *facts: tuple[ExceptionKind, UUID | str], method: str, resolution: str, actor: Actor
 ) -> None:
     """Close the open cases of facts that have settled themselves; inside the caller's unit."""
-    is_about = Q(pk__in=[])
-    for kind, fact in facts:
-        key = _fact_key(kind, method, str(fact))
-        is_about |= Q(fact_key=key) | Q(fact_key__startswith=f"{key}:")
-    # Looked up first: others' open cases are not waited for.
-    open_ids = list(
-        PaymentException.objects.filter(is_about, closed_at=None).values_list("id", flat=True)
-    )
+    keys = {_fact_key(kind, method, str(fact)) for kind, fact in facts}
+    is_about = Q(fact_key__in=keys)
+    for key in keys:
+        is_about |= Q(fact_key__startswith=f"{key}:")
+    # Looked up first: others' open cases are not waited for. SQLite's LIKE takes letters of the
+    # other case for the same.
+    near = PaymentException.objects.filter(is_about, closed_at=None)
+    open_ids = [
+        case_id
+        for case_id, fact_key in near.values_list("id", "fact_key")
+        if any(fact_key == key or fact_key.startswith(f"{key}:") for key in keys)
+    ]
     open_cases = PaymentException.objects.filter(id__in=open_ids, closed_at=None)
     for case in open_cases.select_for_update().order_by("id"):
         exception_end(case, actor, resolution, ExceptionOutcome.SETTLED)

@@ -202,6 +202,21 @@ def test_refunds_of_the_console_without_a_number_are_several():
     assert not problems()
 
 
+def test_numbers_that_a_collation_takes_for_one_are_several(version):
+    numbers = ["abc01", "ABC01", "abc01 ", "ábc01"]
+    imported(METHOD, [strange_row(number, 500) for number in numbers])
+    compared()
+    compared()
+    assert {one.out_trade_no for one in Difference.objects.open()} == set(numbers)
+    assert PaymentException.objects.filter(closed_at=None).count() == 4
+    imported(METHOD, [strange_row("abc01", 500)], is_replacing=True)
+    compared()
+    assert [one.out_trade_no for one in Difference.objects.open()] == ["abc01"]
+    assert [case.out_trade_no for case in PaymentException.objects.filter(closed_at=None)] == [
+        "abc01"
+    ]
+
+
 def test_of_two_runs_at_once_the_one_that_read_earlier_reads_again(version, monkeypatch):
     payment = attempt(METHOD, version, status="pending")
     imported(METHOD, [payment_row(payment)])

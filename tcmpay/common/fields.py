@@ -70,6 +70,20 @@ def id_field() -> UUIDTextField:
     return UUIDTextField(primary_key=True, default=new_id, editable=False, verbose_name=_("编号"))
 
 
+class ExactCharField(models.CharField):
+    """Text that equals only itself: letters of the other case, accents and spaces at its end make
+    another one, whatever collation the database has. SQLite compares so by itself."""
+
+    def db_parameters(self, connection: Any) -> Any:
+        return {**super().db_parameters(connection), "collation": _exact_collation(connection)}
+
+
+def _exact_collation(connection: Any) -> str | None:
+    if connection.vendor != "mysql":
+        return None
+    return "utf8mb4_nopad_bin" if connection.mysql_is_mariadb else "utf8mb4_0900_bin"
+
+
 class MoneyField(models.DecimalField):
     """Yuan with two places, up to 99,999,999.99 (``max_digits`` for running totals: 16)."""
 
