@@ -7,7 +7,7 @@ from datetime import date, timedelta
 from decimal import ROUND_DOWN, Decimal
 from typing import Any
 
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
 from balances.models import BalanceTransaction, EntryType, RelatedType
 from balances.selectors import LedgerMoves, ledger_moves, liabilities_at
@@ -23,6 +23,7 @@ from reconciliation.states import CloseStatus, FundsLeg
 from refunds.models import Refund
 from refunds.states import RefundStatus
 from tcmpay.common.clock import day_start
+from tcmpay.common.db import sum_money
 from tcmpay.common.money import ZERO, Money, format_money
 
 ONE_DAY = timedelta(days=1)
@@ -262,23 +263,27 @@ def balance_gap(balance: Mapping[str, Any]) -> Money:
 def balance_leg(day: date) -> BalanceLeg:
     """Every payment from the balance and every refund to it has its entry, of the same amount; an
     order and its entry are booked within a moment, which midnight may part."""
-    begins, ends = day_start(day), day_start(day + ONE_DAY)
-    ours = _facts_of_orders(Q(paid_on=day), Q(completed_on=day))
-    theirs = _facts_of_ledger(Q(created_at__gte=begins, created_at__lt=ends))
-    alone = {fact: amount for fact, amount in ours.items() if theirs.get(fact) != amount}
-    there_alone = {fact: amount for fact, amount in theirs.items() if ours.get(fact) != amount}
-    entries = _facts_of_ledger(Q(related_id__in=[fact[1] for fact in alone]))
-    orders = _facts_of_orders(
-        Q(id__in=[key for kind, key in there_alone if kind == RelatedType.ORDER]),
-        Q(id__in=[key for kind, key in there_alone if kind == RelatedType.REFUND]),
+    paid, sent = _orders().filter(paid_on=day), _refunds().filter(completed_on=day)
+    entries = _entries().filter(
+        created_at__gte=day_start(day), created_at__lt=day_start(day + ONE_DAY)
     )
-    parted = {fact: amount for fact, amount in alone.items() if entries.get(fact) == amount}
+    spent, given = (entries.filter(related_type=kind) for kind in SIGNS)
+    # Told apart by the database: a day may have a million of them, of which none differs.
+    alone = _facts_of_orders(_without(paid, spent), _without(sent, given))
+    there_alone = _facts_of_ledger(_of_none(spent, paid), _of_none(given, sent))
+    entries_of = _entries().filter(related_id__in=[key for _kind, key in alone])
+    theirs = _facts_of_ledger(entries_of)
+    orders = _facts_of_orders(
+        _orders().filter(id__in=_keys(there_alone, RelatedType.ORDER)),
+        _refunds().filter(id__in=_keys(there_alone, RelatedType.REFUND)),
+    )
+    parted = {fact: amount for fact, amount in alone.items() if theirs.get(fact) == amount}
     parted_there = {
         fact: amount for fact, amount in there_alone.items() if orders.get(fact) == amount
     }
     return BalanceLeg(
-        orders=_net(ours),
-        ledger=_net(theirs),
+        orders=sum_money(paid, "amount") - sum_money(sent, "refund_amount"),
+        ledger=sum_money(spent, "amount") - sum_money(given, "amount"),
         over_midnight=_net(parted) - _net(parted_there),
         unexplained=len({*alone, *there_alone} - {*parted, *parted_there}),
     )
@@ -287,34 +292,63 @@ def balance_leg(day: date) -> BalanceLeg:
 Facts = dict[tuple[str, Any], Money]
 
 
-def _facts_of_orders(of_orders: Q, of_refunds: Q) -> Facts:
-    orders = PaymentOrder.objects.filter(of_orders, payment_method=PaymentMethod.BALANCE)
-    refunds = Refund.objects.filter(
-        of_refunds,
+SIGNS = {RelatedType.ORDER: 1, RelatedType.REFUND: -1}
+
+
+def _orders() -> QuerySet[Any]:
+    return PaymentOrder.objects.filter(
+        payment_method=PaymentMethod.BALANCE, paid_on__isnull=False
+    ).annotate(yuan=F("amount"))
+
+
+def _refunds() -> QuerySet[Any]:
+    return Refund.objects.filter(
         status=RefundStatus.SUCCESS,
         transaction__payment_method=PaymentMethod.BALANCE,
         transaction__disposition=Disposition.APPLIED,
-    )
-    facts: Facts = {}
-    for key, amount in orders.exclude(paid_on=None).values_list("id", "amount"):
-        facts[RelatedType.ORDER, key] = amount
-    for key, amount in refunds.values_list("id", "refund_amount"):
-        facts[RelatedType.REFUND, key] = amount
-    return facts
+    ).annotate(yuan=F("refund_amount"))
 
 
-def _facts_of_ledger(which: Q) -> Facts:
+def _entries() -> QuerySet[BalanceTransaction]:
     is_payment = Q(related_type=RelatedType.ORDER, transaction_type=EntryType.EXPENSE)
     is_refund = Q(related_type=RelatedType.REFUND, transaction_type=EntryType.INCOME)
-    entries = BalanceTransaction.objects.filter(which, is_payment | is_refund)
+    return BalanceTransaction.objects.filter(is_payment | is_refund)
+
+
+def _without(rows: QuerySet[Any], entries: QuerySet[BalanceTransaction]) -> QuerySet[Any]:
+    """Orders or refunds that have no such entry of their amount."""
+    return rows.exclude(Exists(entries.filter(related_id=OuterRef("pk"), amount=OuterRef("yuan"))))
+
+
+def _of_none(
+    entries: QuerySet[BalanceTransaction], rows: QuerySet[Any]
+) -> QuerySet[BalanceTransaction]:
+    return entries.exclude(Exists(rows.filter(pk=OuterRef("related_id"), yuan=OuterRef("amount"))))
+
+
+def _keys(facts: Facts, of_kind: str) -> list[Any]:
+    return [key for kind, key in facts if kind == of_kind]
+
+
+def _facts_of_orders(orders: QuerySet[Any], refunds: QuerySet[Any]) -> Facts:
+    kinds = ((RelatedType.ORDER, orders), (RelatedType.REFUND, refunds))
+    return {
+        (kind, key): amount
+        for kind, rows in kinds
+        for key, amount in rows.values_list("pk", "yuan")
+    }
+
+
+def _facts_of_ledger(*entries: QuerySet[BalanceTransaction]) -> Facts:
     names = ("related_type", "related_id", "amount")
-    return {(kind, key): amount for kind, key, amount in entries.values_list(*names)}
+    return {
+        (kind, key): amount for rows in entries for kind, key, amount in rows.values_list(*names)
+    }
 
 
 def _net(facts: Facts) -> Money:
     """What was paid less what went back."""
-    signs = {RelatedType.ORDER: 1, RelatedType.REFUND: -1}
-    return sum((signs[RelatedType(kind)] * amount for (kind, _key), amount in facts.items()), ZERO)
+    return sum((SIGNS[RelatedType(kind)] * amount for (kind, _key), amount in facts.items()), ZERO)
 
 
 # --- what was compared ----------------------------------------------------------------------------

@@ -16,7 +16,6 @@ from payments.channels import channel_of_version
 from tcmpay.common.sealing import ConfigSecretUnreadable
 
 
-
 @dataclass(frozen=True, slots=True, order=True)
 class Merchant:
     """One account at one gateway, of which there is a bill a day."""

@@ -97,10 +97,19 @@ def our_books(merchant: Merchant, day: date) -> OurBooks:
     return books
 
 
+def our_totals(merchant: Merchant, day: date) -> tuple[int, Money, int, Money]:
+    """How many payments and refunds ``our_books`` has, each with their yuan; added up by the
+    database, payments are not read one by one."""
+    payments = _payments_done(merchant, day)
+    refunds = dict(_refunds(merchant, day))
+    back = fen_to_yuan(sum(refunds.values()))
+    return payments.count(), sum_money(payments, "amount"), len(refunds), back
+
+
 def our_yuan(merchant: Merchant, day: date) -> Money:
     """What ``merchant``'s bill of ``day`` should prove: payments and refunds together (yuan)."""
-    back = sum(fen for _number, fen in _refunds(merchant, day))
-    return sum_money(_payments_done(merchant, day), "amount") + fen_to_yuan(back)
+    _payments_number, receipts, _refunds_number, refunded = our_totals(merchant, day)
+    return receipts + refunded
 
 
 def is_known_to(merchant: Merchant, numbers: Set[str]) -> bool:

@@ -13,12 +13,12 @@ from reconciliation.figures import Figures, balance_gap, close_of, figures_of_da
 from reconciliation.merchants import Merchant
 from reconciliation.models import BillFile, DailyClose, Difference, ReconciledDay
 from reconciliation.money import first_day_with_money
-from reconciliation.our_books import has_moved, merchants_of_day, our_books
+from reconciliation.our_books import has_moved, merchants_of_day, our_totals
 from reconciliation.selectors import bill_current, day_of, has_trade_bill
 from reconciliation.states import BillType, DayState, DifferenceType
 from tcmpay.common import clock
 from tcmpay.common.clock import day_start
-from tcmpay.common.money import fen_to_yuan, format_money
+from tcmpay.common.money import format_money
 
 ONE_DAY = timedelta(days=1)
 
@@ -127,12 +127,8 @@ def _is_not_compared(merchant: Merchant, day: date) -> bool:
     trade, fund = (bill_current(merchant, day, kind) for kind in (BillType.TRADE, BillType.FUND))
     if (row.trade_bill, row.fund_bill) != (trade, fund):
         return True
-    books = our_books(merchant, day)
     compared = (row.our_payments, row.our_receipts, row.our_refunds, row.our_refunded)
-    return compared != (
-        *(books.our_payments, fen_to_yuan(books.our_receipts_fen)),
-        *(books.our_refunds, fen_to_yuan(books.our_refunded_fen)),
-    )
+    return compared != our_totals(merchant, day)
 
 
 def _differences(day: date) -> Iterator[Block]:
