@@ -22,7 +22,7 @@ from reconciliation.services.importing import bill_import
 from reconciliation.states import BillSource, BillType
 from refunds.models import Refund
 from tcmpay.common.actor import SYSTEM
-from tcmpay.common.clock import SHANGHAI, day_start
+from tcmpay.common.clock import SHANGHAI, business_day, day_start
 from tcmpay.common.db import money_unit
 from tcmpay.common.ids import new_number
 
@@ -87,6 +87,7 @@ def attempt(
         status="paid" if is_done else "pending",
         payment_method=method if is_done else None,
         payment_time=moment if is_done else None,
+        paid_on=business_day(moment) if is_done else None,
     )
     facts: dict[str, Any] = {
         "transaction_no": new_number("TXN", moment),

@@ -1,10 +1,12 @@
 """Two days at the stand-in gateways, differences planted there by a seed: the product fetches the
-bills, reads and compares them, finds exactly those, and each can be mended at the desk."""
+bills, reads and compares them, finds exactly those, and each can be mended at the desk. Then both
+days close with the yuan of the stand-in's own books, and what is told later counts later."""
 
 import json
 import os
 import uuid
 from datetime import datetime, timedelta
+from decimal import Decimal
 from io import StringIO
 from typing import Any
 
@@ -16,13 +18,22 @@ from config.gateways.selectors import gateway_config_current
 from conftest import SEED
 from payments.models import PaymentException, PaymentOrder, PaymentTransaction
 from payments.states import ExceptionAction
+from reconciliation.figures import figures_of_day
+from reconciliation.reports import report
+from reconciliation.services.closing import close_propose, close_sign, signature_verdict
+from reconciliation.stand import day_stand
 from reconciliation.tests import kit
-from simulator.tests.running import running
+from refunds.services.checking import refund_check
+from refunds.services.requests import refund_request, refund_review
+from refunds.services.submission import refund_submit
+from simulator.money import fee_fen
+from tcmpay.audit.macs import Verdict
 from tcmpay.common import clock
 from tcmpay.common.actor import Actor, Role
 from tcmpay.common.clock import SHANGHAI
 
 pytestmark = pytest.mark.django_db
+METHODS = ("wechat", "alipay")
 CLERK, SECOND = Actor(uuid.uuid4(), Role.STAFF), Actor(uuid.uuid4(), Role.STAFF)
 ONE_DAY = timedelta(days=1)
 DAY = datetime.now(SHANGHAI).date() - 3 * ONE_DAY
@@ -35,20 +46,6 @@ COUNTS = {
     **dict.fromkeys(("fund_missing", "theirs_only", "foreign", "line"), OF_EACH),
     "fund_gap": 1,
 }
-
-
-@pytest.fixture(scope="module")
-def stand_in(tmp_path_factory):
-    with running(tmp_path_factory.mktemp("stand-in")) as found:
-        yield found
-
-
-@pytest.fixture(params=["wechat", "alipay"])
-def method(request, stand_in, settings):
-    settings.DEBUG = True
-    config = stand_in.directory / "config.json"
-    call_command("load_gateway_config", str(config), "--notify-base", "http://127.0.0.1:3000")
-    return request.param
 
 
 def business(stand_in, method, day):
@@ -104,7 +101,23 @@ def named(told):
     )
 
 
-def test_what_is_found_is_what_was_planted(stand_in, method):
+def test_what_was_planted_is_found_and_mended_and_the_days_close(stand_in, listener, client):
+    planted = {method: found_and_mended(stand_in, method) for method in METHODS}
+    closes = {day: closed(day) for day in (DAY, AFTER)}
+    for method in METHODS:
+        here, moved = planted[method], of_type(planted[method], "wrong_day")
+        found = {
+            DAY: what_counts(stand_in, method, DAY, here),
+            AFTER: what_counts(stand_in, method, AFTER, [], came=moved),
+        }
+        for day, expected in found.items():
+            assert yuan_of(closes[day].figures["by_method"][method]) == expected, method
+        assert reported(method, DAY, AFTER) == tuple(map(sum, zip(*found.values(), strict=True)))
+    late_facts_count_later(stand_in, listener, client, closes)
+
+
+def found_and_mended(stand_in, method):
+    """The differences that were planted on DAY: all of them found, and mended."""
     business(stand_in, method, DAY)
     business(stand_in, method, AFTER)
     for day in (DAY, AFTER):
@@ -132,13 +145,15 @@ def test_what_is_found_is_what_was_planted(stand_in, method):
     moved = [one for one in planted["planted"] if one["type"] == "wrong_day"]
     assert named(late["differences"]) == named(moved)
     assert clock.today() > AFTER
-    assert PaymentException.objects.filter(kind="bill_wrong_day").count() == len(moved)
+    cases = PaymentException.objects.filter(payment_method=method, kind="bill_wrong_day")
+    assert cases.count() == len(moved)
     mend_all(method)
     for day in (DAY, AFTER):
         told, code = reconciled(method, day)
         assert (code, told["differences"]) == (0, []), told
         assert told["verified_share"] == "1.0000"
     assert not PaymentException.objects.filter(kind__startswith="bill_", closed_at=None).exists()
+    return planted["planted"]
 
 
 # --- at the desk --------------------------------------------------------------------------------
@@ -146,7 +161,9 @@ def test_what_is_found_is_what_was_planted(stand_in, method):
 
 def mend_all(method):
     """Each case as staff would: ask, match, record, or write off by two."""
-    cases = PaymentException.objects.filter(kind__startswith="bill_", closed_at=None)
+    cases = PaymentException.objects.filter(
+        payment_method=method, kind__startswith="bill_", closed_at=None
+    )
     asked = ("bill_state", "bill_theirs_only", "bill_ours_only", "bill_amount")
     for case in cases.order_by("id"):
         if case.kind == "bill_theirs_only" and case.transaction is None:
@@ -175,3 +192,152 @@ def act(action, case, actor=None, **fields):
     run = DESK_ACTIONS[action].run
     run(actor or CLERK, case.id, {"reason": "与网关核实", **fields})
     case.refresh_from_db()
+
+
+# --- the close ----------------------------------------------------------------------------------
+
+
+def closed(day):
+    """Put forward by one person, signed by another."""
+    stand = day_stand(day)
+    assert stand.state == "ready", stand.blocks
+    return close_sign(actor=SECOND, close_id=close_propose(actor=CLERK, day=day).id)
+
+
+def yuan_of(told):
+    """Receipts, refunds, fees and net of figures or books."""
+    return tuple(Decimal(told[name]) for name in ("receipts", "refunds", "fees", "net"))
+
+
+def reported(method, first, last):
+    (line,) = (one for one in report(first, last).by("method") if one.name == method)
+    return (line.sums.receipts, line.sums.refunds, line.fees, line.net)
+
+
+def of_type(planted, *types):
+    return [one for one in planted if one["type"] in types]
+
+
+def what_counts(stand_in, method, day, planted, came=()):
+    """What the day's figures have to be, from the stand-in's own books of what really happened.
+
+    Payments and refunds are ours wherever the bill was wrong of them (amount, day, missing, twice):
+    the gateway's own answer, which its books are, bears ours out. What staff matched or asked about
+    (theirs_only) is ours since; other systems' payments (foreign) were written off and never are.
+    Fees are what the account was charged, as that is what the bank receives: those of other
+    systems' payments too, and also where the charge itself was planted to be wrong.
+    """
+    books = stand_in.shown(f"books?day={day}")[method]
+    strange = books["strange"]
+    ours_now = of_type(planted, "theirs_only")
+    payments = sum_of(one for one in ours_now if not one["refund_no"])
+    refunds = sum_of(one for one in ours_now if one["refund_no"])
+    foreign = sum_of(of_type(planted, "foreign"))
+    assert (payments + foreign, refunds) == (
+        Decimal(strange["receipts"]),
+        Decimal(strange["refunds"]),
+    )
+    receipts = Decimal(books["receipts"]) + payments
+    refunded = Decimal(books["refunds"]) + refunds
+    charged = sum(charged_otherwise(method, one) for one in planted)
+    charged += sum(fee_of(one, "ours") for one in came)
+    fees = Decimal(books["fees"]) + Decimal(strange["fees"]) + charged
+    return (receipts, refunded, fees, receipts - refunded - fees)
+
+
+def sum_of(planted):
+    return sum((Decimal(one["theirs"]) for one in planted), Decimal(0))
+
+
+def fee_of(planted, side):
+    """What is charged of one side's yuan, or given back of a refund's."""
+    fee = Decimal(fee_fen(int(Decimal(planted[side]) * 100))) / 100
+    return -fee if planted["refund_no"] else fee
+
+
+def charged_otherwise(method, planted):
+    """How much more than by its books the gateway charged in the day's account bill."""
+    kind = planted["type"]
+    if kind in ("ours_only", "wrong_day"):  # not on this day
+        return -fee_of(planted, "ours")
+    if kind == "amount":
+        return fee_of(planted, "theirs") - fee_of(planted, "ours")
+    if kind == "fee":
+        more = Decimal(planted["theirs"]) - Decimal(planted["ours"])
+        # Alipay's line names no rate: there what was really taken is told as due.
+        return more if method == "wechat" else max(-more, Decimal(0))
+    return Decimal(0)
+
+
+# --- what is told after the close ---------------------------------------------------------------
+
+
+def late_facts_count_later(stand_in, listener, client, closes):
+    """A payment of the closed day that a notice tells only now, and a refund of that day."""
+    first_open = AFTER + ONE_DAY
+    shown = [report(DAY, AFTER), *(day_stand(day).figures for day in closes)]
+    for method in METHODS:
+        told_by_notice(stand_in, listener, client, method)
+        refunded(stand_in, method)
+    assert [report(DAY, AFTER), *(day_stand(day).figures for day in closes)] == shown
+    for day, close in closes.items():
+        assert figures_of_day(day)["by_method"] == close.figures["by_method"]
+        close.refresh_from_db()
+        assert signature_verdict(close) is Verdict.HOLDS
+    now = day_stand(first_open).figures
+    for method in METHODS:
+        assert yuan_of(now["by_method"][method])[:2] == (Decimal(30), Decimal(10)), method
+    late = {"receipts_number": 2, "receipts": "60.00", "refunds_number": 2, "refunds": "20.00"}
+    assert now["late"] == late
+
+
+def told_by_notice(stand_in, listener, client, method):
+    version = gateway_config_current(method).version_id
+    attempt = kit.attempt(method, version, day=DAY, status="pending")
+    address = listener.address()
+    payment = {
+        "out_trade_no": attempt.out_trade_no,
+        "amount_fen": 3000,
+        "at": kit.wall_clock(kit.at(kit.NOON, DAY)),
+        "notify_url": address,
+    }
+    assert stand_in.control("book", channel=method, payments=[payment])["status_code"] == 200
+    notice = listener.next(address)
+    headers = {name: value for name, value in notice.headers.items() if name != "Host"}
+    answer = client.post(
+        f"/payment/callback/{method}",
+        notice.body,
+        content_type=headers.pop("Content-Type"),
+        headers=headers,
+    )
+    assert answer.status_code == 200, answer.content
+    order = PaymentOrder.objects.get(id=attempt.order_id)
+    assert (order.status, order.paid_on) == ("paid", AFTER + ONE_DAY)
+    assert clock.business_day(order.payment_time) == DAY
+
+
+def refunded(stand_in, method):
+    payment = PaymentTransaction.objects.filter(
+        payment_method=method, status="success", order__paid_on=DAY, refunds=None
+    ).first()
+    owner = Actor(payment.order.user_id, Role.PATIENT)
+    refund = refund_request(
+        actor=owner, order_id=payment.order_id, amount=Decimal(10), reason="退号"
+    )
+    refund_review(
+        actor=Actor(uuid.uuid4(), Role.ADMIN), refund_id=refund.id, is_approved=True, notes="同意"
+    )
+    stand_in.control("clock", at=kit.wall_clock(kit.at(kit.NOON, DAY)))
+    refund_submit(refund_id=refund.id)
+    stand_in.control(
+        "settle",
+        channel=method,
+        out_trade_no=payment.out_trade_no,
+        out_refund_no=refund.refund_no,
+        status="SUCCESS",
+    )
+    stand_in.control("clock")
+    refund_check(refund_id=refund.id, out_refund_no=refund.refund_no)
+    refund.refresh_from_db()
+    assert (refund.status, refund.completed_on) == ("success", AFTER + ONE_DAY)
+    assert clock.business_day(refund.completed_at) == DAY
