@@ -7,6 +7,7 @@ from decimal import ROUND_DOWN, Decimal
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from gateways.interface import GATEWAY_METHODS
 from payments.models import PaymentTransaction
 from payments.services.closed_days import closed_through
 from payments.states import TransactionStatus
@@ -149,7 +150,7 @@ def _state(
 
 
 def _merchant_of(attempt: PaymentTransaction) -> Merchant | None:
-    if attempt.is_mock:
+    if attempt.is_mock or attempt.payment_method not in GATEWAY_METHODS:
         return None
     if attempt.config_version_id is None:
         return merchant_running(attempt.payment_method)
