@@ -460,10 +460,3 @@ def test_a_list_refuses_a_page_out_of_bounds(api, patient, path, field, value):
 )
 def test_a_list_refuses_a_query_that_it_does_not_understand(api, admin, query):
     api.get(f"orders?{query}", by=admin).invalid()
-
-
-def test_the_log_knows_a_request_by_the_id_that_its_client_was_told(api, patient, caplog):
-    with caplog.at_level("INFO", logger="django_structlog"):
-        told = api.get("orders", by=patient).headers["X-Request-ID"]
-    events = [record.msg for record in caplog.records if isinstance(record.msg, dict)]
-    assert [event["request_id"] for event in events] == [told]

@@ -129,3 +129,8 @@ def test_what_watches_us_is_never_counted(settings, still_window):
     client = Client()
     assert {client.get("/health/live").status_code for _ in range(4)} == {200}
     assert {client.get("/metrics").status_code for _ in range(4)} == {200}
+
+
+def test_the_log_knows_a_request_by_the_id_that_its_client_was_told(api, patient, log):
+    told = api.get("orders", by=patient).headers["X-Request-ID"]
+    assert [line["request_id"] for line in lines(log)] == [told]
