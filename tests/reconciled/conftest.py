@@ -7,8 +7,9 @@ from simulator.tests.clients import Listener
 from simulator.tests.running import running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def gateways(tmp_path_factory):
+    """Of a module's own: what another one did would stand in its bills."""
     with running(tmp_path_factory.mktemp("stand-in")) as found:
         yield found
 
