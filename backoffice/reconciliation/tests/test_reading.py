@@ -1,5 +1,6 @@
 """The calendar, a day's page, differences and lines of bills, as they are read."""
 
+import re
 from datetime import timedelta
 from decimal import Decimal
 
@@ -122,6 +123,20 @@ def test_a_day_shows_both_sides_its_differences_and_its_files(reviewer):
         assert part in text, part
     assert reverse("admin:payments_paymentexception_change", args=[found.case_id]) in text
     assert f"{reverse('admin:reconciliation_billfile_lines', args=[found.bill_id])}?n=2" in text
+
+
+def test_a_day_says_where_the_account_was_not_looked_at(reviewer):
+    row = compared(fees=Decimal("6.84000"))
+    compared(ALIPAY)
+    text = shown(reviewer, day_url(row.day))
+    assert "缺资金账单，资金未核对" in text
+    assert ">资金未核对<" in text
+    row.fees_charged, row.fund_bill = Decimal("7.02"), row.trade_bill
+    row.save()
+    text = shown(reviewer, day_url(row.day))
+    assert "缺资金账单" not in text
+    assert "7.02" in text
+    assert re.search("与账单逐行之和差 .{0,80}0\\.18", text)
 
 
 def test_what_staff_ended_and_what_is_gone_no_longer_count():
