@@ -54,7 +54,7 @@ class Target(NamedTuple):
 
 
 PAY, GUARDED, LIST = Cell("pay"), Cell("guarded"), Cell("http_list")
-HTTP_PAY, ORDER = Cell("http_pay"), Cell("http_order")
+HTTP_PAY, ORDER, RECONCILE = Cell("http_pay"), Cell("http_order"), Cell("reconcile")
 TARGETS = (
     Target("P1", "balance payment, CPU to raw guarded SQL", PAY, "cpu_ms", GUARDED, 2.5),
     Target("P2", "statements of a balance payment", PAY, "statements", None, 8),
@@ -77,6 +77,11 @@ TARGETS = (
         "per_second", Cell("expire_raw"), at_least=0.7,
     ),
     Target("P8", "a month of statistics, ms", Cell("statistics"), "elapsed_ms", None, 5.0),
+    Target(
+        "P9", "a million lines reconciled, CPU to split and dict", RECONCILE, "cpu_ms",
+        Cell("reconcile_raw"), 1.5,
+    ),
+    Target("P9", "the same, peak MB of the process", RECONCILE, "pss_mb", None, 200),
     Target(
         "P13", "one order with its log line to without", ORDER, "web_ms",
         Cell("http_order_unlogged"), 1.1,
@@ -137,7 +142,11 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _environment(database: str, redis: str) -> dict[str, str]:
-    made = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+    made = {
+        name: os.environ[name]
+        for name in ("PATH", "HOME", "LANG", "BENCH_LINES")
+        if name in os.environ
+    }
     return made | {
         "DJANGO_SETTINGS_MODULE": "tcmpay.settings",
         "TCMPAY_ENV_FILE": "",

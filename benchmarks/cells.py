@@ -15,11 +15,12 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 from benchmarks.floors import classic_payment, guarded_payment, raw_connection, token
-from benchmarks.web import OURS, Web, pss_mb
+from benchmarks.web import OURS, Web, peak_mb, pss_mb
 
 # Gives how many it did, where that is not one. ``cpu``: whose seconds count, where not this
 # process's. ``is_once``: it is done a single time.
@@ -169,6 +170,28 @@ def memory() -> Operation:
         "pss_mb": sum(pss_mb(pid) for pid in (web.pid, *(other.pid for other in others)))
     }
     return _once(settle)
+
+
+def reconcile() -> Operation:
+    """A day of a million payments against WeChat Pay's bill of it."""
+    _product()
+    from benchmarks.bills import reconciled
+
+    return _with_peak(reconciled())
+
+
+def reconcile_raw() -> Operation:
+    """The floor: each line split once, each payment once in a dict."""
+    from benchmarks.bills import split_and_dict
+
+    return _with_peak(split_and_dict())
+
+
+def _with_peak(operation: Operation) -> Operation:
+    """Once, with the most memory (MB) that this process had meanwhile."""
+    Path("/proc/self/clear_refs").write_text("5")
+    operation.extra = lambda: {"pss_mb": peak_mb()}  # type: ignore[attr-defined]
+    return _once(operation)
 
 
 def _once(operation: Operation) -> Operation:
@@ -328,7 +351,7 @@ CELLS = {
     for cell in (
         guarded, classic_hot, expire, expire_raw, memory, pay, pay_hot, http_pay, http_pay_keyed,
         http_order, http_order_unlogged, http_list, http_list_all, http_list_deep, http_live,
-        statistics, raw_pay, drf_jwt, drf_user,
+        reconcile, reconcile_raw, statistics, raw_pay, drf_jwt, drf_user,
     )
 }  # fmt: skip
 
