@@ -38,6 +38,8 @@ class Drawn:
     moved_otherwise: dict[str, int] = field(default_factory=dict)
     charged_otherwise: dict[str, int] = field(default_factory=dict)
     has_gap: bool = False
+    # What moves in the account beside the lines of the trade bill.
+    further: list[BillRow] = field(default_factory=list)
 
     # -- sound ones -----------------------------------------------------------------------------
 
@@ -173,6 +175,32 @@ class Drawn:
         self.moved_otherwise[line.transaction_id] = line.settled_fen + 1
         self.expected.add(("amount", str(payment.out_trade_no)))
 
+    def moved_twice(self) -> None:
+        payment = self.payment()
+        line = payment_row(payment)
+        self.rows.append(line)
+        self.further.append(line._replace(fee=0))
+        self.expected.add(("duplicate", str(payment.out_trade_no)))
+
+    def refund_moved_twice(self) -> None:
+        payment = self.payment()
+        line = refund_row(self.refund_of(payment))
+        self.rows += [payment_row(payment), line]
+        self.further.append(line._replace(fee=0))
+        self.expected.add(("duplicate", line.out_refund_no))
+
+    def moved_untraded(self) -> None:
+        number = f"SHOP{self.random.randrange(10**9)}"
+        self.further.append(self._strange(number, fee=0))
+        self.expected.add(("foreign", number))
+
+    def repeated(self) -> None:
+        """Of a number that we hold unpaid: another payment each."""
+        payment = self.payment(status="pending")
+        self.rows += [payment_row(payment), payment_row(payment)]
+        number = str(payment.out_trade_no)
+        self.expected |= {("state", number), ("duplicate", number)}
+
     def line(self) -> None:
         payment = self.payment()
         self.odd.append(f"`{payment.out_trade_no},`一个, 店")
@@ -191,7 +219,7 @@ class Drawn:
         """The account's bill of the first day, as the planted lines say."""
         moves = [
             move._replace(change_fen=self._change(move))
-            for move in kit.fund_rows(self.rows)
+            for move in kit.fund_rows([*self.rows, *self.further])
             if move.transaction_id not in self.unfunded
         ]
         balance, found = 1_000_000, []
@@ -215,6 +243,7 @@ PLANTS = (
     *(Drawn.amount, Drawn.refund_amount, Drawn.fee, Drawn.fee_of_account, Drawn.state),
     *(Drawn.refund_state, Drawn.duplicate, Drawn.wrong_day, Drawn.late_and_lost, Drawn.foreign),
     *(Drawn.another_app, Drawn.fund_missing, Drawn.fund_amount, Drawn.line, Drawn.fund_gap),
+    *(Drawn.moved_twice, Drawn.refund_moved_twice, Drawn.moved_untraded, Drawn.repeated),
 )
 
 
