@@ -57,6 +57,9 @@ def bill_opened(bill: BillFile) -> Iterator[OpenedBill]:
             raise BillRefused(_("账单原文已损坏")) from error
         file.seek(0)
         opened = unread_bill(bill.payment_method, bill.bill_type, file)
+        if opened.sha256 != bill.sha256:
+            opened.close()
+            raise BillRefused(_("账单原文与导入时的哈希值不符"))
         try:
             yield opened
         finally:

@@ -2,6 +2,7 @@
 
 import io
 import json
+import zlib
 from io import StringIO
 from typing import Any
 
@@ -159,6 +160,10 @@ def test_a_kept_bill_that_was_tampered_with_is_refused(version, file):
     BillPart.objects.update(content=b"no bill")
     told, code = ran("--gateway", METHOD, "--fund-file", file(fund_rows([line]), "fund.csv"))
     assert (code, told[0]["refused"]) == (2, "账单原文已损坏")
+    other = line._replace(amount_fen=1, settled_fen=1, fee=0)
+    BillPart.objects.update(content=zlib.compress(written([other])))
+    told, code = ran("--gateway", METHOD, "--fund-file", file(fund_rows([line]), "fund.csv"))
+    assert (code, "哈希值" in told[0]["refused"]) == (2, True)
 
 
 def test_bills_that_change_all_the_time_are_compared_later(version, file, monkeypatch):
