@@ -43,7 +43,7 @@ long_readme() { .venv/bin/python -m tests.readme; }
 long_reconciliation() {
     RECONCILIATION_SEEDS=1000 on_sqlite -n 2 reconciliation/tests/test_drawn_days.py &&
         RECONCILED_PAYMENTS=5000 RECONCILED_DAYS=30 RECONCILED_PAYMENTS_A_DAY=60 \
-            on_sqlite -n 2 -s tests/reconciled &&
+            on_sqlite -s tests/reconciled &&
         RECONCILIATION_SEEDS=50 on_mariadb -n 2 reconciliation tests/reconciled
 }
 long_refusals() {

@@ -13,11 +13,9 @@ from typing import Any
 import pytest
 from django.core.management import call_command
 
-from backoffice.cases.actions import CONFIRM, DESK_ACTIONS
 from config.gateways.selectors import gateway_config_current
 from conftest import SEED
 from payments.models import PaymentException, PaymentOrder, PaymentTransaction
-from payments.states import ExceptionAction
 from reconciliation.figures import figures_of_day
 from reconciliation.reports import report
 from reconciliation.services.closing import close_propose, close_sign, signature_verdict
@@ -26,15 +24,14 @@ from reconciliation.tests import kit
 from refunds.services.checking import refund_check
 from refunds.services.requests import refund_request, refund_review
 from refunds.services.submission import refund_submit
-from simulator.money import fee_fen
 from tcmpay.audit.macs import Verdict
 from tcmpay.common import clock
 from tcmpay.common.actor import Actor, Role
 from tcmpay.common.clock import SHANGHAI
+from tests.reconciled.desk import CLERK, SECOND, mend_all, of_type, what_counts
 
 pytestmark = pytest.mark.django_db
 METHODS = ("wechat", "alipay")
-CLERK, SECOND = Actor(uuid.uuid4(), Role.STAFF), Actor(uuid.uuid4(), Role.STAFF)
 ONE_DAY = timedelta(days=1)
 DAY = datetime.now(SHANGHAI).date() - 3 * ONE_DAY
 AFTER = DAY + ONE_DAY
@@ -147,51 +144,13 @@ def found_and_mended(stand_in, method):
     assert clock.today() > AFTER
     cases = PaymentException.objects.filter(payment_method=method, kind="bill_wrong_day")
     assert cases.count() == len(moved)
-    mend_all(method)
+    mend_all(method, DAY)
     for day in (DAY, AFTER):
         told, code = reconciled(method, day)
         assert (code, told["differences"]) == (0, []), told
         assert told["verified_share"] == "1.0000"
     assert not PaymentException.objects.filter(kind__startswith="bill_", closed_at=None).exists()
     return planted["planted"]
-
-
-# --- at the desk --------------------------------------------------------------------------------
-
-
-def mend_all(method):
-    """Each case as staff would: ask, match, record, or write off by two."""
-    cases = PaymentException.objects.filter(
-        payment_method=method, kind__startswith="bill_", closed_at=None
-    )
-    asked = ("bill_state", "bill_theirs_only", "bill_ours_only", "bill_amount")
-    for case in cases.order_by("id"):
-        if case.kind == "bill_theirs_only" and case.transaction is None:
-            order = PaymentOrder.objects.create(
-                order_no=kit.new_number("ORD", clock.now()),
-                user_id=uuid.uuid4(),
-                order_type="other",
-                amount=case.amount,
-                created_at=kit.at(timedelta(0), DAY - ONE_DAY),
-                expire_time=clock.now() + ONE_DAY,
-            )
-            act(ExceptionAction.MATCH, case, order_no=order.order_no)
-            assert case.outcome == "matched"
-        elif case.kind in asked:
-            act(ExceptionAction.QUERY, case)
-        if case.closed_at is None and case.kind in ("bill_fee", "bill_wrong_day"):
-            act(ExceptionAction.RECORD, case)
-        if case.kind in ("bill_state", "bill_theirs_only"):
-            assert case.closed_at is not None, case.reason
-        if case.closed_at is None:
-            act(ExceptionAction.WRITE_OFF, case)
-            act(CONFIRM, case, actor=SECOND)
-
-
-def act(action, case, actor=None, **fields):
-    run = DESK_ACTIONS[action].run
-    run(actor or CLERK, case.id, {"reason": "与网关核实", **fields})
-    case.refresh_from_db()
 
 
 # --- the close ----------------------------------------------------------------------------------
@@ -212,61 +171,6 @@ def yuan_of(told):
 def reported(method, first, last):
     (line,) = (one for one in report(first, last).by("method") if one.name == method)
     return (line.sums.receipts, line.sums.refunds, line.fees, line.net)
-
-
-def of_type(planted, *types):
-    return [one for one in planted if one["type"] in types]
-
-
-def what_counts(stand_in, method, day, planted, came=()):
-    """What the day's figures have to be, from the stand-in's own books of what really happened.
-
-    Payments and refunds are ours wherever the bill was wrong of them (amount, day, missing, twice):
-    the gateway's own answer, which its books are, bears ours out. What staff matched or asked about
-    (theirs_only) is ours since; other systems' payments (foreign) were written off and never are.
-    Fees are what the account was charged, as that is what the bank receives: those of other
-    systems' payments too, and also where the charge itself was planted to be wrong.
-    """
-    books = stand_in.shown(f"books?day={day}")[method]
-    strange = books["strange"]
-    ours_now = of_type(planted, "theirs_only")
-    payments = sum_of(one for one in ours_now if not one["refund_no"])
-    refunds = sum_of(one for one in ours_now if one["refund_no"])
-    foreign = sum_of(of_type(planted, "foreign"))
-    assert (payments + foreign, refunds) == (
-        Decimal(strange["receipts"]),
-        Decimal(strange["refunds"]),
-    )
-    receipts = Decimal(books["receipts"]) + payments
-    refunded = Decimal(books["refunds"]) + refunds
-    charged = sum(charged_otherwise(method, one) for one in planted)
-    charged += sum(fee_of(one, "ours") for one in came)
-    fees = Decimal(books["fees"]) + Decimal(strange["fees"]) + charged
-    return (receipts, refunded, fees, receipts - refunded - fees)
-
-
-def sum_of(planted):
-    return sum((Decimal(one["theirs"]) for one in planted), Decimal(0))
-
-
-def fee_of(planted, side):
-    """What is charged of one side's yuan, or given back of a refund's."""
-    fee = Decimal(fee_fen(int(Decimal(planted[side]) * 100))) / 100
-    return -fee if planted["refund_no"] else fee
-
-
-def charged_otherwise(method, planted):
-    """How much more than by its books the gateway charged in the day's account bill."""
-    kind = planted["type"]
-    if kind in ("ours_only", "wrong_day"):  # not on this day
-        return -fee_of(planted, "ours")
-    if kind == "amount":
-        return fee_of(planted, "theirs") - fee_of(planted, "ours")
-    if kind == "fee":
-        more = Decimal(planted["theirs"]) - Decimal(planted["ours"])
-        # Alipay's line names no rate: there what was really taken is told as due.
-        return more if method == "wechat" else max(-more, Decimal(0))
-    return Decimal(0)
 
 
 # --- what is told after the close ---------------------------------------------------------------
