@@ -35,6 +35,8 @@ SPAN = timedelta(minutes=15)
 NUMBERS_AT_ONCE = 500
 # A gateway accepts a refund within seconds of the sending that it heard of.
 SENT_AROUND = timedelta(days=1)
+# One that was sent again keeps the moment of its first acceptance.
+SENT_AGAIN_WITHIN = timedelta(days=30)
 _FEN = {
     "sqlite": "CAST(ROUND(amount * 100) AS INTEGER)",
     "mysql": "CAST(amount * 100 AS SIGNED)",
@@ -167,7 +169,13 @@ def _refunds(merchant: Merchant, day: date) -> Iterator[tuple[str, int]]:
     if merchant.method == WECHAT:
         sent = rows.filter(sent_at__gte=begins - SENT_AROUND, sent_at__lt=ends + SENT_AROUND)
         outside = rows.filter(sent_at=None, completed_at__gte=begins, completed_at__lt=ends)
-        found: list[Refund] = [*sent, *outside]
+        again = rows.filter(
+            sendings__gt=1,
+            sent_at__gte=ends + SENT_AROUND,
+            sent_at__lt=ends + SENT_AGAIN_WITHIN,
+            created_at__lt=ends,
+        )
+        found: list[Refund] = [*sent, *again, *outside]
     else:
         found = list(rows.filter(completed_at__gte=begins, completed_at__lt=ends))
     for refund in found:

@@ -206,6 +206,22 @@ def test_wechat_s_refund_stands_on_the_day_of_its_acceptance():
     assert found(compared("wechat")) == []
 
 
+def test_a_refund_that_was_sent_again_days_later_stands_on_the_day_of_its_acceptance():
+    payment = attempt("wechat", configured("wechat"), day=DAY - ONE_DAY)
+    back = refund(
+        payment,
+        sent_at=kit.at(NOON, DAY + 3 * ONE_DAY),
+        sendings=2,
+        completed_at=kit.at(NOON, DAY + 3 * ONE_DAY),
+        completed_on=DAY + 3 * ONE_DAY,
+        refund_response={"create_time": kit.at(NOON).isoformat()},
+        created_at=kit.at(NOON - timedelta(minutes=5)),
+    )
+    imported("wechat", [refund_row(back, moment="2026-11-24 12:00:00")])
+    row = compared("wechat")
+    assert (found(row), row.matched, row.our_refunds) == ([], 1, 1)
+
+
 def test_a_notice_leaves_the_day_of_acceptance_as_it_was():
     version = configured("wechat")
     payment = attempt("wechat", version, moved=timedelta(hours=10))
