@@ -39,8 +39,8 @@ def test_fees_are_what_the_account_was_charged_and_the_rounding_is_one_total():
     assert not row.differences.exists()
     figures = figures_of_day(DAY)
     assert (figures["fees"], figures["fees_rounding"]) == ("0.10", "0.04")
-    assert figures["by_merchant"][0]["expected"] == figures["expected"] == "-0.10"
-    assert figures["by_method"]["wechat"]["net"] == "-0.10"
+    assert figures["by_merchant"][0]["expected"] == figures["expected"] == "9.90"
+    assert figures["by_method"]["wechat"]["net"] == "9.90"
     assert report(DAY, DAY).total.fees == Decimal("0.10")
 
 
