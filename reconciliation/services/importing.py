@@ -152,12 +152,12 @@ def _keep(
             raise AnotherBillThere()
         now = {"current_key": None, "replaced_at": clock.now(), "replaced_by": actor.id}
         columns_write(current, **now)
-        _audit(current, actor, "bill_replaced", by=facts["sha256"])
+        _audit(current, actor, "bill_replaced", was="counts", by=facts["sha256"])
     # One that was replaced once may count again: it is the same evidence.
     bill = BillFile.objects.select_for_update().filter(**facts).first()
     if bill is not None:
         columns_write(bill, current_key=key, replaced_at=None, replaced_by=None)
-        _audit(bill, actor, "bill_counts_again")
+        _audit(bill, actor, "bill_counts_again", was="replaced")
         return bill
     bill = BillFile(**facts, **new, imported_at=clock.now(), current_key=key)
     bill.save(force_insert=True)
@@ -183,12 +183,13 @@ def day_lock(merchant: Merchant, day: date) -> ReconciledDay:
     return found
 
 
-def _audit(bill: BillFile, actor: Actor, action: str, **details: str) -> None:
+def _audit(bill: BillFile, actor: Actor, action: str, *, was: str = "", **details: str) -> None:
     audit_record(
         object_type=AUDIT_OBJECT,
         object_id=bill.id,
         action=action,
         actor=actor,
+        from_state=was,
         to_state="counts" if bill.current_key else "replaced",
         details={
             "sha256": bill.sha256,

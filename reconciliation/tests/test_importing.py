@@ -11,7 +11,7 @@ from payments.services.closed_days import day_close, watermark_lock
 from reconciliation.contents import bill_chunks
 from reconciliation.errors import AnotherBillThere, BillNotAccepted, DayIsClosed
 from reconciliation.models import BillFile, BillPart
-from reconciliation.services.importing import bill_examine, bill_import
+from reconciliation.services.importing import AUDIT_OBJECT, bill_examine, bill_import
 from reconciliation.states import BillSource, BillType
 from reconciliation.tests.kit import (
     DAY,
@@ -29,6 +29,7 @@ from reconciliation.tests.kit import (
     written,
 )
 from tcmpay.audit.models import AuditEvent
+from tcmpay.audit.verification import object_verify
 from tcmpay.common import clock
 from tcmpay.common.actor import SYSTEM
 from tcmpay.common.db import money_unit
@@ -114,6 +115,15 @@ def test_a_file_that_was_replaced_may_count_again(version):
         imported(METHOD, rows)
     assert imported(METHOD, rows, is_replacing=True) == first
     assert BillFile.objects.get(id=first.id).current_key
+
+
+def test_the_trail_of_a_bill_that_was_replaced_is_unbroken(version):
+    rows = [payment_row(attempt(METHOD, version))]
+    imported(METHOD, rows)
+    imported(METHOD, [], is_replacing=True)
+    imported(METHOD, rows, is_replacing=True)
+    for bill in BillFile.objects.all():
+        assert object_verify(AUDIT_OBJECT, str(bill.id)).is_sound
 
 
 def refused(rows, day=DAY):
