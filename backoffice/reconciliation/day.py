@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 
 from django.db.models import QuerySet
 from django.urls import reverse
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from backoffice.cases.actions import (
@@ -23,6 +24,7 @@ from backoffice.reconciliation.words import CellState, line_text_for, percent_te
 from backoffice.site.display import age_text
 from payments.models import PaymentException
 from reconciliation.models import BillFile, Difference, ReconciledDay
+from reconciliation.services.differences import FUND_MISSING_AFTER
 from reconciliation.states import DifferenceType
 from refunds.states import RefundStatus
 from tcmpay.accounts.selectors import people_names, person_text
@@ -101,6 +103,7 @@ class Line:
     remedy: Remedy | None
     owner: str
     text: str  # the line of the bill
+    is_for_many: bool  # whether an action can be chosen for it together with others
 
     @property
     def yuan(self) -> Money:
@@ -122,8 +125,19 @@ class Line:
         )
 
     @property
-    def reason(self) -> str:
-        return self.row.reason
+    def hindrance(self) -> str:
+        """Why nothing can be done about it yet, and what helps; "" where something can."""
+        if self.row.case_id is not None or self.is_ended:
+            return ""
+        if self.row.is_doubtful:
+            return gettext("等次日账单")
+        if self.row.difference_type == DifferenceType.FUND_MISSING:
+            day = self.row.day.day + FUND_MISSING_AFTER
+            text = gettext(
+                "资金三天内到账的不用处理：%(day)s 起仍未到的转入差错。期间可重新下载账单。"
+            )
+            return text % {"day": day.isoformat()}
+        return gettext("还没有差错，请重新对账。")
 
 
 @dataclass(frozen=True)
@@ -231,16 +245,29 @@ class Day:
 
 
 def _with_links(rows: QuerySet[Difference]) -> QuerySet[Difference]:
-    return rows.select_related("day", "order", "transaction", "refund", "case", "case__order")
+    return rows.select_related("day", "bill", "order", "refund", "case", "case__order")
 
 
 def lines_of(rows: Sequence[Difference], reader: Any) -> list[Line]:
     owners = {row.case.owner_id for row in rows if row.case is not None and row.case.owner_id}
     names = people_names(owners)
     return [
-        Line(row, remedy_of(row, reader), _owner(row, names), line_text_for(row, reader))
+        Line(
+            row,
+            remedy_of(row, reader),
+            _owner(row, names),
+            line_text_for(row, reader),
+            _is_for_many(row, reader),
+        )
         for row in rows
     ]
+
+
+def _is_for_many(row: Difference, reader: Any) -> bool:
+    remedy = remedy_of(row, reader)
+    if remedy is None or not remedy.action.needs_order:
+        return remedy is not None
+    return any(not action.needs_order for _name, action in offered(remedy.case, reader))
 
 
 def _owner(row: Difference, names: dict[object, str]) -> str:

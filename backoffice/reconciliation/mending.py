@@ -17,7 +17,7 @@ from django.views.decorators.http import require_http_methods
 
 from backoffice.cases.actions import CLOSE_PERMISSION, DESK_ACTIONS, offered
 from backoffice.cases.desk import somebody_was_faster
-from backoffice.reconciliation.day import Line, Remedy, lines_of, remedy_named
+from backoffice.reconciliation.day import SHOWN_MAX, Line, Remedy, lines_of, remedy_named
 from backoffice.reconciliation.words import DAY_PAGE, day_url, read_day
 from backoffice.site.bases import actor_of, ensure_may, page
 from backoffice.site.forms import ReasonFormField
@@ -28,7 +28,8 @@ from tcmpay.common.fields import as_uuid_or_text
 
 logger = logging.getLogger(__name__)
 
-ROWS_MAX = 50
+# As many as a day's page shows; their names are posted, an address has no room for them.
+ROWS_MAX = SHOWN_MAX
 # A gateway that does not answer holds up each question; whoever waits is told what is left.
 SECONDS_MAX = 20.0
 # Each row by what it needs first; any other name of an action is that one for all of them.
@@ -71,14 +72,15 @@ class Result:
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def mend_view(request: HttpRequest, day: str, model_admin: Any) -> HttpResponse:
-    """What would be done about the selected differences; a POST with a reason does it."""
+    """What would be done about the selected differences; a POST of what was seen does it."""
     ensure_may(request, CLOSE_PERMISSION)
     shown = read_day(day)
     if shown is None:
         return HttpResponseRedirect(reverse(f"admin:{DAY_PAGE}_changelist"))
-    posted = request.POST if request.method == "POST" else None
-    sent = posted or request.GET
-    lines = _selected(shown, sent.getlist("difference"), request.user)
+    sent = request.POST if request.method == "POST" else request.GET
+    posted = sent if request.method == "POST" and "seen" in sent else None
+    keys = list(dict.fromkeys(sent.getlist("difference")))
+    lines = _selected(shown, keys[:ROWS_MAX], request.user)
     if not lines:
         messages.warning(request, _("请先勾选要处理的差异。"))
         return HttpResponseRedirect(day_url(shown))
@@ -100,6 +102,8 @@ def mend_view(request: HttpRequest, day: str, model_admin: Any) -> HttpResponse:
         "able": able,
         "choices": _choices(lines, request.user),
         "chosen": chosen,
+        "left": max(len(keys) - ROWS_MAX, 0),
+        "rows_max": ROWS_MAX,
         "form": form,
     }
     return page(request, model_admin, "reconciliation/mend.html", context)
@@ -115,9 +119,9 @@ def results_take(request: HttpRequest, day: date) -> list[dict[str, Any]]:
 
 
 def _selected(day: date, keys: Sequence[str], reader: Any) -> list[Line]:
-    wanted = [as_uuid_or_text(key) for key in keys[:ROWS_MAX]]
+    wanted = [as_uuid_or_text(key) for key in keys]
     rows = Difference.objects.filter(pk__in=wanted, day__day=day)
-    linked = rows.select_related("day", "order", "transaction", "refund", "case", "case__order")
+    linked = rows.select_related("day", "bill", "order", "refund", "case", "case__order")
     return lines_of(list(linked.order_by("found_at", "id")), reader)
 
 
@@ -126,9 +130,9 @@ def _step(line: Line, chosen: str, reader: Any) -> Step:
         return Step(line, None, _("已处理"))
     remedy = line.remedy if chosen == OWN else _named(line, chosen, reader)
     if remedy is None:
-        return Step(line, None, _("没有您可以做的；详见差错页"))
+        return Step(line, None, line.hindrance or _("没有您可以做的；详见差错页"))
     if remedy.action.needs_order:
-        return Step(line, None, _("要逐项选择订单，请在差错页处理"))
+        return Step(line, None, _("要逐项选择订单，请在差错页处理；或在上面选另一种办法"))
     return Step(line, remedy)
 
 

@@ -25,10 +25,10 @@ from backoffice.reconciliation.views import calendar_view, day_view, lines_view
 from backoffice.reconciliation.words import (
     BILL_PAGE,
     DAY_PAGE,
+    between,
     day_link,
     day_url,
     line_text_for,
-    yuan_of,
 )
 from backoffice.site.bases import (
     DayRangeFilter,
@@ -137,7 +137,7 @@ class DifferenceAdmin(ReadOnlyAdmin):
     """Where bills and our books differ: the list, and one with both its sides."""
 
     search_help_text = _("商户订单号、退款单号、网关单号或订单号")
-    list_select_related = ("day", "case", "order", "refund")
+    list_select_related = ("day", "bill", "case", "order", "refund")
     list_display = (
         "business_day",
         "type_shown",
@@ -184,7 +184,7 @@ class DifferenceAdmin(ReadOnlyAdmin):
     found = moment("found_at", _("发现时间"))
     standing = column("", _("处理情况"), standing_badge)
     reason_shown = wrapped("reason", _("说明"))
-    yuan = column("", _("相差（元）"), lambda row: money_text(yuan_of(row.ours, row.theirs)))
+    yuan = column("", _("相差（元）"), lambda row: money_text(between(row.ours, row.theirs)))
     number_shown = column(
         "",
         _("单号"),
@@ -235,10 +235,11 @@ class DifferenceAdmin(ReadOnlyAdmin):
 
 def bill_line_link(row: Difference) -> str:
     """The line of the bill that a difference comes from; "" where it comes from none."""
-    if row.bill_id is None or row.line_number is None:
+    if row.bill is None or row.line_number is None:
         return ""
     url = f"{admin_url(f'{BILL_PAGE}_lines', row.bill_id)}?n={row.line_number}"
-    text = gettext("第 %(number)d 行") % {"number": row.line_number}
+    facts = {"bill": row.bill.get_bill_type_display(), "number": row.line_number}
+    text = gettext("%(bill)s第 %(number)d 行") % facts
     return format_html('<a class="tcm-link tcm-nowrap" href="{}">{}</a>', url, text)
 
 

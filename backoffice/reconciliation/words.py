@@ -85,6 +85,11 @@ def yuan_of(ours: Money | None, theirs: Money | None) -> Money:
     return abs(ours or theirs or ZERO)
 
 
+def between(ours: Money | None, theirs: Money | None) -> Money | None:
+    """By how many yuan the sides differ; None where both have the same, on different days say."""
+    return None if ours == theirs else yuan_of(ours, theirs)
+
+
 def line_text_for(row: Difference, reader: Any) -> str:
     """The line of the bill that a difference is about. One that nobody can read may name the payer
     anywhere: it is for those who may take the file."""

@@ -31,7 +31,7 @@ def row():
 def preview(browser: Client, row, *found, action: str = "own"):
     keys = [str(one.pk) for one in found]
     address = reverse("admin:reconciliation_reconciledday_mend", args=[row.day.isoformat()])
-    return browser.get(address, {"difference": keys, "action": action})
+    return browser.post(address, {"difference": keys, "action": action})
 
 
 def mend(browser: Client, row, *found, action: str = "own", reason: str = REASON) -> str:
@@ -92,6 +92,37 @@ def test_what_no_action_fits_is_left_out_and_says_so(reviewer, row):
     assert "要逐项选择订单" in answer.content.decode()
     mend(reviewer, row, fee, foreign)
     assert outcome(foreign) == ExceptionOutcome.NONE
+
+
+def test_what_has_to_be_matched_one_by_one_can_be_written_off_together(reviewer, row):
+    found = [difference(row, DifferenceType.FOREIGN) for _ in range(2)]
+    page = reviewer.get(day_url(row.day)).content.decode()
+    assert "disabled title" not in page, "each can be selected"
+    mend(reviewer, row, *found, action="write_off")
+    for one in found:
+        one.case.refresh_from_db()
+        assert one.case.is_waiting, "each has its own second person"
+
+
+def test_as_many_as_a_page_shows_are_previewed_and_the_rest_is_said(reviewer, row, monkeypatch):
+    found = [difference(row, has_case=False) for _ in range(130)]
+    answer = preview(reviewer, row, *found)
+    assert len(answer.context["steps"]) == 130
+    monkeypatch.setattr(mending, "ROWS_MAX", 100)
+    assert "一次最多处理 100 项，其余 30 项" in preview(reviewer, row, *found).content.decode()
+
+
+def test_money_that_may_still_arrive_says_when_it_has_to_be_dealt_with(reviewer, row):
+    found = difference(row, DifferenceType.FUND_MISSING, has_case=False)
+    due = f"{row.day + timedelta(days=3)} 起仍未到的转入差错"
+    assert due in reviewer.get(day_url(row.day)).content.decode()
+    assert due in preview(reviewer, row, found).content.decode()
+
+
+def test_all_that_is_open_is_named_beside_what_is_selected(reviewer, row):
+    difference(row)
+    difference(row, DifferenceType.FUND_MISSING, has_case=False)
+    assert "已选 {count} / 2 项" in reviewer.get(day_url(row.day)).content.decode()
 
 
 def test_without_a_reason_nothing_is_done(reviewer, row):
