@@ -14,7 +14,7 @@ from payments.states import TransactionStatus, TransactionType
 from reconciliation.found import Found, Held, number_of_row, of_row
 from reconciliation.funds import REFUNDS
 from reconciliation.late_money import Unexplained
-from reconciliation.matching import FAILED, SUCCESS
+from reconciliation.matching import FAILED, SUCCESS, match
 from reconciliation.merchants import Merchant, apps_of, merchant_running, versions
 from reconciliation.models import BillFile, Difference, ReconciledDay
 from reconciliation.our_books import OurBooks, moved_at, number_of
@@ -243,6 +243,7 @@ class Telling:
             fen = books.pop(ours.number)
             if fen == row.amount_fen:
                 self.agreed += 1
+                self._fee_by_rate(row, ours.held)
             else:
                 self.amount(row, fen, ours.held)
         elif ours.day == self.day or self._stands_in_its_own(ours) or ours.number in self._had:
@@ -250,6 +251,7 @@ class Telling:
         else:
             self._had.add(ours.number)
             self.found.append(paired(row, ours, self.bill, self.day))
+            self._fee_by_rate(row, ours.held)
 
     def _not_done(self, row: BillRow, ours: Ours) -> None:
         if ours.number in self._had:
@@ -306,6 +308,17 @@ class Telling:
         """A fee (hundred-thousandths of a yuan) that is not the one that was due."""
         found = of_row(DifferenceType.FEE, row, self.bill, reason, held=held)
         self.found.append(replace(found, ours=_fee_yuan(due), theirs=_fee_yuan(taken)))
+
+    def fee_off(self, row: BillRow, held: Held | None, due: int) -> None:
+        texts = {"rate": row.fee_rate[:16], "due": fee_text(due)}
+        text = _("费率 %(rate)s 应为 %(due)s 元") % texts
+        self.fee(row, held, text, due=due, taken=row.fee)
+
+    def _fee_by_rate(self, row: BillRow, held: Held) -> None:
+        """The fee of a line whose pair is not in the books of the day under its number."""
+        books = OurBooks({row.out_trade_no: row.amount_fen}, {row.out_refund_no: row.amount_fen})
+        for line, due in match((row,), books, frozenset()).fees_off:
+            self.fee_off(line, held, due)
 
     def _add(self, kind: DifferenceType, row: BillRow, reason: str, **other: Any) -> None:
         self.found.append(of_row(kind, row, self.bill, reason, **other))
@@ -396,6 +409,11 @@ def _line_of(row: FundRow) -> BillRow:
         app_id="",
         merchant="",
     )
+
+
+def fee_text(fee: int) -> str:
+    """A fee (hundred-thousandths of a yuan) in yuan."""
+    return f"{fee / 100_000:.2f}"
 
 
 def _fee_yuan(fee: int) -> Any:

@@ -32,7 +32,7 @@ from reconciliation.services.differences import cases_follow, differences_write
 from reconciliation.services.importing import day_lock
 from reconciliation.services.missing import missing_settle
 from reconciliation.states import BillType, DifferenceType
-from reconciliation.telling import Ours, Telling, about, is_near_midnight, lacking, paired
+from reconciliation.telling import Ours, Telling, about, fee_text, is_near_midnight, lacking, paired
 from tcmpay.audit.services import audit_record
 from tcmpay.common import clock
 from tcmpay.common.actor import Actor
@@ -172,11 +172,7 @@ class _Run:
                 telling.state(row, held[row.number])
         for row, due in matched.fees_off:
             ours = held.get(row.number)
-            text = _("费率 %(rate)s 应为 %(due)s 元") % {
-                "rate": row.fee_rate[:16],
-                "due": _fee_text(due),
-            }
-            telling.fee(row, ours.held if ours else None, text, due=due, taken=row.fee)
+            telling.fee_off(row, ours.held if ours else None, due)
 
     def _left_over(self, rest: Sequence[Ours]) -> None:
         if not rest:
@@ -222,7 +218,12 @@ class _Run:
         return funds
 
     def _third_leg(self, trade: OpenedBill | None, funds: Funds) -> None:
-        differ = {one.line_number for one in self._found if one.bill == self.trade}
+        # A line of another day's payment may lack its money, too.
+        differ = {
+            one.line_number
+            for one in self._found
+            if one.bill == self.trade and one.difference_type != DifferenceType.WRONG_DAY
+        }
         compared = compare_funds(trade.rows() if trade else (), funds, differ)
         missing = still_missing(self.merchant, self.day, compared.missing)
         telling = Telling(self.merchant, self.day, self.trade, OurBooks())
@@ -246,7 +247,7 @@ class _Run:
             found = of_row(kind, row, self.trade, text, ours_fen=row.settled_fen, held=ours)
             self._found.append(replace(found, theirs=moved))
         for row, taken in compared.fees:
-            fees = {"taken": _fee_text(taken), "line": _fee_text(row.fee)}
+            fees = {"taken": fee_text(taken), "line": fee_text(row.fee)}
             text = _("交易账单写手续费 %(line)s 元，资金账单扣 %(taken)s 元") % fees
             # What the rate gives is due; without a rate, what was really taken.
             fee, other = (row.fee, taken) if row.fee_rate else (taken, row.fee)
@@ -278,10 +279,6 @@ class _Run:
 
 def _rows_of(matched: Matched) -> list[BillRow]:
     return [row for row, _fen in (*matched.amounts, *matched.states, *matched.fees_off)]
-
-
-def _fee_text(fee: int) -> str:
-    return f"{fee / 100_000:.2f}"
 
 
 def _with_texts(

@@ -5,9 +5,11 @@ from datetime import timedelta
 import pytest
 
 from payments.models import PaymentException
+from reconciliation.invariants import CHECKS
 from reconciliation.models import Difference
 from reconciliation.services.fetching import day_without_movement
 from reconciliation.services.running import day_reconcile
+from reconciliation.states import BillType
 from reconciliation.tests.kit import (
     DAY,
     NOON,
@@ -15,6 +17,7 @@ from reconciliation.tests.kit import (
     at,
     attempt,
     configured,
+    fund_rows,
     imported,
     merchant,
     payment_row,
@@ -23,6 +26,7 @@ from reconciliation.tests.kit import (
 )
 from tcmpay.common import clock
 from tcmpay.common.actor import SYSTEM
+from tcmpay.common.invariants import Scope
 
 pytestmark = pytest.mark.django_db
 METHOD = "wechat"
@@ -127,6 +131,36 @@ def test_both_days_bills_have_it(version):
     compared()
     assert told() == []
     assert told(NEXT) == [("duplicate", False)]
+
+
+@pytest.mark.parametrize(
+    ("lines", "fee_more", "is_funded", "also"),
+    [
+        (2, 0, True, "duplicate"),
+        (1, 5_000, True, "fee"),
+        (1, 0, False, "fund_missing"),
+    ],
+)
+def test_a_line_of_another_day_s_payment_hides_nothing(version, lines, fee_more, is_funded, also):
+    payment = attempt(METHOD, version, moved=LATE)
+    line = payment_row(payment, moment="2026-11-25 00:00:01")
+    rows = [line._replace(fee=line.fee + fee_more)] * lines
+    imported(METHOD, [])
+    imported(METHOD, rows, day=NEXT)
+    funds = fund_rows(rows) if is_funded else []
+    imported(METHOD, funds, day=NEXT, bill_type=BillType.FUND)
+    compared()
+    compared(NEXT)
+    assert sorted(told(NEXT)) == sorted([(also, False), ("wrong_day", False)])
+    assert told() == [("wrong_day", False)]
+    assert [one for check in CHECKS for one in check(Scope())] == []
+
+
+def test_a_line_that_goes_by_the_gateway_s_number_hides_no_fee(version):
+    line = payment_row(attempt(METHOD, version))
+    imported(METHOD, [line._replace(out_trade_no="SHOP-1", fee=line.fee + 5_000)])
+    compared()
+    assert told() == [("fee", False)]
 
 
 @pytest.mark.parametrize("bill_day", [DAY - ONE_DAY, NEXT])
