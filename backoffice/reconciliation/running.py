@@ -12,12 +12,14 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
 from backoffice.reconciliation.views import bill_of
+from backoffice.reconciliation.waiting_bills import WAITING, Upload, fetched_keep
 from backoffice.reconciliation.words import DAY_PAGE, DOWNLOAD, RUN, day_url, read_day
 from backoffice.site.bases import actor_of, ensure_may
 from backoffice.site.second_person import refusal_text
 from backoffice.site.words import method_text
 from gateways.interface import BillRefused
 from reconciliation.contents import bill_chunks
+from reconciliation.errors import AnotherBillThere
 from reconciliation.merchants import Merchant
 from reconciliation.models import BillFile, ReconciledDay
 from reconciliation.our_books import merchants_of_day
@@ -36,12 +38,18 @@ def run_view(request: HttpRequest, day: str, model_admin: Any) -> HttpResponse:
     shown = read_day(day)
     if shown is None:
         return HttpResponseRedirect(reverse(f"admin:{DAY_PAGE}_changelist"))
-    run = fetch if request.POST.get("do") == FETCH else compare
+    waiting: Upload | None = None
     merchants = _merchants_of(shown)
     if not merchants:
         messages.warning(request, _("这一天没有商户号可以对账。"))
     for merchant in merchants:
-        run(request, merchant, shown)
+        if request.POST.get("do") == FETCH:
+            waiting = fetch(request, merchant, shown, has_waiting=waiting is not None) or waiting
+        else:
+            compare(request, merchant, shown)
+    if waiting is not None:
+        request.session[WAITING] = waiting.to_session()
+        return HttpResponseRedirect(reverse(f"admin:{DAY_PAGE}_uploaded"))
     return HttpResponseRedirect(day_url(shown))
 
 
@@ -50,21 +58,34 @@ def compare(request: HttpRequest, merchant: Merchant, day: date) -> None:
     _tell(request, merchant, day, day_reconcile)
 
 
-def fetch(request: HttpRequest, merchant: Merchant, day: date) -> None:
-    """Ask the gateway for the bills first."""
-    _tell(request, merchant, day, day_fetch)
+def fetch(
+    request: HttpRequest, merchant: Merchant, day: date, *, has_waiting: bool
+) -> Upload | None:
+    """Ask the gateway for the bills first; what it gives otherwise than before is handed back to be
+    looked at, one file at a time."""
+    try:
+        _tell(request, merchant, day, day_fetch)
+    except AnotherBillThere as error:
+        waiting = None if has_waiting else fetched_keep(merchant, day)
+        if waiting is None:
+            messages.warning(request, f"{_named(merchant)}：{refusal_text(error)}")
+        return waiting
+    return None
 
 
 def _tell(
     request: HttpRequest, merchant: Merchant, day: date, run: Callable[..., ReconciledDay]
 ) -> None:
-    name = f"{method_text(merchant.method)} {merchant.number}"
+    """Raises AnotherBillThere."""
+    name = _named(merchant)
     try:
         row = run(actor=actor_of(request), merchant=merchant, day=day)
     except BillRefused as error:
         # What is kept was whole when it came in: somebody changed it since.
         messages.error(request, f"{name}：{error}")
         return
+    except AnotherBillThere:
+        raise
     except DomainError as error:
         messages.error(request, f"{name}：{refusal_text(error)}")
         return
@@ -74,6 +95,10 @@ def _tell(
         messages.warning(request, text % {"name": name, "number": still})
     else:
         messages.success(request, _("%(name)s：已对账，没有待处理的差异。") % {"name": name})
+
+
+def _named(merchant: Merchant) -> str:
+    return f"{method_text(merchant.method)} {merchant.number}"
 
 
 def _merchants_of(day: date) -> list[Merchant]:

@@ -1,16 +1,11 @@
 """A bill from the reader's own machine: looked at first, imported when confirmed."""
 
-import secrets
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from django import forms
-from django.conf import settings
 from django.contrib import messages
 from django.core.files.uploadedfile import UploadedFile
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -20,16 +15,21 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods
 from unfold.widgets import UnfoldAdminFileFieldWidget
 
-from backoffice.exports.services import OWN_FILE, own_folder
 from backoffice.reconciliation.calendar import ONE_DAY
 from backoffice.reconciliation.running import compare
+from backoffice.reconciliation.waiting_bills import (
+    WAITING,
+    Upload,
+    fetched_keep,
+    upload_new,
+    upload_write,
+)
 from backoffice.reconciliation.words import DAY_PAGE, DOWNLOAD, FIRST_DAY, IMPORT, day_url
 from backoffice.site.bases import actor_of, ensure_may, page
 from backoffice.site.second_person import refusal_text
 from backoffice.site.uploads import UPLOAD_BYTES_MAX, is_too_large
 from backoffice.site.words import method_text
-from gateways.interface import GATEWAY_METHODS, BillRefused, OpenedBill
-from gateways.registry import open_bill
+from gateways.interface import GATEWAY_METHODS, BillRefused
 from reconciliation.merchants import Merchant, merchants_known
 from reconciliation.models import BillFile, ReconciledDay
 from reconciliation.services.importing import bill_examine, bill_import
@@ -37,9 +37,6 @@ from reconciliation.states import BillSource, BillType
 from tcmpay.common import clock
 from tcmpay.common.errors import DomainError
 
-# What waits for a confirmation, by the session that it came in.
-WAITING = "bill_upload"
-KEPT_SECONDS = 3600
 EXAMPLES_MAX = 20
 
 
@@ -70,55 +67,6 @@ class UploadForm(forms.Form):
         if not FIRST_DAY <= day <= clock.today():
             raise forms.ValidationError(_("没有这一天。"))
         return day
-
-
-@dataclass(frozen=True)
-class Upload:
-    """A file that waits, and what it is said to be."""
-
-    token: str
-    merchant: Merchant
-    day: date
-    bill_type: BillType
-    name: str
-
-    @property
-    def path(self) -> Path:
-        return _folder() / self.token
-
-    def to_session(self) -> dict[str, str]:
-        return {
-            "token": self.token,
-            "method": self.merchant.method,
-            "number": self.merchant.number,
-            "day": self.day.isoformat(),
-            "bill_type": str(self.bill_type),
-            "name": self.name,
-        }
-
-    @classmethod
-    def of_session(cls, request: HttpRequest) -> "Upload | None":
-        kept = request.session.get(WAITING)
-        if not kept:
-            return None
-        found = cls(
-            kept["token"],
-            Merchant(kept["method"], kept["number"]),
-            date.fromisoformat(kept["day"]),
-            BillType(kept["bill_type"]),
-            kept["name"],
-        )
-        return found if found.path.exists() else None
-
-    @contextmanager
-    def opened(self) -> Iterator[OpenedBill]:
-        """Raises BillRefused."""
-        with self.path.open("rb") as file:
-            bill = open_bill(self.merchant.method, self.bill_type, file, name=self.name)
-            try:
-                yield bill
-            finally:
-                bill.close()
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -163,16 +111,20 @@ def uploaded_view(request: HttpRequest, model_admin: Any) -> HttpResponse:
                 day=upload.day,
                 bill_type=upload.bill_type,
                 opened=bill,
+                source=upload.source,
             )
             odd_lines = bill.odd_lines
     except BillRefused as error:
         refused, odd_lines = str(error), ()
     except DomainError as error:
         refused, odd_lines = refusal_text(error), ()
+    is_fetched = upload.source == BillSource.FETCHED
+    title = _("核对重新下载的账单") if is_fetched else _("核对上传的账单")
     context = {
-        "title": _("核对上传的账单"),
-        "original": _("核对上传的账单"),  # the last step of the breadcrumbs
+        "title": title,
+        "original": title,  # the last step of the breadcrumbs
         "upload": upload,
+        "is_fetched": is_fetched,
         "method": method_text(upload.merchant.method),
         "bill_type": upload.bill_type.label,
         "refused": refused,
@@ -194,8 +146,8 @@ def _confirm(request: HttpRequest, upload: Upload) -> HttpResponse:
                 day=upload.day,
                 bill_type=upload.bill_type,
                 opened=bill,
-                source=BillSource.UPLOADED,
-                file_name=upload.name,
+                source=upload.source,
+                file_name=upload.name if upload.source == BillSource.UPLOADED else "",
                 is_replacing=request.POST.get("replaces") == "yes",
             )
     except BillRefused as error:
@@ -209,6 +161,11 @@ def _confirm(request: HttpRequest, upload: Upload) -> HttpResponse:
     facts = {"bill": kept, "number": kept.lines}
     messages.success(request, _("已导入：%(bill)s，%(number)d 行。") % facts)
     compare(request, upload.merchant, upload.day)
+    if upload.source == BillSource.FETCHED and upload.bill_type == BillType.TRADE:
+        other = fetched_keep(upload.merchant, upload.day, [BillType.FUND])
+        if other is not None:
+            request.session[WAITING] = other.to_session()
+            return HttpResponseRedirect(reverse(f"admin:{DAY_PAGE}_uploaded"))
     return HttpResponseRedirect(day_url(upload.day))
 
 
@@ -225,36 +182,14 @@ def _code(merchant: Merchant) -> str:
 
 
 def _keep(form: UploadForm) -> Upload:
-    """The file under a name that nobody can guess, for an hour."""
-    folder = _folder()
-    own_folder(folder)
-    _purge(folder)
     method, _separator, number = form.cleaned_data["merchant"].partition(":")
     sent: UploadedFile = form.cleaned_data["file"]
-    upload = Upload(
-        token=secrets.token_hex(16),
-        merchant=Merchant(method, number),
-        day=form.cleaned_data["day"],
-        bill_type=BillType(form.cleaned_data["bill_type"]),
-        name=Path(sent.name or "").name[:200],
+    upload = upload_new(
+        Merchant(method, number),
+        form.cleaned_data["day"],
+        BillType(form.cleaned_data["bill_type"]),
+        Path(sent.name or "").name[:200],
+        BillSource.UPLOADED,
     )
-    upload.path.touch(mode=OWN_FILE, exist_ok=False)
-    with upload.path.open("wb") as file:
-        _copy(sent, file)
+    upload_write(upload, sent)
     return upload
-
-
-def _copy(sent: UploadedFile, file: IO[bytes]) -> None:
-    for chunk in sent.chunks():
-        file.write(chunk)
-
-
-def _folder() -> Path:
-    return Path(settings.EXPORT_DIR) / "bills"
-
-
-def _purge(folder: Path) -> None:
-    until = time.time() - KEPT_SECONDS
-    for file in folder.iterdir():
-        if file.stat().st_mtime < until:
-            file.unlink(missing_ok=True)

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from backoffice.reconciliation import uploads
+from backoffice.reconciliation import waiting_bills
 from backoffice.reconciliation.tests.kit import ALIPAY, bill, compared, difference, yesterday
 from backoffice.reconciliation.words import day_url
 from payments.models import PaymentOrder
@@ -197,7 +197,7 @@ def test_a_day_with_one_difference_is_closed_in_ten_clicks(desk, staff, yesterda
 
 def test_a_bill_is_uploaded_looked_at_and_replaced(desk, staff, yesterday_with_money, monkeypatch):
     yesterday_with_money()
-    monkeypatch.setattr(uploads, "open_bill", open_written)
+    monkeypatch.setattr(waiting_bills, "open_bill", open_written)
     page = desk.open(as_=staff("finance"))
     page.goto(desk.origin + day_url(yesterday()))
     page.get_by_role("link", name="上传账单").click()

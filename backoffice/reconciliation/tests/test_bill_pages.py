@@ -2,19 +2,21 @@
 
 import io
 from datetime import timedelta
+from types import SimpleNamespace
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.urls import reverse
 
-from backoffice.reconciliation import running, uploads
+from backoffice.reconciliation import running, waiting_bills
 from backoffice.reconciliation.words import day_url
 from backoffice.site import uploads as bounded
 from gateways.wechat.tests.test_bills import bill_text
 from reconciliation import contents
 from reconciliation.errors import BillNotReady
 from reconciliation.models import BillFile, Difference
+from reconciliation.services import fetching
 from reconciliation.tests.kit import (
     DAY,
     MERCHANT,
@@ -44,7 +46,7 @@ def _the_next_noon(settings, tmp_path):
 @pytest.fixture
 def _notation(monkeypatch):
     monkeypatch.setattr(contents, "unread_bill", open_written)
-    monkeypatch.setattr(uploads, "open_bill", open_written)
+    monkeypatch.setattr(waiting_bills, "open_bill", open_written)
 
 
 @pytest.fixture
@@ -143,7 +145,7 @@ def test_only_the_session_that_sent_a_file_can_confirm_it(clerk, version):
 def test_what_nobody_confirmed_is_forgotten_after_an_hour(clerk, version, monkeypatch):
     first = upload(clerk, written([])).context["upload"]
     assert first.path.stat().st_mode & 0o077 == 0
-    monkeypatch.setattr(uploads, "KEPT_SECONDS", -1)
+    monkeypatch.setattr(waiting_bills, "KEPT_SECONDS", -1)
     upload(clerk, written([]))
     assert not first.path.exists()
 
@@ -162,6 +164,27 @@ def test_a_day_is_compared_anew_or_fetched_again(clerk, version, monkeypatch):
     monkeypatch.setattr(running, "day_fetch", not_there)
     page = clerk.post(address, {"do": "fetch"}, follow=True)
     assert str(BillNotReady.message) in page.content.decode()
+
+
+@pytest.mark.usefixtures("_notation")
+def test_what_the_gateway_gives_otherwise_is_shown_before_it_replaces(clerk, version, monkeypatch):
+    ours = attempt("wechat", version)
+    confirm(clerk, upload(clerk, written([payment_row(ours)])))
+    given = written([payment_row(ours, amount_fen=2999)])
+    gateway = SimpleNamespace(
+        download_bill=lambda day: open_written("wechat", "trade", io.BytesIO(given)),
+        download_fund_bill=lambda day: None,
+    )
+    for module in (waiting_bills, fetching):
+        monkeypatch.setattr(module, "gateway_of", lambda merchant: gateway)
+    address = reverse("admin:reconciliation_reconciledday_run", args=[DAY.isoformat()])
+    preview = clerk.post(address, {"do": "fetch"}, follow=True)
+    assert preview.context["examined"].changes.changed == 1
+    assert "替换并对账" in preview.content.decode()
+    assert BillFile.objects.count() == 1, "only looked at"
+    confirm(clerk, preview, replaces="yes")
+    new = BillFile.objects.get(current_key__isnull=False)
+    assert (new.source, new.bytes_long) == ("fetched", len(given))
 
 
 @pytest.mark.usefixtures("_notation")
