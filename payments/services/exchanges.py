@@ -4,7 +4,8 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
+from datetime import datetime
+from typing import Any, TypeVar
 from uuid import UUID
 
 from gateways.errors import GatewayError, GatewayRejected, GatewayUnknown
@@ -48,20 +49,37 @@ def ask(question: Question, call: Callable[[], Answer]) -> Answer:
         outcome, word, message = ExchangeOutcome.ANSWERED, _word(answer), ""
         return answer
     finally:
-        exchange = GatewayExchange(
-            transaction=question.transaction,
-            refund_id=question.refund_id,
-            kind=question.kind,
+        exchange = _exchange(
+            question,
+            told,
             outcome=outcome,
             answer=word[:64],
             message=message[:300],
-            external_id=_number(told)[:64],
-            amount=_amount(told),
             asked_at=asked_at,
             took_ms=round((time.monotonic() - started) * 1000),
-            request_id=current_request_id(),
         )
         _keep(exchange)
+
+
+def answer_keep(question: Question, told: TradeReport, *, asked_at: datetime) -> None:
+    """Keep the answer that made us open the attempt that it is about: there was none to ask about.
+
+    Inside the caller's unit, after its locks. The time that it took is not known.
+    """
+    answered = {"outcome": ExchangeOutcome.ANSWERED, "answer": _word(told)[:64]}
+    log_append(_exchange(question, told, asked_at=asked_at, **answered))
+
+
+def _exchange(question: Question, told: object, **other: Any) -> GatewayExchange:
+    return GatewayExchange(
+        transaction=question.transaction,
+        refund_id=question.refund_id,
+        kind=question.kind,
+        external_id=_number(told)[:64],
+        amount=_amount(told),
+        request_id=current_request_id(),
+        **other,
+    )
 
 
 def _keep(exchange: GatewayExchange) -> None:

@@ -1,5 +1,6 @@
 """Asking a gateway about the money of a case, and applying it where the answer proves it."""
 
+from datetime import datetime
 from uuid import UUID
 
 from django.db import IntegrityError
@@ -24,12 +25,14 @@ from payments.services.exceptions import (
     exception_end,
     exception_refusal_note,
 )
+from payments.services.exchanges import Question, answer_keep
 from payments.services.orders import order_lock
 from payments.services.settlement import settle
 from payments.states import (
     ExceptionAction,
     ExceptionKind,
     ExceptionOutcome,
+    ExchangeKind,
     OrderStatus,
     TransactionStatus,
     TransactionType,
@@ -132,12 +135,13 @@ def _match(
     if order.status != OrderStatus.PENDING or order.amount != case.amount:
         raise OrderDoesNotFit(status=order.status)
     channel = channel_for_new_attempt(case.payment_method)
+    asked_at = clock.now()
     try:
         report = channel.gateway.query_payment(case.out_trade_no)
     except GatewayError as error:
         raise GatewayDown() from error
     _ensure_confirmed(report, case)
-    return _apply(actor, case.id, order.id, channel, report, reason)
+    return _apply(actor, case.id, order.id, channel, report, asked_at, reason)
 
 
 def _ensure_confirmed(report: TradeReport, case: PaymentException) -> None:
@@ -158,6 +162,7 @@ def _apply(
     order_id: UUID,
     channel: Channel,
     report: TradeReport,
+    asked_at: datetime,
     reason: str,
 ) -> PaymentException:
     order = order_lock(order_id)
@@ -179,6 +184,8 @@ def _apply(
     if settlement.verdict is not Verdict.APPLIED:
         raise OrderDoesNotFit(verdict=settlement.verdict)
     columns_write(case, order=order, transaction=attempt)
+    # A bill's case has no notice: this answer is what the booking rests on.
+    answer_keep(Question(ExchangeKind.QUERY, attempt), report, asked_at=asked_at)
     text = _("已匹配到订单 %(number)s：%(reason)s") % {"number": order.order_no, "reason": reason}
     exception_end(case, actor, text, ExceptionOutcome.MATCHED)
     return case

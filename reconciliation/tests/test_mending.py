@@ -13,6 +13,7 @@ from gateways.interface import RefundReport, RefundState, TradeReport, TradeStat
 from gateways.mock import MockGateway
 from payments.channels import Channel
 from payments.errors import ActionNotOffered, GatewayDown
+from payments.invariants_logs import check_bookings, check_exchange_log
 from payments.models import PaymentException, PaymentOrder, PaymentTransaction
 from payments.services import attempts, matching
 from payments.states import ExceptionAction
@@ -169,6 +170,8 @@ def test_a_number_that_is_nobody_s_can_be_matched_to_an_order(version, gateway):
     order.refresh_from_db()
     assert order.status == "paid"
     assert not Difference.objects.found().exists()
+    # No notice told of it: the answer that proved it is kept.
+    assert not [*check_bookings(Scope()), *check_exchange_log(Scope())]
 
 
 def test_where_nothing_of_ours_can_be_asked_about_it_says_so(version, gateway):

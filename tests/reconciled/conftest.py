@@ -17,6 +17,7 @@ def gateways(tmp_path_factory):
 @pytest.fixture
 def stand_in(gateways, settings, db):
     settings.DEBUG = True
+    settings.ORDER_EXPIRE_MINUTES = 365 * 24 * 60  # days of the past; gateways have the time of now
     config = gateways.directory / "config.json"
     call_command("load_gateway_config", str(config), "--notify-base", "http://127.0.0.1:3000")
     return gateways

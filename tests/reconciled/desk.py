@@ -5,11 +5,10 @@ from datetime import timedelta
 from decimal import Decimal
 
 from backoffice.cases.actions import CONFIRM, DESK_ACTIONS
-from payments.models import PaymentException, PaymentOrder
+from payments.models import PaymentException
 from payments.states import ExceptionAction
-from reconciliation.tests import kit
+from reconciliation.tests import days, kit
 from simulator.money import fee_fen
-from tcmpay.common import clock
 from tcmpay.common.actor import Actor, Role
 
 CLERK, SECOND = Actor(uuid.uuid4(), Role.STAFF), Actor(uuid.uuid4(), Role.STAFF)
@@ -24,14 +23,8 @@ def mend_all(method, day):
     asked = ("bill_state", "bill_theirs_only", "bill_ours_only", "bill_amount")
     for case in cases.order_by("id"):
         if case.kind == "bill_theirs_only" and case.transaction is None:
-            order = PaymentOrder.objects.create(
-                order_no=kit.new_number("ORD", clock.now()),
-                user_id=uuid.uuid4(),
-                order_type="other",
-                amount=case.amount,
-                created_at=kit.at(timedelta(0), day - ONE_DAY),
-                expire_time=clock.now() + ONE_DAY,
-            )
+            before = kit.at(timedelta(0), day - ONE_DAY)
+            order = days.ordered(days.patient(), str(case.amount), before)
             act(ExceptionAction.MATCH, case, order_no=order.order_no)
             assert case.outcome == "matched"
         elif case.kind in asked:
