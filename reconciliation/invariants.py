@@ -113,8 +113,14 @@ def check_differences(scope: Scope) -> Iterator[Violation]:
 
 def _was_told(case: PaymentException, scope: Scope) -> bool:
     """Whether a difference that came back, and has another case since, had this one before."""
+    # What it is linked with, and the gateway's number, may be told otherwise since.
+    about = Q(out_trade_no="", gateway_no="")
+    if case.out_trade_no:
+        about |= Q(out_trade_no=case.out_trade_no)
+    if case.external_transaction_id:
+        about |= Q(gateway_no=case.external_transaction_id)
     rows = Difference.objects.using(scope.using).filter(
-        transaction=case.transaction_id, gateway_no=case.external_transaction_id
+        about, day__payment_method=case.payment_method
     )
     fact = (case.kind, case.payment_method, case.subject)
     return any(case_fact(row) == fact for row in rows.select_related("day"))

@@ -115,6 +115,25 @@ def test_what_comes_back_is_another_case(version):
     assert not problems()
 
 
+def test_what_comes_back_under_another_of_the_gateway_s_numbers_is_another_case(version):
+    line = strange_row("SHOP-1")
+    for rows in ([line], [], [line._replace(transaction_id="T-other")]):
+        imported(METHOD, rows, is_replacing=True)
+        compared()
+    cases = PaymentException.objects.order_by("opened_at", "id")
+    assert [case.outcome for case in cases] == ["settled", ""]
+    assert not problems()
+
+
+def test_an_ended_case_of_another_fact_has_no_difference(version):
+    imported(METHOD, [strange_row("SHOP-1"), strange_row("SHOP-2")])
+    compared()
+    imported(METHOD, [], is_replacing=True)
+    compared()
+    Difference.objects.filter(out_trade_no="SHOP-1").delete()
+    assert [one.object_type for one in problems()] == ["payment_exception"]
+
+
 def test_what_staff_ended_stays_ended(version):
     payment = attempt(METHOD, version)
     imported(METHOD, [])
