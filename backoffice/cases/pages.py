@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 
 from backoffice.cases.desk import act_view, case_desk
-from backoffice.cases.words import EXCEPTION_ADVICE, case_state
+from backoffice.cases.words import EXCEPTION_ADVICE, case_state, is_of_bills
 from backoffice.orders.timeline import Story, timeline_context
 from backoffice.site.bases import (
     PANEL_ROWS_MAX,
@@ -49,6 +49,11 @@ OPEN_FILTER = cases(
         "closed": (_("已处理"), Q(closed_at__isnull=False)),
     },
 )
+ORIGIN_FILTER = cases(
+    "origin",
+    _("来自"),
+    {"bills": (_("对账"), is_of_bills()), "others": (_("其他"), ~is_of_bills())},
+)
 OWNER_FILTER = cases(
     "owner",
     _("负责人"),
@@ -77,6 +82,7 @@ class ExceptionAdmin(ReadOnlyAdmin):
     )
     list_filter = (
         OPEN_FILTER,
+        ORIGIN_FILTER,
         OWNER_FILTER,
         ("kind", ChoicesDropdownFilter),
         ("payment_method", ChoicesDropdownFilter),

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from django.db.models import Q
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
@@ -155,6 +156,14 @@ EXCEPTION_ADVICE: Mapping[str, Any] = {
         "查看网关公告，或在商户平台手工下载账单后导入。已说明原因的可以关闭。"
     ),
 }
+
+
+BILL_KINDS = [kind for kind in ExceptionKind.values if kind.startswith("bill_")]
+
+
+def is_of_bills() -> Q:
+    """The cases that comparing with bills told; the others came from payments and refunds."""
+    return Q(kind__in=BILL_KINDS)
 
 
 def case_state(case: PaymentException) -> tuple[str, str]:

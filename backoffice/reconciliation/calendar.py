@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 from django.db.models import Min, Q
+from django.utils.translation import gettext as _
 
 from backoffice.reconciliation.words import CELL_TONES, FIRST_DAY, CellState, day_url, percent_text
 from backoffice.site.display import GOOD, WAITING, badge
@@ -14,7 +15,7 @@ from gateways.interface import GATEWAY_METHODS
 from payments.states import PaymentMethod
 from reconciliation.figures import balance_leg
 from reconciliation.merchants import Merchant, merchant_running
-from reconciliation.models import DailyClose, Difference, ReconciledDay
+from reconciliation.models import DailyClose, DayReopening, Difference, ReconciledDay
 from reconciliation.our_books import merchants_of_day, our_yuan
 from reconciliation.selectors import yuan_named
 from reconciliation.services.missing import is_missing
@@ -61,6 +62,7 @@ class DayLine:
     cells: Sequence[Cell]
     balance: Cell
     close: DailyClose | None = None
+    is_reopening_asked: bool = False
 
     @property
     def url(self) -> str:
@@ -98,6 +100,8 @@ class DayLine:
         """A badge for the day's close."""
         if self.close is None:
             return ""
+        if self.is_reopening_asked:
+            return badge(_("待同意重新打开"), WAITING)
         tone = GOOD if self.close.status == CloseStatus.SIGNED else WAITING
         return badge(self.close.get_status_display(), tone)
 
@@ -155,6 +159,10 @@ def day_lines(days: Sequence[date], merchants: Sequence[Merchant]) -> Iterator[D
     differences = _differences(days)
     closes = _closes(days)
     balances = _balances(days, closes)
+    ids = [close.pk for close in closes.values()]
+    asked = set(
+        DayReopening.objects.filter(waiting_close__in=ids).values_list("waiting_close", flat=True)
+    )
     began = _began(merchants)
     now, now_day = clock.now(), clock.today()
     for day in days:
@@ -168,7 +176,9 @@ def day_lines(days: Sequence[date], merchants: Sequence[Merchant]) -> Iterator[D
             if state in WITHOUT_BILL and day < now_day:
                 total += our_yuan(merchant, day)
             cells.append(Cell(merchant, state, opened, row, _verified(row, found), total))
-        yield DayLine(day, cells, balances[day], closes.get(day))
+        close = closes.get(day)
+        is_asked = close is not None and close.pk in asked
+        yield DayLine(day, cells, balances[day], close, is_asked)
 
 
 def _verified(row: ReconciledDay | None, found: Sequence[Difference]) -> Money:

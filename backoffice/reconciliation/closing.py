@@ -5,10 +5,11 @@ from datetime import date
 from functools import partial
 from typing import Any
 
-from django.contrib import messages
-from django.db.models import Q, QuerySet
+from django.contrib import admin, messages
+from django.db.models import OuterRef, Q, QuerySet, Subquery
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, reverse
+from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_POST
@@ -21,6 +22,7 @@ from backoffice.site.bases import (
     DayRangeFilter,
     Panel,
     actor_of,
+    admin_url,
     column,
     ensure_may,
     moment,
@@ -202,12 +204,27 @@ class DailyCloseAdmin(SecondPersonAdmin):
     def search_lookups(self, term: str) -> Iterable[Q]:
         return (Q(signature=term.lower()), Q(pk=term))
 
+    def get_queryset(self, request: HttpRequest) -> QuerySet[DailyClose]:
+        asked = DayReopening.objects.filter(waiting_close=OuterRef("pk")).values("pk")[:1]
+        return super().get_queryset(request).annotate(reopening_asked=Subquery(asked))
+
+    @admin.display(description=gettext_lazy("待办"))
+    def todo(self, row: Any) -> str:
+        """A signature that waits, or a request to open again what was signed."""
+        if row.reopening_asked is None:
+            return super().todo(row)
+        url = admin_url(f"{REOPENING_PAGE}_review", row.reopening_asked)
+        return format_html('<a class="tcm-todo" href="{}">{}</a>', url, _("处理重新打开"))
+
     def title_of(self, row: DailyClose) -> str:
         return _("日结 %(day)s 第 %(version)d 版") % {"day": row.day, "version": row.version}
 
     def page_context(self, request: HttpRequest, row: DailyClose) -> dict[str, Any]:
         return {
             "close": row,
+            "reopening": getattr(row, "reopening_asked", None),
+            "may_reopen": row.status == CloseStatus.SIGNED
+            and request.user.has_perm(REQUEST_REOPENING),
             "figures": figures_shown(row.figures),
             "proposer": person_text(row.asked_by),
             "signer": person_text(row.answered_by) if row.answered_by else "",

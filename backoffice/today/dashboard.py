@@ -305,10 +305,31 @@ def _tasks(request: HttpRequest, found: Waiting, held_since: date) -> list[Task]
         ),
         _listed(
             "payments.paymentexception",
-            _("待处理的差错"),
+            _("待处理的对账差错"),
+            found.bill_cases,
+            {"case": "open", "origin": "bills"},
+            _("账单与账目不符，按营业日处理"),
+        ),
+        _listed(
+            "payments.paymentexception",
+            _("待处理的其他差错"),
             found.cases,
-            {"case": "open"},
+            {"case": "open", "origin": "others"},
             _("核对后写明处理结果"),
+        ),
+        _listed(
+            "reconciliation.dailyclose",
+            _("待签字的日结"),
+            found.closes,
+            PENDING,
+            _("由提交人以外的同事签字"),
+        ),
+        _listed(
+            "reconciliation.dayreopening",
+            _("待同意的重新打开"),
+            found.reopenings,
+            PENDING,
+            _("由申请人以外的同事处理"),
         ),
         _listed(
             "payments.paymentcallback",

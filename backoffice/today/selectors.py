@@ -7,6 +7,7 @@ from typing import Any
 
 from django.db.models import Count, QuerySet
 
+from backoffice.cases.words import is_of_bills
 from balances.models import AdjustmentStatus, BalanceAdjustment, UserBalance
 from balances.selectors import unadopted_openings
 from config.gateways.examine import expiries_current
@@ -21,6 +22,8 @@ from payments.models import (
 )
 from payments.selectors import surplus_payments
 from payments.states import HELD_VERDICTS, OrderStatus
+from reconciliation.models import DailyClose, DayReopening
+from reconciliation.states import CloseStatus, ReopeningStatus
 from refunds.models import Refund
 from refunds.services.own_cases import is_to_retry
 from refunds.states import RefundStatus
@@ -46,7 +49,10 @@ class Waiting:
     refunds_processing: int
     oldest_processing: datetime | None
     refunds_failed: int
+    bill_cases: int
     cases: int
+    closes: int
+    reopenings: int
     callbacks_held: int
     surplus_held: int
     openings: int
@@ -65,7 +71,10 @@ def waiting(held_since: date) -> Waiting:
         refunds_processing=bounded_count(processing),
         oldest_processing=_oldest(processing),
         refunds_failed=bounded_count(Refund.objects.filter(is_to_retry())),
-        cases=bounded_count(PaymentException.objects.filter(closed_at=None)),
+        bill_cases=bounded_count(PaymentException.objects.filter(is_of_bills(), closed_at=None)),
+        cases=bounded_count(PaymentException.objects.filter(~is_of_bills(), closed_at=None)),
+        closes=bounded_count(DailyClose.objects.filter(status=CloseStatus.PENDING)),
+        reopenings=bounded_count(DayReopening.objects.filter(status=ReopeningStatus.PENDING)),
         callbacks_held=bounded_count(callbacks_held(held_since)),
         surplus_held=bounded_count(surplus_held()),
         openings=bounded_count(openings()),

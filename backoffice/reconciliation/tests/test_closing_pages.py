@@ -134,6 +134,28 @@ def test_a_closed_day_is_opened_again_by_two_and_keeps_what_was_signed(clerk, se
     assert "第 2 版（已日结）" in text
 
 
+def test_what_waits_for_a_second_person_is_seen_wherever_the_day_is(clerk, second):
+    tasks = {task.title: task.count for task in second.get("/admin/").context["tasks"]}
+    assert (tasks["待签字的日结"], tasks["待同意的重新打开"]) == (0, 0)
+    propose(clerk)
+    tasks = {task.title: task.count for task in second.get("/admin/").context["tasks"]}
+    assert (tasks["待签字的日结"], tasks["待同意的重新打开"]) == (1, 0)
+    sign(second)
+    close = close_of(DAY)
+    version = reverse("admin:reconciliation_dailyclose_change", args=[close.pk])
+    assert f"{day_url(DAY)}#closing" in clerk.get(version).content.decode()
+    post(clerk, "reconciledday_reopen", DAY.isoformat(), reason="漏了一笔")
+    tasks = {task.title: task.count for task in second.get("/admin/").context["tasks"]}
+    assert (tasks["待签字的日结"], tasks["待同意的重新打开"]) == (0, 1)
+    line = next(line for line in month_of(DAY.strftime("%Y-%m")).days if line.day == DAY)
+    assert "待同意重新打开" in line.closed
+    wish = DayReopening.objects.get()
+    review = reverse("admin:reconciliation_dayreopening_review", args=[wish.pk])
+    listed = reverse("admin:reconciliation_dailyclose_changelist")
+    for address in (version, listed):
+        assert review in second.get(address).content.decode(), address
+
+
 def test_without_a_reason_no_day_is_opened_again(clerk, second):
     propose(clerk)
     sign(second)
