@@ -46,6 +46,7 @@ def day_view(request: HttpRequest, day: str, model_admin: Any) -> HttpResponse:
     if shown is None:
         messages.warning(request, _("没有这一天。"))
         return HttpResponseRedirect(reverse(f"admin:{DAY_PAGE}_changelist"))
+    is_over = shown < clock.today()
     context = {
         "title": _("对账 %(day)s") % {"day": shown.isoformat()},
         "original": shown.isoformat(),  # the last step of the breadcrumbs
@@ -53,12 +54,13 @@ def day_view(request: HttpRequest, day: str, model_admin: Any) -> HttpResponse:
         "results": results_take(request, shown),
         "may_mend": request.user.has_perm(CLOSE_PERMISSION),
         "earlier": day_url(shown - ONE_DAY),
-        "later": day_url(shown + ONE_DAY) if shown < clock.today() else "",
+        "later": day_url(shown + ONE_DAY) if is_over else "",
         "month": shown.strftime("%Y-%m"),
         "shown_max": SHOWN_MAX,
-        "may_import": request.user.has_perm(IMPORT),
+        "is_over": is_over,
+        "may_import": is_over and request.user.has_perm(IMPORT),
         "may_download": request.user.has_perm(DOWNLOAD),
-        "may_run": request.user.has_perm(RUN),
+        "may_run": is_over and request.user.has_perm(RUN),
         **closing_facts(shown, request.user),
     }
     return page(request, model_admin, "reconciliation/day.html", context)

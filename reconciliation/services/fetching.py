@@ -16,7 +16,7 @@ from reconciliation.models import Difference, ReconciledDay
 from reconciliation.our_books import merchants_of_day
 from reconciliation.selectors import bill_current, has_trade_bill, is_day_closed
 from reconciliation.services.differences import is_due
-from reconciliation.services.importing import bill_import
+from reconciliation.services.importing import bill_import, ensure_day_over
 from reconciliation.services.missing import missing_report, missing_settle_all
 from reconciliation.services.running import day_reconcile, day_without_movement
 from reconciliation.states import BillSource, BillType
@@ -51,6 +51,7 @@ def day_fetch(
 
 def bills_fetch(*, actor: Actor, merchant: Merchant, day: date, is_replacing: bool = False) -> None:
     """Fetch and keep the day's bills. Raises what ``day_fetch`` raises."""
+    ensure_day_over(day)
     fetched = Fetched(actor, merchant, day, is_replacing)
     fetched.trade()
     fetched.fund()
@@ -58,6 +59,7 @@ def bills_fetch(*, actor: Actor, merchant: Merchant, day: date, is_replacing: bo
 
 def missing_fetch(*, actor: Actor, merchant: Merchant, day: date) -> None:
     """Fetch those of the day's bills that are not there. Raises what ``day_fetch`` raises."""
+    ensure_day_over(day)
     fetched = Fetched(actor, merchant, day)
     if not has_trade_bill(merchant, day):
         fetched.trade()

@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from gateways.interface import OpenedBill
 from payments.services.closed_days import watermark_lock
 from reconciliation.contents import bill_opened, parts_write
-from reconciliation.errors import AnotherBillThere, BillNotAccepted, DayIsClosed
+from reconciliation.errors import AnotherBillThere, BillNotAccepted, BillNotReady, DayIsClosed
 from reconciliation.funds import SIGNS, keys_of
 from reconciliation.merchants import Merchant, accounts_of
 from reconciliation.models import BillFile, ReconciledDay
@@ -70,7 +70,7 @@ def bill_examine(
 ) -> Examined:
     """Look at a file before it is imported; ``trade``: a trade bill of the day that comes with it.
 
-    Raises BillNotAccepted, DayIsClosed.
+    Raises BillNotAccepted, BillNotReady, DayIsClosed.
     """
     before = bill_current(merchant, day, bill_type)
     is_known = before is not None and before.sha256 == opened.sha256
@@ -106,6 +106,7 @@ def bill_import(
     Raises:
         BillNotAccepted: another merchant's, another day's, a day to come.
         AnotherBillThere: another file counts, and ``is_replacing`` was not said.
+        BillNotReady: the day is not over.
         DayIsClosed.
     """
     examined = bill_examine(
@@ -211,8 +212,16 @@ def _ensure_takes_bills(day: date) -> None:
     """The one place that says whether a day takes (another) bill."""
     if day > clock.today():
         raise BillNotAccepted(_("%(day)s 还没有到") % {"day": day})
+    ensure_day_over(day)
     if is_day_closed(day):
         raise DayIsClosed()
+
+
+def ensure_day_over(day: date) -> None:
+    """What moves later that day no bill has yet. Raises BillNotReady."""
+    if day >= clock.today():
+        text = _("%(day)s 还没有结束：账单次日才有（支付宝 9:00 起，微信支付 10:00 起）")
+        raise BillNotReady(text % {"day": day})
 
 
 def _ensure_of(merchant: Merchant, day: date, bill_type: BillType, opened: OpenedBill) -> None:

@@ -29,7 +29,7 @@ from reconciliation.selectors import (
     yuan_named,
 )
 from reconciliation.services.differences import cases_follow, differences_write
-from reconciliation.services.importing import day_lock
+from reconciliation.services.importing import day_lock, ensure_day_over
 from reconciliation.services.missing import missing_settle
 from reconciliation.states import BillType, DifferenceType
 from reconciliation.telling import Ours, Telling, about, fee_text, is_near_midnight, lacking, paired
@@ -60,10 +60,12 @@ def day_reconcile(*, actor: Actor, merchant: Merchant, day: date) -> ReconciledD
 
     Told again it changes nothing twice; what it no longer finds is gone, and its cases are settled.
     Raises:
+        BillNotReady: the day is not over.
         NothingToCompare: there is no bill of the day.
         BillsChanged: others came to count, or other runs wrote, meanwhile, again and again.
         BillRefused: the file of a kept bill is not what it was.
     """
+    ensure_day_over(day)
     row = _compare(actor, merchant, day)
     for other in _waiting_days(row):
         _compare(actor, merchant, other)
@@ -393,7 +395,11 @@ def _yuan_or_none(fen: int | None) -> Money | None:
 
 @money_unit
 def day_without_movement(*, actor: Actor, merchant: Merchant, day: date) -> None:
-    """Note the gateway's word that nothing moved on the day: there is no file."""
+    """Note the gateway's word that nothing moved on the day: there is no file.
+
+    Raises BillNotReady: something may move yet.
+    """
+    ensure_day_over(day)
     row = day_lock(merchant, day)
     if not row.is_without_movement and bill_current(merchant, day, BillType.TRADE) is None:
         columns_write(row, is_without_movement=True)

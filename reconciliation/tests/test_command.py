@@ -230,6 +230,20 @@ def test_a_bill_that_is_not_to_be_had_yet(version, gateway, answer):
     assert not BillFile.objects.exists()
 
 
+@pytest.mark.parametrize("date", ["2026-11-25", "2026-11-26"])
+def test_a_day_that_is_not_over_has_no_bill_yet(version, gateway, date):
+    told, code = ran("--gateway", METHOD, date=date)
+    assert code == 4
+    assert date in told[0]["waiting"]
+    assert not ReconciledDay.objects.exists()
+
+
+def test_a_file_of_a_day_that_is_not_over_is_not_taken(version, file):
+    told, code = ran("--gateway", METHOD, "--file", file([]), date="2026-11-25")
+    assert (code, "waiting" in told[0]) == (4, True)
+    assert not BillFile.objects.exists()
+
+
 def test_without_a_gateway_named_all_are_compared(version, gateway):
     configured("alipay")
     told, code = ran()

@@ -177,8 +177,8 @@ def test_what_staff_ended_does_not_answer_for_another_day(version):
     imported(METHOD, [line, line])
     compared()
     written_off(PaymentException.objects.get())
-    imported(METHOD, [line._replace(moment=f"{NEXT} 12:00:00")], day=NEXT)
     with clock.frozen(at(NOON, NEXT + ONE_DAY)):
+        imported(METHOD, [line._replace(moment=f"{NEXT} 12:00:00")], day=NEXT)
         row = day_reconcile(actor=CLERK, merchant=merchant(METHOD), day=NEXT)
     assert [one.difference_type for one in row.differences.open()] == ["duplicate"]
     assert PaymentException.objects.filter(closed_at=None).count() == 1

@@ -60,6 +60,15 @@ def test_a_day_agrees_has_open_differences_or_waits_for_tomorrows_bill():
     assert states_of(day) == {"wechat": CellState.OPEN, "alipay": CellState.DOUBTFUL}
 
 
+def test_a_day_that_is_not_over_offers_nothing_and_says_when():
+    compared()
+    clerk = browser_of(person_make("finance"))
+    today = shown(clerk, day_url(clock.today()))
+    assert "还没有结束" in today
+    assert 'name="do"' not in today
+    assert "上传账单" not in today
+
+
 def test_a_day_without_a_bill_waits_until_three_in_the_afternoon_and_then_misses_it():
     compared(day=yesterday() - timedelta(days=3))
     afternoon = clock.day_start(clock.today()) + timedelta(hours=15)
