@@ -86,6 +86,17 @@ def _payments_done(merchant: Merchant, day: date) -> QuerySet[PaymentTransaction
     )
 
 
+def has_mock(method: str, day: date) -> bool:
+    """Whether a mock in ``method``'s place took anything on ``day``; no bill tells of it."""
+    return PaymentTransaction.objects.filter(
+        payment_method=method,
+        completed_at__gte=day_start(day),
+        completed_at__lt=day_start(day + ONE_DAY),
+        status=TransactionStatus.SUCCESS,
+        is_mock=True,
+    ).exists()
+
+
 def our_books(merchant: Merchant, day: date) -> OurBooks:
     """What ``merchant``'s bill of ``day`` should have; mock payments are no gateway's."""
     books = OurBooks()

@@ -16,7 +16,7 @@ from payments.states import PaymentMethod
 from reconciliation.figures import balance_leg
 from reconciliation.merchants import Merchant, merchant_running
 from reconciliation.models import DailyClose, DayReopening, Difference, ReconciledDay
-from reconciliation.our_books import merchants_of_day, our_yuan
+from reconciliation.our_books import has_mock, merchants_of_day, our_yuan
 from reconciliation.selectors import yuan_named
 from reconciliation.services.missing import is_missing
 from reconciliation.states import CloseStatus
@@ -88,6 +88,7 @@ class DayLine:
             CellState.DOUBTFUL,
             CellState.WAITING,
             CellState.AGREED,
+            CellState.MOCK,
         )
         return next((state for state in order if state in states), CellState.NONE)
 
@@ -175,6 +176,9 @@ def day_lines(days: Sequence[date], merchants: Sequence[Merchant]) -> Iterator[D
             total = row.total if row is not None else ZERO
             if state in WITHOUT_BILL and day < now_day:
                 total += our_yuan(merchant, day)
+            if not total and state in (*WITHOUT_BILL, CellState.AGREED):
+                # A gateway's bill has nothing of a mock's money, and there is no other.
+                state = CellState.MOCK if has_mock(merchant.method, day) else state
             cells.append(Cell(merchant, state, opened, row, _verified(row, found), total))
         close = closes.get(day)
         is_asked = close is not None and close.pk in asked

@@ -181,6 +181,11 @@ class Day:
         ]
 
     @property
+    def mocks(self) -> list[Cell]:
+        """Where a mock took all of the day's money."""
+        return [cell for cell in self.line.cells if cell.state == CellState.MOCK]
+
+    @property
     def sums(self) -> Sums:
         return Sums.of(self.line.rows)
 

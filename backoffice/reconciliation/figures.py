@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
+from backoffice.reconciliation.words import CellState
 from backoffice.site.display import EMPTY
 from backoffice.site.words import method_text
 from payments.selectors import service_names
@@ -27,7 +28,7 @@ def figures_shown(told: Mapping[str, Any]) -> dict[str, Any]:
             (f"{method_text(sums['method'])} {sums['merchant']}".strip(), sums)
             for sums in found["by_merchant"]
         ],
-        "verified": share_text(told.get("verified_share")),
+        "verified": _verified(told),
         "funds_text": FundsLeg(told["funds"]).label if told.get("funds") else "",
     }
 
@@ -39,6 +40,14 @@ def amounts_read(told: Any) -> Any:
     if isinstance(told, list):
         return [amounts_read(value) for value in told]
     return Decimal(told) if isinstance(told, str) and AMOUNT.fullmatch(told) else told
+
+
+def _verified(told: Mapping[str, Any]) -> str:
+    """How much is proven. A mock's money, which has no merchant number, no bill can prove."""
+    moved = [one for one in told["by_merchant"] if one["receipts_number"] or one["refunds_number"]]
+    if moved and not any(one["merchant"] for one in moved):
+        return str(CellState.MOCK.label)
+    return share_text(told.get("verified_share"))
 
 
 def share_text(share: str | None) -> str:

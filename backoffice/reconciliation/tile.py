@@ -13,6 +13,9 @@ from reconciliation.stand import days_waiting
 from reconciliation.states import CloseStatus
 from tcmpay.common import clock
 
+# States in which nothing is left to compare.
+QUIET = (CellState.AGREED, CellState.MOCK, CellState.NONE)
+
 
 @dataclass(frozen=True)
 class Tile:
@@ -25,6 +28,7 @@ class Tile:
     note: str
     is_well: bool
     is_urgent: bool
+    is_mock: bool
 
 
 def day_tiles(reader: Any) -> list[Tile]:
@@ -55,15 +59,16 @@ def _tile(line: DayLine, waiting: Sequence[date]) -> Tile:
         state=_state(line, is_to_close=is_next),
         verified=line.verified,
         note="，".join(_notes(line, left)),
-        is_well=is_closed or (line.state in (CellState.AGREED, CellState.NONE) and not is_next),
+        is_well=is_closed or (line.state in QUIET and not is_next),
         is_urgent=line.state in (CellState.OPEN, CellState.MISSING) or left > 1,
+        is_mock=line.state == CellState.MOCK,
     )
 
 
 def _state(line: DayLine, *, is_to_close: bool) -> str:
     if line.close is not None:
         return str(line.close.get_status_display())
-    if is_to_close and line.state in (CellState.AGREED, CellState.NONE):
+    if is_to_close and line.state in QUIET:
         return _("待日结")
     return str(line.state.label)
 

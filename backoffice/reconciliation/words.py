@@ -38,6 +38,7 @@ class CellState(models.TextChoices):
     OPEN = "open", _("有差异")
     DOUBTFUL = "doubtful", _("存疑")
     AGREED = "agreed", _("相符")
+    MOCK = "mock", _("模拟支付，不对账")
 
 
 CELL_TONES: Mapping[CellState, str] = {
@@ -47,6 +48,7 @@ CELL_TONES: Mapping[CellState, str] = {
     CellState.OPEN: WAITING,
     CellState.DOUBTFUL: RUNNING,
     CellState.AGREED: GOOD,
+    CellState.MOCK: NEUTRAL,
 }
 
 

@@ -156,6 +156,12 @@ def test_what_waits_for_a_second_person_is_seen_wherever_the_day_is(clerk, secon
         assert review in second.get(address).content.decode(), address
 
 
+def test_an_empty_list_speaks_of_conditions_only_where_there_are_some(clerk):
+    listed = reverse("admin:reconciliation_dailyclose_changelist")
+    assert "清除条件" not in clerk.get(listed).content.decode()
+    assert "清除条件" in clerk.get(f"{listed}?status__exact=pending").content.decode()
+
+
 def test_without_a_reason_no_day_is_opened_again(clerk, second):
     propose(clerk)
     sign(second)
@@ -209,6 +215,18 @@ def test_figures_are_shown_as_money_under_names():
     assert found["net"] == Decimal("-1.50")
     assert found["methods"] == [("余额支付", {"receipts": Decimal("30.00")})]
     assert found["verified"] == "99.88%"
+
+
+def test_money_that_only_a_mock_took_is_not_said_to_be_verified():
+    sums = {"receipts": "20.00", "receipts_number": 1, "refunds": "0.00", "refunds_number": 0}
+    told = {
+        **{key: {} for key in ("by_method", "by_type", "by_service")},
+        "by_merchant": [{"method": "wechat", "merchant": "", **sums}],
+        "verified_share": "1.0000",
+    }
+    assert figures_shown(told)["verified"] == "模拟支付，不对账"
+    told["by_merchant"].append({"method": "wechat", "merchant": "1900000109", **sums})
+    assert figures_shown(told)["verified"] == "100%"
 
 
 def test_a_report_of_any_span_agrees_with_its_closes(clerk, second):

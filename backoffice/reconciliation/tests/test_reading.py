@@ -297,3 +297,13 @@ def test_wechat_is_before_alipay():
         "wechat",
         "alipay",
     ]
+
+
+def test_money_that_a_mock_took_is_said_not_to_be_reconciled(reviewer, settings):
+    settings.MOCK_CALLBACKS = True
+    day = yesterday()
+    with clock.frozen(clock.day_start(day) + timedelta(hours=12)):
+        report_paid(started_attempt("wechat"))
+    compared(total=Decimal(0), verified=Decimal(0))
+    assert states_of(day)["wechat"] == CellState.MOCK
+    assert "模拟支付，不对账" in shown(reviewer, day_url(day))
