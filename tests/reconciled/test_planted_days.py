@@ -16,6 +16,7 @@ from django.core.management import call_command
 from config.gateways.selectors import gateway_config_current
 from conftest import SEED
 from payments.models import PaymentException, PaymentOrder, PaymentTransaction
+from reconciliation.errors import DayIsClosed
 from reconciliation.figures import figures_of_day
 from reconciliation.reports import report
 from reconciliation.services.closing import close_propose, close_sign, signature_verdict
@@ -183,6 +184,9 @@ def late_facts_count_later(stand_in, listener, client, closes):
     for method in METHODS:
         told_by_notice(stand_in, listener, client, method)
         refunded(stand_in, method)
+        # The gateway's bill has both by now; that of a closed day is not replaced.
+        told, code = reconciled(method, DAY)
+        assert (code, told.get("refused")) == (2, str(DayIsClosed.message)), told
     assert [report(DAY, AFTER), *(day_stand(day).figures for day in closes)] == shown
     for day, close in closes.items():
         assert figures_of_day(day)["by_method"] == close.figures["by_method"]
