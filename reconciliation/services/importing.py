@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from datetime import date, timedelta
+from hashlib import sha256
 from itertools import islice
 from typing import Any
 
@@ -55,7 +56,7 @@ class Examined:
     lines: int
     quarantined: int
     totals: Mapping[str, str]
-    is_known: bool  # this very file counts already
+    is_known: bool  # this very file counts already, or one of the same lines
     changes: Changes | None  # what it would replace
 
 
@@ -72,21 +73,25 @@ def bill_examine(
 
     Raises BillNotAccepted, BillNotReady, DayIsClosed.
     """
-    before = bill_current(merchant, day, bill_type)
+    before, changes = bill_current(merchant, day, bill_type), None
     is_known = before is not None and before.sha256 == opened.sha256
     if not is_known:
-        _ensure_takes_bills(day)
         _ensure_of(merchant, day, bill_type, opened)
         # What was fetched with a merchant's own keys is that merchant's.
         if bill_type == BillType.FUND and source == BillSource.UPLOADED:
             _ensure_funds_of(merchant, day, opened, trade)
+        if before is not None:
+            changes = _changes(before, bill_type, opened)
+            is_known = changes is None
+    if not is_known:
+        _ensure_takes_bills(day)
     return Examined(
         sha256=opened.sha256,
         lines=opened.lines,
         quarantined=len(opened.odd_lines),
         totals=opened.totals,
         is_known=is_known,
-        changes=None if before is None or is_known else _changes(before, bill_type, opened),
+        changes=changes,
     )
 
 
@@ -101,7 +106,8 @@ def bill_import(
     file_name: str = "",
     is_replacing: bool = False,
 ) -> BillFile:
-    """Keep a bill and let it count; the same file again changes nothing.
+    """Keep a bill and let it count; the same file again changes nothing, nor does one that only
+    says otherwise when it was made.
 
     Raises:
         BillNotAccepted: another merchant's, another day's, a day to come.
@@ -112,6 +118,9 @@ def bill_import(
     examined = bill_examine(
         merchant=merchant, day=day, bill_type=bill_type, opened=opened, source=source
     )
+    current = bill_current(merchant, day, bill_type)
+    if examined.is_known and current is not None:
+        return current
     if examined.changes is not None and not is_replacing:
         raise AnotherBillThere(data=examined.changes.as_json())
     facts = {
@@ -286,7 +295,8 @@ def _ensure_mostly_of(day: date, bill_type: BillType, opened: OpenedBill) -> Non
 # --- what differs -------------------------------------------------------------------------------
 
 
-def _changes(before: BillFile, bill_type: BillType, opened: OpenedBill) -> Changes:
+def _changes(before: BillFile, bill_type: BillType, opened: OpenedBill) -> Changes | None:
+    """None where every line says the same: a file downloaded twice may differ by its time alone."""
     with bill_opened(before) as old:
         had = dict(_by_number(bill_type, old))
     only_after = changed = 0
@@ -299,6 +309,8 @@ def _changes(before: BillFile, bill_type: BillType, opened: OpenedBill) -> Chang
             changed += 1
         if was != told and len(examples) < EXAMPLES_MAX:
             examples.append(key)
+    if not (had or only_after or changed):
+        return None
     examples += list(had)[: EXAMPLES_MAX - len(examples)]
     return Changes(
         before.sha256, opened.sha256, len(had), only_after, changed, tuple(sorted(examples))
@@ -308,16 +320,21 @@ def _changes(before: BillFile, bill_type: BillType, opened: OpenedBill) -> Chang
 def _by_number(bill_type: BillType, opened: OpenedBill) -> Iterator[tuple[str, int]]:
     """Each line as its number and a digest of what it says; one that comes twice is two."""
     times: Counter[str] = Counter()
+    for number, told in _lines(bill_type, opened):
+        times[number] += 1
+        again = times[number]
+        yield (f"{number} ({again})" if again > 1 else number), hash(told)
+
+
+def _lines(bill_type: BillType, opened: OpenedBill) -> Iterator[tuple[str, Any]]:
+    """Each line by its number, without its place; one that nobody can read by a digest, as it
+    may name a payer."""
     if bill_type == BillType.TRADE:
         for row in opened.rows():
             number = row.out_refund_no or row.refund_id if row.is_refund else row.out_trade_no
-            number = number or row.transaction_id
-            times[number] += 1
-            again = times[number]
-            yield (f"{number} ({again})" if again > 1 else number), hash(row[1:])
-        return
-    for flow in opened.fund_rows():
-        number = flow.flow_no or flow.transaction_id
-        times[number] += 1
-        again = times[number]
-        yield (f"{number} ({again})" if again > 1 else number), hash(flow[1:])
+            yield number or row.transaction_id, row[1:]
+    else:
+        for flow in opened.fund_rows():
+            yield flow.flow_no or flow.transaction_id, flow[1:]
+    for odd in opened.odd_lines:
+        yield f"#{sha256(odd.text.encode('utf-8', 'replace')).hexdigest()[:16]}", odd.text

@@ -82,6 +82,25 @@ def test_the_same_file_again_changes_nothing(version):
     assert kept() == before
 
 
+@pytest.mark.parametrize("is_replacing", [False, True])
+def test_a_file_of_the_same_lines_is_no_other_one(version, is_replacing):
+    """As Alipay's, downloaded twice: each says when it was made."""
+    lines = [payment_row(attempt(METHOD, version)) for _one in range(2)]
+    first = imported(METHOD, lines, odd=["what?"])
+    before = kept()
+    again = imported(METHOD, lines[::-1], odd=["", "what?"], is_replacing=is_replacing)
+    assert again == first
+    assert kept() == before
+
+
+def test_another_line_that_nobody_can_read_makes_another_file(version):
+    imported(METHOD, [], odd=["what?"])
+    with pytest.raises(AnotherBillThere) as refusal:
+        imported(METHOD, [], odd=["which?"])
+    told = refusal.value.data
+    assert (told["only_before"], told["only_after"], told["changed"]) == (1, 1, 0)
+
+
 def test_another_file_tells_what_differs_and_changes_nothing(version):
     gone, other, same = (attempt(METHOD, version) for _one in range(3))
     imported(METHOD, [payment_row(gone), payment_row(other), payment_row(same)])
