@@ -140,7 +140,9 @@ def _differences(day: date) -> Iterator[Block]:
         text = _("存疑 %(number)d 项：等待次日账单")
         yield Block("doubtful", text % {"number": doubtful}, doubtful)
     if still := rows.open().exclude(difference_type=DifferenceType.LINE).count():
-        text = _("未处理的差异 %(number)d 项")
+        text = (
+            _("其余未处理的差异 %(number)d 项") if unreadable else _("未处理的差异 %(number)d 项")
+        )
         yield Block("differences", text % {"number": still}, still)
 
 

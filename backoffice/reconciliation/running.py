@@ -68,7 +68,7 @@ def fetch(
     except AnotherBillThere as error:
         waiting = None if has_waiting else fetched_keep(merchant, day)
         if waiting is None:
-            messages.warning(request, f"{_named(merchant)}：{refusal_text(error)}")
+            messages.warning(request, _told(_named(merchant), refusal_text(error)))
         return waiting
     return None
 
@@ -82,12 +82,12 @@ def _tell(
         row = run(actor=actor_of(request), merchant=merchant, day=day)
     except BillRefused as error:
         # What is kept was whole when it came in: somebody changed it since.
-        messages.error(request, f"{name}：{error}")
+        messages.error(request, _told(name, str(error)))
         return
     except AnotherBillThere:
         raise
     except DomainError as error:
-        messages.error(request, f"{name}：{refusal_text(error)}")
+        messages.error(request, _told(name, refusal_text(error)))
         return
     still = row.differences.open().count()
     if still:
@@ -95,6 +95,10 @@ def _tell(
         messages.warning(request, text % {"name": name, "number": still})
     else:
         messages.success(request, _("%(name)s：已对账，没有待处理的差异。") % {"name": name})
+
+
+def _told(name: str, text: str) -> str:
+    return _("%(name)s：%(text)s") % {"name": name, "text": text}
 
 
 def _named(merchant: Merchant) -> str:

@@ -58,7 +58,7 @@ def _tile(line: DayLine, waiting: Sequence[date]) -> Tile:
         url=day_url(line.day),
         state=_state(line, is_to_close=is_next),
         verified=line.verified,
-        note="，".join(_notes(line, left)),
+        note=_("，").join(_notes(line, left)),
         is_well=is_closed or (line.state in QUIET and not is_next),
         is_urgent=line.state in (CellState.OPEN, CellState.MISSING) or left > 1,
         is_mock=line.state == CellState.MOCK,
@@ -76,7 +76,7 @@ def _state(line: DayLine, *, is_to_close: bool) -> str:
 def _notes(line: DayLine, waiting: int) -> list[str]:
     notes = [_("%(number)d 项差异待处理") % {"number": line.open}] if line.open else []
     notes += [
-        f"{cell.name}{cell.state.label}"
+        _("%(name)s%(state)s") % {"name": cell.name, "state": cell.state.label}
         for cell in line.cells
         if cell.state in (CellState.WAITING, CellState.MISSING, CellState.DOUBTFUL)
     ]

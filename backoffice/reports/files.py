@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from backoffice.exports.files import open_rows
 from backoffice.trail.words import GATEWAY_NAMES
 from payments.selectors import service_names
 from reconciliation.reports import Line, Report, ReportDay
+from reconciliation.stand import first_closable_day
 from reconciliation.vouchers import vouchers
 from tcmpay.common.order_types import OrderType
 
@@ -70,9 +72,9 @@ def report_sheet(report: Report) -> Sheet:
 def _report_rows(report: Report) -> Iterator[Row]:
     """The days with their sum, then the same money by each way of telling it apart."""
     yield [_("营业日"), _("状态"), *map(str, (*LINE_HEADS, *BALANCE_HEADS))]
+    first = first_closable_day()
     for one in report.days:
-        state = _("已日结") if one.is_closed else _("未日结")
-        yield [one.day.isoformat(), state, *_figures(one.line), *_balances(one)]
+        yield [one.day.isoformat(), close_text(one, first), *_figures(one.line), *_balances(one)]
     yield [_("合计"), "", *_figures(report.total), *_balance_total(report)]
     for what, title in SECTIONS:
         yield []
@@ -82,6 +84,13 @@ def _report_rows(report: Report) -> Iterator[Row]:
 
 
 WITH_FEES = frozenset({"method", "merchant"})
+
+
+def close_text(one: ReportDay, first: date | None) -> str:
+    """Whether the day is closed; before ``first``, where closing begins, none has to be."""
+    if one.is_closed:
+        return _("已日结")
+    return _("未日结") if first is not None and one.day >= first else _("不需日结")
 
 
 def _figures(line: Line, *, has_fees: bool = True) -> Row:
@@ -140,6 +149,7 @@ def voucher_sheet(report: Report) -> Sheet:
 
 def _voucher_rows(report: Report) -> Iterator[Row]:
     yield list(map(str, VOUCHER_HEADS))
+    types = {code: str(label) for code, label in OrderType.choices}
     for line in vouchers(report):
         yield [
             line.day.isoformat(),
@@ -149,7 +159,7 @@ def _voucher_rows(report: Report) -> Iterator[Row]:
             line.account_name,
             line.debit,
             line.credit,
-            line.detail,
+            types.get(line.detail, line.detail),
             line.signature,
         ]
 

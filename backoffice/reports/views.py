@@ -12,11 +12,19 @@ from django.views.decorators.http import require_safe
 from backoffice.exports.services import EXPORT_PERMISSION
 from backoffice.models import ExportFormat
 from backoffice.reconciliation.words import day_url
-from backoffice.reports.files import SECTIONS, SHEETS, WITH_FEES, line_name, report_write
+from backoffice.reports.files import (
+    SECTIONS,
+    SHEETS,
+    WITH_FEES,
+    close_text,
+    line_name,
+    report_write,
+)
 from backoffice.site.bases import actor_of, ensure_may, page
 from backoffice.today.periods import FIRST_DAY, Period, period_asked, periods
 from reconciliation.reports import Report, report, told
 from reconciliation.services.downloads import report_downloaded
+from reconciliation.stand import first_closable_day
 from tcmpay.common import clock
 
 VIEW = "reconciliation.view_dailyclose"
@@ -31,6 +39,8 @@ def report_view(request: HttpRequest, model_admin: Any) -> HttpResponse:
     named = periods(day)
     period = _period(request)
     found = report(period.first, period.last)
+    first = first_closable_day()
+    open_days = {day for day in found.open_days if first is not None and day >= first}
     context = {
         "title": _("收支报表"),
         "original": _("收支报表"),  # the last step of the breadcrumbs
@@ -39,8 +49,16 @@ def report_view(request: HttpRequest, model_admin: Any) -> HttpResponse:
         "day": day,
         "first_day": FIRST_DAY,
         "report": found,
+        "open_days": open_days,
         "days": [
-            {"one": one, "sums": told(one.line), "url": day_url(one.day)} for one in found.days
+            {
+                "one": one,
+                "sums": told(one.line),
+                "url": day_url(one.day),
+                "state": close_text(one, first),
+                "is_open": one.day in open_days,
+            }
+            for one in found.days
         ],
         "total": told(found.total),
         "sections": _sections(found),

@@ -236,6 +236,8 @@ def test_a_report_of_any_span_agrees_with_its_closes(clerk, second):
     answer = clerk.get(address, {"first": DAY.isoformat(), "last": (DAY + ONE_DAY).isoformat()})
     assert answer.context["total"]["receipts"] == Decimal("30.00")
     assert "其中 1 天未日结" in answer.content.decode()
+    answer = clerk.get(address, {"first": (DAY - ONE_DAY).isoformat(), "last": DAY.isoformat()})
+    assert "未日结" not in answer.content.decode(), "before the first money no day is to be closed"
 
 
 @pytest.mark.parametrize("what", ["report", "vouchers"])

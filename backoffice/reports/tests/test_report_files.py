@@ -7,6 +7,7 @@ from decimal import Decimal
 import pytest
 from openpyxl import load_workbook
 
+from backoffice.reports import files
 from backoffice.reports.files import report_write
 from balances.selectors import LedgerMoves
 from reconciliation.money import Cell, Sums
@@ -38,6 +39,11 @@ REPORT = Report(
 )
 
 
+@pytest.fixture(autouse=True)
+def _closing_begins_with_the_first_day(monkeypatch):
+    monkeypatch.setattr(files, "first_closable_day", lambda: REPORT.first)
+
+
 def written(tmp_path, what: str) -> list[list[str]]:
     report_write(tmp_path / "r.csv", REPORT, what=what, file_format="csv")
     with (tmp_path / "r.csv").open(encoding="utf-8-sig", newline="") as file:
@@ -53,6 +59,12 @@ def test_a_report_has_a_line_for_each_day_and_their_sum(tmp_path):
     ]
     assert rows[3][-1] == "80.00"
     assert ["微信支付 1900", "", "4", "91.00", "0", "0.00", "0.54", "90.46", "0.00", "0.00"] in rows
+
+
+def test_vouchers_name_types_of_orders_in_words(tmp_path):
+    details = {row[7] for row in written(tmp_path, "vouchers")[1:]}
+    assert {"1900", "图文咨询"} <= details
+    assert "consultation" not in details
 
 
 def test_nothing_in_it_is_a_formula(tmp_path):
