@@ -12,8 +12,11 @@ from balances.models import BalanceTransaction
 from config.gateways.versions import rows_lock, version_append
 from config.models import PaymentConfig
 from payments.models import PaymentOrder, PaymentTransaction
+from reconciliation.closing_errors import FiguresChanged
 from reconciliation.errors import DayIsClosed
+from reconciliation.management.commands import close_day
 from reconciliation.models import BillFile, DailyClose, Difference, ReconciledDay
+from reconciliation.services.closing import close_propose
 from reconciliation.services.running import day_reconcile
 from reconciliation.states import BillSource, BillType, DifferenceType
 from reconciliation.tests import kit
@@ -132,6 +135,32 @@ def test_one_person_alone_closes_nothing(day, staff):
     code, told = run("--by", "zhang", "--second", "zhang")
     assert (code, told["state"]) == (1, "ready")
     assert "两人" in told["refused"]
+    assert not DailyClose.objects.exists()
+
+
+def test_what_could_not_be_signed_does_not_stay_waiting(day, staff, monkeypatch):
+    def changed(**_asked):
+        raise FiguresChanged()
+
+    monkeypatch.setattr(close_day, "close_sign", changed)
+    code, told = run("--by", "zhang", "--second", "li")
+    assert (code, told["state"], told["refused"]) == (1, "ready", str(FiguresChanged.message))
+    assert DailyClose.objects.get().status == "withdrawn"
+
+
+@pytest.mark.parametrize("arguments", [(), ("--by", "chen")])
+def test_what_somebody_put_forward_is_signed_by_another(day, staff, arguments):
+    StaffUser.objects.create_superuser(username="chen", password="x")
+    zhang = StaffUser.objects.get(username="zhang")
+    close_propose(actor=zhang.as_actor(), day=DAY)
+    code, told = run(*arguments, "--second", "zhang")
+    assert (code, told["state"]) == (1, "ready")
+    out = io.StringIO()
+    call_command("close_day", str(DAY), stdout=out)
+    assert "2026-11-24 待签字" in out.getvalue()
+    assert "zhang" in out.getvalue()
+    code, told = run(*arguments, "--second", "li")
+    assert (code, told["state"], told["by"], told["second"]) == (0, "closed", "zhang", "li")
 
 
 @pytest.mark.parametrize(
@@ -223,6 +252,8 @@ def test_the_text_is_for_people(day, staff):
         call_command("close_day", str(DAY + ONE_DAY), stdout=out)
     assert "请先日结 2026-11-24" in out.getvalue()
     assert "这一天还没有结束满一小时" in out.getvalue()
+    assert "  收款: 0.00" in out.getvalue()
+    assert "receipts" not in out.getvalue()
 
 
 def test_a_ledger_that_does_not_meet_the_orders_stands_in_the_way(day):

@@ -252,12 +252,18 @@ def test_without_a_gateway_named_all_are_compared(version, gateway):
 
 
 def test_it_says_it_to_people_too(version, file):
-    attempt(METHOD, version)
+    payment = attempt(METHOD, version)
     out = StringIO()
-    with pytest.raises(SystemExit):
-        call_command("reconcile", date="2026-11-24", file=file([]), gateway=METHOD, stdout=out)
-    assert "ours_only" in out.getvalue()
-    assert "30.00" in out.getvalue()
+    for rows in ([], [payment_row(payment)]):
+        with pytest.raises(SystemExit):
+            call_command(
+                "reconcile", date="2026-11-24", file=file(rows), gateway=METHOD, stdout=out
+            )
+    text = out.getvalue()
+    assert "微信支付 1900000001" in text
+    assert f"我方有，网关无 {payment.out_trade_no} 30.00" in text
+    assert f"只在新文件 1 行，内容不同 0 行  {payment.out_trade_no}" in text
+    assert "{" not in text
 
 
 def test_a_day_that_is_none(version):

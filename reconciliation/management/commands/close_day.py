@@ -5,12 +5,15 @@ from typing import Any
 from uuid import UUID
 
 from django.core.management.base import BaseCommand, CommandError
+from django.utils.translation import gettext as _
 
+from reconciliation.closing_errors import FiguresChanged, OwnClose
 from reconciliation.models import DailyClose
-from reconciliation.services.closing import close_propose, close_sign
+from reconciliation.services.closing import close_propose, close_sign, close_withdraw
 from reconciliation.stand import DayStand, day_stand
-from reconciliation.states import DayState
+from reconciliation.states import CloseStatus, DayState, FundsLeg
 from tcmpay.accounts.models import StaffUser
+from tcmpay.common.actor import Actor
 from tcmpay.common.errors import DomainError
 
 SUMS = ("receipts", "refunds", "fees", "net")
@@ -34,28 +37,47 @@ class Command(BaseCommand):
         except ValueError as error:
             text = f"DATE 应为日期，例如 2026-11-24 / a day: {options['day']}"
             raise CommandError(text) from error
-        if (options["by"] is None) != (options["second"] is None):
-            raise CommandError("--by 与 --second 必须同时给出 / go together")
         stand, refusal = day_stand(day), ""
-        if options["by"] is not None and stand.state is DayState.READY:
-            refusal = self._close(day, options["by"], options["second"])
+        if options["second"] is None and options["by"] is not None:
+            raise CommandError("--by 须与 --second 一起给出 / needs --second")
+        if options["second"] is not None and options["by"] is None and stand.waiting is None:
+            raise CommandError("没有等待签字的日结，须给出 --by / nothing waits: give --by too")
+        if options["second"] is not None and stand.state is DayState.READY:
+            refusal = self._close(day, options["by"], options["second"], stand.waiting)
             stand = day_stand(day)
         self._print(stand, refusal, is_json=options["json"])
         if stand.state is DayState.OPEN or refusal:
             raise SystemExit(1)
 
-    def _close(self, day: date, by: str, second: str) -> str:
-        """Close it; why not, or ""."""
-        first_person = _person(by, "reconciliation.propose_close")
-        second_person = _person(second, "reconciliation.sign_close")
-        waiting = DailyClose.objects.filter(waiting_day=day).first()
+    def _close(self, day: date, by: str | None, second: str, waiting: DailyClose | None) -> str:
+        """Close it; why not, or "". What waits already is signed, whoever put it forward; what was
+        put forward here and not signed does not stay waiting."""
+        first_person = _person(by, "reconciliation.propose_close") if by else None
+        actor = _person(second, "reconciliation.sign_close").as_actor()
+        if first_person is not None and first_person.id == actor.id:
+            return str(OwnClose.message)
         try:
-            if waiting is None or waiting.proposed_by != first_person.id:
-                waiting = close_propose(actor=first_person.as_actor(), day=day)
-            close_sign(actor=second_person.as_actor(), close_id=waiting.id)
+            if waiting is not None:
+                try:
+                    close_sign(actor=actor, close_id=waiting.id)
+                except FiguresChanged:
+                    if first_person is None:
+                        raise
+                else:
+                    return ""
+            if first_person is not None:
+                self._propose_and_sign(day, first_person.as_actor(), actor)
         except DomainError as error:
             return str(error.text)
         return ""
+
+    def _propose_and_sign(self, day: date, first: Actor, second: Actor) -> None:
+        proposed = close_propose(actor=first, day=day)
+        try:
+            close_sign(actor=second, close_id=proposed.id)
+        except DomainError as error:
+            close_withdraw(actor=first, close_id=proposed.id, notes=str(error.text))
+            raise
 
     def _print(self, stand: DayStand, refusal: str, *, is_json: bool) -> None:
         told = day_told(stand)
@@ -63,9 +85,23 @@ class Command(BaseCommand):
             blocks = [{"code": block.code, "text": block.text} for block in stand.blocks]
             self.stdout.write(json.dumps(told | {"blocks": blocks, "refused": refusal or None}))
             return
-        self.stdout.write(f"{told['date']} {stand.state.label}")
-        for name in (*SUMS, "balance_opening", "balance_closing", "verified_share", "funds"):
-            self.stdout.write(f"  {name}: {told[name]}")
+        label = stand.state.label if stand.waiting is None else CloseStatus.PENDING.label
+        self.stdout.write(f"{told['date']} {label}")
+        if stand.waiting is not None:
+            by = _username(stand.waiting.proposed_by)
+            self.stdout.write("  " + _("%(by)s 已提交，等待另一人签字") % {"by": by})
+        funds = FundsLeg(told["funds"]).label if told["funds"] else None
+        for name, value in (
+            (_("收款"), told["receipts"]),
+            (_("退款"), told["refunds"]),
+            (_("手续费"), told["fees"]),
+            (_("净额"), told["net"]),
+            (_("期初余额"), told["balance_opening"]),
+            (_("期末余额"), told["balance_closing"]),
+            (_("已核对"), told["verified_share"]),
+            (_("资金"), funds),
+        ):
+            self.stdout.write(f"  {name}: {value or '-'}")
         for block in stand.blocks:
             self.stdout.write(f"- {block.text}")
         if refusal:

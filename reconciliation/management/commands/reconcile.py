@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 from gateways.interface import GATEWAY_METHODS, BillRefused, OpenedBill
 from gateways.registry import open_bill
 from payments.errors import GatewayDown, GatewayRefused
+from payments.states import PaymentMethod
 from reconciliation.errors import (
     AnotherBillThere,
     BillNotAccepted,
@@ -27,7 +28,7 @@ from reconciliation.selectors import verified_share
 from reconciliation.services.fetching import bills_fetch
 from reconciliation.services.importing import bill_examine, bill_import
 from reconciliation.services.running import day_reconcile
-from reconciliation.states import BillSource, BillType, FundsLeg
+from reconciliation.states import BillSource, BillType, DifferenceType, FundsLeg
 from tcmpay.common.money import format_money
 from tcmpay.common.operator import operator_actor
 
@@ -141,7 +142,8 @@ class Command(BaseCommand):
 
     def _print(self, result: Result) -> None:
         write = self.stdout.write
-        write(f"{result['date']} {result['gateway']} {result['merchant']}")
+        gateway = PaymentMethod(result["gateway"]).label
+        write(f"{result['date']} {gateway} {result['merchant']}")
         if "refused" in result:
             write("  " + _("文件被拒绝：%(reason)s") % {"reason": result["refused"]})
         elif "waiting" in result:
@@ -150,7 +152,7 @@ class Command(BaseCommand):
             write(
                 "  "
                 + _("已有另一份账单；加 --replace 替换：%(changes)s")
-                % {"changes": result["replaced"]}
+                % {"changes": _changes_text(result["replaced"])}
             )
         else:
             self._print_compared(result)
@@ -172,7 +174,21 @@ class Command(BaseCommand):
         for one in [*result["differences"], *result["doubtful"]]:
             number = one["refund_no"] or one["out_trade_no"] or one["gateway_no"]
             amounts = f"{one['ours'] or '-'} / {one['theirs'] or '-'}"
-            self.stdout.write(f"  {one['type']:<12} {number} {amounts} {one['reason']}")
+            kind = DifferenceType(one["type"]).label
+            self.stdout.write(f"  {kind} {number} {amounts} {one['reason']}")
+
+
+def _changes_text(changes: Result | None) -> str:
+    """What another file says otherwise; nothing is known where it came between."""
+    if not changes:
+        return str(AnotherBillThere.message)
+    text = _("只在旧文件 %(before)d 行，只在新文件 %(after)d 行，内容不同 %(changed)d 行")
+    told = {
+        "before": changes["only_before"],
+        "after": changes["only_after"],
+        "changed": changes["changed"],
+    }
+    return "  ".join([text % told, *changes["examples"]])
 
 
 def _opened(
