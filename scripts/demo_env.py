@@ -1,15 +1,18 @@
 """Prepare the folder for the demo: write ``.env`` once, and with RESET=1 start afresh.
 
-Standard library only. ``.env`` holds this folder's own random secrets and is never overwritten,
-so that tokens and encrypted configuration stay readable from one run to the next.
+Standard library only. ``.env`` holds this folder's own random secrets and is never overwritten
+(but for the day that closing begins with, when the demo starts afresh), so that tokens and
+encrypted configuration stay readable from one run to the next.
 """
 
 import base64
 import fcntl
 import os
+import re
 import secrets
 import shutil
 import sys
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -17,6 +20,7 @@ ENV_FILE = BASE_DIR / ".env"
 DEMO_DIR = BASE_DIR / ".demo"
 LOCK_FILE = DEMO_DIR / "lock"
 DATABASE_FILES = [BASE_DIR / f"db.sqlite3{suffix}" for suffix in ("", "-wal", "-shm", "-journal")]
+CHINA = timezone(timedelta(hours=8))
 # Relative, so that a copied or moved folder uses its own file.
 DATABASE_URL = "sqlite:///db.sqlite3"
 
@@ -38,6 +42,9 @@ MOCK_CALLBACKS=on
 
 # An order's amount may be any. `priced`: it must be a current price.
 ORDER_PRICE_POLICY=open
+
+# Business days are closed (日结) from the day before the first run; the older ones were seeded.
+{close_from}
 
 # Sessions and forms of the admin.
 SECRET_KEY={secret_key}
@@ -63,18 +70,36 @@ def write_env() -> None:
         return
     text = TEMPLATE.format(
         database_url=DATABASE_URL,
+        close_from=close_from(),
         secret_key=secrets.token_urlsafe(48),
         fernet_key=base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
         chain_key=secrets.token_urlsafe(48),
         jwt_secret=secrets.token_urlsafe(48),
     )
-    # Complete or absent, and never readable by others, not even for a moment.
+    write_whole(text)
+    print("已生成 .env（本目录专用的随机密钥） / Wrote .env with fresh secrets")
+
+
+def close_from() -> str:
+    """The line that says that days are closed from yesterday on, in China."""
+    yesterday = datetime.now(CHINA).date() - timedelta(days=1)
+    return f"DAY_CLOSE_FROM={yesterday}"
+
+
+def renew_close_from() -> None:
+    """Let closing begin anew with data that is seeded anew; the secrets stay."""
+    if ENV_FILE.exists():
+        text = ENV_FILE.read_text(encoding="utf-8")
+        write_whole(re.sub(r"^DAY_CLOSE_FROM=.*$", close_from(), text, flags=re.MULTILINE))
+
+
+def write_whole(text: str) -> None:
+    """Complete or not at all, and never readable by others, not even for a moment."""
     unfinished = ENV_FILE.with_name(".env.new")
     unfinished.unlink(missing_ok=True)
     with os.fdopen(os.open(unfinished, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
         file.write(text)
     unfinished.rename(ENV_FILE)
-    print("已生成 .env（本目录专用的随机密钥） / Wrote .env with fresh secrets")
 
 
 def demo_is_running() -> bool:
@@ -108,6 +133,8 @@ def reset() -> None:
         print(
             "DATABASE_URL 指向别处，那里的数据保持不变 / DATABASE_URL points elsewhere: not touched"
         )
+    else:
+        renew_close_from()
     print("已清除演示数据 / Removed the demo's data (.env is kept)")
 
 
