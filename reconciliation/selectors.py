@@ -75,7 +75,12 @@ def has_trade_bill(merchant: Merchant, day: date) -> bool:
 
 def yuan_named(day: ReconciledDay, differences: Iterable[Difference]) -> Money:
     """How much of the day's yuan ``differences`` name: what its own bill says, else what we do."""
-    return sum((_yuan_of(day, row) for row in differences), ZERO)
+    named: dict[object, Money] = {}
+    for row in differences:
+        # Several may be about one line.
+        key = row.line_number if is_line_of(day, row) else row.id
+        named[key] = max(named.get(key, ZERO), _yuan_of(day, row))
+    return sum(named.values(), ZERO)
 
 
 def sum_of_ours(day: ReconciledDay, differences: Iterable[Difference]) -> Money:

@@ -4,10 +4,10 @@ import os
 import shutil
 import subprocess
 import sys
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from tcmpay.common.clock import today
+from tcmpay.common.clock import business_day
 
 SCRIPT = Path(__file__).resolve().parent.parent / "scripts" / "demo_env.py"
 
@@ -24,7 +24,7 @@ def test_closing_begins_with_yesterday_and_anew_with_fresh_data(tmp_path):
         return (tmp_path / ".env").read_text()
 
     first = written()
-    line = f"DAY_CLOSE_FROM={today() - timedelta(days=1)}\n"
+    line = f"DAY_CLOSE_FROM={business_day(datetime.now(UTC)) - timedelta(days=1)}\n"
     assert line in first
     older = first.replace(line, "DAY_CLOSE_FROM=2026-01-01\n")
     (tmp_path / ".env").write_text(older)

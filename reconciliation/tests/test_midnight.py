@@ -7,6 +7,7 @@ import pytest
 from payments.models import PaymentException
 from reconciliation.invariants import CHECKS
 from reconciliation.models import Difference
+from reconciliation.selectors import verified_share
 from reconciliation.services.fetching import day_without_movement
 from reconciliation.services.running import day_reconcile
 from reconciliation.states import BillType
@@ -154,6 +155,19 @@ def test_a_line_of_another_day_s_payment_hides_nothing(version, lines, fee_more,
     assert sorted(told(NEXT)) == sorted([(also, False), ("wrong_day", False)])
     assert told() == [("wrong_day", False)]
     assert [one for check in CHECKS for one in check(Scope())] == []
+
+
+def test_the_yuan_of_a_line_that_differs_twice_are_named_once(version):
+    late, other = attempt(METHOD, version, moved=LATE), attempt(METHOD, version, day=NEXT)
+    lines = [payment_row(late, moment="2026-11-25 00:00:01"), payment_row(other)]
+    imported(METHOD, [])
+    imported(METHOD, lines, day=NEXT)
+    moves = fund_rows([lines[0]._replace(settled_fen=2_900), lines[1]])
+    imported(METHOD, moves, day=NEXT, bill_type=BillType.FUND)
+    row = compared(NEXT)
+    assert sorted(told(NEXT)) == [("amount", False), ("wrong_day", False)]
+    assert (str(row.total), str(row.verified)) == ("60.00", "30.00")
+    assert str(verified_share(row)) == "0.5000"
 
 
 def test_a_line_that_goes_by_the_gateway_s_number_hides_no_fee(version):
