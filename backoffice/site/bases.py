@@ -168,7 +168,12 @@ class BoundedPaginator(Paginator):
 
 
 class PlainChangeList(ChangeList):
-    """Without the heading's second count, which would need every row counted once more."""
+    """Without the heading's second count, which would need every row counted once more; named after
+    its rows, not after selecting one."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.title = self.opts.verbose_name_plural
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)

@@ -47,7 +47,7 @@ def test_the_calendar_and_a_day_with_differences_of_every_kind(desk, staff):
     assert page.evaluate(CUT_TABLES) == []
     desk.look(page, "reconciliation-day")
     page.locator("[data-select-all]").check()
-    page.get_by_text("已选 10 项").wait_for()  # all but the one whose order has to be named
+    page.get_by_text("已选 11 / 11 项").wait_for()
     page.locator("[data-select-all]").uncheck()
     for place in (1, 3, 4):
         page.locator("input[name=difference]:not(:disabled)").nth(place).check()
