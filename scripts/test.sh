@@ -148,6 +148,7 @@ on_sqlite_alone=(
     'tests/gateways/*'
     'tests/keys/*'
     'tests/mutants/*'
+    'tests/pages/*'
     'tests/refused/*'
     tests/test_documents.py
     tests/test_environment.py

@@ -3,7 +3,7 @@
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 
 from django.conf import settings
@@ -83,7 +83,8 @@ def seed() -> Iterator[str]:
     """Make the demo's data, yielding what was made, line by line."""
     _staff()
     yield "staff"
-    start = datetime.now(UTC) - timedelta(days=DAYS)
+    now = clock.now()
+    start = now - timedelta(days=DAYS)
     with clock.frozen(start):
         _opening_balances()
     yield "balances"
@@ -92,7 +93,7 @@ def seed() -> Iterator[str]:
             with clock.frozen(start + timedelta(days=day, hours=1 + 2 * number)):
                 _paid_order(day * 3 + number)
     yield "two weeks of orders"
-    with clock.frozen(datetime.now(UTC) - timedelta(hours=5)):
+    with clock.frozen(now - timedelta(hours=5)):
         _order(PATIENT_CHEN, TEXT)
     orders_expire()
     _today()

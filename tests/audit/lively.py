@@ -210,7 +210,7 @@ class Clinic:
         notices_take()
 
     def batches(self) -> None:
-        person = StaffUser.objects.create_user(username="reviewer", password="x", is_staff=True)
+        person = StaffUser.objects.create_user(username="batches", password="x", is_staff=True)
         person.groups.set(Group.objects.filter(name="reviewer"))
         asked = [self.asked_back(self.paid("balance", "8.00"), "8.00") for _number in range(3)]
         for refunds, is_run in ((asked[:2], True), (asked[2:], False)):
