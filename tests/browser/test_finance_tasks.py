@@ -35,6 +35,7 @@ def gateway(monkeypatch):
 
 
 def upload(page, key: str, name: str, text: str) -> None:
+    page.wait_for_load_state()  # until its script listens
     page.set_input_files(
         f"input[name={key}_file]",
         {"name": name, "mimeType": "text/plain", "buffer": text.encode()},
