@@ -17,7 +17,7 @@ from playwright.sync_api import Page
 from backoffice.demo.data import seed
 from tcmpay.accounts.models import StaffUser
 from tcmpay.accounts.roles import ROLES
-from tests.browser.kit import IS_LONG, PICTURES, WIDTHS
+from tests.browser.kit import IS_LONG, PICTURES, WIDTHS, too_wide_px
 
 WALKERS = sorted(ROLES) if IS_LONG else ["administrator"]
 # A page with other filters is the same page; a few show what its states look like.
@@ -45,7 +45,6 @@ CUT_TABLES = """() => [...document.querySelectorAll('main *, #page *')]
     .filter(one => ['auto', 'scroll'].includes(getComputedStyle(one).overflowX)
         && one.scrollWidth > one.clientWidth + 1 && one.querySelector('table'))
     .map(one => one.scrollWidth - one.clientWidth + ' px')"""
-TOO_WIDE = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 
 
 @pytest.mark.parametrize("role", WALKERS)
@@ -118,7 +117,7 @@ def wrongs(page: Page, picture: str | None) -> Iterator[str]:
     for width, (across, down) in WIDTHS.items():
         page.set_viewport_size({"width": across, "height": down})
         page.wait_for_timeout(50)  # Alpine redraws what depends on the width
-        if (overflow := page.evaluate(TOO_WIDE)) > 0:
+        if overflow := too_wide_px(page):
             yield f"{overflow} px too wide at {across} px"
         if width == "desktop":
             yield from (f"columns out of sight: {table}" for table in page.evaluate(CUT_TABLES))
