@@ -1,6 +1,6 @@
 """Django settings, all from the environment. docs/configuration.md has the table."""
 
-import logging.config
+import logging
 import re
 from datetime import date, time, timedelta
 from decimal import Decimal
@@ -8,16 +8,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import structlog
 from csp.constants import NONCE
 from django.urls import reverse_lazy
 from django.utils.translation import gettext_lazy as _
 
 from backoffice.site.unfold import UNFOLD  # noqa: F401
-from tcmpay.common.log_lines import LineFormatter, json_line
 from tcmpay.common.money import MoneyError, parse_money
-from tcmpay.common.redaction import RedactingFilter, redact_event
 from tcmpay.environment import Secrets, load_env
+from tcmpay.logs import logging_of, logs_begin
 from tcmpay.version import __version__
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -540,80 +538,5 @@ DJANGO_STRUCTLOG_TRUST_UPSTREAM_REQUEST_ID = True
 # Imported late on purpose: the Alipay SDK reconfigures logging when it is imported, so logging
 # is configured by us, after everything else, and only once.
 LOGGING_CONFIG = None
-_shared_processors: list[Any] = [
-    structlog.contextvars.merge_contextvars,
-    structlog.stdlib.add_logger_name,
-    structlog.stdlib.add_log_level,
-    structlog.stdlib.ExtraAdder(),
-    structlog.processors.TimeStamper(fmt="iso", utc=True),
-]
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {
-        "json": {
-            "()": LineFormatter,
-            "foreign_pre_chain": _shared_processors,
-            "processors": [
-                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                structlog.processors.format_exc_info,
-                redact_event,
-                structlog.processors.JSONRenderer(serializer=json_line),
-            ],
-        },
-    },
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "json"}},
-    "root": {
-        "handlers": ["console"],
-        "level": "INFO" if LOG_LEVEL == "DEBUG" else LOG_LEVEL,
-    },
-    "loggers": {
-        **{
-            name: {"level": LOG_LEVEL}
-            for name in (
-                "tcmpay",
-                "payments",
-                "balances",
-                "refunds",
-                "config",
-                "gateways",
-                "backoffice",
-                "django_structlog",
-            )
-        },
-        "django.server": {"level": "WARNING"},
-        # What it says of refusals stands in the request's own line, which is bounded and counted.
-        "django.request": {"level": "ERROR"},
-        # Strangers choose how often: metrics count it (400).
-        "django.security.DisallowedHost": {"level": "CRITICAL"},
-        # The gateways' SDKs and HTTP write whole messages when they debug: never that far.
-        **{
-            name: {"level": "WARNING"}
-            for name in (
-                "python-alipay-sdk",
-                "alipay",
-                "wechatpayv3",
-                "urllib3",
-                "requests",
-                "axes",
-                "MySQLdb",
-            )
-        },
-        # The filesystem broker has no host name, and kombu remarks upon it each time.
-        "kombu.connection": {"level": "ERROR"},
-    },
-}
-structlog.configure(
-    processors=[
-        *_shared_processors,
-        structlog.processors.StackInfoRenderer(),
-        structlog.stdlib.PositionalArgumentsFormatter(),
-        structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
-    ],
-    logger_factory=structlog.stdlib.LoggerFactory(),
-    cache_logger_on_first_use=True,
-)
-logging.config.dictConfig(LOGGING)
-# gunicorn writes through handlers of its own, which were there before us.
-for _name in ("gunicorn.error", "gunicorn.access"):
-    logging.getLogger(_name).addFilter(RedactingFilter())
+LOGGING = logging_of(LOG_LEVEL)
+logs_begin(LOGGING)

@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 import structlog
+from django.apps import apps
 from django.conf import settings
 from structlog.stdlib import ProcessorFormatter
 
 from tcmpay.common.log_lines import LineFormatter, json_line
+from tcmpay.logs import logging_of
 
 
 def configured(kind: type[ProcessorFormatter]) -> ProcessorFormatter:
@@ -59,3 +61,16 @@ def test_an_exception_is_told_with_its_trace():
 
 def test_json_that_orjson_refuses_is_written_all_the_same():
     assert json.loads(json_line({"number": 2**70})) == {"number": 2**70}
+
+
+def test_every_room_says_as_much_as_was_asked_for():
+    rooms = {
+        config.name.partition(".")[0]
+        for config in apps.get_app_configs()
+        if "site-packages" not in config.path
+    }
+    followed = {
+        name for name, told in logging_of("DEBUG")["loggers"].items() if told["level"] == "DEBUG"
+    }
+    assert rooms - {"simulator"} <= followed
+    assert "gateways" in followed
