@@ -4,17 +4,14 @@ import ast
 import gettext
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from django.conf import settings
 
+from tests.rooms import product_files
+
 ROOT = Path(settings.BASE_DIR)
-ROOMS = (
-    "backoffice", "reconciliation", "refunds", "payments", "balances", "config", "gateways",
-    "tcmpay",
-)  # fmt: skip
 CATALOGUES = (
     ROOT / "locale/en/LC_MESSAGES/django.po",
     ROOT / "backoffice/locale/en/LC_MESSAGES/django.po",
@@ -25,16 +22,9 @@ PLACEHOLDER = re.compile(r"%\(\w+\)[sd]|\{\w+\}")
 CHINESE = re.compile("[\u4e00-\u9fff]")
 
 
-def sources(suffix: str) -> Iterator[Path]:
-    for room in ROOMS:
-        for path in (ROOT / room).rglob(f"*{suffix}"):
-            if not {"tests", "migrations"} & set(path.parts):
-                yield path
-
-
 def marked_texts() -> set[str]:
     found: set[str] = set()
-    for path in sources(".py"):
+    for path in product_files(".py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if not isinstance(node, ast.Call) or not node.args:
                 continue
@@ -42,7 +32,7 @@ def marked_texts() -> set[str]:
             text = node.args[0]
             if name in MARKERS and isinstance(text, ast.Constant) and isinstance(text.value, str):
                 found.add(text.value)
-    for path in sources(".html"):
+    for path in product_files(".html"):
         found.update(TEMPLATE_TEXT.findall(path.read_text(encoding="utf-8")))
     return {text for text in found if CHINESE.search(text)}
 

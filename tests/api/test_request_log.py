@@ -2,7 +2,6 @@
 
 import ast
 import json
-from pathlib import Path
 
 import pytest
 from django.conf import settings as product
@@ -11,6 +10,7 @@ from django.test import Client
 from payments.models import PaymentCallback
 from tcmpay.accounts.models import SignIn
 from tcmpay.limits.request_log import ADDRESS_LINE_MAX, USER_AGENT_MAX
+from tests.rooms import product_files
 
 pytestmark = pytest.mark.django_db
 PEER = "192.0.2.9"
@@ -58,18 +58,6 @@ def test_addresses_are_looked_up_in_one_place():
         in {"REMOTE_ADDR", "X_FORWARDED_FOR", "X_REAL_IP", "FORWARDED"}
     }
     assert found == {"tcmpay/common/client_address.py"}
-
-
-def product_files() -> list[Path]:
-    folders = ("tcmpay", "gateways", "config", "balances", "payments", "refunds", "backoffice")
-    files = [
-        path
-        for folder in folders
-        for path in (product.BASE_DIR / folder).rglob("*.py")
-        if "tests" not in path.parts
-    ]
-    assert len(files) > 200, "the product is there"
-    return files
 
 
 def test_a_line_is_short_whatever_was_sent(log):

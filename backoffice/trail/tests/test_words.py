@@ -2,14 +2,12 @@
 
 import ast
 from collections.abc import Iterator
-from pathlib import Path
 
-from django.conf import settings
 from django.urls import reverse
 
 from backoffice.trail.words import ACTION_NAMES, AUDITED
+from tests.rooms import product_files
 
-ROOMS = ("backoffice", "refunds", "payments", "balances", "config", "tcmpay")
 RECORDERS = {
     "audit_record", "order_transition", "transaction_transition", "transaction_note",
     "refund_transition", "Cause",
@@ -20,16 +18,13 @@ PLACES = {"staff_audit": 1, "config_audit": 2}
 
 def recorded_actions() -> Iterator[str]:
     """The actions that the product's code records by name."""
-    for room in ROOMS:
-        for path in (Path(settings.BASE_DIR) / room).rglob("*.py"):
-            if {"tests", "migrations"} & set(path.parts):
-                continue
-            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-                given = given_action(node)
-                chosen = (given.body, given.orelse) if isinstance(given, ast.IfExp) else (given,)
-                for one in chosen:
-                    if isinstance(one, ast.Constant):
-                        yield str(one.value)
+    for path in product_files():
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            given = given_action(node)
+            chosen = (given.body, given.orelse) if isinstance(given, ast.IfExp) else (given,)
+            for one in chosen:
+                if isinstance(one, ast.Constant):
+                    yield str(one.value)
 
 
 def given_action(node: ast.AST) -> ast.expr | None:
