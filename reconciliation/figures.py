@@ -4,7 +4,7 @@ in yuan with two places."""
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
-from decimal import ROUND_DOWN, Decimal
+from decimal import Decimal
 from typing import Any
 
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
@@ -18,7 +18,7 @@ from reconciliation.merchants import Merchant
 from reconciliation.models import BillFile, DailyClose, Difference, ReconciledDay
 from reconciliation.money import Cell, DayMoney, Sums, money_of_days
 from reconciliation.our_books import merchants_of_day, our_yuan
-from reconciliation.selectors import has_trade_bill, yuan_named
+from reconciliation.selectors import has_trade_bill, share_of, unverified_yuan
 from reconciliation.states import CloseStatus, FundsLeg
 from refunds.models import Refund
 from refunds.states import RefundStatus
@@ -27,8 +27,9 @@ from tcmpay.common.db import sum_money
 from tcmpay.common.money import ZERO, Money, format_money
 
 ONE_DAY = timedelta(days=1)
-SHARE = Decimal("0.0001")
 FIRST_DAY = date(2000, 1, 1)  # before any entry
+# What moves users' balances, as figures and LedgerMoves name it.
+MOVES = ("topups", "spending", "refunds", "adjustments", "other")
 Figures = dict[str, Any]
 # (method, merchant number): yuan, each rounded to two places, so that their sum is exact.
 Fees = dict[tuple[str, str], Money]
@@ -240,11 +241,7 @@ def _balance_told(day: date) -> dict[str, Any]:
     leg = balance_leg(day)
     return {
         "opening": format_money(balance_opening(day)),
-        "topups": format_money(moves.topups),
-        "spending": format_money(moves.spending),
-        "refunds": format_money(moves.refunds),
-        "adjustments": format_money(moves.adjustments),
-        "other": format_money(moves.other),
+        **{name: format_money(getattr(moves, name)) for name in MOVES},
         "closing": format_money(liabilities_at(day_start(day + ONE_DAY))),
         "orders": format_money(leg.orders),
         "ledger": format_money(leg.ledger),
@@ -255,9 +252,12 @@ def _balance_told(day: date) -> dict[str, Any]:
 
 def balance_gap(balance: Mapping[str, Any]) -> Money:
     """By how much the told opening and moves miss the told closing: zero in sound books."""
-    moves = ("topups", "refunds", "adjustments", "other")
-    end = Decimal(balance["opening"]) + sum(Decimal(balance[name]) for name in moves)
-    return end - Decimal(balance["spending"]) - Decimal(balance["closing"])
+    return Decimal(balance["opening"]) + moves_of(balance).net - Decimal(balance["closing"])
+
+
+def moves_of(balance: Mapping[str, Any]) -> LedgerMoves:
+    """What the told figures say that the ledger moved."""
+    return LedgerMoves(**{name: Decimal(balance[name]) for name in MOVES})
 
 
 def balance_leg(day: date) -> BalanceLeg:
@@ -381,12 +381,8 @@ def verified_share_of_day(day: date) -> Decimal:
     rows = list(ReconciledDay.objects.filter(day=day))
     unverified = sum((our_yuan(merchant, day) for merchant in _without_bill(day)), ZERO)
     total = sum((row.total for row in rows), unverified)
-    if not total:
-        return Decimal(1).quantize(SHARE)
-    for row in rows:
-        named = yuan_named(row, [*row.differences.open(), *row.differences.doubtful()])
-        unverified += min(named, row.total)
-    return ((total - unverified) / total).quantize(SHARE, rounding=ROUND_DOWN)
+    unverified += sum((unverified_yuan(row) for row in rows), ZERO)
+    return share_of(total - unverified, total)
 
 
 def _without_bill(day: date) -> list[Merchant]:

@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 from payments.models import PaymentException
 from reconciliation.contents import bill_chunks
 from reconciliation.models import BillFile, Difference, ReconciledDay
-from reconciliation.selectors import sum_of_ours, yuan_named
+from reconciliation.selectors import is_line_of, sum_of_ours, yuan_named
 from reconciliation.services.differences import case_fact, is_due
 from reconciliation.services.importing import AUDIT_OBJECT as BILL
 from reconciliation.services.importing import current_key
@@ -81,11 +81,7 @@ def _day_problem(day: ReconciledDay) -> str:
     if day.lines != (day.trade_bill.lines if day.trade_bill else 0):
         return _("行数与账单不符")
     found = list(day.differences.found())
-    differing = {
-        row.line_number
-        for row in found
-        if row.bill_id is not None and row.bill_id == day.trade_bill_id
-    }
+    differing = {row.line_number for row in found if is_line_of(day, row)}
     if day.matched != day.lines - len(differing):
         return _("相符行数与差异不符")
     total = day.their_receipts + day.their_refunded + sum_of_ours(day, found)

@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 from balances.selectors import LedgerMoves, ledger_moves, liabilities_at
 from payments.models import ClosedDay
 from reconciliation.figures import (
+    MOVES,
     Figures,
     balance_gap,
     cells_of,
@@ -35,7 +36,6 @@ CLOSE = DailyClose.AUDIT_OBJECT
 ONE_DAY = timedelta(days=1)
 DAYS_AT_ONCE = 31
 SIGNED = (CloseStatus.SIGNED, CloseStatus.REOPENED)
-MOVES = ("topups", "spending", "refunds", "adjustments", "other")
 
 
 def check_closes(scope: Scope) -> Iterator[Violation]:

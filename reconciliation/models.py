@@ -192,6 +192,10 @@ class DifferenceQuerySet(models.QuerySet["Difference"]):
         """Found, not doubtful, and not ended by staff."""
         return self.found().filter(Q(case=None) | Q(case__closed_at=None), is_doubtful=False)
 
+    def unproven(self) -> Self:
+        """Open or doubtful."""
+        return self.found().filter(Q(is_doubtful=True) | Q(case=None) | Q(case__closed_at=None))
+
     def doubtful(self) -> Self:
         """Near midnight: tomorrow's bill may have it (存疑)."""
         return self.found().filter(is_doubtful=True)
@@ -269,6 +273,11 @@ class Difference(models.Model):
         return (
             f"{self.get_difference_type_display()} {self.out_trade_no or self.gateway_no}".strip()
         )
+
+    @property
+    def number(self) -> str:
+        """What people know it by."""
+        return self.refund_no or self.out_trade_no or self.gateway_no
 
 
 class DailyClose(Asked, models.Model):

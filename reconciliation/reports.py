@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from balances.selectors import LedgerMoves, ledger_moves
 from reconciliation.figures import (
+    MOVES,
     Fees,
     Figures,
     balance_opening,
@@ -18,6 +19,7 @@ from reconciliation.figures import (
     closes_between,
     fees_of,
     fees_of_days,
+    moves_of,
 )
 from reconciliation.money import Cell, DayMoney, Days, Sums, money_of_days
 from tcmpay.common import clock
@@ -26,7 +28,6 @@ from tcmpay.common.money import ZERO, Money
 
 ONE_DAY = timedelta(days=1)
 DAYS_MAX = 1100  # three years
-MOVES = ("topups", "spending", "refunds", "adjustments", "other")
 Surplus = Mapping[tuple[str, str], Sums]
 
 
@@ -174,7 +175,7 @@ def _as_signed(day: date, version: int, figures: Figures, signature: str) -> Rep
         cells=cells_of(figures),
         fees=fees_of(figures),
         surplus=_surplus_of(figures),
-        moves=LedgerMoves(**{name: Decimal(balance[name]) for name in MOVES}),
+        moves=moves_of(balance),
         opening=Decimal(balance["opening"]),
         closing=Decimal(balance["closing"]),
         signature=signature,

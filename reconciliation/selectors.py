@@ -100,14 +100,19 @@ def _yuan_of(day: ReconciledDay, row: Difference) -> Money:
 
 
 def verified_share(day: ReconciledDay) -> Decimal:
-    """The share of the day's yuan (four places) that is verified: all but what an open or a
-    doubtful difference names."""
-    if not day.total:
-        return Decimal(1).quantize(SHARE)
-    rows = day.differences
-    unverified = yuan_named(day, [*rows.open(), *rows.doubtful()])
-    share = (day.total - min(unverified, day.total)) / day.total
-    return share.quantize(SHARE, rounding=ROUND_DOWN)
+    """The share of the day's yuan that is verified."""
+    return share_of(day.total - unverified_yuan(day), day.total)
+
+
+def unverified_yuan(day: ReconciledDay) -> Money:
+    """What open or doubtful differences name of the day's yuan."""
+    return min(yuan_named(day, day.differences.unproven()), day.total)
+
+
+def share_of(verified: Money, total: Money) -> Decimal:
+    """Four places, never rounded up; all of nothing."""
+    whole = verified / total if total else Decimal(1)
+    return whole.quantize(SHARE, rounding=ROUND_DOWN)
 
 
 def funds_state_of_attempt(attempt: PaymentTransaction) -> FundsState:

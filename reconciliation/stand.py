@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 from django.conf import settings
-from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 
 from payments.services.closed_days import closable_from, closed_through
+from payments.states import PaymentMethod
 from reconciliation.figures import Figures, balance_gap, close_of, figures_of_day
 from reconciliation.merchants import Merchant
-from reconciliation.models import BillFile, DailyClose, Difference, ReconciledDay
+from reconciliation.models import BillFile, DailyClose, Difference
 from reconciliation.money import first_day_with_money
 from reconciliation.our_books import has_moved, merchants_of_day, our_totals
 from reconciliation.selectors import bill_current, day_of, has_trade_bill
@@ -102,11 +102,11 @@ def _order(day: date) -> Iterator[Block]:
     if first is None:
         yield Block("no_money", _("还没有任何款项，不需要日结"))
     elif day < first:
-        yield Block("before_first", _("日结从 %(first)s 开始") % {"first": _day(first)})
+        yield Block("before_first", _("日结从 %(first)s 开始") % {"first": first.isoformat()})
     elif day > first:
         number = (day - first).days
         text = _("请先日结 %(first)s（此前还有 %(number)d 天未日结）")
-        yield Block("earlier_open", text % {"first": _day(first), "number": number}, number)
+        yield Block("earlier_open", text % {"first": first.isoformat(), "number": number}, number)
 
 
 def _bills(day: date) -> Iterator[Block]:
@@ -170,9 +170,4 @@ def _ledger(figures: Figures) -> Iterator[Block]:
 
 
 def _whose(merchant: Merchant) -> str:
-    name = dict(ReconciledDay._meta.get_field("payment_method").flatchoices)[merchant.method]
-    return f"{name} {merchant.number}"
-
-
-def _day(day: date) -> str:
-    return date_format(day, "Y-m-d")
+    return f"{PaymentMethod(merchant.method).label} {merchant.number}"

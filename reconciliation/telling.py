@@ -16,8 +16,9 @@ from reconciliation.funds import REFUNDS
 from reconciliation.late_money import Unexplained
 from reconciliation.matching import FAILED, SUCCESS, match
 from reconciliation.merchants import Merchant, apps_of, merchant_running, versions
-from reconciliation.models import BillFile, Difference, ReconciledDay
+from reconciliation.models import BillFile, Difference
 from reconciliation.our_books import OurBooks, moved_at, number_of
+from reconciliation.selectors import day_of
 from reconciliation.states import DifferenceType
 from refunds.models import Refund
 from refunds.services.numbers import refund_no_in
@@ -270,10 +271,8 @@ class Telling:
         if day is None:
             return False
         if day not in self._own_days:
-            rows = ReconciledDay.objects.filter(
-                payment_method=self.merchant.method, merchant=self.merchant.number, day=day
-            )
-            self._own_days[day] = rows.exclude(trade_bill=None).exists()
+            row = day_of(self.merchant, day)
+            self._own_days[day] = row is not None and row.trade_bill_id is not None
         missed = Difference.objects.found().filter(
             day__payment_method=self.merchant.method,
             day__merchant=self.merchant.number,

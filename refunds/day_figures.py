@@ -19,8 +19,8 @@ from payments.day_figures import (
 from payments.states import Disposition, FigureKind
 from refunds.models import Refund
 from refunds.states import RefundStatus
-from tcmpay.common.invariants import Check, Scope, Violation
-from tcmpay.common.money import Money
+from tcmpay.common.invariants import Check, Scope, Violation, batches
+from tcmpay.common.money import ZERO, Money
 
 ORDERS_AT_ONCE = 500
 
@@ -40,7 +40,7 @@ def _by_day(source: Source, using: str, since: datetime, until: datetime) -> Fig
     changes: Figures = {}
     booked = source.booked(using, since, until).order_by("order_id")
     orders = booked.values_list("order_id", flat=True).distinct().iterator()
-    for some in _in_portions(orders):
+    for some in batches(orders, ORDERS_AT_ONCE):
         rows = source.rows(using).exclude(completed_on=None).filter(order_id__in=some)
         facts = rows.filter(booked_at__lt=until).order_by("order_id").values_list(
             "order_id", "completed_on", "refund_amount", "booked_at"
@@ -53,22 +53,11 @@ def _by_day(source: Source, using: str, since: datetime, until: datetime) -> Fig
     return {place: total for place, total in changes.items() if total != Total()}
 
 
-def _in_portions(orders: Iterable[UUID]) -> Iterator[list[UUID]]:
-    some: list[UUID] = []
-    for order in orders:
-        some.append(order)
-        if len(some) == ORDERS_AT_ONCE:
-            yield some
-            some = []
-    if some:
-        yield some
-
-
 def _linked(facts: Iterable[tuple[date, Money]]) -> Figures:
     """One order's refunds by day, each bound to the day before."""
     by_day: dict[date, Money] = {}
     for day, amount in facts:
-        by_day[day] = by_day.get(day, Total().amount) + amount
+        by_day[day] = by_day.get(day, ZERO) + amount
     days = sorted(by_day)
     before: Mapping[date, date] = dict(zip(days[1:], days, strict=False))
     return {(day, before.get(day, day)): Total(1, by_day[day]) for day in days}

@@ -8,16 +8,17 @@ from datetime import date, datetime, timedelta
 from django.db.models import Min, Q
 from django.utils.translation import gettext as _
 
-from backoffice.reconciliation.words import CELL_TONES, FIRST_DAY, CellState, day_url, percent_text
+from backoffice.reconciliation.words import CELL_TONES, CellState, day_url, percent_text
 from backoffice.site.display import GOOD, WAITING, badge
 from backoffice.site.words import method_text
+from backoffice.today.periods import FIRST_DAY
 from gateways.interface import GATEWAY_METHODS
 from payments.states import PaymentMethod
 from reconciliation.figures import balance_leg
 from reconciliation.merchants import Merchant, merchant_running
 from reconciliation.models import DailyClose, DayReopening, Difference, ReconciledDay
 from reconciliation.our_books import has_mock, merchants_of_day, our_yuan
-from reconciliation.selectors import yuan_named
+from reconciliation.selectors import merchant_of, yuan_named
 from reconciliation.services.missing import is_missing
 from reconciliation.states import CloseStatus
 from tcmpay.common import clock
@@ -152,7 +153,7 @@ def month_of(text: str) -> Month:
 
 def day_lines(days: Sequence[date], merchants: Sequence[Merchant]) -> Iterator[DayLine]:
     rows = {
-        (row.day, Merchant(row.payment_method, row.merchant)): row
+        (row.day, merchant_of(row)): row
         for row in ReconciledDay.objects.filter(day__in=days).select_related(
             "trade_bill", "fund_bill"
         )
@@ -192,8 +193,7 @@ def _verified(row: ReconciledDay | None, found: Sequence[Difference]) -> Money:
 def _differences(days: Sequence[date]) -> Mapping[object, list[Difference]]:
     """What is open or doubtful, by the compared day."""
     found: dict[object, list[Difference]] = {}
-    rows = Difference.objects.filter(day__day__in=days).found()
-    for row in rows.filter(Q(is_doubtful=True) | Q(case=None) | Q(case__closed_at=None)):
+    for row in Difference.objects.filter(day__day__in=days).unproven():
         found.setdefault(row.day_id, []).append(row)
     return found
 

@@ -19,7 +19,13 @@ from backoffice.cases.actions import (
     DeskAction,
     offered,
 )
-from backoffice.reconciliation.calendar import Cell, DayLine, day_lines, merchants_between
+from backoffice.reconciliation.calendar import (
+    WITHOUT_BILL,
+    Cell,
+    DayLine,
+    day_lines,
+    merchants_between,
+)
 from backoffice.reconciliation.words import CellState, line_text_for, percent_text, yuan_of
 from backoffice.site.display import age_text
 from payments.models import PaymentException
@@ -40,12 +46,6 @@ class Side:
 
     cell: Cell
     row: ReconciledDay
-
-    @property
-    def are_equal(self) -> bool:
-        """Whether the totals are; single lines may differ nevertheless."""
-        row = self.row
-        return (row.their_receipts, row.their_refunded) == (row.our_receipts, row.our_refunded)
 
     @property
     def verified(self) -> str:
@@ -115,8 +115,7 @@ class Line:
 
     @property
     def number(self) -> str:
-        row = self.row
-        return row.refund_no or row.out_trade_no or row.gateway_no
+        return self.row.number
 
     @property
     def is_ended(self) -> bool:
@@ -176,9 +175,7 @@ class Day:
     @property
     def without_bill(self) -> list[Cell]:
         """The merchant numbers whose bill is not there yet."""
-        return [
-            cell for cell in self.line.cells if cell.state in (CellState.WAITING, CellState.MISSING)
-        ]
+        return [cell for cell in self.line.cells if cell.state in WITHOUT_BILL]
 
     @property
     def mocks(self) -> list[Cell]:
@@ -192,7 +189,7 @@ class Day:
     @cached_property
     def _found(self) -> list[Difference]:
         rows = Difference.objects.filter(day__day=self.day).found()
-        return list(_with_links(rows).order_by("found_at", "id")[: SHOWN_MAX + 1])
+        return list(with_links(rows).order_by("found_at", "id")[: SHOWN_MAX + 1])
 
     @property
     def is_cut(self) -> bool:
@@ -221,7 +218,7 @@ class Day:
     def ended(self) -> list[Group]:
         """What staff dealt with, and what a later run no longer found."""
         gone = Difference.objects.filter(day__day=self.day, gone_at__isnull=False)
-        rows = list(_with_links(gone).order_by("-gone_at")[:SHOWN_MAX])
+        rows = list(with_links(gone).order_by("-gone_at")[:SHOWN_MAX])
         lines = [line for line in self._lines if line.is_ended] + lines_of(rows, self._reader)
         return [Group("", lines)] if lines else []
 
@@ -249,7 +246,7 @@ class Day:
         ]
 
 
-def _with_links(rows: QuerySet[Difference]) -> QuerySet[Difference]:
+def with_links(rows: QuerySet[Difference]) -> QuerySet[Difference]:
     return rows.select_related("day", "bill", "order", "refund", "case", "case__order")
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from backoffice.reconciliation.words import CellState
+from backoffice.reconciliation.words import CellState, percent_text
 from backoffice.site.display import EMPTY
 from backoffice.site.words import method_text
 from payments.selectors import service_names
@@ -47,9 +47,5 @@ def _verified(told: Mapping[str, Any]) -> str:
     moved = [one for one in told["by_merchant"] if one["receipts_number"] or one["refunds_number"]]
     if moved and not any(one["merchant"] for one in moved):
         return str(CellState.MOCK.label)
-    return share_text(told.get("verified_share"))
-
-
-def share_text(share: str | None) -> str:
-    """A share of 1 (four places) in percent."""
-    return f"{(Decimal(share) * 100).normalize():f}%" if share else EMPTY
+    share = told.get("verified_share")
+    return percent_text(Decimal(share), Decimal(1)) if share else EMPTY

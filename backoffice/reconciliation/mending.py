@@ -17,7 +17,14 @@ from django.views.decorators.http import require_http_methods
 
 from backoffice.cases.actions import CLOSE_PERMISSION, DESK_ACTIONS, offered
 from backoffice.cases.desk import somebody_was_faster
-from backoffice.reconciliation.day import SHOWN_MAX, Line, Remedy, lines_of, remedy_named
+from backoffice.reconciliation.day import (
+    SHOWN_MAX,
+    Line,
+    Remedy,
+    lines_of,
+    remedy_named,
+    with_links,
+)
 from backoffice.reconciliation.words import DAY_PAGE, day_url, read_day
 from backoffice.site.bases import actor_of, ensure_may, page
 from backoffice.site.forms import ReasonFormField
@@ -120,9 +127,8 @@ def results_take(request: HttpRequest, day: date) -> list[dict[str, Any]]:
 
 def _selected(day: date, keys: Sequence[str], reader: Any) -> list[Line]:
     wanted = [as_uuid_or_text(key) for key in keys]
-    rows = Difference.objects.filter(pk__in=wanted, day__day=day)
-    linked = rows.select_related("day", "bill", "order", "refund", "case", "case__order")
-    return lines_of(list(linked.order_by("found_at", "id")), reader)
+    rows = with_links(Difference.objects.filter(pk__in=wanted, day__day=day))
+    return lines_of(list(rows.order_by("found_at", "id")), reader)
 
 
 def _step(line: Line, chosen: str, reader: Any) -> Step:

@@ -185,11 +185,7 @@ class DifferenceAdmin(ReadOnlyAdmin):
     standing = column("", _("处理情况"), standing_badge)
     reason_shown = wrapped("reason", _("说明"))
     yuan = column("", _("相差（元）"), lambda row: money_text(between(row.ours, row.theirs)))
-    number_shown = column(
-        "",
-        _("单号"),
-        lambda row: code_text(row.refund_no or row.out_trade_no or row.gateway_no),
-    )
+    number_shown = column("number", _("单号"), code_text)
     out_trade_no_shown = number("out_trade_no", _("商户订单号"))
     refund_no_shown = number("refund_no", _("商户退款单号"))
     gateway_no_shown = number("gateway_no", _("网关单号"))

@@ -24,11 +24,12 @@ from backoffice.reconciliation.waiting_bills import (
     upload_new,
     upload_write,
 )
-from backoffice.reconciliation.words import DAY_PAGE, DOWNLOAD, FIRST_DAY, IMPORT, day_url
+from backoffice.reconciliation.words import DAY_PAGE, DOWNLOAD, IMPORT, day_url
 from backoffice.site.bases import actor_of, ensure_may, page
 from backoffice.site.second_person import refusal_text
 from backoffice.site.uploads import UPLOAD_BYTES_MAX, is_too_large
 from backoffice.site.words import method_text
+from backoffice.today.periods import FIRST_DAY
 from gateways.interface import GATEWAY_METHODS, BillRefused
 from reconciliation.merchants import Merchant, merchants_known
 from reconciliation.models import BillFile, ReconciledDay

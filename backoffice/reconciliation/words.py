@@ -11,6 +11,7 @@ from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
 from backoffice.site.display import BAD, EMPTY, GOOD, NEUTRAL, RUNNING, WAITING
+from backoffice.today.periods import FIRST_DAY
 from reconciliation.models import Difference
 from reconciliation.states import DifferenceType
 from tcmpay.common import clock
@@ -18,15 +19,11 @@ from tcmpay.common.money import ZERO, Money
 
 DAY_PAGE = "reconciliation_reconciledday"
 BILL_PAGE = "reconciliation_billfile"
-DIFFERENCE_PAGE = "reconciliation_difference"
 
 VIEW = "reconciliation.view_reconciledday"
 IMPORT = "reconciliation.import_bill"
 DOWNLOAD = "reconciliation.download_bill"
 RUN = "reconciliation.run_reconciliation"
-
-
-FIRST_DAY = date(2000, 1, 1)
 
 
 class CellState(models.TextChoices):

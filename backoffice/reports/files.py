@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +11,13 @@ from django.utils.translation import gettext_lazy
 
 from backoffice.exports.files import open_rows
 from backoffice.trail.words import GATEWAY_NAMES
+from balances.selectors import LedgerMoves
 from payments.selectors import service_names
-from reconciliation.reports import Line, Report, ReportDay
+from reconciliation.figures import MOVES
+from reconciliation.reports import FEES_BY, Line, Report, ReportDay
 from reconciliation.stand import first_closable_day
 from reconciliation.vouchers import vouchers
+from tcmpay.common.money import Money
 from tcmpay.common.order_types import OrderType
 
 Row = Sequence[Any]
@@ -74,16 +76,18 @@ def _report_rows(report: Report) -> Iterator[Row]:
     yield [_("营业日"), _("状态"), *map(str, (*LINE_HEADS, *BALANCE_HEADS))]
     first = first_closable_day()
     for one in report.days:
-        yield [one.day.isoformat(), close_text(one, first), *_figures(one.line), *_balances(one)]
-    yield [_("合计"), "", *_figures(report.total), *_balance_total(report)]
+        yield [
+            one.day.isoformat(),
+            close_text(one, first),
+            *_figures(one.line),
+            *_balances(one.opening, one.moves, one.closing),
+        ]
+    yield [_("合计"), "", *_figures(report.total), *_balances_of(report)]
     for what, title in SECTIONS:
         yield []
         yield [str(title), "", *map(str, LINE_HEADS)]
         for line in report.by(what):
-            yield [line_name(what, line.name), "", *_figures(line, has_fees=what in WITH_FEES)]
-
-
-WITH_FEES = frozenset({"method", "merchant"})
+            yield [line_name(what, line.name), "", *_figures(line, has_fees=what in FEES_BY)]
 
 
 def close_text(one: ReportDay, first: date | None) -> str:
@@ -102,22 +106,13 @@ def _figures(line: Line, *, has_fees: bool = True) -> Row:
     return [*told, line.fees, line.net, line.surplus.receipts, line.surplus.refunds]
 
 
-def _balances(one: ReportDay) -> list[Decimal]:
-    moves = one.moves
-    return [
-        *(one.opening, moves.topups, moves.spending, moves.refunds),
-        *(moves.adjustments, moves.other, one.closing),
-    ]
+def _balances(opening: Money, moves: LedgerMoves, closing: Money) -> list[Money]:
+    return [opening, *(getattr(moves, name) for name in MOVES), closing]
 
 
-def _balance_total(report: Report) -> list[Decimal]:
-    if not report.days:
-        return []
-    moves = report.moves
-    return [
-        *(report.days[0].opening, moves.topups, moves.spending, moves.refunds),
-        *(moves.adjustments, moves.other, report.days[-1].closing),
-    ]
+def _balances_of(report: Report) -> list[Money]:
+    days = report.days
+    return _balances(days[0].opening, report.moves, days[-1].closing) if days else []
 
 
 def line_name(what: str, name: str) -> str:

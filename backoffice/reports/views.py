@@ -15,14 +15,13 @@ from backoffice.reconciliation.words import day_url
 from backoffice.reports.files import (
     SECTIONS,
     SHEETS,
-    WITH_FEES,
     close_text,
     line_name,
     report_write,
 )
 from backoffice.site.bases import actor_of, ensure_may, page
 from backoffice.today.periods import FIRST_DAY, Period, period_asked, periods
-from reconciliation.reports import Report, report, told
+from reconciliation.reports import FEES_BY, Report, report, told
 from reconciliation.services.downloads import report_downloaded
 from reconciliation.stand import first_closable_day
 from tcmpay.common import clock
@@ -102,7 +101,7 @@ def _sections(found: Report) -> list[dict[str, Any]]:
     return [
         {
             "title": title,
-            "has_fees": what in WITH_FEES,
+            "has_fees": what in FEES_BY,
             "lines": [(line_name(what, line.name), told(line)) for line in found.by(what)],
         }
         for what, title in SECTIONS

@@ -6,10 +6,10 @@ from datetime import date, timedelta
 
 from django.utils.translation import gettext as _
 
+from reconciliation.reports import DAYS_MAX
+
 ONE_DAY = timedelta(days=1)
 FIRST_DAY = date(2000, 1, 1)
-# A span's sums are read day by day.
-DAYS_MAX = 1_100
 
 
 @dataclass(frozen=True)

@@ -73,9 +73,7 @@ def summary_claims(text: str, mark: str) -> tuple[Mapping[str, str], list[Claim 
         raise refused(_("汇总文件没有合计行"))
     names = [name.replace("(", "（").replace(")", "）") for name in header]
     said = dict(zip(names, values, strict=True))
-    fixed, open_ways = (
-        (_WAYS_OF_MOVES, {}) if mark == MOVES else (_WAYS_OF_TRADES, _WAYS_OF_PAYMENTS)
-    )
+    fixed, open_ways = _WAYS[mark]
     claims: list[Claim | OneOf] = [*_claims(fixed, said)]
     of_payments = _claims(open_ways, said)
     net = _claims({name: _net(ways) for name, ways in open_ways.items()}, said)

@@ -15,7 +15,6 @@ from uuid import UUID
 
 from django.db.models import Max
 
-from payments.models import BookingWatermark
 from payments.services.closed_days import closed_through, day_close, day_reopen, watermark_lock
 from reconciliation.closing_errors import (
     CloseDecided,
@@ -62,8 +61,8 @@ def close_propose(*, actor: Actor, day: date, notes: str = "") -> DailyClose:
     """
     ensure_somebody_else(actor, error=NobodyKnown)
     waiting = DailyClose.objects.select_for_update().filter(waiting_day=day).first()
-    watermark = watermark_lock()
-    figures, bills = _looked_at(day, watermark)
+    watermark_lock()
+    figures, bills = _looked_at(day)
     if waiting is None and DailyClose.objects.filter(waiting_day=day).exists():
         raise CloseWaits()  # somebody was quicker to the watermark
     if waiting is not None:
@@ -76,9 +75,8 @@ def close_propose(*, actor: Actor, day: date, notes: str = "") -> DailyClose:
         figures=figures,
         bills=bills,
         waiting_day=day,
+        **DailyClose.asking(actor, notes),
     )
-    for name, value in close.asking(actor, notes).items():
-        setattr(close, name, value)
     row_insert(close, _cause(actor, close, "close_proposed", notes))
     return close
 
@@ -92,7 +90,7 @@ def close_sign(*, actor: Actor, close_id: UUID, notes: str = "") -> DailyClose:
     close = _close_lock(close_id)
     close.ensure_may_answer(actor, decided=CloseDecided, own=OwnClose)
     watermark = watermark_lock()
-    if (close.figures, close.bills) != _looked_at(close.day, watermark):
+    if (close.figures, close.bills) != _looked_at(close.day):
         raise FiguresChanged()
     before = close_of(close.day - ONE_DAY)
     changes: dict[str, Any] = {
@@ -147,9 +145,8 @@ def reopening_request(*, actor: Actor, day: date, reason: str) -> DayReopening:
         raise NotNewestClosedDay()
     if DayReopening.objects.filter(waiting_close=close.id).exists():
         raise ReopeningWaits()
-    reopening = DayReopening(close=close, waiting_close=close.id)
-    for name, value in reopening.asking(actor, reason).items():
-        setattr(reopening, name, value)
+    asked = DayReopening.asking(actor, reason)
+    reopening = DayReopening(close=close, waiting_close=close.id, **asked)
     row_insert(reopening, _cause(actor, close, "reopening_requested", reason))
     return reopening
 
@@ -225,7 +222,7 @@ def newest_roots() -> dict[str, str]:
 # --- rows -----------------------------------------------------------------------------------------
 
 
-def _looked_at(day: date, watermark: BookingWatermark) -> tuple[Figures, Bills]:
+def _looked_at(day: date) -> tuple[Figures, Bills]:
     """The figures and bills of now, under the locked watermark. Raises DayNotClosable."""
     figures = figures_of_day(day)
     if found := list(blocks(day, figures)):

@@ -133,8 +133,7 @@ def _cases_open(ids: Sequence[UUID], actor: Actor) -> None:
 
 
 def _case_reason(row: Difference) -> str:
-    number = row.refund_no or row.out_trade_no or row.gateway_no
-    texts = {"day": row.day.day, "number": number, "reason": row.reason}
+    texts = {"day": row.day.day, "number": row.number, "reason": row.reason}
     return _("%(day)s 的账单，%(number)s：%(reason)s") % texts
 
 

@@ -14,7 +14,7 @@ from reconciliation.errors import BillNotAccepted, BillNotReady
 from reconciliation.merchants import Merchant, gateway_of
 from reconciliation.models import Difference, ReconciledDay
 from reconciliation.our_books import merchants_of_day
-from reconciliation.selectors import bill_current, has_trade_bill, is_day_closed
+from reconciliation.selectors import bill_current, day_of, has_trade_bill, is_day_closed
 from reconciliation.services.differences import is_due
 from reconciliation.services.importing import bill_import, ensure_day_over
 from reconciliation.services.missing import missing_report, missing_settle_all
@@ -147,12 +147,14 @@ def bills_due(now: datetime | None = None) -> Iterator[tuple[Merchant, date]]:
 def _has_bills(merchant: Merchant, day: date) -> bool:
     if not has_trade_bill(merchant, day):
         return False
-    is_compared = ReconciledDay.objects.filter(
-        payment_method=merchant.method, merchant=merchant.number, day=day, runs__gt=0
-    ).exists()
     # Alipay's account bill is for those who ordered it.
     has_fund = merchant.method == ALIPAY or bill_current(merchant, day, BillType.FUND) is not None
-    return is_compared and (has_fund or not _moved(merchant, day))
+    return _is_compared(merchant, day) and (has_fund or not _moved(merchant, day))
+
+
+def _is_compared(merchant: Merchant, day: date) -> bool:
+    row = day_of(merchant, day)
+    return row is not None and row.runs > 0
 
 
 def _moved(merchant: Merchant, day: date) -> bool:
@@ -189,10 +191,7 @@ def _swept(merchant: Merchant, day: date) -> bool:
         if not has_trade_bill(merchant, day):
             missing_report(merchant, day, str(error.text))
             return False
-    row = ReconciledDay.objects.filter(
-        payment_method=merchant.method, merchant=merchant.number, day=day, runs__gt=0
-    )
-    if before == _bill_ids(merchant, day) and row.exists():
+    if before == _bill_ids(merchant, day) and _is_compared(merchant, day):
         return False
     day_reconcile(actor=SYSTEM, merchant=merchant, day=day)
     return True

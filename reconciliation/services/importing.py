@@ -15,6 +15,7 @@ from gateways.interface import OpenedBill
 from payments.services.closed_days import watermark_lock
 from reconciliation.contents import bill_opened, parts_write
 from reconciliation.errors import AnotherBillThere, BillNotAccepted, BillNotReady, DayIsClosed
+from reconciliation.found import number_of_row
 from reconciliation.funds import SIGNS, keys_of
 from reconciliation.merchants import Merchant, accounts_of
 from reconciliation.models import BillFile, ReconciledDay
@@ -331,8 +332,7 @@ def _lines(bill_type: BillType, opened: OpenedBill) -> Iterator[tuple[str, Any]]
     may name a payer."""
     if bill_type == BillType.TRADE:
         for row in opened.rows():
-            number = row.out_refund_no or row.refund_id if row.is_refund else row.out_trade_no
-            yield number or row.transaction_id, row[1:]
+            yield number_of_row(row), row[1:]
     else:
         for flow in opened.fund_rows():
             yield flow.flow_no or flow.transaction_id, flow[1:]

@@ -129,7 +129,8 @@ class _Run:
         self.runs_before = before.runs if before else 0
         self.trade = bill_current(merchant, day, BillType.TRADE)
         self.fund = bill_current(merchant, day, BillType.FUND)
-        self.is_without_movement = self.trade is None and has_trade_bill(merchant, day)
+        is_nothing = before is not None and before.is_without_movement
+        self.is_without_movement = self.trade is None and is_nothing
         if self.trade is None and self.fund is None and not self.is_without_movement:
             raise NothingToCompare()
         self._found: list[Found] = []
@@ -326,7 +327,6 @@ def _write(actor: Actor, run: _Run, figures: Figures) -> ReconciledDay:
             raise BillsChanged()
     differences_write(row, figures.found)
     now = {"runs": row.runs + 1, "run_at": clock.now()}
-    row.trade_bill, row.fund_bill = run.trade, run.fund
     columns_write(row, **_columns(run, figures), **now)
     columns_write(row, **_yuan(row))
     found = row.differences.found()

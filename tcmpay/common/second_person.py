@@ -59,9 +59,10 @@ class Asked:
         """Who had a hand in asking (ids), and does not answer."""
         return [self.asked_by]
 
-    def asking(self, actor: Actor, reason: str) -> dict[str, Any]:
+    @classmethod
+    def asking(cls, actor: Actor, reason: str) -> dict[str, Any]:
         """The columns that tell that ``actor`` asks now."""
-        return dict(zip(self.ASKED, (actor.id, clock.now(), reason[:500]), strict=True))
+        return dict(zip(cls.ASKED, (actor.id, clock.now(), reason[:500]), strict=True))
 
     def answering(self, actor: Actor, notes: str) -> dict[str, Any]:
         """The columns that tell that ``actor`` answers now."""
