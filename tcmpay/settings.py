@@ -458,6 +458,7 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         "OrderStatusEnum": "payments.states.OrderStatus",
         "OrderTypeEnum": "tcmpay.common.order_types.OrderType",
+        "TokenProblemEnum": "tcmpay.common.api.schema.TOKEN_PROBLEMS",
         "RefundStatusEnum": "refunds.states.RefundStatus",
     },
 }

@@ -6,11 +6,12 @@ from typing import Any, NamedTuple
 
 import jwt
 from django.conf import settings
+from jwt.exceptions import InvalidSubjectError
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
 
 from tcmpay.common.actor import TOKEN_ROLES, Actor, Role
-from tcmpay.common.errors import Unauthenticated
+from tcmpay.common.errors import TokenProblem, Unauthenticated
 from tcmpay.common.ids import parse_id
 from tcmpay.limits.throttling import count_stranger
 
@@ -19,6 +20,17 @@ LEEWAY_SECONDS = 10
 # Of tokens that were found valid; at most TOKEN_LENGTH_MAX bytes each.
 TOKENS_KEPT = 2048
 REQUIRED_CLAIMS = ("sub", "role", "exp", "iat")
+# What PyJWT's refusals mean, the narrower ones first; another one is looked at again.
+_PROBLEMS: tuple[tuple[type[Exception], TokenProblem], ...] = (
+    (jwt.InvalidAlgorithmError, TokenProblem.ALGORITHM),
+    (jwt.InvalidSignatureError, TokenProblem.SIGNATURE),
+    (jwt.InvalidKeyError, TokenProblem.SIGNATURE),
+    (jwt.ExpiredSignatureError, TokenProblem.EXPIRED),
+    (jwt.ImmatureSignatureError, TokenProblem.NOT_YET_VALID),
+    (jwt.InvalidAudienceError, TokenProblem.AUDIENCE),
+    (jwt.InvalidIssuerError, TokenProblem.ISSUER),
+    (InvalidSubjectError, TokenProblem.SUBJECT),
+)
 
 
 class _Verified(NamedTuple):
@@ -37,7 +49,7 @@ def actor_from_token(token: str) -> Actor:
     held once holds still: only the time is looked at again.
     """
     if len(token) > TOKEN_LENGTH_MAX or not token.isascii():
-        raise Unauthenticated()
+        raise Unauthenticated(TokenProblem.MALFORMED)
     asked = (
         token,
         settings.JWT_PUBLIC_KEY or settings.JWT_SECRET,
@@ -56,8 +68,21 @@ def actor_from_token(token: str) -> Actor:
         OverflowError,
         RecursionError,
     ) as error:
-        raise Unauthenticated() from error
+        raise Unauthenticated(_problem(error, *asked[:3])) from error
     return verified.actor
+
+
+def _problem(error: Exception, token: str, key: str, algorithm: str) -> TokenProblem:
+    """Why PyJWT refused ``token``: of the same errors some are about its form, some about what a
+    rightly signed one claims."""
+    for kind, problem in _PROBLEMS:
+        if isinstance(error, kind):
+            return problem
+    try:
+        jwt.PyJWS().decode(token, key, algorithms=[algorithm])
+    except (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError):
+        return TokenProblem.MALFORMED
+    return TokenProblem.CLAIMS
 
 
 @lru_cache(maxsize=TOKENS_KEPT)
@@ -77,13 +102,14 @@ def _verified(token: str, key: str, algorithm: str, audience: str, issuer: str) 
 
 
 def _actor(claims: dict[str, Any]) -> Actor:
+    """Raises Unauthenticated: a user or a role that the platform does not give."""
     subject, role = claims["sub"], claims["role"]
-    if not isinstance(subject, str) or not isinstance(role, str):
-        raise ValueError("claims")
-    known = Role(role)
-    if known not in TOKEN_ROLES:
-        raise ValueError("role")
-    return Actor(id=parse_id(subject), role=known)
+    if not isinstance(role, str) or role not in TOKEN_ROLES:
+        raise Unauthenticated(TokenProblem.ROLE)
+    try:
+        return Actor(id=parse_id(subject), role=Role(role))
+    except (ValueError, TypeError, AttributeError) as error:
+        raise Unauthenticated(TokenProblem.SUBJECT) from error
 
 
 class PlatformTokens(BaseAuthentication):
@@ -106,8 +132,10 @@ class PlatformTokens(BaseAuthentication):
         if not header:
             return None
         scheme, _, token = header.partition(" ")
-        if scheme.lower() != "bearer" or not token:
-            raise Unauthenticated()
+        if scheme.lower() != "bearer":
+            raise Unauthenticated(TokenProblem.SCHEME)
+        if not token:
+            raise Unauthenticated(TokenProblem.MALFORMED)
         return actor_from_token(token.strip())
 
     def authenticate_header(self, request: Request) -> str:

@@ -4,6 +4,7 @@ What any address may answer stands here, what one room answers in its ``errors.p
 and DRF's own exceptions are answered is told by ``common/api/exceptions.py`` with these classes.
 """
 
+from enum import StrEnum
 from typing import Any, ClassVar
 
 from django.utils.functional import Promise
@@ -49,10 +50,58 @@ class InvalidInput(DomainError):
         self.errors = errors or {}
 
 
+class TokenProblem(StrEnum):
+    """Which mistake a token has: stable as a code is, and nothing about the key.
+
+    Everything from EXPIRED on is told of tokens alone that are signed with the right key.
+    """
+
+    MISSING = "missing"
+    SCHEME = "scheme"
+    MALFORMED = "malformed"
+    ALGORITHM = "algorithm"
+    SIGNATURE = "signature"
+    EXPIRED = "expired"
+    NOT_YET_VALID = "not_yet_valid"
+    CLAIMS = "claims"
+    AUDIENCE = "audience"
+    ISSUER = "issuer"
+    SUBJECT = "subject"
+    ROLE = "role"
+
+    @property
+    def told(self) -> str:
+        """In a developer's words: English, as it stands in a header (RFC 6750, error_description).
+
+        "" where no token came that something could be said about.
+        """
+        return _TOLD_OF_TOKENS.get(self, "")
+
+
+_TOLD_OF_TOKENS = {
+    TokenProblem.MALFORMED: "not a JWT of three base64url parts, or longer than 4096 characters",
+    TokenProblem.ALGORITHM: "alg is not the one that this service is configured for",
+    TokenProblem.SIGNATURE: "not signed with the key that this service is configured for",
+    TokenProblem.EXPIRED: "exp has passed",
+    TokenProblem.NOT_YET_VALID: "iat or nbf lies in the future",
+    TokenProblem.CLAIMS: "sub, role, exp and iat are needed, exp and iat as numbers",
+    TokenProblem.AUDIENCE: "aud does not name this service",
+    TokenProblem.ISSUER: "iss is not the platform",
+    TokenProblem.SUBJECT: "sub is not a UUID",
+    TokenProblem.ROLE: "role is none of patient, doctor, admin, service",
+}
+
+
 class Unauthenticated(DomainError):
+    """``reason`` is part of the answer, beside the code."""
+
     code = "UNAUTHENTICATED"
     http_status = 401
     message = _("未授权")
+
+    def __init__(self, reason: TokenProblem = TokenProblem.MISSING) -> None:
+        super().__init__()
+        self.reason = reason
 
 
 class Forbidden(DomainError):

@@ -32,7 +32,7 @@ MONEY_TABLES = (
 SUCCESS_KEYS = {"success", "message", "data"}
 FAILURE_KEYS = {"success", "message", "code", "request_id"}
 # `errors` stands in validation errors only, `data` in APPOINTMENT_HAS_ORDER only.
-OPTIONAL_FAILURE_KEYS = {"errors", "data"}
+OPTIONAL_FAILURE_KEYS = {"errors", "data", "reason"}
 DEFAULT: Any = object()
 
 
@@ -113,6 +113,7 @@ def ensure_envelope(response: Any) -> dict[str, Any]:
     assert set(body) >= FAILURE_KEYS, body
     assert set(body) <= FAILURE_KEYS | OPTIONAL_FAILURE_KEYS, body
     assert ("errors" in body) == (body["code"] == "VALIDATION_ERROR" and _has_fields(body)), body
+    assert ("reason" in body) == (body["code"] == "UNAUTHENTICATED"), body
     assert body["request_id"]
     return body
 

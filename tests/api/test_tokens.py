@@ -4,6 +4,7 @@ import base64
 import hashlib
 import hmac
 import json
+import re
 import time
 import uuid
 
@@ -17,6 +18,7 @@ from django.conf import settings as django_settings
 from tcmpay.accounts.authentication import LEEWAY_SECONDS
 from tcmpay.accounts.services.tokens import token_issue
 from tcmpay.common.actor import Role
+from tcmpay.common.errors import TokenProblem
 from tests.api.kit import nothing_moves
 
 USER = "0192f0c1-2345-7abc-8def-0123456789ab"
@@ -71,10 +73,17 @@ def ask(api, authorization: str):
         return api.get("orders", headers={"Authorization": authorization})
 
 
-def refuses(api, token: str) -> None:
+def refuses(api, token: str, reason: str = "") -> None:
     answer = ask(api, f"Bearer {token}").refused(401, "UNAUTHENTICATED")
     assert answer.message == "未授权"
-    assert answer.headers["WWW-Authenticate"] == "Bearer"
+    problem = TokenProblem(answer.body["reason"])
+    assert problem == (reason or problem), answer.body
+    # RFC 6750, section 3: its three parameters, and only letters that may stand in them.
+    challenge = f'Bearer realm="tcmpay", error="invalid_token", error_description="{problem.told}"'
+    assert answer.headers["WWW-Authenticate"] == challenge
+    assert re.fullmatch(r"[ !#-\[\]-~]+", problem.told)
+    for secret in (django_settings.JWT_SECRET, django_settings.JWT_PUBLIC_KEY):
+        assert not secret or secret not in str(answer.body) + challenge
 
 
 def test_a_token_signed_by_hand_is_taken(api):
@@ -103,9 +112,27 @@ def test_another_scheme_is_401(api, authorization):
     ask(api, authorization.format(token=signed())).refused(401, "UNAUTHENTICATED")
 
 
+@pytest.mark.parametrize(
+    ("authorization", "reason"),
+    [("", "missing"), ("Basic YTpi", "scheme"), ("{token}", "scheme"), ("Bearer: x", "scheme")],
+)
+def test_where_no_bearer_token_came_nothing_is_said_about_one(api, authorization, reason):
+    answer = ask(api, authorization.format(token=signed())).refused(401, "UNAUTHENTICATED")
+    assert answer.body["reason"] == reason
+    assert answer.headers["WWW-Authenticate"] == 'Bearer realm="tcmpay"'
+
+
 def test_no_header_is_401(api):
     answer = api.get("orders").refused(401, "UNAUTHENTICATED")
-    assert answer.headers["WWW-Authenticate"] == "Bearer"
+    assert answer.body["reason"] == "missing"
+    assert answer.headers["WWW-Authenticate"] == 'Bearer realm="tcmpay"'
+
+
+def test_a_mistake_is_told_of_a_rightly_signed_token_alone(api):
+    """Whoever guesses learns nothing about what a token should say."""
+    wrong = claims(exp=1, role="root", sub="x")
+    refuses(api, signed(wrong, key="another key of more than thirty-two bytes"), "signature")
+    refuses(api, signed(wrong, algorithm="HS512"), "algorithm")
 
 
 @pytest.mark.parametrize(
@@ -119,8 +146,6 @@ def test_no_header_is_401(api):
         "null",
         "\u4ee4\u724c",
         "%00",
-        "e30.e30.",
-        "eyJhbGciOiJIUzI1NiJ9.bm90IGpzb24.AAAA",
         "x" * 5000,
         "." * 4000,
         "x" * 1_048_576,
@@ -128,11 +153,16 @@ def test_no_header_is_401(api):
     ids=lambda token: token[:12],
 )
 def test_garbage_is_401(api, token):
-    refuses(api, token)
+    refuses(api, token, "malformed")
+
+
+def test_three_parts_that_nobody_signed_are_401(api):
+    refuses(api, "e30.e30.", "algorithm")
+    refuses(api, "eyJhbGciOiJIUzI1NiJ9.bm90IGpzb24.AAAA", "signature")
 
 
 def test_a_megabyte_of_well_signed_token_is_401(api):
-    refuses(api, signed(claims(padding="x" * 1_048_576)))
+    refuses(api, signed(claims(padding="x" * 1_048_576)), "malformed")
 
 
 @pytest.mark.parametrize("algorithm", ["none", "None", "NONE", "nOnE", "", None, 1, ["HS256"]])
@@ -144,12 +174,12 @@ def test_no_algorithm_is_401_signed_or_not(api, algorithm):
 
 @pytest.mark.parametrize("algorithm", ["HS384", "HS512"])
 def test_another_algorithm_of_the_same_key_is_401(api, algorithm):
-    refuses(api, signed(algorithm=algorithm))
+    refuses(api, signed(algorithm=algorithm), "algorithm")
 
 
 def test_another_key_is_401(api):
-    refuses(api, signed(key="another key of more than thirty-two bytes"))
-    refuses(api, signed(key="\x00"))
+    refuses(api, signed(key="another key of more than thirty-two bytes"), "signature")
+    refuses(api, signed(key="\x00"), "signature")
 
 
 def test_a_changed_token_is_401(api):
@@ -160,55 +190,55 @@ def test_a_changed_token_is_401(api):
 
 
 @pytest.mark.parametrize(
-    "payload",
+    ("payload", "reason"),
     [
-        pytest.param(claims(sub=...), id="no sub"),
-        pytest.param(claims(role=...), id="no role"),
-        pytest.param(claims(exp=...), id="no exp"),
-        pytest.param(claims(iat=...), id="no iat"),
-        pytest.param(claims(sub=None), id="sub null"),
-        pytest.param(claims(sub=7), id="sub a number"),
-        pytest.param(claims(sub=[USER]), id="sub a list"),
-        pytest.param(claims(sub=""), id="sub empty"),
-        pytest.param(claims(sub="admin"), id="sub no UUID"),
-        pytest.param(claims(sub=USER.replace("-", "")), id="sub without hyphens"),
-        pytest.param(claims(sub=USER.replace("-", "_")), id="sub with underscores"),
-        pytest.param(claims(sub=f"{{{USER[:-2]}}}"), id="sub in braces"),
-        pytest.param(claims(sub=f"+{USER[1:]}"), id="sub with a sign"),
-        pytest.param(claims(role=None), id="role null"),
-        pytest.param(claims(role=""), id="role empty"),
-        pytest.param(claims(role=["admin"]), id="role a list"),
-        pytest.param(claims(role={"admin": True}), id="role an object"),
-        pytest.param(claims(role=True), id="role a boolean"),
-        pytest.param(claims(role="Admin"), id="role in capitals"),
-        pytest.param(claims(role="admin "), id="role with a space"),
-        pytest.param(claims(role="root"), id="role unknown"),
+        pytest.param(claims(sub=...), "claims", id="no sub"),
+        pytest.param(claims(role=...), "claims", id="no role"),
+        pytest.param(claims(exp=...), "claims", id="no exp"),
+        pytest.param(claims(iat=...), "claims", id="no iat"),
+        pytest.param(claims(sub=None), "claims", id="sub null"),
+        pytest.param(claims(sub=7), "subject", id="sub a number"),
+        pytest.param(claims(sub=[USER]), "subject", id="sub a list"),
+        pytest.param(claims(sub=""), "subject", id="sub empty"),
+        pytest.param(claims(sub="admin"), "subject", id="sub no UUID"),
+        pytest.param(claims(sub=USER.replace("-", "")), "subject", id="sub without hyphens"),
+        pytest.param(claims(sub=USER.replace("-", "_")), "subject", id="sub with underscores"),
+        pytest.param(claims(sub=f"{{{USER[:-2]}}}"), "subject", id="sub in braces"),
+        pytest.param(claims(sub=f"+{USER[1:]}"), "subject", id="sub with a sign"),
+        pytest.param(claims(role=None), "claims", id="role null"),
+        pytest.param(claims(role=""), "role", id="role empty"),
+        pytest.param(claims(role=["admin"]), "role", id="role a list"),
+        pytest.param(claims(role={"admin": True}), "role", id="role an object"),
+        pytest.param(claims(role=True), "role", id="role a boolean"),
+        pytest.param(claims(role="Admin"), "role", id="role in capitals"),
+        pytest.param(claims(role="admin "), "role", id="role with a space"),
+        pytest.param(claims(role="root"), "role", id="role unknown"),
         # Ours, and not the platform's to give:
-        pytest.param(claims(role="staff"), id="role staff"),
-        pytest.param(claims(role="system"), id="role system"),
-        pytest.param(claims(role="gateway"), id="role gateway"),
-        pytest.param(claims(exp=int(time.time()) - 60), id="expired"),
-        pytest.param(claims(exp=0), id="expired in 1970"),
-        pytest.param(claims(exp=-1), id="exp negative"),
-        pytest.param(claims(exp=None), id="exp null"),
-        pytest.param(claims(exp="never"), id="exp text"),
-        pytest.param(claims(exp=[2**40]), id="exp a list"),
-        pytest.param(claims(exp=float("inf")), id="exp infinite"),
-        pytest.param(claims(exp=float("nan")), id="exp not a number"),
-        pytest.param(claims(exp=True), id="exp a boolean"),
-        pytest.param(claims(iat=int(time.time()) + 600), id="issued in the future"),
-        pytest.param(claims(iat="now"), id="iat text"),
-        pytest.param(claims(nbf=int(time.time()) + 600), id="not valid yet"),
-        pytest.param(b"[]", id="a list"),
-        pytest.param(b"null", id="null"),
-        pytest.param(b'"text"', id="text"),
-        pytest.param(b"", id="nothing"),
-        pytest.param(b"\xff", id="no UTF-8"),
-        pytest.param(b"[" * 2500, id="a depth bomb"),
+        pytest.param(claims(role="staff"), "role", id="role staff"),
+        pytest.param(claims(role="system"), "role", id="role system"),
+        pytest.param(claims(role="gateway"), "role", id="role gateway"),
+        pytest.param(claims(exp=int(time.time()) - 60), "expired", id="expired"),
+        pytest.param(claims(exp=0), "expired", id="expired in 1970"),
+        pytest.param(claims(exp=-1), "expired", id="exp negative"),
+        pytest.param(claims(exp=None), "claims", id="exp null"),
+        pytest.param(claims(exp="never"), "claims", id="exp text"),
+        pytest.param(claims(exp=[2**40]), "claims", id="exp a list"),
+        pytest.param(claims(exp=float("inf")), "claims", id="exp infinite"),
+        pytest.param(claims(exp=float("nan")), "claims", id="exp not a number"),
+        pytest.param(claims(exp=True), "expired", id="exp a boolean"),
+        pytest.param(claims(iat=int(time.time()) + 600), "not_yet_valid", id="issued later"),
+        pytest.param(claims(iat="now"), "claims", id="iat text"),
+        pytest.param(claims(nbf=int(time.time()) + 600), "not_yet_valid", id="not valid yet"),
+        pytest.param(b"[]", "claims", id="a list"),
+        pytest.param(b"null", "claims", id="null"),
+        pytest.param(b'"text"', "claims", id="text"),
+        pytest.param(b"", "claims", id="nothing"),
+        pytest.param(b"\xff", "claims", id="no UTF-8"),
+        pytest.param(b"[" * 2500, "claims", id="a depth bomb"),
     ],
 )
-def test_wrong_claims_are_401_though_well_signed(api, payload):
-    refuses(api, signed(payload))
+def test_wrong_claims_are_401_though_well_signed(api, payload, reason):
+    refuses(api, signed(payload), reason)
 
 
 def test_a_token_that_was_taken_before_is_401_from_its_end_on(api):
@@ -266,22 +296,22 @@ def test_a_key_that_the_token_itself_brings_is_never_used(api, rsa_pair):
 
 
 @pytest.mark.parametrize(
-    "changes",
+    ("changes", "reason"),
     [
-        {},
-        {"aud": "tcmpay"},
-        {"iss": "platform"},
-        {"aud": "clinic", "iss": "platform"},
-        {"aud": ["clinic"], "iss": "platform"},
-        {"aud": "tcmpay", "iss": "somebody"},
-        {"aud": "", "iss": ""},
-        {"aud": 7, "iss": "platform"},
-        {"aud": "tcmpay", "iss": 7},
+        ({}, "claims"),
+        ({"aud": "tcmpay"}, "claims"),
+        ({"iss": "platform"}, "claims"),
+        ({"aud": "clinic", "iss": "platform"}, "audience"),
+        ({"aud": ["clinic"], "iss": "platform"}, "audience"),
+        ({"aud": "tcmpay", "iss": "somebody"}, "issuer"),
+        ({"aud": "", "iss": ""}, ""),
+        ({"aud": 7, "iss": "platform"}, "audience"),
+        ({"aud": "tcmpay", "iss": 7}, "issuer"),
     ],
 )
-def test_a_token_for_somebody_else_is_401(api, settings, changes):
+def test_a_token_for_somebody_else_is_401(api, settings, changes, reason):
     settings.JWT_AUDIENCE, settings.JWT_ISSUER = "tcmpay", "platform"
-    refuses(api, signed(claims(**changes)))
+    refuses(api, signed(claims(**changes)), reason)
 
 
 @pytest.mark.parametrize("audience", ["tcmpay", ["clinic", "tcmpay"]])

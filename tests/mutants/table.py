@@ -512,8 +512,8 @@ STRANGERS = (
     Mutant(
         "tokens: roles",
         "tcmpay/accounts/authentication.py",
-        "if known not in TOKEN_ROLES:",
-        "if False:",
+        "role not in TOKEN_ROLES:",
+        "False:",
         ("tests/api/test_tokens.py",),
     ),
     Mutant(

@@ -22,6 +22,8 @@ def failure_body(error: DomainError) -> dict[str, Any]:
     body: dict[str, Any] = {"success": False, "message": str(error.text), "code": error.code}
     if isinstance(error, InvalidInput) and error.errors:
         body["errors"] = error.errors
+    if isinstance(error, Unauthenticated):
+        body["reason"] = error.reason
     if error.data is not None:
         body["data"] = error.data
     body["request_id"] = current_request_id()
@@ -30,8 +32,16 @@ def failure_body(error: DomainError) -> dict[str, Any]:
 
 def failure_headers(error: DomainError) -> dict[str, str]:
     headers: dict[str, str] = {}
-    if error.http_status == Unauthenticated.http_status:
-        headers["WWW-Authenticate"] = "Bearer"
+    if isinstance(error, Unauthenticated):
+        headers["WWW-Authenticate"] = _challenge(error)
     if error.retry_after_seconds is not None:
         headers["Retry-After"] = str(error.retry_after_seconds)
     return headers
+
+
+def _challenge(error: Unauthenticated) -> str:
+    """As RFC 6750 section 3 has it: no error where no token came."""
+    challenge = 'Bearer realm="tcmpay"'
+    if error.reason.told:
+        challenge += f', error="invalid_token", error_description="{error.reason.told}"'
+    return challenge

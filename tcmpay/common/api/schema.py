@@ -21,6 +21,7 @@ from tcmpay.common.errors import (
     ObjectNotFound,
     RateLimited,
     ServiceUnavailable,
+    TokenProblem,
     Unauthenticated,
     UnsupportedMediaType,
 )
@@ -31,12 +32,18 @@ EXAMPLE_REQUEST_ID = "5b1f0c9a7e3d4f6a"
 # Whoever calls, and whatever is called.
 ALWAYS = (BodyTooLarge, ServiceUnavailable, NotAcceptable, InternalError)
 BODY_METHODS = frozenset({"POST", "PUT", "PATCH"})
+TOKEN_PROBLEMS = [str(problem) for problem in TokenProblem]
 
 
 class FailureSchema(serializers.Serializer):
     success = serializers.BooleanField(default=False)
     message = serializers.CharField(help_text="for people, in the language of Accept-Language")
     code = serializers.CharField(help_text="for clients, the same in every language")
+    reason = serializers.ChoiceField(
+        choices=TOKEN_PROBLEMS,
+        required=False,
+        help_text="which mistake the token has; with UNAUTHENTICATED only",
+    )
     request_id = serializers.CharField()
 
 
@@ -116,6 +123,8 @@ def failure_example(refusal: Refusal) -> dict[str, Any]:
         "code": refusal.code,
         "request_id": EXAMPLE_REQUEST_ID,
     }
+    if refusal is Unauthenticated:
+        body["reason"] = TokenProblem.EXPIRED
     if refusal is InvalidInput:
         body["errors"] = {
             "amount": ['金额应大于 0 且不超过 99999999.99，最多两位小数，例如 "30.00"']
