@@ -224,13 +224,8 @@ COMES_AGAIN: Mapping[str, frozenset[ExceptionOutcome]] = {
     ExceptionKind.STOPPED_REFUND: frozenset({_O.WRITTEN_OFF}),
     ExceptionKind.GATEWAY_SILENT: frozenset({_O.CLOSED}),
     ExceptionKind.GATEWAY_REFUSING: frozenset({_O.CLOSED}),
-    # A run that finds again what staff have dealt with does not tell them again; what had gone
-    # and comes back is another.
-    **{
-        str(kind): frozenset({_O.MATCHED, _O.RECORDED, _O.WRITTEN_OFF})
-        for kind in ExceptionKind
-        if kind.startswith("bill_")
-    },
+    # What staff have dealt with stays at its difference; what had gone and is back is another.
+    **{str(kind): frozenset() for kind in ExceptionKind if kind.startswith("bill_")},
     ExceptionKind.BILL_MISSING: frozenset({_O.CLOSED}),
 }
 

@@ -62,9 +62,9 @@ def exception_open(
     What comes again (COMES_AGAIN) is another case, with a number. Inside the caller's unit.
     """
     if kind in COMES_AGAIN:
-        if _about(still_told(kind), kind, method, attempt, fact):
+        if _about(still_told(kind), kind, method, fact):
             return False
-        earlier = exceptions_about(kind, method, attempt, fact)
+        earlier = exceptions_about(kind, method, fact)
         fact = f"{fact}:{len(earlier)}"
     is_shown = amount is not None and ZERO <= amount <= MONEY_MAX
     case, is_new = PaymentException.objects.get_or_create(
@@ -95,12 +95,10 @@ def exception_open(
     return is_new
 
 
-def exceptions_about(
-    kind: ExceptionKind, method: str, attempt: PaymentTransaction | None, fact: str
-) -> list[PaymentException]:
+def exceptions_about(kind: ExceptionKind, method: str, fact: str) -> list[PaymentException]:
     """The cases of one fact that comes again, the newest first; ended ones, too."""
     cases = PaymentException.objects.filter(kind=kind).order_by("-opened_at", "-id")
-    return _about(cases, kind, method, attempt, fact)
+    return _about(cases, kind, method, fact)
 
 
 def still_told(kind: ExceptionKind) -> QuerySet[PaymentException]:
@@ -127,14 +125,11 @@ def locked_first(cases: QuerySet[PaymentException]) -> PaymentException | None:
 
 
 def _about(
-    cases: QuerySet[PaymentException],
-    kind: ExceptionKind,
-    method: str,
-    attempt: PaymentTransaction | None,
-    fact: str,
+    cases: QuerySet[PaymentException], kind: ExceptionKind, method: str, fact: str
 ) -> list[PaymentException]:
+    """By the fact alone: which payment it belongs to may have been found out meanwhile."""
     key = _fact_key(kind, method, fact)
-    cases = cases.filter(payment_method=method, transaction=attempt, fact_key__startswith=key)
+    cases = cases.filter(payment_method=method, fact_key__startswith=key)
     return [case for case in cases if case.subject == fact]
 
 

@@ -115,21 +115,40 @@ def is_due(difference_type: str, day: date) -> bool:
 def _cases_open(ids: Sequence[UUID], actor: Actor) -> None:
     rows = Difference.objects.select_for_update().filter(id__in=ids, gone_at=None, case=None)
     for row in rows.order_by("id"):
-        kind, method, fact = case_fact(row)
-        attempt = PaymentTransaction.objects.filter(id=row.transaction_id).first()
-        exception_open(
-            kind,
-            method=method,
-            fact=fact,
-            attempt=attempt,
-            out_trade_no=row.out_trade_no or (attempt.out_trade_no if attempt else "") or "",
-            external_transaction_id=row.gateway_no,
-            amount=row.theirs if row.theirs is not None else row.ours,
-            reason=_case_reason(row),
-            actor=actor,
-        )
-        row.case = next(iter(exceptions_about(kind, method, attempt, fact)), None)
+        row.case = _case_of_other_day(row) or _case_open(row, actor)
         row.save(update_fields=["case"])
+
+
+def _case_of_other_day(row: Difference) -> PaymentException | None:
+    """The case under which the other day tells the same, whatever staff made of it."""
+    if row.difference_type not in OVER_TWO_DAYS:
+        return None
+    others = Difference.objects.found().filter(
+        day__payment_method=row.day.payment_method,
+        day__merchant=row.day.merchant,
+        difference_type=row.difference_type,
+        fact=row.fact,
+        case__isnull=False,
+    )
+    other = others.select_related("case").order_by("found_at", "id").first()
+    return other.case if other is not None else None
+
+
+def _case_open(row: Difference, actor: Actor) -> PaymentException:
+    kind, method, fact = case_fact(row)
+    attempt = PaymentTransaction.objects.filter(id=row.transaction_id).first()
+    exception_open(
+        kind,
+        method=method,
+        fact=fact,
+        attempt=attempt,
+        out_trade_no=row.out_trade_no or (attempt.out_trade_no if attempt else "") or "",
+        external_transaction_id=row.gateway_no,
+        amount=row.theirs if row.theirs is not None else row.ours,
+        reason=_case_reason(row),
+        actor=actor,
+    )
+    return exceptions_about(kind, method, fact)[0]
 
 
 def _case_reason(row: Difference) -> str:

@@ -174,6 +174,17 @@ def test_a_number_that_is_nobody_s_can_be_matched_to_an_order(version, gateway):
     assert not [*check_bookings(Scope()), *check_exchange_log(Scope())]
 
 
+def test_what_comes_back_after_it_was_matched_is_another_case(version, gateway):
+    """The case that ended knows a payment, of which what came back says nothing."""
+    test_a_number_that_is_nobody_s_can_be_matched_to_an_order(version, gateway)
+    ended = PaymentException.objects.get()
+    PaymentTransaction.objects.update(out_trade_no="other", external_transaction_id="other")
+    compared()
+    opened = PaymentException.objects.filter(kind=ended.kind, closed_at=None).get()
+    back = Difference.objects.open().get(fact__contains=ended.out_trade_no)
+    assert (back.case, opened.id != ended.id) == (opened, True)
+
+
 def test_where_nothing_of_ours_can_be_asked_about_it_says_so(version, gateway):
     imported(METHOD, [strange_row("ORD20261124103000ABCDEFGHIJ")])
     compared()
