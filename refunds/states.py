@@ -28,6 +28,8 @@ REFUND_TRANSITIONS: Mapping[str, frozenset[str]] = {
 RESERVING_STATUSES = frozenset(
     {RefundStatus.PENDING, RefundStatus.PROCESSING, RefundStatus.SUCCESS}
 )
+# The error code of one that waits for staff to act in the merchant console.
+ABNORMAL = "ABNORMAL"
 
 
 class Told(enum.Enum):

@@ -13,8 +13,7 @@ from refunds.models import Refund
 from refunds.services.lasting_refusals import refunds_told_of_together
 from refunds.services.own_cases import is_handled_otherwise, refund_case_open
 from refunds.services.states import refund_lock
-from refunds.services.submission import ABNORMAL
-from refunds.states import RefundStatus
+from refunds.states import ABNORMAL, RefundStatus
 from tcmpay.common import clock
 from tcmpay.common.actor import SYSTEM
 from tcmpay.common.db import money_unit

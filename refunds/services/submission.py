@@ -29,7 +29,6 @@ from payments.services.refund_money import (
     refund_transaction_succeed,
 )
 from payments.services.refusals import REFUND_GOES_AGAIN, is_ended_by
-from payments.services.silence import answering_again, silent_methods
 from payments.states import Disposition, ExceptionKind, ExchangeKind, PaymentMethod
 from refunds.errors import RefundExceedsPaid, RefundGivenBack, RefundNotRetryable
 from refunds.limits import LIMITS, SENDING_SECONDS_MAX
@@ -45,10 +44,10 @@ from refunds.services.numbers import (
 )
 from refunds.services.own_cases import (
     given_back_since,
-    is_handled_otherwise,
     refund_case_open,
     refund_cases_settle,
 )
+from refunds.services.silence import refunds_hurry_after_silence
 from refunds.services.states import (
     LockedRefund,
     refund_change,
@@ -56,7 +55,7 @@ from refunds.services.states import (
     refund_transition,
     with_acceptance,
 )
-from refunds.states import RefundCause, RefundStatus, Told
+from refunds.states import ABNORMAL, RefundCause, RefundStatus, Told
 from tcmpay.audit.transitions import Cause
 from tcmpay.common import clock
 from tcmpay.common.actor import SYSTEM, Actor, gateway_actor
@@ -80,7 +79,6 @@ TOLD_OF: Mapping[str, Told] = {
 TROUBLE_WAIT_MAX = timedelta(minutes=5)
 # Between two questions about one whose money went back another way, as long as that is ago.
 HANDLED_WAIT_MIN, HANDLED_WAIT_MAX = timedelta(days=1), timedelta(days=30)
-ABNORMAL = "ABNORMAL"
 CLOSED = "CLOSED"
 STOPPED = "STOPPED"
 GIVEN_BACK = "GIVEN_BACK"
@@ -567,7 +565,7 @@ def _due_now(actor: Actor, refund_id: UUID, reason: str) -> Refund:
 
 def refunds_sweep() -> int:
     """Submit or ask about the processing refunds whose time has come; returns how many."""
-    _hurry_after_silence()
+    refunds_hurry_after_silence()
     due = Refund.objects.filter(status=RefundStatus.PROCESSING, next_check_at__lte=clock.now())
     ids = in_turns(due, of="user_id", by=("next_check_at",), count=SWEEP_BATCH)
     done = 0
@@ -575,26 +573,3 @@ def refunds_sweep() -> int:
         with by_itself(logger, "refund_sweep_failed", refund=str(refund_id)):
             done += refund_submit(refund_id=refund_id)
     return done
-
-
-def _hurry_after_silence() -> None:
-    """What was asked in vain is asked at once when its gateway answers again.
-
-    While it doesn't, one refund is asked about in every sweep, so that we notice.
-    """
-    now = clock.now()
-    in_vain = (
-        Refund.objects.filter(~is_handled_otherwise(), status=RefundStatus.PROCESSING)
-        .filter(next_check_at__gt=now)
-        .exclude(error_code__in=("", ABNORMAL))
-        .order_by("next_check_at")
-    )
-    for method in silent_methods():
-        probe = in_vain.filter(transaction__payment_method=method).first()
-        if probe is not None:
-            in_vain.filter(id=probe.id).update(next_check_at=now)
-    for method, since in answering_again().items():
-        waiting = in_vain.filter(transaction__payment_method=method, updated_at__lt=since)
-        Refund.objects.filter(id__in=list(waiting.values_list("id", flat=True))).update(
-            next_check_at=now
-        )

@@ -2,7 +2,7 @@
 
 import pytest
 
-from payments.models import PaymentException, PaymentOrder
+from payments.models import GatewayExchange, PaymentException, PaymentOrder
 from payments.services.exceptions import exception_close
 from refunds.models import Refund
 from tests.refused.stage import ADMIN, CHANNELS, PRICE
@@ -121,3 +121,24 @@ def test_answers_that_can_not_be_believed_are_a_case_too(stage, channel):
     case.refresh_from_db()
     order.refresh_from_db()
     assert (case.outcome, order.status) == ("settled", "paid")
+
+
+def test_what_stays_in_doubt_after_a_silence_is_asked_about_at_its_own_pace(stage, channel):
+    order = stage.paid(channel)
+    stage.pass_time(minutes=2)
+    refund_id = stage.refund(order)
+    numbers = order.order_no, Refund.objects.get(id=refund_id).refund_no
+    lost = {"operation": channel, "kind": "lost_after", "lasting": True}
+    unanswered = [{**lost, "number": number} for number in numbers]
+    stage.order_faults(*unanswered)
+    stage.sweep()
+    stage.paid(channel)
+    stage.order_faults(*unanswered, LASTING[channel])
+    stage.pass_time(minutes=20, every_seconds=150)
+    stage.recover()
+    stage.order_faults(*unanswered)
+    stage.pass_time(minutes=4)
+    assert [case.outcome for case in cases()] == ["settled"]
+    questions = GatewayExchange.objects.filter(refund_id=refund_id, asked_at__gt=stage.now)
+    stage.pass_time(minutes=30)
+    assert 6 <= questions.count() <= 7  # every five minutes
