@@ -26,6 +26,7 @@ from tcmpay.common.statements import Beside, insert, lock_with, new_row, update
 from tcmpay.common.transitions import ensure_one
 
 AUDIT_OBJECT = "balance"
+TOPPED_UP = "balance_topped_up"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,13 +88,22 @@ def balance_credit(
     Must run inside the caller's transaction.
 
     Raises:
-        BalanceLimit: the balance would pass 99,999,999.99; nothing is written.
+        BalanceLimit: available and frozen would pass 99,999,999.99; nothing is written.
         BalanceUnderReview: the ledger does not end at the balance.
     """
     locked = _lock_account(user_id)
-    if locked.account.balance + amount > MONEY_MAX:
+    # Frozen money too: it may come back at any time, and must find room.
+    if locked.held + amount > MONEY_MAX:
         raise BalanceLimit(balance=locked.account.balance, amount=amount)
     return _append(locked, EntryType.INCOME, amount, related, description, actor)
+
+
+def balance_lock(user_id: UUID) -> Money:
+    """What the user has with us (yuan), frozen money too; it stays so until the caller's unit ends.
+
+    Raises BalanceUnderReview.
+    """
+    return _lock_account(user_id).held
 
 
 @money_unit
@@ -153,7 +163,7 @@ def balance_top_up(
     audit_record(
         object_type=AUDIT_OBJECT,
         object_id=user_id,
-        action="balance_topped_up",
+        action=TOPPED_UP,
         actor=actor,
         reason=reason,
         details={"amount": str(amount), "entry": str(entry.id)},
@@ -215,6 +225,10 @@ class _Locked:
 
     account: UserBalance
     last_hash: str
+
+    @property
+    def held(self) -> Money:
+        return self.account.balance + self.account.frozen_balance
 
     @property
     def figures(self) -> Figures:

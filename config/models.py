@@ -17,7 +17,7 @@ from tcmpay.common.fields import (
     id_field,
     is_amount,
 )
-from tcmpay.common.order_types import OrderType
+from tcmpay.common.order_types import SERVICE_TYPE_CODES, SERVICE_TYPES
 from tcmpay.common.second_person import Asked
 
 FOREVER = date(9999, 12, 31)
@@ -214,7 +214,7 @@ class PriceConfig(Marked):
     # Which orders it prices. Empty where a row was written by SQL, as the guide allows: see
     # ``priced_order_type``. All periods of a service say the same.
     order_type = models.CharField(
-        _("订单类型"), max_length=16, choices=OrderType, blank=True, default="", db_default=""
+        _("订单类型"), max_length=16, choices=SERVICE_TYPES, blank=True, default="", db_default=""
     )
     price = MoneyField(_("价格（元）"))
     discount_price = MoneyField(_("优惠价（元）"), null=True, blank=True)
@@ -251,7 +251,7 @@ class PriceConfig(Marked):
                 fields=("service_type", "last_day"), name="price_service_end_unique"
             ),
             models.CheckConstraint(
-                condition=Q(order_type__in=["", *OrderType.values]),
+                condition=Q(order_type__in=["", *SERVICE_TYPE_CODES]),
                 name="price_order_type_known",
             ),
             models.CheckConstraint(condition=is_amount("price"), name="price_is_amount"),

@@ -47,6 +47,12 @@ PRICED_ORDER_REQUEST = {
     "order_type": "consultation",
     "service_type": "consultation",
 }
+TOPUP_REQUEST = {"amount": "100.00"}
+TOPUP_EXAMPLE = ORDER_EXAMPLE | {
+    "order_type": "topup",
+    "amount": "100.00",
+    "description": "余额充值",
+}
 PAY_EXAMPLE = {
     "order_id": ORDER_ID,
     "order_no": ORDER_NO,

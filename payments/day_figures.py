@@ -23,6 +23,7 @@ from tcmpay.common import clock
 from tcmpay.common.db import exact_sum
 from tcmpay.common.invariants import Check, Scope, Violation
 from tcmpay.common.money import ZERO, Money, fen_to_yuan
+from tcmpay.common.order_types import OrderType
 
 ONE_DAY = timedelta(days=1)
 # Before anything was booked.
@@ -152,12 +153,13 @@ def by_day(source: Source, using: str, since: datetime, until: datetime) -> Figu
 
 
 def _orders(using: str) -> QuerySet[PaymentOrder]:
-    return PaymentOrder.objects.using(using).all()
+    """Without top-ups: their money counts where it is spent, and never twice."""
+    return PaymentOrder.objects.using(using).exclude(order_type=OrderType.TOPUP)
 
 
 def _paid(using: str) -> QuerySet[PaymentOrder]:
     """Also those refunded later."""
-    return PaymentOrder.objects.using(using).filter(status__in=PAID_STATUSES)
+    return _orders(using).filter(status__in=PAID_STATUSES)
 
 
 CREATED = Source(

@@ -3,6 +3,7 @@ from uuid import UUID
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from balances.errors import BalanceLimit
 from tcmpay.common.errors import (
     DomainError,
     Forbidden,
@@ -10,6 +11,7 @@ from tcmpay.common.errors import (
     NeedsSomebodyElse,
     ObjectNotFound,
 )
+from tcmpay.common.money import Money
 
 
 class OrderNotFound(ObjectNotFound):
@@ -85,6 +87,38 @@ class AppointmentHasOrder(DomainError):
 
 class AppointmentByPlatformOnly(Forbidden):
     message = _("预约的订单由平台创建，请不要填写 appointment_id")
+
+
+class TopUpsOff(Forbidden):
+    code = "TOPUPS_OFF"
+    message = _("未开放余额充值")
+
+
+class TopUpAmountOutOfBounds(InvalidInput):
+    """``least`` and ``most`` (yuan) is what may be topped up at once."""
+
+    is_lasting = False  # bounds are settings
+
+    def __init__(self, *, least: Money, most: Money) -> None:
+        text = gettext("单笔充值应在 %(least)s 元至 %(most)s 元之间")
+        super().__init__({"amount": [text % {"least": least, "most": most}]})
+
+
+class TopUpDayLimit(DomainError):
+    """``left`` (yuan) is what may be topped up today still."""
+
+    code = "TOPUP_DAY_LIMIT"
+    message = _("超过每天的充值上限")
+
+    def __init__(self, *, most: Money, left: Money) -> None:
+        text = gettext("每天最多充值 %(most)s 元，今天还可充值 %(left)s 元（含待支付的充值订单）")
+        super().__init__(text % {"most": most, "left": left})
+
+
+class TopUpBalanceLimit(BalanceLimit):
+    def __init__(self, *, most: Money, left: Money) -> None:
+        text = gettext("余额（含冻结）最多 %(most)s 元，还可充值 %(left)s 元（含待支付的充值订单）")
+        super().__init__(text % {"most": most, "left": left})
 
 
 class GatewayRefused(DomainError):

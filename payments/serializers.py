@@ -21,7 +21,7 @@ from tcmpay.common.api.serializers import (
     StrictCharField,
     StrictUUIDField,
 )
-from tcmpay.common.order_types import OrderType
+from tcmpay.common.order_types import SERVICE_TYPES, OrderType
 
 METADATA_BYTES_MAX = 4096
 EXAMPLE_ID = "0192f0c1-7a3e-7abc-8def-0123456789ab"
@@ -48,9 +48,20 @@ class MetadataField(serializers.Field):
         return value
 
 
+class ServiceTypeField(serializers.ChoiceField):
+    """What a client may order; a top-up has a call of its own."""
+
+    default_error_messages = {"topup": _("充值请调用 POST /balance/用户编号/topups")}
+
+    def to_internal_value(self, data: Any) -> Any:
+        if data == OrderType.TOPUP:
+            self.fail("topup")
+        return super().to_internal_value(data)
+
+
 class OrderCreateInput(InputSerializer):
     user_id = StrictUUIDField()
-    order_type = serializers.ChoiceField(choices=OrderType.choices)
+    order_type = ServiceTypeField(choices=SERVICE_TYPES)
     amount = AmountField(required=False)
     service_type = StrictCharField(required=False, max_length=64)
     appointment_id = StrictUUIDField(required=False, allow_null=True)
@@ -64,6 +75,10 @@ class OrderCreateInput(InputSerializer):
             raise serializers.ValidationError({"amount": _("请提供金额或服务类型")})
         attrs["description"] = attrs.get("description") or ""
         return attrs
+
+
+class TopUpInput(InputSerializer):
+    amount = AmountField()
 
 
 class OrderListInput(ListInput, PeriodInput):

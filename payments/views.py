@@ -12,7 +12,7 @@ from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from balances.errors import BalanceUnderReview, InsufficientBalance
+from balances.errors import BalanceLimit, BalanceUnderReview, InsufficientBalance
 from gateways.interface import PaymentStart
 from payments import api_schema, selectors
 from payments.answers import orders_list, orders_told
@@ -31,6 +31,8 @@ from payments.errors import (
     PriceNotFound,
     PriceRequired,
     TooManyAttempts,
+    TopUpDayLimit,
+    TopUpsOff,
     UnsupportedMethod,
 )
 from payments.models import PaymentOrder, PaymentTransaction
@@ -41,8 +43,9 @@ from payments.serializers import (
     OrderSchema,
     PayInput,
     PaySchema,
+    TopUpInput,
 )
-from payments.services import appointments, attempts, endings, orders, sweeping
+from payments.services import appointments, attempts, endings, orders, sweeping, topups
 from tcmpay.common.actor import Role
 from tcmpay.common.api.envelope import created, success
 from tcmpay.common.api.presenters import present_row
@@ -194,6 +197,48 @@ class OrderViewSet(ContractViewSet):
         order = order_now(path_id(order_id, missing=OrderNotFound))
         ensure_may_see(actor_of(request), as_uuid_or_text(order["user_id"]))
         return order
+
+
+TOPPERS_UP = frozenset({Role.PATIENT, Role.DOCTOR})
+
+
+def topup_created(order: PaymentOrder) -> Response:
+    return created(_("充值订单创建成功"), order_now(order.id))
+
+
+def recover_topup(key_id: UUID) -> Response | None:
+    order = PaymentOrder.objects.filter(idempotency_key_id=key_id).first()
+    return topup_created(order) if order else None
+
+
+class TopUpViewSet(ContractViewSet):
+    """Topping a balance up: an order like others, paid by WeChat Pay or Alipay only."""
+
+    api_tag = "balance"
+    roles = {"create": TOPPERS_UP}
+    refusals = {
+        "create": (TopUpsOff, TopUpDayLimit, BalanceLimit, BalanceUnderReview),
+    }
+
+    @extend_schema(
+        summary="充值",
+        parameters=[IDEMPOTENCY_KEY],
+        request=TopUpInput,
+        responses={201: enveloped("Order", OrderSchema())},
+        examples=[
+            request_example("充值 100 元", api_schema.TOPUP_REQUEST),
+            success_example("充值订单创建成功", api_schema.TOPUP_EXAMPLE, status=201),
+        ],
+    )
+    @idempotent(recover_topup)
+    def create(self, request: Request, user_id: str) -> Response:
+        order = topups.topup_create(
+            actor=actor_of(request),
+            user_id=path_id(user_id),
+            amount=TopUpInput.parse(request)["amount"],
+            idempotency_key_id=request.idempotency_key_id,  # type: ignore[attr-defined]
+        )
+        return topup_created(order)
 
 
 def pay_answer(result: attempts.PayResult) -> Response:

@@ -21,14 +21,16 @@ from refunds.models import Refund
 from refunds.states import RefundStatus
 from tcmpay.common.invariants import Check, Scope, Violation, batches
 from tcmpay.common.money import ZERO, Money
+from tcmpay.common.order_types import OrderType
 
 ORDERS_AT_ONCE = 500
 
 
 def _refunds(using: str) -> QuerySet[Any]:
-    """Money that came late or twice and went back counts in none."""
+    """Money that came late or twice and went back counts in none, nor what went back of top-ups."""
     done = Refund.objects.using(using).filter(status=RefundStatus.SUCCESS)
-    return done.filter(transaction__disposition=Disposition.APPLIED)
+    applied = done.filter(transaction__disposition=Disposition.APPLIED)
+    return applied.exclude(order__order_type=OrderType.TOPUP)
 
 
 def _by_day(source: Source, using: str, since: datetime, until: datetime) -> Figures:

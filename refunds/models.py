@@ -11,7 +11,7 @@ from payments.models import PaymentOrder, PaymentTransaction
 from refunds.states import BatchOutcome, RefundCause, RefundStatus, ReviewDecision
 from tcmpay.common.clock import SHANGHAI
 from tcmpay.common.fields import MoneyField, UtcNow, UUIDTextField, id_field, is_amount
-from tcmpay.common.order_types import OrderType
+from tcmpay.common.order_types import SERVICE_TYPES
 from tcmpay.common.second_person import Asked
 
 
@@ -230,7 +230,7 @@ class RefundPolicyRule(models.Model):
     order_type = models.CharField(
         _("订单类型"),
         max_length=16,
-        choices=OrderType,
+        choices=SERVICE_TYPES,
         blank=True,
         default="",
         db_default="",

@@ -9,6 +9,7 @@ from typing import Any
 from refunds.models import Refund, RefundPolicyRule
 from tcmpay.common.clock import SHANGHAI
 from tcmpay.common.money import ZERO, Money, round_money
+from tcmpay.common.order_types import OrderType
 
 # The key of an order's metadata that says when its appointment is (docs/api.md).
 APPOINTMENT_KEY = "appointment_time"
@@ -55,6 +56,8 @@ def propose(
     ``taken`` (yuan) is what other refunds of the same payment took or hold. Hours count from the
     moment of asking, so a request does not lose by waiting for its review.
     """
+    if refund.order.order_type == OrderType.TOPUP:
+        return None  # the user's own money: the clinic's rules have no say
     appointment_at = appointment_time(refund.order.metadata)
     hours = None
     if appointment_at is not None:

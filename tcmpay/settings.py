@@ -83,6 +83,22 @@ if APPOINTMENT_ORDERS_BY not in {"anyone", "service"}:
 LATE_PAYMENT_POLICY: str = env.str("LATE_PAYMENT_POLICY", default="refund")
 if LATE_PAYMENT_POLICY not in {"refund", "hold"}:
     secrets.complain("LATE_PAYMENT_POLICY must be refund or hold")
+# Users may top their balances up (docs/finance.md says what that means for a clinic): by how
+# much (yuan) at once and in a Shanghai day, and what the balance may hold afterwards.
+TOPUPS: bool = env.bool("TOPUPS", default=False)
+TOPUP_BOUNDS: dict[str, Decimal] = {}
+for _name, _text in (
+    ("TOPUP_AMOUNT_MIN", env.str("TOPUP_AMOUNT_MIN", default="1.00")),
+    ("TOPUP_AMOUNT_MAX", env.str("TOPUP_AMOUNT_MAX", default="2000.00")),
+    ("TOPUP_DAY_MAX", env.str("TOPUP_DAY_MAX", default="5000.00")),
+    ("TOPUP_BALANCE_MAX", env.str("TOPUP_BALANCE_MAX", default="10000.00")),
+):
+    try:
+        TOPUP_BOUNDS[_name] = parse_money(_text)
+    except MoneyError:
+        secrets.complain(f"{_name} must be an amount such as 500.00")
+if list(TOPUP_BOUNDS.values()) != sorted(TOPUP_BOUNDS.values()):
+    secrets.complain(" <= ".join(TOPUP_BOUNDS) + " must hold")
 REFUND_SECOND_APPROVAL_OVER: Decimal | None = None
 if _threshold := env.str("REFUND_SECOND_APPROVAL_OVER", default=""):
     try:
@@ -459,6 +475,7 @@ SPECTACULAR_SETTINGS = {
         "OrderStatusEnum": "payments.states.OrderStatus",
         "OrderTypeEnum": "tcmpay.common.order_types.OrderType",
         "TokenProblemEnum": "tcmpay.common.api.schema.TOKEN_PROBLEMS",
+        "ServiceTypeEnum": "tcmpay.common.order_types.SERVICE_TYPES",
         "RefundStatusEnum": "refunds.states.RefundStatus",
     },
 }

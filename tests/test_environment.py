@@ -93,6 +93,7 @@ WRONG_TOGETHER = [
     ("ORDER_PRICE_POLICY", "free"),
     ("LATE_PAYMENT_POLICY", "keep"),
     ("REFUND_SECOND_APPROVAL_OVER", "-1"),
+    ("TOPUP_DAY_MAX", "1.00"),
     ("JWT_ALGORITHM", "none"),
     ("STAFF_TOTP_REQUIRED", "off"),
     ("STAFF_IDLE_MINUTES", "0"),

@@ -21,6 +21,7 @@ import payments.invariants_days
 import payments.invariants_evidence
 import payments.invariants_logs
 import payments.invariants_seals
+import payments.invariants_topups
 import reconciliation.invariants
 import reconciliation.invariants_closing
 import refunds.day_figures
@@ -63,6 +64,7 @@ CHECKS: tuple[Check, ...] = (
     *payments.invariants_evidence.CHECKS,
     *payments.invariants_logs.CHECKS,
     *payments.invariants_seals.CHECKS,
+    *payments.invariants_topups.CHECKS,
     *payments.day_figures.CHECKS,
     *refunds.invariants.CHECKS,
     *refunds.invariants_evidence.CHECKS,

@@ -17,7 +17,7 @@ from backoffice.site.forms import AmountFormField, ReasonFormField
 from config.models import PriceConfig
 from config.prices.plan import PriceChange
 from tcmpay.common import clock
-from tcmpay.common.order_types import OrderType
+from tcmpay.common.order_types import SERVICE_TYPES
 
 
 class DayField(forms.DateField):
@@ -40,7 +40,7 @@ class PriceForm(forms.Form):
     )
     order_type = forms.ChoiceField(
         label=gettext_lazy("订单类型"),
-        choices=[("", "---------"), *OrderType.choices],
+        choices=[("", "---------"), *SERVICE_TYPES],
         widget=UnfoldAdminSelectWidget,
         help_text=gettext_lazy("这个服务给哪类订单定价；以后不能更改"),
     )

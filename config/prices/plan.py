@@ -18,7 +18,7 @@ from config.prices.periods import PricePeriodRefused, charged_on, period_for, ru
 from tcmpay.common import clock
 from tcmpay.common.errors import InvalidInput
 from tcmpay.common.money import Money, format_money, parse_money
-from tcmpay.common.order_types import OrderType
+from tcmpay.common.order_types import SERVICE_TYPE_CODES, OrderType
 
 SERVICE_TYPE = re.compile(r"[a-z][a-z0-9_]{0,63}", re.ASCII)
 TENTH = Decimal("0.1")
@@ -104,7 +104,7 @@ class PricePlan:
 
 def named_order_type(service_type: str) -> str:
     """The order type that a service is named after, alone or before an underline; or empty."""
-    for order_type in OrderType:
+    for order_type in SERVICE_TYPE_CODES:
         if service_type == order_type or service_type.startswith(f"{order_type}_"):
             return order_type
     return ""

@@ -14,7 +14,7 @@ from tcmpay.common.api.serializers import (
     StrictBooleanField,
     StrictCharField,
 )
-from tcmpay.common.order_types import OrderType
+from tcmpay.common.order_types import SERVICE_TYPES
 
 
 class PriceFilterInput(PageInput):
@@ -25,7 +25,7 @@ class PriceInput(InputSerializer):
     price = AmountField()
     service_name = StrictCharField(max_length=100, required=False)
     order_type = serializers.ChoiceField(
-        choices=OrderType.choices,
+        choices=SERVICE_TYPES,
         required=False,
         help_text=_("新服务给哪类订单定价；不填时按服务类型的名称，否则为 other；以后不能更改"),
     )

@@ -84,6 +84,13 @@ class PaymentOrder(models.Model):
                 | Q(payment_method__in=PaymentMethod.values),
                 name="order_method_known",
             ),
+            # Money for the balance comes from outside, and is for nothing else.
+            models.CheckConstraint(
+                condition=~Q(order_type=OrderType.TOPUP)
+                | Q(appointment_id=None, service_type="")
+                & (Q(payment_method=None) | ~Q(payment_method=PaymentMethod.BALANCE)),
+                name="order_topup_from_outside",
+            ),
             models.CheckConstraint(
                 condition=Q(status__in=("pending", "cancelled", "expired"), payment_time=None)
                 | Q(

@@ -61,6 +61,7 @@ from tcmpay.common.actor import Actor, gateway_actor
 from tcmpay.common.db import columns_write, money_unit
 from tcmpay.common.errors import InvalidInput
 from tcmpay.common.ids import attempt_number, new_number
+from tcmpay.common.order_types import OrderType
 from tcmpay.common.transitions import ensure_one
 
 logger = logging.getLogger(__name__)
@@ -229,8 +230,7 @@ def _insert_attempt(
         PaymentRequest(
             out_trade_no=number,
             amount=order.amount,
-            # What the payer sees there. Never the order's own: it may name an illness.
-            description=_("诊疗服务订单 %(number)s") % {"number": order.order_no},
+            description=_shown_as(order),
             scene=scene,
             created_at=now,
             expires_at=order.expire_time,
@@ -259,6 +259,13 @@ def _insert_attempt(
     details = {"out_trade_no": number, "scene": str(scene)}
     row_insert(attempt, Cause(actor=actor, action="payment_started", details=details))
     return attempt
+
+
+def _shown_as(order: PaymentOrder) -> str:
+    """What the payer sees at the gateway. Never the order's own: it may name an illness."""
+    is_topup = order.order_type == OrderType.TOPUP
+    text = _("余额充值 %(number)s") if is_topup else _("诊疗服务订单 %(number)s")
+    return text % {"number": order.order_no}
 
 
 def _start_at_gateway(actor: Actor, command: PayCommand, attempt: PaymentTransaction) -> PayResult:

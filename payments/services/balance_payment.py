@@ -12,7 +12,7 @@ from uuid import UUID
 from balances.models import RelatedType
 from balances.services import Related, balance_debit
 from payments.booking import Booking, booking_of
-from payments.errors import OrderNotFound
+from payments.errors import OrderNotFound, UnsupportedMethod
 from payments.models import PaymentOrder, PaymentTransaction
 from payments.services.orders import ensure_payable
 from payments.services.settlement import others_owe_close, paid_cause, paid_changes
@@ -22,6 +22,7 @@ from tcmpay.audit.transitions import Cause, row_insert, row_told
 from tcmpay.common.actor import Actor
 from tcmpay.common.db import money_unit
 from tcmpay.common.ids import new_number
+from tcmpay.common.order_types import OrderType
 from tcmpay.common.statements import new_row, update_where
 from tcmpay.common.transitions import ensure_one
 
@@ -57,6 +58,8 @@ def debit_and_apply(asked: BalancePayment, *, is_alone: bool) -> PaymentOrder:
     if order is None:
         raise OrderNotFound()
     ensure_payable(order, asked.actor)
+    if order.order_type == OrderType.TOPUP:
+        raise UnsupportedMethod()
     booking = booking_of(order)
     payment = _payment(asked, order, booking)
     changes = paid_changes(payment, booking)

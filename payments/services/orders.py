@@ -78,7 +78,7 @@ def order_create(
         try:
             return _insert(actor, command, charge, idempotency_key_id)
         except IntegrityError:
-            if found := _order_with_key(idempotency_key_id):
+            if found := order_with_key(idempotency_key_id):
                 return found
             _refuse_if_appointment_is_taken(
                 actor, appointment_key(command.appointment_id, command.order_type)
@@ -90,6 +90,13 @@ def order_create(
 def _insert(
     actor: Actor, command: OrderCommand, charge: Charge, idempotency_key_id: UUID | None
 ) -> PaymentOrder:
+    return order_insert(actor, command, charge, idempotency_key_id)
+
+
+def order_insert(
+    actor: Actor, command: OrderCommand, charge: Charge, idempotency_key_id: UUID | None
+) -> PaymentOrder:
+    """Insert a pending order; inside the caller's unit."""
     # Its moment is taken here, so that it can be read soon after it: lists go on by it.
     order = _new_order(actor, command, charge, idempotency_key_id)
     details = immutable_facts(order)
@@ -156,7 +163,7 @@ def appointment_key(appointment_id: UUID | None, order_type: str) -> str | None:
     return f"{appointment_id}:{order_type}" if appointment_id else None
 
 
-def _order_with_key(idempotency_key_id: UUID | None) -> PaymentOrder | None:
+def order_with_key(idempotency_key_id: UUID | None) -> PaymentOrder | None:
     if idempotency_key_id is None:
         return None
     return PaymentOrder.objects.filter(idempotency_key_id=idempotency_key_id).first()

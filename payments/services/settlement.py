@@ -11,6 +11,7 @@ from payments.channels import is_of_another_merchant
 from payments.models import PaymentOrder, PaymentTransaction
 from payments.services.exceptions import exception_open
 from payments.services.orders import order_lock, order_transition
+from payments.services.topups import topup_credit, topup_refusal
 from payments.states import (
     TRANSACTION_TRANSITIONS,
     Disposition,
@@ -25,6 +26,7 @@ from tcmpay.common import clock
 from tcmpay.common.actor import Actor, gateway_actor
 from tcmpay.common.db import money_unit
 from tcmpay.common.money import CURRENCY
+from tcmpay.common.order_types import OrderType
 
 VERDICT_OF_DISPOSITION = {
     Disposition.APPLIED: Verdict.APPLIED,
@@ -155,9 +157,11 @@ def _settle_paid(
         return Settlement(Verdict.REPEAT, attempt)
     if _is_taken(attempt, external_id):
         return _hold(ExceptionKind.MISMATCH, attempt, report, _("网关交易号已属于另一笔流水"))
+    booking = booking_of(order, report.paid_at)
+    if order.order_type == OrderType.TOPUP and order.status == OrderStatus.PENDING:
+        _cancel_if_uncreditable(order, attempt, booking)
     disposition = _disposition(order)
     is_applied = disposition is Disposition.APPLIED
-    booking = booking_of(order, report.paid_at)
     transaction_transition(
         attempt,
         TransactionStatus.SUCCESS,
@@ -179,6 +183,23 @@ def _settle_paid(
     else:
         _report_surplus(attempt, report)
     return Settlement(VERDICT_OF_DISPOSITION[disposition], attempt)
+
+
+def _cancel_if_uncreditable(
+    order: PaymentOrder, attempt: PaymentTransaction, booking: Booking
+) -> None:
+    """A top-up that its balance can't take ends unpaid, so that its money is late and goes back."""
+    refusal = topup_refusal(order)
+    if refusal is None:
+        return
+    cause = Cause(
+        actor=gateway_actor(attempt.payment_method),
+        action="order_cancelled",
+        reason=_("无法入账，款项退回：%(reason)s") % {"reason": refusal.text},
+        details={"code": refusal.code},
+    )
+    order_transition(order, OrderStatus.CANCELLED, cause)
+    others_owe_close(order, attempt, booking)
 
 
 SURPLUS_KINDS = {
@@ -209,6 +230,8 @@ def mark_paid(
     cause = paid_cause(attempt, booking, actor)
     order_transition(order, changes.pop("status"), cause, **changes)
     others_owe_close(order, attempt, booking)
+    if order.order_type == OrderType.TOPUP:
+        topup_credit(order, actor)
 
 
 def paid_changes(attempt: PaymentTransaction, booking: Booking) -> dict[str, Any]:

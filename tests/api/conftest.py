@@ -4,6 +4,7 @@ import io
 import logging
 from collections.abc import Iterator
 from contextlib import ExitStack
+from decimal import Decimal
 from types import SimpleNamespace
 
 import django
@@ -28,6 +29,13 @@ SWITCHES = {
     "RETURN_URL_ORIGINS": [],
     "RATE_LIMIT_PER_MINUTE": 1_000_000,
     "TRUSTED_PROXY_HOPS": 0,
+    "TOPUPS": True,
+    "TOPUP_BOUNDS": {
+        "TOPUP_AMOUNT_MIN": Decimal("1.00"),
+        "TOPUP_AMOUNT_MAX": Decimal("500.00"),
+        "TOPUP_DAY_MAX": Decimal("800.00"),
+        "TOPUP_BALANCE_MAX": Decimal("1000.00"),
+    },
 }
 
 

@@ -50,6 +50,15 @@ class Story:
         body = mock_callback(order, amount=amount, status=status, number=number)
         return self.api.callback(f"/payment/callback?method={method}", body)
 
+    def topup(self, owner: Person, amount: str = "100.00") -> Row:
+        return self.api.post(f"balance/{owner.name}/topups", {"amount": amount}, by=owner).created()
+
+    def topped_up(self, owner: Person, amount: str = "100.00", method: str = "alipay") -> Row:
+        order = self.topup(owner, amount)
+        self.pay(order, owner, method)
+        self.gateway_reports(order, method=method)
+        return self.reread(order, owner)
+
     def reread(self, order: Row, by: Person) -> Row:
         return self.api.get(f"orders/{order['id']}", by=by).accepted()
 

@@ -10,6 +10,7 @@ API_BODIES: dict[str, dict[str, Any]] = {
     "pay_wechat": {"order_id": "{pending}", "payment_method": "wechat"},
     "pay_alipay": {"order_id": "{pending}", "payment_method": "alipay"},
     "refund": {"order_id": "{paid}", "refund_amount": "1.00", "refund_reason": "未使用"},
+    "topup": {"amount": "100.00"},
     "approve": {"approved": True, "review_notes": "同意退款"},
     "reject": {"approved": False, "review_notes": "服务已完成"},
     "price": {"price": "21.00"},
