@@ -37,16 +37,19 @@ KIND = ExceptionKind.GATEWAY_REFUSING
 
 def gateways_refusing_report() -> int:
     """Open a case for each cause that lasts, settle those that no refund waits for; how many."""
+    refused = refused_since_the_last_answer({ExchangeKind.REFUND})
+    open_cases = list(cause_cases(KIND).filter(closed_at=None))
+    # Most sweeps find neither: they need not look at every refund in progress.
+    if not refused and not open_cases:
+        return 0
     waiting = {
         Cause(*cause) for cause in _refused_refunds().values_list("method", "told").distinct()
     }
-    refused = refused_since_the_last_answer({ExchangeKind.REFUND})
     opened = sum(
         cause_case_open(KIND, cause, reason=_reason(cause, told))
         for cause, told in refused.items()
         if cause in waiting and is_lasting(told)
     )
-    open_cases = list(cause_cases(KIND).filter(closed_at=None))
     return opened + sum(_settle(case) for case in open_cases if cause_of(case) not in waiting)
 
 

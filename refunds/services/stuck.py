@@ -30,6 +30,9 @@ def refunds_stuck_report() -> int:
     is_in_doubt = Q(submissions__gte=DOUBTS_MAX) & ~Q(error_code__in=("", ABNORMAL))
     is_old = Q(created_at__lt=clock.now() - PROCESSING_MAX)
     processing = Refund.objects.filter(status=RefundStatus.PROCESSING)
+    # Most sweeps find none: they need not ask who was told of what.
+    if not processing.filter(is_in_doubt | is_old).exists():
+        return 0
     # Where the gateway answers nobody, or refuses all, one case tells of all.
     is_asked = ~Q(transaction__payment_method__in=silent_methods())
     going = processing.filter(is_in_doubt & is_asked | is_old, stopped_by=None)
