@@ -18,6 +18,7 @@ OURS = (
     "balances",
     "config",
     "gateways",
+    "webhooks",
     "django_structlog",
 )
 # The gateways' SDKs and HTTP write whole messages when they debug: never that far.

@@ -1,9 +1,10 @@
 """A payment from the balance: the most frequent unit of money, in as few statements as it takes.
 
-Seven, with both audit rows and the ledger's entry: the order is read together with the end of its
-trail, changed where no gateway's attempt is pending; the payment and both events are inserted; the
-account, locked last so that a busy user's payments wait shortest, is read together with its
-newest entry, then that entry's successor is inserted and the account moved (balances.services).
+Eight, with both audit rows, the platform's event and the ledger's entry: the order is read
+together with the end of its trail, changed where no gateway's attempt is pending; the payment, both
+rows of the trail and the event are inserted; the account, locked last so that a busy user's
+payments wait shortest, is read together with its newest entry, then that entry's successor is
+inserted and the account moved (balances.services).
 """
 
 from dataclasses import dataclass
@@ -13,11 +14,12 @@ from balances.models import RelatedType
 from balances.services import Related, balance_debit
 from payments.booking import Booking, booking_of
 from payments.errors import OrderNotFound, UnsupportedMethod
+from payments.events import order_announce
 from payments.models import PaymentOrder, PaymentTransaction
 from payments.services.orders import ensure_payable
 from payments.services.settlement import others_owe_close, paid_cause, paid_changes
 from payments.states import Disposition, OrderStatus, PaymentMethod, TransactionStatus
-from tcmpay.audit.services import audited_together, lock_with_head
+from tcmpay.audit.services import lock_with_head
 from tcmpay.audit.transitions import Cause, row_insert, row_told
 from tcmpay.common.actor import Actor
 from tcmpay.common.db import money_unit
@@ -25,6 +27,7 @@ from tcmpay.common.ids import new_number
 from tcmpay.common.order_types import OrderType
 from tcmpay.common.statements import new_row, update_where
 from tcmpay.common.transitions import ensure_one
+from webhooks.outbox import told_together
 
 NO_ATTEMPT_PENDING = (
     "NOT EXISTS (SELECT 1 FROM payment_transactions attempt"
@@ -74,10 +77,10 @@ def debit_and_apply(asked: BalancePayment, *, is_alone: bool) -> PaymentOrder:
     ensure_one(written, order.order_no)
     for name, value in changes.items():
         setattr(order, name, value)
-    with audited_together():
+    with told_together():
         row_insert(payment, Cause(actor=asked.actor, action="payment_applied"))
         cause = paid_cause(payment, booking, asked.actor)
-        row_told(order, cause, OrderStatus.PENDING, head=head)
+        order_announce(order, row_told(order, cause, OrderStatus.PENDING, head=head))
     if not is_alone:
         others_owe_close(order, payment, booking)
     balance_debit(

@@ -18,6 +18,7 @@ from payments.errors import (
     SelfConfirmation,
     WriteOffWaits,
 )
+from payments.events import case_announce
 from payments.models import PaymentException, PaymentOrder, PaymentTransaction
 from payments.states import (
     COMES_AGAIN,
@@ -82,7 +83,7 @@ def exception_open(
         },
     )
     if is_new:
-        audit_record(
+        told = audit_record(
             object_type=AUDIT_OBJECT,
             object_id=case.id,
             action="exception_opened",
@@ -92,6 +93,7 @@ def exception_open(
             details={"kind": str(kind), "out_trade_no": out_trade_no},
             row=case,
         )
+        case_announce(case, told)
     return is_new
 
 

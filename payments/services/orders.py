@@ -21,9 +21,9 @@ from payments.errors import (
     PriceRequired,
     ServiceOfAnotherType,
 )
+from payments.events import order_announce
 from payments.models import PaymentOrder
 from payments.states import LIVE_STATUSES, ORDER_TRANSITIONS, OrderStatus
-from tcmpay.audit.services import audited_together
 from tcmpay.audit.transitions import Cause, row_change, row_insert, row_told, transition
 from tcmpay.common import clock
 from tcmpay.common.actor import Actor, Role
@@ -33,6 +33,7 @@ from tcmpay.common.ids import new_number
 from tcmpay.common.money import Money, format_money
 from tcmpay.common.statements import lock
 from tcmpay.common.transitions import LostUpdate, ensure_allowed
+from webhooks.outbox import told_together
 
 NUMBER_ATTEMPTS_MAX = 3
 # Who may order for somebody else.
@@ -100,7 +101,8 @@ def order_insert(
     # Its moment is taken here, so that it can be read soon after it: lists go on by it.
     order = _new_order(actor, command, charge, idempotency_key_id)
     details = immutable_facts(order)
-    row_insert(order, Cause(actor=actor, action="order_created", details=details))
+    told = row_insert(order, Cause(actor=actor, action="order_created", details=details))
+    order_announce(order, told)
     return order
 
 
@@ -195,7 +197,8 @@ def order_transition(
     for the unit of a balance payment. Raises IllegalTransition, LostUpdate.
     """
     changes = _going_with(to_state) | changes
-    transition(order, to_state, table=ORDER_TRANSITIONS, cause=cause, **changes)
+    told = transition(order, to_state, table=ORDER_TRANSITIONS, cause=cause, **changes)
+    order_announce(order, told)
 
 
 def orders_transition(orders: Sequence[PaymentOrder], to_state: OrderStatus, cause: Cause) -> None:
@@ -213,12 +216,12 @@ def orders_transition(orders: Sequence[PaymentOrder], to_state: OrderStatus, cau
     written = PaymentOrder.objects.filter(pk__in=keys, status__in=before).update(**changes)
     if written != len(orders):
         raise LostUpdate(f"{written} of {len(orders)} orders")
-    with audited_together():
+    with told_together():
         for order in orders:
             from_state = order.status
             for name, value in changes.items():
                 setattr(order, name, value)
-            row_told(order, cause, from_state)
+            order_announce(order, row_told(order, cause, from_state))
 
 
 def _going_with(to_state: OrderStatus) -> dict[str, Any]:
@@ -261,6 +264,8 @@ def order_refunds_changed(
     details = {"refunded_total": str(refunded_total)}
     cause = Cause(actor=actor, action="order_refunded", reason=reason, details=details)
     if order.status == target:  # another part: nothing ends, and the trail tells of it
-        row_change(order, cause, **_going_with(target))
+        told = row_change(order, cause, **_going_with(target))
     else:
-        transition(order, target, table=ORDER_TRANSITIONS, cause=cause, **_going_with(target))
+        going = _going_with(target)
+        told = transition(order, target, table=ORDER_TRANSITIONS, cause=cause, **going)
+    order_announce(order, told, refunded_total=refunded_total)

@@ -23,6 +23,7 @@ from refunds.errors import (
     TooManyRefunds,
     TooManyWaiting,
 )
+from refunds.events import WITHDRAWN, refund_announce
 from refunds.limits import LIMITS, WAITING_MAX
 from refunds.models import Refund
 from refunds.services.approvals import approval_add, approvals_needed, ensure_may_decide
@@ -34,7 +35,6 @@ from refunds.services.states import (
 )
 from refunds.services.submission import balance_refund_complete, refund_send_to_gateway
 from refunds.states import RESERVING_STATUSES, RefundCause, RefundStatus
-from tcmpay.audit.services import audited_together
 from tcmpay.audit.transitions import Cause, row_insert
 from tcmpay.common import clock
 from tcmpay.common.actor import Actor, Role
@@ -42,6 +42,7 @@ from tcmpay.common.db import money_unit
 from tcmpay.common.errors import Forbidden
 from tcmpay.common.ids import new_number
 from tcmpay.common.money import ZERO, Money, format_money
+from webhooks.outbox import told_together
 
 NUMBER_ATTEMPTS_MAX = 3
 REVIEWERS = frozenset({Role.ADMIN, Role.STAFF})
@@ -149,9 +150,8 @@ def refund_insert(
         "order": order.order_no,
         "cause": str(cause),
     }
-    row_insert(
-        refund, Cause(actor=actor, action="refund_requested", reason=reason, details=details)
-    )
+    told = Cause(actor=actor, action="refund_requested", reason=reason, details=details)
+    refund_announce(refund, row_insert(refund, told))
     return refund
 
 
@@ -164,7 +164,7 @@ def refund_withdraw(*, actor: Actor, refund_id: UUID) -> Refund:
     _order, payment, refund = refund_lock(refund_id)
     refund.ensure_may_withdraw(actor, decided=RefundNotWithdrawable, others=Forbidden)
     refund_release(payment, refund.refund_amount)
-    refund_transition(refund, RefundStatus.CANCELLED, actor=actor, action="refund_withdrawn")
+    refund_transition(refund, RefundStatus.CANCELLED, actor=actor, action=WITHDRAWN)
     return refund
 
 
@@ -223,7 +223,7 @@ def refund_decide(
     locked = refund_lock(refund_id)
     _order, payment, refund = locked
     ensure_may_decide(actor, refund)
-    with audited_together():
+    with told_together():
         if not is_approved:
             _reject(actor, payment, refund, notes)
         elif left := approval_add(actor, payment, refund, notes, approvals_seen):

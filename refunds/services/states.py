@@ -9,6 +9,7 @@ from gateways.interface import RefundReport
 from payments.models import PaymentOrder, PaymentTransaction
 from payments.services.refund_money import payment_lock
 from refunds.errors import RefundNotFound
+from refunds.events import refund_announce
 from refunds.models import Refund
 from refunds.states import REFUND_TRANSITIONS, RefundStatus
 from tcmpay.audit.transitions import Cause, row_change, transition
@@ -52,7 +53,8 @@ def refund_transition(
     """
     changes["updated_at"] = clock.now()
     cause = Cause(actor=actor, action=action, reason=reason, details=details)
-    transition(refund, to_state, table=REFUND_TRANSITIONS, cause=cause, **changes)
+    told = transition(refund, to_state, table=REFUND_TRANSITIONS, cause=cause, **changes)
+    refund_announce(refund, told)
 
 
 def refund_change(refund: Refund, cause: Cause, **changes: Any) -> None:

@@ -63,8 +63,9 @@ def audit_record(
     details: Mapping[str, Any] | None = None,
     row: Model | None = None,
     head: TrailHead | None = None,
-) -> None:
-    """Append what happened to an object that the caller has locked or just inserted.
+) -> AuditEvent:
+    """Append what happened to an object that the caller has locked or just inserted; returns it,
+    with its version once it is written (``audited_together``: at the block's end).
 
     ``details`` must be JSON of text, integers and booleans. ``row`` is the object as it is in
     the database now: a digest of it is kept, so that the audit notices what nobody told of.
@@ -93,6 +94,7 @@ def audit_record(
         _append([(event, head)])
     else:
         together.append((event, head))
+    return event
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tcmpay.audit.marks import Marked
+from tcmpay.audit.models import AuditEvent
 from tcmpay.audit.services import TrailHead, audit_record
 from tcmpay.common.actor import Actor
 from tcmpay.common.statements import insert, update
@@ -27,34 +28,38 @@ class Cause:
     details: Mapping[str, Any] | None = None
 
 
-def transition(row: Any, to_state: str, *, table: Table, cause: Cause, **changes: Any) -> None:
-    """Move a locked row to ``to_state`` and write ``changes`` with it.
+def transition(
+    row: Any, to_state: str, *, table: Table, cause: Cause, **changes: Any
+) -> AuditEvent:
+    """Move a locked row to ``to_state``, write ``changes`` with it; what the trail tells of it.
 
     Raises IllegalTransition: ``table`` does not allow it. LostUpdate: see ``row_write``.
     """
     ensure_allowed(table, from_state=row.status, to_state=to_state, what=str(row))
-    row_change(row, cause, status=to_state, **changes)
+    return row_change(row, cause, status=to_state, **changes)
 
 
-def row_change(row: Any, cause: Cause, **changes: Any) -> None:
+def row_change(row: Any, cause: Cause, **changes: Any) -> AuditEvent:
     """Write ``changes`` to a locked row and tell of them. Raises LostUpdate: see ``row_write``."""
     from_state = row.status
     row_write(row, **changes)
-    row_told(row, cause, from_state)
+    return row_told(row, cause, from_state)
 
 
-def row_insert(row: Any, cause: Cause) -> None:
+def row_insert(row: Any, cause: Cause) -> AuditEvent:
     """Insert a new row and tell of it. Raises IntegrityError."""
     if isinstance(row, Marked):
         row.save(force_insert=True)
     else:
         insert(row)
-    row_told(row, cause, "", head=TrailHead())
+    return row_told(row, cause, "", head=TrailHead())
 
 
-def row_told(row: Any, cause: Cause, from_state: str, *, head: TrailHead | None = None) -> None:
+def row_told(
+    row: Any, cause: Cause, from_state: str, *, head: TrailHead | None = None
+) -> AuditEvent:
     """Tell of a row that was written as it is in hand; ``head`` as in ``audit_record``."""
-    audit_record(
+    return audit_record(
         object_type=row.AUDIT_OBJECT,
         object_id=row.pk,
         action=cause.action,

@@ -27,7 +27,7 @@ MODELS = (
     BalanceTransaction,
     AuditEvent,
 )
-BALANCE_PAYMENT_STATEMENTS = 7
+BALANCE_PAYMENT_STATEMENTS = 8
 each_model = pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)
 
 
@@ -128,7 +128,7 @@ def test_what_equals_nothing_is_not_found(stage: Stage):
     assert update(PaymentOrder, {"id": stage.order.id, "status": "expired"}, {"amount": 1}) == 0
 
 
-def test_a_payment_from_the_balance_takes_seven_statements(stage: Stage):
+def test_a_payment_from_the_balance_takes_eight_statements(stage: Stage):
     order = stage.another_order()
     with CaptureQueriesContext(connection) as asked:
         pay(actor=stage.owner, command=PayCommand(order_id=order.id, payment_method="balance"))
@@ -137,4 +137,4 @@ def test_a_payment_from_the_balance_takes_seven_statements(stage: Stage):
     # Locked last, so that a busy user's payments wait for each other as shortly as possible.
     locked = [place for place, sql in enumerate(moving) if "FROM `user_balances`" in sql]
     if connection.features.has_select_for_update:
-        assert locked == [4]
+        assert locked == [5]
