@@ -70,6 +70,11 @@ ALIPAY_PAY_EXAMPLE = PAY_EXAMPLE | {
     "payment_url": "https://openapi.alipay.com/gateway.do?app_id=2021001234567890&sign=…",
 }
 
+CASHIER_REQUEST = {"return_url": "https://yourapp.com/payment/return"}
+CASHIER_EXAMPLE = {
+    "url": "https://pay.yourapp.com/pay/eyJvIjoiMDE5MmYwYzE…",
+    "expires_at": "2024-01-20T06:34:56.000000Z",
+}
 PAY_EXAMPLES = [
     request_example("余额支付", {"order_id": ORDER_ID, "payment_method": "balance"}),
     request_example(

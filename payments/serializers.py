@@ -96,17 +96,29 @@ class OrderListInput(ListInput, PeriodInput):
     appointment_id = StrictUUIDField(required=False)
 
 
+class ReturnUrlField(StrictCharField):
+    """Where a payer is led back to (CONTRACT section 3)."""
+
+    default_error_messages = {"not_allowed": _("返回地址不在允许的范围内")}
+
+    def to_internal_value(self, data: Any) -> str:
+        url = super().to_internal_value(data)
+        if url and not is_allowed_return_url(url):
+            self.fail("not_allowed")
+        return url
+
+
 class PayInput(InputSerializer):
     order_id = StrictUUIDField()
     payment_method = StrictCharField(max_length=32)
-    return_url = StrictCharField(required=False, allow_blank=True, max_length=512)
+    return_url = ReturnUrlField(required=False, allow_blank=True, max_length=512)
     scene = StrictCharField(required=False, max_length=16)
     openid = StrictCharField(required=False, max_length=128)
 
-    def validate_return_url(self, value: str) -> str:
-        if value and not is_allowed_return_url(value):
-            raise serializers.ValidationError(_("返回地址不在允许的范围内"))
-        return value
+
+class CashierInput(InputSerializer):
+    return_url = ReturnUrlField(required=False, allow_blank=True, max_length=512)
+    openid = StrictCharField(required=False, max_length=128)
 
 
 class StatisticsInput(PeriodInput):
@@ -169,3 +181,8 @@ class PaySchema(serializers.Serializer):
     payment_url = serializers.CharField(allow_null=True)
     qr_code = serializers.CharField(allow_null=True)
     prepay_data = serializers.JSONField(allow_null=True)
+
+
+class CashierSchema(serializers.Serializer):
+    url = serializers.URLField(help_text="the page to open in the payer's browser or WeChat")
+    expires_at = serializers.DateTimeField(help_text="the end of the order's time to pay")

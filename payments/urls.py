@@ -9,5 +9,6 @@ urlpatterns = [
     path("orders/<str:order_id>/cancel", OrderViewSet.as_view({"put": "cancel"})),
     path("orders/<str:order_id>/sync", OrderViewSet.as_view({"post": "sync"})),
     path("balance/<str:user_id>/topups", TopUpViewSet.as_view({"post": "create"})),
+    path("orders/<str:order_id>/cashier", OrderViewSet.as_view({"post": "cashier"})),
     path("pay", PayViewSet.as_view({"post": "pay"})),
 ]

@@ -16,6 +16,9 @@ from balances.errors import BalanceLimit, BalanceUnderReview, InsufficientBalanc
 from gateways.interface import PaymentStart
 from payments import api_schema, selectors
 from payments.answers import orders_list, orders_told
+from payments.cashier.doors import cashier_url
+from payments.cashier.links import CashierLink
+from payments.cashier.state import order_of
 from payments.errors import (
     AppointmentByPlatformOnly,
     AppointmentHasOrder,
@@ -37,6 +40,8 @@ from payments.errors import (
 )
 from payments.models import PaymentOrder, PaymentTransaction
 from payments.serializers import (
+    CashierInput,
+    CashierSchema,
     OrderCreateInput,
     OrderListInput,
     OrderPageSchema,
@@ -48,7 +53,7 @@ from payments.serializers import (
 from payments.services import appointments, attempts, endings, orders, sweeping, topups
 from tcmpay.common.actor import Role
 from tcmpay.common.api.envelope import created, success
-from tcmpay.common.api.presenters import present_row
+from tcmpay.common.api.presenters import present, present_row
 from tcmpay.common.api.schema import enveloped, request_example, success_example
 from tcmpay.common.api.views import (
     EVERYONE,
@@ -99,6 +104,7 @@ class OrderViewSet(ContractViewSet):
         "qr": EVERYONE,
         "cancel": EVERYONE,
         "sync": EVERYONE,
+        "cashier": EVERYONE,
     }
     refusals = {
         "create": (
@@ -113,6 +119,7 @@ class OrderViewSet(ContractViewSet):
         "qr": (OrderNotFound, NoCodeToShow),
         "cancel": (OrderNotFound, OrderNotCancellable, GatewayDown),
         "sync": (OrderNotFound,),
+        "cashier": (OrderNotFound, OrderNotPayable, OrderExpired),
     }
 
     @extend_schema(
@@ -191,6 +198,25 @@ class OrderViewSet(ContractViewSet):
             actor=actor_of(request), order_id=path_id(order_id, missing=OrderNotFound)
         )
         return success(_("订单状态已同步"), order_now(order.id))
+
+    @extend_schema(
+        summary="生成收银台地址",
+        request=CashierInput,
+        responses={200: enveloped("Cashier", CashierSchema())},
+        examples=[
+            request_example("网页", api_schema.CASHIER_REQUEST),
+            success_example("收银台地址已生成", api_schema.CASHIER_EXAMPLE),
+        ],
+    )
+    def cashier(self, request: Request, order_id: str) -> Response:
+        command = CashierInput.parse(request)
+        order = order_of(path_id(order_id, missing=OrderNotFound))
+        ensure_may_see(actor_of(request), order.user_id)
+        orders.ensure_open(order)
+        link = CashierLink(order_id=order.id, ends_at=order.expire_time, **command)
+        url = cashier_url(request._request, link)
+        answer = {"url": url, "expires_at": present(order.expire_time)}
+        return success(_("收银台地址已生成"), answer)
 
     @staticmethod
     def _visible(request: Request, order_id: str) -> dict[str, Any]:

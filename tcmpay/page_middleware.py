@@ -1,4 +1,4 @@
-"""What only pages need, passed by at whatever programs ask for.
+"""What only staff's pages need, passed by at whatever programs and payers ask for.
 
 Sessions, sign-in, messages and a page's policy took half of a short answer's time, for nothing.
 None of these has another hook than the call itself, which a test holds them to.
@@ -16,15 +16,15 @@ from whitenoise.middleware import WhiteNoiseMiddleware
 
 from backoffice.site.directions import DirectionsShownMiddleware
 from tcmpay.accounts.middleware import StaffSessionMiddleware
-from tcmpay.common.areas import is_for_programs
+from tcmpay.common.areas import is_without_session
 from tcmpay.limits.middleware import StrangerLimitMiddleware
 
 
 def _for_pages(middleware: Any) -> Any:
-    """``middleware`` for pages alone."""
+    """``middleware`` for pages of staff alone."""
 
     def call(self: Any, request: HttpRequest) -> Any:
-        if is_for_programs(request.path_info):
+        if is_without_session(request.path_info):
             return self.get_response(request)
         return middleware.__call__(self, request)
 

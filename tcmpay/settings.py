@@ -156,6 +156,13 @@ for _pair in env.list("LEDGER_ACCOUNTS", default=[]):
     LEDGER_ACCOUNTS[_name] = _number
 # Empty with DEBUG on: any https origin and localhost. Empty with DEBUG off: none.
 RETURN_URL_ORIGINS: list[str] = env.list("RETURN_URL_ORIGINS", default=[])
+# Where payers reach the cashier, if the platform's back end reaches the API by another name.
+CASHIER_BASE_URL: str = env.str("CASHIER_BASE_URL", default="").rstrip("/")
+if CASHIER_BASE_URL and not (
+    re.fullmatch(r"https?://[^/?#@\s]+", CASHIER_BASE_URL)
+    and (DEBUG or CASHIER_BASE_URL.startswith("https:"))
+):
+    secrets.complain("CASHIER_BASE_URL must be an address such as https://pay.example.com")
 RATE_LIMIT_PER_MINUTE: int = env.int("RATE_LIMIT_PER_MINUTE", default=1200)
 # Lower limits for one class of endpoints each; 0: only the common one.
 RATE_LIMIT_SERVICE_PER_MINUTE: int = env.int("RATE_LIMIT_SERVICE_PER_MINUTE", default=12000)
@@ -165,6 +172,8 @@ RATE_LIMIT_SYNC_PER_MINUTE: int = env.int("RATE_LIMIT_SYNC_PER_MINUTE", default=
 RATE_LIMIT_PUBLIC_PER_MINUTE: int = env.int("RATE_LIMIT_PUBLIC_PER_MINUTE", default=0)
 # Callbacks whose signature does not verify, per address; those that verify are never limited.
 RATE_LIMIT_FORGED_PER_MINUTE: int = env.int("RATE_LIMIT_FORGED_PER_MINUTE", default=300)
+# Over one link of the cashier, its page's questions included.
+RATE_LIMIT_CASHIER_PER_MINUTE: int = env.int("RATE_LIMIT_CASHIER_PER_MINUTE", default=120)
 # How many proxies of ours stand in front and append to X-Forwarded-For.
 TRUSTED_PROXY_HOPS: int = env.int("TRUSTED_PROXY_HOPS", default=0)
 if not 0 <= TRUSTED_PROXY_HOPS <= 10:
@@ -257,7 +266,10 @@ TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
         # Before the libraries' own: each subject of the staff's room has its own beside its pages.
-        "DIRS": sorted((BASE_DIR / "backoffice").glob("*/templates")),
+        "DIRS": [
+            *sorted((BASE_DIR / "backoffice").glob("*/templates")),
+            BASE_DIR / "payments" / "cashier" / "templates",
+        ],
         "APP_DIRS": True,
         "OPTIONS": {
             "context_processors": [
@@ -489,7 +501,10 @@ EXPORT_DIR: str = env.str("EXPORT_DIR", default=str(BASE_DIR / ".demo" / "export
 CLINIC_NAME: str = env.str("CLINIC_NAME", default="中医远程诊疗平台")
 STATIC_URL = "static/"
 STATIC_ROOT = BASE_DIR / "staticfiles"
-STATICFILES_DIRS = [BASE_DIR / "backoffice" / "static"]
+STATICFILES_DIRS = [
+    BASE_DIR / "backoffice" / "static",
+    BASE_DIR / "payments" / "cashier" / "static",
+]
 WHITENOISE_USE_FINDERS = DEBUG
 if not DEBUG:
     STORAGES = {

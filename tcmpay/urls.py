@@ -14,6 +14,7 @@ urlpatterns = [
     path("api/v1/payment/", include("config.urls")),
     path("api/v1/payment/", include("refunds.urls")),
     path("payment/", include("payments.callback_urls")),
+    path("pay/", include("payments.cashier.urls")),
     path("", include("backoffice.urls")),
     re_path(r"^(?:api|payment|health)(?:/|$)", missing),
 ]

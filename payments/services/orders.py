@@ -231,9 +231,14 @@ def _going_with(to_state: OrderStatus) -> dict[str, Any]:
 
 
 def ensure_payable(order: PaymentOrder, actor: Actor) -> None:
-    """Only the owner, only while pending, only before its time is over."""
+    """Only the owner, and as ``ensure_open`` says."""
     if not actor.owns(order.user_id):
         raise Forbidden()
+    ensure_open(order)
+
+
+def ensure_open(order: PaymentOrder) -> None:
+    """Only while pending, only before its time is over. Raises OrderExpired, OrderNotPayable."""
     if order.status == OrderStatus.EXPIRED:
         raise OrderExpired()
     if order.status != OrderStatus.PENDING:

@@ -70,6 +70,8 @@ _PATTERNS: tuple[tuple[tuple[str, ...], Pattern, Replacement], ...] = (
     (("enc:2:",), re.compile(r"\benc:2:[0-9a-f]{8}:[\w-]+={0,2}"), STARS),  # a sealed value
     (("gaaaa",), re.compile(r"\b(?:enc:1:)?gAAAA[\w-]{40,}={0,2}"), STARS),  # Fernet
     (("bearer",), re.compile(r"(?i)\b(bearer)\s{1,8}[\w.~+/=-]{6,}"), r"\1 " + STARS),
+    # The cashier's link, also inside another address.
+    (("/pay/", "%2fpay%2f"), re.compile(r"(?i)((?:/|%2f)pay(?:/|%2f))[\w.-]{24,}"), r"\1" + STARS),
     (("basic",), re.compile(r"(?i)\b(basic)\s{1,8}[\w.~+/=-]{6,}"), r"\1 " + STARS),
     (("wechatpay2-",), re.compile(r"(?i)(WECHATPAY2-[\w-]{1,40}\s{1,8}).*"), r"\1" + STARS),
     # A password in an address.

@@ -12,6 +12,7 @@ from django.http import HttpRequest, HttpResponse
 from django_structlog import signals
 from django_structlog.middlewares.request import RequestMiddleware
 
+from tcmpay.common.areas import told
 from tcmpay.common.client_address import client_address
 from tcmpay.limits.throttling import Allowance
 
@@ -41,7 +42,7 @@ class RequestLogMiddleware(RequestMiddleware):
 
     @staticmethod
     def format_request(request: HttpRequest) -> str:
-        line = f"{request.method} {request.get_full_path()}"
+        line = f"{request.method} {told(request.get_full_path())}"
         return line if len(line) <= ADDRESS_LINE_MAX else line[:ADDRESS_LINE_MAX] + "…"
 
     def handle_response(self, request: HttpRequest, response: HttpResponse) -> None:

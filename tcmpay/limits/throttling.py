@@ -106,6 +106,14 @@ def count_forged_callback(request: HttpRequest) -> Allowance:
     return allowance
 
 
+def count_link(request: HttpRequest, digest: str) -> None:
+    """Count a request over the cashier's link of this digest. Raises RateLimited."""
+    allowance = _count("link", digest, settings.RATE_LIMIT_CASHIER_PER_MINUTE)
+    request.rate_allowance = allowance  # type: ignore[attr-defined]
+    if allowance.is_exceeded:
+        raise RateLimited(retry_after_seconds=allowance.resets_in_seconds)
+
+
 def _address_identity(meta: dict[str, Any]) -> str:
     return f"address:{client_network(meta)}"
 

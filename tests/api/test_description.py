@@ -18,6 +18,7 @@ MESSAGES = {
     "GET orders/{order_id}": "获取订单成功",
     "PUT orders/{order_id}/cancel": "订单取消成功",
     "POST orders/{order_id}/sync": "订单状态已同步",
+    "POST orders/{order_id}/cashier": "收银台地址已生成",
     "POST pay": "支付发起成功",
     "POST refunds": "退款申请创建成功",
     "GET refunds": "获取退款列表成功",
@@ -203,6 +204,7 @@ def test_request_examples_are_taken_by_the_product(api, found, settings):
                 user_id=by.name,
                 method="wechat",
                 service_type="consultation",
+                order_id="0192f0c1-7a3e-7abc-8def-0123456789ab",
                 refund_id="0192f0c2-1111-7abc-8def-0123456789ab",
             )
             assert examples_of(content), (method, path)

@@ -19,6 +19,7 @@ SUCCESSES: list[tuple[str, str, str, Any, int, str]] = [
     ),
     ("GET", "orders", "patient", None, 200, "获取订单列表成功"),
     ("GET", "orders/{pending}", "patient", None, 200, "获取订单成功"),
+    ("POST", "orders/{pending}/cashier", "patient", {}, 200, "收银台地址已生成"),
     ("POST", "orders/{pending}/sync", "patient", None, 200, "订单状态已同步"),
     (
         "POST", "pay", "patient",
