@@ -1,6 +1,7 @@
 """Orders as they are answered: the one place that says how an order's fields are read."""
 
 from typing import Any
+from uuid import UUID
 
 from django.db.models import BigIntegerField, Case, F, OuterRef, QuerySet, Subquery, Sum, When
 from django.db.models.functions import Cast, Coalesce, Round
@@ -45,6 +46,28 @@ def _or_nothing(fen: Any) -> Coalesce:
 
 
 orders_told = AnswersByKey(_orders, field_names(OrderSchema))
+# Whether an order's answer is another one than before, read of its own row alone: its columns,
+# and how often its refunds changed the amounts that are summed elsewhere.
+_OWN_COLUMNS = [field.attname for field in PaymentOrder._meta.concrete_fields]
+_MARKS = (*(name for name in field_names(OrderSchema) if name in _OWN_COLUMNS), "refund_changes")
+marks_told = AnswersByKey(PaymentOrder.objects.all, _MARKS)
+_marked_orders = AnswersByKey(_orders, (*field_names(OrderSchema), "refund_changes"))
+
+
+def order_with_mark(key: UUID) -> tuple[dict[str, Any], list[Any]] | None:
+    """The order as it is answered, and the mark of just this answer, read in one moment."""
+    order = _marked_orders.one(key)
+    if order is None:
+        return None
+    mark = mark_of(order)
+    del order["refund_changes"]
+    return order, mark
+
+
+def mark_of(row: dict[str, Any]) -> list[Any]:
+    """Of two answers about one order with the same mark both say the same."""
+    return [row[name] for name in _MARKS]
+
 
 orders_list = Listing(
     PaymentOrder,

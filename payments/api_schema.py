@@ -5,7 +5,7 @@ Those are added by hand: they are not DRF views.
 
 from typing import Any
 
-from drf_spectacular.utils import OpenApiExample
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse
 
 from balances.api_schema import ORDER_ID, OWNER_ID
 from gateways.interface import GATEWAY_METHODS
@@ -98,6 +98,13 @@ PAY_EXAMPLES = [
     success_example("支付发起成功", WECHAT_PAY_EXAMPLE, name="微信支付"),
     success_example("支付发起成功", ALIPAY_PAY_EXAMPLE, name="支付宝"),
 ]
+IF_NONE_MATCH = OpenApiParameter(
+    "If-None-Match",
+    str,
+    OpenApiParameter.HEADER,
+    description="ETag of the answer in hand: 304 without a body while the order is what it was",
+)
+NOT_MODIFIED = OpenApiResponse(description="the order is what it was; no body")
 QR_EXAMPLE = OpenApiExample(
     "二维码",
     value='<svg xmlns="http://www.w3.org/2000/svg" width="222" height="222">…</svg>',

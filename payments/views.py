@@ -6,6 +6,7 @@ from uuid import UUID
 
 import segno
 from django.http import HttpResponse
+from django.http.response import HttpResponseBase
 from django.utils.translation import gettext_lazy as _
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
@@ -15,7 +16,7 @@ from rest_framework.response import Response
 from balances.errors import BalanceLimit, BalanceUnderReview, InsufficientBalance
 from gateways.interface import PaymentStart
 from payments import api_schema, selectors
-from payments.answers import orders_list, orders_told
+from payments.answers import mark_of, marks_told, order_with_mark, orders_list, orders_told
 from payments.cashier.doors import cashier_url
 from payments.cashier.links import CashierLink
 from payments.cashier.state import order_of
@@ -53,6 +54,7 @@ from payments.serializers import (
 from payments.services import appointments, attempts, endings, orders, sweeping, topups
 from tcmpay.common.actor import Role
 from tcmpay.common.api.envelope import created, success
+from tcmpay.common.api.etags import etag_of, is_conditional, is_known, not_modified
 from tcmpay.common.api.presenters import present, present_row
 from tcmpay.common.api.schema import enveloped, request_example, success_example
 from tcmpay.common.api.views import (
@@ -155,11 +157,24 @@ class OrderViewSet(ContractViewSet):
 
     @extend_schema(
         summary="获取订单",
-        responses={200: enveloped("Order", OrderSchema())},
+        parameters=[api_schema.IF_NONE_MATCH],
+        responses={200: enveloped("Order", OrderSchema()), 304: api_schema.NOT_MODIFIED},
         examples=[success_example("获取订单成功", api_schema.ORDER_EXAMPLE)],
     )
-    def retrieve(self, request: Request, order_id: str) -> Response:
-        return success(_("获取订单成功"), self._visible(request, order_id))
+    def retrieve(self, request: Request, order_id: str) -> HttpResponseBase:
+        key = path_id(order_id, missing=OrderNotFound)
+        if is_conditional(request) and (row := marks_told.one(key)):
+            ensure_may_see(actor_of(request), as_uuid_or_text(row["user_id"]))
+            if is_known(request, etag := etag_of(mark_of(row))):
+                return not_modified(etag)
+        found = order_with_mark(key)
+        if found is None:
+            raise OrderNotFound()
+        order, mark = found
+        ensure_may_see(actor_of(request), as_uuid_or_text(order["user_id"]))
+        answer = success(_("获取订单成功"), order)
+        answer.headers["ETag"] = etag_of(mark)
+        return answer
 
     @extend_schema(
         summary="支付二维码（SVG）",

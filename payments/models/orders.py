@@ -63,8 +63,10 @@ class PaymentOrder(models.Model):
     idempotency_key_id = UUIDTextField(null=True, blank=True, unique=True)
     # When the sweep last asked a gateway in order to expire it (NULL: not yet).
     expiry_tried_at = models.DateTimeField(null=True, blank=True)
+    # How often its refunds changed what may still be asked back: that it did is read here alone.
+    refund_changes = models.PositiveIntegerField(default=0, db_default=0)
 
-    UNTOLD_FIELDS = frozenset({"expiry_tried_at"})
+    UNTOLD_FIELDS = frozenset({"expiry_tried_at", "refund_changes"})
 
     class Meta:
         db_table = "payment_orders"

@@ -268,9 +268,9 @@ def order_refunds_changed(
         return
     details = {"refunded_total": str(refunded_total)}
     cause = Cause(actor=actor, action="order_refunded", reason=reason, details=details)
+    changes = _going_with(target) | {"refund_changes": order.refund_changes + 1}
     if order.status == target:  # another part: nothing ends, and the trail tells of it
-        told = row_change(order, cause, **_going_with(target))
+        told = row_change(order, cause, **changes)
     else:
-        going = _going_with(target)
-        told = transition(order, target, table=ORDER_TRANSITIONS, cause=cause, **going)
+        told = transition(order, target, table=ORDER_TRANSITIONS, cause=cause, **changes)
     order_announce(order, told, refunded_total=refunded_total)

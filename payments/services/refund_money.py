@@ -4,10 +4,10 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Subquery
+from django.db.models import F, Subquery
 
 from payments.booking import Booking
-from payments.models import PaymentTransaction
+from payments.models import PaymentOrder, PaymentTransaction
 from payments.services.callbacks import refund_notices_hurry
 from payments.services.settlement import transaction_transition
 from payments.states import PaymentMethod, TransactionStatus, TransactionType
@@ -57,6 +57,7 @@ def _set_reserved(payment: PaymentTransaction, reserved: Money) -> None:
     ).update(refund_reserved=reserved)
     ensure_one(updated, payment.transaction_no)
     payment.refund_reserved = reserved
+    PaymentOrder.objects.filter(id=payment.order_id).update(refund_changes=F("refund_changes") + 1)
 
 
 def last_refund_started_at(payment: PaymentTransaction, *, other_than: UUID) -> datetime | None:

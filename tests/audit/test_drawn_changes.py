@@ -47,6 +47,7 @@ TABLES = (
 UNNOTICEABLE = frozenset(
     {
         "payment_orders.expiry_tried_at",
+        "payment_orders.refund_changes",
         "payment_transactions.checks",
         "payment_transactions.next_check_at",
         "payment_transactions.is_close_owed",
