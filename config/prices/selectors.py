@@ -68,31 +68,46 @@ def price_in_force(service_type: str, day: date) -> ChargedPrice | None:
     return None
 
 
-def prices_list(is_active: bool | None = None) -> list[PriceRow]:
-    """All prices, presented, from a cache of at most PRICE_CACHE_SECONDS."""
-    rows = _cached_prices()
-    if is_active is None:
-        return rows
-    return [row for row in rows if row["is_active"] is is_active]
+def prices_list(*, is_active: bool | None = None, on: date | None = None) -> list[PriceRow]:
+    """One period of each service, presented: the one that runs on the business day ``on`` (None:
+    today). From a cache of at most PRICE_CACHE_SECONDS.
 
-
-def price_today(service_type: str) -> PriceRow:
-    """The price in force today, presented, from the same cache. Raises PriceNotFound.
-
-    What is cached is rows, not an answer, so that a new day's price begins at midnight.
+    A period that was switched off stands for its service only where no other one runs.
     """
-    today = clock.today().isoformat()
-    running = [
+    running = {
+        row["service_type"]: row
+        for row in sorted(_periods_of(on), key=_precedence)
+        if is_active is None or row["is_active"] is is_active
+    }
+    return [running[service_type] for service_type in sorted(running)]
+
+
+def price_on(service_type: str, on: date | None = None) -> PriceRow:
+    """The price in force on the business day ``on`` (None: today), presented, from the same cache.
+    Raises PriceNotFound.
+    """
+    periods = [
+        row for row in _periods_of(on) if row["service_type"] == service_type and row["is_active"]
+    ]
+    if not periods:
+        raise PriceNotFound()
+    return max(periods, key=_precedence)
+
+
+def _periods_of(on: date | None) -> list[PriceRow]:
+    """What is cached is rows, not an answer, so that a new day's price begins at midnight."""
+    day = (on or clock.today()).isoformat()
+    return [
         row
         for row in _cached_prices()
-        if row["service_type"] == service_type
-        and row["is_active"]
-        and row["effective_date"] <= today
-        and (row["expiry_date"] is None or row["expiry_date"] >= today)
+        if row["effective_date"] <= day
+        and (row["expiry_date"] is None or row["expiry_date"] >= day)
     ]
-    if not running:
-        raise PriceNotFound()
-    return max(running, key=lambda row: (row["effective_date"], row["id"]))
+
+
+def _precedence(row: PriceRow) -> tuple[bool, str, str]:
+    """As ``price_in_force`` has it: where rows written by SQL overlap, the later beginning wins."""
+    return row["is_active"], row["effective_date"], row["id"]
 
 
 def priced_services() -> dict[str, str]:

@@ -19,6 +19,11 @@ from tcmpay.common.order_types import SERVICE_TYPES
 
 class PriceFilterInput(PageInput):
     is_active = QueryBooleanField(required=False, help_text=_("true 或 false；不填为全部"))
+    on = DayField(required=False, help_text=_("哪一天（北京时间）的价格；不填为今天"))
+
+
+class PriceDayInput(InputSerializer):
+    on = DayField(required=False, help_text=_("哪一天（北京时间）的价格；不填为今天"))
 
 
 class PriceInput(InputSerializer):

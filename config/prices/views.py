@@ -9,7 +9,7 @@ from rest_framework.response import Response
 from config.prices import api_schema, selectors, services
 from config.prices.errors import PriceChangeNeedsSecondPerson, PriceNotFound
 from config.prices.plan import PriceChange
-from config.prices.serializers import PriceFilterInput, PriceInput, PriceSchema
+from config.prices.serializers import PriceDayInput, PriceFilterInput, PriceInput, PriceSchema
 from tcmpay.common.api.envelope import success
 from tcmpay.common.api.schema import enveloped, request_example, success_example
 from tcmpay.common.api.views import ADMINS, ContractViewSet, actor_of
@@ -33,7 +33,7 @@ class PriceViewSet(ContractViewSet):
     )
     def list(self, request: Request) -> Response:
         query = PriceFilterInput.parse_query(request)
-        rows = selectors.prices_list(query.get("is_active"))
+        rows = selectors.prices_list(is_active=query.get("is_active"), on=query.get("on"))
         first = (query["page"] - 1) * query["page_size"]
         answer = success(_("获取价格配置列表成功"), rows[first : first + query["page_size"]])
         answer.headers["X-Total-Count"] = str(len(rows))
@@ -42,12 +42,14 @@ class PriceViewSet(ContractViewSet):
     @extend_schema(
         operation_id="prices_retrieve",
         summary=_("今日生效的价格"),
+        parameters=[PriceDayInput],
         responses={200: enveloped("Price", PriceSchema())},
         examples=[success_example("获取价格配置成功", api_schema.PRICE_EXAMPLE)],
         auth=[],
     )
     def retrieve(self, request: Request, service_type: str) -> Response:
-        return success(_("获取价格配置成功"), selectors.price_today(service_type))
+        on = PriceDayInput.parse_query(request).get("on")
+        return success(_("获取价格配置成功"), selectors.price_on(service_type, on))
 
 
 class PriceAdminViewSet(ContractViewSet):

@@ -10,7 +10,7 @@ from config.conftest import ADMIN
 from config.models import PriceConfig
 from config.prices.periods import stretches
 from config.prices.plan import PriceChange
-from config.prices.selectors import price_in_force, price_today, prices_list
+from config.prices.selectors import price_in_force, price_on, prices_list
 from config.prices.services import price_change
 from tcmpay.audit.models import AuditEvent
 from tcmpay.common import clock
@@ -184,7 +184,7 @@ def test_a_price_inserted_by_sql_is_charged_at_once_and_listed_within_a_minute(s
         if "LocMem" not in settings.CACHES["default"]["BACKEND"]:
             pytest.skip("Redis' clock can't be moved")
         with time_machine.travel(datetime.now(UTC) + timedelta(seconds=60), tick=True):
-            assert price_today("massage")["price"] == "80.00"
+            assert price_on("massage")["price"] == "80.00"
 
 
 def test_of_overlapping_rows_written_by_sql_the_later_beginning_is_charged():
@@ -196,7 +196,7 @@ def test_of_overlapping_rows_written_by_sql_the_later_beginning_is_charged():
         expiry_date=date(2026, 12, 31),
     )
     assert price_in_force("consultation", TODAY).amount == Decimal("9.00")
-    assert price_today("consultation")["price"] == "9.00"
+    assert price_on("consultation")["price"] == "9.00"
 
 
 class BrokenCache:
@@ -214,7 +214,7 @@ def test_a_broken_cache_breaks_neither_answers_nor_changes(
     monkeypatch.setattr("config.prices.services.cache", BrokenCache())
     with django_capture_on_commit_callbacks(execute=True):
         set_price("22.00")
-    assert price_today("consultation")["price"] == "22.00"
+    assert price_on("consultation")["price"] == "22.00"
     assert len(prices_list()) == 4
 
 

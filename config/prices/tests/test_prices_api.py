@@ -92,6 +92,54 @@ def test_a_new_price_begins_at_midnight_in_shanghai_although_rows_are_cached(
         assert anonymous_api("get", "prices/consultation")[1]["data"]["price"] == "88.00"
 
 
+NEW_YEAR = {"price": "28.00", "effective_date": "2027-01-01"}
+
+
+def test_a_service_has_one_price_in_the_list_the_one_of_the_day(anonymous_api, admin_api):
+    assert admin_api("put", "admin/prices/consultation", NEW_YEAR)[0] == 200
+
+    def listed(query: str = "") -> dict[str, str]:
+        rows = anonymous_api("get", f"prices{query}")[1]["data"]
+        assert len({row["service_type"] for row in rows}) == len(rows)
+        return {row["service_type"]: row["price"] for row in rows}
+
+    today = {service: price for service, (_name, price) in DEFAULTS.items()}
+    new_year = today | {"consultation": "28.00"}
+    with clock.frozen(datetime(2026, 11, 24, 2, tzinfo=UTC)):
+        assert listed() == listed("?on=2026-11-24") == listed("?on=2026-12-31") == today
+        assert listed("?on=2027-01-01") == listed("?on=2030-02-28&is_active=true") == new_year
+        assert listed("?on=2023-12-31") == {}, "before the first price"
+    with clock.frozen(datetime(2026, 12, 31, 16, tzinfo=UTC)):
+        assert listed() == new_year, "already the first of January in Shanghai"
+
+
+def test_a_service_is_asked_for_its_price_of_a_day(anonymous_api, admin_api):
+    assert admin_api("put", "admin/prices/consultation", NEW_YEAR)[0] == 200
+    for day, price in (("2026-12-31", "20.00"), ("2027-01-01", "28.00")):
+        status, body = anonymous_api("get", f"prices/consultation?on={day}")
+        assert (status, body["data"]["price"]) == (200, price)
+    assert anonymous_api("get", "prices/consultation?on=2023-12-31")[0] == 404
+
+
+def test_a_price_that_is_switched_off_stands_for_its_service_where_no_other_runs(anonymous_api):
+    PriceConfig.objects.filter(service_type="consultation").update(is_active=False)
+    off = PriceConfig.objects.get(service_type="prescription")
+    off.pk, off.is_active = None, False
+    off.effective_date = off.effective_date.replace(year=2025)
+    off.id = "0192f0c1-0000-7000-8000-00000000b001"
+    off.save(force_insert=True)
+    rows = {row["service_type"]: row for row in anonymous_api("get", "prices")[1]["data"]}
+    assert rows["consultation"]["is_active"] is False
+    assert rows["prescription"]["is_active"] is True
+
+
+@pytest.mark.parametrize("path", ["prices", "prices/consultation"])
+@pytest.mark.parametrize("day", ["", "today", "2026-02-30", "20260101", "2026-01-01T00:00:00Z"])
+def test_a_day_is_written_as_one(anonymous_api, path, day):
+    status, body = anonymous_api("get", f"{path}?on={day}")
+    assert (status, body["code"], list(body["errors"])) == (400, "VALIDATION_ERROR", ["on"])
+
+
 def test_an_admin_changes_the_running_price(admin_api):
     status, body = admin_api("put", "admin/prices/consultation", {"price": 25})
     assert (status, body["message"]) == (200, "价格配置更新成功")
