@@ -9,6 +9,7 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 from django.urls.resolvers import RoutePattern
 
+from backoffice.site.api_docs import ApiSchema
 from tests.api.kit import API
 
 METHODS = ("get", "post", "put", "patch", "delete")
@@ -20,6 +21,12 @@ def description() -> dict[str, Any]:
     assert answer.status_code == 200
     parsed: dict[str, Any] = json.loads(answer.content)
     return parsed
+
+
+def made_anew() -> dict[str, Any]:
+    """The same as it would be made now: the one that is served is made once a process."""
+    made: dict[str, Any] = ApiSchema.generator_class().get_schema(request=None, public=True)
+    return made
 
 
 def strict(found: dict[str, Any]) -> dict[str, Any]:

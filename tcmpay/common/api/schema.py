@@ -11,6 +11,7 @@ from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.utils import OpenApiExample, OpenApiResponse, extend_schema_field
 from rest_framework import serializers
 
+from tcmpay.common.api import deprecations
 from tcmpay.common.errors import (
     BodyTooLarge,
     DomainError,
@@ -51,6 +52,9 @@ class ContractSchema(AutoSchema):
     def get_tags(self) -> list[str]:
         tag = getattr(self.view, "api_tag", None)
         return [tag] if tag else super().get_tags()
+
+    def is_deprecated(self) -> bool:
+        return f"{self.method} {self.path}" in deprecations.DEPRECATED
 
     def _is_list_view(self, serializer: Any = None) -> bool:
         # A list comes inside its envelope; the answer itself is never a bare array.

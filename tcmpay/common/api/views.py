@@ -12,6 +12,7 @@ from rest_framework.views import APIView
 from rest_framework.viewsets import ViewSet
 
 from tcmpay.common.actor import Actor, Role
+from tcmpay.common.api.deprecations import deprecation_of
 from tcmpay.common.api.exceptions import contract_exception_handler
 from tcmpay.common.api.listing import Listing
 from tcmpay.common.api.pages import Page, Stretch, page_asked
@@ -72,6 +73,14 @@ class ContractViewSet(ViewSet):
 
     def get_exception_handler(self) -> Any:
         return contract_exception_handler
+
+    def finalize_response(self, request: Any, response: Any, *args: Any, **kwargs: Any) -> Any:
+        answer = super().finalize_response(request, response, *args, **kwargs)
+        if going := deprecation_of(request):
+            for name, value in going.headers.items():
+                before = answer.headers.get(name)
+                answer.headers[name] = f"{before}, {value}" if before else value
+        return answer
 
 
 class PublicView(APIView):
