@@ -13,6 +13,7 @@ from django.urls import reverse_lazy
 from django.utils.translation import gettext_lazy as _
 
 from backoffice.site.unfold import UNFOLD  # noqa: F401
+from tcmpay import cors
 from tcmpay.common.money import MoneyError, parse_money
 from tcmpay.environment import Secrets, load_env
 from tcmpay.logs import logging_of, logs_begin
@@ -156,6 +157,15 @@ for _pair in env.list("LEDGER_ACCOUNTS", default=[]):
     LEDGER_ACCOUNTS[_name] = _number
 # Empty with DEBUG on: any https origin and localhost. Empty with DEBUG off: none.
 RETURN_URL_ORIGINS: list[str] = env.list("RETURN_URL_ORIGINS", default=[])
+# Empty: no page of another origin calls the API from a browser.
+CORS_ALLOWED_ORIGINS: list[str] = env.list("CORS_ALLOWED_ORIGINS", default=[])
+if _problem := cors.origins_problem(CORS_ALLOWED_ORIGINS, debug=DEBUG):
+    secrets.complain(f"CORS_ALLOWED_ORIGINS {_problem}")
+CORS_URLS_REGEX = cors.URLS_REGEX
+CORS_ALLOW_METHODS = cors.METHODS
+CORS_ALLOW_HEADERS = cors.REQUEST_HEADERS
+CORS_EXPOSE_HEADERS = cors.EXPOSED_HEADERS
+CORS_PREFLIGHT_MAX_AGE = cors.PREFLIGHT_SECONDS
 # Where payers reach the cashier, if the platform's back end reaches the API by another name.
 CASHIER_BASE_URL: str = env.str("CASHIER_BASE_URL", default="").rstrip("/")
 if CASHIER_BASE_URL and not (
@@ -260,6 +270,8 @@ MIDDLEWARE = [
     "axes.middleware.AxesMiddleware",
     "tcmpay.page_middleware.DirectionsShown",
 ]
+if CORS_ALLOWED_ORIGINS:
+    MIDDLEWARE = cors.with_cors(MIDDLEWARE)
 ROOT_URLCONF = "tcmpay.urls"
 WSGI_APPLICATION = "tcmpay.wsgi.application"
 TEMPLATES = [

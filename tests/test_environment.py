@@ -99,6 +99,7 @@ WRONG_TOGETHER = [
     ("STAFF_IDLE_MINUTES", "0"),
     ("STAFF_SESSION_HOURS", "25"),
     ("AUDIT_CHAIN_KEYS", "short"),
+    ("CORS_ALLOWED_ORIGINS", "http://app.tcm.test"),
     ("AUDIT_ROOT_URL", "http://logs.example.cn/"),
     ("DATABASE_URL", "mysql://tcm_user:a-long-password@127.0.0.1/tcm_telemedicine"),
     ("CELERY_BROKER_URL", "redis://:redis@127.0.0.1:6379/0"),

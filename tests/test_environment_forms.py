@@ -68,6 +68,7 @@ VARIABLES: dict[str, tuple[str, str | None, dict[str, str]]] = {
     "LEDGER_ACCOUNTS": ("wechat:1012.03,fees:6603.01", WRONG, {}),
     "RETURN_URL_ORIGINS": ("https://app.tcm.test", f"https://a.test {WRONG}", {}),
     "CASHIER_BASE_URL": ("https://pay.tcm.test", f"http://{WRONG}.test", {}),
+    "CORS_ALLOWED_ORIGINS": ("https://app.tcm.test", WRONG, {}),
     "APPOINTMENT_ORDERS_BY": ("service", WRONG, {}),
     "STAFF_TOTP_REQUIRED": ("on", WRONG, {"DEBUG": "on"}),
     "STAFF_IDLE_MINUTES": ("20", WRONG, {}),
