@@ -53,9 +53,16 @@ class Operation:
     @property
     def fields(self) -> dict[str, Any]:
         """The body's fields and their schemas; empty where no body is taken."""
+        return dict(self._body_schema.get("properties", {}))
+
+    @property
+    def may_have_no_body(self) -> bool:
+        return not self._body_schema.get("required")
+
+    @property
+    def _body_schema(self) -> dict[str, Any]:
         contents = self.described.get("requestBody", {}).get("content", {})
-        schema = contents.get("application/json", {}).get("schema", {})
-        return dict(resolved(schema).get("properties", {}))
+        return resolved(contents.get("application/json", {}).get("schema", {}))
 
     @property
     def example(self) -> dict[str, Any]:

@@ -51,7 +51,8 @@ def test_a_hostile_body_is_refused(stage, operation: Operation):
     for content_type, content in bodies():
         cache.clear()  # also the counts of rate limits, where Redis counts
         answer = stage.ask(operation, content=content, content_type=content_type)
-        if operation.fields:
+        is_left_out = operation.may_have_no_body and content in (b"", b"{}")
+        if operation.fields and not is_left_out:
             is_right = answer.status_code in (400, 413, 415)
         else:
             # No body is asked for; one that can't be read is refused all the same.
