@@ -112,11 +112,12 @@ def _ensure_readable(request: HttpRequest, methods: tuple[str, ...]) -> None:
         raise MethodNotAllowed()
     if request.method != "POST":
         return
-    if request.content_type not in (FORM, ""):
-        raise UnsupportedMediaType()
     length = request.META.get("CONTENT_LENGTH") or "0"
     if not (length.isascii() and length.isdigit() and int(length) <= BODY_BYTES_MAX):
         raise BodyTooLarge()
+    # Without a body a server may say any type.
+    if int(length) and request.content_type != FORM:
+        raise UnsupportedMediaType()
 
 
 def _choose_language(request: HttpRequest) -> None:

@@ -152,8 +152,12 @@ class Desk:
         width: str = "desktop",
         scheme: str = "light",
         locale: str = "zh-CN",
+        **more: Any,
     ) -> Page:
-        """A new window; with ``as_`` that person is signed in and sees the admin's first page."""
+        """A new window; with ``as_`` that person is signed in and sees the admin's first page.
+
+        ``more`` goes to the browser: another program's name, headers, no scripts.
+        """
         across, down = WIDTHS[width]
         context = self._browser.new_context(
             viewport={"width": across, "height": down},
@@ -161,6 +165,7 @@ class Desk:
             locale=locale,
             timezone_id="Asia/Shanghai",
             reduced_motion="reduce",
+            **more,
         )
         context.set_default_timeout(WAIT_MILLISECONDS)
         context.add_init_script(TELL_VIOLATIONS)

@@ -1,0 +1,251 @@
+"""The cashier in a real browser: paid at the stand-in gateways, on a desktop and on phones."""
+
+import re
+import uuid
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any
+from urllib.parse import parse_qs, quote, urlsplit
+
+import pytest
+from django.core.management import call_command
+from playwright.sync_api import Page, expect
+
+from payments.models import PaymentOrder, PaymentTransaction
+from payments.services.endings import order_cancel
+from payments.services.orders import OrderCommand, order_create
+from tcmpay.accounts.services import token_issue
+from tcmpay.common.actor import Actor, Role
+from tests.browser.kit import Desk, too_wide_px
+from tests.programs import stand_in_running
+from tests.servers import free_port
+
+PHONE = (
+    "Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like "
+    "Gecko) Version/17.5 Mobile/15E148 Safari/604.1"
+)
+IN_WECHAT = f"{PHONE} MicroMessenger/8.0.49(0x18003137) NetType/WIFI Language/zh_CN"
+OPENID = "oUpF8uMuAJO_M2pxb1Q9zNjWeS6o"
+# The stand-in refuses an h5 payment from the loopback, as WeChat does.
+PAYER = {"X-Forwarded-For": "14.23.150.211"}
+SMALLEST = {"width": 360, "height": 740}
+# What a person with little sight or large thumbs meets: names, sizes, contrast.
+UNFIT = """() => {
+    const shown = one => one.offsetParent !== null || one.getClientRects().length > 0;
+    const wrong = [];
+    for (const one of document.querySelectorAll('a, button')) {
+        if (!shown(one)) continue;
+        const box = one.getBoundingClientRect();
+        if (box.height < 44 || box.width < 44) wrong.push(`small: ${one.textContent.trim()}`);
+        if (!one.textContent.trim()) wrong.push(`no name: ${one.outerHTML.slice(0, 80)}`);
+    }
+    if (document.querySelectorAll('h1').length !== 1) wrong.push('not one h1');
+    if (!document.documentElement.lang || !document.title) wrong.push('no language or title');
+    const numbers = text => text.match(/[\\d.]+/g).map(Number);
+    const light = ([r, g, b]) => [r, g, b].map(v => v / 255)
+        .map(v => v <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4)
+        .reduce((sum, v, at) => sum + v * [.2126, .7152, .0722][at], 0);
+    const ground = one => {
+        for (; one; one = one.parentElement) {
+            const found = numbers(getComputedStyle(one).backgroundColor);
+            if (found.length === 3 || found[3] > 0) return found;
+        }
+        return [255, 255, 255];
+    };
+    for (const one of document.querySelectorAll('body *')) {
+        const own = [...one.childNodes].some(node => node.nodeType === 3 && node.data.trim());
+        if (!own || !shown(one) || one.closest('template, noscript, svg')) continue;
+        const [a, b] = [light(numbers(getComputedStyle(one).color)), light(ground(one))];
+        const contrast = (Math.max(a, b) + .05) / (Math.min(a, b) + .05);
+        if (contrast < 4.5) wrong.push(`${contrast.toFixed(1)}: ${one.textContent.trim()}`);
+    }
+    return wrong;
+}"""
+
+
+class Till:
+    """The cashier with the stand-in gateways behind it."""
+
+    def __init__(self, desk: Desk, stand_in: str) -> None:
+        self.desk, self.stand_in = desk, stand_in
+        self.owner = Actor(id=uuid.uuid4(), role=Role.PATIENT)
+
+    def order(self) -> PaymentOrder:
+        command = OrderCommand(
+            user_id=self.owner.id,  # type: ignore[arg-type]
+            order_type="consultation",
+            amount=Decimal("30.00"),
+            description="乳腺外科复诊",
+        )
+        return order_create(actor=self.owner, command=command)
+
+    def link(self, page: Page, order: PaymentOrder, **body: str) -> str:
+        """As the platform's back end asks for it."""
+        token = token_issue(user_id=uuid.uuid4(), role=Role.SERVICE, ttl_seconds=600)
+        answer = page.request.post(
+            f"{self.desk.origin}/api/v1/payment/orders/{order.id}/cashier",
+            data=body,
+            headers={"Authorization": f"Bearer {token}"},
+        )
+        assert answer.ok, answer.text()
+        url: str = answer.json()["data"]["url"]
+        return url
+
+    def scan(self, order: PaymentOrder) -> None:
+        """A phone scans the code that the page shows, and pays."""
+        attempt = PaymentTransaction.objects.open().get(order=order)
+        phone = self.desk.open(width="phone")
+        phone.goto(f"{self.stand_in}/pay?code={quote(attempt.response_data['qr_code'], safe='')}")
+        phone.get_by_role("button", name="付款", exact=True).click()
+        expect(phone.get_by_text("付款成功")).to_be_visible()
+
+    def phone(self, agent: str = PHONE, **more: Any) -> Page:
+        page = self.desk.open(width="phone", user_agent=agent, extra_http_headers=PAYER, **more)
+        page.set_viewport_size(SMALLEST)
+        return page
+
+
+@pytest.fixture(scope="module")
+def stand_in(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
+    folder = tmp_path_factory.mktemp("gateways")
+    port = free_port()
+    with stand_in_running(folder, port=port):
+        yield f"http://127.0.0.1:{port}", str(folder / "config.json")
+
+
+@pytest.fixture
+def till(desk: Desk, stand_in: tuple[str, str], settings: Any) -> Iterator[Till]:
+    settings.DEBUG = True  # the gateways' addresses are the stand-in's
+    settings.TRUSTED_PROXY_HOPS = 1
+    address, config = stand_in
+    call_command("load_gateway_config", config, notify_base=desk.origin, verbosity=0)
+    with desk.watch.allowing(f"another host: {address}"):
+        yield Till(desk, address)
+
+
+def fit(page: Page) -> None:
+    assert too_wide_px(page) == 0
+    assert page.evaluate(UNFIT) == []
+
+
+def attempts_of(order: PaymentOrder) -> list[PaymentTransaction]:
+    return list(PaymentTransaction.objects.filter(order=order).order_by("initiated_at"))
+
+
+def test_on_a_desktop_the_code_is_scanned_and_the_page_knows_by_itself(till):
+    page, order = till.desk.open(), till.order()
+    page.goto(till.link(page, order, return_url=f"{till.desk.origin}/health/live?from=pay"))
+    expect(page.locator("#left")).to_contain_text(re.compile(r"剩余 1:59:\d\d"))
+    assert "乳腺" not in page.content()
+    fit(page)
+    # Pressed twice in one breath, and the same in another tab: one attempt.
+    page.get_by_role("button", name="微信支付").dblclick()
+    expect(page.get_by_role("img", name="微信支付二维码")).to_be_visible()
+    fit(page)
+    other = till.desk.open()
+    other.goto(page.url)
+    expect(other.get_by_role("img", name="微信支付二维码")).to_be_visible()
+    assert len(attempts_of(order)) == 1
+    till.scan(order)
+    for tab in (page, other):
+        expect(tab.get_by_role("heading", name="支付成功")).to_be_visible()
+    # And back to where the payer came from.
+    page.wait_for_url("**/health/live?**")
+    told = parse_qs(urlsplit(page.url).query)
+    assert told == {"from": ["pay"], "order_id": [str(order.id)], "status": ["paid"]}
+
+
+def test_alipays_page_the_back_button_and_the_other_tab(till):
+    page, order = till.desk.open(scheme="dark", locale="en-GB"), till.order()
+    link = till.link(page, order)
+    page.goto(link)
+    fit(page)
+    other = till.desk.open()
+    other.goto(link)
+    other.get_by_role("button", name="微信支付").click()
+    expect(other.get_by_role("img", name="微信支付二维码")).to_be_visible()
+    # The first tab notices, and chooses otherwise: then the code of the other one is gone.
+    expect(page.get_by_role("img", name="WeChat Pay QR code")).to_be_visible()
+    page.get_by_role("button", name="Alipay").click()
+    page.wait_for_url(f"{till.stand_in}/cashier?**")
+    expect(other.get_by_role("img", name="微信支付二维码")).to_have_count(0)
+    page.go_back()
+    expect(page.get_by_role("heading", name="Not paid yet: you can go on")).to_be_visible()
+    fit(page)
+    page.get_by_role("button", name="Alipay").click()
+    page.wait_for_url(f"{till.stand_in}/cashier?**")
+    page.get_by_role("button", name="付款", exact=True).click()
+    # Alipay leads back; what it adds to the address is left behind.
+    expect(page.get_by_role("heading", name="Paid")).to_be_visible()
+    assert page.url == link
+    assert [attempt.status for attempt in attempts_of(order)] == ["failed", "success"]
+    fit(page)
+
+
+@pytest.mark.parametrize("way", ["微信支付", "支付宝"])
+def test_on_a_phone_of_360_px(till, way):
+    page, order = till.phone(scheme="dark" if way == "支付宝" else "light"), till.order()
+    link = till.link(page, order)
+    page.goto(link)
+    fit(page)
+    page.get_by_role("button", name=way).click()
+    page.wait_for_url(f"{till.stand_in}/**")
+    page.get_by_role("button", name="付款", exact=True).click()
+    expect(page.get_by_role("heading", name="支付成功")).to_be_visible()
+    assert page.url == link
+    fit(page)
+    [attempt] = attempts_of(order)
+    assert attempt.scene == ("h5" if way == "微信支付" else "wap")
+
+
+def test_inside_wechat(till):
+    page, order = till.phone(IN_WECHAT), till.order()
+    # WeChat's own bridge: pays at the stand-in what it was handed.
+    page.expose_function("payAtStandIn", lambda: _pay_at_stand_in(till, page, order))
+    page.add_init_script(
+        "window.WeixinJSBridge = {invoke: async (name, fields, then) => {"
+        " await window.payAtStandIn(); then({err_msg: 'get_brand_wcpay_request:ok'}); }}"
+    )
+    page.goto(till.link(page, order))
+    expect(page.get_by_text("在浏览器打开")).to_be_visible()
+    page.goto(till.link(page, order, openid=OPENID))
+    page.get_by_role("button", name="微信支付").click()
+    expect(page.get_by_role("heading", name="支付成功")).to_be_visible()
+    fit(page)
+
+
+def _pay_at_stand_in(till: Till, page: Page, order: PaymentOrder) -> None:
+    body = {"channel": "wechat", "out_trade_no": order.order_no}
+    assert page.request.post(f"{till.stand_in}/_control/pay", data=body).ok
+
+
+def test_a_lost_network_a_gateway_that_is_down_and_an_order_that_ends(till):
+    page, order = till.phone(), till.order()
+    page.goto(till.link(page, order))
+    with till.desk.watch.allowing("ERR_INTERNET_DISCONNECTED", "503"):
+        page.context.set_offline(True)
+        page.get_by_role("button", name="支付宝").click()
+        expect(page.get_by_text("网络连接中断")).to_be_visible()
+        fit(page)
+        page.context.set_offline(False)
+        expect(page.get_by_text("网络连接中断")).to_have_count(0)
+        faults = {"percent": {"error_before": 100}}
+        page.request.post(f"{till.stand_in}/_control/faults", data=faults)
+        page.get_by_role("button", name="微信支付").click()
+        expect(page.get_by_text("支付渠道暂时不可用")).to_be_visible()
+        page.request.post(f"{till.stand_in}/_control/faults", data={"clear": True})
+    order_cancel(actor=till.owner, order_id=order.id)
+    expect(page.get_by_role("heading", name="订单已取消")).to_be_visible()
+    expect(page.get_by_role("button")).to_have_count(0)
+    fit(page)
+
+
+def test_without_scripts(till):
+    page, order = till.desk.open(java_script_enabled=False), till.order()
+    link = till.link(page, order)
+    page.goto(link)
+    page.get_by_role("button", name="支付宝").click()
+    page.get_by_role("link", name="前往支付宝").click()
+    page.get_by_role("button", name="付款", exact=True).click()
+    assert page.get_by_role("heading", name="支付成功").count() == 1
+    assert page.url == link
