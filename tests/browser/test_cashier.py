@@ -72,7 +72,7 @@ class Till:
 
     def order(self) -> PaymentOrder:
         command = OrderCommand(
-            user_id=self.owner.id,  # type: ignore[arg-type]
+            user_id=self.owner.id,
             order_type="consultation",
             amount=Decimal("30.00"),
             description="乳腺外科复诊",
