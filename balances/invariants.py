@@ -190,7 +190,7 @@ def check_accounts_without_entries(scope: Scope) -> Iterator[Violation]:
 
 def check_facts(scope: Scope) -> Iterator[Violation]:
     """One business fact, one entry (L4); the database's UNIQUE says so too."""
-    fact = ("related_id", "related_type", "transaction_type")
+    fact = ("related_id", "related_type", "transaction_type", "occasion")
     repeated = (
         BalanceTransaction.objects.using(scope.using)
         .values(*fact)

@@ -49,9 +49,14 @@ class Figures:
         )
 
     @property
+    def held(self) -> Money:
+        """All that the user has with us."""
+        return self.balance + self.frozen
+
+    @property
     def gap(self) -> Decimal:
         """What the totals fail to explain: zero in a sound account (invariant L1)."""
-        return self.balance + self.frozen - (self.income - self.expense)
+        return self.held - (self.income - self.expense)
 
 
 def entry_hash(entry: BalanceTransaction) -> str:
@@ -82,4 +87,6 @@ def _content(entry: BalanceTransaction) -> bytes:
         str(entry.actor_id or ""),
         clock.utc_text(entry.created_at),
     ]
+    if entry.occasion != 1:
+        content.append(entry.occasion)  # entries from before there were several keep their hash
     return canonical(content)

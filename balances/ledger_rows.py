@@ -55,6 +55,7 @@ def ledger_rows(scope: Scope) -> Iterator[Row]:
             *amounts,
             *OTHERS,
             moment_column(scope.using, "created_at"),
+            "occasion",
         ),
         keys=2,
         where=where,
@@ -103,6 +104,8 @@ class LedgerReader:
                     return None
             # What ``balances.ledger`` hashes of an entry.
             content = [row[11], row[13], row[0], row[1], row[14], *row[2:11], moment_text(moved_at)]
+            if row[16] != 1:
+                content.append(row[16])
             if not self._holds(ENCODE(content), stored) or self._is_untimely(stored, moved_at):
                 return None
             previous_hash = stored

@@ -97,6 +97,8 @@ class BalanceTransaction(models.Model):
     frozen_after = MoneyField(_("冻结变动后（元）"), default=ZERO, db_default=ZERO)
     related_type = models.CharField(_("关联类型"), max_length=16, choices=RelatedType)
     related_id = UUIDTextField(_("关联编号"))
+    # A refund that fails and is sent again freezes its money anew each time: which time this is.
+    occasion = models.PositiveSmallIntegerField(_("第几次"), default=1, db_default=1)
     description = models.CharField(_("说明"), max_length=500, blank=True, default="", db_default="")
     actor_id = UUIDTextField(_("操作人"), null=True)
     created_at = models.DateTimeField(_("时间"), db_default=UtcNow())
@@ -111,10 +113,16 @@ class BalanceTransaction(models.Model):
             models.UniqueConstraint(
                 fields=("user_id", "sequence"), name="balance_entry_sequence_unique"
             ),
-            # One business fact, one entry: an order is debited once, a refund credited once.
+            # One business fact, one entry: an order is debited once, a refund credited once. Only
+            # freezing, which moves no money of the user's, may come again.
             models.UniqueConstraint(
-                fields=("related_id", "related_type", "transaction_type"),
-                name="balance_entry_fact_unique",
+                fields=("related_id", "related_type", "transaction_type", "occasion"),
+                name="balance_entry_occasion_unique",
+            ),
+            models.CheckConstraint(
+                condition=Q(occasion=1)
+                | Q(transaction_type__in=(EntryType.FREEZE, EntryType.UNFREEZE), occasion__gt=1),
+                name="balance_entry_comes_once",
             ),
             models.CheckConstraint(condition=is_amount("amount"), name="balance_entry_is_amount"),
             models.CheckConstraint(

@@ -40,23 +40,34 @@ def is_opening_unadopted(account: UserBalance) -> bool:
     return unadopted_openings().filter(pk=account.pk).exists()
 
 
+def held_for_refunds(user_id: UUID) -> Money:
+    """What of the user's frozen money (yuan) is on its way back to where it came from."""
+    entries = BalanceTransaction.objects.filter(user_id=user_id, related_type=RelatedType.REFUND)
+    kinds = {EntryType.FREEZE: 1, EntryType.UNFREEZE: -1}
+    moved = entries.filter(transaction_type__in=kinds)
+    amounts = moved.values_list("transaction_type", "amount")
+    return sum((kinds[EntryType(kind)] * amount for kind, amount in amounts), ZERO)
+
+
 @dataclass(frozen=True, slots=True)
 class LedgerMoves:
     """What the ledger moved in a period (yuan): what users got and paid, by what it was about.
 
-    Freezing moves nothing: what is frozen is still the user's. ``other`` is what was taken over
-    as an opening balance.
+    Freezing moves nothing: what is frozen is still the user's. ``given_back`` is what of top-ups
+    went back; ``other`` is what was taken over as an opening balance.
     """
 
     topups: Money = ZERO
     spending: Money = ZERO
     refunds: Money = ZERO
+    given_back: Money = ZERO
     adjustments: Money = ZERO
     other: Money = ZERO
 
     @property
     def net(self) -> Money:
-        return self.topups - self.spending + self.refunds + self.adjustments + self.other
+        received = self.topups + self.refunds + self.adjustments + self.other
+        return received - self.spending - self.given_back
 
 
 # Under which name an entry's kind is summed, and with which sign.
@@ -64,6 +75,7 @@ _MOVES: Mapping[tuple[str, str], tuple[str, int]] = {
     (RelatedType.TOPUP, EntryType.INCOME): ("topups", 1),
     (RelatedType.ORDER, EntryType.EXPENSE): ("spending", 1),
     (RelatedType.REFUND, EntryType.INCOME): ("refunds", 1),
+    (RelatedType.REFUND, EntryType.EXPENSE): ("given_back", 1),
     (RelatedType.ADJUSTMENT, EntryType.INCOME): ("adjustments", 1),
     (RelatedType.ADJUSTMENT, EntryType.EXPENSE): ("adjustments", -1),
 }

@@ -15,6 +15,7 @@ from balances.errors import (
 )
 from balances.ledger import Figures, entry_hash
 from balances.models import BalanceTransaction, EntryType, RelatedType, UserBalance
+from balances.selectors import held_for_refunds
 from tcmpay.audit.services import audit_record
 from tcmpay.common import clock
 from tcmpay.common.actor import Actor
@@ -93,17 +94,57 @@ def balance_credit(
     """
     locked = _lock_account(user_id)
     # Frozen money too: it may come back at any time, and must find room.
-    if locked.held + amount > MONEY_MAX:
+    if locked.figures.held + amount > MONEY_MAX:
         raise BalanceLimit(balance=locked.account.balance, amount=amount)
     return _append(locked, EntryType.INCOME, amount, related, description, actor)
 
 
-def balance_lock(user_id: UUID) -> Money:
-    """What the user has with us (yuan), frozen money too; it stays so until the caller's unit ends.
+def balance_lock(user_id: UUID) -> Figures:
+    """The account's figures, which stay so until the caller's unit ends.
 
     Raises BalanceUnderReview.
     """
-    return _lock_account(user_id).held
+    return _lock_account(user_id).figures
+
+
+def balance_hold(
+    *, user_id: UUID, amount: Money, related: Related, description: str, actor: Actor
+) -> BalanceTransaction:
+    """Freeze ``amount`` (yuan), which is on its way out; inside the caller's unit.
+
+    What the same fact held before it has released. Raises InsufficientBalance, BalanceUnderReview.
+    """
+    locked = _lock_account(user_id)
+    if locked.account.balance < amount:
+        raise InsufficientBalance(available=locked.account.balance, needed=amount)
+    return _append_again(locked, EntryType.FREEZE, amount, related, description, actor)
+
+
+def balance_release(
+    *, user_id: UUID, amount: Money, related: Related, description: str, actor: Actor
+) -> BalanceTransaction:
+    """Give ``amount`` (yuan) that the fact held back to the user; inside the caller's unit.
+
+    Raises BalanceUnderReview; InsufficientFrozenBalance: nothing of that amount is frozen.
+    """
+    locked = _lock_account(user_id)
+    if locked.account.frozen_balance < amount:
+        raise InsufficientFrozenBalance(frozen=locked.account.frozen_balance, needed=amount)
+    return _append_again(locked, EntryType.UNFREEZE, amount, related, description, actor)
+
+
+def balance_pay_out(
+    *, user_id: UUID, amount: Money, related: Related, description: str, actor: Actor
+) -> BalanceTransaction:
+    """What the fact held has left us: ``amount`` (yuan) is released and spent, once; inside the
+    caller's unit. Raises BalanceUnderReview, InsufficientFrozenBalance.
+    """
+    balance_release(
+        user_id=user_id, amount=amount, related=related, description=description, actor=actor
+    )
+    return balance_debit(
+        user_id=user_id, amount=amount, related=related, description=description, actor=actor
+    )
 
 
 @money_unit
@@ -131,14 +172,15 @@ def balance_unfreeze(
     """Move ``amount`` (yuan) from frozen back to available; ``fact_id`` as in balance_freeze.
 
     Raises OwnBalance, InsufficientFrozenBalance, BalanceLimit, BalanceUnderReview,
-    MovementRepeated.
+    MovementRepeated. What refunds hold is not touched.
     """
     _ensure_not_own(actor, user_id)
     locked = _lock_account(user_id)
     account = locked.account
     _ensure_new(fact_id)
-    if account.frozen_balance < amount:
-        raise InsufficientFrozenBalance(frozen=account.frozen_balance, needed=amount)
+    frozen = account.frozen_balance - held_for_refunds(user_id)
+    if frozen < amount:
+        raise InsufficientFrozenBalance(frozen=frozen, needed=amount)
     if account.balance + amount > MONEY_MAX:
         raise BalanceLimit(balance=account.balance, amount=amount)
     return _append_adjustment(locked, EntryType.UNFREEZE, amount, reason, actor, fact_id)
@@ -225,10 +267,6 @@ class _Locked:
 
     account: UserBalance
     last_hash: str
-
-    @property
-    def held(self) -> Money:
-        return self.account.balance + self.account.frozen_balance
 
     @property
     def figures(self) -> Figures:
@@ -327,6 +365,21 @@ def _append_adjustment(
     return entry
 
 
+def _append_again(
+    locked: _Locked,
+    entry_type: EntryType,
+    amount: Money,
+    related: Related,
+    description: str,
+    actor: Actor,
+) -> BalanceTransaction:
+    earlier = BalanceTransaction.objects.filter(
+        related_id=related.id, related_type=related.type, transaction_type=entry_type
+    )
+    occasion = earlier.count() + 1
+    return _append(locked, entry_type, amount, related, description, actor, occasion)
+
+
 def _append(
     locked: _Locked,
     entry_type: EntryType,
@@ -334,6 +387,7 @@ def _append(
     related: Related,
     description: str,
     actor: Actor | None,
+    occasion: int = 1,
 ) -> BalanceTransaction:
     """Write the next entry and move the locked account to where it ends."""
     account, before = locked.account, locked.figures
@@ -351,6 +405,7 @@ def _append(
         frozen_after=after.frozen,
         related_type=related.type,
         related_id=related.id,
+        occasion=occasion,
         description=description[:500],
         actor_id=actor.id if actor else None,
         created_at=now,

@@ -29,7 +29,7 @@ from tcmpay.common.money import ZERO, Money, format_money
 ONE_DAY = timedelta(days=1)
 FIRST_DAY = date(2000, 1, 1)  # before any entry
 # What moves users' balances, as figures and LedgerMoves name it.
-MOVES = ("topups", "spending", "refunds", "adjustments", "other")
+MOVES = ("topups", "spending", "refunds", "given_back", "adjustments", "other")
 Figures = dict[str, Any]
 # (method, merchant number): yuan, each rounded to two places, so that their sum is exact.
 Fees = dict[tuple[str, str], Money]
@@ -256,8 +256,9 @@ def balance_gap(balance: Mapping[str, Any]) -> Money:
 
 
 def moves_of(balance: Mapping[str, Any]) -> LedgerMoves:
-    """What the told figures say that the ledger moved."""
-    return LedgerMoves(**{name: Decimal(balance[name]) for name in MOVES})
+    """What the told figures say that the ledger moved; what is not told of moved nothing, as on
+    days that were closed before there was such a kind."""
+    return LedgerMoves(**{name: Decimal(balance.get(name, ZERO)) for name in MOVES})
 
 
 def balance_leg(day: date) -> BalanceLeg:

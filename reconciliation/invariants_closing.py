@@ -11,12 +11,12 @@ from django.utils.translation import gettext as _
 from balances.selectors import LedgerMoves, ledger_moves, liabilities_at
 from payments.models import ClosedDay
 from reconciliation.figures import (
-    MOVES,
     Figures,
     balance_gap,
     cells_of,
     closes_between,
     grouped_told,
+    moves_of,
     sums_told,
 )
 from reconciliation.models import BillFile, DailyClose, DayReopening
@@ -144,7 +144,7 @@ def _money_problem(figures: Figures, money: DayMoney) -> str:
 
 
 def _moves_problem(balance: dict[str, Any], moves: LedgerMoves) -> str:
-    if any(balance[name] != format_money(getattr(moves, name)) for name in MOVES):
+    if moves_of(balance) != moves:
         return _("余额变动与日结时不同")
     return _("余额负债的期初加变动不等于期末") if balance_gap(balance) else ""
 

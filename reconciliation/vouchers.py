@@ -16,6 +16,7 @@ from gateways.interface import GATEWAY_METHODS
 from reconciliation.money import Sums
 from reconciliation.reports import Report, ReportDay
 from tcmpay.common.money import ZERO, Money
+from tcmpay.common.order_types import OrderType
 
 ACCOUNT_NAMES = {
     "wechat": gettext_lazy("其他货币资金—微信支付"),
@@ -53,6 +54,11 @@ def vouchers(report: Report) -> Iterator[VoucherLine]:
             yield from _Voucher(one).lines()
 
 
+def _earned(order_type: str) -> str:
+    """The account of what orders of a type bring: a top-up is owed to the user, and no income."""
+    return "balances" if order_type == OrderType.TOPUP else "receipts"
+
+
 class _Voucher:
     def __init__(self, day: ReportDay) -> None:
         self._day = day
@@ -69,12 +75,12 @@ class _Voucher:
         for (account, detail), amount in self._holders("receipts").items():
             yield from self._line(text, account, amount, detail=detail)
         for order_type, amount in self._types("receipts").items():
-            yield from self._line(text, "receipts", -amount, detail=order_type)
+            yield from self._line(text, _earned(order_type), -amount, detail=order_type)
 
     def _refunds(self) -> Iterator[VoucherLine]:
         text = _("退款")
         for order_type, amount in self._types("refunds").items():
-            yield from self._line(text, "receipts", amount, detail=order_type)
+            yield from self._line(text, _earned(order_type), amount, detail=order_type)
         for (account, detail), amount in self._holders("refunds").items():
             yield from self._line(text, account, -amount, detail=detail)
 
@@ -94,10 +100,18 @@ class _Voucher:
                 yield from self._line(text, "surplus", -amount)
 
     def _balances(self) -> Iterator[VoucherLine]:
-        """What users got otherwise than by refunds, and gave otherwise than by orders."""
-        moves = self._day.moves
+        """What users got otherwise than by refunds, and gave otherwise than by orders.
+
+        Top-ups at gateways are among the receipts already. What is left of the ledger's came in
+        otherwise, or was booked in the day next to the gateway's: then it is left of that day's
+        with the other sign, and ``balances`` always stands where the ledger does.
+        """
+        moves, topup = self._day.moves, OrderType.TOPUP
+        topups = moves.topups - self._types("receipts").get(topup, ZERO)
+        given_back = moves.given_back - self._types("refunds").get(topup, ZERO)
         for text, account, amount in (
-            (_("余额充值"), "topups", moves.topups),
+            (_("余额充值"), "topups", topups),
+            (_("退回充值"), "topups", -given_back),
             (_("余额调整"), "adjustments", moves.adjustments),
             (_("期初余额"), "openings", moves.other),
         ):

@@ -9,7 +9,7 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from balances.errors import BalanceLimit, BalanceUnderReview
+from balances.errors import BalanceLimit, BalanceUnderReview, InsufficientBalance
 from payments.errors import OrderNotFound
 from payments.selectors import order_statistics
 from payments.serializers import StatisticsInput
@@ -89,6 +89,8 @@ class RefundViewSet(ContractViewSet):
             RefundExceedsPaid,
             TooManyRefunds,
             TooManyWaiting,
+            InsufficientBalance,
+            BalanceUnderReview,
         ),
         "retrieve": (RefundNotFound,),
         "withdraw": (RefundNotFound, RefundNotWithdrawable),

@@ -27,6 +27,7 @@ import reconciliation.invariants_closing
 import refunds.day_figures
 import refunds.invariants
 import refunds.invariants_evidence
+import refunds.invariants_give_back
 import tcmpay.accounts.invariants
 import tcmpay.audit.invariants
 from tcmpay.common.invariants import Check, Scope, Violation
@@ -68,6 +69,7 @@ CHECKS: tuple[Check, ...] = (
     *payments.day_figures.CHECKS,
     *refunds.invariants.CHECKS,
     *refunds.invariants_evidence.CHECKS,
+    *refunds.invariants_give_back.CHECKS,
     *refunds.day_figures.CHECKS,
     *reconciliation.invariants.CHECKS,
     *reconciliation.invariants_closing.CHECKS,

@@ -36,6 +36,7 @@ BALANCE_HEADS = (
     gettext_lazy("充值（元）"),
     gettext_lazy("消费（元）"),
     gettext_lazy("退回余额（元）"),
+    gettext_lazy("退回充值（元）"),
     gettext_lazy("调整（元）"),
     gettext_lazy("其他（元）"),
     gettext_lazy("期末余额负债（元）"),
@@ -67,7 +68,7 @@ def report_write(path: Path, report: Report, *, what: str, file_format: str) -> 
 
 
 def report_sheet(report: Report) -> Sheet:
-    widths = (16, 10, *(14,) * 15)
+    widths = (16, 10, *(14,) * 16)
     return Sheet(_("收支报表"), widths, _report_rows(report))
 
 

@@ -16,6 +16,7 @@ from refunds.models import Refund
 from refunds.states import RefundStatus
 from tcmpay.common.db import exact_sum
 from tcmpay.common.money import ZERO, Money
+from tcmpay.common.order_types import OrderType
 
 ONE_DAY = timedelta(days=1)
 # What is booked now may be committed a little later; nothing takes this long.
@@ -57,14 +58,16 @@ class Source:
 
 
 def _orders(using: str) -> QuerySet[Any]:
-    """Paid orders, also those refunded later."""
-    return PaymentOrder.objects.using(using).all()
+    """Paid orders, also those refunded later. Without top-ups: that money counts where it is
+    spent, and never twice."""
+    return PaymentOrder.objects.using(using).exclude(order_type=OrderType.TOPUP)
 
 
 def _refunds(using: str) -> QuerySet[Any]:
     """What went back of orders' payments."""
     done = Refund.objects.using(using).filter(status=RefundStatus.SUCCESS)
-    return done.filter(transaction__disposition=Disposition.APPLIED)
+    applied = done.filter(transaction__disposition=Disposition.APPLIED)
+    return applied.exclude(order__order_type=OrderType.TOPUP)
 
 
 def _surplus(using: str) -> QuerySet[Any]:

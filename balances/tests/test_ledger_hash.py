@@ -83,6 +83,7 @@ def test_a_moment_is_the_same_in_every_time_zone():
         {"description": "处方费"},
         {"actor_id": None},
         {"created_at": datetime(2026, 3, 1, 4, 5, 6, 8, tzinfo=UTC)},
+        {"occasion": 2},
     ],
     ids=lambda changes: next(iter(changes)),
 )

@@ -64,7 +64,7 @@ def _insert(
     actor: Actor, user_id: UUID, amount: Money, idempotency_key_id: UUID | None
 ) -> PaymentOrder:
     # The account's lock lets one of two top-ups of a user see the other.
-    held = balance_lock(user_id)
+    held = balance_lock(user_id).held
     _ensure_within_day(user_id, amount)
     _ensure_room(user_id, held, amount)
     command = OrderCommand(
@@ -108,7 +108,7 @@ def topup_refusal(order: PaymentOrder) -> DomainError | None:
     then until the end of the caller's unit."""
     most = balance_most()
     try:
-        held = balance_lock(order.user_id)
+        held = balance_lock(order.user_id).held
     except BalanceUnderReview as refusal:
         return refusal
     if held + order.amount > most:

@@ -17,6 +17,7 @@ from payments.services.refund_money import (
 from payments.states import ExceptionKind
 from refunds.models import Refund
 from refunds.selectors import refunded_total
+from refunds.services.give_back import give_back_hold, is_short_for_give_back
 from refunds.services.requests import refund_insert
 from refunds.services.states import LockedRefund, refund_transition
 from refunds.services.submission import refund_finish
@@ -48,7 +49,8 @@ def outside_refund_record(
     ``notice`` is where it says so, if it wasn't asked.
 
     False when a request of ours holds what went back already: the gateway will refuse that one,
-    or staff decide about it, and then there is room. What went back beyond the payment itself
+    or staff decide about it, and then there is room. False, too, while it is no longer on the
+    balance that it has to be taken off. What went back beyond the payment itself
     never finds any: the open case is all that can be said. Raises NoticeGone.
     """
     order = order_lock(payment.order_id)
@@ -68,6 +70,8 @@ def outside_refund_record(
         amount=amount,
         reason=_("商户平台退款 %(number)s") % {"number": report.out_refund_no[:64]},
     )
+    if is_short_for_give_back(order, payment, amount):
+        return False
     try:
         refund_reserve(payment, amount)
     except RefundExceedsPayment:
@@ -80,6 +84,8 @@ def outside_refund_record(
         cause=RefundCause.OUTSIDE,
         actor=actor,
     )
+    locked = LockedRefund(order, payment, refund)
+    give_back_hold(locked, actor)
     refund_transition(
         refund,
         RefundStatus.PROCESSING,
@@ -91,7 +97,7 @@ def outside_refund_record(
         payment=payment, refund_id=refund.id, amount=amount, actor=actor
     )
     refund_finish(
-        LockedRefund(order, payment, refund),
+        locked,
         money_back,
         booking_of(order, report.completed_at),
         actor=actor,

@@ -1,5 +1,6 @@
 """Asking for a refund, withdrawing it, reviewing it."""
 
+from typing import Any
 from uuid import UUID
 
 from django.db import IntegrityError
@@ -27,6 +28,7 @@ from refunds.events import WITHDRAWN, refund_announce
 from refunds.limits import LIMITS, WAITING_MAX
 from refunds.models import Refund
 from refunds.services.approvals import approval_add, approvals_needed, ensure_may_decide
+from refunds.services.give_back import give_back_hold, give_back_release
 from refunds.services.states import (
     LockedRefund,
     refund_change,
@@ -66,6 +68,7 @@ def refund_request(
         OrderNotRefundable: no payment is applied to it, or all of it went back.
         RefundExceedsPaid: more than is left.
         TooManyRefunds, TooManyWaiting: see refunds/limits.py.
+        InsufficientBalance, BalanceUnderReview: of a top-up, whose money is spent or stands still.
     """
     for _attempt in range(NUMBER_ATTEMPTS_MAX):
         try:
@@ -90,7 +93,7 @@ def _request(
         refund_reserve(payment, amount)
     except RefundExceedsPayment as error:
         raise RefundExceedsPaid(available=error.available) from error
-    return refund_insert(
+    return _ask(
         order=order,
         payment=payment,
         amount=amount,
@@ -99,6 +102,13 @@ def _request(
         actor=actor,
         idempotency_key_id=idempotency_key_id,
     )
+
+
+def _ask(*, order: PaymentOrder, payment: PaymentTransaction, actor: Actor, **asked: Any) -> Refund:
+    """Insert the request, and hold what it would take off the balance."""
+    refund = refund_insert(order=order, payment=payment, actor=actor, **asked)
+    give_back_hold(LockedRefund(order, payment, refund), actor)
+    return refund
 
 
 def _refundable_payment(order: PaymentOrder) -> PaymentTransaction:
@@ -161,9 +171,11 @@ def refund_withdraw(*, actor: Actor, refund_id: UUID) -> Refund:
 
     Raises RefundNotFound, Forbidden, RefundNotWithdrawable.
     """
-    _order, payment, refund = refund_lock(refund_id)
+    locked = refund_lock(refund_id)
+    _order, payment, refund = locked
     refund.ensure_may_withdraw(actor, decided=RefundNotWithdrawable, others=Forbidden)
     refund_release(payment, refund.refund_amount)
+    give_back_release(locked, actor)
     refund_transition(refund, RefundStatus.CANCELLED, actor=actor, action=WITHDRAWN)
     return refund
 
@@ -225,7 +237,7 @@ def refund_decide(
     ensure_may_decide(actor, refund)
     with told_together():
         if not is_approved:
-            _reject(actor, payment, refund, notes)
+            _reject(actor, locked, notes)
         elif left := approval_add(actor, payment, refund, notes, approvals_seen):
             cause = Cause(actor=actor, action="refund_first_approval", reason=notes)
             refund_change(refund, cause, approvals_needed=left)
@@ -245,13 +257,14 @@ def refund_replace(*, actor: Actor, refund_id: UUID, amount: Money, notes: str) 
     """
     if actor.role not in REVIEWERS:
         raise Forbidden()
-    order, payment, refund = refund_lock(refund_id)
+    locked = refund_lock(refund_id)
+    order, payment, refund = locked
     ensure_may_decide(actor, refund)
     if not ZERO < amount < refund.refund_amount:
         raise RefundNotReplaceable()
-    _reject(actor, payment, refund, notes)
+    _reject(actor, locked, notes)
     refund_reserve(payment, amount)
-    return refund_insert(
+    return _ask(
         order=order,
         payment=payment,
         amount=amount,
@@ -270,8 +283,10 @@ def _replacing_reason(refund: Refund, notes: str) -> str:
     return text[:500]
 
 
-def _reject(actor: Actor, payment: PaymentTransaction, refund: Refund, notes: str) -> None:
+def _reject(actor: Actor, locked: LockedRefund, notes: str) -> None:
+    _order, payment, refund = locked
     refund_release(payment, refund.refund_amount)
+    give_back_release(locked, actor)
     refund_transition(
         refund,
         RefundStatus.CANCELLED,

@@ -36,6 +36,12 @@ from refunds.models import Refund
 from refunds.selectors import refunded_total
 from refunds.services.agreement import contradiction_case_open, disagreement
 from refunds.services.approvals import ensure_approved_for_retry
+from refunds.services.give_back import (
+    give_back_hold,
+    give_back_pay_out,
+    give_back_release,
+    is_short_for_give_back,
+)
 from refunds.services.numbers import (
     gateway_refund_no,
     locked_as_asked,
@@ -351,7 +357,7 @@ def refund_report_apply(
 
 def _succeed(locked: LockedRefund, report: RefundReport, booking: Booking, actor: Actor) -> Told:
     _order, payment, refund = locked
-    if refund.status == RefundStatus.FAILED and not _takes_amount_again(refund, payment, report):
+    if refund.status == RefundStatus.FAILED and not _takes_amount_again(locked, report, actor):
         is_beyond = refunded_total(payment.id) + refund.refund_amount > payment.amount
         return Told.HELD if is_beyond else Told.WITHOUT_ROOM
     is_back_twice = given_back_since(refund) is not None
@@ -369,19 +375,27 @@ def _succeed(locked: LockedRefund, report: RefundReport, booking: Booking, actor
     return Told.AGREED
 
 
-def _takes_amount_again(refund: Refund, payment: PaymentTransaction, report: RefundReport) -> bool:
+def _takes_amount_again(locked: LockedRefund, report: RefundReport, actor: Actor) -> bool:
     """A failed refund freed its amount; proof that it happened takes it again.
 
     False when another refund holds it by now: then more went back, or is about to, than was
-    paid. Staff reject the other one and retry this one, which sends the same number.
+    paid. Staff reject the other one and retry this one, which sends the same number. False, too,
+    when it is no longer on the balance that it has to be taken off.
     """
-    try:
-        refund_reserve(payment, refund.refund_amount)
-    except RefundExceedsPayment:
-        message = _("网关已退款，但可退金额已被其他退款占用：请拒绝其他退款后重试本退款")
+    order, payment, refund = locked
+    message = ""
+    if is_short_for_give_back(order, payment, refund.refund_amount):
+        message = _("网关已退款，但余额不足以扣除：待余额足够后重试本退款")
+    else:
+        try:
+            refund_reserve(payment, refund.refund_amount)
+        except RefundExceedsPayment:
+            message = _("网关已退款，但可退金额已被其他退款占用：请拒绝其他退款后重试本退款")
+    if message:
         _note(refund, ABNORMAL, message, report)
         refund_case_open(ExceptionKind.REFUND_ABNORMAL, refund, payment, message)
         return False
+    give_back_hold(locked, actor)
     return True
 
 
@@ -431,6 +445,7 @@ def refund_finish(
             actor=actor,
             reason=refund.refund_no,
         )
+    give_back_pay_out(locked, actor)
 
 
 def _fail(
@@ -455,6 +470,7 @@ def _fail(
     stopped = (ExceptionKind.STOPPED_REFUND, refund.id)
     exception_settle(stopped, method=payment.payment_method, resolution=message, actor=actor)
     refund_release(payment, refund.refund_amount)
+    give_back_release(LockedRefund(refund.order, payment, refund), actor)
     refund_transition(
         refund,
         RefundStatus.FAILED,
@@ -507,7 +523,7 @@ def refund_retry(*, actor: Actor, refund_id: UUID, reason: str) -> Refund:
     What was sent before is asked about first, and sent again only where the gateway knows nothing
     of it.
     Raises RefundNotFound, RefundGivenBack, RefundNotRetryable, RefundExceedsPaid, SelfReview,
-    RetryNeedsSecondPerson.
+    RetryNeedsSecondPerson, InsufficientBalance, BalanceUnderReview.
     """
     refund = _back_to_processing(actor, refund_id, reason)
     refund_send_to_gateway(refund_id)
@@ -516,7 +532,8 @@ def refund_retry(*, actor: Actor, refund_id: UUID, reason: str) -> Refund:
 
 @money_unit
 def _back_to_processing(actor: Actor, refund_id: UUID, reason: str) -> Refund:
-    _order, payment, refund = refund_lock(refund_id)
+    locked = refund_lock(refund_id)
+    _order, payment, refund = locked
     if given_back_since(refund) is not None:
         raise RefundGivenBack()
     if refund.status != RefundStatus.FAILED:
@@ -526,6 +543,7 @@ def _back_to_processing(actor: Actor, refund_id: UUID, reason: str) -> Refund:
     except RefundExceedsPayment as error:
         raise RefundExceedsPaid(available=error.available) from error
     ensure_approved_for_retry(actor, payment, refund, reason)
+    give_back_hold(locked, actor)
     refund_transition(
         refund,
         RefundStatus.PROCESSING,

@@ -24,6 +24,15 @@ CHANGES = {
     "refunds beyond the payment": (PaymentTransaction, {"refund_reserved": Decimal("30.01")}),
     "a failed payment that is applied": (PaymentTransaction, {"status": "failed"}),
     "an entry about nothing": (BalanceTransaction, {"amount": Decimal("0.00")}),
+    "an entry that moves money a second time": (BalanceTransaction, {"occasion": 2}),
+    "a top-up from the balance": (
+        PaymentOrder,
+        {"order_type": "topup", "service_type": "", "payment_method": "balance"},
+    ),
+    "a top-up for an appointment": (
+        PaymentOrder,
+        {"order_type": "topup", "payment_method": "wechat", "appointment_id": new_id()},
+    ),
     "an entry that ends below zero": (BalanceTransaction, {"balance_after": Decimal("-0.01")}),
     "a refund of nothing": (Refund, {"refund_amount": Decimal("0.00")}),
     "a success without a time": (Refund, {"status": "success"}),
