@@ -10,7 +10,7 @@ from tcmpay.common.money import Money, format_money
 from webhooks.outbox import event_announce
 from webhooks.states import EventType
 
-ORDER, CASE = "order", "case"
+ORDER, TOPUP, CASE = "order", "topup", "case"
 # Every state of an order is told: the table is whole, or the order's unit fails.
 ORDER_EVENTS: Mapping[str, EventType] = {
     OrderStatus.PENDING: EventType.ORDER_CREATED,
@@ -39,6 +39,19 @@ def order_announce(
     if refunded_total is not None:
         data["refunded_amount"] = format_money(refunded_total)
     event_announce(told, type=ORDER_EVENTS[order.status], object_type=ORDER, data=data)
+
+
+def topup_announce(order: PaymentOrder, told: AuditEvent) -> None:
+    """The top-up's money is on the balance; ``told`` is that its order was paid."""
+    data = {
+        "order_id": str(order.id),
+        "order_no": order.order_no,
+        "user_id": str(order.user_id),
+        "amount": format_money(order.amount),
+        "currency": order.currency,
+        "status": "succeeded",
+    }
+    event_announce(told, type=EventType.TOPUP_SUCCEEDED, object_type=TOPUP, data=data)
 
 
 def case_announce(case: PaymentException, told: AuditEvent) -> None:

@@ -24,6 +24,7 @@ from payments.errors import (
 from payments.events import order_announce
 from payments.models import PaymentOrder
 from payments.states import LIVE_STATUSES, ORDER_TRANSITIONS, OrderStatus
+from tcmpay.audit.models import AuditEvent
 from tcmpay.audit.transitions import Cause, row_change, row_insert, row_told, transition
 from tcmpay.common import clock
 from tcmpay.common.actor import Actor, Role
@@ -192,13 +193,14 @@ def order_lock(order_id: UUID) -> PaymentOrder:
 
 def order_transition(
     order: PaymentOrder, to_state: OrderStatus, cause: Cause, **changes: Any
-) -> None:
-    """Move the locked order to ``to_state``: the only code that assigns an order's status, but
-    for the unit of a balance payment. Raises IllegalTransition, LostUpdate.
+) -> AuditEvent:
+    """Move the locked order to ``to_state``, and what its trail is told: the only code that assigns
+    an order's status, but for the unit of a balance payment. Raises IllegalTransition, LostUpdate.
     """
     changes = _going_with(to_state) | changes
     told = transition(order, to_state, table=ORDER_TRANSITIONS, cause=cause, **changes)
     order_announce(order, told)
+    return told
 
 
 def orders_transition(orders: Sequence[PaymentOrder], to_state: OrderStatus, cause: Cause) -> None:

@@ -228,10 +228,10 @@ def mark_paid(
     """The order's side of an applied payment."""
     changes = paid_changes(attempt, booking)
     cause = paid_cause(attempt, booking, actor)
-    order_transition(order, changes.pop("status"), cause, **changes)
+    told = order_transition(order, changes.pop("status"), cause, **changes)
     others_owe_close(order, attempt, booking)
     if order.order_type == OrderType.TOPUP:
-        topup_credit(order, actor)
+        topup_credit(order, told, actor)
 
 
 def paid_changes(attempt: PaymentTransaction, booking: Booking) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from balances.errors import BalanceLimit, BalanceUnderReview
 from balances.models import RelatedType
 from balances.services import Related, balance_credit, balance_lock
 from payments.errors import TopUpAmountOutOfBounds, TopUpBalanceLimit, TopUpDayLimit, TopUpsOff
+from payments.events import topup_announce
 from payments.models import PaymentOrder
 from payments.services.orders import (
     NUMBER_ATTEMPTS_MAX,
@@ -23,6 +24,7 @@ from payments.services.orders import (
     order_with_key,
 )
 from payments.states import PAID_STATUSES, OrderStatus
+from tcmpay.audit.models import AuditEvent
 from tcmpay.common import clock
 from tcmpay.common.actor import Actor
 from tcmpay.common.db import money_unit
@@ -116,8 +118,10 @@ def topup_refusal(order: PaymentOrder) -> DomainError | None:
     return None
 
 
-def topup_credit(order: PaymentOrder, actor: Actor) -> None:
-    """Credit the owner of the locked, just paid top-up order, once; inside the caller's unit."""
+def topup_credit(order: PaymentOrder, told: AuditEvent, actor: Actor) -> None:
+    """Credit the owner of the locked top-up order, once; inside the caller's unit. ``told`` is what
+    its trail says of the payment."""
+    topup_announce(order, told)
     balance_credit(
         user_id=order.user_id,
         amount=order.amount,

@@ -15,6 +15,7 @@ from tcmpay.audit.models import AuditEvent
 from tcmpay.common.invariants import Scope
 from tests.api.kit import nothing_moves, run_sql
 from tests.api.test_orders import ORDER_FIELDS
+from webhooks.models import WebhookEvent
 
 
 def found() -> list[str]:
@@ -115,6 +116,26 @@ def test_paid_it_is_on_the_balance_once(story, patient, method):
     assert told == {"transaction_type": "income", "amount": "88.80", "related_type": "topup"}
     assert entry["related_id"] == order["id"]
     assert found() == []
+
+
+def test_the_platform_is_told_with_the_payment(story, patient):
+    order = story.topped_up(patient, "88.80")
+    story.gateway_reports(order)
+    events = WebhookEvent.objects.filter(object_id=order["id"]).order_by("object_version", "type")
+    told = [(one.type, one.object_type, one.object_version) for one in events]
+    assert told == [
+        ("order.created", "order", 1),
+        ("order.paid", "order", 2),
+        ("topup.succeeded", "topup", 2),
+    ]
+    assert events.last().data == {
+        "order_id": order["id"],
+        "order_no": order["order_no"],
+        "user_id": patient.name,
+        "amount": "88.80",
+        "currency": "CNY",
+        "status": "succeeded",
+    }
 
 
 def test_the_database_refuses_a_second_credit(story, patient):
