@@ -5,12 +5,13 @@ from decimal import Decimal
 
 import pytest
 
-from balances.errors import InsufficientBalance, InsufficientFrozenBalance
+from balances.errors import BalanceLimit, InsufficientBalance, InsufficientFrozenBalance
 from balances.models import BalanceTransaction, EntryType, RelatedType
 from balances.services import balance_freeze, balance_unfreeze
 from gateways.interface import RefundReport, RefundState
 from payments.models import PaymentException, PaymentTransaction
 from refunds.models import Refund
+from refunds.services.outside import outside_refund_record
 from refunds.services.requests import refund_replace
 from refunds.services.states import refund_lock
 from refunds.services.submission import _fail, refund_report_apply, refund_retry
@@ -168,6 +169,38 @@ def test_a_credit_leaves_room_for_what_may_come_back(story, patient, topup, sett
     story.fund(patient, "0.01")
     story.gateway_reports(late)
     assert story.status(late, patient) == "cancelled"
+
+
+def test_no_credit_takes_the_room_of_what_is_frozen(story, patient, topup):
+    balance_freeze(user_id=patient.id, amount=Decimal("60.00"), reason="核对", actor=SYSTEM)
+    story.fund(patient, "99999899.99")
+    with pytest.raises(BalanceLimit):
+        story.fund(patient, "0.01")
+
+
+def test_what_went_back_in_the_console_is_taken_off(story, patient, topup):
+    assert outside_refund_record(*_in_the_console(topup, "60.00"))
+    assert held(story, patient) == ("40.00", "0.00")
+    assert kinds(patient) == ["freeze", "unfreeze", "expense"]
+    assert story.status(topup, patient) == "partial_refunded"
+
+
+def test_what_went_back_in_the_console_and_is_spent_waits_as_a_case(story, patient, topup):
+    story.paid_from_balance(patient, "70.00")
+    assert not outside_refund_record(*_in_the_console(topup, "60.00"))
+    assert held(story, patient) == ("30.00", "0.00")
+    assert PaymentException.objects.get().kind == "outside_refund"
+    story.fund(patient, "30.00")
+    assert outside_refund_record(*_in_the_console(topup, "60.00"))
+    assert held(story, patient) == ("0.00", "0.00")
+
+
+def _in_the_console(topup, amount):
+    payment = PaymentTransaction.objects.get(order_id=topup["id"])
+    report = RefundReport(
+        "C1", RefundState.SUCCESS, "R9", payment.out_trade_no or "", raw={"out_refund_no": "C1"}
+    )
+    return payment, report, Decimal(amount)
 
 
 # --- the audit ---------------------------------------------------------------------------------

@@ -117,9 +117,23 @@ DATABASE = (
     ),
     Mutant(
         "UNIQUE: one fact, one entry",
-        "balances/migrations/0002_balance_transactions.py",
-        "fields=('related_id', 'related_type', 'transaction_type')",
-        "fields=('related_id', 'related_type', 'transaction_type', 'id')",
+        "balances/migrations/0007_entries_once_an_occasion.py",
+        'fields=("related_id", "related_type", "transaction_type", "occasion")',
+        'fields=("related_id", "related_type", "transaction_type", "occasion", "id")',
+        REFUSES,
+    ),
+    Mutant(
+        "CHECK: only freezing comes again",
+        "balances/migrations/0007_entries_once_an_occasion.py",
+        "condition=models.Q(occasion=1)",
+        "condition=models.Q(occasion__gte=1)",
+        REFUSES,
+    ),
+    Mutant(
+        "CHECK: top-ups from outside",
+        "payments/migrations/0038_topup_orders.py",
+        "models.Q(('order_type', 'topup'), _negated=True)",
+        "models.Q(('order_type', 'x'), _negated=True)",
         REFUSES,
     ),
     Mutant(
@@ -202,7 +216,7 @@ MONEY = (
     Mutant(
         "enough frozen money",
         "balances/services.py",
-        "if account.frozen_balance < amount:",
+        "if frozen < amount:",
         "if False:",
         STORIES,
     ),
@@ -609,6 +623,160 @@ STRANGERS = (
     ),
 )
 
+TOPUPS = ("tests/api/test_topups.py",)
+TOPUPS_BACK = ("tests/api/test_topups_given_back.py",)
+TOPPING_UP = (
+    Mutant(
+        "a top-up of one's own",
+        "payments/services/topups.py",
+        "if not actor.owns(user_id):",
+        "if False:",
+        AUTHORITY,
+    ),
+    Mutant(
+        "top-ups are off",
+        "payments/services/topups.py",
+        "if not settings.TOPUPS:",
+        "if False:",
+        TOPUPS,
+    ),
+    Mutant(
+        "how much is topped up at once",
+        "payments/services/topups.py",
+        "if not least <= amount <= most:",
+        "if False:",
+        TOPUPS,
+    ),
+    Mutant(
+        "how much is topped up in a day",
+        "payments/services/topups.py",
+        "if amount > left:\n        raise TopUpDayLimit",
+        "if False:\n        raise TopUpDayLimit",
+        TOPUPS,
+    ),
+    Mutant(
+        "how much a balance holds after a top-up",
+        "payments/services/topups.py",
+        "if amount > left:\n        raise TopUpBalanceLimit",
+        "if False:\n        raise TopUpBalanceLimit",
+        TOPUPS,
+    ),
+    Mutant(
+        "lock: the balance that is topped up",
+        "payments/services/topups.py",
+        "held = balance_lock(user_id).held",
+        "held = ZERO",
+        TOPUPS,
+    ),
+    Mutant(
+        "no top-up from the balance",
+        "payments/services/balance_payment.py",
+        "if order.order_type == OrderType.TOPUP:",
+        "if False:",
+        TOPUPS,
+    ),
+    Mutant(
+        "what a balance can't take goes back",
+        "payments/services/topups.py",
+        "if held + order.amount > most:",
+        "if False:",
+        TOPUPS,
+    ),
+    Mutant(
+        "a paid top-up is credited",
+        "payments/services/settlement.py",
+        "topup_credit(order, told, actor)",
+        "pass",
+        TOPUPS,
+    ),
+    Mutant(
+        "room for what is frozen",
+        "balances/services.py",
+        "if locked.figures.held + amount > MONEY_MAX:",
+        "if locked.account.balance + amount > MONEY_MAX:",
+        TOPUPS_BACK,
+    ),
+    Mutant(
+        "what refunds hold is not released by hand",
+        "balances/services.py",
+        "frozen = account.frozen_balance - held_for_refunds(user_id)",
+        "frozen = account.frozen_balance",
+        TOPUPS_BACK,
+    ),
+    Mutant(
+        "no more is held than is there",
+        "balances/services.py",
+        "locked = _lock_account(user_id)\n    if locked.account.balance < amount:\n        raise"
+        " InsufficientBalance(available=locked.account.balance, needed=amount)\n    return"
+        " _append_again",
+        "locked = _lock_account(user_id)\n    return _append_again",
+        TOPUPS_BACK,
+    ),
+    Mutant(
+        "a hold is in the hash",
+        "balances/ledger.py",
+        "if entry.occasion != 1:",
+        "if False:",
+        ("balances/tests/test_ledger_hash.py",),
+    ),
+    Mutant(
+        "what goes back of a top-up is held",
+        "refunds/services/requests.py",
+        "give_back_hold(LockedRefund(order, payment, refund), actor)",
+        "pass",
+        TOPUPS_BACK,
+    ),
+    Mutant(
+        "what failed is free again",
+        "refunds/services/submission.py",
+        "give_back_release(LockedRefund(refund.order, payment, refund), actor)",
+        "pass",
+        TOPUPS_BACK,
+    ),
+    Mutant(
+        "what is sent again is held again",
+        "refunds/services/submission.py",
+        "refund, reason)\n    give_back_hold(locked, actor)",
+        "refund, reason)",
+        TOPUPS_BACK,
+    ),
+    Mutant(
+        "what went back has left the balance",
+        "refunds/services/submission.py",
+        "give_back_pay_out(locked, actor)",
+        "pass",
+        TOPUPS_BACK,
+    ),
+    Mutant(
+        "what went back after all has to be there",
+        "refunds/services/submission.py",
+        "if is_short_for_give_back(order, payment, refund.refund_amount):",
+        "if False:",
+        TOPUPS_BACK,
+    ),
+    Mutant(
+        "what went back in the console has to be there",
+        "refunds/services/outside.py",
+        "if is_short_for_give_back(order, payment, amount):",
+        "if False:",
+        TOPUPS_BACK,
+    ),
+    Mutant(
+        "money twice in no statistics",
+        "payments/day_figures.py",
+        ".exclude(order_type=OrderType.TOPUP)",
+        ".all()",
+        TOPUPS,
+    ),
+    Mutant(
+        "a top-up is no income",
+        "reconciliation/vouchers.py",
+        'return "balances" if order_type == OrderType.TOPUP else "receipts"',
+        'return "receipts"',
+        ("reconciliation/tests/test_topups_in_books.py",),
+    ),
+)
+
 CLOSED_DAYS = ("payments/tests/test_closed_days.py",)
 CLOSING = ("reconciliation/tests/test_closing.py",)
 CLOSED = (
@@ -664,4 +832,6 @@ CLOSED = (
     ),
 )
 
-MUTANTS = (*LOCKS, *STALE_ROWS, *DATABASE, *MONEY, *GIVING_BACK, *CLOSED, *STRANGERS)
+MUTANTS = (
+    *(*LOCKS, *STALE_ROWS, *DATABASE, *MONEY, *GIVING_BACK, *TOPPING_UP, *CLOSED, *STRANGERS),
+)
