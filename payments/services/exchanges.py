@@ -10,6 +10,7 @@ from uuid import UUID
 
 from gateways.errors import GatewayError, GatewayRejected, GatewayUnknown
 from gateways.interface import RefundReport, TradeReport
+from payments.metrics import call_timed
 from payments.models import GatewayExchange, PaymentTransaction
 from payments.states import ExchangeKind, ExchangeOutcome
 from tcmpay.audit.logs import log_append
@@ -58,6 +59,7 @@ def ask(question: Question, call: Callable[[], Answer]) -> Answer:
             asked_at=asked_at,
             took_ms=round((time.monotonic() - started) * 1000),
         )
+        call_timed(exchange)
         _keep(exchange)
 
 

@@ -8,6 +8,7 @@ from django.utils.translation import gettext as _
 from gateways.interface import TradeReport, TradeState
 from payments.booking import Booking, booking_of
 from payments.channels import is_of_another_merchant
+from payments.metrics import payment_timed
 from payments.models import PaymentOrder, PaymentTransaction
 from payments.services.exceptions import exception_open
 from payments.services.orders import order_lock, order_transition
@@ -232,6 +233,7 @@ def mark_paid(
     others_owe_close(order, attempt, booking)
     if order.order_type == OrderType.TOPUP:
         topup_credit(order, told, actor)
+    payment_timed(attempt, booking)
 
 
 def paid_changes(attempt: PaymentTransaction, booking: Booking) -> dict[str, Any]:

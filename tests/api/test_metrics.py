@@ -7,6 +7,7 @@ import pytest
 from prometheus_client.mmap_dict import MmapedDict, mmap_key
 
 from backoffice.ops import metrics
+from tcmpay.limits import tasks as limits_tasks
 from tests.api.kit import Api
 
 TOKEN = "only-for-the-scraper-1"
@@ -78,6 +79,36 @@ def test_it_tells_how_much_work_waits(api, story, patient):
     assert figure(answer, "tcmpay_exceptions_open") == 0
     story.gateway_reports(order, amount="1.00")
     assert figure(scrape(api), "tcmpay_exceptions_open") == 1
+
+
+def counted(api, name: str) -> float:
+    """0 before the first one."""
+    return figure(scrape(api), name) if f"\n{name} " in scrape(api).content.decode() else 0
+
+
+def test_it_tells_how_long_payments_and_the_gateways_calls_take(api, story, clock, patient):
+    payment = 'payment_seconds_count{method="alipay"}'
+    within = 'payment_seconds_bucket{le="60.0",method="alipay"}'
+    booking = 'payment_booking_seconds_count{method="alipay"}'
+    call = 'gateway_call_seconds_count{gateway="alipay",kind="create",outcome="answered"}'
+    before = {name: counted(api, name) for name in (payment, within, booking, call)}
+    order = story.order(patient)
+    story.pay(order, patient, "alipay")
+    clock.advance(minutes=2)
+    story.gateway_reports(order)
+    assert {name: counted(api, name) - before[name] for name in before} == {
+        payment: 1,
+        within: 0,  # it took two minutes
+        booking: 1,
+        call: 1,
+    }
+
+
+def test_it_tells_how_long_work_of_the_queue_takes(api):
+    name = 'task_seconds_count{state="SUCCESS",task="guard.purge"}'
+    before = counted(api, name)
+    limits_tasks.purge.apply()
+    assert counted(api, name) == before + 1
 
 
 def test_figures_are_counted_once_in_a_while(
