@@ -12,9 +12,13 @@ from payments.services.attempts import PayCommand, PayResult, pay
 from payments.services.sweeping import order_sync
 from tcmpay.common.actor import Actor, Role
 from tcmpay.common.errors import DomainError, RateLimited
+from tcmpay.limits.services import hit_count
 
 # In the trail beside the owner's id: it was not their token that asked.
 OVER_THE_LINK = "收银台 cashier"
+
+# Each may be a call to a gateway: more than any payer needs.
+STARTS_PER_MINUTE = 12
 
 STARTS = Counter(
     "cashier_starts_total", "Payments started over the cashier", ["way", "outcome"]
@@ -31,11 +35,15 @@ def payment_start(
 ) -> PayResult:
     """Start paying, or continue the attempt that is open in this way already.
 
-    Raises UnsupportedMethod (no such way, or JSAPI over a link without openid), and as ``pay``.
+    Raises UnsupportedMethod (no such way, or JSAPI over a link without openid), RateLimited, and as
+    ``pay``.
     """
     way = WAYS_BY_CODE.get(way_code)
     if way is None or (way == JSAPI and not link.openid):
         raise UnsupportedMethod()
+    hit = hit_count(scope="cashier-start", identity=str(order.id))
+    if hit.count > STARTS_PER_MINUTE:
+        raise RateLimited(retry_after_seconds=hit.window_ends_in_seconds)
     try:
         result = _started(order, link, way, back_url, client_ip)
     except DomainError as error:

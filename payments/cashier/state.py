@@ -1,18 +1,24 @@
 """What the cashier shows of an order: how it stands, and the attempt that is open."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
 from django.db.models import OuterRef, Subquery
+from django.utils.dateparse import parse_datetime
 
-from payments.cashier.ways import WAYS_BY_CODE, Way
+from payments.cashier.ways import H5, WAYS_BY_CODE, Way
 from payments.errors import OrderNotFound
 from payments.models import PaymentOrder, PaymentTransaction
 from payments.states import REFUNDED_STATUSES, OrderStatus
 from tcmpay.common import clock
+
+# A little less than gateways let them live: WeChat's code two hours, its h5 address five minutes,
+# Alipay's address as long as the order.
+CODE_LIVES = timedelta(minutes=115)
+ADDRESS_LIVES = {H5: timedelta(minutes=4)}
 
 
 class State(StrEnum):
@@ -32,7 +38,10 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class OpenAttempt:
-    """The newest attempt that may be paid; ``way`` is None for one that was begun elsewhere."""
+    """The newest attempt that may be paid; ``way`` is None for one that was begun elsewhere.
+
+    ``qr_code`` and ``payment_url`` are empty where they are dead by now: a new start brings others.
+    """
 
     id: UUID
     way: Way | None
@@ -76,12 +85,17 @@ def open_attempt(order_id: UUID) -> OpenAttempt | None:
     attempt = _newest_open(order_id).first()
     if attempt is None:
         return None
+    way = WAYS_BY_CODE.get(f"{attempt.payment_method}-{attempt.scene}")
     answer = attempt.response_data or {}
+    answered_at = parse_datetime(answer.get("answered_at") or "") or attempt.initiated_at
+    age = clock.now() - answered_at
+    is_code_alive = age < CODE_LIVES
+    is_address_alive = way is None or way not in ADDRESS_LIVES or age < ADDRESS_LIVES[way]
     return OpenAttempt(
         attempt.id,
-        WAYS_BY_CODE.get(f"{attempt.payment_method}-{attempt.scene}"),
-        qr_code=str(answer.get("qr_code") or ""),
-        payment_url=str(answer.get("payment_url") or ""),
+        way,
+        qr_code=str(answer.get("qr_code") or "") if is_code_alive else "",
+        payment_url=str(answer.get("payment_url") or "") if is_address_alive else "",
     )
 
 

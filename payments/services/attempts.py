@@ -357,6 +357,9 @@ def _keep_start(attempt: PaymentTransaction, start: PaymentStart, actor: Actor) 
             "payment_url": start.payment_url,
             "qr_code": start.qr_code,
             "answer": dict(start.raw),
+            "answered_at": clock.utc_text(
+                clock.now()
+            ),  # what was handed out lives so long from here
         },
         error_code=None,
         error_message=None,

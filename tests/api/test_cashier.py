@@ -222,6 +222,41 @@ def test_another_way_closes_the_one_before(browser, cashier, order):
     assert [attempt.status for attempt in attempts_of(order)] == ["failed", "pending"]
 
 
+def test_a_code_that_died_is_not_shown_and_a_fresh_one_is(
+    api, browser, story, clock, patient, settings
+):
+    settings.ORDER_EXPIRE_MINUTES = 24 * 60
+    cashier = path_of(api, story.order(patient), patient)
+    press(browser, cashier, "wechat-native")
+    clock.advance(minutes=114)
+    assert b"<svg viewBox" in browser.get(cashier).content
+    clock.advance(minutes=1)
+    page = browser.get(cashier).content
+    assert b"<svg viewBox" not in page
+    assert b'value="wechat-native"' in page
+    press(browser, cashier, "wechat-native")
+    assert b"<svg viewBox" in browser.get(cashier).content
+
+
+def test_nobody_makes_us_ask_a_gateway_without_end(browser, cashier, still_window):
+    answers = [press_json(browser, cashier, "alipay-page").status_code for _ in range(13)]
+    assert answers == [200] * 12 + [429]
+
+
+def test_a_top_up_is_paid_like_any_order(api, browser, story, patient, settings):
+    settings.TOPUPS = True
+    body = {"amount": "50.00"}
+    order = api.post(f"balance/{patient.name}/topups", body, by=patient).created()
+    cashier = path_of(api, order, patient)
+    text = text_of(browser.get(cashier))
+    assert "余额充值" in text
+    assert "诊疗" not in text.partition("收款方")[0].partition("付款项目")[2]
+    press(browser, cashier, "wechat-native")
+    story.gateway_reports(order, method="wechat", amount="50.00")
+    assert "支付成功" in text_of(browser.get(cashier))
+    assert story.balance(patient)["balance"] == "50.00"
+
+
 def test_without_scripts_a_link_leads_on(browser, cashier):
     press(browser, cashier, "alipay-page")
     html = browser.get(cashier).content.decode()

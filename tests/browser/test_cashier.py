@@ -3,20 +3,23 @@
 import re
 import uuid
 from collections.abc import Iterator
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
+from django.conf import settings
 from django.core.management import call_command
 from playwright.sync_api import Page, expect
 
 from payments.models import PaymentOrder, PaymentTransaction
-from payments.services.endings import order_cancel
+from payments.services.endings import order_cancel, orders_expire
 from payments.services.orders import OrderCommand, order_create
 from tcmpay.accounts.services import token_issue
+from tcmpay.common import clock
 from tcmpay.common.actor import Actor, Role
-from tests.browser.kit import Desk, too_wide_px
+from tests.browser.kit import WAIT_MILLISECONDS, Desk, too_wide_px
 from tests.programs import stand_in_running
 from tests.servers import free_port
 
@@ -238,6 +241,21 @@ def test_a_lost_network_a_gateway_that_is_down_and_an_order_that_ends(till):
     expect(page.get_by_role("heading", name="订单已取消")).to_be_visible()
     expect(page.get_by_role("button")).to_have_count(0)
     fit(page)
+
+
+def test_an_order_whose_time_runs_out_under_the_eyes_of_its_payer(till):
+    began = clock.now() - timedelta(minutes=settings.ORDER_EXPIRE_MINUTES)
+    with clock.frozen(began + timedelta(seconds=6)):
+        order = till.order()
+    page = till.phone()
+    page.goto(till.link(page, order))
+    expect(page.get_by_text("剩余 00:0")).to_be_visible()
+    over = page.get_by_role("heading", name="正在确认结果")
+    expect(over).to_be_visible(timeout=WAIT_MILLISECONDS)
+    assert page.get_by_role("button", name="支付宝").count() == 0
+    fit(page)
+    orders_expire()
+    expect(page.get_by_role("heading", name="订单已过期")).to_be_visible()
 
 
 def test_without_scripts(till):

@@ -32,6 +32,9 @@ AUTHORITY = ("tests/authority/test_api.py",)
 SECOND_PERSON = ("tests/authority/test_second_person.py",)
 
 
+CASHIER = ("payments/tests/test_cashier_links.py", "tests/api/test_cashier.py")
+
+
 def races(names: str) -> tuple[str, ...]:
     return ("tests/races", "-k", names)
 
@@ -261,6 +264,41 @@ MONEY = (
         "    if order.expire_time <= clock.now():\n        raise OrderExpired()\n",
         "",
         PAYING,
+    ),
+    Mutant(
+        "a cashier's link is over after its order",
+        "payments/cashier/links.py",
+        "    if clock.now() >= ends_at + SHOWN_AFTER:\n        raise LinkInvalid()\n",
+        "",
+        CASHIER,
+    ),
+    Mutant(
+        "a cashier's link is signed for nothing else",
+        "payments/cashier/links.py",
+        'Signer(salt=SALT, sep=".", algorithm="sha256")',
+        'Signer(sep=".", algorithm="sha256")',
+        CASHIER,
+    ),
+    Mutant(
+        "inside WeChat only whom the link names pays",
+        "payments/cashier/paying.py",
+        "if way is None or (way == JSAPI and not link.openid):",
+        "if way is None:",
+        CASHIER,
+    ),
+    Mutant(
+        "no cashier for an order that can't be paid",
+        "payments/views.py",
+        "        orders.ensure_open(order)\n",
+        "",
+        CASHIER,
+    ),
+    Mutant(
+        "a cashier only of one's own order",
+        "payments/views.py",
+        "ensure_may_see(actor_of(request), order.user_id)",
+        "actor_of(request)",
+        AUTHORITY,
     ),
     Mutant(
         "only the owner cancels",

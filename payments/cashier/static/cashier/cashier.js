@@ -9,7 +9,7 @@
   const said = document.getElementById("said");
   const FIRST_MS = 2000, MAX_MS = 15000, QUICK_ASKS = 15, GROWTH = 1.3;
   let attempt = page.dataset.attempt; // null: whichever is told next
-  let isBusy = false, isOffline = false, asks = 0, wait = FIRST_MS, timer = 0;
+  let isBusy = false, isLeaving = false, isOffline = false, asks = 0, wait = FIRST_MS, timer = 0;
 
   const say = (text) => {
     const told = document.createElement("p");
@@ -49,7 +49,7 @@
       if (answer.ok && !isBusy && take(await answer.json())) return;
       if (answer.status === 429) wait = 1000 * Number(answer.headers.get("Retry-After") || 30);
     } catch {
-      if (!isBusy) lost();
+      if (!isBusy && !isLeaving) lost();
     }
     later();
   };
@@ -68,6 +68,7 @@
       });
     }
   }
+  addEventListener("beforeunload", () => { isLeaving = true; });
   // A page kept for the back button is an old one.
   addEventListener("pageshow", (event) => event.persisted && location.reload());
 
