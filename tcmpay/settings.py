@@ -443,7 +443,7 @@ CELERY_BEAT_SCHEDULE = {
     "expire-orders": {"task": "payments.expire_orders", "schedule": 60.0},
     "sweep-attempts": {"task": "payments.sweep_attempts", "schedule": 30.0},
     "submit-refunds": {"task": "refunds.sweep", "schedule": 30.0},
-    "dispatch-events": {"task": "webhooks.dispatch", "schedule": 15.0},
+    "sweep-events": {"task": "webhooks.sweep", "schedule": 15.0},
     "run-exports": {"task": "backoffice.run_exports", "schedule": 60.0},
     "keep-day-figures": {"task": "payments.keep_day_figures", "schedule": 300.0},
     "keep-refund-figures": {"task": "refunds.keep_day_figures", "schedule": 300.0},
@@ -456,6 +456,7 @@ CELERY_BEAT_SCHEDULE = {
     "seal-ledger": {"task": "balances.seal_ledger", "schedule": 600.0},
     "seal-logs": {"task": "payments.seal_logs", "schedule": 600.0},
     "seal-sign-ins": {"task": "accounts.seal_sign_ins", "schedule": 600.0},
+    "purge-events": {"task": "webhooks.purge", "schedule": 86_400.0},
     "purge-guard": {"task": "guard.purge", "schedule": 3600.0},
     "purge-sign-ins": {"task": "accounts.purge_sign_ins", "schedule": 86_400.0},
 }

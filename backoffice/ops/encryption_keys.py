@@ -10,18 +10,20 @@ from tcmpay.audit.services import audit_record
 from tcmpay.common.actor import Actor
 from tcmpay.common.db import money_unit
 from tcmpay.common.sealing import ConfigSecretUnreadable
+from webhooks.services.endpoints import endpoint_secrets_reseal
 
 
 @dataclass(frozen=True, slots=True)
 class Rotation:
-    """How many rows, versions, drafts and staff authenticators were sealed anew, and how many rows
-    for the first time."""
+    """How many rows, versions, drafts, staff authenticators, endpoints' secrets were sealed anew,
+    and how many rows for the first time."""
 
     rows: int
     versions: int
     drafts: int
     newly_sealed: int
     authenticators: int
+    endpoints: int
 
 
 @money_unit
@@ -32,7 +34,8 @@ def encryption_keys_rotate(*, actor: Actor) -> Rotation:
     """
     configuration = gateway_secrets_reseal()
     authenticators, lost = totp_keys_reseal()
-    if unreadable := [*configuration.unreadable, *lost]:
+    endpoints, lost_endpoints = endpoint_secrets_reseal()
+    if unreadable := [*configuration.unreadable, *lost, *lost_endpoints]:
         raise ConfigSecretUnreadable(*unreadable)
     chain_keys_keep()
     result = Rotation(
@@ -41,6 +44,7 @@ def encryption_keys_rotate(*, actor: Actor) -> Rotation:
         drafts=configuration.drafts,
         newly_sealed=configuration.newly_sealed,
         authenticators=authenticators,
+        endpoints=endpoints,
     )
     audit_record(
         object_type=AUDIT_OBJECT,

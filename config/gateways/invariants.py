@@ -2,7 +2,7 @@
 
 C2 a configuration row has a key that its gateway knows
 C3 a secret is never stored in plain text
-C4 what is sealed opens in its own place: in rows, versions, drafts and authenticators
+C4 what is sealed opens in its own place: in rows, versions, drafts, authenticators, endpoints
 C5 at most one version of a gateway's configuration is in force
 """
 
@@ -20,6 +20,7 @@ from config.models import PaymentConfig, PaymentConfigDraft, PaymentConfigVersio
 from tcmpay.accounts.services.second_factor import totp_keys_misplaced
 from tcmpay.common.invariants import Violation
 from tcmpay.common.sealing import Place, SealProblem, is_sealed, seal_problem
+from webhooks.services.endpoints import endpoint_secrets_misplaced
 
 
 def invariants(*, using: str = "default") -> Iterator[Violation]:
@@ -70,6 +71,8 @@ def seals_in_place(*, using: str = "default") -> Iterator[Violation]:
             yield Violation("C4", object_type, name, SEAL_PROBLEMS[problem])
     for name, problem in totp_keys_misplaced(using=using):
         yield Violation("C4", "staff_totp_device", name, SEAL_PROBLEMS[problem])
+    for endpoint_id, problem in endpoint_secrets_misplaced(using=using):
+        yield Violation("C4", "webhook_endpoint", str(endpoint_id), SEAL_PROBLEMS[problem])
 
 
 def _sealed(using: str) -> Iterator[tuple[str, str, str, Place]]:

@@ -69,6 +69,7 @@ _PATTERNS: tuple[tuple[tuple[str, ...], Pattern, Replacement], ...] = (
     (("eyj",), re.compile(r"[\w.-]{16,}"), _without_token),  # JWT
     (("enc:2:",), re.compile(r"\benc:2:[0-9a-f]{8}:[\w-]+={0,2}"), STARS),  # a sealed value
     (("gaaaa",), re.compile(r"\b(?:enc:1:)?gAAAA[\w-]{40,}={0,2}"), STARS),  # Fernet
+    (("whsec_",), re.compile(r"\bwhsec_[A-Za-z0-9+/_-]{16,}={0,2}"), "whsec_" + STARS),
     (("bearer",), re.compile(r"(?i)\b(bearer)\s{1,8}[\w.~+/=-]{6,}"), r"\1 " + STARS),
     # The cashier's link, also inside another address.
     (("/pay/", "%2fpay%2f"), re.compile(r"(?i)((?:/|%2f)pay(?:/|%2f))[\w.-]{24,}"), r"\1" + STARS),

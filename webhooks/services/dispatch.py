@@ -13,13 +13,17 @@ from webhooks.models import WebhookDispatcher, WebhookEvent
 BATCH = 500
 
 
-@money_unit
 def sequences_give() -> int:
     """Give the next numbers to a batch of events that have none; how many.
 
     Two that give at once wait for each other.
     """
-    dispatcher = _lock()
+    return _give() if WebhookEvent.objects.filter(sequence=None).exists() else 0
+
+
+@money_unit
+def _give() -> int:
+    dispatcher = dispatcher_lock()
     waiting = WebhookEvent.objects.filter(sequence=None)
     objects = waiting.order_by("id").values_list("object_id", flat=True)[:BATCH]
     # All that these objects have: on another host's clock a later event may have an earlier id.
@@ -35,7 +39,8 @@ def sequences_give() -> int:
     return len(events)
 
 
-def _lock() -> WebhookDispatcher:
+def dispatcher_lock() -> WebhookDispatcher:
+    """The one row, locked; made where somebody emptied its table."""
     row = WebhookDispatcher.objects.select_for_update().filter(id=1).first()
     return row or WebhookDispatcher.objects.create(id=1)
 

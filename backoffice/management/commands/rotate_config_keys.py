@@ -30,13 +30,14 @@ class Command(BaseCommand):
         self.stdout.write(
             _(
                 "已用新密钥加密 %(rows)s 个配置项、%(versions)s 个历史版本、%(drafts)s 个草稿、"
-                "%(devices)s 个身份验证器"
+                "%(devices)s 个身份验证器、%(endpoints)s 个推送密钥"
             )
             % {
                 "rows": result.rows,
                 "versions": result.versions,
                 "drafts": result.drafts,
                 "devices": result.authenticators,
+                "endpoints": result.endpoints,
             }
         )
         if result.newly_sealed:

@@ -1,0 +1,48 @@
+from django.utils.translation import gettext_lazy as _
+
+from tcmpay.common.errors import DomainError, ObjectNotFound
+
+
+class EndpointNotFound(ObjectNotFound):
+    message = _("推送地址不存在")
+
+
+class EndpointAddressRefused(DomainError):
+    """``text`` says why, for people."""
+
+    code = "ENDPOINT_ADDRESS_REFUSED"
+    message = _("这个地址不能作为推送地址")
+
+
+class EndpointExists(DomainError):
+    code = "ENDPOINT_EXISTS"
+    http_status = 409
+    message = _("这个地址已经登记过")
+
+
+class TooManyEndpoints(DomainError):
+    code = "TOO_MANY_ENDPOINTS"
+    message = _("推送地址已达上限，请先停用不再使用的")
+
+
+class UnknownEventType(DomainError):
+    code = "UNKNOWN_EVENT_TYPE"
+    message = _("没有这种事件")
+
+
+class EndpointNotEnabled(DomainError):
+    code = "ENDPOINT_NOT_ENABLED"
+    http_status = 409
+    message = _("推送地址已停用，请先启用")
+
+
+class EndpointNotDisabled(DomainError):
+    code = "ENDPOINT_NOT_DISABLED"
+    http_status = 409
+    message = _("推送地址没有停用")
+
+
+class SecretUnreadable(DomainError):
+    code = "ENDPOINT_SECRET_UNREADABLE"
+    http_status = 409
+    message = _("推送密钥无法解封，请轮换密钥")

@@ -1,0 +1,78 @@
+"""What is asked about events and endpoints."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db.models import Count, Q, QuerySet
+
+from webhooks.models import (
+    WebhookDelivery,
+    WebhookDispatcher,
+    WebhookEndpoint,
+    WebhookEvent,
+)
+from webhooks.states import DeliveryStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """Events in the order of their sequences, and where to go on."""
+
+    events: list[WebhookEvent]
+    next_after: int
+
+
+def events_after(after: int, *, types: Sequence[str] = (), limit: int) -> Feed:
+    """The events that follow ``after``, of ``types`` (none: all)."""
+    # Read first: what is numbered between the two reads comes with the next call.
+    last = last_sequence()
+    events = WebhookEvent.objects.filter(sequence__gt=after, sequence__lte=last)
+    if types:
+        events = events.filter(type__in=types)
+    found = list(events.order_by("sequence")[:limit])
+    if len(found) == limit:
+        return Feed(found, found[-1].sequence or after)
+    return Feed(found, max(after, last))
+
+
+def last_sequence(using: str = "default") -> int:
+    row = WebhookDispatcher.objects.using(using).filter(id=1)
+    return row.values_list("last_sequence", flat=True).first() or 0
+
+
+def events_waiting() -> QuerySet[WebhookEvent]:
+    """Committed, and not numbered yet."""
+    return WebhookEvent.objects.filter(sequence=None)
+
+
+def deliveries_waiting() -> QuerySet[WebhookDelivery]:
+    """Pending deliveries of enabled endpoints."""
+    return WebhookDelivery.objects.filter(
+        status=DeliveryStatus.PENDING, endpoint__in=WebhookEndpoint.objects.enabled()
+    )
+
+
+def deliveries_given_up() -> QuerySet[WebhookDelivery]:
+    return WebhookDelivery.objects.filter(status=DeliveryStatus.FAILED)
+
+
+def oldest_undelivered_at() -> datetime | None:
+    """When the oldest event happened that an enabled endpoint, or the feed, has not got yet."""
+    moments = [
+        deliveries_waiting()
+        .order_by("sequence")
+        .values_list("event__created_at", flat=True)
+        .first(),
+        events_waiting().order_by("id").values_list("created_at", flat=True).first(),
+    ]
+    return min((moment for moment in moments if moment is not None), default=None)
+
+
+def endpoints_listed() -> QuerySet[WebhookEndpoint]:
+    """All endpoints, newest first, each with how many deliveries of it are ``pending`` and
+    ``given_up``."""
+    return WebhookEndpoint.objects.annotate(
+        pending=Count("deliveries", filter=Q(deliveries__status=DeliveryStatus.PENDING)),
+        given_up=Count("deliveries", filter=Q(deliveries__status=DeliveryStatus.FAILED)),
+    ).order_by("-created_at", "-id")
