@@ -235,7 +235,9 @@ def test_it_may_ask_us_to_wait(subscribed, receiver, later, status, asked, secon
     receiver.answer = lambda _got: Says(status=status, headers={"Retry-After": asked})
     new_order(patient())
     deliver()
-    wait = WebhookDelivery.objects.get().due_at - stage.BEGUN_AT
+    due_at = WebhookDelivery.objects.get().due_at
+    assert due_at is not None
+    wait = due_at - stage.BEGUN_AT
     assert timedelta(seconds=seconds) <= wait <= timedelta(seconds=seconds + 1)
 
 
@@ -287,12 +289,8 @@ def test_what_a_killed_worker_carried_is_found_again(subscribed, receiver, later
 
 
 def test_of_two_turns_at_once_one_leads_and_hears_the_other_bell(subscribed, receiver):
-    heard = []
+    heard: list[int] = []
 
-    def ring_once_more(_got):
-        return Says()
-
-    receiver.answer = ring_once_more
     real = turns._Turn._finish
 
     def finish(turn):
@@ -310,7 +308,7 @@ def test_of_two_turns_at_once_one_leads_and_hears_the_other_bell(subscribed, rec
 
 
 def test_a_turn_whose_time_is_over_rings_for_the_next(subscribed, receiver, monkeypatch):
-    rung = []
+    rung: list[str] = []
     monkeypatch.setattr(turns, "ring", rung.append)
     paid_order()
     assert deliver(seconds=0) == 0
