@@ -40,6 +40,25 @@ _AMOUNT = re.compile(r"[0-9]{1,8}(\.[0-9]{1,2})?", re.ASCII)
 _NUMBER = re.compile(r"[0-9A-Za-z_-]{1,64}", re.ASCII)
 _TRADE_NO = re.compile(r"[0-9A-Za-z_.:-]{1,64}", re.ASCII)
 
+# What the real gateway's apps are handed, with nothing in it that a real app would take.
+MOCK_JSAPI = {
+    "appId": "mock",
+    "timeStamp": "0",
+    "nonceStr": "mock",
+    "package": "",
+    "signType": "RSA",
+    "paySign": "mock",
+}
+MOCK_APP = {
+    "appid": "mock",
+    "partnerid": "mock",
+    "prepayid": "",
+    "package": "Sign=WXPay",
+    "noncestr": "mock",
+    "timestamp": "0",
+    "sign": "mock",
+}
+
 
 class MockGateway:
     is_mock = True
@@ -78,9 +97,11 @@ class MockGateway:
         if self.method == "alipay":
             return PaymentStart(prepay_data={"order_string": f"mock={number}"}, raw=raw)
         prepay_id = f"mock{number}"
-        return PaymentStart(
-            prepay_id=prepay_id, prepay_data={"package": f"prepay_id={prepay_id}"}, raw=raw
-        )
+        if scene is Scene.APP:
+            fields = MOCK_APP | {"prepayid": prepay_id}
+        else:
+            fields = MOCK_JSAPI | {"package": f"prepay_id={prepay_id}"}
+        return PaymentStart(prepay_id=prepay_id, prepay_data=fields, raw=raw)
 
     def query_payment(self, out_trade_no: str) -> TradeReport:
         return TradeReport(out_trade_no, TradeState.UNPAID, raw={"mock": True})
