@@ -71,11 +71,22 @@ def refusal_of(error: Exception) -> DomainError:
     return InternalError()
 
 
-def as_field_errors(detail: Any) -> dict[str, Any]:
-    """DRF's error detail as a map of field → list of messages."""
+def as_field_errors(detail: Any) -> dict[str, list[str]]:
+    """DRF's error detail as a map of field → list of messages; a field of a field, or of the
+    third row of a list, is named by the whole way to it (``items.2.amount``)."""
+    errors: dict[str, list[str]] = {}
+    _collect(detail, (), errors)
+    return errors
+
+
+def _collect(detail: Any, way: tuple[str, ...], errors: dict[str, list[str]]) -> None:
     if isinstance(detail, dict):
-        return {
-            str(field): messages if isinstance(messages, list | dict) else [messages]
-            for field, messages in detail.items()
-        }
-    return {"non_field_errors": detail if isinstance(detail, list) else [detail]}
+        for field, inner in detail.items():
+            _collect(inner, (*way, str(field)), errors)
+    elif isinstance(detail, list):
+        for number, inner in enumerate(detail):
+            # DRF has an empty entry for every row of a list that is right.
+            is_row = isinstance(inner, dict | list)
+            _collect(inner, (*way, str(number)) if is_row else way, errors)
+    else:
+        errors.setdefault(".".join(way) or "non_field_errors", []).append(str(detail))
