@@ -3,12 +3,12 @@
 from uuid import UUID
 
 from balances.models import BalanceTransaction
-from balances.serializers import BalanceEntrySchema
+from balances.serializers import BalanceTransactionSchema
 from tcmpay.common.api.pages import Page
 from tcmpay.common.api.presenters import field_names
 from tcmpay.common.compiled import AnswersByKey
 
-entries_told = AnswersByKey(BalanceTransaction.objects.all, field_names(BalanceEntrySchema))
+entries_told = AnswersByKey(BalanceTransaction.objects.all, field_names(BalanceTransactionSchema))
 
 
 def entries_page(user_id: UUID, *, page: int, page_size: int) -> Page:

@@ -1,7 +1,13 @@
 """This room's examples for the API description."""
 
-OWNER_ID = "0192f0c1-2345-7abc-8def-0123456789ab"
+from django.utils.translation import gettext_lazy as _
+
+from tcmpay.common.api.schema import id_in_path
+
+# A patient of the demo; the demo's documentation shows orders and refunds of theirs too.
+OWNER_ID = "0192f0c1-0000-7000-8000-000000000101"
 ORDER_ID = "0192f0c1-9876-7abc-8def-0123456789ab"
+USER_IN_PATH = id_in_path("user_id", _("哪个用户"), OWNER_ID)
 BALANCE_EXAMPLE = {
     "id": "0192f0c0-1111-7abc-8def-0123456789ab",
     "user_id": OWNER_ID,

@@ -9,7 +9,7 @@ from rest_framework.response import Response
 
 from balances import api_schema, services
 from balances.answers import entries_page
-from balances.serializers import BalanceEntrySchema, BalanceSchema
+from balances.serializers import BalanceSchema, BalanceTransactionSchema
 from tcmpay.common.api.envelope import success
 from tcmpay.common.api.pages import page_headers
 from tcmpay.common.api.presenters import present_row
@@ -21,23 +21,29 @@ from tcmpay.common.api.views import EVERYONE, ContractViewSet, actor_of, ensure_
 class BalanceViewSet(ContractViewSet):
     """A user's account and its movements."""
 
-    api_tag = "balance"
+    api_tag = "balances"
+    answer_headers = {"transactions": ("X-Total-Count", "Link")}
     roles = {"retrieve": EVERYONE, "transactions": EVERYONE}
 
     @extend_schema(
-        summary="获取余额",
+        operation_id="getBalance",
+        summary=_("获取余额"),
+        description=_("第一次读取时创建，余额为零。"),
+        parameters=[api_schema.USER_IN_PATH],
         responses={200: enveloped("Balance", BalanceSchema())},
-        examples=[success_example("获取余额成功", api_schema.BALANCE_EXAMPLE)],
+        examples=[success_example(_("获取余额成功"), api_schema.BALANCE_EXAMPLE)],
     )
     def retrieve(self, request: Request, user_id: str) -> Response:
         account = services.account_ensure(self._visible(request, user_id))
         return success(_("获取余额成功"), present_row(account, BalanceSchema))
 
     @extend_schema(
-        summary="获取余额变动记录",
-        parameters=[PageInput],
-        responses={200: enveloped("BalanceEntries", BalanceEntrySchema(many=True))},
-        examples=[success_example("获取余额变动记录成功", api_schema.ENTRIES_EXAMPLE)],
+        operation_id="listBalanceTransactions",
+        summary=_("获取余额变动记录"),
+        description=_("新的在前。data 就是列表；总数和各页的地址在响应头里。"),
+        parameters=[api_schema.USER_IN_PATH, PageInput],
+        responses={200: enveloped("BalanceTransactionList", BalanceTransactionSchema(many=True))},
+        examples=[success_example(_("获取余额变动记录成功"), api_schema.ENTRIES_EXAMPLE)],
     )
     def transactions(self, request: Request, user_id: str) -> Response:
         owner = self._visible(request, user_id)

@@ -79,6 +79,11 @@ class AppointmentHasOrder(DomainError):
     code = "APPOINTMENT_HAS_ORDER"
     http_status = 409
     message = _("该预约已有待支付或已支付的订单")
+    data_schema = {
+        "type": "string",
+        "format": "uuid",
+        "description": _("该预约的有效订单的编号；只告诉可以看到它的人"),
+    }
 
     def __init__(self, *, live_order_id: UUID, is_shown: bool) -> None:
         super().__init__(data=str(live_order_id) if is_shown else None)

@@ -6,6 +6,7 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from config.models import GatewayMethod
+from gateways.interface import Scene
 
 
 class OrderStatus(models.TextChoices):
@@ -39,6 +40,19 @@ class PaymentMethod(models.TextChoices):
     BALANCE = "balance", _("余额支付")
     WECHAT = GatewayMethod.WECHAT.value, GatewayMethod.WECHAT.label
     ALIPAY = GatewayMethod.ALIPAY.value, GatewayMethod.ALIPAY.label
+
+
+class PaymentScene(models.TextChoices):
+    """Where the payer meets the gateway: the gateways' scenes, in words."""
+
+    NATIVE = Scene.NATIVE.value, _("微信：电脑上扫码")
+    JSAPI = Scene.JSAPI.value, _("微信：微信里的网页")
+    MINI_PROGRAM = Scene.MINI_PROGRAM.value, _("微信：小程序")
+    H5 = Scene.H5.value, _("微信：手机浏览器")
+    APP = Scene.APP.value, _("微信或支付宝：App")
+    PAGE = Scene.PAGE.value, _("支付宝：电脑网页")
+    WAP = Scene.WAP.value, _("支付宝：手机网页")
+    QR = Scene.QR.value, _("支付宝：扫码")
 
 
 class FigureKind(models.TextChoices):

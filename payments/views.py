@@ -13,6 +13,7 @@ from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from balances import api_schema as balances_schema
 from balances.errors import BalanceLimit, BalanceUnderReview, InsufficientBalance
 from gateways.interface import PaymentStart
 from payments import api_schema, selectors
@@ -48,7 +49,7 @@ from payments.serializers import (
     OrderPageSchema,
     OrderSchema,
     PayInput,
-    PaySchema,
+    PayResultSchema,
     TopUpInput,
 )
 from payments.services import appointments, attempts, endings, orders, sweeping, topups
@@ -56,7 +57,7 @@ from tcmpay.common.actor import Role
 from tcmpay.common.api.envelope import created, success
 from tcmpay.common.api.etags import etag_of, is_conditional, is_known, not_modified
 from tcmpay.common.api.presenters import present, present_row
-from tcmpay.common.api.schema import enveloped, request_example, success_example
+from tcmpay.common.api.schema import enveloped, success_example
 from tcmpay.common.api.views import (
     EVERYONE,
     ContractViewSet,
@@ -72,9 +73,12 @@ from tcmpay.limits.idempotency import idempotent
 PAYERS = EVERYONE - {Role.SERVICE}
 IDEMPOTENCY_KEY = OpenApiParameter(
     "Idempotency-Key",
-    str,
+    {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[ -~]+$"},
     OpenApiParameter.HEADER,
-    description="1–255 printable ASCII characters; the same key and body give the first answer",
+    description=_(
+        "幂等键：每个意图一个新的，重试时用同一个。同一个键、同样的内容，返回第一次的结果，"
+        "带 Idempotency-Replayed；内容不同返回 422；第一次还在执行返回 409"
+    ),
 )
 
 
@@ -99,6 +103,7 @@ class OrderViewSet(ContractViewSet):
     """Orders of the caller; admins and the platform's back end see everybody's."""
 
     api_tag = "orders"
+    answer_headers = {"retrieve": ("ETag",)}
     roles = {
         "create": EVERYONE,
         "list": EVERYONE,
@@ -125,14 +130,18 @@ class OrderViewSet(ContractViewSet):
     }
 
     @extend_schema(
-        summary="创建订单",
+        operation_id="createOrder",
+        summary=_("创建订单"),
+        description=_(
+            "给了 service_type 就由系统定价，同时给的 amount 必须相符；没给则采用 amount，"
+            "但生产环境默认要求患者和医生给 service_type。创建后在 expire_time 之前支付。"
+        ),
         parameters=[IDEMPOTENCY_KEY],
         request=OrderCreateInput,
         responses={201: enveloped("Order", OrderSchema())},
         examples=[
-            request_example("图文咨询", api_schema.ORDER_REQUEST),
-            request_example("由系统定价", api_schema.PRICED_ORDER_REQUEST),
-            success_example("订单创建成功", api_schema.ORDER_EXAMPLE, status=201),
+            *api_schema.ORDER_REQUESTS,
+            success_example(_("订单创建成功"), api_schema.ORDER_EXAMPLE, status=201),
         ],
     )
     @idempotent(recover_order)
@@ -146,20 +155,29 @@ class OrderViewSet(ContractViewSet):
         return order_created(order)
 
     @extend_schema(
-        summary="获取订单列表",
+        operation_id="listOrders",
+        summary=_("获取订单列表"),
+        description=_(
+            "新的在前。患者和医生只得到自己的。用 page 一页一页地翻，或用 cursor 一直往下读。"
+        ),
         parameters=[OrderListInput],
         responses={200: enveloped("OrderPage", OrderPageSchema())},
-        examples=[success_example("获取订单列表成功", api_schema.ORDER_PAGE_EXAMPLE)],
+        examples=[success_example(_("获取订单列表成功"), api_schema.ORDER_PAGE_EXAMPLE)],
     )
     def list(self, request: Request) -> Response:
         page = own_page(request, OrderListInput, orders_list)
         return success(_("获取订单列表成功"), {"orders": page.rows, **page.numbers})
 
     @extend_schema(
-        summary="获取订单",
-        parameters=[api_schema.IF_NONE_MATCH],
+        operation_id="getOrder",
+        summary=_("获取订单"),
+        description=_(
+            "等待付款时可以隔几秒读一次，直到 status 不再是 pending；"
+            "带上 If-None-Match，没有变化时只返回 304。"
+        ),
+        parameters=[api_schema.ORDER_IN_PATH, api_schema.IF_NONE_MATCH],
         responses={200: enveloped("Order", OrderSchema()), 304: api_schema.NOT_MODIFIED},
-        examples=[success_example("获取订单成功", api_schema.ORDER_EXAMPLE)],
+        examples=[success_example(_("获取订单成功"), api_schema.ORDER_EXAMPLE)],
     )
     def retrieve(self, request: Request, order_id: str) -> HttpResponseBase:
         key = path_id(order_id, missing=OrderNotFound)
@@ -177,7 +195,10 @@ class OrderViewSet(ContractViewSet):
         return answer
 
     @extend_schema(
-        summary="支付二维码（SVG）",
+        operation_id="getOrderQrCode",
+        summary=_("支付二维码（SVG）"),
+        description=_("未完成的支付的二维码图片。先用 native 或 qr 场景发起支付。"),
+        parameters=[api_schema.ORDER_IN_PATH],
         responses={(200, "image/svg+xml"): OpenApiTypes.STR},
         examples=[api_schema.QR_EXAMPLE],
     )
@@ -191,10 +212,13 @@ class OrderViewSet(ContractViewSet):
         return HttpResponse(drawing.getvalue(), content_type="image/svg+xml")
 
     @extend_schema(
-        summary="取消订单",
+        operation_id="cancelOrder",
+        summary=_("取消订单"),
+        description=_("只能取消待支付的。已在支付渠道发起的支付会先关闭；连不上渠道时什么都不变。"),
+        parameters=[api_schema.ORDER_IN_PATH],
         request=None,
         responses={200: enveloped("OrderCancelled", None)},
-        examples=[success_example("订单取消成功", None)],
+        examples=[success_example(_("订单取消成功"), None)],
     )
     def cancel(self, request: Request, order_id: str) -> Response:
         endings.order_cancel(
@@ -203,10 +227,13 @@ class OrderViewSet(ContractViewSet):
         return success(_("订单取消成功"))
 
     @extend_schema(
-        summary="同步订单支付状态",
+        operation_id="syncOrder",
+        summary=_("同步订单支付状态"),
+        description=_("马上向支付渠道查询，不等回调：付款人回到返回页时用。每个订单每分钟 6 次。"),
+        parameters=[api_schema.ORDER_IN_PATH],
         request=None,
         responses={200: enveloped("Order", OrderSchema())},
-        examples=[success_example("订单状态已同步", api_schema.ORDER_EXAMPLE)],
+        examples=[success_example(_("订单状态已同步"), api_schema.ORDER_EXAMPLE)],
     )
     def sync(self, request: Request, order_id: str) -> Response:
         order = sweeping.order_sync(
@@ -215,12 +242,18 @@ class OrderViewSet(ContractViewSet):
         return success(_("订单状态已同步"), order_now(order.id))
 
     @extend_schema(
-        summary="生成收银台地址",
+        operation_id="createCashierLink",
+        summary=_("生成收银台地址"),
+        description=_(
+            "一个现成的付款页面，只为这一个订单。把付款人的浏览器带到 url；"
+            "付款人在那里选支付方式，付完回到 return_url，带着 order_id 和 status。"
+        ),
+        parameters=[api_schema.ORDER_IN_PATH],
         request=CashierInput,
         responses={200: enveloped("Cashier", CashierSchema())},
         examples=[
-            request_example("网页", api_schema.CASHIER_REQUEST),
-            success_example("收银台地址已生成", api_schema.CASHIER_EXAMPLE),
+            *api_schema.CASHIER_REQUESTS,
+            success_example(_("收银台地址已生成"), api_schema.CASHIER_EXAMPLE),
         ],
     )
     def cashier(self, request: Request, order_id: str) -> Response:
@@ -255,20 +288,25 @@ def recover_topup(key_id: UUID) -> Response | None:
 class TopUpViewSet(ContractViewSet):
     """Topping a balance up: an order like others, paid by WeChat Pay or Alipay only."""
 
-    api_tag = "balance"
+    api_tag = "balances"
     roles = {"create": TOPPERS_UP}
     refusals = {
         "create": (TopUpsOff, TopUpDayLimit, BalanceLimit, BalanceUnderReview),
     }
 
     @extend_schema(
-        summary="充值",
-        parameters=[IDEMPOTENCY_KEY],
+        operation_id="createTopUp",
+        summary=_("充值"),
+        description=_(
+            "只在打开了充值的部署可用，只能给自己充。得到的是一个订单，用微信支付或支付宝付；"
+            "付款后钱进入余额。"
+        ),
+        parameters=[balances_schema.USER_IN_PATH, IDEMPOTENCY_KEY],
         request=TopUpInput,
         responses={201: enveloped("Order", OrderSchema())},
         examples=[
-            request_example("充值 100 元", api_schema.TOPUP_REQUEST),
-            success_example("充值订单创建成功", api_schema.TOPUP_EXAMPLE, status=201),
+            *api_schema.TOPUP_REQUESTS,
+            success_example(_("充值订单创建成功"), api_schema.TOPUP_EXAMPLE, status=201),
         ],
     )
     @idempotent(recover_topup)
@@ -286,7 +324,7 @@ def pay_answer(result: attempts.PayResult) -> Response:
     start = result.start
     answer = present_row(
         result.order,
-        PaySchema,
+        PayResultSchema,
         order_id=result.order.id,
         payment_method=str(result.payment_method),
         payment_url=start.payment_url or None,
@@ -309,7 +347,7 @@ def recover_payment(key_id: UUID) -> Response | None:
 class PayViewSet(ContractViewSet):
     """Paying an order: from the balance at once, or starting a payment at a gateway."""
 
-    api_tag = "pay"
+    api_tag = "payments"
     roles = {"pay": PAYERS}
     refusals = {
         "pay": (
@@ -327,10 +365,23 @@ class PayViewSet(ContractViewSet):
     }
 
     @extend_schema(
-        summary="发起支付",
+        operation_id="payOrder",
+        summary=_("发起支付"),
+        description=_(
+            "只有订单本人可以付。余额支付当场完成；其他方式返回付款人接下来要的东西：\n\n"
+            "| payment_method | scene | 返回 |\n|---|---|---|\n"
+            "| balance | – | 不用再做什么，订单已支付 |\n"
+            "| wechat | native（默认） | qr_code |\n"
+            "| wechat | jsapi、mini_program（需要 openid）、app | prepay_data |\n"
+            "| wechat | h5 | payment_url |\n"
+            "| alipay | page（默认）、wap | payment_url |\n"
+            "| alipay | app | prepay_data |\n"
+            "| alipay | qr | qr_code |\n\n"
+            "用相同的方式、场景和 openid 再次调用，会继续原来未完成的支付。"
+        ),
         parameters=[IDEMPOTENCY_KEY],
         request=PayInput,
-        responses={200: enveloped("Pay", PaySchema())},
+        responses={200: enveloped("PayResult", PayResultSchema())},
         examples=api_schema.PAY_EXAMPLES,
     )
     @idempotent(recover_payment)

@@ -105,13 +105,17 @@ class RefundViewSet(ContractViewSet):
     }
 
     @extend_schema(
-        summary="申请退款",
+        operation_id="requestRefund",
+        summary=_("申请退款"),
+        description=_(
+            "可以多次部分退款，待审核的也占额度。批准后钱原路退给订单本人，不论谁申请的。"
+        ),
         parameters=[IDEMPOTENCY_KEY],
         request=RefundCreateInput,
         responses={201: enveloped("Refund", RefundSchema())},
         examples=[
-            request_example("全额退款", api_schema.REFUND_REQUEST),
-            success_example("退款申请创建成功", api_schema.REFUND_EXAMPLE, status=201),
+            request_example("refund", api_schema.REFUND_REQUEST, summary=_("部分退款")),
+            success_example(_("退款申请创建成功"), api_schema.REFUND_EXAMPLE, status=201),
         ],
     )
     @idempotent(recover_refund)
@@ -127,19 +131,29 @@ class RefundViewSet(ContractViewSet):
         return refund_created(refund)
 
     @extend_schema(
-        summary="获取退款列表",
+        operation_id="listRefunds",
+        summary=_("获取退款列表"),
+        description=_(
+            "新的在前。患者和医生只得到自己的。用 page 一页一页地翻，或用 cursor 一直往下读。"
+        ),
         parameters=[RefundListInput],
         responses={200: enveloped("RefundPage", RefundPageSchema())},
-        examples=[success_example("获取退款列表成功", api_schema.REFUND_PAGE_EXAMPLE)],
+        examples=[success_example(_("获取退款列表成功"), api_schema.REFUND_PAGE_EXAMPLE)],
     )
     def list(self, request: Request) -> Response:
         page = own_page(request, RefundListInput, refunds_list)
         return success(_("获取退款列表成功"), {"refunds": page.rows, **page.numbers})
 
     @extend_schema(
-        summary="获取退款记录",
+        operation_id="getRefund",
+        summary=_("获取退款记录"),
+        description=_(
+            "状态：pending → processing → success 或 failed；驳回和撤回的是 cancelled。"
+            "failed 的由员工重试。"
+        ),
+        parameters=[api_schema.REFUND_IN_PATH],
         responses={200: enveloped("Refund", RefundSchema())},
-        examples=[success_example("获取退款记录成功", api_schema.REFUND_EXAMPLE)],
+        examples=[success_example(_("获取退款记录成功"), api_schema.REFUND_EXAMPLE)],
     )
     def retrieve(self, request: Request, refund_id: str) -> Response:
         refund = refund_now(path_id(refund_id, missing=RefundNotFound))
@@ -147,10 +161,13 @@ class RefundViewSet(ContractViewSet):
         return success(_("获取退款记录成功"), refund)
 
     @extend_schema(
-        summary="撤回退款申请",
+        operation_id="withdrawRefund",
+        summary=_("撤回退款申请"),
+        description=_("只有申请人可以，只能撤回待审核的；状态变成 cancelled。"),
+        parameters=[api_schema.REFUND_IN_PATH],
         request=None,
         responses={200: enveloped("Refund", RefundSchema())},
-        examples=[success_example("退款申请已撤回", api_schema.WITHDRAWN_EXAMPLE)],
+        examples=[success_example(_("退款申请已撤回"), api_schema.WITHDRAWN_EXAMPLE)],
     )
     def withdraw(self, request: Request, refund_id: str) -> Response:
         refund = requests.refund_withdraw(
@@ -159,13 +176,23 @@ class RefundViewSet(ContractViewSet):
         return success(_("退款申请已撤回"), refund_now(refund.id))
 
     @extend_schema(
-        summary="审核退款",
+        operation_id="reviewRefund",
+        summary=_("审核退款"),
+        description=_(
+            "批准总是按申请的金额。不能审核自己申请的或退给自己的。"
+            "超过双人审批线的，第一次批准后 approvals_needed 变成 1，由另一个人再批准。"
+        ),
+        parameters=[api_schema.REFUND_IN_PATH],
         request=RefundReviewInput,
         responses={200: enveloped("RefundReviewed", None)},
         examples=[
-            request_example("同意", {"approved": True, "review_notes": "同意退款"}),
-            request_example("驳回", {"approved": False, "review_notes": "服务已完成"}),
-            success_example("退款审核完成", None),
+            request_example(
+                "approve", {"approved": True, "review_notes": "同意退款"}, summary=_("批准")
+            ),
+            request_example(
+                "reject", {"approved": False, "review_notes": "服务已完成"}, summary=_("驳回")
+            ),
+            success_example(_("退款审核完成"), None),
         ],
     )
     def review(self, request: Request, refund_id: str) -> Response:
@@ -187,10 +214,15 @@ class StatisticsViewSet(ContractViewSet):
     roles = {"list": EVERYONE}
 
     @extend_schema(
-        summary="获取支付统计",
+        operation_id="getStatistics",
+        summary=_("获取支付统计"),
+        description=_(
+            "创建的按创建时间，支付的按付款时间，退款的按完成时间，都在所给的时段内。"
+            "因逾期到账或重复支付而退回的款项都不计入。"
+        ),
         parameters=[StatisticsInput],
         responses={200: enveloped("Statistics", StatisticsSchema())},
-        examples=[success_example("获取支付统计成功", api_schema.STATISTICS_EXAMPLE)],
+        examples=[success_example(_("获取支付统计成功"), api_schema.STATISTICS_EXAMPLE)],
     )
     def list(self, request: Request) -> Response:
         query = own_query(request, StatisticsInput)

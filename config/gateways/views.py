@@ -20,29 +20,35 @@ from tcmpay.common.api.envelope import success
 from tcmpay.common.api.schema import enveloped, request_example, success_example
 from tcmpay.common.api.views import ADMINS, ContractViewSet, actor_of
 
-METHOD_PARAMETER = OpenApiParameter("method", str, OpenApiParameter.PATH, enum=GATEWAY_METHODS)
+METHOD_PARAMETER = OpenApiParameter(
+    "method",
+    {"type": "string", "enum": list(GATEWAY_METHODS)},
+    OpenApiParameter.PATH,
+    description=_("哪个支付渠道"),
+)
 
 
 class GatewayConfigViewSet(ContractViewSet):
     roles = {"retrieve": ADMINS, "update": ADMINS}
-    api_tag = "支付配置"
+    api_tag = "gateway-config"
     refusals = {
         "retrieve": (MethodNotFound,),
         "update": (MethodNotFound, ConfigNeedsSecondPerson),
     }
 
     @extend_schema(
-        operation_id="admin_config_retrieve",
-        summary=_("查看支付配置（机密只显示掩码）"),
+        operation_id="getGatewayConfig",
+        summary=_("查看支付配置"),
+        description=_("机密只显示掩码。"),
         parameters=[METHOD_PARAMETER],
         responses={200: enveloped("GatewayConfig", GatewayConfigSchema(many=True))},
-        examples=[success_example("获取支付配置成功", api_schema.CONFIG_EXAMPLE)],
+        examples=[success_example(_("获取支付配置成功"), api_schema.CONFIG_EXAMPLE)],
     )
     def retrieve(self, request: Request, method: str) -> Response:
         return success(_("获取支付配置成功"), selectors.gateway_config_masked(method))
 
     @extend_schema(
-        operation_id="admin_config_update",
+        operation_id="updateGatewayConfig",
         summary=_("更新一个支付配置项"),
         description=_(
             "机密一律加密保存；自下一笔支付起生效。密钥和证书可用任何常见形式，统一保存为 PEM。"
@@ -56,16 +62,20 @@ class GatewayConfigViewSet(ContractViewSet):
         },
         examples=[
             request_example(
-                "API 密钥",
+                "api_key",
                 {
                     "config_key": "api_key",
                     "config_value": "your-api-key-here",
                     "is_encrypted": True,
                 },
+                summary=_("API 密钥"),
             ),
-            success_example("支付配置更新成功", None),
+            success_example(_("支付配置更新成功"), None),
             success_example(
-                "支付配置更新成功", api_schema.CONFIG_WARNING_EXAMPLE, name="保存了不能使用的值"
+                _("支付配置更新成功"),
+                api_schema.CONFIG_WARNING_EXAMPLE,
+                name="unusable",
+                summary=_("保存了不能使用的值"),
             ),
         ],
     )

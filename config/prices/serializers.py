@@ -7,6 +7,7 @@ from rest_framework import serializers
 
 from tcmpay.common.api.serializers import (
     AmountField,
+    AnsweredAmountField,
     DayField,
     InputSerializer,
     PageInput,
@@ -27,18 +28,30 @@ class PriceDayInput(InputSerializer):
 
 
 class PriceInput(InputSerializer):
-    price = AmountField()
-    service_name = StrictCharField(max_length=100, required=False)
+    price = AmountField(help_text=_("价格（元）"))
+    service_name = StrictCharField(
+        max_length=100, required=False, help_text=_("服务名称；新服务不填时用服务类型")
+    )
     order_type = serializers.ChoiceField(
         choices=SERVICE_TYPES,
         required=False,
         help_text=_("新服务给哪类订单定价；不填时按服务类型的名称，否则为 other；以后不能更改"),
     )
-    discount_price = AmountField(required=False, allow_null=True)
-    is_active = StrictBooleanField(required=False)
-    effective_date = DayField(required=False)
-    expiry_date = DayField(required=False, allow_null=True)
-    description = StrictCharField(max_length=500, required=False, allow_blank=True)
+    discount_price = AmountField(
+        required=False,
+        allow_null=True,
+        help_text=_("优惠价（元）：设置后按它收取，不能高于价格；null 表示取消优惠"),
+    )
+    is_active = StrictBooleanField(required=False, help_text=_("是否启用"))
+    effective_date = DayField(
+        required=False, help_text=_("从哪一天起；晚于现行价格的开始日就开始新的价格")
+    )
+    expiry_date = DayField(
+        required=False, allow_null=True, help_text=_("到哪一天为止，含当日；null 表示不限")
+    )
+    description = StrictCharField(
+        max_length=500, required=False, allow_blank=True, help_text=_("说明")
+    )
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         discount = attrs.get("discount_price")
@@ -48,17 +61,21 @@ class PriceInput(InputSerializer):
 
 
 class PriceSchema(serializers.Serializer):
-    """价格。"""
+    about = _("一项服务在一段日子里的价格")
 
-    id = serializers.UUIDField()
-    service_type = serializers.CharField()
-    service_name = serializers.CharField()
-    order_type = serializers.CharField(help_text=_("给哪类订单定价；空表示由 SQL 写入而未注明"))
-    price = serializers.CharField(help_text=_("元，两位小数"))
-    discount_price = serializers.CharField(allow_null=True, help_text=_("设置后按此价收取"))
-    is_active = serializers.BooleanField()
-    effective_date = serializers.DateField()
-    expiry_date = serializers.DateField(allow_null=True, help_text=_("含当日"))
-    description = serializers.CharField()
-    created_at = serializers.DateTimeField()
-    updated_at = serializers.DateTimeField()
+    id = serializers.UUIDField(help_text=_("编号"))
+    service_type = serializers.CharField(max_length=64, help_text=_("服务类型"))
+    service_name = serializers.CharField(max_length=100, help_text=_("服务名称"))
+    order_type = serializers.ChoiceField(
+        choices=SERVICE_TYPES,
+        allow_blank=True,
+        help_text=_("给哪类订单定价；空表示由 SQL 写入而未注明"),
+    )
+    price = AnsweredAmountField(help_text=_("价格（元）"))
+    discount_price = AnsweredAmountField(allow_null=True, help_text=_("设置后按此价收取"))
+    is_active = serializers.BooleanField(help_text=_("是否启用"))
+    effective_date = serializers.DateField(help_text=_("从这一天起"))
+    expiry_date = serializers.DateField(allow_null=True, help_text=_("到这一天为止，含当日"))
+    description = serializers.CharField(help_text=_("说明"))
+    created_at = serializers.DateTimeField(help_text=_("创建时刻"))
+    updated_at = serializers.DateTimeField(help_text=_("最后一次变化的时刻"))

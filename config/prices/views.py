@@ -2,7 +2,7 @@
 
 from django.conf import settings
 from django.utils.translation import gettext_lazy as _
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -14,22 +14,32 @@ from tcmpay.common.api.envelope import success
 from tcmpay.common.api.schema import enveloped, request_example, success_example
 from tcmpay.common.api.views import ADMINS, ContractViewSet, actor_of
 
+SERVICE_IN_PATH = OpenApiParameter(
+    "service_type",
+    {"type": "string", "minLength": 1, "maxLength": 64, "example": "consultation"},
+    OpenApiParameter.PATH,
+    description=_("服务类型"),
+)
+
 
 class PriceViewSet(ContractViewSet):
     """Prices are public: a token is neither needed nor looked at."""
 
     authentication_classes = ()
     permission_classes = ()
-    api_tag = "价格"
+    api_tag = "prices"
+    answer_headers = {"list": ("X-Total-Count",)}
     refusals = {"retrieve": (PriceNotFound,)}
 
     @extend_schema(
-        operation_id="prices_list",
+        operation_id="listPrices",
         summary=_("价格列表"),
+        description=_(
+            "公开，不需要令牌。每项服务一行：今天的价格，或 on 那一天的；总数在响应头里。"
+        ),
         parameters=[PriceFilterInput],
         responses={200: enveloped("PriceList", PriceSchema(many=True))},
-        examples=[success_example("获取价格配置列表成功", [api_schema.PRICE_EXAMPLE])],
-        auth=[],
+        examples=[success_example(_("获取价格配置列表成功"), [api_schema.PRICE_EXAMPLE])],
     )
     def list(self, request: Request) -> Response:
         query = PriceFilterInput.parse_query(request)
@@ -40,12 +50,12 @@ class PriceViewSet(ContractViewSet):
         return answer
 
     @extend_schema(
-        operation_id="prices_retrieve",
-        summary=_("今日生效的价格"),
-        parameters=[PriceDayInput],
+        operation_id="getPrice",
+        summary=_("今日（或某日）生效的价格"),
+        description=_("公开，不需要令牌。收取的是 discount_price（有值时），否则是 price。"),
+        parameters=[SERVICE_IN_PATH, PriceDayInput],
         responses={200: enveloped("Price", PriceSchema())},
-        examples=[success_example("获取价格配置成功", api_schema.PRICE_EXAMPLE)],
-        auth=[],
+        examples=[success_example(_("获取价格配置成功"), api_schema.PRICE_EXAMPLE)],
     )
     def retrieve(self, request: Request, service_type: str) -> Response:
         on = PriceDayInput.parse_query(request).get("on")
@@ -54,22 +64,27 @@ class PriceViewSet(ContractViewSet):
 
 class PriceAdminViewSet(ContractViewSet):
     roles = {"update": ADMINS}
-    api_tag = "价格"
+    api_tag = "prices"
     refusals = {"update": (PriceChangeNeedsSecondPerson,)}
 
     @extend_schema(
-        operation_id="admin_prices_update",
+        operation_id="updatePrice",
         summary=_("更新价格"),
         description=_(
             "不填 effective_date 时修改当前价格；填写更晚的 effective_date 时开始新的价格，"
             "原价格在前一日结束。"
         ),
+        parameters=[SERVICE_IN_PATH],
         request=PriceInput,
         responses={200: enveloped("Price", PriceSchema())},
         examples=[
-            request_example("修改当前价格", {"price": "25.00"}),
-            request_example("从某日起改价", {"price": "28.00", "effective_date": "2027-01-01"}),
-            success_example("价格配置更新成功", api_schema.PRICE_EXAMPLE),
+            request_example("now", {"price": "25.00"}, summary=_("修改当前价格")),
+            request_example(
+                "from_a_day",
+                {"price": "28.00", "effective_date": "2027-01-01"},
+                summary=_("从某日起改价"),
+            ),
+            success_example(_("价格配置更新成功"), api_schema.PRICE_EXAMPLE),
         ],
     )
     def update(self, request: Request, service_type: str) -> Response:

@@ -4,6 +4,7 @@ What any address may answer stands here, what one room answers in its ``errors.p
 and DRF's own exceptions are answered is told by ``common/api/exceptions.py`` with these classes.
 """
 
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any, ClassVar
 
@@ -23,6 +24,8 @@ class DomainError(Exception):
     # Whether the same request is refused so for ever, whatever happens meanwhile. Only then is the
     # answer kept under an Idempotency-Key: a balance is topped up, a refund withdrawn.
     is_lasting: ClassVar[bool] = False
+    # What ``data`` is, for the API description; None where there is none.
+    data_schema: ClassVar[Mapping[str, Any] | None] = None
     # Where waiting helps: sent as Retry-After.
     retry_after_seconds: int | None = None
 

@@ -53,6 +53,7 @@ def idempotent(recover: Recover) -> Callable[[Action], Action]:
 
         # For the API description.
         wrapper.refusals = (IdempotencyKeyReused, IdempotencyInProgress)  # type: ignore[attr-defined]
+        wrapper.is_idempotent = True  # type: ignore[attr-defined]
         return wrapper
 
     return decorate

@@ -15,12 +15,23 @@ from tests.api.kit import API
 METHODS = ("get", "post", "put", "patch", "delete")
 
 
-def description() -> dict[str, Any]:
+def description(language: str = "zh-hans") -> dict[str, Any]:
     """The description as a client fetches it."""
-    answer = Client().get("/api/schema/?format=json")
+    answer = Client().get(f"/api/schema/?format=json&lang={language}")
     assert answer.status_code == 200
-    parsed: dict[str, Any] = json.loads(answer.content)
-    return parsed
+    return with_answers(json.loads(answer.content))
+
+
+def with_answers(found: dict[str, Any]) -> dict[str, Any]:
+    """The same with every answer where it is given, instead of a reference to it."""
+    shared = {
+        f"#/components/responses/{name}": answer
+        for name, answer in found["components"]["responses"].items()
+    }
+    for _method, _path, operation in operations(found):
+        for status, answer in operation["responses"].items():
+            operation["responses"][status] = shared.get(answer.get("$ref"), answer)
+    return found
 
 
 def made_anew() -> dict[str, Any]:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from django.db import connection
+from django.utils.translation import gettext_lazy as _
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -11,6 +12,7 @@ from rest_framework.response import Response
 
 from tcmpay.common.api.envelope import success
 from tcmpay.common.api.schema import enveloped, success_example
+from tcmpay.common.api.schema_parts import Text
 from tcmpay.common.api.views import PublicView
 from tcmpay.version import __version__
 
@@ -22,21 +24,25 @@ READY = {"status": "ready"}
 
 
 class ReadySchema(serializers.Serializer):
-    status = serializers.CharField()
+    status = serializers.CharField(help_text=_("live 或 ready"))
 
 
 class LiveSchema(ReadySchema):
-    version = serializers.CharField()
+    version = serializers.CharField(help_text=_("正在运行的版本"))
 
 
 def _described(
-    summary: str, schema: serializers.Serializer, answer: dict[str, str]
+    operation_id: str,
+    summary: Text,
+    description: Text,
+    schema: serializers.Serializer,
+    answer: dict[str, str],
 ) -> Callable[[Get], Get]:
     described: Callable[[Get], Get] = extend_schema(
-        operation_id=f"health_{answer['status']}",
+        operation_id=operation_id,
         summary=summary,
+        description=description,
         tags=["health"],
-        auth=[],
         responses={200: enveloped(f"Health{answer['status'].title()}", schema)},
         examples=[success_example("ok", answer)],
     )
@@ -48,7 +54,13 @@ class LiveView(PublicView):
 
     throttle_classes = ()
 
-    @_described("进程存活", LiveSchema(), LIVE)
+    @_described(
+        "getLiveness",
+        _("进程存活"),
+        _("进程能回答，并说明正在运行的版本。不需要令牌，不限次数。"),
+        LiveSchema(),
+        LIVE,
+    )
     def get(self, request: Request) -> Response:
         return success("ok", LIVE)
 
@@ -58,7 +70,13 @@ class ReadyView(PublicView):
 
     throttle_classes = ()
 
-    @_described("可以服务", ReadySchema(), READY)
+    @_described(
+        "getReadiness",
+        _("可以服务"),
+        _("数据库也能回答；否则是 503。不需要令牌，不限次数。"),
+        ReadySchema(),
+        READY,
+    )
     def get(self, request: Request) -> Response:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")

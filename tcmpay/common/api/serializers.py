@@ -5,12 +5,14 @@ made from it, and ``presenters`` write its fields from plain values.
 """
 
 import re
+from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from typing import Any
 
 from django.utils.dateparse import parse_date, parse_datetime
+from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 from drf_spectacular.drainage import set_override
 from drf_spectacular.utils import extend_schema_field
@@ -24,7 +26,10 @@ from tcmpay.common.errors import InvalidInput
 from tcmpay.common.ids import parse_id
 from tcmpay.common.money import Money, MoneyError, format_money, parse_money
 
-AMOUNT_PATTERN = r"^(0|[1-9][0-9]{0,7})(\.[0-9]{1,2})?$"
+# More than zero, at most 99999999.99, at most two places.
+AMOUNT_PATTERN = r"^(0\.(0[1-9]|[1-9][0-9]?)|[1-9][0-9]{0,7}(\.[0-9]{1,2})?)$"
+ANSWERED_AMOUNT_PATTERN = r"^[0-9]{1,16}\.[0-9]{2}$"
+UUID_PATTERN = "[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}"
 PAGE_SIZE_DEFAULT = 20
 PAGE_SIZE_MAX = 100
 PAGE_MAX = 1_000_000
@@ -120,7 +125,17 @@ class StrictIntegerField(serializers.IntegerField):
         return int(data)
 
 
-@extend_schema_field({"type": "string", "pattern": AMOUNT_PATTERN, "example": "30.00"})
+class DescribedChoiceField(StrictCharField):
+    """Text that is compared, and refused, where it is used: only described by its values."""
+
+    def __init__(self, *, values: Iterable[str], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        set_override(self, "field", {"type": "string", "enum": [str(value) for value in values]})
+
+
+@extend_schema_field(
+    {"type": "string", "format": "decimal", "pattern": AMOUNT_PATTERN, "example": "30.00"}
+)
 class AmountField(serializers.Field):
     """A positive amount in yuan: a JSON string, or an integer or decimal literal."""
 
@@ -147,7 +162,15 @@ class AmountField(serializers.Field):
         self.fail("invalid")
 
 
-@extend_schema_field({"type": "string", "example": "2026-11-24"})
+@extend_schema_field(
+    {"type": "string", "format": "decimal", "pattern": ANSWERED_AMOUNT_PATTERN, "example": "30.00"}
+)
+class AnsweredAmountField(serializers.CharField):
+    """An amount in an answer: yuan, exactly two places."""
+
+
+# Without an example: the documentation's form would be filled with it, and look for that day.
+@extend_schema_field({"type": "string"})
 class MomentField(serializers.Field):
     """A business day (``2026-11-24``, Asia/Shanghai) or a moment (ISO 8601 with offset).
 
@@ -160,6 +183,8 @@ class MomentField(serializers.Field):
     }
 
     def __init__(self, *, is_end: bool = False, **kwargs: Any) -> None:
+        form = _("日期（如 2026-11-24，按北京时间）或带时区的时刻（如 2026-11-24T10:00:00Z）")
+        kwargs.setdefault("help_text", format_lazy("{}{}", form, _("，含当日")) if is_end else form)
         super().__init__(**kwargs)
         self.is_end = is_end
 
@@ -189,10 +214,13 @@ class SeveralField(serializers.Field):
     def __init__(
         self, *, child: serializers.Field, example: str, count_max: int = 100, **kwargs: Any
     ) -> None:
-        super().__init__(help_text=f"several, comma-separated (at most {count_max})", **kwargs)
+        text = _("可写多个，用逗号分隔，最多 {count_max} 个，如 {example}")
+        kwargs.setdefault("help_text", format_lazy(text, count_max=count_max, example=example))
+        super().__init__(**kwargs)
         self.child = child
         self.count_max = count_max
-        set_override(self, "field", {"type": "string", "example": example})
+        one = _pattern_of(child)
+        set_override(self, "field", {"type": "string", "pattern": f"^{one}(,{one})*$"})
 
     def to_internal_value(self, data: Any) -> list[Any]:
         values = str(data).split(",")
@@ -201,7 +229,13 @@ class SeveralField(serializers.Field):
         return [self.child.run_validation(value) for value in values]
 
 
-@extend_schema_field({"type": "string"})
+def _pattern_of(one: serializers.Field) -> str:
+    if isinstance(one, serializers.ChoiceField):
+        return f"({'|'.join(one.choices)})"
+    return UUID_PATTERN if isinstance(one, StrictUUIDField) else "[^,]+"
+
+
+@extend_schema_field({"type": "string", "maxLength": 94})
 class CursorField(serializers.Field):
     """Where a list goes on: ``next_cursor`` of the answer before; empty at its beginning."""
 
@@ -224,14 +258,27 @@ class DayField(serializers.DateField):
 
 
 class PageInput(InputSerializer):
-    page = StrictIntegerField(min_value=1, max_value=PAGE_MAX, default=1)
-    page_size = StrictIntegerField(min_value=1, max_value=PAGE_SIZE_MAX, default=PAGE_SIZE_DEFAULT)
+    page = StrictIntegerField(
+        min_value=1, max_value=PAGE_MAX, default=1, help_text=_("第几页，从 1 起")
+    )
+    page_size = StrictIntegerField(
+        min_value=1,
+        max_value=PAGE_SIZE_MAX,
+        default=PAGE_SIZE_DEFAULT,
+        help_text=_("每页多少行"),
+    )
 
 
 class ListInput(PageInput):
     """A list whose pages go by number, or on from a cursor."""
 
-    cursor = CursorField(required=False, help_text="empty, then next_cursor of the answer before")
+    cursor = CursorField(
+        required=False,
+        help_text=_(
+            "不用 page 时：第一次留空，之后写上一次返回的 next_cursor；"
+            "其间新增的行不会造成遗漏或重复"
+        ),
+    )
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         if "cursor" in attrs and "page" in self.initial_data:
@@ -245,20 +292,35 @@ class ListInput(PageInput):
 class PageSchema(serializers.Serializer):
     total = serializers.IntegerField(
         required=False,
-        help_text="of pages by number: exact up to 10,000, beyond at least so many"
-        " (it grows as one goes on)",
+        min_value=0,
+        help_text=_("用 page 时：一共多少行；10,000 以内准确，以上是至少这么多"),
     )
-    page = serializers.IntegerField(required=False, help_text="of pages by number")
-    page_size = serializers.IntegerField()
+    page = serializers.IntegerField(
+        required=False, min_value=1, help_text=_("用 page 时：这是第几页")
+    )
+    page_size = serializers.IntegerField(min_value=1, help_text=_("每页多少行"))
     next_cursor = serializers.CharField(
-        required=False, allow_null=True, help_text="of pages by cursor: null at the end"
+        required=False, allow_null=True, help_text=_("用 cursor 时：下一次的游标，null 表示到头了")
     )
 
 
-def schema_of(name: str, *dataclasses: type[Any]) -> type[serializers.Serializer]:
-    """What an answer holds whose fields are those of ``dataclasses``: counts, and sums of money."""
-    shown: dict[Any, Any] = {int: serializers.IntegerField, Money: serializers.CharField}
-    members = {one.name: shown[one.type]() for kind in dataclasses for one in fields(kind)}
+def _count_field(**kwargs: Any) -> serializers.Field:
+    return serializers.IntegerField(min_value=0, **kwargs)
+
+
+def schema_of(
+    name: str, *dataclasses: type[Any], texts: Mapping[str, Any]
+) -> type[serializers.Serializer]:
+    """What an answer holds whose fields are those of ``dataclasses``: counts, and sums of money.
+
+    ``texts``: the field's name → what it is, for readers.
+    """
+    shown: dict[Any, Any] = {int: _count_field, Money: AnsweredAmountField}
+    members = {
+        one.name: shown[one.type](help_text=texts[one.name])
+        for kind in dataclasses
+        for one in fields(kind)
+    }
     return type(name, (serializers.Serializer,), members)
 
 
