@@ -83,9 +83,10 @@ PAY_EXAMPLE = {
 }
 
 CASHIER_REQUESTS = [
+    request_example("plain", {}, summary=_("付款后留在收银台")),
     request_example(
         "page", {"return_url": "https://yourapp.com/payment/return"}, summary=_("付款后回到平台")
-    )
+    ),
 ]
 CASHIER_EXAMPLE = {
     "url": "https://pay.yourapp.com/pay/eyJvIjoiMDE5MmYwYzE…",
