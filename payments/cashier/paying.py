@@ -35,11 +35,10 @@ def payment_start(
 ) -> PayResult:
     """Start paying, or continue the attempt that is open in this way already.
 
-    Raises UnsupportedMethod (no such way, or JSAPI over a link without openid), RateLimited, and as
-    ``pay``.
+    Raises UnsupportedMethod, RateLimited, and as ``pay``.
     """
     way = WAYS_BY_CODE.get(way_code)
-    if way is None or (way == JSAPI and not link.openid):
+    if way is None:
         raise UnsupportedMethod()
     hit = hit_count(scope="cashier-start", identity=str(order.id))
     if hit.count > STARTS_PER_MINUTE:

@@ -357,9 +357,8 @@ def _keep_start(attempt: PaymentTransaction, start: PaymentStart, actor: Actor) 
             "payment_url": start.payment_url,
             "qr_code": start.qr_code,
             "answer": dict(start.raw),
-            "answered_at": clock.utc_text(
-                clock.now()
-            ),  # what was handed out lives so long from here
+            # What was handed out lives for a while from here.
+            "answered_at": clock.utc_text(clock.now()),
         },
         error_code=None,
         error_message=None,

@@ -280,13 +280,6 @@ MONEY = (
         CASHIER,
     ),
     Mutant(
-        "inside WeChat only whom the link names pays",
-        "payments/cashier/paying.py",
-        "if way is None or (way == JSAPI and not link.openid):",
-        "if way is None:",
-        CASHIER,
-    ),
-    Mutant(
         "no cashier for an order that can't be paid",
         "payments/views.py",
         "        orders.ensure_open(order)\n",

@@ -33,6 +33,8 @@ SECRETS = {
     "a phone with its country": "+86 13912345678",
     "an id card": "11010519491231002X",
     "an openid": "oUpF8uMuAJO_M2pxb1Q9zNjWeS6o",
+    "a cashier's link": "GET /pay/canaryJvIjoiMDFhMjJlMTkwODI2.RHZlXqJF/back?lang=en",
+    "a cashier's link in another": "return_url=https%3A%2F%2Fh%2Fpay%2FcanaryJvIjoiMDFhMjJlMTkwOD",
 }
 CANARY = ("canary", "MIIE", "CANARY", "13912345678", "11010519491231002", "oUpF8", "A1b2A1b2",
           "eyJ")  # fmt: skip
@@ -45,6 +47,7 @@ HARMLESS = [
     "callback_untrusted: signature does not match",
     "token expired",
     "GET /api/v1/payment/orders/01a210f0-73c1-78bc-b844-18c383270d11",
+    "POST /v3/pay/transactions/out-trade-no/ORD20261125120000123456789012/close",
 ]
 
 
