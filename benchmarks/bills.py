@@ -164,9 +164,10 @@ def _payments_made(version: Any) -> None:
     from tcmpay.common.ids import new_id
 
     begins = connection.ops.adapt_datetimefield_value(day_start(DAY))
+    milliseconds = f"LPAD(HEX(({day_start(DAY).timestamp():.0f} + {SECOND}) * 1000), 12, '0')"
     made = {
-        # As ours are: in the order of time.
-        "id": f"CONCAT(LPAD(HEX({SECOND}), 8, '0'), '-0000-7000-8000-', LPAD(HEX(seq), 12, '0'))",
+        # As ours are: version 7, of the second in which each was begun.
+        "id": f"CONCAT(INSERT({milliseconds}, 9, 0, '-'), '-7000-8000-', LPAD(HEX(seq), 12, '0'))",
         "transaction_no": NUMBER,
         "order_id": f"'{new_id()}'",
         "payment_method": "'wechat'",

@@ -7,6 +7,7 @@ lines one by one, with the same functions, to find the odd one.
 import re
 from collections.abc import Iterable, Sequence
 from datetime import date
+from operator import add
 
 _TO_ZEROS = bytes.maketrans(b"123456789", b"000000000")
 _AMOUNT = re.compile(rb"\s*(-?)([0-9]{1,12})(?:\.([0-9]{1,6}))?\s*")
@@ -77,6 +78,16 @@ def amounts(
             return None
         found.append(value)
     return found
+
+
+def payment_keys(
+    numbers: Sequence[bytes], cells: Sequence[bytes], values: Sequence[int]
+) -> list[bytes]:
+    """``payment_key`` of each line; ``cells`` are its yuan as written, ``values`` its fen."""
+    text = b"\n ".join(cells) + b"\n"
+    if text.translate(_TO_ZEROS).count(b".00\n") == len(cells):
+        return list(map(add, numbers, (b" " + text[:-1]).replace(b".", b"").split(b"\n")))
+    return [b"%b %03d" % pair for pair in zip(numbers, values, strict=True)]
 
 
 def _is_uniform(text: bytes, count: int, places: int) -> bool:

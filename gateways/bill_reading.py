@@ -18,7 +18,7 @@ from django.utils.translation import gettext_lazy as _
 from gateways.bill_columns import Cells, amounts, moments
 from gateways.bill_files import Unpacked
 from gateways.bill_totals import Addends, Claim, OneOf, Reading, failing, settle
-from gateways.interface import BillRefused, BillRow, FundRow, OddLine
+from gateways.interface import BillRefused, BillRow, FundRow, OddLine, TradeLines
 from gateways.texts import Text
 
 LINES_MAX = 5_000_000
@@ -144,6 +144,9 @@ class BillReader(ABC):
     def rows(self) -> Iterator[BillRow]:
         for number, block in self._blocks():
             yield from block.rows(number)  # type: ignore[misc]
+
+    def pieces(self) -> Iterator[tuple[int, TradeLines]]:
+        yield from self._blocks()  # type: ignore[misc]
 
     def fund_rows(self) -> Iterator[FundRow]:
         for number, block in self._blocks():

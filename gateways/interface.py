@@ -4,7 +4,7 @@ No models and no database here. Money is ``Decimal`` yuan with two places; momen
 datetimes. Nothing that these classes carry in ``raw`` or ``prepared`` may contain a secret.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
@@ -225,6 +225,31 @@ class BillRefused(Exception):
     ``str()`` is the reason for people (translated)."""
 
 
+def payment_key(number: str, fen: int) -> bytes:
+    """A payment by what a bill and our books must agree in: its number and its yuan without the
+    point, "… 005" for five fen."""
+    return b"%b %03d" % (number.encode(), fen)
+
+
+class TradeLines(Protocol):
+    """Some lines of a trade bill that follow each other, by columns: as in BillRow. A day may have
+    a million, of which nearly all agree: those are never made rows."""
+
+    count: int
+    is_refund: Sequence[bool] | None  # None: no line is
+    amount: Sequence[int]
+    settled: Sequence[int]
+    fee: Sequence[int]
+
+    def keys(self) -> Sequence[bytes]: ...  # payment_key of each line that is a done payment
+
+    def app_ids(self) -> str | Sequence[str]: ...  # of all lines, or of each
+
+    def fee_rates(self) -> str | Sequence[str]: ...
+
+    def rows(self, number: int) -> Iterator[BillRow]: ...  # its first line is that number
+
+
 class OpenedBill(Protocol):
     """An unpacked bill that was read once as a whole: it adds up. Closing it frees the file."""
 
@@ -248,6 +273,9 @@ class OpenedBill(Protocol):
     has_refunds: bool
 
     def rows(self) -> Iterator[BillRow]: ...  # of a trade bill; again at every call
+
+    # The same by columns, with the number of each piece's first line.
+    def pieces(self) -> Iterator[tuple[int, TradeLines]]: ...
 
     def fund_rows(self) -> Iterator[FundRow]: ...  # of a fund bill
 

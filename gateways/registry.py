@@ -13,6 +13,7 @@ import gateways.wechat.bills
 import gateways.wechat.doctor
 from gateways.alipay.configuration import AlipayConfig
 from gateways.alipay.gateway import AlipayGateway
+from gateways.bill_files import Unpacked
 from gateways.bill_reading import BillReader
 from gateways.breaker import CallLimiter
 from gateways.configuration import Values
@@ -39,6 +40,7 @@ class Provider:
     fixes: Fixes
     certificates: Mapping[str, Callable[[str], list[x509.Certificate]]]
     unread_bill: OpenBill
+    bills: Mapping[str, type[BillReader]]  # by their type: "trade" or "fund"
     trial_scene: Scene  # where an order can be made without a payer
     query_proof: Finding
     order_proof: Finding
@@ -52,6 +54,7 @@ PROVIDERS: Mapping[str, Provider] = {
         fixes=gateways.wechat.doctor.FIXES,
         certificates=gateways.wechat.doctor.CERTIFICATES,
         unread_bill=gateways.wechat.bills.unread_bill,
+        bills=gateways.wechat.bills.BILLS,
         trial_scene=Scene.NATIVE,
         query_proof=gateways.wechat.doctor.QUERY_PROOF,
         order_proof=gateways.wechat.doctor.ORDER_PROOF,
@@ -63,6 +66,7 @@ PROVIDERS: Mapping[str, Provider] = {
         fixes=gateways.alipay.doctor.FIXES,
         certificates=gateways.alipay.doctor.CERTIFICATES,
         unread_bill=gateways.alipay.bills.unread_bill,
+        bills=gateways.alipay.bills.BILLS,
         trial_scene=Scene.QR,
         query_proof=gateways.alipay.doctor.QUERY_PROOF,
         order_proof=gateways.alipay.doctor.ORDER_PROOF,
@@ -147,6 +151,11 @@ def unread_bill(method: str, bill_type: str, file: IO[bytes], *, name: str = "")
     Raises BillRefused at once for what its first lines tell.
     """
     return PROVIDERS[method].unread_bill(bill_type, file, name=name)
+
+
+def unpacked_bill(method: str, bill_type: str, unpacked: Unpacked) -> BillReader:
+    """The same of a file that was unpacked and hashed already; it becomes the bill's to close."""
+    return PROVIDERS[method].bills[bill_type](unpacked)
 
 
 def merchant_of(method: str, values: Values) -> str:

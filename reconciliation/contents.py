@@ -1,20 +1,22 @@
 """The files of bills: kept as compressed parts, opened again to be read."""
 
+import hashlib
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import IO
 
 from django.utils.translation import gettext as _
 
-from gateways.bill_files import temporary_file
+from gateways.bill_files import Unpacked, temporary_file
 from gateways.interface import BillRefused, OpenedBill
-from gateways.registry import unread_bill
+from gateways.registry import unpacked_bill
 from reconciliation.bill_text import Columns
 from reconciliation.models import BillFile, BillPart
 
 # Of the unpacked file a part: compressed it stays below half a megabyte whatever it holds.
 PART_BYTES = 500_000
+PARTS_AT_ONCE = 8  # a few megabytes in memory
 # What a bill's repetitive text needs; more takes several times as long and saves a third.
 LEVEL = 1
 LINE_CHARACTERS_MAX = 1000
@@ -32,38 +34,36 @@ def parts_write(bill: BillFile, file: IO[bytes]) -> None:
 
 def bill_chunks(bill: BillFile, *, using: str = "default") -> Iterator[bytes]:
     """The unpacked file of ``bill``, a piece at a time. Raises zlib.error where one is damaged."""
-    parts = BillPart.objects.using(using).filter(bill=bill)
+    parts = BillPart.objects.using(using).filter(bill=bill).order_by("number")
     number = 0
-    while (content := _content(parts, number)) is not None:
-        yield zlib.decompress(content)
-        number += 1
-
-
-def _content(parts: object, number: int) -> bytes | None:
-    content = parts.filter(number=number).values_list("content", flat=True).first()  # type: ignore[attr-defined]
-    return None if content is None else bytes(content)
+    while contents := list(
+        parts.filter(number__gte=number, number__lt=number + PARTS_AT_ONCE).values_list(
+            "content", flat=True
+        )
+    ):
+        for content in contents:
+            yield zlib.decompress(content, bufsize=PART_BYTES)
+        number += PARTS_AT_ONCE
 
 
 @contextmanager
 def bill_opened(bill: BillFile) -> Iterator[OpenedBill]:
     """The kept ``bill``, to be read again: it was checked as a whole when it came, and is once more
     while its rows are read to their end. BillRefused then says that it was tampered with."""
-    file = temporary_file()
-    with file:
+    with temporary_file() as file:
+        digest, bytes_long = hashlib.sha256(), 0
         try:
             for piece in bill_chunks(bill):
-                file.write(piece)
+                digest.update(piece)
+                bytes_long += file.write(piece)
         except zlib.error as error:
             raise BillRefused(_("账单原文已损坏")) from error
-        file.seek(0)
-        opened = unread_bill(bill.payment_method, bill.bill_type, file)
-        if opened.sha256 != bill.sha256:
-            opened.close()
+        if digest.hexdigest() != bill.sha256:
             raise BillRefused(_("账单原文与导入时的哈希值不符"))
-        try:
+        file.seek(0)
+        unpacked = Unpacked(file, bill.sha256, bytes_long)
+        with closing(unpacked_bill(bill.payment_method, bill.bill_type, unpacked)) as opened:
             yield opened
-        finally:
-            opened.close()
 
 
 def lines_of(opened: OpenedBill, numbers: set[int]) -> dict[int, str]:

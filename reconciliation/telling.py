@@ -14,7 +14,7 @@ from payments.states import TransactionStatus, TransactionType
 from reconciliation.found import Found, Held, number_of_row, of_row
 from reconciliation.funds import REFUNDS
 from reconciliation.late_money import Unexplained
-from reconciliation.matching import FAILED, SUCCESS, match
+from reconciliation.matching import FAILED, SUCCESS, Rates, fee_due
 from reconciliation.merchants import Merchant, apps_of, merchant_running, versions
 from reconciliation.models import BillFile, Difference
 from reconciliation.our_books import OurBooks, moved_at, number_of
@@ -315,9 +315,8 @@ class Telling:
 
     def _fee_by_rate(self, row: BillRow, held: Held) -> None:
         """The fee of a line whose pair is not in the books of the day under its number."""
-        books = OurBooks({row.out_trade_no: row.amount_fen}, {row.out_refund_no: row.amount_fen})
-        for line, due in match((row,), books, frozenset()).fees_off:
-            self.fee_off(line, held, due)
+        if (due := fee_due(row, Rates())) is not None:
+            self.fee_off(row, held, due)
 
     def _add(self, kind: DifferenceType, row: BillRow, reason: str, **other: Any) -> None:
         self.found.append(of_row(kind, row, self.bill, reason, **other))

@@ -34,7 +34,15 @@ from gateways.alipay.bill_summary import (
     TRADES,
     summary_claims,
 )
-from gateways.bill_columns import Cells, amounts, distinct, moments, require_texts, texts
+from gateways.bill_columns import (
+    Cells,
+    amounts,
+    distinct,
+    moments,
+    payment_keys,
+    require_texts,
+    texts,
+)
 from gateways.bill_files import Unpacked, temporary_file, unpack
 from gateways.bill_reading import FRAME_LINES_MAX, BillReader, Block, refused
 from gateways.bill_totals import Addends, Claim, OneOf
@@ -70,8 +78,7 @@ def require_certain(day: date, now: datetime, error: GatewayRejected) -> None:
 
 def unread_bill(bill_type: str, file: IO[bytes], *, name: str = "") -> BillReader:
     """The bill, which is checked while its rows are handed out."""
-    kind = {"trade": TradeBill, "fund": AccountBill}[bill_type]
-    return kind(unpack(file, is_summary=is_summary), name=name)
+    return BILLS[bill_type](unpack(file, is_summary=is_summary), name=name)
 
 
 def fetch_bill(bill_type: str, url: str, download: Download) -> OpenedBill:
@@ -250,6 +257,18 @@ class TradeBlock(Block):
             empty,
         )
         return map(_ROW, zip(*columns))  # noqa: B905 (repeat never ends)
+
+    def keys(self) -> list[bytes]:
+        numbers, cells = (
+            self.reader._column(role, self.cells) for role in ("out_trade_no", "amount")
+        )
+        return payment_keys(numbers, cells, self.amount)
+
+    def app_ids(self) -> str:
+        return ""
+
+    def fee_rates(self) -> str:
+        return ""
 
     def _texts(self, role: str) -> list[str]:
         return texts(self.reader._column(role, self.cells), self.reader.encoding)
@@ -533,3 +552,6 @@ def _days(period: "re.Match[str]") -> tuple[date, date]:
         raise refused(_("起止日期无法读取")) from error
     is_next_day = last_time == "00:00:00" and end > start
     return start, end - timedelta(days=1) if is_next_day else end
+
+
+BILLS: Mapping[str, type[AlipayReader]] = {"trade": TradeBill, "fund": AccountBill}

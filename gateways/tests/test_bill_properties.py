@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from gateways import bill_reading
 from gateways.alipay.tests import test_bills as alipay
+from gateways.bill_columns import payment_keys
 from gateways.bill_totals import Claim, Reading, settle
-from gateways.interface import BillRefused
+from gateways.interface import BillRefused, payment_key
 from gateways.registry import open_bill, unread_bill
 from gateways.wechat.tests import test_bills as wechat
 
@@ -159,6 +160,39 @@ def test_what_is_written_is_read_back(method, lines):
     streamed = unread_bill(method, "trade", io.BytesIO(content))
     assert told(streamed.rows()) == expected(method, lines)
     assert streamed.totals == bill.totals
+
+
+@pytest.mark.parametrize("method", FORMS)
+@quickly
+@given(lines=st.lists(facts(), max_size=12))
+def test_columns_say_what_rows_say(method, lines):
+    assume(all(is_plain(method, line["name"]) for line in lines))
+    row_of, bill_of = FORMS[method]
+    bill = opened(method, bill_of(lines, map(row_of, lines)))
+    seen = []
+    for number, piece in bill.pieces():
+        rows = list(piece.rows(number))
+        seen += rows
+        assert [row.is_refund for row in rows] == list(piece.is_refund or [False] * piece.count)
+        for name, column in (
+            ("amount_fen", piece.amount),
+            ("settled_fen", piece.settled),
+            ("fee", piece.fee),
+        ):
+            assert [getattr(row, name) for row in rows] == list(column)
+        for name, told_of in (("app_id", piece.app_ids()), ("fee_rate", piece.fee_rates())):
+            each = [told_of] * piece.count if isinstance(told_of, str) else told_of
+            assert [getattr(row, name) for row in rows] == list(each)
+        for row, key in zip(rows, piece.keys(), strict=True):
+            assert row.is_refund or key == payment_key(row.out_trade_no, row.amount_fen)
+    assert seen == list(bill.rows())
+
+
+@pytest.mark.parametrize("cells", [["0.05", "30.00"], ["0.05", "30.0"], ["0.05", "30"]])
+def test_a_key_is_of_fen_however_the_yuan_are_written(cells):
+    numbers, fen = [b"A", b"B"], [5, 3000]
+    keys = payment_keys(numbers, [cell.encode() for cell in cells], fen)
+    assert keys == [payment_key("A", 5), payment_key("B", 3000)] == [b"A 005", b"B 3000"]
 
 
 @pytest.mark.parametrize("method", FORMS)

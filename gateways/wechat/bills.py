@@ -7,7 +7,7 @@ summary. Amounts are yuan, while the API speaks fen.
 
 import hashlib
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from functools import partial
 from itertools import compress, repeat
@@ -17,7 +17,15 @@ from typing import IO, Any, ClassVar
 from django.utils.translation import gettext as _text
 from django.utils.translation import gettext_lazy as _
 
-from gateways.bill_columns import Cells, amounts, distinct, moments, require_texts, texts
+from gateways.bill_columns import (
+    Cells,
+    amounts,
+    distinct,
+    moments,
+    payment_keys,
+    require_texts,
+    texts,
+)
 from gateways.bill_files import digest_of, temporary_file, unpack
 from gateways.bill_reading import BillReader, Block, refused
 from gateways.bill_totals import Addends, Claim, OneOf
@@ -42,7 +50,7 @@ _REFUND_STATES = frozenset({b"SUCCESS", b"PROCESSING", b"FAIL", b"CHANGE"})
 
 def unread_bill(bill_type: str, file: IO[bytes], *, name: str = "") -> BillReader:
     """The bill, which is checked while its rows are handed out."""
-    return {"trade": TradeBill, "fund": FundBill}[bill_type](unpack(file), name=name)
+    return BILLS[bill_type](unpack(file), name=name)
 
 
 def fetch_bill(bill_type: str, answer: Mapping[str, Any], download: Download) -> OpenedBill:
@@ -171,7 +179,7 @@ class TradeBlock(Block):
         self.fee: Sequence[int] = ()
 
     def rows(self, number: int) -> Iterator[BillRow]:
-        column, plain = self._texts, self._few
+        column, plain = self._texts, self._each
         none = repeat("")
         refunds = self.is_refund
         columns: tuple[Any, ...] = (
@@ -192,18 +200,34 @@ class TradeBlock(Block):
         )
         return map(_ROW, zip(*columns))  # noqa: B905 (repeat never ends)
 
+    def keys(self) -> list[bytes]:
+        numbers, cells = (
+            self.reader._column(role, self.cells) for role in ("out_trade_no", "amount")
+        )
+        return payment_keys(numbers, cells, self.amount)
+
+    def app_ids(self) -> str | list[str]:
+        return self._few("app_id")
+
+    def fee_rates(self) -> str | list[str]:
+        return self._few("fee_rate")
+
     def _texts(self, role: str) -> list[str]:
         return texts(self.reader._column(role, self.cells), self.reader.encoding)
 
-    def _few(self, role: str) -> Any:
-        """A column with few different values."""
+    def _few(self, role: str) -> str | list[str]:
+        """A column with few different values: most blocks have one."""
         if role not in self.reader.places:
-            return repeat("")
+            return ""
         column = self.reader._column(role, self.cells)
         found = {cell: cell.decode(self.reader.encoding) for cell in distinct(column)}
         if len(found) == 1:
-            return repeat(next(iter(found.values())))
+            return next(iter(found.values()))
         return [found[cell] for cell in column]
+
+    def _each(self, role: str) -> Iterable[str]:
+        found = self._few(role)
+        return repeat(found) if isinstance(found, str) else found
 
     def _of_refunds(self, role: str) -> list[str]:
         column = self._texts(role)
@@ -527,6 +551,9 @@ class FundBill(WechatReader):
         if direction.encode() not in (_IN, _OUT):
             return _text("未知的收支类型：{text}").format(text=direction)
         return _text("内容自相矛盾")
+
+
+BILLS: Mapping[str, type[WechatReader]] = {"trade": TradeBill, "fund": FundBill}
 
 
 def _names(line: str) -> list[str]:

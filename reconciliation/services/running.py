@@ -152,7 +152,7 @@ class _Run:
         if trade is None and not self.is_without_movement:
             return Matched(), 0, OurBooks()
         books = our_books(self.merchant, self.day)
-        matched = match(trade.rows() if trade else (), books, apps_of(self.merchant))
+        matched = match(trade.pieces() if trade else (), books, apps_of(self.merchant))
         telling = Telling(self.merchant, self.day, self.trade, books)
         self._tell(telling, matched)
         rest = list(telling.left_over())

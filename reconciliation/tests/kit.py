@@ -14,7 +14,8 @@ from typing import IO, Any, ClassVar
 
 from config.gateways.versions import rows_lock, version_append
 from config.models import PaymentConfig
-from gateways.interface import BillRefused, BillRow, FundKind, FundRow, OddLine
+from gateways.bill_files import Unpacked
+from gateways.interface import BillRefused, BillRow, FundKind, FundRow, OddLine, payment_key
 from payments.models import PaymentOrder, PaymentTransaction
 from reconciliation.merchants import Merchant
 from reconciliation.models import BillFile
@@ -29,6 +30,7 @@ from tcmpay.common.ids import new_number
 DAY = date(2026, 11, 24)
 NOON = timedelta(hours=12)
 ONE_DAY = timedelta(days=1)
+LINES_OF_PIECE = 5  # few, so that some agree as a whole
 RATE = "0.60%"
 MERCHANT = "1900000001"
 SELLER, APP = "2088000000000001", "2021000000000001"
@@ -258,6 +260,40 @@ def written(rows: list[Any], odd: list[str] | None = None) -> bytes:
 
 
 @dataclass
+class Piece:
+    """Some lines by columns, as the readers hand them out."""
+
+    lines: list[BillRow]
+
+    def __post_init__(self) -> None:
+        self.count = len(self.lines)
+        refunds = [row.is_refund for row in self.lines]
+        self.is_refund = refunds if any(refunds) else None
+        self.amount = [row.amount_fen for row in self.lines]
+        self.settled = [row.settled_fen for row in self.lines]
+        self.fee = [row.fee for row in self.lines]
+
+    def keys(self) -> list[bytes]:
+        return [
+            payment_key(row.out_trade_no, row.amount_fen) if row.state == "SUCCESS" else b""
+            for row in self.lines
+        ]
+
+    def app_ids(self) -> str | list[str]:
+        return _few([row.app_id for row in self.lines])
+
+    def fee_rates(self) -> str | list[str]:
+        return _few([row.fee_rate for row in self.lines])
+
+    def rows(self, number: int) -> Iterator[BillRow]:
+        yield from self.lines
+
+
+def _few(texts: list[str]) -> str | list[str]:
+    return texts[0] if len(set(texts)) == 1 else texts
+
+
+@dataclass
 class Opened:
     """A bill in the tests' notation, opened as the readers open a gateway's."""
 
@@ -299,6 +335,11 @@ class Opened:
     def rows(self) -> Iterator[BillRow]:
         return self._rows()
 
+    def pieces(self) -> Iterator[tuple[int, "Piece"]]:
+        rows = list(self._rows())
+        for begin in range(0, len(rows), LINES_OF_PIECE):
+            yield begin + 1, Piece(rows[begin : begin + LINES_OF_PIECE])
+
     def fund_rows(self) -> Iterator[FundRow]:
         return self._rows()
 
@@ -311,6 +352,10 @@ def open_written(_method: str, bill_type: str, file: IO[bytes], *, name: str = "
     if content.startswith(b"no bill"):
         raise BillRefused("不是账单")
     return Opened(io.BytesIO(content), str(bill_type))
+
+
+def unpacked_written(method: str, bill_type: str, unpacked: Unpacked) -> Opened:
+    return open_written(method, bill_type, unpacked.file)
 
 
 def imported(

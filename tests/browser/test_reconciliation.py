@@ -22,6 +22,7 @@ from reconciliation.tests.kit import (
     merchant,
     open_written,
     payment_row,
+    unpacked_written,
     written,
 )
 from tcmpay.common import clock
@@ -126,7 +127,7 @@ class Clicks:
 @pytest.fixture
 def yesterday_with_money(monkeypatch):
     """A payment from a balance and one by WeChat Pay, and the bill that has it."""
-    monkeypatch.setattr(contents, "unread_bill", open_written)
+    monkeypatch.setattr(contents, "unpacked_bill", unpacked_written)
     day = yesterday()
     noon = clock.day_start(day) + timedelta(hours=12)
     owner = patient()

@@ -25,6 +25,7 @@ from reconciliation.tests.kit import (
     configured,
     open_written,
     payment_row,
+    unpacked_written,
     written,
 )
 from tcmpay.audit.models import AuditEvent
@@ -45,7 +46,7 @@ def _the_next_noon(settings, tmp_path):
 
 @pytest.fixture
 def _notation(monkeypatch):
-    monkeypatch.setattr(contents, "unread_bill", open_written)
+    monkeypatch.setattr(contents, "unpacked_bill", unpacked_written)
     monkeypatch.setattr(waiting_bills, "open_bill", open_written)
 
 
