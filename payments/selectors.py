@@ -10,7 +10,7 @@ from django.db.models import Count, F, Q, QuerySet
 
 from config.prices.selectors import priced_services
 from payments.day_figures import CREATED, PAID, Kept, Period, Source, Total, kept_figures
-from payments.models import PaymentTransaction
+from payments.models import PaymentOrder, PaymentTransaction
 from payments.states import (
     SURPLUS_DISPOSITIONS,
     TransactionStatus,
@@ -27,6 +27,12 @@ CLOCKS_APART_MAX = timedelta(minutes=10)
 def applied_payment(order_id: UUID) -> PaymentTransaction | None:
     """The one payment that is applied to the order."""
     return PaymentTransaction.objects.filter(applied_order_id=order_id).first()
+
+
+def topups_of(user_id: UUID) -> QuerySet[PaymentOrder]:
+    """The user's top-up orders, newest first."""
+    orders = PaymentOrder.objects.filter(user_id=user_id, order_type=OrderType.TOPUP)
+    return orders.order_by("-created_at", "-id")
 
 
 def shown_code(order_id: UUID) -> str:

@@ -154,6 +154,7 @@ class ExceptionKind(models.TextChoices):
     REFUNDED_TWICE = "refunded_twice", _("退款可能退了两次")
     GATEWAY_SILENT = "gateway_silent", _("网关不再回答询问")
     GATEWAY_REFUSING = "gateway_refusing", _("网关拒绝我们的退款请求")
+    GIVE_BACK_LEFT = "give_back_left", _("余额无法原路退回")
     # Where a gateway's bill and our books differ (reconciliation).
     BILL_OURS_ONLY = "bill_ours_only", _("对账：我方有，网关无")
     BILL_THEIRS_ONLY = "bill_theirs_only", _("对账：网关有，我方无")
@@ -212,6 +213,7 @@ EXCEPTION_ACTIONS: Mapping[str, tuple[ExceptionAction, ...]] = {
     ExceptionKind.REFUNDED_TWICE: (_A.WRITE_OFF,),
     ExceptionKind.GATEWAY_SILENT: (_A.CLOSE,),
     ExceptionKind.GATEWAY_REFUSING: (_A.CLOSE,),
+    ExceptionKind.GIVE_BACK_LEFT: (_A.WRITE_OFF,),
     # Ends by itself once its cause is gone; QUERY asks the gateway and applies what it proves.
     ExceptionKind.BILL_OURS_ONLY: (_A.QUERY, _A.WRITE_OFF),
     ExceptionKind.BILL_THEIRS_ONLY: (_A.QUERY, _A.MATCH, _A.WRITE_OFF),

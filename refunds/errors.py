@@ -30,6 +30,11 @@ class TooManyWaiting(TooManyRefunds):
     message = _("该支付等待审核的退款申请已达上限，请等审核后再申请")
 
 
+class TooManyTopUps(DomainError):
+    code = "TOO_MANY_TOPUPS"
+    message = _("一次最多从 50 笔充值退回，请分几次申请")
+
+
 class RefundAlreadyReviewed(DomainError):
     code = "REFUND_ALREADY_REVIEWED"
     message = _("退款申请已处理")

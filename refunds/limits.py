@@ -30,6 +30,11 @@ SENDING_SECONDS_MAX = 30
 WAITING_MAX = 10
 
 
+# Gateways give nothing back of a payment after a year (WeChat Pay: one year; Alipay: twelve months
+# by default); what is asked for at its end has to be reviewed and sent in time.
+GIVE_BACK_WITHIN = timedelta(days=364)
+# How many top-ups one request to give a balance back reaches.
+GIVE_BACK_PARTS_MAX = 50
 LIMITS: Mapping[str, RefundLimits] = {
     PaymentMethod.BALANCE: RefundLimits(
         refunds_max=REFUNDS_MAX, spacing=timedelta(0), known_after=timedelta(0)

@@ -22,11 +22,14 @@ from backoffice.site.bases import actor_of, admin_url, ensure_may, own_urls, pag
 from backoffice.site.forms import AmountFormField, OnceForm, ReasonFormField
 from balances.adjustments import adjustment_request
 from balances.models import AdjustmentStatus, BalanceTransaction, Direction, UserBalance
-from balances.selectors import adjustments_of, is_opening_unadopted
+from balances.selectors import adjustments_of, held_for_refunds, is_opening_unadopted
 from balances.services import account_open, balance_freeze, balance_unfreeze, opening_adopt
+from payments.selectors import topups_of
+from refunds.services.balance_give_back import balance_give_back
 from tcmpay.common.actor import Actor
 from tcmpay.common.errors import DomainError
 from tcmpay.common.fields import as_uuid_or_text
+from tcmpay.common.money import ZERO
 
 LEDGER_PAGE_ROWS = 50
 ACCOUNT_PAGE = "balances_userbalance"
@@ -102,6 +105,31 @@ def _adjust(actor: Actor, account: UserBalance, wanted: Mapping[str, Any]) -> st
     return str(ASKED[direction]) % wanted
 
 
+def _give_back(actor: Actor, account: UserBalance, wanted: Mapping[str, Any]) -> str:
+    given = balance_give_back(
+        actor=actor,
+        user_id=account.user_id,
+        amount=wanted["amount"],
+        reason=wanted["reason"],
+        request_id=wanted["form_id"],
+    )
+    facts = {
+        "number": len(given.refunds),
+        "amount": sum((refund.refund_amount for refund in given.refunds), ZERO),
+        "left": given.left,
+    }
+    if not given.refunds:
+        return _("没有可以原路退回的充值，%(left)s 元已成为差错，请在“差错”里处理。") % facts
+    text = _("已申请 %(number)d 笔退款，共 %(amount)s 元，金额已冻结，由另一位同事审核后原路退回。")
+    if given.left:
+        text += _("另有 %(left)s 元不能原路退回，已成为差错。")
+    return text % facts
+
+
+def _has_topups(account: UserBalance) -> bool:
+    return account.balance > 0 and topups_of(account.user_id).exists()
+
+
 def _adopt(actor: Actor, account: UserBalance, wanted: Mapping[str, Any]) -> str:
     is_done = opening_adopt(user_id=account.user_id, reason=wanted["reason"], actor=actor)
     return _("已确认期初余额。") if is_done else _("没有待确认的期初余额，可能已由他人确认。")
@@ -141,6 +169,19 @@ STEPS: Mapping[str, Step] = {
         button=gettext_lazy("提交复核"),
         run=_adjust,
     ),
+    "give_back": Step(
+        title=gettext_lazy("原路退回余额"),
+        icon="undo",
+        permission="balances.request_adjustment",
+        form=MoveForm,
+        note=gettext_lazy(
+            "从最早的充值起，按原路退回给用户：金额马上冻结，每笔充值一笔退款，由另一位同事审核。"
+            "超过一年、已退过或不是充值来的部分不能原路退回，会成为差错。"
+        ),
+        button=gettext_lazy("申请退回"),
+        run=_give_back,
+        is_offered=_has_topups,
+    ),
     "freeze": Step(
         title=gettext_lazy("冻结余额"),
         icon="lock",
@@ -159,7 +200,7 @@ STEPS: Mapping[str, Step] = {
         note=gettext_lazy("解冻的金额回到可用余额，用户可以用来支付。"),
         button=gettext_lazy("解冻"),
         run=_moved(balance_unfreeze, gettext_lazy("已解冻 %(amount)s 元。")),
-        is_offered=lambda account: account.frozen_balance > 0,
+        is_offered=lambda account: account.frozen_balance > held_for_refunds(account.user_id),
     ),
 }
 

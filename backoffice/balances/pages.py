@@ -41,9 +41,12 @@ from backoffice.site.display import (
     time_text,
 )
 from backoffice.site.filters import cases
+from backoffice.site.words import ORDER_PAGE, ORDER_TONES
 from backoffice.trail.pages import history_panel
 from balances.models import BalanceTransaction, EntryType, RelatedType, UserBalance
 from balances.selectors import adjustments_of, is_opening_unadopted, unadopted_openings
+from payments.models import PaymentOrder
+from payments.selectors import topups_of
 from tcmpay.accounts.selectors import people_names, person_text
 
 ENTRY_TONES = {
@@ -56,7 +59,7 @@ ACCOUNT_PAGE = "balances_userbalance"
 ENTRY_PAGE = "balances_balancetransaction"
 # The business fact behind an entry, as a page of the admin.
 RELATED_PAGES: dict[str, str] = {
-    RelatedType.ORDER: "payments_paymentorder",
+    RelatedType.ORDER: ORDER_PAGE,
     RelatedType.REFUND: "refunds_refund",
     RelatedType.ADJUSTMENT: "balances_balanceadjustment",
 }
@@ -67,9 +70,37 @@ def related_text(entry: BalanceTransaction) -> str:
     related = RELATED_PAGES.get(entry.related_type)
     name = entry.get_related_type_display()
     is_freeze = entry.transaction_type in (EntryType.FREEZE, EntryType.UNFREEZE)
-    if related is None or is_freeze:
+    is_of_staff = is_freeze and entry.related_type == RelatedType.ADJUSTMENT
+    if entry.related_type == RelatedType.TOPUP and _has_order(entry):
+        related = RELATED_PAGES[RelatedType.ORDER]
+    if related is None or is_of_staff:
         return name
     return admin_link(related, entry.related_id, name)
+
+
+def _has_order(entry: BalanceTransaction) -> bool:
+    """Money that came in by hand has none."""
+    return PaymentOrder.objects.filter(pk=entry.related_id).exists()
+
+
+def topups_panel(account: UserBalance) -> list[Panel]:
+    """The user's top-ups, where there are any."""
+    orders = list(topups_of(account.user_id)[:PANEL_ROWS_MAX])
+    rows = [
+        (
+            time_text(order.created_at),
+            admin_link(ORDER_PAGE, order.pk, order.order_no),
+            money_text(order.amount),
+            badge(order.get_status_display(), ORDER_TONES.get(order.status, NEUTRAL)),
+            order.get_payment_method_display() or EMPTY,
+            time_text(order.payment_time),
+        )
+        for order in orders
+    ]
+    headers = (
+        _("下单时间"), _("订单号"), _("金额（元）"), _("状态"), _("支付方式"), _("支付时间"),
+    )  # fmt: skip
+    return [Panel(gettext("充值订单"), headers, rows)] if rows else []
 
 
 def entries_panel(entries: Iterable[BalanceTransaction], title: Any = "") -> Panel:
@@ -156,6 +187,7 @@ class UserBalanceAdmin(ReadOnlyAdmin):
             "is_unadopted": is_opening_unadopted(row),
             "entries": entries_panel(ledger.entries, _("余额流水（新的在前）")),
             "panels": [
+                *topups_panel(row),
                 adjustments_panel(adjustments, gettext("人工调整")),
                 history_panel(("balance", row.user_id)),
             ],

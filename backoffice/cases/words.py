@@ -54,6 +54,9 @@ EXCEPTION_STORY: Mapping[str, Any] = {
     ExceptionKind.GATEWAY_REFUSING: _(
         "网关因为我们的密钥、权限或商户状态，持续拒绝退款请求。等待的退款保持“退款中”，款项仍为它们留着；系统每五分钟之内再试一次，恢复后自动完成。"
     ),
+    ExceptionKind.GIVE_BACK_LEFT: _(
+        "用户要退回余额，其中这一部分没有可以原路退回的充值（超过一年、已退过，或不是充值来的）。钱还在用户的余额里，没有冻结。"
+    ),
     ExceptionKind.BILL_OURS_ONLY: _(
         "我们记为成功的一笔，网关当日和次日的账单里都没有。钱可能没有到商户账户。"
     ),
@@ -120,6 +123,9 @@ EXCEPTION_ADVICE: Mapping[str, Any] = {
     ),
     ExceptionKind.GATEWAY_REFUSING: _(
         "按说明检查密钥、权限和商户状态；不再被拒后差错自动了结，请勿另行退款"
+    ),
+    ExceptionKind.GIVE_BACK_LEFT: _(
+        "核实用户身份和收款账户。先申请扣减余额（由另一人复核），再线下转账，然后申请核销并写明转账凭证；不该退的，写明原因后申请核销。"
     ),
     ExceptionKind.BILL_OURS_ONLY: _(
         "先“立即查询网关”。网关确认成功的，次日账单通常会补上，差异自动消失；网关说没有的，请与网关客服核实，再申请核销并写明结果。"

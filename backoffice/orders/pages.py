@@ -34,22 +34,13 @@ from backoffice.site.bases import (
     section,
     state,
 )
-from backoffice.site.display import EMPTY, GOOD, NEUTRAL, RUNNING, WAITING, counted_text
-from backoffice.site.words import ORDER_PAGE, method_text
+from backoffice.site.display import EMPTY, counted_text
+from backoffice.site.words import ORDER_PAGE, ORDER_TONES, method_text
 from config.models import PriceConfig
 from payments.models import PaymentOrder
 from payments.states import PAID_STATUSES, OrderStatus, PaymentMethod
 from tcmpay.accounts.selectors import person_text
 from tcmpay.common.order_types import OrderType
-
-ORDER_TONES = {
-    OrderStatus.PENDING: WAITING,
-    OrderStatus.PAID: GOOD,
-    OrderStatus.PARTIAL_REFUNDED: RUNNING,
-    OrderStatus.REFUNDED: NEUTRAL,
-    OrderStatus.CANCELLED: NEUTRAL,
-    OrderStatus.EXPIRED: NEUTRAL,
-}
 
 
 class OrderAdmin(ReadOnlyAdmin):

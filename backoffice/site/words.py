@@ -1,7 +1,7 @@
 """Names that the pages of several subjects use."""
 
-from backoffice.site.display import EMPTY
-from payments.states import PaymentMethod
+from backoffice.site.display import EMPTY, GOOD, NEUTRAL, RUNNING, WAITING
+from payments.states import OrderStatus, PaymentMethod
 
 # Pages of the admin, as its addresses name them.
 ORDER_PAGE = "payments_paymentorder"
@@ -9,6 +9,14 @@ TRANSACTION_PAGE = "payments_paymenttransaction"
 CALLBACK_PAGE = "payments_paymentcallback"
 CASE_PAGE = "payments_paymentexception"
 REFUND_PAGE = "refunds_refund"
+ORDER_TONES = {
+    OrderStatus.PENDING: WAITING,
+    OrderStatus.PAID: GOOD,
+    OrderStatus.PARTIAL_REFUNDED: RUNNING,
+    OrderStatus.REFUNDED: NEUTRAL,
+    OrderStatus.CANCELLED: NEUTRAL,
+    OrderStatus.EXPIRED: NEUTRAL,
+}
 
 
 def method_text(code: str | None) -> str:

@@ -88,12 +88,12 @@ def _request(
     if actor.role not in REQUESTERS_FOR_OTHERS and not actor.owns(order.user_id):
         raise Forbidden()
     payment = _refundable_payment(order)
-    _ensure_within_count(payment)
+    ensure_within_count(payment)
     try:
         refund_reserve(payment, amount)
     except RefundExceedsPayment as error:
         raise RefundExceedsPaid(available=error.available) from error
-    return _ask(
+    return request_insert(
         order=order,
         payment=payment,
         amount=amount,
@@ -104,8 +104,13 @@ def _request(
     )
 
 
-def _ask(*, order: PaymentOrder, payment: PaymentTransaction, actor: Actor, **asked: Any) -> Refund:
-    """Insert the request, and hold what it would take off the balance."""
+def request_insert(
+    *, order: PaymentOrder, payment: PaymentTransaction, actor: Actor, **asked: Any
+) -> Refund:
+    """``refund_insert``, and hold what it would take off the balance.
+
+    Raises InsufficientBalance, BalanceUnderReview.
+    """
     refund = refund_insert(order=order, payment=payment, actor=actor, **asked)
     give_back_hold(LockedRefund(order, payment, refund), actor)
     return refund
@@ -118,7 +123,8 @@ def _refundable_payment(order: PaymentOrder) -> PaymentTransaction:
     return payment_lock(payment.id)
 
 
-def _ensure_within_count(payment: PaymentTransaction) -> None:
+def ensure_within_count(payment: PaymentTransaction) -> None:
+    """Raises TooManyRefunds, TooManyWaiting: see refunds/limits.py."""
     refunds = Refund.objects.filter(transaction=payment, status__in=RESERVING_STATUSES)
     states = list(refunds.values_list("status", flat=True))
     if len(states) >= LIMITS[payment.payment_method].refunds_max:
@@ -136,8 +142,13 @@ def refund_insert(
     cause: RefundCause,
     actor: Actor,
     idempotency_key_id: UUID | None = None,
+    counted: Money = ZERO,
 ) -> Refund:
-    """Insert a pending refund whose amount is reserved already; inside the caller's unit."""
+    """Insert a pending refund whose amount is reserved already; inside the caller's unit.
+
+    ``counted`` (yuan) is what was asked for together with it, where that is more than the payment's
+    refunds are.
+    """
     now = clock.now()
     refund = Refund(
         refund_no=new_number("RFD", now),
@@ -149,7 +160,7 @@ def refund_insert(
         cause=cause,
         requested_by=actor.id,
         # With this one, and under the payment's lock: split requests count together.
-        approvals_needed=approvals_needed(payment.refund_reserved),
+        approvals_needed=approvals_needed(max(payment.refund_reserved, counted)),
         created_at=now,
         updated_at=now,
         idempotency_key_id=idempotency_key_id,
@@ -264,7 +275,7 @@ def refund_replace(*, actor: Actor, refund_id: UUID, amount: Money, notes: str) 
         raise RefundNotReplaceable()
     _reject(actor, locked, notes)
     refund_reserve(payment, amount)
-    return _ask(
+    return request_insert(
         order=order,
         payment=payment,
         amount=amount,

@@ -167,6 +167,7 @@ def test_every_error_of_the_product_is_described_somewhere(found):
         "CONFIG_KEYS_REVOKED_ALREADY",
         "CONFIG_REVOCATION_IS_OWN",
         "NOT_CONFIRMED",
+        "TOO_MANY_TOPUPS",
         "ORDER_DOES_NOT_FIT",
     }
     codes = {code for code, _message in described}

@@ -1,0 +1,142 @@
+"""Giving a user's balance back: over the top-ups that brought it, oldest first.
+
+What is asked for becomes one refund for each top-up that it reaches, reviewed as refunds are. What
+no top-up can take back any more is a case: staff return it by another way.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from uuid import UUID
+
+from django.utils.translation import gettext as _
+
+from balances.errors import InsufficientBalance, MovementRepeated, OwnBalance
+from balances.services import balance_lock
+from payments.models import PaymentOrder, PaymentTransaction
+from payments.services.exceptions import exception_open
+from payments.services.refund_money import refund_reserve
+from payments.states import REFUNDABLE_STATUSES, ExceptionKind, PaymentMethod
+from refunds.errors import TooManyRefunds, TooManyTopUps
+from refunds.limits import GIVE_BACK_PARTS_MAX, GIVE_BACK_WITHIN
+from refunds.models import Refund
+from refunds.services.requests import ensure_within_count, request_insert
+from refunds.states import RefundCause
+from tcmpay.common import clock
+from tcmpay.common.actor import Actor
+from tcmpay.common.db import money_unit
+from tcmpay.common.money import ZERO, Money
+from tcmpay.common.order_types import OrderType
+from tcmpay.common.second_person import ensure_not_one_of
+
+
+@dataclass(frozen=True, slots=True)
+class GivingBack:
+    """The refunds that were asked for, and what (yuan) is left to a case."""
+
+    refunds: list[Refund]
+    left: Money
+
+
+@money_unit
+def balance_give_back(
+    *, actor: Actor, user_id: UUID, amount: Money, reason: str, request_id: UUID
+) -> GivingBack:
+    """Ask for ``amount`` (yuan) of the balance to go back to where it came from.
+
+    All of what can is frozen at once. ``request_id`` is the form's: sent twice, it asks once.
+    Raises:
+        OwnBalance; MovementRepeated; BalanceUnderReview.
+        InsufficientBalance: less is available. TooManyTopUps: it would take too many refunds.
+    """
+    ensure_not_one_of(actor, user_id, error=OwnBalance)
+    sources = _sources(user_id)
+    available = balance_lock(user_id).balance
+    if Refund.objects.filter(idempotency_key_id=request_id).exists():
+        raise MovementRepeated()
+    if available < amount:
+        raise InsufficientBalance(available=available, needed=amount)
+    refunds: list[Refund] = []
+    for order, payment, part in _parts(sources, amount):
+        refund_reserve(payment, part)
+        refund = request_insert(
+            order=order,
+            payment=payment,
+            amount=part,
+            reason=reason,
+            cause=RefundCause.REQUESTED,
+            actor=actor,
+            idempotency_key_id=None if refunds else request_id,
+            counted=amount,  # several small refunds are one large one to those who approve
+        )
+        refunds.append(refund)
+    left = amount - sum((refund.refund_amount for refund in refunds), ZERO)
+    if left:
+        _tell_of_rest(user_id, left, reason, request_id, sources, actor)
+    return GivingBack(refunds, left)
+
+
+Source = tuple[PaymentOrder, PaymentTransaction]
+
+
+def _sources(user_id: UUID) -> list[Source]:
+    """The user's top-ups of which something may go back, oldest first; locked in the order in which
+    everybody locks: orders, then their payments, each by their key."""
+    since = clock.now() - GIVE_BACK_WITHIN
+    orders = PaymentOrder.objects.select_for_update().filter(
+        user_id=user_id,
+        order_type=OrderType.TOPUP,
+        status__in=REFUNDABLE_STATUSES,
+        payment_time__gt=since,
+    )
+    by_id = {order.id: order for order in orders.order_by("id")}
+    payments = PaymentTransaction.objects.select_for_update().filter(applied_order_id__in=by_id)
+    sources = [(by_id[payment.order_id], payment) for payment in payments.order_by("id")]
+    return sorted(sources, key=lambda source: (source[0].payment_time, source[0].id))
+
+
+def _parts(
+    sources: list[Source], amount: Money
+) -> Iterator[tuple[PaymentOrder, PaymentTransaction, Money]]:
+    """What of ``amount`` each takes back. Raises TooManyTopUps."""
+    taken = 0
+    for order, payment in sources:
+        part = min(payment.amount - payment.refund_reserved, amount)
+        if part <= ZERO or not _has_room(payment):
+            continue
+        taken += 1
+        if taken > GIVE_BACK_PARTS_MAX:
+            raise TooManyTopUps()
+        yield order, payment, part
+        amount -= part
+
+
+def _has_room(payment: PaymentTransaction) -> bool:
+    try:
+        ensure_within_count(payment)
+    except TooManyRefunds:
+        return False
+    return True
+
+
+def _tell_of_rest(
+    user_id: UUID,
+    left: Money,
+    reason: str,
+    request_id: UUID,
+    sources: list[Source],
+    actor: Actor,
+) -> None:
+    """Raises MovementRepeated: the same form was sent before."""
+    text = _("用户 %(user)s 的余额有 %(amount)s 元不能原路退回（没有一年内的充值可退）：%(reason)s")
+    is_new = exception_open(
+        ExceptionKind.GIVE_BACK_LEFT,
+        method=PaymentMethod.BALANCE,
+        fact=str(request_id),
+        # One of the user's, so that nobody ends a case about their own money.
+        attempt=sources[-1][1] if sources else None,
+        amount=left,
+        reason=text % {"user": user_id, "amount": left, "reason": reason},
+        actor=actor,
+    )
+    if not is_new:
+        raise MovementRepeated()
