@@ -40,6 +40,9 @@ CELERY_BROKER_URL=filesystem://
 # The guide's unsigned "Mock External Payment" works. Refused with DEBUG off.
 MOCK_CALLBACKS=on
 
+# Patients top their balance up themselves. Off by default: rules for prepaid money differ by place.
+TOPUPS=on
+
 # An order's amount may be any. `priced`: it must be a current price.
 ORDER_PRICE_POLICY=open
 

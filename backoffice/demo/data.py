@@ -18,6 +18,7 @@ from payments.models import PaymentOrder, PaymentTransaction
 from payments.services.attempts import PayCommand, pay
 from payments.services.endings import order_cancel, orders_expire
 from payments.services.orders import OrderCommand, order_create
+from payments.services.topups import topup_create
 from refunds.models import Refund
 from refunds.services.requests import refund_request, refund_review
 from refunds.services.submission import refunds_sweep
@@ -98,6 +99,8 @@ def seed() -> Iterator[str]:
     orders_expire()
     _today()
     seed_desk(_appointment, PATIENT_WANG)
+    if settings.TOPUPS:
+        _topup()
     yield "orders in every state, refunds waiting for review, a case to look at"
     for chain in (LEDGER, TRAIL, CALLBACKS, EXCHANGES):
         chain_seal_and_tell(chain)
@@ -151,6 +154,17 @@ def _today() -> None:
         amount=waiting.amount,
         reason="预约时间冲突，申请取消就诊",
     )
+
+
+def _topup() -> None:
+    """Topped up in the app, and part of it asked back."""
+    owner = Actor(id=PATIENT_WANG, role=Role.PATIENT)
+    order = topup_create(actor=owner, user_id=PATIENT_WANG, amount=Decimal("200.00"))
+    if settings.MOCK_CALLBACKS:
+        _pay(order, "wechat")
+        refund_request(
+            actor=owner, order_id=order.id, amount=Decimal("50.00"), reason="充多了，申请退回一部分"
+        )
 
 
 def _appointment(patient: uuid.UUID, amount: Money, metadata: dict[str, str]) -> PaymentOrder:

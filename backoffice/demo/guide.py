@@ -43,6 +43,8 @@ tcmpay 演示已启动 / the demo is serving
     -H "Content-Type: application/json" \\
     -d '{{"user_id": "{PATIENT_LI}", "order_type": "consultation", "amount": "30.00"}}'
   curl {api}/balance/{PATIENT_LI} -H "Authorization: Bearer $PATIENT"
+  curl -X POST {api}/balance/{PATIENT_LI}/topups -H "Authorization: Bearer $PATIENT" \\
+    -H "Content-Type: application/json" -d '{{"amount": "100.00"}}'
   curl "{api}/orders?status=pending" -H "Authorization: Bearer $PATIENT"
   curl -X POST {api}/orders/ORDER_ID/cashier -H "Authorization: Bearer $PATIENT"
 

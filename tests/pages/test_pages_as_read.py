@@ -66,7 +66,8 @@ def steady_world() -> Iterator[None]:
         stack.enter_context(patch("tcmpay.common.ids.uuid6.uuid7", new_id))
         stack.enter_context(patch("uuid.uuid4", lambda: UUID(int=draw.getrandbits(128), version=4)))
         stack.enter_context(patch("tcmpay.common.ids.secrets", draw))
-        stack.enter_context(override_settings(MOCK_CALLBACKS=True, ORDER_PRICE_POLICY="open"))
+        demo = {"MOCK_CALLBACKS": True, "ORDER_PRICE_POLICY": "open", "TOPUPS": True}
+        stack.enter_context(override_settings(**demo))
         yield
 
 
