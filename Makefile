@@ -3,7 +3,7 @@ PORT ?= 3000
 PY := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench test-long test-faults test-mutants lint audit format lock messages clean
+.PHONY: help demo test bench test-long test-faults test-mutants clients lint audit format lock messages clean
 
 help: ## List the targets
 	@echo "make TARGET [VARIABLE=value]"
@@ -31,6 +31,10 @@ test-faults: ## Break the product under load in every way and compare, half an h
 test-mutants: ## Remove the guards of money one at a time and see that the tests notice (ARGS="-k lock")
 	@scripts/bootstrap.sh requirements/dev.txt
 	@exec $(PY) -m tests.mutants $(ARGS)
+
+clients: ## Write the clients in clients/ anew from the API's description (needs npm)
+	@scripts/bootstrap.sh requirements/dev.txt
+	@exec scripts/clients.sh
 
 lint: ## Run the checks: ruff, mypy, import rules, migrations, deployment settings
 	@scripts/bootstrap.sh requirements/dev.txt
