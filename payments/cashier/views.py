@@ -106,7 +106,7 @@ def _go(asked: Asked, path: str) -> HttpResponse:
 def shown(asked: Asked, order: PaymentOrder, refusal: DomainError | None = None) -> HttpResponse:
     """The page as the order stands; ``refusal`` is why what was just asked for did not work."""
     state = state_of(order.status, order.expire_time)
-    attempt = open_attempt(order.id) if state is State.OPEN else None
+    attempt = open_attempt(order.id) if state.is_waiting else None
     context = {
         "order": order,
         "amount": format_money(order.amount),

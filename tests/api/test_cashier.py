@@ -343,6 +343,18 @@ def end(state, story, order, person, admin) -> None:
     return None
 
 
+@pytest.mark.parametrize("minutes", [1, 120])
+def test_the_page_and_its_questions_agree_or_it_would_load_itself_for_ever(
+    browser, cashier, clock, minutes
+):
+    press(browser, cashier, "wechat-native")
+    clock.advance(minutes=minutes)
+    told = browser.get(f"{cashier}/status").json()
+    html = browser.get(cashier).content.decode()
+    assert f'data-state="{told["state"]}" data-attempt="{told["attempt"]}"' in html
+    assert told["attempt"]
+
+
 def test_past_its_time_the_result_is_awaited_and_then_told(browser, cashier, clock):
     clock.advance(hours=2)
     assert browser.get(f"{cashier}/status").json()["state"] == "ending"
