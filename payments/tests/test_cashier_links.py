@@ -56,7 +56,7 @@ def test_it_lives_until_the_end_was_shown_and_not_a_second_longer():
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("o", uuid4().hex),
+        ("o", "0" * 32),
         ("e", int((NOW + timedelta(days=9)).timestamp())),
         ("r", "https://thief.example/"),
         ("w", "enc:2:other"),
