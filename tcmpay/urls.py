@@ -13,6 +13,7 @@ urlpatterns = [
     path("api/v1/payment/", include("balances.urls")),
     path("api/v1/payment/", include("config.urls")),
     path("api/v1/payment/", include("refunds.urls")),
+    path("api/v1/payment/", include("webhooks.urls")),
     path("payment/", include("payments.callback_urls")),
     path("pay/", include("payments.cashier.urls")),
     path("", include("backoffice.urls")),

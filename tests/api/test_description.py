@@ -31,6 +31,7 @@ MESSAGES = {
     "GET prices": "获取价格配置列表成功",
     "GET prices/{service_type}": "获取价格配置成功",
     "PUT admin/prices/{service_type}": "价格配置更新成功",
+    "GET events": "获取事件列表成功",
     "GET statistics": "获取支付统计成功",
     "PUT admin/config/{method}": "支付配置更新成功",
     "GET admin/config/{method}": "获取支付配置成功",

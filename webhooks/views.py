@@ -1,0 +1,36 @@
+"""Events over the API: the feed that a receiver can rebuild from."""
+
+from django.utils.translation import gettext_lazy as _
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from tcmpay.common.api.envelope import success
+from tcmpay.common.api.schema import enveloped, success_example
+from tcmpay.common.api.views import READERS, ContractViewSet
+from webhooks import api_schema
+from webhooks.selectors import events_after
+from webhooks.serializers import EventsInput, EventsSchema
+from webhooks.shape import event_shape
+
+
+class EventViewSet(ContractViewSet):
+    """What the platform is told, in the order of its sequence."""
+
+    api_tag = "events"
+    roles = {"list": READERS}
+
+    @extend_schema(
+        summary="获取事件列表",
+        parameters=[EventsInput],
+        responses={200: enveloped("Events", EventsSchema())},
+        examples=[success_example("获取事件列表成功", api_schema.EVENTS_EXAMPLE)],
+    )
+    def list(self, request: Request) -> Response:
+        query = EventsInput.parse_query(request)
+        feed = events_after(query["after"], types=query.get("types", ()), limit=query["limit"])
+        body = {
+            "events": [event_shape(event) for event in feed.events],
+            "next_after": feed.next_after,
+        }
+        return success(_("获取事件列表成功"), body)
