@@ -43,7 +43,7 @@ SUCCESSES: list[tuple[str, str, str, Any, int, str]] = [
     ("GET", "prices", "patient", None, 200, "获取价格配置列表成功"),
     ("GET", "prices/consultation", "patient", None, 200, "获取价格配置成功"),
     ("PUT", "admin/prices/consultation", "admin", {"price": "21.00"}, 200, "价格配置更新成功"),
-    ("GET", "events", "service", None, 200, "获取事件列表成功"),
+    ("GET", "events", "admin", None, 200, "获取事件列表成功"),
     ("GET", "statistics", "patient", None, 200, "获取支付统计成功"),
     (
         "PUT", "admin/config/wechat", "admin",
