@@ -155,6 +155,7 @@ class ExceptionKind(models.TextChoices):
     GATEWAY_SILENT = "gateway_silent", _("网关不再回答询问")
     GATEWAY_REFUSING = "gateway_refusing", _("网关拒绝我们的退款请求")
     GIVE_BACK_LEFT = "give_back_left", _("余额无法原路退回")
+    ENDPOINT_DISABLED = "endpoint_disabled", _("事件推送地址已自动停用")
     # Where a gateway's bill and our books differ (reconciliation).
     BILL_OURS_ONLY = "bill_ours_only", _("对账：我方有，网关无")
     BILL_THEIRS_ONLY = "bill_theirs_only", _("对账：网关有，我方无")
@@ -214,6 +215,7 @@ EXCEPTION_ACTIONS: Mapping[str, tuple[ExceptionAction, ...]] = {
     ExceptionKind.GATEWAY_SILENT: (_A.CLOSE,),
     ExceptionKind.GATEWAY_REFUSING: (_A.CLOSE,),
     ExceptionKind.GIVE_BACK_LEFT: (_A.WRITE_OFF,),
+    ExceptionKind.ENDPOINT_DISABLED: (_A.CLOSE,),
     # Ends by itself once its cause is gone; QUERY asks the gateway and applies what it proves.
     ExceptionKind.BILL_OURS_ONLY: (_A.QUERY, _A.WRITE_OFF),
     ExceptionKind.BILL_THEIRS_ONLY: (_A.QUERY, _A.MATCH, _A.WRITE_OFF),
@@ -240,6 +242,7 @@ COMES_AGAIN: Mapping[str, frozenset[ExceptionOutcome]] = {
     ExceptionKind.STOPPED_REFUND: frozenset({_O.WRITTEN_OFF}),
     ExceptionKind.GATEWAY_SILENT: frozenset({_O.CLOSED}),
     ExceptionKind.GATEWAY_REFUSING: frozenset({_O.CLOSED}),
+    ExceptionKind.ENDPOINT_DISABLED: frozenset({_O.CLOSED}),
     # What staff have dealt with stays at its difference; what had gone and is back is another.
     **{str(kind): frozenset() for kind in ExceptionKind if kind.startswith("bill_")},
     ExceptionKind.BILL_MISSING: frozenset({_O.CLOSED}),

@@ -1,7 +1,15 @@
 from celery import shared_task
 
 from payments.invariants_seals import CALLBACKS, EXCHANGES
-from payments.services import activations, day_figures, endings, silence, stuck, sweeping
+from payments.services import (
+    activations,
+    day_figures,
+    endings,
+    endpoint_cases,
+    silence,
+    stuck,
+    sweeping,
+)
 from tcmpay.audit.roots import chain_seal_and_tell
 
 
@@ -14,7 +22,7 @@ def expire_orders() -> int:
 def sweep_attempts() -> int:
     # First what asks nobody: a sweep that is cut short must not cost the word of the silence.
     done = silence.gateways_silent_report() + sweeping.attempts_sweep()
-    done += stuck.attempts_stuck_report()
+    done += stuck.attempts_stuck_report() + endpoint_cases.endpoint_cases_keep()
     activations.activations_watch()
     return done
 

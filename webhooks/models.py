@@ -96,7 +96,8 @@ class WebhookEndpoint(models.Model):
     """An address of the platform that events are sent to.
 
     ``types``: what it subscribed to (empty: everything). ``reached``: the events up to this
-    sequence have their deliveries. While a former secret is kept, both sign.
+    sequence have their deliveries, and those after ``subscribed_after`` are of the types of now.
+    While a former secret is kept, both sign.
     """
 
     AUDIT_OBJECT: ClassVar = "webhook_endpoint"
@@ -116,6 +117,7 @@ class WebhookEndpoint(models.Model):
     former_sealed_secret = models.CharField(max_length=255, blank=True, default="", db_default="")
     former_until = models.DateTimeField(_("旧密钥有效至"), null=True, blank=True)
     reached = models.BigIntegerField(_("已安排到的序号"), default=0, db_default=0)
+    subscribed_after = models.BigIntegerField(_("订阅自序号"), default=0, db_default=0)
     # Tries since the newest success, all failed, and when the first of them was.
     failures = models.PositiveIntegerField(_("连续失败次数"), default=0, db_default=0)
     failing_since = models.DateTimeField(_("连续失败自"), null=True, blank=True)

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from django.db.models import Count, Q, QuerySet
 
+from tcmpay.audit.upgrade import RESTART_LEEWAY
 from webhooks.models import (
     WebhookDelivery,
     WebhookDispatcher,
@@ -39,6 +40,14 @@ def events_after(after: int, *, types: Sequence[str] = (), limit: int) -> Feed:
 def last_sequence(using: str = "default") -> int:
     row = WebhookDispatcher.objects.using(using).filter(id=1)
     return row.values_list("last_sequence", flat=True).first() or 0
+
+
+def promised_from(using: str = "default") -> datetime | None:
+    """From when on every promised change has its event: processes of a release that knew none may
+    have run for a while beside the first that did. None: from the beginning."""
+    row = WebhookDispatcher.objects.using(using).filter(id=1)
+    moment = row.values_list("promised_from", flat=True).first()
+    return None if moment is None else moment + RESTART_LEEWAY
 
 
 def events_waiting() -> QuerySet[WebhookEvent]:

@@ -57,6 +57,9 @@ EXCEPTION_STORY: Mapping[str, Any] = {
     ExceptionKind.GIVE_BACK_LEFT: _(
         "用户要退回余额，其中这一部分没有可以原路退回的充值（超过一年、已退过，或不是充值来的）。钱还在用户的余额里，没有冻结。"
     ),
+    ExceptionKind.ENDPOINT_DISABLED: _(
+        "平台的接收地址回答 410，或连续五天没有收下事件，已停止推送。事件都保留着，资金不受影响。"
+    ),
     ExceptionKind.BILL_OURS_ONLY: _(
         "我们记为成功的一笔，网关当日和次日的账单里都没有。钱可能没有到商户账户。"
     ),
@@ -126,6 +129,9 @@ EXCEPTION_ADVICE: Mapping[str, Any] = {
     ),
     ExceptionKind.GIVE_BACK_LEFT: _(
         "核实用户身份和收款账户。先申请扣减余额（由另一人复核），再线下转账，然后申请核销并写明转账凭证；不该退的，写明原因后申请核销。"
+    ),
+    ExceptionKind.ENDPOINT_DISABLED: _(
+        "请平台修好接收方，再启用这个推送地址：没有收到的事件会补送，差错自动了结"
     ),
     ExceptionKind.BILL_OURS_ONLY: _(
         "先“立即查询网关”。网关确认成功的，次日账单通常会补上，差异自动消失；网关说没有的，请与网关客服核实，再申请核销并写明结果。"

@@ -26,10 +26,12 @@ import reconciliation.invariants
 import reconciliation.invariants_closing
 import refunds.day_figures
 import refunds.invariants
+import refunds.invariants_events
 import refunds.invariants_evidence
 import refunds.invariants_give_back
 import tcmpay.accounts.invariants
 import tcmpay.audit.invariants
+import webhooks.invariants
 from tcmpay.common.invariants import Check, Scope, Violation
 
 logger = logging.getLogger(__name__)
@@ -69,10 +71,12 @@ CHECKS: tuple[Check, ...] = (
     *payments.day_figures.CHECKS,
     *refunds.invariants.CHECKS,
     *refunds.invariants_evidence.CHECKS,
+    *refunds.invariants_events.CHECKS,
     *refunds.invariants_give_back.CHECKS,
     *refunds.day_figures.CHECKS,
     *reconciliation.invariants.CHECKS,
     *reconciliation.invariants_closing.CHECKS,
+    *webhooks.invariants.CHECKS,
     *backoffice.ops.invariants.CHECKS,
     *tcmpay.audit.invariants.CHECKS,
     *tcmpay.accounts.invariants.CHECKS,

@@ -35,6 +35,13 @@ from refunds.states import RefundStatus
 from tcmpay.audit.roots import roots_not_told
 from tcmpay.common import clock
 from tcmpay.common.client_address import is_this_machine
+from webhooks.models import WebhookEndpoint
+from webhooks.selectors import (
+    deliveries_given_up,
+    deliveries_waiting,
+    events_waiting,
+    oldest_undelivered_at,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -92,6 +99,19 @@ QUEUES: Mapping[str, tuple[str, Callable[[], QuerySet[Any]]]] = {
         "differences near midnight that wait for the next day's bill",
         lambda: Difference.objects.doubtful(),
     ),
+    "webhook_events_waiting": ("events that have no sequence yet", events_waiting),
+    "webhook_deliveries_waiting": (
+        "deliveries that enabled endpoints have not taken yet",
+        deliveries_waiting,
+    ),
+    "webhook_deliveries_given_up": (
+        "deliveries that were tried ten times in vain",
+        deliveries_given_up,
+    ),
+    "webhook_endpoints_disabled": (
+        "endpoints that were disabled by themselves",
+        lambda: WebhookEndpoint.objects.disabled_by_itself(),
+    ),
     "exceptions_open": (
         "cases that a person has to look at",
         lambda: PaymentException.objects.filter(closed_at=None),
@@ -125,6 +145,9 @@ class QueueDepths:
             untold = float(len(roots_not_told()))
             yield "roots_not_told", ("chains whose newest root is not kept elsewhere yet", untold)
             yield from _reconciliation_figures()
+            oldest = oldest_undelivered_at()
+            age = (clock.now() - oldest).total_seconds() if oldest else 0.0
+            yield "webhook_oldest_seconds", ("age of the oldest event not delivered yet", age)
             late = float(len(days_late()))
             yield "days_not_closed", ("business days that should be closed by now", late)
             yield "activations_failing", ("gateways whose new configuration takes nothing", failing)

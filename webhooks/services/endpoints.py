@@ -105,11 +105,12 @@ def _add(actor: Actor, url: str, types: list[str]) -> NewSecret:
     if WebhookEndpoint.objects.filter(url=url).exists():
         raise EndpointExists()
     _ensure_room()
-    now = clock.now()
+    now, last = clock.now(), dispatcher.last_sequence if dispatcher else 0
     endpoint = WebhookEndpoint(
         url=url,
         types=types,
-        reached=dispatcher.last_sequence if dispatcher else 0,
+        reached=last,
+        subscribed_after=last,
         created_at=now,
         updated_at=now,
     )
@@ -139,7 +140,8 @@ def endpoint_change(
             reason=reason,
             details={"types": ",".join(known), "before": ",".join(endpoint.types)},
         )
-        row_change(endpoint, cause, types=known, updated_at=clock.now())
+        changes = {"types": known, "subscribed_after": endpoint.reached}
+        row_change(endpoint, cause, **changes, updated_at=clock.now())
     return endpoint
 
 

@@ -6,7 +6,6 @@ from django.db.models import Exists, Min, OuterRef, QuerySet
 
 from tcmpay.common import clock
 from tcmpay.common.db import money_unit
-from tcmpay.common.ids import first_id_at
 from tcmpay.common.invariants import batches
 from tcmpay.common.sweep import in_time
 from webhooks.models import WebhookDelivery, WebhookEndpoint, WebhookEvent, WebhookTry
@@ -32,25 +31,27 @@ def events_purge() -> int:
     return count
 
 
-def _past() -> QuerySet[WebhookEvent]:
-    """Numbered, past their time, and owed to no enabled endpoint."""
+def _gone() -> QuerySet[WebhookEvent]:
+    """Numbered, and owed to no enabled endpoint."""
     reached = WebhookEndpoint.objects.enabled().aggregate(reached=Min("reached"))["reached"]
     owed = WebhookDelivery.objects.filter(
         event=OuterRef("pk"),
         status=DeliveryStatus.PENDING,
         endpoint__status=EndpointStatus.ENABLED,
     )
-    before = clock.now() - KEPT
-    past = WebhookEvent.objects.filter(
-        ~Exists(owed), id__lt=first_id_at(before), created_at__lt=before, sequence__isnull=False
-    )
-    return past if reached is None else past.filter(sequence__lte=reached)
+    gone = WebhookEvent.objects.filter(~Exists(owed), sequence__isnull=False)
+    return gone if reached is None else gone.filter(sequence__lte=reached)
 
 
 @money_unit
 def _purge_batch() -> int:
-    ids = list(_past().order_by("id").values_list("id", flat=True)[:BATCH])
-    deliveries = list(WebhookDelivery.objects.filter(event_id__in=ids).values_list("id", flat=True))
+    # The oldest come first: whether they are past their time is seen without reading the others.
+    oldest = _gone().order_by("sequence").values_list("id", "created_at")[:BATCH]
+    before = clock.now() - KEPT
+    ids = [event_id for event_id, created_at in oldest if created_at < before]
+    deliveries = list(
+        WebhookDelivery.objects.filter(event_id__in=ids).values_list("id", flat=True)
+    )
     for some in batches(deliveries, BATCH):
         WebhookTry.objects.filter(delivery_id__in=some).delete()
     WebhookEvent.objects.filter(id__in=ids).delete()  # and its deliveries
