@@ -49,9 +49,7 @@ def _purge_batch() -> int:
     oldest = _gone().order_by("sequence").values_list("id", "created_at")[:BATCH]
     before = clock.now() - KEPT
     ids = [event_id for event_id, created_at in oldest if created_at < before]
-    deliveries = list(
-        WebhookDelivery.objects.filter(event_id__in=ids).values_list("id", flat=True)
-    )
+    deliveries = list(WebhookDelivery.objects.filter(event_id__in=ids).values_list("id", flat=True))
     for some in batches(deliveries, BATCH):
         WebhookTry.objects.filter(delivery_id__in=some).delete()
     WebhookEvent.objects.filter(id__in=ids).delete()  # and its deliveries
