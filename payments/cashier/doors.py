@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.conf import settings
+from django.core.exceptions import BadRequest, SuspiciousOperation
 from django.db import Error as DatabaseError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.template.loader import get_template
@@ -23,6 +24,7 @@ from tcmpay.common.errors import (
     BodyTooLarge,
     DomainError,
     InternalError,
+    InvalidInput,
     MethodNotAllowed,
     UnsupportedMediaType,
 )
@@ -127,7 +129,9 @@ def _choose_language(request: HttpRequest) -> None:
 
 
 def _refused(request: HttpRequest, token: str, error: Exception) -> HttpResponse:
-    refusal = refusal_of(error)
+    # What Django can't read, a host that is not ours among it.
+    is_unreadable = isinstance(error, BadRequest | SuspiciousOperation)
+    refusal = InvalidInput() if is_unreadable else refusal_of(error)
     if isinstance(error, DatabaseError):
         logger.error("database_unavailable", exc_info=error)
     elif isinstance(refusal, InternalError):

@@ -385,6 +385,22 @@ def test_what_is_wrong_is_a_page_without_a_trace(browser, cashier, monkeypatch):
     assert browser.get(cashier, headers=JSON).json().keys() == {"message"}
 
 
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [
+        ("a&" * 1500, FORM),
+        ("way=%FF%00", FORM),
+        (b"\xff\xfe", FORM),
+        (b"way=x", f"{FORM}; charset=utf-16"),
+        ("way=" + "x" * 4000, FORM),
+    ],
+)
+def test_a_form_of_nonsense_is_refused(browser, cashier, content, kind):
+    with nothing_moves():
+        answer = browser.post(f"{cashier}/start", content, content_type=kind)
+    assert answer.status_code == 400
+
+
 # --- the payer comes back ---------------------------------------------------------------------
 
 

@@ -28,8 +28,10 @@ def test_all_of_them_are_used(settings):
     assert used == {getattr(page_middleware, name) for name in PAGE_MIDDLEWARE}
 
 
-@pytest.mark.parametrize("address", ["/health/live", "/api/v1/payment/prices", "/metrics"])
-def test_an_answer_to_a_program_sets_no_cookie_and_knows_no_session(client, db, address):
+@pytest.mark.parametrize(
+    "address", ["/health/live", "/api/v1/payment/prices", "/metrics", "/pay/a-link"]
+)
+def test_an_answer_to_a_program_or_payer_sets_no_cookie_and_knows_no_session(client, db, address):
     answer = client.get(address)
     assert not answer.cookies
     assert not hasattr(answer.wsgi_request, "session")
