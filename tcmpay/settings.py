@@ -12,6 +12,7 @@ from csp.constants import NONCE
 from django.urls import reverse_lazy
 
 from backoffice.site.unfold import UNFOLD  # noqa: F401
+from payments.cashier.ways import WAYS_BY_CODE
 from tcmpay import cors
 from tcmpay.common.money import MoneyError, parse_money
 from tcmpay.environment import Secrets, load_env
@@ -165,6 +166,10 @@ CORS_ALLOW_METHODS = cors.METHODS
 CORS_ALLOW_HEADERS = cors.REQUEST_HEADERS
 CORS_EXPOSE_HEADERS = cors.EXPOSED_HEADERS
 CORS_PREFLIGHT_MAX_AGE = cors.PREFLIGHT_SECONDS
+# The cashier's ways to pay, where the merchant lacks the product of one; empty: all of them.
+CASHIER_WAYS: list[str] = env.list("CASHIER_WAYS", default=[])
+if set(CASHIER_WAYS) - set(WAYS_BY_CODE):
+    secrets.complain("CASHIER_WAYS must be some of " + ", ".join(WAYS_BY_CODE))
 # Where payers reach the cashier, if the platform's back end reaches the API by another name.
 CASHIER_BASE_URL: str = env.str("CASHIER_BASE_URL", default="").rstrip("/")
 if CASHIER_BASE_URL and not (

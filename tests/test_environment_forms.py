@@ -67,6 +67,7 @@ VARIABLES: dict[str, tuple[str, str | None, dict[str, str]]] = {
     "DAY_CLOSE_FROM": ("2026-12-01", WRONG, {}),
     "LEDGER_ACCOUNTS": ("wechat:1012.03,fees:6603.01", WRONG, {}),
     "RETURN_URL_ORIGINS": ("https://app.tcm.test", f"https://a.test {WRONG}", {}),
+    "CASHIER_WAYS": ("wechat-native,alipay-page", WRONG, {}),
     "CASHIER_BASE_URL": ("https://pay.tcm.test", f"http://{WRONG}.test", {}),
     "CORS_ALLOWED_ORIGINS": ("https://app.tcm.test", WRONG, {}),
     "APPOINTMENT_ORDERS_BY": ("service", WRONG, {}),

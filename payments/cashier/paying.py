@@ -4,7 +4,7 @@ from prometheus_client import Counter
 
 from gateways.errors import GatewayRejected
 from payments.cashier.links import CashierLink
-from payments.cashier.ways import JSAPI, WAYS_BY_CODE, Way
+from payments.cashier.ways import JSAPI, WAYS_BY_CODE, Way, is_on
 from payments.channels import channel_for_new_attempt
 from payments.errors import GatewayNotConfigured, GatewayRefused, UnsupportedMethod
 from payments.models import PaymentOrder
@@ -38,7 +38,7 @@ def payment_start(
     Raises UnsupportedMethod, RateLimited, and as ``pay``.
     """
     way = WAYS_BY_CODE.get(way_code)
-    if way is None:
+    if way is None or not is_on(way):
         raise UnsupportedMethod()
     hit = hit_count(scope="cashier-start", identity=str(order.id))
     if hit.count > STARTS_PER_MINUTE:

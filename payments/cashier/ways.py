@@ -3,6 +3,8 @@
 import re
 from dataclasses import dataclass
 
+from django.conf import settings
+
 from gateways.interface import ALIPAY, WECHAT, Scene
 
 _PHONE = re.compile(r"Android|iPhone|iPod|HarmonyOS|OpenHarmony|Windows Phone|Mobile", re.ASCII)
@@ -33,8 +35,17 @@ def is_in_wechat(user_agent: str) -> bool:
 
 
 def ways_for(user_agent: str, *, has_openid: bool) -> tuple[Way, ...]:
-    """The ways that work where ``user_agent`` runs, the likeliest first; none where the payer has
-    to open the page in another program."""
+    """The ways that work where ``user_agent`` runs and that the deployment has, the likeliest
+    first; none where the payer has to open the page in another program."""
+    return tuple(way for way in _working(user_agent, has_openid) if is_on(way))
+
+
+def is_on(way: Way) -> bool:
+    """Whether the deployment offers it: a merchant may lack the gateway's product."""
+    return not settings.CASHIER_WAYS or way.code in settings.CASHIER_WAYS
+
+
+def _working(user_agent: str, has_openid: bool) -> tuple[Way, ...]:
     is_phone = _PHONE.search(user_agent) is not None
     if is_in_wechat(user_agent):  # which opens none of Alipay's pages, and no h5
         own = (JSAPI,) if has_openid else ()

@@ -131,6 +131,13 @@ def test_it_offers_what_works_where_it_is_opened(agent, has_openid, ways):
     assert ways_for(agent, has_openid=has_openid) == ways
 
 
+def test_it_offers_only_what_the_merchant_has(settings):
+    settings.CASHIER_WAYS = ["wechat-native", "alipay-page", "alipay-wap"]
+    assert ways_for(IPHONE, has_openid=False) == (WAP,)
+    assert ways_for(IN_WECHAT, has_openid=True) == ()
+    assert ways_for(DESKTOP, has_openid=False) == (NATIVE, PAGE)
+
+
 def test_a_way_is_named_by_gateway_and_scene():
     assert NATIVE.code == "wechat-native"
     assert (PAGE.code, PAGE.scene) == ("alipay-page", Scene.PAGE)

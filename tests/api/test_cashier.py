@@ -282,6 +282,13 @@ def test_it_starts_nothing_else(browser, cashier, order, rich_patient, way):
         assert press(browser, cashier, way).status_code == 400
 
 
+def test_it_starts_no_way_that_the_deployment_leaves_out(browser, cashier, settings):
+    settings.CASHIER_WAYS = ["alipay-page"]
+    with nothing_moves():
+        assert press_json(browser, cashier, "wechat-h5").status_code == 400
+    assert press_json(browser, cashier, "alipay-page").status_code == 200
+
+
 def test_who_the_payer_is_can_not_be_said_beside_the_link(browser, cashier, order):
     more = {"openid": OPENID, "return_url": "https://thief.example/"}
     press(browser, cashier, "wechat-native", **more)
