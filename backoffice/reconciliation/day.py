@@ -104,6 +104,17 @@ class Line:
     owner: str
     text: str  # the line of the bill
     is_for_many: bool  # whether an action can be chosen for it together with others
+    asker: str = ""  # of a write-off that waits for another person
+
+    @property
+    def confirms(self) -> bool:
+        """Whether the reader may end it with one word: what was asked, and why, stands beside."""
+        return self.remedy is not None and self.remedy.name == CONFIRM
+
+    @property
+    def seen(self) -> str:
+        """Which one, and what was shown to be done about it, as a form sends it back."""
+        return f"{self.row.pk}={self.remedy.name if self.remedy else ''}"
 
     @property
     def yuan(self) -> Money:
@@ -251,8 +262,9 @@ def with_links(rows: QuerySet[Difference]) -> QuerySet[Difference]:
 
 
 def lines_of(rows: Sequence[Difference], reader: Any) -> list[Line]:
-    owners = {row.case.owner_id for row in rows if row.case is not None and row.case.owner_id}
-    names = people_names(owners)
+    cases = [row.case for row in rows if row.case is not None]
+    people = {person for case in cases for person in (case.owner_id, case.asked_by) if person}
+    names = people_names(people)
     return [
         Line(
             row,
@@ -260,6 +272,7 @@ def lines_of(rows: Sequence[Difference], reader: Any) -> list[Line]:
             _owner(row, names),
             line_text_for(row, reader),
             _is_for_many(row, reader),
+            person_text(row.case.asked_by, names=names) if row.case and row.case.is_waiting else "",
         )
         for row in rows
     ]

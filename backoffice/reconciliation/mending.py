@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import date
 from typing import Any
 
@@ -61,8 +61,7 @@ class Step:
 
     @property
     def key(self) -> str:
-        """What the form sends back: which one, and what was shown to be done about it."""
-        return f"{self.line.row.pk}={self.remedy.name if self.remedy else ''}"
+        return replace(self.line, remedy=self.remedy).seen
 
 
 @dataclass(frozen=True)
@@ -94,6 +93,10 @@ def mend_view(request: HttpRequest, day: str, model_admin: Any) -> HttpResponse:
     chosen = sent.get("action", OWN)
     steps = [_step(line, chosen, request.user) for line in lines]
     form = MendForm(posted)
+    # Whoever confirms a write-off says yes to what another one wrote.
+    form.fields["reason"].required = any(
+        step.remedy.action.needs_reason for step in steps if step.remedy is not None
+    )
     if posted is not None and form.is_valid():
         results = _do(request, steps, set(posted.getlist("seen")), form.cleaned_data["reason"])
         rows = [asdict(result) for result in results]

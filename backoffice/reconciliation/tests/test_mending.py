@@ -76,6 +76,22 @@ def test_a_second_person_confirms_what_was_written_off(reviewer, row):
     assert outcome(found) == ExceptionOutcome.WRITTEN_OFF
 
 
+def test_the_second_person_confirms_on_the_day_s_page_where_the_reason_stands(reviewer, row):
+    found = difference(row, DifferenceType.DUPLICATE)
+    mend(reviewer, row, found)
+    second = browser_of(person_make("reviewer"))
+    button = f'form="confirm-{found.pk}"'
+    assert button not in reviewer.get(day_url(row.day)).content.decode()
+    text = second.get(day_url(row.day)).content.decode()
+    assert button in text
+    assert f"申请核销：{REASON}" in text
+    seen = [f"{found.pk}=confirm"]
+    assert "请写明核对结果" not in confirm(reviewer, row, found, seen=seen, reason="")
+    assert outcome(found) == ExceptionOutcome.NONE, "not one's own"
+    assert "已确认核销" in confirm(second, row, found, seen=seen, reason="")
+    assert outcome(found) == ExceptionOutcome.WRITTEN_OFF
+
+
 def test_one_action_is_chosen_for_all(reviewer, row):
     fee, state = difference(row), difference(row, DifferenceType.STATE)
     mend(reviewer, row, fee, state, action="write_off")

@@ -18,7 +18,7 @@ for (const form of document.querySelectorAll("form[data-selects]")) {
     const boxes = [...form.querySelectorAll("input[data-amount]:not(:disabled)")];
     const all = form.querySelector("[data-select-all]");
     const text = form.querySelector("[data-selected-text]");
-    const button = form.querySelector("button[type=submit]");
+    const button = form.querySelector("button[type=submit]:not([form])");
     if (!text || !button) continue;
     const show = () => {
         const chosen = boxes.filter((box) => box.checked);
