@@ -8,7 +8,7 @@ once, and what is told is exact at every moment, whether the job that moves the 
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from typing import Any
 from uuid import UUID
 
@@ -20,12 +20,12 @@ from payments.booking import CLOCKS_DIFFER_BY
 from payments.models import DayFigure, FiguresUntil, PaymentOrder
 from payments.states import PAID_STATUSES, FigureKind
 from tcmpay.common import clock
+from tcmpay.common.clock import ONE_DAY
 from tcmpay.common.db import exact_sum
 from tcmpay.common.invariants import Check, Scope, Violation
 from tcmpay.common.money import ZERO, Money, fen_to_yuan
 from tcmpay.common.order_types import OrderType
 
-ONE_DAY = timedelta(days=1)
 # Before anything was booked.
 BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
 

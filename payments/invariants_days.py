@@ -2,7 +2,6 @@
 and which days were closed then."""
 
 from collections.abc import Iterator
-from datetime import timedelta
 from itertools import pairwise
 from typing import Any
 
@@ -11,10 +10,9 @@ from django.utils.translation import gettext as _
 
 from payments.models import BookingWatermark, ClosedDay, PaymentOrder
 from payments.services.closed_days import ClosedDays
+from tcmpay.common.clock import ONE_DAY
 from tcmpay.common.fields import BusinessDay
 from tcmpay.common.invariants import Scope, Violation, in_chunks
-
-ONE_DAY = timedelta(days=1)
 
 
 def wrong_days(scope: Scope, rows: QuerySet[Any], day: str, moment: str) -> Iterator[Any]:

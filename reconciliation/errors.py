@@ -1,4 +1,4 @@
-"""Refusals of bills and of comparing them."""
+"""Refusals of bills, of comparing them, and of reports."""
 
 from django.utils.translation import gettext_lazy as _
 
@@ -44,3 +44,8 @@ class BillsChanged(DomainError):
     code = "BILLS_CHANGED"
     http_status = 409
     message = _("对账期间账单被替换，或另一次对账已写入，请再对账一次")
+
+
+class SpanRefused(DomainError):
+    code = "SPAN_REFUSED"
+    message = _("报表的日期范围应从早到晚，最长三年")

@@ -3,7 +3,7 @@ in yuan with two places."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
@@ -22,11 +22,10 @@ from reconciliation.selectors import has_trade_bill, share_of, unverified_yuan
 from reconciliation.states import CloseStatus, FundsLeg
 from refunds.models import Refund
 from refunds.states import RefundStatus
-from tcmpay.common.clock import day_start
+from tcmpay.common.clock import ONE_DAY, day_start
 from tcmpay.common.db import sum_money
 from tcmpay.common.money import ZERO, Money, format_money
 
-ONE_DAY = timedelta(days=1)
 FIRST_DAY = date(2000, 1, 1)  # before any entry
 # What moves users' balances, as figures and LedgerMoves name it.
 MOVES = ("topups", "spending", "refunds", "given_back", "adjustments", "other")

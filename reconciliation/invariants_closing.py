@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
-from datetime import date, timedelta
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
@@ -27,13 +27,12 @@ from tcmpay.audit.macs import Verdict
 from tcmpay.audit.row_checks import digests_began, lost_objects, row_problem
 from tcmpay.audit.seals import KeyPeriods
 from tcmpay.audit.stories import stories
-from tcmpay.common.clock import business_day, day_start
+from tcmpay.common.clock import ONE_DAY, business_day, day_start
 from tcmpay.common.invariants import Scope, Violation, in_chunks
 from tcmpay.common.money import ZERO, format_money
 
 CODE = "T4"
 CLOSE = DailyClose.AUDIT_OBJECT
-ONE_DAY = timedelta(days=1)
 DAYS_AT_ONCE = 31
 SIGNED = (CloseStatus.SIGNED, CloseStatus.REOPENED)
 

@@ -4,7 +4,7 @@ numbers in question."""
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 
 from gateways.interface import BillRow, FundRow, OddLine, OpenedBill
 from reconciliation.contents import bill_opened
@@ -25,8 +25,8 @@ from reconciliation.funds import (
 from reconciliation.merchants import Merchant
 from reconciliation.selectors import bill_current
 from reconciliation.states import BillType
+from tcmpay.common.clock import ONE_DAY
 
-ONE_DAY = timedelta(days=1)
 # So many days later a fund bill may still have the money of a day.
 FUNDS_LATE_DAYS = 3
 

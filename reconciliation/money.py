@@ -7,7 +7,7 @@ the first open one where that was closed when it was booked.
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import date
 from typing import Any
 from uuid import UUID
 
@@ -28,12 +28,10 @@ from payments.states import (
 from reconciliation.merchants import merchant_running, versions
 from refunds.models import Refund
 from refunds.states import RefundStatus
-from tcmpay.common.clock import business_day, day_start
+from tcmpay.common.clock import ONE_DAY, business_day, day_start
 from tcmpay.common.db import exact_sum
 from tcmpay.common.fields import BusinessDay
 from tcmpay.common.money import ZERO, Money
-
-ONE_DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True, order=True)

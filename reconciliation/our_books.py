@@ -26,13 +26,12 @@ from refunds.models import Refund
 from refunds.services.numbers import gateway_refund_no, refund_no_in
 from refunds.states import RefundCause, RefundStatus
 from tcmpay.common import clock
-from tcmpay.common.clock import SHANGHAI, day_start
+from tcmpay.common.clock import ONE_DAY, SHANGHAI, day_start
 from tcmpay.common.db import sum_money
 from tcmpay.common.ids import first_id_at
 from tcmpay.common.invariants import batches
 from tcmpay.common.money import Money, fen_to_yuan, yuan_to_fen
 
-ONE_DAY = timedelta(days=1)
 SPAN = timedelta(minutes=15)
 NUMBERS_AT_ONCE = 500
 # A gateway accepts a refund within seconds of the sending that it heard of.

@@ -3,13 +3,12 @@ are now and marked so."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from django.utils.translation import gettext_lazy as _
-
 from balances.selectors import LedgerMoves, ledger_moves
+from reconciliation.errors import SpanRefused
 from reconciliation.figures import (
     MOVES,
     Fees,
@@ -23,17 +22,11 @@ from reconciliation.figures import (
 )
 from reconciliation.money import Cell, DayMoney, Days, Sums, money_of_days
 from tcmpay.common import clock
-from tcmpay.common.errors import DomainError
+from tcmpay.common.clock import ONE_DAY
 from tcmpay.common.money import ZERO, Money
 
-ONE_DAY = timedelta(days=1)
 DAYS_MAX = 1100  # three years
 Surplus = Mapping[tuple[str, str], Sums]
-
-
-class SpanRefused(DomainError):
-    code = "SPAN_REFUSED"
-    message = _("报表的日期范围应从早到晚，最长三年")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """Reading bills, compared days and their differences."""
 
 from collections.abc import Iterable
-from datetime import date, timedelta
+from datetime import date
 from decimal import ROUND_DOWN, Decimal
 
 from django.db import models
@@ -20,7 +20,6 @@ from refunds.states import RefundStatus
 from tcmpay.common.clock import business_day
 from tcmpay.common.money import ZERO, Money
 
-ONE_DAY = timedelta(days=1)
 SHARE = Decimal("0.0001")
 # What of a day's yuan these name is there all the same: the bill proves the payment.
 NAMES_NO_PAYMENT = frozenset(

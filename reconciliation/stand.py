@@ -17,10 +17,8 @@ from reconciliation.our_books import has_moved, merchants_of_day, our_totals
 from reconciliation.selectors import bill_current, day_of, has_trade_bill
 from reconciliation.states import BillType, DayState, DifferenceType
 from tcmpay.common import clock
-from tcmpay.common.clock import day_start
+from tcmpay.common.clock import ONE_DAY, day_start
 from tcmpay.common.money import format_money
-
-ONE_DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,12 +23,11 @@ from reconciliation.states import DifferenceType
 from refunds.models import Refund
 from refunds.services.numbers import refund_no_in
 from refunds.states import RefundStatus
-from tcmpay.common.clock import business_day, day_start
+from tcmpay.common.clock import ONE_DAY, business_day, day_start
 from tcmpay.common.ids import is_attempt_number
 from tcmpay.common.invariants import batches
 from tcmpay.common.money import fen_to_yuan, yuan_to_fen
 
-ONE_DAY = timedelta(days=1)
 BATCH = 500
 # Refunds that their gateway knows of, and may know more of than we do.
 WITH_GATEWAY = frozenset({RefundStatus.PROCESSING, RefundStatus.FAILED})

@@ -22,9 +22,9 @@ from reconciliation.selectors import merchant_of, yuan_named
 from reconciliation.services.missing import is_missing
 from reconciliation.states import CloseStatus
 from tcmpay.common import clock
+from tcmpay.common.clock import ONE_DAY
 from tcmpay.common.money import ZERO, Money
 
-ONE_DAY = timedelta(days=1)
 BALANCES = Merchant(PaymentMethod.BALANCE, "")
 # Comparing a day with the ledger reads its rows: of the days still open, the newest few.
 BALANCE_DAYS_MAX = 3

@@ -7,11 +7,12 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
-from backoffice.reconciliation.calendar import ONE_DAY, DayLine, day_lines, merchants_between
+from backoffice.reconciliation.calendar import DayLine, day_lines, merchants_between
 from backoffice.reconciliation.words import VIEW, CellState, day_url
 from reconciliation.stand import days_waiting
 from reconciliation.states import CloseStatus
 from tcmpay.common import clock
+from tcmpay.common.clock import ONE_DAY
 
 # States in which nothing is left to compare.
 QUIET = (CellState.AGREED, CellState.MOCK, CellState.NONE)

@@ -15,7 +15,6 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods
 from unfold.widgets import UnfoldAdminFileFieldWidget
 
-from backoffice.reconciliation.calendar import ONE_DAY
 from backoffice.reconciliation.running import compare
 from backoffice.reconciliation.waiting_bills import (
     WAITING,
@@ -36,6 +35,7 @@ from reconciliation.models import BillFile, ReconciledDay
 from reconciliation.services.importing import bill_examine, bill_import
 from reconciliation.states import BillSource, BillType
 from tcmpay.common import clock
+from tcmpay.common.clock import ONE_DAY
 from tcmpay.common.errors import DomainError
 
 EXAMPLES_MAX = 20

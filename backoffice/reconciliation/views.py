@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 
 from backoffice.cases.actions import CLOSE_PERMISSION
 from backoffice.reconciliation.bill_lines import FOUND_MAX, BillLine, BillText
-from backoffice.reconciliation.calendar import ONE_DAY, month_of
+from backoffice.reconciliation.calendar import month_of
 from backoffice.reconciliation.closing import closing_facts
 from backoffice.reconciliation.day import SHOWN_MAX, Day
 from backoffice.reconciliation.mending import results_take
@@ -21,6 +21,7 @@ from payments.models import PaymentTransaction
 from reconciliation.models import BillFile
 from refunds.models import Refund
 from tcmpay.common import clock
+from tcmpay.common.clock import ONE_DAY
 from tcmpay.common.fields import as_uuid_or_text
 
 LINE_NUMBER_MAX = 20_000_000

@@ -14,11 +14,11 @@ from payments.models import PaymentOrder
 from payments.states import SURPLUS_DISPOSITIONS, Disposition
 from refunds.models import Refund
 from refunds.states import RefundStatus
+from tcmpay.common.clock import ONE_DAY
 from tcmpay.common.db import exact_sum
 from tcmpay.common.money import ZERO, Money
 from tcmpay.common.order_types import OrderType
 
-ONE_DAY = timedelta(days=1)
 # What is booked now may be committed a little later; nothing takes this long.
 SETTLED_AFTER = timedelta(minutes=15)
 

@@ -5,9 +5,10 @@ from collections.abc import Iterator
 from django.utils.translation import gettext as _
 
 from backoffice.models import DayTotal, TotalKind, TotalledDay
-from backoffice.today.day_totals import ONE_DAY, Total, changed_days, counted, kept
+from backoffice.today.day_totals import Total, changed_days, counted, kept
 from payments.booking import CLOCKS_DIFFER_BY
 from tcmpay.common import clock
+from tcmpay.common.clock import ONE_DAY
 from tcmpay.common.invariants import Check, Scope, Violation
 
 

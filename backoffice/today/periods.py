@@ -7,8 +7,8 @@ from datetime import date, timedelta
 from django.utils.translation import gettext as _
 
 from reconciliation.reports import DAYS_MAX
+from tcmpay.common.clock import ONE_DAY
 
-ONE_DAY = timedelta(days=1)
 FIRST_DAY = date(2000, 1, 1)
 
 

@@ -4,9 +4,10 @@ from collections.abc import Iterable
 from datetime import date, datetime, timedelta
 
 from backoffice.models import DayTotal, TotalKind, TotalledDay
-from backoffice.today.day_totals import ONE_DAY, SETTLED_AFTER, changed_days, counted
+from backoffice.today.day_totals import SETTLED_AFTER, changed_days, counted
 from payments.models import PaymentOrder
 from tcmpay.common import clock
+from tcmpay.common.clock import ONE_DAY
 from tcmpay.common.db import money_unit
 
 DAYS_PER_RUN_MAX = 62

@@ -13,9 +13,9 @@ from itertools import zip_longest
 
 from payments.models import BookingWatermark, ClosedDay
 from tcmpay.common import clock
+from tcmpay.common.clock import ONE_DAY
 from tcmpay.common.transitions import ensure_one
 
-ONE_DAY = timedelta(days=1)
 TICK = timedelta(microseconds=1)
 # What was booked before midnight is committed by then; nothing takes nearly as long.
 CLOSABLE_AFTER = timedelta(hours=1)

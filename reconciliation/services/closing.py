@@ -31,7 +31,7 @@ from reconciliation.closing_errors import (
     ReopeningNotFound,
     ReopeningWaits,
 )
-from reconciliation.figures import ONE_DAY, Figures, bills_of_day, close_of, figures_of_day
+from reconciliation.figures import Figures, bills_of_day, close_of, figures_of_day
 from reconciliation.models import DailyClose, DayReopening
 from reconciliation.stand import blocks
 from reconciliation.states import (
@@ -45,6 +45,7 @@ from tcmpay.audit.models import ChainRoot
 from tcmpay.audit.transitions import Cause, row_insert, transition
 from tcmpay.common import clock
 from tcmpay.common.actor import Actor
+from tcmpay.common.clock import ONE_DAY
 from tcmpay.common.db import money_unit
 from tcmpay.common.second_person import ensure_somebody_else
 

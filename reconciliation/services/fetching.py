@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, time
 
 from gateways.errors import GatewayError, GatewayRejected, RejectReason
 from gateways.interface import ALIPAY, BillRefused, OpenedBill
@@ -22,12 +22,11 @@ from reconciliation.services.running import day_reconcile, day_without_movement
 from reconciliation.states import BillSource, BillType
 from tcmpay.common import clock
 from tcmpay.common.actor import SYSTEM, Actor
-from tcmpay.common.clock import SHANGHAI
+from tcmpay.common.clock import ONE_DAY, SHANGHAI
 from tcmpay.common.sweep import by_itself, in_time
 
 logger = logging.getLogger(__name__)
 
-ONE_DAY = timedelta(days=1)
 # From when on (Shanghai) yesterday's bills are asked for.
 READY_FROM = {"wechat": time(10), "alipay": time(9)}
 # A gateway keeps bills for months; a day that lacks one is asked for again so long.

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
-from datetime import date, timedelta
+from datetime import date
 from hashlib import sha256
 from itertools import islice
 from typing import Any
@@ -25,13 +25,13 @@ from reconciliation.states import BillSource, BillType
 from tcmpay.audit.services import audit_record
 from tcmpay.common import clock
 from tcmpay.common.actor import Actor
+from tcmpay.common.clock import ONE_DAY
 from tcmpay.common.db import columns_write, money_unit
 
 AUDIT_OBJECT = "bill_file"
 EXAMPLES_MAX = 20
 # So many movements of trades tell whose account a fund bill is of.
 LOOKED_AT = 5_000
-ONE_DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """Bills that a gateway owes us: the case of each, and its end once the bill is there."""
 
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, time
 
 from django.utils.translation import gettext as _
 
@@ -11,10 +11,9 @@ from reconciliation.merchants import Merchant
 from reconciliation.selectors import has_trade_bill
 from tcmpay.common import clock
 from tcmpay.common.actor import SYSTEM
-from tcmpay.common.clock import SHANGHAI
+from tcmpay.common.clock import ONE_DAY, SHANGHAI
 from tcmpay.common.db import money_unit
 
-ONE_DAY = timedelta(days=1)
 MISSING_FROM = time(15)  # Shanghai, on the day after
 
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from datetime import date, timedelta
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
@@ -36,10 +36,10 @@ from reconciliation.telling import Ours, Telling, about, fee_text, is_near_midni
 from tcmpay.audit.services import audit_record
 from tcmpay.common import clock
 from tcmpay.common.actor import Actor
+from tcmpay.common.clock import ONE_DAY
 from tcmpay.common.db import columns_write, money_unit
 from tcmpay.common.money import ZERO, Money, fen_to_yuan, yuan_to_fen
 
-ONE_DAY = timedelta(days=1)
 AUDIT_OBJECT = "reconciled_day"
 # What no gateway takes in a number.
 _NO_NUMBER = re.compile(r"[^0-9A-Za-z_*|@-]+")

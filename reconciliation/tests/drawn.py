@@ -13,7 +13,8 @@ from uuid import UUID
 from gateways.interface import BillRow, FundKind, FundRow
 from payments.models import PaymentTransaction
 from reconciliation.tests import kit
-from reconciliation.tests.kit import DAY, ONE_DAY, payment_row, refund_row
+from reconciliation.tests.kit import DAY, payment_row, refund_row
+from tcmpay.common.clock import ONE_DAY
 
 MINUTES = 24 * 60
 # (type, number): what a run of the first day, and of the next, has to find.

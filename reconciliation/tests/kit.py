@@ -29,7 +29,6 @@ from tcmpay.common.ids import new_number
 
 DAY = date(2026, 11, 24)
 NOON = timedelta(hours=12)
-ONE_DAY = timedelta(days=1)
 LINES_OF_PIECE = 5  # few, so that some agree as a whole
 RATE = "0.60%"
 MERCHANT = "1900000001"

@@ -11,12 +11,12 @@ from reconciliation.figures import BalanceLeg, balance_leg
 from reconciliation.tests.days import (
     DAY,
     NOON,
-    ONE_DAY,
     funded,
     paid_from_balance,
     patient,
     refund_begun,
 )
+from tcmpay.common.clock import ONE_DAY
 
 pytestmark = pytest.mark.django_db
 

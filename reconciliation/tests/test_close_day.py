@@ -22,7 +22,6 @@ from reconciliation.states import BillSource, BillType, DifferenceType
 from reconciliation.tests import kit
 from reconciliation.tests.days import (
     DAY,
-    ONE_DAY,
     funded,
     morning_after,
     paid,
@@ -32,6 +31,7 @@ from reconciliation.tests.days import (
 from tcmpay.accounts.models import StaffUser
 from tcmpay.common import clock
 from tcmpay.common.actor import SYSTEM
+from tcmpay.common.clock import ONE_DAY
 from tcmpay.common.db import money_unit
 
 pytestmark = pytest.mark.django_db

@@ -15,7 +15,6 @@ from reconciliation.tests.days import (
     FIRST,
     HOUR,
     NOON,
-    ONE_DAY,
     SECOND,
     closed,
     funded,
@@ -27,6 +26,7 @@ from reconciliation.tests.days import (
 )
 from tcmpay.audit.models import AuditEvent
 from tcmpay.common import clock
+from tcmpay.common.clock import ONE_DAY
 from tcmpay.common.invariants import Scope
 
 pytestmark = pytest.mark.django_db

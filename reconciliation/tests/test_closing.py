@@ -42,7 +42,6 @@ from reconciliation.tests.days import (
     HOUR,
     MINUTE,
     NOON,
-    ONE_DAY,
     SECOND,
     closed,
     funded,
@@ -57,6 +56,7 @@ from reconciliation.tests.days import (
 from tcmpay.audit.macs import Verdict
 from tcmpay.common import clock
 from tcmpay.common.actor import SYSTEM
+from tcmpay.common.clock import ONE_DAY
 
 pytestmark = pytest.mark.django_db
 

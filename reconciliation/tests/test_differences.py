@@ -13,7 +13,6 @@ from reconciliation.tests import kit
 from reconciliation.tests.kit import (
     DAY,
     NOON,
-    ONE_DAY,
     attempt,
     configured,
     fund_rows,
@@ -27,6 +26,7 @@ from reconciliation.tests.kit import (
 from refunds.services.submission import refund_report_apply
 from tcmpay.common import clock
 from tcmpay.common.actor import SYSTEM
+from tcmpay.common.clock import ONE_DAY
 
 pytestmark = pytest.mark.django_db
 METHODS = ("wechat", "alipay")

@@ -13,9 +13,10 @@ from reconciliation.models import Difference, ReconciledDay
 from reconciliation.services.running import day_reconcile
 from reconciliation.states import BillType
 from reconciliation.tests.drawn import Expected, drawn
-from reconciliation.tests.kit import DAY, NOON, ONE_DAY, at, configured, imported, merchant
+from reconciliation.tests.kit import DAY, NOON, at, configured, imported, merchant
 from tcmpay.common import clock
 from tcmpay.common.actor import SYSTEM
+from tcmpay.common.clock import ONE_DAY
 
 pytestmark = pytest.mark.django_db
 SEEDS = int(os.environ.get("RECONCILIATION_SEEDS", "12"))

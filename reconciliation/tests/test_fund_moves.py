@@ -12,7 +12,6 @@ from reconciliation.states import BillType
 from reconciliation.tests.kit import (
     DAY,
     NOON,
-    ONE_DAY,
     at,
     attempt,
     configured,
@@ -26,6 +25,7 @@ from reconciliation.tests.kit import (
 )
 from tcmpay.common import clock
 from tcmpay.common.actor import SYSTEM
+from tcmpay.common.clock import ONE_DAY
 
 pytestmark = pytest.mark.django_db
 NEXT = DAY + ONE_DAY

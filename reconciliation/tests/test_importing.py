@@ -16,7 +16,6 @@ from reconciliation.states import BillSource, BillType
 from reconciliation.tests.kit import (
     DAY,
     MERCHANT,
-    ONE_DAY,
     Opened,
     at,
     attempt,
@@ -32,6 +31,7 @@ from tcmpay.audit.models import AuditEvent
 from tcmpay.audit.verification import object_verify
 from tcmpay.common import clock
 from tcmpay.common.actor import SYSTEM
+from tcmpay.common.clock import ONE_DAY
 from tcmpay.common.db import money_unit
 
 pytestmark = pytest.mark.django_db

@@ -9,7 +9,6 @@ from reconciliation.services.running import day_reconcile
 from reconciliation.states import BillType
 from reconciliation.tests.kit import (
     DAY,
-    ONE_DAY,
     attempt,
     configured,
     fund_rows,
@@ -19,6 +18,7 @@ from reconciliation.tests.kit import (
     strange_row,
 )
 from tcmpay.common.actor import SYSTEM
+from tcmpay.common.clock import ONE_DAY
 from tcmpay.common.invariants import Scope
 
 pytestmark = pytest.mark.django_db

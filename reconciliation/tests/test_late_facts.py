@@ -30,7 +30,6 @@ from reconciliation.tests.days import (
     FIRST,
     HOUR,
     MINUTE,
-    ONE_DAY,
     SECOND,
     closed,
     funded,
@@ -45,6 +44,7 @@ from refunds.invariants import check_days
 from refunds.models import Refund
 from refunds.selectors import refund_statistics
 from tcmpay.common import clock
+from tcmpay.common.clock import ONE_DAY
 from tcmpay.common.invariants import Scope
 from tcmpay.common.money import ZERO
 

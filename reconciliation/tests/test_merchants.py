@@ -6,7 +6,8 @@ import pytest
 
 from reconciliation.our_books import merchants_of_day, our_books
 from reconciliation.stand import day_stand
-from reconciliation.tests.kit import DAY, MERCHANT, ONE_DAY, at, attempt, configured, refund
+from reconciliation.tests.kit import DAY, MERCHANT, at, attempt, configured, refund
+from tcmpay.common.clock import ONE_DAY
 
 pytestmark = pytest.mark.django_db
 LATE = timedelta(hours=23, minutes=50)

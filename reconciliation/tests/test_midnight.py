@@ -14,7 +14,6 @@ from reconciliation.states import BillType
 from reconciliation.tests.kit import (
     DAY,
     NOON,
-    ONE_DAY,
     at,
     attempt,
     configured,
@@ -27,6 +26,7 @@ from reconciliation.tests.kit import (
 )
 from tcmpay.common import clock
 from tcmpay.common.actor import SYSTEM
+from tcmpay.common.clock import ONE_DAY
 from tcmpay.common.invariants import Scope
 
 pytestmark = pytest.mark.django_db

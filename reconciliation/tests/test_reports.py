@@ -8,13 +8,13 @@ import pytest
 
 from payments.selectors import order_statistics
 from payments.services.endings import order_cancel
+from reconciliation.errors import SpanRefused
 from reconciliation.models import ReconciledDay
-from reconciliation.reports import SpanRefused, report
+from reconciliation.reports import report
 from reconciliation.tests.days import (
     DAY,
     MINUTE,
     NOON,
-    ONE_DAY,
     closed,
     funded,
     morning_after,
@@ -29,6 +29,7 @@ from reconciliation.tests.days import (
 from reconciliation.vouchers import vouchers
 from refunds.selectors import refund_statistics
 from tcmpay.common import clock
+from tcmpay.common.clock import ONE_DAY
 
 pytestmark = pytest.mark.django_db
 

@@ -22,7 +22,6 @@ from reconciliation.states import BillType
 from reconciliation.tests.kit import (
     DAY,
     NOON,
-    ONE_DAY,
     at,
     attempt,
     configured,
@@ -37,6 +36,7 @@ from reconciliation.tests.kit import (
 from tcmpay.audit.models import AuditEvent
 from tcmpay.common import clock
 from tcmpay.common.actor import Actor, Role
+from tcmpay.common.clock import ONE_DAY
 from tcmpay.common.invariants import Scope
 
 pytestmark = pytest.mark.django_db

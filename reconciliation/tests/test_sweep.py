@@ -15,7 +15,6 @@ from reconciliation.services.fetching import bills_sweep
 from reconciliation.services.running import day_reconcile
 from reconciliation.tests.kit import (
     DAY,
-    ONE_DAY,
     Opened,
     at,
     attempt,
@@ -28,6 +27,7 @@ from reconciliation.tests.kit import (
 )
 from tcmpay.common import clock
 from tcmpay.common.actor import SYSTEM
+from tcmpay.common.clock import ONE_DAY
 from tcmpay.common.db import money_unit
 
 pytestmark = pytest.mark.django_db

@@ -12,7 +12,6 @@ from reconciliation.tests.days import (
     DAY,
     MINUTE,
     NOON,
-    ONE_DAY,
     closed,
     funded,
     morning_after,
@@ -27,6 +26,7 @@ from reconciliation.tests.days import (
 from reconciliation.vouchers import vouchers
 from refunds.selectors import refund_statistics
 from tcmpay.common import clock
+from tcmpay.common.clock import ONE_DAY
 from tcmpay.common.invariants import Scope
 
 pytestmark = pytest.mark.django_db

@@ -10,9 +10,9 @@ from payments.states import ExceptionAction
 from reconciliation.tests import days, kit
 from simulator.money import fee_fen
 from tcmpay.common.actor import Actor, Role
+from tcmpay.common.clock import ONE_DAY
 
 CLERK, SECOND = Actor(uuid.uuid4(), Role.STAFF), Actor(uuid.uuid4(), Role.STAFF)
-ONE_DAY = timedelta(days=1)
 
 
 def mend_all(method, day):

@@ -28,12 +28,11 @@ from refunds.services.submission import refund_submit
 from tcmpay.audit.macs import Verdict
 from tcmpay.common import clock
 from tcmpay.common.actor import Actor, Role
-from tcmpay.common.clock import SHANGHAI
+from tcmpay.common.clock import ONE_DAY, SHANGHAI
 from tests.reconciled.desk import CLERK, SECOND, mend_all, of_type, what_counts
 
 pytestmark = pytest.mark.django_db
 METHODS = ("wechat", "alipay")
-ONE_DAY = timedelta(days=1)
 DAY = datetime.now(SHANGHAI).date() - 3 * ONE_DAY
 AFTER = DAY + ONE_DAY
 PAYMENTS = int(os.environ.get("RECONCILED_PAYMENTS", "60"))

@@ -16,13 +16,13 @@ from reconciliation.figures import close_of
 from reconciliation.models import DailyClose, DayReopening
 from reconciliation.tests.days import (
     DAY,
-    ONE_DAY,
     funded,
     morning_after,
     paid_from_balance,
     patient,
 )
 from tcmpay.common import clock
+from tcmpay.common.clock import ONE_DAY
 from tests.authority.staff import browser_of, person_make
 
 pytestmark = pytest.mark.django_db
