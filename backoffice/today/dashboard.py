@@ -10,12 +10,15 @@ from datetime import date, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
+from django.conf import settings
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from backoffice.models import TotalKind
+from backoffice.reconciliation.closing import PROPOSE
 from backoffice.reconciliation.tile import day_tiles
+from backoffice.reconciliation.words import day_url
 from backoffice.site.display import EMPTY, age_text
 from backoffice.today.day_totals import Total, Totals, totals
 from backoffice.today.health import GatewayHealth, gateways_health
@@ -33,7 +36,10 @@ from gateways.findings import EXPIRY_WARNING_DAYS
 from payments.selectors import service_names
 from payments.services.activations import activations_failing
 from payments.states import OrderStatus, PaymentMethod
+from reconciliation.stand import day_stand, days_late, days_waiting
+from reconciliation.states import DayState
 from tcmpay.common import clock
+from tcmpay.common.clock import ONE_DAY
 from tcmpay.common.money import Money
 
 CHART_DAYS = 30
@@ -317,6 +323,7 @@ def _tasks(request: HttpRequest, found: Waiting, held_since: date) -> list[Task]
             {"case": "open", "origin": "others"},
             _("核对后写明处理结果"),
         ),
+        (PROPOSE, _close_task),
         _listed(
             "reconciliation.dailyclose",
             _("待签字的日结"),
@@ -422,6 +429,30 @@ def _processing_task(found: Waiting) -> Task:
         else _("结果会自动更新"),
         is_urgent=is_stuck,
     )
+
+
+def _close_task() -> Task:
+    """The business day that is next to be closed: it offers itself once nothing stands in the way,
+    and is urgent from DAY_CLOSE_REMIND_AT on."""
+    waiting, late = days_waiting(), days_late()
+    if not waiting:
+        calendar = reverse("admin:reconciliation_reconciledday_changelist")
+        return Task(_("待日结的营业日"), 0, calendar, _("都已日结"))
+    day = waiting[0]
+    stand = day_stand(day)
+    title, note = _("待日结的营业日"), day.isoformat()
+    if stand.waiting is not None:
+        note = _("%(day)s 已提交，等待另一人签字") % {"day": day}
+    elif stand.state is DayState.READY:
+        is_yesterday = day == clock.today() - ONE_DAY
+        title = _("昨天可以日结") if is_yesterday else _("%(day)s 可以日结") % {"day": day}
+        note = _("没有未处理的事项：核对数字后提交，由另一人签字")
+    elif stand.blocks:
+        note = _("%(day)s：%(reason)s") % {"day": day, "reason": stand.blocks[0].text}
+    if late:
+        at = settings.DAY_CLOSE_REMIND_AT
+        note = _("已过 %(time)s。%(note)s") % {"time": f"{at:%H:%M}", "note": note}
+    return Task(title, len(waiting), f"{day_url(day)}#closing", note, bool(late))
 
 
 def _activations_task() -> Task:

@@ -1,6 +1,6 @@
 """Closing a day by its page: what stands in the way, put forward, signed, opened again."""
 
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 
 import pytest
@@ -154,6 +154,37 @@ def test_what_waits_for_a_second_person_is_seen_wherever_the_day_is(clerk, secon
     listed = reverse("admin:reconciliation_dailyclose_changelist")
     for address in (version, listed):
         assert review in second.get(address).content.decode(), address
+
+
+def close_task(browser: Client):
+    """What the first page says of the day that is next to be closed."""
+    tasks = browser.get("/admin/").context["tasks"]
+    return next((task for task in tasks if task.url.startswith(day_url(DAY))), None)
+
+
+def test_a_day_that_is_ready_proposes_itself_to_who_may_close_it(clerk, second):
+    task = close_task(clerk)
+    assert (task.title, task.count, task.is_urgent) == ("昨天可以日结", 1, False)
+    assert task.url == f"{day_url(DAY)}#closing"
+    assert close_task(browser_of(person_make("auditor"))) is None
+    propose(clerk)
+    assert "另一人签字" in close_task(clerk).note
+    sign(second)
+    assert close_task(clerk) is None
+
+
+def test_a_day_that_is_late_is_urgent_and_says_what_stands_in_the_way(clerk):
+    late = timedelta(hours=17, minutes=1)
+    with clock.frozen(clock.day_start(DAY + ONE_DAY) + late):
+        task = close_task(clerk)
+        assert (task.title, task.count, task.is_urgent) == ("昨天可以日结", 1, True)
+        assert "17:00" in task.note
+        difference(compared(day=DAY))
+        task = close_task(clerk)
+        assert task.title == "待日结的营业日"
+        assert "未处理的差异 1 项" in task.note
+    with clock.frozen(clock.day_start(DAY + 2 * ONE_DAY) + late):
+        assert close_task(clerk).count == 2
 
 
 def test_an_empty_list_speaks_of_conditions_only_where_there_are_some(clerk):
