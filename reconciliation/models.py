@@ -143,6 +143,9 @@ class ReconciledDay(models.Model):
     # Of the fund bill: what the basic account held before its first and after its last line.
     funds_opening = models.DecimalField(max_digits=18, decimal_places=2, null=True, blank=True)
     funds_closing = models.DecimalField(max_digits=18, decimal_places=2, null=True, blank=True)
+    # Somebody asked for a comparison too long for a request: from when on it is due, or due again.
+    compare_at = models.DateTimeField(_("排队对账"), null=True, blank=True)
+    compare_asked_by = UUIDTextField(_("要求对账的人"), null=True, blank=True)
     runs = models.PositiveIntegerField(_("对账次数"), default=0)
     run_at = models.DateTimeField(_("对账时间"), null=True, blank=True)
 

@@ -34,6 +34,7 @@ from reconciliation.services.differences import FUND_MISSING_AFTER
 from reconciliation.states import DifferenceType
 from refunds.states import RefundStatus
 from tcmpay.accounts.selectors import people_names, person_text
+from tcmpay.common import clock
 from tcmpay.common.money import ZERO, Money
 
 # More of one kind than a person looks at one by one: the rest is in the list.
@@ -50,6 +51,11 @@ class Side:
     @property
     def verified(self) -> str:
         return percent_text(self.cell.verified, self.row.total)
+
+    @property
+    def is_comparing(self) -> bool:
+        """Whether a comparison that was asked for has begun."""
+        return self.row.compare_at is not None and self.row.compare_at > clock.now()
 
     @property
     def receipts_url(self) -> str:

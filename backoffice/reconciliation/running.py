@@ -1,6 +1,5 @@
 """Comparing a day anew, with its bills as they are or fetched again; taking a bill's file."""
 
-from collections.abc import Callable
 from datetime import date
 from typing import Any
 
@@ -24,7 +23,8 @@ from reconciliation.merchants import Merchant
 from reconciliation.models import BillFile, ReconciledDay
 from reconciliation.our_books import merchants_of_day
 from reconciliation.services.downloads import bill_downloaded
-from reconciliation.services.fetching import day_fetch
+from reconciliation.services.fetching import bills_fetch
+from reconciliation.services.queueing import day_compare_ask, is_long
 from reconciliation.services.running import day_reconcile
 from tcmpay.common.errors import DomainError
 
@@ -54,8 +54,14 @@ def run_view(request: HttpRequest, day: str, model_admin: Any) -> HttpResponse:
 
 
 def compare(request: HttpRequest, merchant: Merchant, day: date) -> None:
-    """Compare with the bills that are there, and tell what came of it."""
-    _tell(request, merchant, day, day_reconcile)
+    """Compare with the bills that are there, and tell what came of it; what takes long is asked
+    for, and the day's page tells how it goes."""
+    if is_long(merchant, day):
+        day_compare_ask(actor=actor_of(request), merchant=merchant, day=day)
+        text = _("%(name)s：账单较大，已排队对账，结果会出现在这一页。")
+        messages.info(request, text % {"name": _named(merchant)})
+    else:
+        _tell(request, merchant, day)
 
 
 def fetch(
@@ -63,29 +69,29 @@ def fetch(
 ) -> Upload | None:
     """Ask the gateway for the bills first; what it gives otherwise than before is handed back to be
     looked at, one file at a time."""
+    name = _named(merchant)
     try:
-        _tell(request, merchant, day, day_fetch)
+        bills_fetch(actor=actor_of(request), merchant=merchant, day=day)
     except AnotherBillThere as error:
         waiting = None if has_waiting else fetched_keep(merchant, day)
         if waiting is None:
-            messages.warning(request, _told(_named(merchant), refusal_text(error)))
+            messages.warning(request, _told(name, refusal_text(error)))
         return waiting
+    except DomainError as error:
+        messages.error(request, _told(name, refusal_text(error)))
+        return None
+    compare(request, merchant, day)
     return None
 
 
-def _tell(
-    request: HttpRequest, merchant: Merchant, day: date, run: Callable[..., ReconciledDay]
-) -> None:
-    """Raises AnotherBillThere."""
+def _tell(request: HttpRequest, merchant: Merchant, day: date) -> None:
     name = _named(merchant)
     try:
-        row = run(actor=actor_of(request), merchant=merchant, day=day)
+        row = day_reconcile(actor=actor_of(request), merchant=merchant, day=day)
     except BillRefused as error:
         # What is kept was whole when it came in: somebody changed it since.
         messages.error(request, _told(name, str(error)))
         return
-    except AnotherBillThere:
-        raise
     except DomainError as error:
         messages.error(request, _told(name, refusal_text(error)))
         return

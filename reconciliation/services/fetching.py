@@ -12,7 +12,7 @@ from payments.errors import GatewayDown, GatewayRefused
 from payments.models import PaymentOrder
 from reconciliation.errors import BillNotAccepted, BillNotReady
 from reconciliation.merchants import Merchant, gateway_of
-from reconciliation.models import Difference, ReconciledDay
+from reconciliation.models import Difference
 from reconciliation.our_books import merchants_of_day
 from reconciliation.selectors import bill_current, day_of, has_trade_bill, is_day_closed
 from reconciliation.services.differences import is_due
@@ -35,21 +35,13 @@ RUN_SECONDS = 40.0
 NO_FILE = frozenset({RejectReason.TOO_SOON, "not_offered"})
 
 
-def day_fetch(
-    *, actor: Actor, merchant: Merchant, day: date, is_replacing: bool = False
-) -> ReconciledDay:
-    """Fetch the day's bills, keep them and compare the day.
+def bills_fetch(*, actor: Actor, merchant: Merchant, day: date, is_replacing: bool = False) -> None:
+    """Fetch and keep the day's bills.
 
     Raises:
         BillNotReady, GatewayDown, GatewayRefused: nothing was changed.
         BillNotAccepted, AnotherBillThere, DayIsClosed: as ``bill_import``.
     """
-    bills_fetch(actor=actor, merchant=merchant, day=day, is_replacing=is_replacing)
-    return day_reconcile(actor=actor, merchant=merchant, day=day)
-
-
-def bills_fetch(*, actor: Actor, merchant: Merchant, day: date, is_replacing: bool = False) -> None:
-    """Fetch and keep the day's bills. Raises what ``day_fetch`` raises."""
     ensure_day_over(day)
     fetched = Fetched(actor, merchant, day, is_replacing)
     fetched.trade()
@@ -57,7 +49,7 @@ def bills_fetch(*, actor: Actor, merchant: Merchant, day: date, is_replacing: bo
 
 
 def missing_fetch(*, actor: Actor, merchant: Merchant, day: date) -> None:
-    """Fetch those of the day's bills that are not there. Raises what ``day_fetch`` raises."""
+    """Fetch those of the day's bills that are not there. Raises what ``bills_fetch`` raises."""
     ensure_day_over(day)
     fetched = Fetched(actor, merchant, day)
     if not has_trade_bill(merchant, day):

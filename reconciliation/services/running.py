@@ -326,7 +326,7 @@ def _write(actor: Actor, run: _Run, figures: Figures) -> ReconciledDay:
         if bill_current(run.merchant, run.day, bill_type) != bill:
             raise BillsChanged()
     differences_write(row, figures.found)
-    now = {"runs": row.runs + 1, "run_at": clock.now()}
+    now = {"runs": row.runs + 1, "run_at": clock.now(), "compare_at": None}
     columns_write(row, **_columns(run, figures), **now)
     columns_write(row, **_yuan(row))
     found = row.differences.found()

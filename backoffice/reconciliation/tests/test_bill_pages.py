@@ -15,8 +15,8 @@ from backoffice.site import uploads as bounded
 from gateways.wechat.tests.test_bills import bill_text
 from reconciliation import contents
 from reconciliation.errors import BillNotReady
-from reconciliation.models import BillFile, Difference
-from reconciliation.services import fetching
+from reconciliation.models import BillFile, Difference, ReconciledDay
+from reconciliation.services import fetching, queueing
 from reconciliation.tests.kit import (
     DAY,
     MERCHANT,
@@ -92,6 +92,20 @@ def test_an_uploaded_bill_is_shown_first_and_counts_once_it_is_confirmed(clerk, 
 
 
 @pytest.mark.usefixtures("_notation")
+def test_a_big_bill_is_compared_by_a_worker_and_the_page_says_so(clerk, version, monkeypatch):
+    monkeypatch.setattr(queueing, "LINES_AT_ONCE_MAX", 0)
+    text = confirm(clerk, upload(clerk, written([payment_row(attempt("wechat", version))])))
+    row = ReconciledDay.objects.get()
+    assert row.runs == 0
+    assert "账单较大，已排队对账" in text.content.decode()
+    assert "已排队对账，上面是上一次的结果" in clerk.get(day_url(DAY)).content.decode()
+    queueing.days_compare()
+    text = clerk.get(day_url(DAY)).content.decode()
+    assert "排队" not in text
+    assert "100%" in text
+
+
+@pytest.mark.usefixtures("_notation")
 def test_another_file_of_the_day_tells_what_differs_before_it_replaces(clerk, version):
     ours = attempt("wechat", version)
     confirm(clerk, upload(clerk, written([payment_row(ours)])))
@@ -162,7 +176,7 @@ def test_a_day_is_compared_anew_or_fetched_again(clerk, version, monkeypatch):
     def not_there(**_asked):
         raise BillNotReady()
 
-    monkeypatch.setattr(running, "day_fetch", not_there)
+    monkeypatch.setattr(running, "bills_fetch", not_there)
     page = clerk.post(address, {"do": "fetch"}, follow=True)
     assert str(BillNotReady.message) in page.content.decode()
 
