@@ -58,6 +58,7 @@ PATIENT_WANG = _id(102)
 PATIENT_CHEN = _id(103)
 DEMO_PATIENTS = (PATIENT_LI, PATIENT_WANG, PATIENT_CHEN)
 PLATFORM_ADMIN = _id(901)
+PLATFORM_SERVICE = _id(902)
 DEMO_STAFF = (
     DemoStaff(_id(911), "admin", "管理员", "administrator", is_superuser=True),
     DemoStaff(_id(912), "reviewer", "林审核", "reviewer"),

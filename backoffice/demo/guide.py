@@ -1,6 +1,12 @@
 """What ``make demo`` prints once it serves: what to open, who to be, what to try."""
 
-from backoffice.demo.data import DEMO_PASSWORD, DEMO_STAFF, PATIENT_LI, PLATFORM_ADMIN
+from backoffice.demo.data import (
+    DEMO_PASSWORD,
+    DEMO_STAFF,
+    PATIENT_LI,
+    PLATFORM_ADMIN,
+    PLATFORM_SERVICE,
+)
 from payments.cashier.links import CashierLink, link_token
 from payments.models import PaymentOrder
 from payments.states import OrderStatus
@@ -16,6 +22,7 @@ def demo_guide(port: int) -> str:
     base = f"http://localhost:{port}"
     patient = token_issue(user_id=PATIENT_LI, role=Role.PATIENT, ttl_seconds=TOKEN_SECONDS)
     admin = token_issue(user_id=PLATFORM_ADMIN, role=Role.ADMIN, ttl_seconds=TOKEN_SECONDS)
+    service = token_issue(user_id=PLATFORM_SERVICE, role=Role.SERVICE, ttl_seconds=TOKEN_SECONDS)
     logins = "\n".join(
         f"    {person.username:<10}{'everything' if person.is_superuser else person.group}"
         for person in DEMO_STAFF
@@ -34,10 +41,12 @@ tcmpay 演示已启动 / the demo is serving
 
   患者 patient  {PATIENT_LI}
   export PATIENT={patient}
+  平台后端 platform's back end (不能付款和审核 / neither pays nor reviews)
+  export SERVICE={service}
   平台管理员 platform admin
   export ADMIN={admin}
 
-试一试 / try (after the two exports above):
+试一试 / try (after the exports above):
 
   curl -X POST {api}/orders -H "Authorization: Bearer $PATIENT" \\
     -H "Content-Type: application/json" \\
