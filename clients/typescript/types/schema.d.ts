@@ -128,6 +128,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/payment/events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** 获取事件列表 */
+        get: operations["events_retrieve"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/payment/orders": {
         parameters: {
             query?: never;
@@ -838,6 +855,41 @@ export interface components {
             code: "TOPUPS_OFF" | "FORBIDDEN";
             /** @description The same as the header X-Request-ID */
             request_id: string;
+        };
+        Event: {
+            /**
+             * Format: uuid
+             * @description the same at every delivery
+             */
+            id: string;
+            /** @description rises without a gap; go on after it */
+            sequence: number;
+            /** @enum {string} */
+            type: "order.created" | "order.paid" | "order.cancelled" | "order.expired" | "order.refunded" | "refund.requested" | "refund.rejected" | "refund.succeeded" | "refund.failed" | "topup.succeeded" | "case.opened";
+            /** Format: date-time */
+            created_at: string;
+            /** @description order, refund, case, … */
+            object_type: string;
+            /** Format: uuid */
+            object_id: string;
+            /** @description rises with every event of an object: drop what is older than what you have */
+            object_version: number;
+            /** @description numbers, amounts (text, two places), states */
+            data: {
+                [key: string]: unknown;
+            };
+        };
+        Events: {
+            events: components["schemas"]["Event"][];
+            /** @description where to go on; nothing is missed however many events are made meanwhile */
+            next_after: number;
+        };
+        EventsEnvelope: {
+            data: components["schemas"]["Events"];
+            /** @description Always true */
+            success: boolean;
+            /** @description For people, in the language of Accept-Language */
+            message: string;
         };
         ForbiddenError: {
             /**
@@ -2446,6 +2498,44 @@ export interface operations {
             401: components["responses"]["Unauthenticated"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["ObjectNotFound"];
+            406: components["responses"]["NotAcceptable"];
+            413: components["responses"]["BodyTooLarge"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["ServiceUnavailable"];
+        };
+    };
+    events_retrieve: {
+        parameters: {
+            query?: {
+                /** @description the sequence to go on after: next_after of the answer before */
+                after?: number;
+                limit?: number;
+                /** @description Several, separated by commas, at most 100, such as order.paid,order.refunded */
+                types?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Success */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EventsEnvelope"];
+                };
+            };
+            400: components["responses"]["InvalidInput"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
             406: components["responses"]["NotAcceptable"];
             413: components["responses"]["BodyTooLarge"];
             429: components["responses"]["RateLimited"];

@@ -116,6 +116,28 @@ class CreateTopUpForbiddenError(TypedDict):
     request_id: str
 
 
+class Event(TypedDict):
+    id: str
+    sequence: int
+    type: Literal["order.created", "order.paid", "order.cancelled", "order.expired", "order.refunded", "refund.requested", "refund.rejected", "refund.succeeded", "refund.failed", "topup.succeeded", "case.opened"]
+    created_at: str
+    object_type: str
+    object_id: str
+    object_version: int
+    data: dict[str, Any]
+
+
+class Events(TypedDict):
+    events: list[Event]
+    next_after: int
+
+
+class EventsEnvelope(TypedDict):
+    data: Events
+    success: bool
+    message: str
+
+
 class ForbiddenError(TypedDict):
     success: bool
     message: str

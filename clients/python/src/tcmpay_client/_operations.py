@@ -107,6 +107,11 @@ class Operations:
         answer: list[m.BalanceTransaction] = self._call(Call("GET", f"/api/v1/payment/balance/{user_id}/transactions", query={"page": page, "page_size": page_size}))
         return answer
 
+    def events_retrieve(self, *, after: int | None = None, limit: int | None = None, types: str | None = None) -> m.Events:
+        """获取事件列表."""
+        answer: m.Events = self._call(Call("GET", "/api/v1/payment/events", query={"after": after, "limit": limit, "types": types}))
+        return answer
+
     def list_orders(self, *, appointment_id: str | None = None, cursor: str | None = None, end_date: str | None = None, ids: str | None = None, order_no: str | None = None, order_type: m.OrderType | None = None, page: int | None = None, page_size: int | None = None, payment_method: m.PaymentMethod | None = None, start_date: str | None = None, status: str | None = None, updated_since: str | None = None, user_id: str | None = None) -> m.OrderPage:
         """List orders."""
         answer: m.OrderPage = self._call(Call("GET", "/api/v1/payment/orders", query={"appointment_id": appointment_id, "cursor": cursor, "end_date": end_date, "ids": ids, "order_no": order_no, "order_type": order_type, "page": page, "page_size": page_size, "payment_method": payment_method, "start_date": start_date, "status": status, "updated_since": updated_since, "user_id": user_id}))

@@ -124,7 +124,11 @@ class Transport:
         return Answer(status, headers, body)
 
     def _request(self, call: Call, key: str | None) -> urllib.request.Request:
-        headers = {"Accept": "*/*", "Accept-Language": self._language}
+        headers = {
+            "Accept": "*/*",
+            "Accept-Language": self._language,
+            "User-Agent": "tcmpay-client-python",
+        }
         token = self._token() if callable(self._token) else self._token
         if token:
             headers["Authorization"] = f"Bearer {token}"
