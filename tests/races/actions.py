@@ -26,10 +26,12 @@ from payments.services.exceptions import exception_write_off_decide
 from payments.services.exchanges import Question, ask
 from payments.services.orders import OrderCommand, order_create
 from payments.services.sweeping import attempts_sweep, order_sync
+from payments.services.topups import topup_create
 from payments.states import ExchangeKind
 from reconciliation.closing_errors import FiguresChanged
 from reconciliation.services.closing import close_propose, close_sign, reopening_approve
 from refunds.models import Refund
+from refunds.services.balance_give_back import balance_give_back
 from refunds.services.notices import notices_take
 from refunds.services.requests import refund_request, refund_review, refund_withdraw
 from refunds.services.submission import (
@@ -43,6 +45,7 @@ from tcmpay.accounts.services import token_issue
 from tcmpay.common import clock
 from tcmpay.common.actor import SYSTEM, Role
 from tcmpay.common.errors import DomainError
+from tcmpay.common.ids import new_id
 from tcmpay.limits import services as limits
 from tests.races.gateway import SharedGateway
 from tests.races.worlds import World, admin, patient, report_paid, staff
@@ -298,6 +301,24 @@ def confirm_write_off(things: World, by: int = 0) -> None:
         is_confirmed=True,
         notes="race",
     )
+
+
+@action
+def ask_topup(things: World, amount: str) -> None:
+    topup_create(actor=patient(things["user"]), user_id=things["user"], amount=Decimal(amount))
+
+
+@action
+def give_back(things: World, amount: str) -> str:
+    """How much of the balance goes back over its top-ups, how much is left to a case."""
+    given = balance_give_back(
+        actor=staff(things["admins"][0]),
+        user_id=things["user"],
+        amount=Decimal(amount),
+        reason="race",
+        request_id=new_id(),
+    )
+    return f"{sum(refund.refund_amount for refund in given.refunds)}, left {given.left}"
 
 
 # --- accounts ---------------------------------------------------------------------------------

@@ -390,6 +390,7 @@ def _environment(folder: Path, url: str) -> dict[str, str]:
         "ORDER_EXPIRE_MINUTES": "120",
         "LATE_PAYMENT_POLICY": "refund",
         "REFUND_SECOND_APPROVAL_OVER": "",
+        "TOPUPS": "on",
         # Bells ring unheard: the rows are the queue, and the sweeps are moves of their own.
         "CELERY_BROKER_URL": "memory://",
         "LOG_LEVEL": "ERROR",

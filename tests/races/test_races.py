@@ -8,6 +8,7 @@ from tests.races.crashes import CRASHES
 from tests.races.figures import Figures
 from tests.races.harness import Harness, RaceLost, runs_asked
 from tests.races.scenarios import HEADLINES, NAIVE, PAIRS, Scenario, do, race
+from tests.races.topups import TOPUPS
 
 pytestmark = pytest.mark.race
 
@@ -30,7 +31,7 @@ def test_the_orders_first_demands(races: Harness, scenario: Scenario, noted: Not
     noted(races.check(scenario, runs=runs_asked(HEADLINE_RUNS)))
 
 
-@named(*PAIRS)
+@named(*PAIRS, *TOPUPS)
 def test_it_ends_like_one_of_the_serial_orders(
     races: Harness, scenario: Scenario, noted: Note
 ) -> None:

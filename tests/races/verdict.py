@@ -184,7 +184,7 @@ def _of_account(account: UserBalance) -> Iterator[str]:
     held = account.balance + account.frozen_balance
     if not is_untouched and held != account.total_income - account.total_expense:
         yield "L1 the totals do not explain the balance"
-    facts = Counter((e.related_type, e.related_id, e.transaction_type) for e in entries)
+    facts = Counter((e.related_type, e.related_id, e.transaction_type, e.occasion) for e in entries)
     yield from (f"L4 {fact} {times} times" for fact, times in facts.items() if times > 1)
 
 
@@ -211,6 +211,9 @@ def _of_order(order: PaymentOrder) -> Iterator[str]:
 
 
 def _debits(order: PaymentOrder, payment: PaymentTransaction) -> Iterator[str]:
+    credits = BalanceTransaction.objects.filter(related_id=order.id, related_type="topup")
+    if credits.count() != (order.order_type == "topup"):
+        yield f"L4 a paid {order.order_type} with {credits.count()} credits"
     debits = BalanceTransaction.objects.filter(
         related_id=order.id, related_type="order", transaction_type="expense"
     )
@@ -256,10 +259,17 @@ def _of_refund(refund: Refund, carriers: list[PaymentTransaction]) -> Iterator[s
     succeeded = sum(carrier.status == "success" for carrier in carriers)
     if succeeded != (refund.status == "success"):
         yield f"R3 {refund.status} with {succeeded} successful transactions"
-    credits = BalanceTransaction.objects.filter(related_id=refund.id, related_type="refund")
+    entries = BalanceTransaction.objects.filter(related_id=refund.id, related_type="refund")
+    kinds = Counter(entries.values_list("transaction_type", flat=True))
     is_to_balance = refund.transaction.payment_method == "balance"
-    if credits.count() != (refund.status == "success" and is_to_balance):
-        yield f"R3 {refund.status} with {credits.count()} credits"
+    if kinds["income"] != (refund.status == "success" and is_to_balance):
+        yield f"R3 {refund.status} with {kinds['income']} credits"
+    is_off_balance = refund.order.order_type == "topup" and refund.cause == "requested"
+    if kinds["expense"] != (refund.status == "success" and is_off_balance):
+        yield f"R3 {refund.status} with {kinds['expense']} debits"
+    is_frozen = refund.status in ("pending", "processing") and is_off_balance
+    if kinds["freeze"] - kinds["unfreeze"] != is_frozen:
+        yield f"R3 {refund.status}, frozen {kinds['freeze']}, released {kinds['unfreeze']}"
 
 
 def _trail(

@@ -9,8 +9,10 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
+from unittest.mock import patch
 from uuid import UUID
 
+from django.conf import settings
 from django.db.transaction import atomic
 
 from balances.models import UserBalance
@@ -36,6 +38,7 @@ from payments.services.exceptions import exception_write_off_ask
 from payments.services.exchanges import Question, ask
 from payments.services.orders import OrderCommand, order_create
 from payments.services.refund_money import refund_transaction_begin
+from payments.services.topups import topup_create
 from payments.states import ExchangeKind
 from reconciliation.models import DayReopening
 from reconciliation.services.closing import (
@@ -520,3 +523,67 @@ def order_and_configuration_by_sql() -> World:
 
 def orders_of(things: World) -> list[PaymentOrder]:
     return list(PaymentOrder.objects.filter(user_id__in=things["users"]).order_by("created_at"))
+
+
+# --- top-ups ----------------------------------------------------------------------------------
+
+
+def _topup(user_id: UUID, amount: Decimal = PRICE) -> UUID:
+    return topup_create(actor=patient(user_id), user_id=user_id, amount=amount).id
+
+
+def _with_topups(builder: Callable[[], World]) -> World:
+    """The same world, whose orders are top-ups."""
+    with patch(f"{__name__}._order", _topup):
+        return builder()
+
+
+@world
+def topup_paid_at_gateway() -> World:
+    return _with_topups(order_paid_at_gateway)
+
+
+@world
+def topup_paid_unclosed() -> World:
+    return _with_topups(order_paid_unclosed)
+
+
+@world
+def topup_paid_at_two_gateways() -> World:
+    return _with_topups(order_paid_at_two_gateways)
+
+
+@world
+def two_topups_and_room_for_one() -> World:
+    """Both are paid, and nobody has told us yet."""
+    things = topup_paid_at_gateway()
+    other = _start(things["user"], _topup(things["user"]), "alipay")
+    SharedGateway("alipay").buyer_pays(other.out_trade_no or "")
+    room = settings.TOPUP_BOUNDS["TOPUP_BALANCE_MAX"] - MONEY - PRICE - Decimal("0.01")
+    balance_top_up(user_id=things["user"], amount=room, reason="race", actor=SYSTEM)
+    return things | {"other_number": other.out_trade_no}
+
+
+@world
+def topped_up() -> World:
+    """By 30 yuan, beside 100; an order of 110 can be paid while nothing goes back."""
+    things = _with_topups(order_paid_by_gateway)
+    return things | {"other": _order(things["user"], Decimal("110.00"))}
+
+
+@world
+def topup_going_back() -> World:
+    """All of the 30 yuan is asked back."""
+    return _with_topups(gateway_refund_waiting)
+
+
+@world
+def topup_sent_back() -> World:
+    things = _with_topups(gateway_refund_sent)
+    return things | {"other": _order(things["user"], Decimal("110.00"))}
+
+
+@world
+def topup_not_sent_back() -> World:
+    things = _with_topups(gateway_refund_failed)
+    return things | {"other": _order(things["user"], Decimal("110.00"))}
