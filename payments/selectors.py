@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Count, F, Q, QuerySet
+from django.db.models import Count, F, OuterRef, Q, QuerySet
+from django.utils.dateparse import parse_datetime
 
 from config.prices.selectors import priced_services
 from payments.day_figures import CREATED, PAID, Kept, Period, Source, Total, kept_figures
@@ -16,12 +17,15 @@ from payments.states import (
     TransactionStatus,
     TransactionType,
 )
+from tcmpay.common import clock
 from tcmpay.common.db import exact_sum
 from tcmpay.common.ids import first_id_at
 from tcmpay.common.money import Money
 from tcmpay.common.order_types import OrderType
 
 CLOCKS_APART_MAX = timedelta(minutes=10)
+# A little less than gateways let a code live: two hours.
+CODE_LIVES = timedelta(minutes=115)
 
 
 def applied_payment(order_id: UUID) -> PaymentTransaction | None:
@@ -35,11 +39,29 @@ def topups_of(user_id: UUID) -> QuerySet[PaymentOrder]:
     return orders.order_by("-created_at", "-id")
 
 
+def newest_open(order_id: UUID | OuterRef) -> QuerySet[PaymentTransaction]:
+    """The order's attempts that may still be paid, the newest first."""
+    return PaymentTransaction.objects.open().filter(order_id=order_id).order_by("-initiated_at")
+
+
+def answer_age(attempt: PaymentTransaction) -> timedelta:
+    """How long ago the gateway answered its newest start: what it handed out lives from there."""
+    answered_at = parse_datetime((attempt.response_data or {}).get("answered_at") or "")
+    return clock.now() - (answered_at or attempt.initiated_at)
+
+
+def code_of(attempt: PaymentTransaction) -> str:
+    """The text of its QR code; "" without one, or when it is dead by now: a new start brings
+    another."""
+    if answer_age(attempt) >= CODE_LIVES:
+        return ""
+    return str((attempt.response_data or {}).get("qr_code") or "")
+
+
 def shown_code(order_id: UUID) -> str:
     """The QR text of the order's newest open attempt; "" when it shows none."""
-    attempts = PaymentTransaction.objects.open().filter(order_id=order_id)
-    attempt = attempts.order_by("-initiated_at").first()
-    return str(((attempt.response_data if attempt else None) or {}).get("qr_code") or "")
+    attempt = newest_open(order_id).first()
+    return code_of(attempt) if attempt else ""
 
 
 def begun_since(moment: datetime) -> Q:

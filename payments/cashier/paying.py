@@ -2,11 +2,10 @@
 
 from prometheus_client import Counter
 
-from gateways.errors import GatewayRejected
 from payments.cashier.links import CashierLink
 from payments.cashier.ways import JSAPI, WAYS_BY_CODE, Way, is_on
 from payments.channels import channel_for_new_attempt
-from payments.errors import GatewayNotConfigured, GatewayRefused, UnsupportedMethod
+from payments.errors import GatewayNotConfigured, UnsupportedMethod
 from payments.models import PaymentOrder
 from payments.services.attempts import PayCommand, PayResult, pay
 from payments.services.sweeping import order_sync
@@ -63,11 +62,7 @@ def _started(
         return_url=back_url,
         client_ip=client_ip,
     )
-    try:
-        return pay(actor=payer_of(order), command=command)
-    except GatewayRejected as error:
-        # Not even sent: h5 without the payer's address, an openid of another shape.
-        raise GatewayRefused(code=error.code) from error
+    return pay(actor=payer_of(order), command=command)
 
 
 def payment_check(order: PaymentOrder) -> None:

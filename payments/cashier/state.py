@@ -3,21 +3,18 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any
 from uuid import UUID
 
 from django.db.models import OuterRef, Subquery
-from django.utils.dateparse import parse_datetime
 
 from payments.cashier.ways import H5, WAYS_BY_CODE, Way
 from payments.errors import OrderNotFound
-from payments.models import PaymentOrder, PaymentTransaction
+from payments.models import PaymentOrder
+from payments.selectors import answer_age, code_of, newest_open
 from payments.states import REFUNDED_STATUSES, OrderStatus
 from tcmpay.common import clock
 
-# A little less than gateways let them live: WeChat's code two hours, its h5 address five minutes,
-# Alipay's address as long as the order.
-CODE_LIVES = timedelta(minutes=115)
+# A little less than WeChat's h5 address lives: five minutes. Alipay's lives as long as the order.
 ADDRESS_LIVES = {H5: timedelta(minutes=4)}
 
 
@@ -67,7 +64,7 @@ def order_of(order_id: UUID) -> PaymentOrder:
 
 def status_now(order_id: UUID) -> dict[str, str]:
     """How the order stands and which attempt is open, by one statement. Raises OrderNotFound."""
-    newest = _newest_open(OuterRef("pk")).values("id")[:1]
+    newest = newest_open(OuterRef("pk")).values("id")[:1]
     found = PaymentOrder.objects.filter(id=order_id)
     row = found.values_list("status", "expire_time", Subquery(newest)).first()
     if row is None:
@@ -82,22 +79,17 @@ def attempt_mark(attempt_id: UUID | None) -> str:
 
 
 def open_attempt(order_id: UUID) -> OpenAttempt | None:
-    attempt = _newest_open(order_id).first()
+    attempt = newest_open(order_id).first()
     if attempt is None:
         return None
     way = WAYS_BY_CODE.get(f"{attempt.payment_method}-{attempt.scene}")
+    is_address_alive = (
+        way is None or way not in ADDRESS_LIVES or answer_age(attempt) < ADDRESS_LIVES[way]
+    )
     answer = attempt.response_data or {}
-    answered_at = parse_datetime(answer.get("answered_at") or "") or attempt.initiated_at
-    age = clock.now() - answered_at
-    is_code_alive = age < CODE_LIVES
-    is_address_alive = way is None or way not in ADDRESS_LIVES or age < ADDRESS_LIVES[way]
     return OpenAttempt(
         attempt.id,
         way,
-        qr_code=str(answer.get("qr_code") or "") if is_code_alive else "",
+        qr_code=code_of(attempt),
         payment_url=str(answer.get("payment_url") or "") if is_address_alive else "",
     )
-
-
-def _newest_open(order_id: Any) -> Any:
-    return PaymentTransaction.objects.open().filter(order_id=order_id).order_by("-initiated_at")

@@ -226,19 +226,23 @@ def _insert_attempt(
         raise TooManyAttempts(attempts=ATTEMPTS_MAX)
     at_this_gateway = earlier.filter(payment_method=command.payment_method).count()
     number = attempt_number(order.order_no, at_this_gateway)
-    prepared = channel.gateway.prepare_payment(
-        PaymentRequest(
-            out_trade_no=number,
-            amount=order.amount,
-            description=_shown_as(order),
-            scene=scene,
-            created_at=now,
-            expires_at=order.expire_time,
-            return_url=command.return_url,
-            openid=command.openid,
-            client_ip=command.client_ip,
-        )
+    request = PaymentRequest(
+        out_trade_no=number,
+        amount=order.amount,
+        description=_shown_as(order),
+        scene=scene,
+        created_at=now,
+        expires_at=order.expire_time,
+        return_url=command.return_url,
+        openid=command.openid,
+        client_ip=command.client_ip,
     )
+    try:
+        prepared = channel.gateway.prepare_payment(request)
+    except GatewayRejected as error:
+        # Not even sent, as h5 without the payer's address: nothing is written of it.
+        logger.warning("payment_not_prepared", extra={"scene": str(scene), "error": str(error)})
+        raise GatewayRefused(code=error.code) from error
     attempt = PaymentTransaction(
         transaction_no=new_number("TXN", now),
         order=order,

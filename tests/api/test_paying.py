@@ -5,6 +5,8 @@ from decimal import Decimal
 
 import pytest
 
+from gateways.errors import not_sent
+from gateways.mock import MockGateway
 from payments.models import PaymentOrder, PaymentTransaction
 from payments.services.endings import orders_expire
 from tests.api.kit import nothing_moves
@@ -216,6 +218,37 @@ def test_a_scene_of_another_gateway_is_refused(api, story, patient, method, scen
     order = story.order(patient)
     with nothing_moves():
         api.post("pay", pay_body(order, method, scene=scene), by=patient).invalid("scene")
+
+
+def test_a_start_that_can_not_even_be_written_down_is_the_gateways_no(
+    api, story, patient, monkeypatch
+):
+    """As h5 of WeChat without the payer's address."""
+
+    def prepare(self, request):
+        raise not_sent("client address is required")
+
+    order = story.order(patient)
+    with monkeypatch.context() as patch, nothing_moves():
+        patch.setattr(MockGateway, "prepare_payment", prepare)
+        answer = api.post("pay", pay_body(order, "wechat", scene="h5"), by=patient)
+        answer.refused(502, "GATEWAY_ERROR")
+    assert story.pay(order, patient, "wechat", scene="h5")["payment_url"]
+
+
+@pytest.mark.parametrize("method", ["wechat", "alipay"])
+def test_a_drawn_code_is_one_that_can_still_be_paid(api, story, clock, patient, settings, method):
+    settings.ORDER_EXPIRE_MINUTES = 24 * 60
+    order = story.order(patient)
+    scene = {"wechat": "native", "alipay": "qr"}[method]
+    story.pay(order, patient, method, scene=scene)
+    clock.advance(minutes=114)
+    drawn = api.raw("GET", f"orders/{order['id']}/qr.svg", by=patient)
+    assert (drawn.status_code, drawn["Content-Type"]) == (200, "image/svg+xml")
+    clock.advance(minutes=1)
+    api.get(f"orders/{order['id']}/qr.svg", by=patient).refused(404, "NOT_FOUND")
+    story.pay(order, patient, method, scene=scene)
+    assert api.raw("GET", f"orders/{order['id']}/qr.svg", by=patient).status_code == 200
 
 
 @pytest.mark.parametrize("method", ["wechat", "alipay"])
