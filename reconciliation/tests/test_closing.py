@@ -30,6 +30,7 @@ from reconciliation.services.closing import (
     close_sign,
     close_withdraw,
     reopening_approve,
+    reopening_reject,
     reopening_request,
     reopening_withdraw,
     signature_verdict,
@@ -348,3 +349,31 @@ def test_a_day_after_it_was_closed_meanwhile_keeps_it_closed(day):
         reopening_approve(actor=SECOND, reopening_id=asked.id)
     reopening_withdraw(actor=FIRST, reopening_id=asked.id)
     assert closed_through() == DAY + ONE_DAY
+
+
+def test_each_answer_returns_the_row_as_it_is_kept(day):
+    def as_kept(answered):
+        fields = [field.attname for field in type(answered)._meta.concrete_fields]
+        kept = type(answered).objects.get(id=answered.id)
+        assert [getattr(answered, name) for name in fields] == [
+            getattr(kept, name) for name in fields
+        ]
+        return answered
+
+    with clock.frozen(morning_after(DAY)):
+        withdrawn = as_kept(close_propose(actor=FIRST, day=DAY))
+        assert as_kept(close_withdraw(actor=FIRST, close_id=withdrawn.id)).status == "withdrawn"
+        rejected = close_propose(actor=FIRST, day=DAY)
+        no = {"close_id": rejected.id, "notes": "少一笔"}
+        assert as_kept(close_reject(actor=SECOND, **no)).status == "rejected"
+        signed = close_propose(actor=FIRST, day=DAY)
+        assert as_kept(close_sign(actor=SECOND, close_id=signed.id)).status == "signed"
+        asked = as_kept(reopening_request(actor=SECOND, day=DAY, reason="漏了一笔"))
+        no = {"reopening_id": asked.id, "notes": "没有漏"}
+        assert as_kept(reopening_reject(actor=FIRST, **no)).status == "rejected"
+        asked = reopening_request(actor=SECOND, day=DAY, reason="漏了一笔")
+        taken_back = reopening_withdraw(actor=SECOND, reopening_id=asked.id)
+        assert as_kept(taken_back).status == "withdrawn"
+        asked = reopening_request(actor=SECOND, day=DAY, reason="漏了一笔")
+        opened = reopening_approve(actor=FIRST, reopening_id=asked.id)
+        assert as_kept(opened).status == "approved"

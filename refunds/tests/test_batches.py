@@ -10,6 +10,7 @@ from django.contrib.auth.models import Group
 from balances.models import BalanceTransaction
 from refunds.errors import BatchSizeWrong, RefundNotReplaceable, SelfReview
 from refunds.invariants import check_batches
+from refunds.invariants_evidence import NEXT_WITHIN, _run_problem
 from refunds.models import Refund, RefundBatch
 from refunds.services import batches
 from refunds.services.batches import batch_confirm, batch_run, batches_sweep
@@ -200,3 +201,24 @@ def test_a_strict_audit_names_a_batch_that_lies_about(reviewer):
     with clock.frozen(clock.now() + timedelta(minutes=30)):
         (found,) = check_batches(Scope())
     assert (found.code, found.object_id, found.is_unfinished) == ("E5", str(batch.pk), True)
+
+
+@pytest.mark.parametrize(
+    ("finished", "next_run", "problem"),
+    [
+        (None, timedelta(0), ""),
+        (None, NEXT_WITHIN, ""),
+        (timedelta(0), None, ""),
+        (None, None, "批次的完成时间与下次处理时间不相符"),
+        (timedelta(0), timedelta(0), "批次的完成时间与下次处理时间不相符"),
+        (None, NEXT_WITHIN + timedelta(seconds=1), "下次处理的时间远在将来"),
+    ],
+)
+def test_a_batch_is_finished_or_will_be_run_soon(finished, next_run, problem):
+    with clock.frozen(clock.now()):
+        now = clock.now()
+        batch = RefundBatch(
+            finished_at=None if finished is None else now + finished,
+            next_run_at=None if next_run is None else now + next_run,
+        )
+        assert _run_problem(batch) == problem
