@@ -33,7 +33,7 @@ long_hostile() {
 }
 long_mutants() {
     # Which tests run which functions takes a whole run of the tests; then the changes are drawn.
-    .venv/bin/python -m tests.mutants.drawn reach -n 2 &&
+    .venv/bin/python -m tests.mutants.drawn reach &&
         .venv/bin/python -m tests.mutants.drawn run --seed "$TEST_SEED" --count "${MUTANTS:-120}"
 }
 long_pages() { PAGES_OF=all on_sqlite -s --show-capture=no -m browser tests/browser; }

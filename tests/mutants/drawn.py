@@ -26,6 +26,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from xml.etree import ElementTree
 
 from tests.mutants.__main__ import SEED, NothingProven, passes, say, scratch_copy
 from tests.mutants.points import ROOT, Point, points, sources
@@ -36,9 +37,8 @@ LEFT_OUT = (
     "tests/engine", "tests/races", "tests/reconciled", "tests/scale", "tests/trial",
     "tests/test_demo_env.py", "tests/test_slow_clients.py",
 )  # fmt: skip
-TESTS_MAX = 400
-# A process of its own has to read the code and build the database as well.
-TESTS_MAX_ALONE = 150
+JOBS = 2
+QUICK = 0.2
 NOT_IN_A_FORK = "elsewhere"
 
 
@@ -46,19 +46,33 @@ NOT_IN_A_FORK = "elsewhere"
 
 
 def reach(arguments: Sequence[str]) -> None:
-    """Run the tests (or those that pytest's ``arguments`` name) under line coverage, once."""
+    """Run the tests under line coverage, once; those that ``arguments`` name are added."""
     REACH_FILE.parent.mkdir(exist_ok=True)
     data = REACH_FILE.with_suffix(".coverage")
     config = REACH_FILE.with_suffix(".rc")
     config.write_text(f"[run]\ndata_file = {data}\nsource = {','.join(ROOMS)}\n")
     left_out = [f"--ignore={path}" for path in LEFT_OUT]
+    timed = REACH_FILE.with_suffix(".xml")
     subprocess.run(
-        [*_pytest(), "-m", "not browser and not race and not fault", f"--cov-config={config}",
-         "--cov", "--cov-context=test", "--cov-report=", *left_out, *arguments],
+        [*_pytest(), "-n", str(JOBS), "-m", "not browser and not race and not fault",
+         f"--cov-config={config}", "--cov", "--cov-context=test", "--cov-report=",
+         f"--junit-xml={timed}", *left_out,
+         *(["--cov-append", *arguments] if arguments else [])],
         cwd=ROOT, check=False,
     )  # fmt: skip
-    REACH_FILE.write_text(json.dumps(_reached(data)))
+    seconds = json.loads(REACH_FILE.read_text())["seconds"] if arguments else {}
+    REACH_FILE.write_text(json.dumps(_reached(data) | {"seconds": seconds | _seconds(timed)}))
     say(f"{REACH_FILE}")
+
+
+def _seconds(timed: Path) -> dict[str, float]:
+    """How long each test took, as pytest's report has it."""
+    return {
+        f"{case.get('classname', '').replace('.', '/')}.py::{case.get('name')}": float(
+            case.get("time", 0)
+        )
+        for case in ElementTree.parse(timed).getroot().iter("testcase")
+    }
 
 
 def _pytest() -> list[str]:
@@ -92,25 +106,48 @@ def _reached(data: Path) -> dict[str, object]:
 
 
 class Reach:
-    def __init__(self) -> None:
+    """``seconds``: of the tests that run a line so many seconds' worth are chosen, a third of it
+    for those of its own room, and none that takes a third by itself."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds_max = seconds
         kept = json.loads(REACH_FILE.read_text())
         self.tests: list[str] = kept["tests"]
+        self.seconds: dict[str, float] = kept["seconds"]
         self.sets: list[list[int]] = kept["sets"]
         self.lines: dict[str, dict[str, int]] = kept["lines"]
 
-    def tests_for(self, point: Point, at_most: int) -> list[str]:
-        """Nearest first: those of the same room, else in the order in which they ran."""
+    def tests_for(self, point: Point, share: float = 1.0) -> list[str]:
+        """Those of the same room first, then file by file, the quick ones first."""
         numbers = self._of_lines(point.path, range(point.line, point.last_line + 1))
         if not point.function:
             # Run as the module is read, by no test: whatever uses the module.
             numbers = self._of_lines(point.path, map(int, self.lines.get(point.path, ())))
         room = point.path.partition("/")[0]
-        near = sorted(numbers, key=lambda number: (not self.tests[number].startswith(room), number))
-        if len(near) > at_most:
-            # Many tests pass here; an even share of all is as good as all.
-            step = len(near) / at_most
-            near = [near[int(index * step)] for index in range(at_most)]
-        return [self.tests[number] for number in near]
+        seconds = self.seconds_max * share
+        numbers = {number for number in numbers if self._took([number]) < seconds / 3}
+        near = {number for number in numbers if self.tests[number].startswith(room)}
+        return [
+            *self._share(near, seconds / 3),
+            *self._share(numbers - near, seconds * 2 / 3),
+        ]
+
+    def _share(self, numbers: set[int], seconds_max: float) -> list[str]:
+        """All of them, or an even share that takes so long: where many pass, that is as good."""
+        files: dict[str, list[int]] = {}
+        for number in sorted(numbers):
+            files.setdefault(self.tests[number].partition("::")[0], []).append(number)
+        quick_first = sorted(files.values(), key=lambda tests: self._took(tests) / len(tests))
+        ordered = [number for tests in quick_first for number in tests]
+        share = min(1.0, seconds_max / max(self._took(ordered), 0.001))
+        return [
+            self.tests[number]
+            for index, number in enumerate(ordered)
+            if int(index * share) != int((index + 1) * share) or share == 1.0
+        ]
+
+    def _took(self, numbers: Sequence[int]) -> float:
+        return sum(self.seconds.get(self.tests[number], 0.05) for number in numbers)
 
     def _of_lines(self, path: str, lines: Iterator[int] | range) -> set[int]:
         sets = self.lines.get(path, {})
@@ -121,11 +158,12 @@ class Reach:
 # --- running ------------------------------------------------------------------------------------
 
 
-def run(seed: int, count: int, only: Sequence[str]) -> int:
-    everything = [p for p in points() if not only or any(word in p.path for word in only)]
+def run(seed: int, count: int, only: Sequence[str], begin: int, seconds: float) -> int:
+    everything = [p for p in points() if not only or p.path.startswith(tuple(only))]
     drawn = random.Random(seed).sample(everything, min(count, len(everything)))
+    drawn = drawn[begin:]
     say(f"seed {seed}: {len(drawn)} of {len(everything)} points")
-    verdicts = judged(drawn)
+    verdicts = judged(drawn, Reach(seconds))
     survivors = [point for point in drawn if verdicts[point] not in {"killed", "hangs"}]
     killed = len(drawn) - len(survivors)
     say(f"seed {seed}: {killed} of {len(drawn)} killed ({killed / len(drawn):.1%})")
@@ -134,19 +172,19 @@ def run(seed: int, count: int, only: Sequence[str]) -> int:
     return 1 if survivors else 0
 
 
-def judged(drawn: Sequence[Point]) -> dict[Point, str]:
-    reached = Reach()
-    verdicts = {
-        point: NOT_IN_A_FORK if reached.tests_for(point, 1) else "UNTESTED" for point in drawn
-    }
+def judged(drawn: Sequence[Point], reached: Reach) -> dict[Point, str]:
+    verdicts = {point: NOT_IN_A_FORK if reached.tests_for(point) else "UNTESTED" for point in drawn}
     inside = [p for p, verdict in verdicts.items() if verdict == NOT_IN_A_FORK and p.function]
-    verdicts |= _in_forks({point: reached.tests_for(point, TESTS_MAX) for point in inside})
+    # Most die at once: a few tests for each first, then all of them for those that are left.
+    for share in (QUICK, 1.0):
+        verdicts |= _in_forks({point: reached.tests_for(point, share) for point in inside})
+        inside = [point for point in inside if verdicts[point] == "SURVIVED"]
     alone = [point for point, verdict in verdicts.items() if verdict == NOT_IN_A_FORK]
     if alone:
         with scratch_copy() as folder:
             for point in alone:
                 started = time.monotonic()
-                verdicts[point] = _alone(point, folder, reached.tests_for(point, TESTS_MAX_ALONE))
+                verdicts[point] = _alone(point, folder, reached.tests_for(point))
                 say(f"{verdicts[point]:9} {point} ({time.monotonic() - started:.0f} s)")
     return verdicts
 
@@ -189,12 +227,16 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("what", choices=("reach", "run"))
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
     parser.add_argument("--count", type=int, default=120)
-    parser.add_argument("--only", action="append", default=[], metavar="PATH", help="in a path")
+    parser.add_argument(
+        "--only", action="append", default=[], metavar="PATH", help="a folder or file"
+    )
+    parser.add_argument("--begin", type=int, default=0, help="go on after so many drawn")
+    parser.add_argument("--seconds", type=float, default=20.0, help="of tests, for each mutant")
     given, more = parser.parse_known_args(arguments)
     if given.what == "reach":
         reach(more)
         return 0
-    return run(given.seed, given.count, given.only)
+    return run(given.seed, given.count, given.only, given.begin, given.seconds)
 
 
 if __name__ == "__main__":
