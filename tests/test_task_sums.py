@@ -14,6 +14,7 @@ SUMS = {
         "payments.services.silence.gateways_silent_report",
         "payments.services.sweeping.attempts_sweep",
         "payments.services.stuck.attempts_stuck_report",
+        "payments.services.endpoint_cases.endpoint_cases_keep",
     ),
     refund_tasks.sweep: (
         "refunds.services.batches.batches_sweep",
