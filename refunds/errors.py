@@ -109,6 +109,61 @@ class BatchSizeWrong(DomainError):
     message = _("请选择 1 至 100 笔待审核的退款")
 
 
+class NothingLeft(DomainError):
+    code = "REFUND_NOTHING_LEFT"
+    message = _("可退金额已全部退还，或已有退款申请占用")
+
+
+class BulkNotFound(ObjectNotFound):
+    message = _("批量退款不存在")
+
+
+class BulkSizeWrong(DomainError):
+    code = "BULK_SIZE"
+    message = _("一次批量退款应有 1 至 5000 个订单，请缩小范围或分几次")
+
+
+class BulkOfNothing(DomainError):
+    code = "BULK_NOTHING"
+    message = _("其中没有一个订单可以退款，逐行原因见预览")
+
+
+class BulkChanged(DomainError):
+    code = "BULK_CHANGED"
+    http_status = 409
+    message = _("预览之后订单有变化，请按新的结果再核对一次")
+
+
+class BulkAlreadyDecided(DomainError):
+    code = "BULK_ALREADY_DECIDED"
+    message = _("这次批量退款已处理")
+
+
+class BulkNotRunning(DomainError):
+    code = "BULK_NOT_RUNNING"
+    message = _("只有执行中的可以暂停，只有已暂停的可以继续或结束")
+
+
+class OrderRepeated(DomainError):
+    code = "BULK_ORDER_REPEATED"
+    message = _("同一个订单在这次批量退款中出现了两次")
+
+
+class OrderInAnotherBulk(DomainError):
+    code = "BULK_ORDER_ELSEWHERE"
+    message = _("该订单在另一次还没有完成的批量退款中")
+
+
+class RowAmountWrong(DomainError):
+    code = "BULK_AMOUNT"
+    message = _("金额应大于 0 且不超过 99999999.99，最多两位小数")
+
+
+class RowReasonWrong(DomainError):
+    code = "BULK_REASON"
+    message = _("退款原因不能超过 500 个字")
+
+
 class RulesOverlap(DomainError):
     code = "RULES_OVERLAP"
     message = _("与另一条启用的规则重叠，请调整小时范围或停用其中一条")

@@ -8,7 +8,16 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from payments.models import PaymentOrder, PaymentTransaction
-from refunds.states import BatchOutcome, RefundCause, RefundStatus, ReviewDecision
+from refunds.states import (
+    BULK_OUTCOMES_WITH_REFUND,
+    BatchOutcome,
+    BulkOutcome,
+    BulkSource,
+    BulkStatus,
+    RefundCause,
+    RefundStatus,
+    ReviewDecision,
+)
 from tcmpay.common.clock import SHANGHAI
 from tcmpay.common.fields import MoneyField, UtcNow, UUIDTextField, id_field, is_amount
 from tcmpay.common.order_types import SERVICE_TYPES
@@ -105,7 +114,10 @@ class Refund(Asked, models.Model):
         db_table = "refund_records"
         verbose_name = _("退款")
         verbose_name_plural = _("退款")
-        permissions = (("review_refund", _("可以审核退款")),)
+        permissions = (
+            ("review_refund", _("可以审核退款")),
+            ("request_refund", _("可以申请退款")),
+        )
         constraints = (
             models.CheckConstraint(condition=is_amount("refund_amount"), name="refund_is_amount"),
             models.CheckConstraint(
@@ -352,3 +364,148 @@ class RefundBatchRow(models.Model):
 
     def __str__(self) -> str:
         return f"{self.batch_id} {self.position}"
+
+
+class RefundBulk(Asked, models.Model):
+    """Refunds of many orders: one person asks, another approves, a worker carries out row by row.
+
+    The row is the queue: a sweep finds one that runs by ``next_run_at``.
+    """
+
+    AUDIT_OBJECT: ClassVar = "refund_bulk"
+
+    id = id_field()
+    status = models.CharField(
+        _("状态"),
+        max_length=16,
+        choices=BulkStatus,
+        default=BulkStatus.PENDING,
+        db_default=BulkStatus.PENDING,
+    )
+    source = models.CharField(_("来源"), max_length=8, choices=BulkSource)
+    # The filter's parameters, or the file's name.
+    source_text = models.CharField(_("条件或文件"), max_length=500, blank=True, default="")
+    reason = models.CharField(_("退款原因"), max_length=500)
+    requested_by = UUIDTextField(_("申请人"))
+    requested_role = models.CharField(max_length=16)
+    created_at = models.DateTimeField(_("申请时间"), db_default=UtcNow())
+    decided_by = UUIDTextField(_("复核人"), null=True, blank=True)
+    decided_role = models.CharField(max_length=16, blank=True, default="", db_default="")
+    decided_at = models.DateTimeField(_("复核时间"), null=True, blank=True)
+    decision_notes = models.CharField(
+        _("复核备注"), max_length=500, blank=True, default="", db_default=""
+    )
+    # When it was confirmed: all rows, those that could be asked for, and their sum.
+    rows_total = models.PositiveIntegerField(_("总行数"))
+    rows_able = models.PositiveIntegerField(_("可退笔数"))
+    amount = MoneyField(_("合计（元）"), max_digits=16)
+    # Of which orders and amounts: the same ones sent again are recognised.
+    digest = models.CharField(max_length=64)
+    next_run_at = models.DateTimeField(_("下次处理"), null=True, blank=True)
+    finished_at = models.DateTimeField(_("完成时间"), null=True, blank=True)
+    idempotency_key_id = UUIDTextField(null=True, blank=True, unique=True)
+
+    # When the worker goes on: no event of the trail tells of it.
+    UNTOLD_FIELDS = frozenset({"next_run_at"})
+
+    class Meta:
+        db_table = "refund_bulks"
+        verbose_name = _("批量退款")
+        verbose_name_plural = _("批量退款")
+        constraints = (
+            models.CheckConstraint(
+                condition=Q(status__in=BulkStatus.values), name="refund_bulk_status_known"
+            ),
+            models.CheckConstraint(
+                condition=Q(source__in=BulkSource.values), name="refund_bulk_source_known"
+            ),
+            models.CheckConstraint(
+                condition=Q(rows_able__gt=0, rows_total__gte=F("rows_able"), amount__gt=0),
+                name="refund_bulk_is_something",
+            ),
+            models.CheckConstraint(
+                condition=Q(status__in=(BulkStatus.PENDING, BulkStatus.WITHDRAWN))
+                | Q(decided_by__isnull=False) & ~Q(decided_by=F("requested_by")),
+                name="refund_bulk_decided_by_another",
+            ),
+        )
+        indexes = (
+            models.Index(fields=("next_run_at",), name="refund_bulk_next_run"),
+            models.Index(fields=("status", "created_at"), name="refund_bulk_status"),
+            models.Index(fields=("created_at", "id"), name="refund_bulk_created"),
+            models.Index(fields=("digest",), name="refund_bulk_digest"),
+        )
+
+    def __str__(self) -> str:
+        local = self.created_at.astimezone(SHANGHAI)
+        return f"{self.get_source_display()} {local:%Y-%m-%d %H:%M}"
+
+
+class RefundBulkRow(models.Model):
+    """One order of a bulk, how much of it (yuan), and what became of it.
+
+    The refund is made in the same commit as the outcome, so that whatever is killed when, each row
+    has one at most.
+    """
+
+    id = id_field()
+    bulk = models.ForeignKey(
+        RefundBulk, on_delete=models.PROTECT, related_name="rows", verbose_name=_("批量退款")
+    )
+    position = models.PositiveIntegerField(_("行号"))
+    # As it was named, also where there is no such order.
+    named = models.CharField(_("订单"), max_length=64)
+    order = models.ForeignKey(
+        PaymentOrder,
+        on_delete=models.PROTECT,
+        null=True,
+        related_name="bulk_rows",
+        verbose_name=_("订单"),
+    )
+    amount = MoneyField(_("退款金额（元）"), null=True)
+    reason = models.CharField(_("退款原因"), max_length=500, blank=True, default="")
+    refund = models.OneToOneField(
+        Refund,
+        on_delete=models.PROTECT,
+        null=True,
+        related_name="bulk_row",
+        verbose_name=_("退款"),
+    )
+    outcome = models.CharField(
+        _("结果"),
+        max_length=16,
+        choices=BulkOutcome,
+        default=BulkOutcome.WAITING,
+        db_default=BulkOutcome.WAITING,
+    )
+    # The refusal's code; pages and answers say it in the reader's language.
+    error_code = models.CharField(max_length=64, blank=True, default="", db_default="")
+    tries = models.PositiveSmallIntegerField(_("尝试次数"), default=0, db_default=0)
+    decided_at = models.DateTimeField(_("处理时间"), null=True, blank=True)
+
+    class Meta:
+        db_table = "refund_bulk_rows"
+        verbose_name = _("批量退款明细")
+        verbose_name_plural = _("批量退款明细")
+        constraints = (
+            models.UniqueConstraint(fields=("bulk", "position"), name="refund_bulk_row_position"),
+            # Each order once; rows that name none have none.
+            models.UniqueConstraint(fields=("bulk", "order"), name="refund_bulk_row_order_once"),
+            models.CheckConstraint(
+                condition=Q(outcome__in=BulkOutcome.values), name="refund_bulk_outcome_known"
+            ),
+            models.CheckConstraint(
+                condition=Q(outcome__in=BULK_OUTCOMES_WITH_REFUND, refund__isnull=False)
+                | Q(refund=None) & ~Q(outcome__in=BULK_OUTCOMES_WITH_REFUND),
+                name="refund_bulk_row_has_refund",
+            ),
+            models.CheckConstraint(
+                condition=Q(outcome=BulkOutcome.REFUSED)
+                | Q(order__isnull=False, amount__isnull=False, amount__gt=0),
+                name="refund_bulk_row_is_able",
+            ),
+        )
+        indexes = (models.Index(fields=("bulk", "outcome"), name="refund_bulk_row_outcome"),)
+
+    def __str__(self) -> str:
+        return f"{self.bulk_id} {self.position}"

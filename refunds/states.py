@@ -72,3 +72,48 @@ class BatchOutcome(models.TextChoices):
     DONE = "done", _("已完成")
     FIRST_APPROVAL = "first_approval", _("已记录第一次批准")
     REFUSED = "refused", _("未执行")
+
+
+class BulkSource(models.TextChoices):
+    """How the orders of a bulk came to be named."""
+
+    ORDERS = "orders", _("接口清单")
+    FILE = "file", _("上传的文件")
+    FILTER = "filter", _("筛选条件")
+
+
+class BulkStatus(models.TextChoices):
+    """How far a bulk of refunds is that one person asked for."""
+
+    PENDING = "pending", _("待复核")
+    RUNNING = "running", _("执行中")
+    PAUSED = "paused", _("已暂停")
+    FINISHED = "finished", _("已完成")
+    REJECTED = "rejected", _("已驳回")
+    WITHDRAWN = "withdrawn", _("已撤回")
+
+
+BULK_TRANSITIONS: Mapping[str, frozenset[str]] = {
+    BulkStatus.PENDING: frozenset({BulkStatus.RUNNING, BulkStatus.REJECTED, BulkStatus.WITHDRAWN}),
+    BulkStatus.RUNNING: frozenset({BulkStatus.PAUSED, BulkStatus.FINISHED}),
+    BulkStatus.PAUSED: frozenset({BulkStatus.RUNNING, BulkStatus.FINISHED}),
+    BulkStatus.FINISHED: frozenset(),
+    BulkStatus.REJECTED: frozenset(),
+    BulkStatus.WITHDRAWN: frozenset(),
+}
+# While a bulk may still ask for refunds, its orders are in no other.
+UNFINISHED_BULKS = frozenset({BulkStatus.PENDING, BulkStatus.RUNNING, BulkStatus.PAUSED})
+
+
+class BulkOutcome(models.TextChoices):
+    """What became of one order in a bulk of refunds."""
+
+    WAITING = "waiting", _("等待执行")
+    APPROVED = "approved", _("已申请并批准")
+    ASKED = "asked", _("已申请，还需另一位审核人")
+    REFUSED = "refused", _("未申请")
+    LEFT_OUT = "left_out", _("提前结束，未执行")
+
+
+# Rows that made a refund.
+BULK_OUTCOMES_WITH_REFUND = (BulkOutcome.APPROVED, BulkOutcome.ASKED)

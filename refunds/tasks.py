@@ -4,7 +4,15 @@ from celery import shared_task
 
 from payments.services import day_figures
 from refunds.day_figures import REFUNDED
-from refunds.services import batches, lasting_refusals, notices, stuck, submission, surplus
+from refunds.services import (
+    batches,
+    bulk_runs,
+    lasting_refusals,
+    notices,
+    stuck,
+    submission,
+    surplus,
+)
 
 
 @shared_task(name="refunds.submit")
@@ -20,7 +28,8 @@ def take_notices() -> int:
 @shared_task(name="refunds.sweep")
 def sweep() -> int:
     # First what asks nobody: a sweep that is cut short must not cost the batches and the cases.
-    done = batches.batches_sweep() + lasting_refusals.gateways_refusing_report()
+    done = batches.batches_sweep() + bulk_runs.bulks_sweep()
+    done += lasting_refusals.gateways_refusing_report()
     done += stuck.refunds_stuck_report()
     return done + notices.notices_take() + surplus.surplus_sweep() + submission.refunds_sweep()
 
@@ -28,6 +37,11 @@ def sweep() -> int:
 @shared_task(name="refunds.run_batch")
 def run_batch(batch_id: str) -> int:
     return batches.batch_run(batch_id=UUID(batch_id))
+
+
+@shared_task(name="refunds.run_bulk")
+def run_bulk(bulk_id: str) -> int:
+    return bulk_runs.bulk_run(bulk_id=UUID(bulk_id))
 
 
 @shared_task(name="refunds.keep_day_figures")

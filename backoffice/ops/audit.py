@@ -27,6 +27,7 @@ import reconciliation.invariants_closing
 import refunds.day_figures
 import refunds.invariants
 import refunds.invariants_events
+import refunds.invariants_bulks
 import refunds.invariants_evidence
 import refunds.invariants_give_back
 import tcmpay.accounts.invariants
@@ -73,6 +74,7 @@ CHECKS: tuple[Check, ...] = (
     *refunds.invariants_evidence.CHECKS,
     *refunds.invariants_events.CHECKS,
     *refunds.invariants_give_back.CHECKS,
+    *refunds.invariants_bulks.CHECKS,
     *refunds.day_figures.CHECKS,
     *reconciliation.invariants.CHECKS,
     *reconciliation.invariants_closing.CHECKS,

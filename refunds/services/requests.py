@@ -84,6 +84,24 @@ def refund_request(
 def _request(
     actor: Actor, order_id: UUID, amount: Money, reason: str, idempotency_key_id: UUID | None
 ) -> Refund:
+    return refund_ask(
+        actor=actor,
+        order_id=order_id,
+        amount=amount,
+        reason=reason,
+        idempotency_key_id=idempotency_key_id,
+    )
+
+
+def refund_ask(
+    *,
+    actor: Actor,
+    order_id: UUID,
+    amount: Money,
+    reason: str,
+    idempotency_key_id: UUID | None = None,
+) -> Refund:
+    """``refund_request`` inside the caller's unit. Raises IntegrityError: the number is taken."""
     order = order_lock(order_id)
     if actor.role not in REQUESTERS_FOR_OTHERS and not actor.owns(order.user_id):
         raise Forbidden()

@@ -30,10 +30,10 @@ ROLE_NAMES: Mapping[str, Any] = {
 }
 ROLE_TEXTS: Mapping[str, Any] = {
     FINANCE: _(
-        "查看全部订单、支付、退款、余额、价格与审计记录；开立和冻结余额，申请余额调整；导入账单、对账、提交和签字日结。"
+        "查看全部订单、支付、退款、余额、价格与审计记录；申请退款（含批量）；开立和冻结余额，申请余额调整；导入账单、对账、提交和签字日结。"
     ),
     REVIEWER: _(
-        "财务的全部查看权限，并可审核与重试退款、处理差错与对账差异、复核余额调整、签字日结。"
+        "财务的全部查看权限，并可申请、审核与重试退款、处理差错与对账差异、复核余额调整、签字日结。"
     ),
     PRICE_EDITOR: _("查看与维护价格，看不到订单与资金。"),
     CONFIG_EDITOR: _("查看与维护支付配置，看不到订单与资金。"),
@@ -49,6 +49,7 @@ SEE_MONEY = frozenset(
         "payments.view_paymentexception",
         "refunds.view_refund",
         "refunds.view_refundbatch",
+        "refunds.view_refundbulk",
         "refunds.view_refundnote",
         "refunds.view_refundpolicyrule",
         "reconciliation.view_reconciledday",
@@ -84,6 +85,8 @@ REVIEW = frozenset(
         "reconciliation.approve_reopening",
     }
 )
+# Whoever asks for a refund, or for many at once, does not decide about it.
+ASK_REFUNDS = frozenset({"refunds.request_refund"})
 # Giving cases to others, and the rules that propose how much to refund.
 LEAD_REVIEW = frozenset(
     {
@@ -138,12 +141,12 @@ ADMINISTER = (
     | VERIFY
 )
 ROLES: Mapping[str, frozenset[str]] = {
-    FINANCE: SEE_MONEY | CLOSE_DAYS | KEEP_BALANCES | RECONCILE,
-    REVIEWER: SEE_MONEY | REVIEW | APPROVE_BALANCES | RECONCILE,
+    FINANCE: SEE_MONEY | ASK_REFUNDS | CLOSE_DAYS | KEEP_BALANCES | RECONCILE,
+    REVIEWER: SEE_MONEY | ASK_REFUNDS | REVIEW | APPROVE_BALANCES | RECONCILE,
     PRICE_EDITOR: EDIT_PRICES,
     CONFIG_EDITOR: EDIT_CONFIG,
     AUDITOR: SEE_MONEY | SEE_PRICES | SEE_CONFIG | SEE_STAFF | READ_MESSAGES | READ_BILLS | VERIFY,
-    ADMINISTRATOR: SEE_MONEY | REVIEW | ADMINISTER,
+    ADMINISTRATOR: SEE_MONEY | ASK_REFUNDS | REVIEW | ADMINISTER,
 }
 
 

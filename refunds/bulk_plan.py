@@ -1,0 +1,263 @@
+"""What a bulk of refunds would do to each order that it names: a verdict per row, read only.
+
+The same rules as of one refund (``services/requests.py``), asked of thousands in a handful of
+queries. Carrying out a row asks them again, under the order's lock.
+"""
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from django.db.models import Q
+
+from payments.errors import OrderNotFound
+from payments.models import PaymentOrder, PaymentTransaction
+from payments.states import REFUNDABLE_STATUSES, OrderStatus, PaymentMethod
+from refunds.errors import (
+    BulkSizeWrong,
+    NothingLeft,
+    OrderInAnotherBulk,
+    OrderNotRefundable,
+    OrderRepeated,
+    RefundExceedsPaid,
+    TooManyRefunds,
+)
+from refunds.limits import LIMITS, WAITING_MAX
+from refunds.models import Refund, RefundBulkRow
+from refunds.states import RESERVING_STATUSES, UNFINISHED_BULKS, BulkOutcome, RefundStatus
+from tcmpay.common.errors import DomainError
+from tcmpay.common.fields import as_uuid_or_text
+from tcmpay.common.invariants import batches
+from tcmpay.common.money import ZERO, Money
+
+ROWS_MAX = 5000
+NAMED_LENGTH_MAX = 64
+REASON_LENGTH_MAX = 500
+# Of one query.
+CHUNK = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """One row as somebody sent it: an order by its id or number, how much of it (yuan; None: all
+    that is left), why ("": as the whole bulk), and what is wrong with the row itself."""
+
+    named: str
+    amount: Money | None = None
+    reason: str = ""
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class OrderFacts:
+    """What the verdict about an order goes by; amounts in yuan."""
+
+    id: UUID
+    order_no: str
+    user_id: Any
+    status: str
+    payment_method: str
+    left: Money
+    refunds: int
+    waiting: int
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """One row and its verdict: ``code`` says why it would not be asked for, "" where it would."""
+
+    position: int
+    named: str
+    order: OrderFacts | None
+    amount: Money | None
+    reason: str
+    code: str
+
+    @property
+    def is_able(self) -> bool:
+        return self.code == ""
+
+
+@dataclass(frozen=True)
+class MethodSum:
+    """How many rows of one way of paying, and how much together (yuan)."""
+
+    method: str
+    count: int
+    amount: Money
+
+    @property
+    def name(self) -> str:
+        return str(PaymentMethod(self.method).label)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The rows of a bulk with their verdicts."""
+
+    rows: Sequence[Planned]
+
+    @property
+    def able(self) -> list[Planned]:
+        return [row for row in self.rows if row.is_able]
+
+    @property
+    def amount(self) -> Money:
+        return sum((row.amount or ZERO for row in self.able), ZERO)
+
+    @property
+    def refusals(self) -> list[tuple[str, int]]:
+        """How many rows would not be asked for, by the reason's code; the commonest first."""
+        return Counter(row.code for row in self.rows if row.code).most_common()
+
+    @property
+    def by_method(self) -> list[MethodSum]:
+        sums: dict[str, list[Money]] = {}
+        for row in self.able:
+            method = row.order.payment_method if row.order else ""
+            sums.setdefault(method, []).append(row.amount or ZERO)
+        return [
+            MethodSum(method, len(sums[method]), sum(sums[method], ZERO))
+            for method in PaymentMethod.values
+            if method in sums
+        ]
+
+    @property
+    def digest(self) -> str:
+        """Of which orders, how much and with which verdicts: what a person was shown."""
+        lines = (
+            f"{row.order.id if row.order else row.named} {row.amount} {row.code}"
+            for row in self.rows
+        )
+        return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+    @property
+    def content_digest(self) -> str:
+        """Of which orders and amounts alone, whatever their order: the same file sent again."""
+        lines = sorted(f"{row.order.id} {row.amount}" for row in self.able if row.order)
+        return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def plan_of(wanted: Sequence[Wanted]) -> Plan:
+    """The verdict about each of ``wanted``. Raises BulkSizeWrong."""
+    if not 1 <= len(wanted) <= ROWS_MAX:
+        raise BulkSizeWrong(count=len(wanted))
+    known = _orders_named(row.named for row in wanted)
+    facts = _facts({order.pk: order for order in known.values()}.values())
+    elsewhere = _in_other_bulks(facts)
+    seen: set[UUID] = set()
+    rows = []
+    for position, row in enumerate(wanted, start=1):
+        order = known.get(row.named.strip().upper())
+        found = facts[order.pk] if order is not None else None
+        amount = row.amount if row.amount is not None or found is None else found.left
+        code = row.problem or _verdict(found, amount, seen, elsewhere)
+        if found is not None:
+            seen.add(found.id)
+        named, shown = row.named.strip()[:NAMED_LENGTH_MAX], amount or None
+        rows.append(Planned(position, named, found, shown, row.reason, code))
+    return Plan(rows)
+
+
+def _verdict(
+    order: OrderFacts | None, amount: Money | None, seen: set[UUID], elsewhere: set[UUID]
+) -> str:
+    refusal = _refusal(order, amount or ZERO, seen, elsewhere)
+    return refusal.code if refusal else ""
+
+
+def _refusal(
+    order: OrderFacts | None, amount: Money, seen: set[UUID], elsewhere: set[UUID]
+) -> type[DomainError] | None:
+    """Why the order would not be asked for; the first reason that holds."""
+    if order is None:
+        return OrderNotFound
+    if order.id in seen:
+        return OrderRepeated
+    if order.status == OrderStatus.REFUNDED:
+        return NothingLeft
+    if order.status not in REFUNDABLE_STATUSES:
+        return OrderNotRefundable
+    if order.id in elsewhere:
+        return OrderInAnotherBulk
+    if order.left <= ZERO:
+        return NothingLeft
+    if amount > order.left:
+        return RefundExceedsPaid
+    is_full = order.refunds >= LIMITS[order.payment_method].refunds_max
+    if is_full or order.waiting >= WAITING_MAX:
+        return TooManyRefunds
+    return None
+
+
+# --- reading --------------------------------------------------------------------------------------
+
+ORDER_COLUMNS = ("id", "order_no", "user_id", "status", "payment_method")
+
+
+def _orders_named(names: Iterable[str]) -> dict[str, PaymentOrder]:
+    """Orders by the id or number that they were named with, in capitals."""
+    wanted = {name.strip() for name in names if name.strip()}
+    found: dict[str, PaymentOrder] = {}
+    orders = PaymentOrder.objects.only(*ORDER_COLUMNS)
+    for some in batches(iter(sorted(wanted)), CHUNK):
+        ids = [key for key in map(as_uuid_or_text, some) if isinstance(key, UUID)]
+        numbers = [name.upper() for name in some if name.isascii()]
+        for order in orders.filter(Q(id__in=ids) | Q(order_no__in=numbers)):
+            found[str(order.id).upper()] = found[order.order_no] = order
+    return found
+
+
+def _facts(orders: Iterable[PaymentOrder]) -> dict[UUID, OrderFacts]:
+    found: dict[UUID, OrderFacts] = {}
+    for some in batches(iter(orders), CHUNK):
+        payments = _payments(some)
+        counts = _counts(payment for payment, _left in payments.values())
+        for order in some:
+            payment, left = payments.get(order.pk, (None, ZERO))
+            states = counts.get(payment, Counter())
+            found[order.pk] = OrderFacts(
+                id=order.pk,
+                order_no=order.order_no,
+                user_id=order.user_id,
+                status=order.status,
+                payment_method=order.payment_method or "",
+                left=left,
+                refunds=sum(states.values()),
+                waiting=states[RefundStatus.PENDING],
+            )
+    return found
+
+
+def _payments(orders: Sequence[PaymentOrder]) -> dict[UUID, tuple[UUID, Money]]:
+    """The applied payment of each order, and what is left of it (yuan)."""
+    applied = PaymentTransaction.objects.filter(applied_order_id__in=[order.pk for order in orders])
+    columns = ("applied_order_id", "id", "amount", "refund_reserved")
+    return {
+        order_id: (key, amount - reserved)
+        for order_id, key, amount, reserved in applied.values_list(*columns)
+    }
+
+
+def _counts(payments: Iterable[UUID]) -> Mapping[UUID | None, Counter[str]]:
+    refunds = Refund.objects.filter(
+        transaction_id__in=list(payments), status__in=RESERVING_STATUSES
+    )
+    found: dict[UUID | None, Counter[str]] = {}
+    for payment, status in refunds.values_list("transaction_id", "status"):
+        found.setdefault(payment, Counter())[status] += 1
+    return found
+
+
+def _in_other_bulks(orders: Iterable[UUID]) -> set[UUID]:
+    """Those that another bulk, which is not finished, may still ask back."""
+    waiting = RefundBulkRow.objects.filter(
+        outcome=BulkOutcome.WAITING, bulk__status__in=UNFINISHED_BULKS
+    )
+    found: set[UUID] = set()
+    for some in batches(iter(orders), CHUNK):
+        found.update(waiting.filter(order_id__in=some).values_list("order_id", flat=True))
+    return found
