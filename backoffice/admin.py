@@ -18,6 +18,7 @@ from backoffice.prices.pages import PriceChangeRequestAdmin, PriceConfigAdmin
 from backoffice.reconciliation.closing import DailyCloseAdmin, DayReopeningAdmin
 from backoffice.reconciliation.pages import BillFileAdmin, DifferenceAdmin, ReconciledDayAdmin
 from backoffice.refunds.batches import RefundBatchAdmin
+from backoffice.refunds.bulks import RefundBulkAdmin
 from backoffice.refunds.pages import RefundAdmin
 from backoffice.refunds.rules import RefundNoteAdmin, RefundPolicyRuleAdmin
 from backoffice.site.admin_site import staff_site
@@ -34,7 +35,7 @@ from reconciliation.models import (
     Difference,
     ReconciledDay,
 )
-from refunds.models import Refund, RefundBatch, RefundNote, RefundPolicyRule
+from refunds.models import Refund, RefundBatch, RefundBulk, RefundNote, RefundPolicyRule
 from tcmpay.accounts.models import SignIn, StaffUser
 from tcmpay.audit.models import AuditEvent
 
@@ -45,6 +46,7 @@ PAGES: Mapping[type[Model], type[admin.ModelAdmin]] = {
     PaymentException: ExceptionAdmin,
     Refund: RefundAdmin,
     RefundBatch: RefundBatchAdmin,
+    RefundBulk: RefundBulkAdmin,
     RefundPolicyRule: RefundPolicyRuleAdmin,
     RefundNote: RefundNoteAdmin,
     ReconciledDay: ReconciledDayAdmin,

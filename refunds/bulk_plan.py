@@ -12,7 +12,9 @@ from typing import Any
 from uuid import UUID
 
 from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
 
+from balances.errors import BalanceLimit, BalanceUnderReview
 from payments.errors import OrderNotFound
 from payments.models import PaymentOrder, PaymentTransaction
 from payments.states import REFUNDABLE_STATUSES, OrderStatus, PaymentMethod
@@ -23,21 +25,54 @@ from refunds.errors import (
     OrderNotRefundable,
     OrderRepeated,
     RefundExceedsPaid,
+    RowAmountWrong,
+    RowReasonWrong,
     TooManyRefunds,
+    TopUpInBulk,
 )
 from refunds.limits import LIMITS, WAITING_MAX
 from refunds.models import Refund, RefundBulkRow
 from refunds.states import RESERVING_STATUSES, UNFINISHED_BULKS, BulkOutcome, RefundStatus
-from tcmpay.common.errors import DomainError
+from tcmpay.common.errors import DomainError, Forbidden, InternalError
 from tcmpay.common.fields import as_uuid_or_text
 from tcmpay.common.invariants import batches
 from tcmpay.common.money import ZERO, Money
+from tcmpay.common.order_types import OrderType
 
 ROWS_MAX = 5000
 NAMED_LENGTH_MAX = 64
 REASON_LENGTH_MAX = 500
 # Of one query.
 CHUNK = 500
+# Why a row is not asked for, by the refusal's code: as it is answered everywhere, or as it is meant
+# of a row.
+REFUSALS: Mapping[str, Any] = {
+    **{
+        error.code: error.message
+        for error in (
+            OrderNotFound,
+            OrderRepeated,
+            NothingLeft,
+            OrderNotRefundable,
+            OrderInAnotherBulk,
+            RefundExceedsPaid,
+            TooManyRefunds,
+            RowAmountWrong,
+            RowReasonWrong,
+            TopUpInBulk,
+            BalanceUnderReview,
+        )
+    },
+    TooManyRefunds.code: _("该支付的退款次数，或等待审核的申请数已达上限"),
+    BalanceLimit.code: _("用户余额会超过上限，请联系用户"),
+    Forbidden.code: _("申请人或复核人已没有权限"),
+    InternalError.code: _("系统错误，三次未成功；请在订单页面单独申请"),
+}
+
+
+def refusal_text(code: str) -> str:
+    """Why a row is not asked for, in the reader's language; "" where it is."""
+    return str(REFUSALS.get(code, code))
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +93,7 @@ class OrderFacts:
     id: UUID
     order_no: str
     user_id: Any
+    order_type: str
     status: str
     payment_method: str
     left: Money
@@ -79,6 +115,16 @@ class Planned:
     @property
     def is_able(self) -> bool:
         return self.code == ""
+
+    @property
+    def refusal(self) -> str:
+        return refusal_text(self.code)
+
+    @property
+    def method(self) -> str:
+        """How the order was paid, for reading; "" where it was not."""
+        methods = dict(PaymentMethod.choices)
+        return str(methods.get(self.order.payment_method, "")) if self.order else ""
 
 
 @dataclass(frozen=True)
@@ -112,6 +158,10 @@ class Plan:
     def refusals(self) -> list[tuple[str, int]]:
         """How many rows would not be asked for, by the reason's code; the commonest first."""
         return Counter(row.code for row in self.rows if row.code).most_common()
+
+    @property
+    def refusals_told(self) -> list[tuple[str, int]]:
+        return [(refusal_text(code), count) for code, count in self.refusals]
 
     @property
     def by_method(self) -> list[MethodSum]:
@@ -177,6 +227,8 @@ def _refusal(
         return OrderNotFound
     if order.id in seen:
         return OrderRepeated
+    if order.order_type == OrderType.TOPUP:
+        return TopUpInBulk
     if order.status == OrderStatus.REFUNDED:
         return NothingLeft
     if order.status not in REFUNDABLE_STATUSES:
@@ -195,7 +247,7 @@ def _refusal(
 
 # --- reading --------------------------------------------------------------------------------------
 
-ORDER_COLUMNS = ("id", "order_no", "user_id", "status", "payment_method")
+ORDER_COLUMNS = ("id", "order_no", "user_id", "order_type", "status", "payment_method")
 
 
 def _orders_named(names: Iterable[str]) -> dict[str, PaymentOrder]:
@@ -223,6 +275,7 @@ def _facts(orders: Iterable[PaymentOrder]) -> dict[UUID, OrderFacts]:
                 id=order.pk,
                 order_no=order.order_no,
                 user_id=order.user_id,
+                order_type=order.order_type,
                 status=order.status,
                 payment_method=order.payment_method or "",
                 left=left,

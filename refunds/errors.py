@@ -154,6 +154,11 @@ class OrderInAnotherBulk(DomainError):
     message = _("该订单在另一次还没有完成的批量退款中")
 
 
+class TopUpInBulk(DomainError):
+    code = "BULK_TOPUP"
+    message = _("充值订单不能批量退款")
+
+
 class RowAmountWrong(DomainError):
     code = "BULK_AMOUNT"
     message = _("金额应大于 0 且不超过 99999999.99，最多两位小数")

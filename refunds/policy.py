@@ -6,6 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from payments.models import PaymentOrder
 from refunds.models import Refund, RefundPolicyRule
 from tcmpay.common.clock import SHANGHAI
 from tcmpay.common.money import ZERO, Money, round_money
@@ -51,23 +52,44 @@ def active_rules() -> list[RefundPolicyRule]:
 def propose(
     refund: Refund, *, taken: Money, rules: Iterable[RefundPolicyRule] | None = None
 ) -> Proposal | None:
-    """The proposal for ``refund``, or None when no rule holds for it.
+    """The proposal for ``refund``, or None when no rule holds for it; as ``propose_for``.
 
-    ``taken`` (yuan) is what other refunds of the same payment took or hold. Hours count from the
-    moment of asking, so a request does not lose by waiting for its review.
+    Hours count from the moment of asking, so a request does not lose by waiting for its review.
     """
-    if refund.order.order_type == OrderType.TOPUP:
+    return propose_for(
+        refund.order,
+        paid=refund.transaction.amount,
+        requested=refund.refund_amount,
+        taken=taken,
+        asked_at=refund.created_at,
+        rules=rules,
+    )
+
+
+def propose_for(
+    order: PaymentOrder,
+    *,
+    paid: Money,
+    requested: Money,
+    taken: Money,
+    asked_at: datetime,
+    rules: Iterable[RefundPolicyRule] | None = None,
+) -> Proposal | None:
+    """What the rules would give of an order's payment, asked for at ``asked_at``; None when none
+    holds.
+
+    ``taken`` (yuan) is what other refunds of the same payment took or hold.
+    """
+    if order.order_type == OrderType.TOPUP:
         return None  # the user's own money: the clinic's rules have no say
-    appointment_at = appointment_time(refund.order.metadata)
+    appointment_at = appointment_time(order.metadata)
     hours = None
     if appointment_at is not None:
-        seconds = Decimal((appointment_at - refund.created_at).total_seconds())
-        hours = seconds / 3600
+        hours = Decimal((appointment_at - asked_at).total_seconds()) / 3600
     known = active_rules() if rules is None else list(rules)
-    rule = _fitting(known, refund.order.order_type, hours)
+    rule = _fitting(known, order.order_type, hours)
     if rule is None:
         return None
-    paid = refund.transaction.amount
     allowed = round_money(paid * rule.percentage / 100)
     return Proposal(
         rule=rule,
@@ -77,7 +99,7 @@ def propose(
         allowed=allowed,
         taken=taken,
         amount=max(allowed - taken, ZERO),
-        requested=refund.refund_amount,
+        requested=requested,
     )
 
 

@@ -11,13 +11,10 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.auth import get_user_model
-from django.contrib.messages.api import MessageFailure
-from django.core.exceptions import SuspiciousOperation
+from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.db.transaction import atomic
-from django.http import HttpRequest, QueryDict
 from django.utils.translation import gettext as _
 from django.utils.translation import override
 
@@ -25,7 +22,7 @@ from backoffice.exports.columns import LISTS
 from backoffice.exports.files import XLSX_ROWS_MAX, open_rows
 from backoffice.exports.totals import ExportTotals
 from backoffice.models import ExportFormat, ExportJob, ExportStatus
-from backoffice.site.admin_site import staff_site
+from backoffice.site.filtered import FilterUnusable, rows_as_filtered
 from tcmpay.audit.macs import row_mac
 from tcmpay.audit.services import audit_record
 from tcmpay.common import clock
@@ -99,25 +96,17 @@ def export_request(
 
 def filtered_rows(person: Any, page: str, query: str, *, using: str = "default") -> QuerySet[Any]:
     """The rows that ``person`` sees in the list under these filters. Raises ExportRefused."""
-    model_admin = _admin_of(page)
-    request = HttpRequest()
-    request.method, request.user = "GET", person
-    request.GET = QueryDict(query)
-    if not (model_admin.has_view_permission(request) and person.has_perm(EXPORT_PERMISSION)):
-        raise ExportRefused(_("您没有导出这个列表的权限，请联系管理员。"))
-    try:
-        changes = model_admin.get_changelist_instance(request)
-        rows: QuerySet[Any] = changes.get_queryset(request)
-    except (IncorrectLookupParameters, SuspiciousOperation, MessageFailure) as error:
-        # A message is what the list answers to a search term that can't be one.
-        raise ExportRefused(_("筛选条件有误，请回到列表重新筛选。")) from error
-    return rows.using(using)
-
-
-def _admin_of(page: str) -> Any:
     if page not in LISTS:
         raise ExportRefused(_("没有这个列表或格式。"))
-    return staff_site.page_admin(page)
+    try:
+        rows = rows_as_filtered(person, page, query, using=using)
+    except PermissionDenied:
+        rows = None
+    except FilterUnusable as error:
+        raise ExportRefused(str(error)) from error
+    if rows is None or not person.has_perm(EXPORT_PERMISSION):
+        raise ExportRefused(_("您没有导出这个列表的权限，请联系管理员。"))
+    return rows
 
 
 # --- writing ------------------------------------------------------------------------------

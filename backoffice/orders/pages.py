@@ -7,7 +7,7 @@ from django.contrib import admin
 from django.contrib.admin.utils import unquote
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.urls import reverse
+from django.urls import URLPattern, reverse
 from django.utils.translation import gettext_lazy as _
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 
@@ -18,6 +18,7 @@ from backoffice.payments.filters import service_filter
 from backoffice.payments.messages import message_text
 from backoffice.payments.panels import callbacks_panel, transactions_panel
 from backoffice.reconciliation.panels import funds_panel
+from backoffice.refunds.asking import ask_view, is_refundable
 from backoffice.refunds.panels import refunds_panel
 from backoffice.site.bases import (
     PANEL_ROWS_MAX,
@@ -25,10 +26,12 @@ from backoffice.site.bases import (
     DayRangeFilter,
     Panel,
     ReadOnlyAdmin,
+    admin_url,
     column,
     moment,
     money,
     number,
+    own_urls,
     plain,
     searched,
     section,
@@ -39,6 +42,7 @@ from backoffice.site.words import ORDER_PAGE, ORDER_TONES, method_text
 from config.models import PriceConfig
 from payments.models import PaymentOrder
 from payments.states import PAID_STATUSES, OrderStatus, PaymentMethod
+from refunds.services.bulk_runs import REQUEST_PERMISSION
 from tcmpay.accounts.selectors import person_text
 from tcmpay.common.order_types import OrderType
 
@@ -67,6 +71,7 @@ class OrderAdmin(ReadOnlyAdmin):
         ("paid_on", DayRangeFilter),
     )
     ordering = ("-created_at", "-id")
+    list_before_template = "orders/bar.html"
     change_form_outer_after_template = "orders/story.html"
     fieldsets: Any = (
         section(
@@ -148,11 +153,19 @@ class OrderAdmin(ReadOnlyAdmin):
         ]
 
     def steps(self, request: HttpRequest, object_id: str) -> list[dict[str, Any]]:
-        order = self.get_object(request, unquote(object_id))
+        order: Any = self.get_object(request, unquote(object_id))
         if getattr(order, "status", None) not in PAID_STATUSES:
             return []
         url = reverse("admin-order-receipt", args=[order.pk])
-        return [{"title": _("打印收据"), "url": url, "icon": "print"}]
+        steps = [{"title": _("打印收据"), "url": url, "icon": "print"}]
+        if request.user.has_perm(REQUEST_PERMISSION) and is_refundable(order):
+            url = admin_url(f"{ORDER_PAGE}_refund", order.pk)
+            steps.insert(0, {"title": _("申请退款"), "url": url, "icon": "undo"})
+        return steps
+
+    def get_urls(self) -> list[URLPattern]:
+        pages = {"refund": ("<path:object_id>/refund/", ask_view)}
+        return [*own_urls(self, ORDER_PAGE, pages), *super().get_urls()]
 
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any

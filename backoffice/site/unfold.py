@@ -79,6 +79,7 @@ SIDEBAR = [
             _item(_("订单"), "receipt_long", "payments.paymentorder"),
             _item(_("支付流水"), "swap_horiz", "payments.paymenttransaction"),
             _item(_("退款"), "undo", "refunds.refund", active=_is_refunds),
+            _item(_("批量退款"), "playlist_add_check", "refunds.refundbulk"),
             _item(_("差错"), "report", "payments.paymentexception"),
             _item(_("网关通知"), "notifications", "payments.paymentcallback"),
         ],

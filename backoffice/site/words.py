@@ -17,6 +17,7 @@ ORDER_TONES = {
     OrderStatus.CANCELLED: NEUTRAL,
     OrderStatus.EXPIRED: NEUTRAL,
 }
+BULK_PAGE = "refunds_refundbulk"
 
 
 def method_text(code: str | None) -> str:

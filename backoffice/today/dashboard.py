@@ -310,6 +310,13 @@ def _tasks(request: HttpRequest, found: Waiting, held_since: date) -> list[Task]
             _("查明原因后重试"),
         ),
         _listed(
+            "refunds.refundbulk",
+            _("待复核的批量退款"),
+            found.bulks,
+            PENDING,
+            _("由提交人以外的同事复核"),
+        ),
+        _listed(
             "payments.paymentexception",
             _("待处理的对账差错"),
             found.bill_cases,

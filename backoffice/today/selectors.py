@@ -24,9 +24,9 @@ from payments.selectors import surplus_payments
 from payments.states import HELD_VERDICTS, OrderStatus
 from reconciliation.models import DailyClose, DayReopening
 from reconciliation.states import CloseStatus, ReopeningStatus
-from refunds.models import Refund
+from refunds.models import Refund, RefundBulk
 from refunds.services.own_cases import is_to_retry
-from refunds.states import RefundStatus
+from refunds.states import BulkStatus, RefundStatus
 from tcmpay.common import clock
 
 COUNT_MAX = 10_000
@@ -49,6 +49,7 @@ class Waiting:
     refunds_processing: int
     oldest_processing: datetime | None
     refunds_failed: int
+    bulks: int
     bill_cases: int
     cases: int
     closes: int
@@ -71,6 +72,7 @@ def waiting(held_since: date) -> Waiting:
         refunds_processing=bounded_count(processing),
         oldest_processing=_oldest(processing),
         refunds_failed=bounded_count(Refund.objects.filter(is_to_retry())),
+        bulks=bounded_count(RefundBulk.objects.filter(status=BulkStatus.PENDING)),
         bill_cases=bounded_count(PaymentException.objects.filter(is_of_bills(), closed_at=None)),
         cases=bounded_count(PaymentException.objects.filter(~is_of_bills(), closed_at=None)),
         closes=bounded_count(DailyClose.objects.filter(status=CloseStatus.PENDING)),

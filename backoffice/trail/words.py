@@ -14,7 +14,7 @@ from payments.models import PaymentOrder, PaymentTransaction
 from payments.states import OrderStatus, TransactionStatus
 from reconciliation.states import CloseStatus, ReopeningStatus
 from refunds.models import Refund
-from refunds.states import RefundStatus
+from refunds.states import BulkStatus, RefundStatus
 from tcmpay.audit.models import AuditEvent
 from tcmpay.common.actor import Role
 
@@ -132,6 +132,21 @@ AUDITED: Mapping[str, Audited] = {
         actions={
             "refund_batch_confirmed": _("确认批量审核"),
             "refund_batch_finished": _("批量审核完成"),
+        },
+    ),
+    "refund_bulk": Audited(
+        _("批量退款"),
+        page="refunds_refundbulk",
+        states=BulkStatus.choices,
+        actions={
+            "refund_bulk_asked": _("提交批量退款"),
+            "refund_bulk_approved": _("同意批量退款"),
+            "refund_bulk_rejected": _("驳回批量退款"),
+            "refund_bulk_withdrawn": _("撤回批量退款"),
+            "refund_bulk_paused": _("暂停批量退款"),
+            "refund_bulk_resumed": _("继续批量退款"),
+            "refund_bulk_finished": _("批量退款完成"),
+            "refund_bulk_downloaded": _("下载批量退款结果"),
         },
     ),
     "refund_policy_rule": Audited(

@@ -30,7 +30,7 @@ from refunds.states import (
 )
 from tcmpay.audit.macs import row_mac
 from tcmpay.audit.row_digests import row_facts
-from tcmpay.audit.transitions import Cause, row_insert, transition
+from tcmpay.audit.transitions import Cause, row_insert, row_told, transition
 from tcmpay.common import clock
 from tcmpay.common.actor import Actor
 from tcmpay.common.bell import ring
@@ -318,3 +318,11 @@ def same_asked_before(plan: Plan) -> RefundBulk | None:
     same = RefundBulk.objects.filter(digest=plan.content_digest)
     called_off = (BulkStatus.REJECTED, BulkStatus.WITHDRAWN)
     return same.exclude(status__in=called_off).order_by("-created_at").first()
+
+
+@money_unit
+def bulk_downloaded(*, actor: Actor, bulk_id: UUID, file_format: str) -> None:
+    """Note in the trail that the file of its results was taken. Raises BulkNotFound."""
+    bulk = bulk_lock(bulk_id)
+    cause = Cause(actor=actor, action="refund_bulk_downloaded", details={"format": file_format})
+    row_told(bulk, cause, bulk.status)

@@ -125,6 +125,12 @@ def test_an_amount_beyond_what_is_left_is_no_refund_and_one_within_is(maker):
     assert [plan_of([one]).rows[0].code for one in (beyond, within)] == ["REFUND_EXCEEDS_PAID", ""]
 
 
+def test_top_ups_are_no_services_of_a_day():
+    order = paid_order()
+    PaymentOrder.objects.filter(pk=order.pk).update(order_type="topup", payment_method="wechat")
+    assert plan_of([Wanted(str(order.id))]).rows[0].code == "BULK_TOPUP"
+
+
 def test_ten_waiting_requests_are_the_bound_of_an_order(maker):
     order = paid_order()
     for _number in range(MANY - 1):

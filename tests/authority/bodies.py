@@ -25,6 +25,8 @@ FORMS: dict[str, dict[str, str]] = {
     "reject": {"decision": "reject", "notes": "服务已完成"},
     "notes": {"notes": "已更换密钥"},
     "empty": {},
+    "ask": {"form_id": "{new}", "amount": "1.00", "reason": "医生停诊", "step": "confirm"},
+    "pause": {"do": "pause"},
     "confirm": {"decision": "confirm", "notes": "同意调价"},
     "refuse": {"decision": "refuse", "notes": "幅度过大"},
     "claim": {"action": "claim"},

@@ -22,8 +22,11 @@ from payments.services.exceptions import exception_write_off_ask, exception_writ
 from reconciliation.models import BillFile, Difference, ReconciledDay
 from reconciliation.services.closing import close_propose, close_sign, reopening_request
 from reconciliation.tests import days
-from refunds.models import Refund
+from refunds.bulk_plan import Wanted
+from refunds.models import Refund, RefundBulk
+from refunds.services.bulks import bulk_approve, bulk_request
 from refunds.services.requests import refund_request, refund_review
+from refunds.states import BulkSource
 from tcmpay.accounts.models import StaffUser
 from tcmpay.accounts.roles import ROLES
 from tcmpay.common import clock
@@ -85,6 +88,7 @@ class Desk:
         self._closed_case(None)
         self._case(None)
         self._refund(None)
+        self._bulk(None)
         self._adjustment(None)
         self._price_change(None)
         difference(compared())
@@ -127,6 +131,26 @@ class Desk:
         refund = self._refund_of_order(self.story.paid_at_gateway(someone(Role.PATIENT)))
         Refund.objects.filter(pk=refund.pk).update(status="processing")
         return refund.pk
+
+    def _bulk(self, _reader: StaffUser | None) -> object:
+        """Asked for by somebody else."""
+        return self._bulk_by(uuid.uuid4()).pk
+
+    def _own_bulk(self, reader: StaffUser | None) -> object:
+        return self._bulk_by(reader.pk if reader else uuid.uuid4()).pk
+
+    def _running_bulk(self, reader: StaffUser | None) -> object:
+        bulk = self._bulk_by(uuid.uuid4())
+        bulk_approve(actor=Actor(uuid.uuid4(), Role.STAFF), bulk_id=bulk.pk, notes="")
+        return bulk.pk
+
+    def _bulk_by(self, person_id: uuid.UUID) -> RefundBulk:
+        return bulk_request(
+            actor=Actor(person_id, Role.STAFF),
+            wanted=[Wanted(str(self._paid_order(None)))],
+            reason="医生停诊",
+            source=BulkSource.ORDERS,
+        )
 
     def _refund_of_order(self, order: dict[str, Any]) -> Refund:
         actor = Actor(uuid.UUID(order["user_id"]), Role.PATIENT)

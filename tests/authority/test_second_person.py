@@ -46,6 +46,7 @@ from reconciliation.services.closing import (
     reopening_request,
 )
 from reconciliation.tests import days
+from refunds.bulk_plan import Wanted
 from refunds.errors import (
     ApprovedByYouAlready,
     RetryNeedsSecondPerson,
@@ -53,11 +54,12 @@ from refunds.errors import (
     StopNeedsSecondPerson,
 )
 from refunds.models import Refund
+from refunds.services.bulks import bulk_approve, bulk_reject, bulk_request
 from refunds.services.cases import case_give_back, case_retry
 from refunds.services.requests import refund_replace, refund_request, refund_review
 from refunds.services.stopping import refund_stop
 from refunds.services.submission import refund_retry, refund_submit
-from refunds.states import RefundStatus
+from refunds.states import BulkSource, RefundStatus
 from tcmpay.common import clock
 from tcmpay.common.actor import SYSTEM, Actor, Role
 from tcmpay.common.errors import DomainError
@@ -177,6 +179,27 @@ def grown_failed_refund() -> Refund:
     )
     refund_review(actor=WANG, refund_id=other.id, is_approved=True, notes="同意")
     return refund
+
+
+def approve_bulk() -> Door:
+    return bulk_door(bulk_approve)
+
+
+def reject_bulk() -> Door:
+    return bulk_door(bulk_reject)
+
+
+def bulk_door(decide: Callable[..., object]) -> Door:
+    bulk = bulk_request(
+        actor=LIN,
+        wanted=[Wanted(str(paid_order().id))],
+        reason="医生停诊",
+        source=BulkSource.ORDERS,
+    )
+    return Door(
+        lambda actor: decide(actor=actor, bulk_id=bulk.id, notes="同意"),
+        {"who asked": (LIN, SelfReview), "nobody": (NOBODY, SelfReview)},
+    )
 
 
 def retry_of(refund: Refund, act: Act) -> Door:
@@ -495,6 +518,8 @@ DOORS = (
     approve_refund,
     reject_refund,
     complete_refund,
+    approve_bulk,
+    reject_bulk,
     approve_beside_a_larger_one,
     replace_refund,
     retry_beyond_the_line,
