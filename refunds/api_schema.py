@@ -41,3 +41,55 @@ STATISTICS_EXAMPLE = {
     "refunded_orders": 1,
     "refunded_amount": "30.00",
 }
+BULK_ID = "0192f0c3-2222-7abc-8def-0123456789ab"
+BULK_IN_PATH = id_in_path("bulk_id", _("批量退款编号"), BULK_ID)
+BULK_ROW_EXAMPLE = {
+    "position": 1,
+    "order_id": PAID_ORDER_ID,
+    "order_no": "ORD20240120123456A1B2C3D4E5",
+    "refund_amount": "30.00",
+    "refund_reason": "医生停诊",
+    "result": "waiting",
+    "code": None,
+    "message": None,
+    "refund_id": None,
+    "refund_status": None,
+}
+BULK_REFUSED_EXAMPLE = BULK_ROW_EXAMPLE | {
+    "position": 2,
+    "order_id": "0192f0c0-7777-7abc-8def-0123456789ab",
+    "order_no": "ORD20240120123457A1B2C3D4E5",
+    "refund_amount": None,
+    "result": "refused",
+    "code": "ORDER_NOT_REFUNDABLE",
+    "message": "只能退款已支付的订单",
+}
+BULK_REQUEST = {
+    "refunds": [
+        {"order_id": PAID_ORDER_ID},
+        {"order_id": BULK_REFUSED_EXAMPLE["order_id"], "refund_amount": "10.00"},
+    ],
+    "refund_reason": "医生停诊",
+    "dry_run": True,
+}
+BULK_EXAMPLE = {
+    "dry_run": False,
+    "id": BULK_ID,
+    "status": "pending",
+    "refund_reason": "医生停诊",
+    "approvals_needed": 1,
+    "requested_by": "0192f0c1-5555-7abc-8def-0123456789ab",
+    "reviewed_by": None,
+    "reviewed_at": None,
+    "review_notes": None,
+    "refundable": 1,
+    "refund_amount": "30.00",
+    "counts": {"waiting": 1, "approved": 0, "asked": 0, "refused": 1, "left_out": 0},
+    "refused": [{"code": "ORDER_NOT_REFUNDABLE", "message": "只能退款已支付的订单", "count": 1}],
+    "created_at": "2024-01-20T05:34:56.000000Z",
+    "finished_at": None,
+    "rows": [BULK_ROW_EXAMPLE, BULK_REFUSED_EXAMPLE],
+    "total": 2,
+    "page": 1,
+    "page_size": 20,
+}

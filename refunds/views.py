@@ -1,5 +1,6 @@
 """Refunds over the API, and the statistics that need orders and refunds together."""
 
+import json
 from dataclasses import asdict
 from typing import Any
 from uuid import UUID
@@ -16,8 +17,14 @@ from payments.serializers import StatisticsInput
 from payments.views import IDEMPOTENCY_KEY
 from refunds import api_schema, selectors
 from refunds.answers import refunds_list, refunds_told
+from refunds.bulk_answers import bulk_told, orders_filtered, plan_told
+from refunds.bulk_plan import plan_of
 from refunds.errors import (
     ApprovedByYouAlready,
+    BulkAlreadyDecided,
+    BulkNotFound,
+    BulkOfNothing,
+    BulkSizeWrong,
     OrderNotRefundable,
     RefundAlreadyReviewed,
     RefundExceedsPaid,
@@ -27,17 +34,22 @@ from refunds.errors import (
     TooManyRefunds,
     TooManyWaiting,
 )
-from refunds.models import Refund
+from refunds.models import Refund, RefundBulk
 from refunds.serializers import (
+    BulkPageInput,
+    RefundBulkInput,
+    RefundBulkSchema,
     RefundCreateInput,
     RefundListInput,
     RefundPageSchema,
     RefundReviewInput,
     RefundSchema,
     StatisticsSchema,
+    wanted_rows,
 )
-from refunds.services import requests
-from tcmpay.common.api.envelope import created, success
+from refunds.services import bulks, requests
+from refunds.states import BulkSource
+from tcmpay.common.api.envelope import accepted, created, success
 from tcmpay.common.api.presenters import present_row
 from tcmpay.common.api.schema import enveloped, request_example, success_example
 from tcmpay.common.api.views import (
@@ -201,6 +213,108 @@ class RefundViewSet(ContractViewSet):
         requests.refund_review(
             actor=actor_of(request),
             refund_id=refund_key,
+            is_approved=decision["approved"],
+            notes=decision.get("review_notes") or "",
+        )
+        return success(_("退款审核完成"))
+
+
+def _filter_text(body: Any) -> str:
+    """The filter as it was sent; "" of a list."""
+    return json.dumps(body["filter"], ensure_ascii=False) if "filter" in body else ""
+
+
+def bulk_accepted(bulk_id: UUID) -> Response:
+    return accepted(_("批量退款已受理"), bulk_told(bulk_id))
+
+
+def recover_bulk(key_id: UUID) -> Response | None:
+    bulk = RefundBulk.objects.filter(idempotency_key_id=key_id).first()
+    return bulk_accepted(bulk.id) if bulk else None
+
+
+class RefundBulkViewSet(ContractViewSet):
+    """Refunds of many orders: one admin asks, another one, or staff, agrees."""
+
+    api_tag = "refunds"
+    roles = {"create": ADMINS, "retrieve": ADMINS, "review": ADMINS}
+    refusals = {
+        "create": (BulkSizeWrong, BulkOfNothing),
+        "retrieve": (BulkNotFound,),
+        "review": (BulkNotFound, BulkAlreadyDecided, SelfReview),
+    }
+
+    @extend_schema(
+        operation_id="requestBulkRefund",
+        summary=_("批量退款"),
+        description=_(
+            "一份订单清单，或一个筛选条件。dry_run 为 true 时只说每个订单会怎样，什么都不写。"
+            "受理后的状态是 pending：由另一位 admin（审核批量退款）或后台的另一位员工同意后，"
+            "在后台逐笔申请并批准。暂停、继续、撤回和提前结束在后台操作。"
+        ),
+        parameters=[IDEMPOTENCY_KEY],
+        request=RefundBulkInput,
+        responses={202: enveloped("RefundBulk", RefundBulkSchema())},
+        examples=[
+            request_example("dry_run", api_schema.BULK_REQUEST, summary=_("预演")),
+            success_example(_("批量退款已受理"), api_schema.BULK_EXAMPLE, status=202),
+        ],
+    )
+    @idempotent(recover_bulk)
+    def create(self, request: Request) -> Response:
+        command = RefundBulkInput.parse(request)
+        filters, reason = command.get("filter"), command.get("refund_reason", "")
+        wanted = wanted_rows(command.get("refunds", [])) if filters is None else []
+        wanted = wanted or orders_filtered(filters or {})
+        if command.get("dry_run"):
+            told = plan_told(plan_of(wanted), reason, actor_of(request).id)
+            return accepted(_("批量退款预演完成"), told)
+        bulk = bulks.bulk_request(
+            actor=actor_of(request),
+            wanted=wanted,
+            reason=reason or wanted[0].reason,
+            source=BulkSource.ORDERS if filters is None else BulkSource.FILTER,
+            source_text=_filter_text(request.data),
+            idempotency_key_id=request.idempotency_key_id,  # type: ignore[attr-defined]
+        )
+        return bulk_accepted(bulk.id)
+
+    @extend_schema(
+        operation_id="getBulkRefund",
+        summary=_("获取批量退款"),
+        description=_("进行到哪里，和一页逐行的结果。"),
+        parameters=[api_schema.BULK_IN_PATH, BulkPageInput],
+        responses={200: enveloped("RefundBulk", RefundBulkSchema())},
+        examples=[success_example(_("获取批量退款成功"), api_schema.BULK_EXAMPLE)],
+    )
+    def retrieve(self, request: Request, bulk_id: str) -> Response:
+        query = BulkPageInput.parse_query(request)
+        key = path_id(bulk_id, missing=BulkNotFound)
+        return success(_("获取批量退款成功"), bulk_told(key, **query))
+
+    @extend_schema(
+        operation_id="reviewBulkRefund",
+        summary=_("审核批量退款"),
+        description=_("同意整个批量退款，或驳回。自己申请的由另一位 admin 审核。"),
+        parameters=[api_schema.BULK_IN_PATH],
+        request=RefundReviewInput,
+        responses={200: enveloped("RefundReviewed", None)},
+        examples=[
+            request_example(
+                "approve", {"approved": True, "review_notes": "已核对排班"}, summary=_("批准")
+            ),
+            request_example(
+                "reject", {"approved": False, "review_notes": "排错了日期"}, summary=_("驳回")
+            ),
+            success_example(_("退款审核完成"), None),
+        ],
+    )
+    def review(self, request: Request, bulk_id: str) -> Response:
+        key = path_id(bulk_id, missing=BulkNotFound)
+        decision = RefundReviewInput.parse(request)
+        bulks.bulk_decide(
+            actor=actor_of(request),
+            bulk_id=key,
             is_approved=decision["approved"],
             notes=decision.get("review_notes") or "",
         )

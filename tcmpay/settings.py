@@ -326,6 +326,8 @@ APPEND_SLASH = False
 # Larger bodies are refused by our own middleware with the contract's answer.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
 API_BODY_MAX_BYTES = 64 * 1024
+# Calls that name thousands of orders, by their path.
+API_LONG_BODIES = {"/api/v1/payment/admin/refunds/bulk": 1536 * 1024}
 # Files come through the pages of staff alone, and not in any size.
 FILE_UPLOAD_HANDLERS = [
     "backoffice.site.uploads.BoundedUpload",
@@ -515,6 +517,8 @@ API_ENUMERATIONS = {
     "PaymentMethod": "payments.states.PaymentMethod",
     "PaymentScene": "payments.states.PaymentScene",
     "RefundStatus": "refunds.states.RefundStatus",
+    "RefundBulkStatus": "refunds.states.BulkStatus",
+    "RefundBulkResult": "refunds.states.BulkOutcome",
     "BalanceTransactionType": "balances.models.EntryType",
     "RelatedType": "balances.models.RelatedType",
     "TokenProblem": "tcmpay.common.errors.TokenProblem",

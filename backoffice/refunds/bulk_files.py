@@ -64,7 +64,7 @@ def rows_of(file: IO[bytes], name: str) -> list[Wanted]:
 def _wanted(lines: Iterator[Line]) -> list[Wanted]:
     _number, heading = next(lines, (0, ()))
     places = _places(heading)
-    found = []
+    found: list[Wanted] = []
     for number, cells in lines:
         texts = {
             column: _text(cells[at], number) if at < len(cells) else ""

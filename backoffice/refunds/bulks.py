@@ -1,6 +1,6 @@
 """Bulks of refunds: the list, the second person's page, the page of progress and results."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -32,6 +32,7 @@ from backoffice.site.bases import (
 from backoffice.site.display import BAD, GOOD, NEUTRAL, RUNNING, WAITING, badge
 from backoffice.site.forms import REASON_LENGTH_MAX
 from backoffice.site.second_person import Door, SecondPersonAdmin, Words
+from backoffice.site.second_person import refusal_text as refusal_words
 from backoffice.site.words import BULK_PAGE
 from backoffice.trail.pages import history_panel
 from payments.states import PaymentMethod
@@ -48,8 +49,9 @@ from refunds.services.bulks import (
 )
 from refunds.states import BulkOutcome, BulkSource, BulkStatus, RefundStatus
 from tcmpay.accounts.selectors import person_text
+from tcmpay.common.actor import Actor
 from tcmpay.common.db import sum_money
-from tcmpay.common.errors import DomainError
+from tcmpay.common.errors import DomainError, InvalidInput
 from tcmpay.common.fields import as_uuid_or_text
 from tcmpay.common.money import Money
 
@@ -136,6 +138,26 @@ def method_sums(bulk: RefundBulk) -> list[MethodSum]:
         if count := rows.count():
             found.append(MethodSum(method, count, sum_money(rows, "amount")))
     return found
+
+
+def _end(actor: Actor, bulk_id: Any, notes: str) -> RefundBulk:
+    if not notes:
+        raise InvalidInput({"notes": [_("请写明原因，它会记入审计记录。")]})
+    return bulk_end(actor=actor, bulk_id=bulk_id, notes=notes)
+
+
+# What its page's buttons do, and what is said then.
+STEPS: Mapping[str, tuple[Callable[[Actor, Any, str], RefundBulk], Any]] = {
+    "pause": (
+        lambda actor, key, _notes: bulk_pause(actor=actor, bulk_id=key),
+        gettext_lazy("已暂停：正在处理的一笔做完后停下。"),
+    ),
+    "resume": (
+        lambda actor, key, _notes: bulk_resume(actor=actor, bulk_id=key),
+        gettext_lazy("已继续执行。"),
+    ),
+    "end": (_end, gettext_lazy("已结束，其余的没有退款。")),
+}
 
 
 class RefundBulkAdmin(SecondPersonAdmin):
@@ -266,37 +288,32 @@ class RefundBulkAdmin(SecondPersonAdmin):
         """Pause, go on, or end."""
         if not self._may_step(request.user) or not self.has_view_permission(request):
             raise PermissionDenied
-        key, chosen = as_uuid_or_text(object_id), request.POST.get("do", "")
-        steps = {
-            "pause": (bulk_pause, {}, _("已暂停：正在处理的一笔做完后停下。")),
-            "resume": (bulk_resume, {}, _("已继续执行。")),
-            "end": (bulk_end, {"notes": _notes(request)}, _("已结束，其余的没有退款。")),
-        }
-        if chosen not in steps:
+        key, notes = as_uuid_or_text(object_id), _notes(request)
+        step = STEPS.get(request.POST.get("do", ""))
+        if step is None:
             raise PermissionDenied
-        service, more, told = steps[chosen]
-        if chosen == "end" and not more["notes"]:
-            messages.error(request, _("请写明原因，它会记入审计记录。"))
-            return HttpResponseRedirect(admin_url(f"{BULK_PAGE}_change", key))
+        service, told = step
         try:
-            service(actor=actor_of(request), bulk_id=key, **more)
+            service(actor_of(request), key, notes)
         except DomainError as error:
-            messages.error(request, str(error.text))
+            messages.error(request, refusal_words(error))
         else:
-            messages.success(request, told)
+            messages.success(request, str(told))
         return HttpResponseRedirect(admin_url(f"{BULK_PAGE}_change", key))
 
     def get_urls(self) -> list[URLPattern]:
-        pages = {
+        pages: dict[str, tuple[str, Callable[..., Any]]] = {
             "filtered": ("filtered/", filtered_view),
             "upload": ("upload/", upload_view),
             "result": ("<path:object_id>/result/", result_view),
-            "step": (
-                "<path:object_id>/step/",
-                require_POST(lambda request, object_id, model_admin: self.step(request, object_id)),
-            ),
+            "step": ("<path:object_id>/step/", step_view),
         }
         return [*own_urls(self, BULK_PAGE, pages), *super().get_urls()]
+
+
+@require_POST
+def step_view(request: HttpRequest, object_id: str, model_admin: RefundBulkAdmin) -> HttpResponse:
+    return model_admin.step(request, object_id)
 
 
 def status_text(bulk: RefundBulk) -> str:

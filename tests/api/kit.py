@@ -105,7 +105,7 @@ def ensure_envelope(response: Any) -> dict[str, Any]:
     assert isinstance(body["message"], str)
     assert body["message"]
     if response.status_code < 400:
-        assert response.status_code in (200, 201)
+        assert response.status_code in (200, 201, 202)
         assert body["success"] is True
         assert set(body) == SUCCESS_KEYS
         return body

@@ -52,15 +52,18 @@ from reconciliation.services.closing import (
     reopening_approve,
     reopening_request,
 )
+from refunds.bulk_plan import Wanted
 from refunds.day_figures import REFUNDED
 from refunds.models import Refund, RefundNote, RefundPolicyRule
 from refunds.services.batches import batch_confirm, batch_run
+from refunds.services.bulk_runs import bulk_run
+from refunds.services.bulks import bulk_approve, bulk_request
 from refunds.services.notices import notices_take
 from refunds.services.requests import refund_request, refund_review, refund_withdraw
 from refunds.services.rules import note_save, rule_save
 from refunds.services.submission import refund_submit, refunds_sweep
 from refunds.services.surplus import surplus_sweep
-from refunds.states import ReviewDecision
+from refunds.states import BulkSource, ReviewDecision
 from tcmpay.accounts.models import StaffUser
 from tcmpay.common import clock
 from tcmpay.common.actor import SYSTEM, Actor, Role
@@ -223,10 +226,28 @@ class Clinic:
             )
             if is_run:
                 batch_run(batch_id=batch.id)
+        self.bulks()
         with atomic():
             rule = RefundPolicyRule(hours_from=1, hours_to=24, percentage=80, description="当天 1")
             rule_save(actor=self.admins[0], rule=rule)
             note_save(actor=self.admins[0], note=RefundNote(decision="approve", text="同意 1"))
+
+    def bulks(self) -> None:
+        """One carried out, of which one order could not be refunded, and one that goes on."""
+        asker, decider, _third = self.admins
+        for orders in (
+            [self.paid("balance", "8.00"), self.order()],
+            [self.paid("balance", "9.00")],
+        ):
+            bulk = bulk_request(
+                actor=asker,
+                wanted=[Wanted(order.order_no) for order in orders],
+                reason="停诊 1 天",
+                source=BulkSource.ORDERS,
+            )
+            bulk_approve(actor=decider, bulk_id=bulk.id, notes="已核对 1 次")
+            if len(orders) > 1:
+                bulk_run(bulk_id=bulk.id)
 
     def surplus(self) -> None:
         late = self.order()

@@ -30,6 +30,8 @@ from refunds.models import (
     RefundApproval,
     RefundBatch,
     RefundBatchRow,
+    RefundBulk,
+    RefundBulkRow,
     RefundNote,
     RefundPolicyRule,
 )
@@ -39,7 +41,8 @@ from tests.audit.lively import lively_books
 
 TABLES = (
     PaymentOrder, PaymentTransaction, PaymentCallback, PaymentCallbackBody, GatewayExchange,
-    PaymentException, Refund, RefundApproval, RefundBatch, RefundBatchRow, RefundNote,
+    PaymentException, Refund, RefundApproval, RefundBatch, RefundBatchRow, RefundBulk,
+    RefundBulkRow, RefundNote,
     RefundPolicyRule, UserBalance, BalanceTransaction, BalanceAdjustment, DayTotal, TotalledDay,
     DayFigure, ClosedDay, BookingWatermark, DailyClose, DayReopening,
 )  # fmt: skip
@@ -70,6 +73,11 @@ UNNOTICEABLE = frozenset(
         "refund_batch_rows.error_code",
         "refund_batch_rows.tries",
         "refund_batch_rows.decided_at",
+        "refund_bulks.next_run_at",
+        "refund_bulk_rows.outcome",
+        "refund_bulk_rows.error_code",
+        "refund_bulk_rows.tries",
+        "refund_bulk_rows.decided_at",
         "refund_notes.updated_at",
         "user_balances.created_at",
         "payment_booking_watermark.booked_at",

@@ -6,7 +6,7 @@ from tcmpay.common.actor import Role
 from tests.api.kit import someone
 from tests.api.story import Story
 
-NAMES = ("owner", "pending", "started", "paid", "refund")
+NAMES = ("owner", "pending", "started", "paid", "refund", "bulk")
 
 
 class Belongings:
@@ -19,6 +19,8 @@ class Belongings:
         """``value`` with the names of objects in it replaced by their ids."""
         if isinstance(value, dict):
             return {name: self.filled(inner) for name, inner in value.items()}
+        if isinstance(value, list):
+            return [self.filled(inner) for inner in value]
         if not isinstance(value, str):
             return value
         for name in NAMES:
@@ -49,3 +51,8 @@ class Belongings:
 
     def _make_refund(self) -> str:
         return str(self.story.refund({"id": self._id("paid")}, self.owner)["id"])
+
+    def _make_bulk(self) -> str:
+        body = {"refunds": [{"order_id": self._id("paid")}], "refund_reason": "医生停诊"}
+        admin = someone(Role.ADMIN)
+        return str(self.story.api.post("admin/refunds/bulk", body, by=admin).accepted(202)["id"])

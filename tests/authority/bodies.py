@@ -11,6 +11,8 @@ API_BODIES: dict[str, dict[str, Any]] = {
     "pay_alipay": {"order_id": "{pending}", "payment_method": "alipay"},
     "refund": {"order_id": "{paid}", "refund_amount": "1.00", "refund_reason": "未使用"},
     "topup": {"amount": "100.00"},
+    "bulk": {"refunds": [{"order_id": "{paid}"}], "refund_reason": "医生停诊"},
+    "bulk_dry": {"refunds": [{"order_id": "{paid}"}], "refund_reason": "x", "dry_run": True},
     "approve": {"approved": True, "review_notes": "同意退款"},
     "reject": {"approved": False, "review_notes": "服务已完成"},
     "price": {"price": "21.00"},

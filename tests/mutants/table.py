@@ -620,7 +620,7 @@ STRANGERS = (
     Mutant(
         "the size of a body",
         "tcmpay/common/api/middleware.py",
-        "return int(length) > settings.API_BODY_MAX_BYTES",
+        "return int(length) > bound",
         "return False",
         ("tests/api/test_hostile_input.py", "tests/api/test_envelope.py"),
     ),

@@ -18,6 +18,11 @@ def created(message: str | Promise, data: Any) -> Response:
     return success(message, data, http_status=status.HTTP_201_CREATED)
 
 
+def accepted(message: str | Promise, data: Any) -> Response:
+    """Taken on, and carried out later."""
+    return success(message, data, http_status=status.HTTP_202_ACCEPTED)
+
+
 def failure_body(error: DomainError) -> dict[str, Any]:
     body: dict[str, Any] = {"success": False, "message": str(error.text), "code": error.code}
     if isinstance(error, InvalidInput) and error.errors:

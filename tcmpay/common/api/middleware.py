@@ -77,7 +77,8 @@ class ContractErrorMiddleware:
         length = request.META.get("CONTENT_LENGTH") or "0"
         if not length.isascii() or not length.isdigit():
             return True
-        return int(length) > settings.API_BODY_MAX_BYTES
+        bound = settings.API_LONG_BODIES.get(request.path, settings.API_BODY_MAX_BYTES)
+        return int(length) > bound
 
     @staticmethod
     def _in_language_of(request: HttpRequest, status: int) -> JsonResponse:

@@ -44,7 +44,11 @@ class InputSerializer(serializers.Serializer):
     @classmethod
     def parse(cls, request: Request) -> dict[str, Any]:
         """The validated body. Raises InvalidInput."""
-        body = request.data
+        return cls.read(request.data)
+
+    @classmethod
+    def read(cls, body: Any) -> dict[str, Any]:
+        """What a JSON value says, validated. Raises InvalidInput."""
         if not isinstance(body, dict):
             raise InvalidInput({"body": [str(_("请求内容应为 JSON 对象"))]})
         return cls._validated(body)
