@@ -152,6 +152,7 @@ class ExceptionKind(models.TextChoices):
     STUCK_REFUND = "stuck_refund", _("退款迟迟无结果")
     STOPPED_REFUND = "stopped_refund", _("已停止的退款问不到结果")
     REFUNDED_TWICE = "refunded_twice", _("退款可能退了两次")
+    ACCOUNT_SHORT = "account_short", _("商户账户余额不足")
     GATEWAY_SILENT = "gateway_silent", _("网关不再回答询问")
     GATEWAY_REFUSING = "gateway_refusing", _("网关拒绝我们的退款请求")
     GIVE_BACK_LEFT = "give_back_left", _("余额无法原路退回")
@@ -212,6 +213,7 @@ EXCEPTION_ACTIONS: Mapping[str, tuple[ExceptionAction, ...]] = {
     ExceptionKind.STUCK_REFUND: (_A.RETRY, _A.CLOSE),
     ExceptionKind.STOPPED_REFUND: (_A.RETRY, _A.WRITE_OFF),
     ExceptionKind.REFUNDED_TWICE: (_A.WRITE_OFF,),
+    ExceptionKind.ACCOUNT_SHORT: (_A.RETRY, _A.CLOSE),
     ExceptionKind.GATEWAY_SILENT: (_A.CLOSE,),
     ExceptionKind.GATEWAY_REFUSING: (_A.CLOSE,),
     ExceptionKind.GIVE_BACK_LEFT: (_A.WRITE_OFF,),
@@ -240,6 +242,7 @@ COMES_AGAIN: Mapping[str, frozenset[ExceptionOutcome]] = {
     ExceptionKind.UNBOOKED_REFUND: frozenset({_O.WRITTEN_OFF}),
     ExceptionKind.STUCK_REFUND: frozenset({_O.CLOSED}),
     ExceptionKind.STOPPED_REFUND: frozenset({_O.WRITTEN_OFF}),
+    ExceptionKind.ACCOUNT_SHORT: frozenset({_O.CLOSED}),
     ExceptionKind.GATEWAY_SILENT: frozenset({_O.CLOSED}),
     ExceptionKind.GATEWAY_REFUSING: frozenset({_O.CLOSED}),
     ExceptionKind.ENDPOINT_DISABLED: frozenset({_O.CLOSED}),

@@ -93,6 +93,8 @@ class Refund(Asked, models.Model):
     refused_message = models.CharField(
         _("拒绝说明"), max_length=500, blank=True, default="", db_default=""
     )
+    # Since when it waits for the merchant's account to be filled (funds.py).
+    short_since = models.DateTimeField(_("等待充值"), null=True, blank=True)
     error_code = models.CharField(_("错误码"), max_length=64, blank=True, default="", db_default="")
     error_message = models.CharField(
         _("错误信息"), max_length=500, blank=True, default="", db_default=""
@@ -139,6 +141,10 @@ class Refund(Asked, models.Model):
                 name="refund_refusal_waits",
             ),
             models.CheckConstraint(
+                condition=Q(short_since=None) | Q(status="processing"),
+                name="refund_short_waits",
+            ),
+            models.CheckConstraint(
                 condition=Q(stopped_by=None) | ~Q(stop_reason=""),
                 name="refund_stopped_has_reason",
             ),
@@ -171,7 +177,10 @@ class Refund(Asked, models.Model):
 
     @property
     def state_text(self) -> str:
-        """The state for staff: what a reviewer rejected is not what somebody took back."""
+        """The state for staff: what a reviewer rejected is not what somebody took back, and what
+        waits for money of ours is not what the gateway works on."""
+        if self.short_since is not None:
+            return gettext("等待商户账户充值")
         is_rejected = self.status == RefundStatus.CANCELLED and self.reviewed_by is not None
         return gettext("已驳回") if is_rejected else str(self.get_status_display())
 

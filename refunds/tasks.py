@@ -7,6 +7,7 @@ from refunds.day_figures import REFUNDED
 from refunds.services import (
     batches,
     bulk_runs,
+    funds,
     lasting_refusals,
     notices,
     stuck,
@@ -29,7 +30,7 @@ def take_notices() -> int:
 def sweep() -> int:
     # First what asks nobody: a sweep that is cut short must not cost the batches and the cases.
     done = batches.batches_sweep() + bulk_runs.bulks_sweep()
-    done += lasting_refusals.gateways_refusing_report()
+    done += funds.accounts_filled_report() + lasting_refusals.gateways_refusing_report()
     done += stuck.refunds_stuck_report()
     return done + notices.notices_take() + surplus.surplus_sweep() + submission.refunds_sweep()
 

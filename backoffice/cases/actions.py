@@ -25,6 +25,7 @@ from reconciliation.services.mending import bill_case_match, bill_case_query
 from reconciliation.states import CASE_KINDS
 from refunds.models import Refund
 from refunds.services.cases import case_give_back, case_refund, case_retry
+from refunds.services.funds import funds_retry
 from refunds.services.own_cases import is_retryable
 from refunds.states import RefundStatus
 from tcmpay.accounts.selectors import person_text, staff_who_may
@@ -83,6 +84,9 @@ def _give_back(actor: Actor, case_id: UUID, fields: Mapping[str, Any]) -> str:
 
 
 def _retry(actor: Actor, case_id: UUID, fields: Mapping[str, Any]) -> str:
+    if PaymentException.objects.filter(id=case_id, kind=ExceptionKind.ACCOUNT_SHORT).exists():
+        count = funds_retry(actor=actor, exception_id=case_id, reason=fields["reason"])
+        return _("等待充值的 %(number)d 笔退款会马上用原单号再试。") % {"number": count}
     refund = case_retry(actor=actor, exception_id=case_id, reason=fields["reason"])
     text = _("退款 %(number)s 已用原单号重新提交，退款成功后差错自动了结。")
     return text % {"number": refund.refund_no}

@@ -48,6 +48,9 @@ EXCEPTION_STORY: Mapping[str, Any] = {
     ExceptionKind.REFUNDED_TWICE: _(
         "这笔退款的差错已核销（或正在申请核销），款项视为已另行退还；后来网关说它原路退成功了。用户可能收到了两次。"
     ),
+    ExceptionKind.ACCOUNT_SHORT: _(
+        "商户账户里的钱不够退款。退款没有退出，也没有失败：它们等待充值，用原单号自动再试，间隔从五分钟渐长到六小时，最多七天。"
+    ),
     ExceptionKind.GATEWAY_SILENT: _(
         "网关持续拒绝我们的询问（查询、关闭、退款查询）。支付和退款都保持原状，没有任何一笔因此失败；系统会一直询问，恢复后自动补上结果。"
     ),
@@ -120,6 +123,9 @@ EXCEPTION_ADVICE: Mapping[str, Any] = {
     ),
     ExceptionKind.REFUNDED_TWICE: _(
         "查看核销时写的处理：另行退还过的，向用户收回或从余额扣回；只退了一次的，写明核对结果。然后申请核销"
+    ),
+    ExceptionKind.ACCOUNT_SHORT: _(
+        "给商户账户充值，然后点“用原单号重试”：等待的退款几分钟内全部再试；都退出后差错自动了结。请勿另行退款"
     ),
     ExceptionKind.GATEWAY_SILENT: _(
         "按说明检查密钥、证书序列号、权限、服务器时间和商户状态；恢复回答后差错自动了结，请勿另行退款"

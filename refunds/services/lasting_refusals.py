@@ -75,6 +75,7 @@ def _refused_refunds() -> QuerySet[Any]:
             status=RefundStatus.PROCESSING,
             sendings__gt=0,
             refused_code="",
+            short_since=None,
             stopped_by=None,
         )
         .exclude(error_code="")

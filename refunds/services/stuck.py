@@ -39,6 +39,8 @@ def refunds_stuck_report() -> int:
     # Nor do staff wait for what they gave back another way.
     going = going.filter(~is_handled_otherwise())
     going = going.exclude(id__in=list(refunds_told_of_together().values_list("id", flat=True)))
+    # Nor for what waits for the merchant's account to be filled: one case tells of all.
+    going = going.filter(short_since=None)
     # But whoever stopped one waits for its end.
     stopped = processing.filter(is_in_doubt | is_old, stopped_by__isnull=False)
     return _report_all(going, ExceptionKind.STUCK_REFUND) + _report_all(

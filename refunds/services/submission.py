@@ -36,6 +36,7 @@ from refunds.models import Refund
 from refunds.selectors import refunded_total
 from refunds.services.agreement import contradiction_case_open, disagreement
 from refunds.services.approvals import ensure_approved_for_retry
+from refunds.services.funds import may_wait_for_funds, wait_for_funds
 from refunds.services.give_back import (
     give_back_hold,
     give_back_pay_out,
@@ -222,6 +223,9 @@ def _take_refusal(asked: Refund, error: GatewayRejected) -> bool:
     if locked is None:
         return False
     payment, refund = locked
+    if error.reason == RejectReason.SHORT_OF_FUNDS and may_wait_for_funds(refund):
+        wait_for_funds(refund, payment, error.code)
+        return False
     _note(refund, error.code, _refusal_text(error), None)
     if error.reason in REFUND_GOES_AGAIN:
         _wait_no_longer(refund)
@@ -431,6 +435,7 @@ def refund_finish(
         external_refund_id=external_id or None,
         refund_response=response,
         next_check_at=None,
+        short_since=None,
         refused_code="",
         refused_message="",
         error_code="",
@@ -479,6 +484,7 @@ def _fail(
         reason=message,
         details={"code": code},
         next_check_at=None,
+        short_since=None,
         refused_code="",
         refused_message="",
         error_code=code[:64],
@@ -493,7 +499,7 @@ def _note(refund: Refund, code: str, message: str, report: RefundReport | None) 
     changes: dict[str, object] = {"error_code": code[:64], "error_message": message[:500]}
     if report is not None:
         # The gateway knows it: whatever sending was refused, another one arrived.
-        changes |= {"refused_code": "", "refused_message": ""}
+        changes |= {"refused_code": "", "refused_message": "", "short_since": None}
     if report is not None and report.refund_id:
         changes |= {"external_refund_id": report.refund_id, "refund_response": dict(report.raw)}
     if all(getattr(refund, name) == value for name, value in changes.items()):
@@ -532,6 +538,11 @@ def refund_retry(*, actor: Actor, refund_id: UUID, reason: str) -> Refund:
 
 @money_unit
 def _back_to_processing(actor: Actor, refund_id: UUID, reason: str) -> Refund:
+    return refund_resume(actor=actor, refund_id=refund_id, reason=reason)
+
+
+def refund_resume(*, actor: Actor, refund_id: UUID, reason: str) -> Refund:
+    """``refund_retry`` inside the caller's unit: whoever calls rings the worker afterwards."""
     locked = refund_lock(refund_id)
     _order, payment, refund = locked
     if given_back_since(refund) is not None:

@@ -1,0 +1,141 @@
+"""The merchant's account has not enough: refunds wait for it, go again by themselves, one case."""
+
+from datetime import timedelta
+from itertools import pairwise
+
+import pytest
+
+from gateways.errors import GatewayRejected, RejectReason
+from gateways.interface import RefundState
+from payments.models import PaymentException
+from refunds.models import Refund
+from refunds.services.funds import WAIT_MAX, WAITING_MAX, funds_retry
+from refunds.services.requests import refund_request
+from refunds.services.submission import refund_retry
+from refunds.tests.stage import (
+    ALL,
+    BEGUN_AT,
+    FORBIDDEN,
+    OWNER,
+    WANG,
+    Gateway,
+    fails,
+    paid,
+    says,
+    unsent,
+)
+from tcmpay.common import clock
+
+pytestmark = pytest.mark.django_db
+SHORT = fails(GatewayRejected("no money", code="NOT_ENOUGH", reason=RejectReason.SHORT_OF_FUNDS))
+both_gateways = pytest.mark.parametrize("method", ["wechat", "alipay"])
+DAY = 86_400.0
+
+
+@pytest.fixture(autouse=True)
+def _demo(settings):
+    settings.MOCK_CALLBACKS = True
+
+
+def waiting(method: str = "wechat") -> Refund:
+    with clock.frozen(BEGUN_AT):
+        return unsent(paid(method))
+
+
+def cases(kind: str) -> list[str]:
+    return list(PaymentException.objects.filter(kind=kind).values_list("outcome", flat=True))
+
+
+@both_gateways
+def test_it_waits_for_the_account_and_goes_again_by_itself_under_its_number(method):
+    refund = waiting(method)
+    gateway = Gateway(SHORT)
+    gateway.sweep_at(1)
+    refund.refresh_from_db()
+    assert (refund.status, refund.state_text) == ("processing", "等待商户账户充值")
+    gateway.sweep_at(200)
+    assert gateway.sendings == 1, "not before five minutes are over"
+    gateway.sweep_at(320)
+    assert gateway.sendings == 2
+    gateway.refund = says(RefundState.SUCCESS)
+    gateway.sweep_at(2 * DAY, 2 * DAY + 30)
+    number = refund.refund_no
+    refund.refresh_from_db()
+    assert (refund.status, refund.refund_no, refund.number_generation, refund.short_since) == (
+        "success", number, 1, None,
+    )  # fmt: skip
+    assert (cases("account_short"), cases("refund_refused")) == (["settled"], [])
+
+
+def test_it_is_sent_ever_more_rarely_and_for_a_week_at_most():
+    refund, gateway = waiting(), Gateway(SHORT)
+    moment, moments = 1.0, []
+    while moment < 9 * DAY:
+        before = gateway.sendings
+        gateway.sweep_at(moment)
+        if gateway.sendings > before:
+            moments.append(moment)
+        moment += 1800
+    waits = [later - earlier for earlier, later in pairwise(moments)]
+    assert waits == sorted(waits)
+    assert len(moments) < 50
+    assert max(waits) <= WAIT_MAX.total_seconds() + 1800
+    assert moments[-1] <= (WAITING_MAX + WAIT_MAX).total_seconds() + 1800
+    refund.refresh_from_db()
+    assert (refund.status, refund.error_code, refund.short_since) == ("failed", "NOT_ENOUGH", None)
+    assert (cases("account_short"), cases("refund_refused")) == (["settled"], [""])
+    with clock.frozen(BEGUN_AT + timedelta(days=10)):
+        refund_retry(actor=WANG, refund_id=refund.id, reason="已充值")
+    gateway.refund = says(RefundState.SUCCESS)
+    gateway.sweep_at(10 * DAY + 60)
+    refund.refresh_from_db()
+    assert (refund.status, refund.number_generation) == ("success", 1)
+
+
+def test_many_that_wait_are_one_case_per_gateway_and_go_at_once_when_it_is_filled():
+    refunds = [waiting() for _number in range(3)] + [waiting("alipay")]
+    gateway = Gateway(SHORT)
+    gateway.sweep_at(1, 100)
+    found = PaymentException.objects.filter(kind="account_short")
+    assert sorted(found.values_list("payment_method", flat=True)) == ["alipay", "wechat"]
+    gateway.sweep_at(400)
+    case = found.get(payment_method="wechat")
+    gateway.refund = says(RefundState.SUCCESS)
+    gateway.sweep_at(420)
+    assert Refund.objects.filter(status="success").count() == 0, "the next turn is later"
+    with clock.frozen(BEGUN_AT + timedelta(seconds=430)):
+        assert funds_retry(actor=WANG, exception_id=case.id, reason="已充值 1000 元") == 3
+    gateway.sweep_at(440)
+    for refund in refunds:
+        refund.refresh_from_db()
+    assert [refund.status for refund in refunds] == ["success"] * 3 + ["processing"]
+    gateway.sweep_at(450)
+    assert sorted(found.values_list("payment_method", "outcome")) == [
+        ("alipay", ""), ("wechat", "settled"),
+    ]  # fmt: skip
+
+
+def test_a_refused_question_about_one_that_waits_ends_nothing_and_sends_nothing():
+    refund, gateway = waiting(), Gateway(SHORT)
+    gateway.sweep_at(1)
+    gateway.query = FORBIDDEN
+    gateway.sweep_at(320, 700, 1500)
+    refund.refresh_from_db()
+    assert (refund.status, gateway.sendings) == ("processing", 1)
+    assert refund.short_since is not None
+
+
+def test_its_money_is_held_while_it_waits():
+    payment = waiting().transaction
+    gateway = Gateway(SHORT)
+    gateway.sweep_at(1)
+    with pytest.raises(Exception, match="REFUND_EXCEEDS_PAID"):
+        refund_request(actor=OWNER, order_id=payment.order_id, amount=ALL, reason="x")
+
+
+def test_no_case_of_its_own_is_opened_however_long_it_waits():
+    waiting()
+    gateway = Gateway(SHORT)
+    gateway.sweep_at(*(1 + hour * 3600 * 6 for hour in range(25)))
+    kinds = set(PaymentException.objects.values_list("kind", flat=True))
+    assert kinds == {"account_short"}
