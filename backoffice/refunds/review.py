@@ -33,8 +33,8 @@ from refunds.errors import (
 from refunds.models import Refund, RefundNote
 from refunds.services.own_cases import is_retryable
 from refunds.services.requests import refund_replace, refund_review
+from refunds.services.retries import refund_retry
 from refunds.services.stopping import is_stoppable, refund_stop
-from refunds.services.submission import refund_retry
 from refunds.states import RefundStatus, ReviewDecision
 from tcmpay.accounts.selectors import person_text
 from tcmpay.common.actor import Actor

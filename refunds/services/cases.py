@@ -8,7 +8,7 @@ from payments.services.exceptions import exception_begin
 from payments.states import EXCEPTION_ACTIONS, ExceptionAction
 from refunds.errors import RefundNotFound
 from refunds.models import Refund
-from refunds.services.submission import refund_ask_again, refund_retry
+from refunds.services.retries import refund_ask_again, refund_retry
 from refunds.services.surplus import surplus_return
 from refunds.states import SURPLUS_CAUSES, RefundStatus
 from tcmpay.common.actor import Actor

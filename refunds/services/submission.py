@@ -30,12 +30,10 @@ from payments.services.refund_money import (
 )
 from payments.services.refusals import REFUND_GOES_AGAIN, is_ended_by
 from payments.states import Disposition, ExceptionKind, ExchangeKind, PaymentMethod
-from refunds.errors import RefundExceedsPaid, RefundGivenBack, RefundNotRetryable
 from refunds.limits import LIMITS, SENDING_SECONDS_MAX
 from refunds.models import Refund
 from refunds.selectors import refunded_total
 from refunds.services.agreement import contradiction_case_open, disagreement
-from refunds.services.approvals import ensure_approved_for_retry
 from refunds.services.funds import may_wait_for_funds, wait_for_funds
 from refunds.services.give_back import (
     give_back_hold,
@@ -521,75 +519,6 @@ def _wait_no_longer(refund: Refund) -> None:
         return
     latest = clock.now() + TROUBLE_WAIT_MAX
     Refund.objects.filter(id=refund.id, next_check_at__gt=latest).update(next_check_at=latest)
-
-
-def refund_retry(*, actor: Actor, refund_id: UUID, reason: str) -> Refund:
-    """Go on with a failed refund under the same number (a suffix only after CLOSED).
-
-    What was sent before is asked about first, and sent again only where the gateway knows nothing
-    of it.
-    Raises RefundNotFound, RefundGivenBack, RefundNotRetryable, RefundExceedsPaid, SelfReview,
-    RetryNeedsSecondPerson, InsufficientBalance, BalanceUnderReview.
-    """
-    refund = _back_to_processing(actor, refund_id, reason)
-    refund_send_to_gateway(refund_id)
-    return refund
-
-
-@money_unit
-def _back_to_processing(actor: Actor, refund_id: UUID, reason: str) -> Refund:
-    return refund_resume(actor=actor, refund_id=refund_id, reason=reason)
-
-
-def refund_resume(*, actor: Actor, refund_id: UUID, reason: str) -> Refund:
-    """``refund_retry`` inside the caller's unit: whoever calls rings the worker afterwards."""
-    locked = refund_lock(refund_id)
-    _order, payment, refund = locked
-    if given_back_since(refund) is not None:
-        raise RefundGivenBack()
-    if refund.status != RefundStatus.FAILED:
-        raise RefundNotRetryable(status=refund.status)
-    try:
-        refund_reserve(payment, refund.refund_amount)
-    except RefundExceedsPayment as error:
-        raise RefundExceedsPaid(available=error.available) from error
-    ensure_approved_for_retry(actor, payment, refund, reason)
-    give_back_hold(locked, actor)
-    refund_transition(
-        refund,
-        RefundStatus.PROCESSING,
-        actor=actor,
-        action="refund_retried",
-        reason=reason,
-        next_check_at=clock.now(),
-        submissions=0,
-        error_code="",
-        error_message="",
-        stop_asked_by=None,
-        stopped_by=None,
-        stop_reason="",
-    )
-    return refund
-
-
-def refund_ask_again(*, actor: Actor, refund_id: UUID, reason: str) -> Refund:
-    """Ask about a processing refund now, under its number.
-
-    Raises RefundNotFound, RefundNotRetryable.
-    """
-    refund = _due_now(actor, refund_id, reason)
-    refund_send_to_gateway(refund_id)
-    return refund
-
-
-@money_unit
-def _due_now(actor: Actor, refund_id: UUID, reason: str) -> Refund:
-    _order, _payment, refund = refund_lock(refund_id)
-    if refund.status != RefundStatus.PROCESSING:
-        raise RefundNotRetryable(status=refund.status)
-    cause = Cause(actor=actor, action="refund_asked_again", reason=reason)
-    refund_change(refund, cause, next_check_at=clock.now())
-    return refund
 
 
 def refunds_sweep() -> int:

@@ -188,7 +188,7 @@ def done(payment: PaymentTransaction) -> Refund:
 
 
 def failed(payment: PaymentTransaction) -> Refund:
-    refusal = GatewayRejected("no money", code="NOT_ENOUGH", reason=RejectReason.SHORT_OF_FUNDS)
+    refusal = GatewayRejected("no", code="TRADE_ERROR", reason=RejectReason.OTHER)
     refund = _swept(payment, Answers(fails(refusal), says_nothing), times=3)
     assert refund.status == "failed"
     return refund

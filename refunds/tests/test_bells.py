@@ -10,12 +10,11 @@ from payments.models import PaymentTransaction
 from refunds.models import Refund
 from refunds.services.batches import RUN_TASK, batch_confirm, batch_run
 from refunds.services.requests import refund_review
+from refunds.services.retries import refund_ask_again, refund_retry
 from refunds.services.stopping import refund_stop
 from refunds.services.submission import (
     BACKOFF_SECONDS,
     SUBMIT_TASK,
-    refund_ask_again,
-    refund_retry,
     refund_submit,
 )
 from refunds.services.surplus import surplus_return, surplus_sweep

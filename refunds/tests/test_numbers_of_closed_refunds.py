@@ -8,7 +8,8 @@ from django.apps import apps
 from gateways.interface import RefundState
 from refunds.models import Refund
 from refunds.services.numbers import gateway_refund_no
-from refunds.services.submission import refund_report_apply, refund_retry
+from refunds.services.retries import refund_retry
+from refunds.services.submission import refund_report_apply
 from refunds.tests import stage
 from refunds.tests.stage import BEGUN_AT, SOME
 from tcmpay.audit.models import AuditEvent

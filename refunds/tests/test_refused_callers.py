@@ -110,9 +110,9 @@ def test_one_that_is_refused_while_others_are_done_has_its_own_case():
 
 def test_a_refusal_of_the_refund_itself_ends_it():
     refund = stage.failed(stage.paid("wechat"))
-    assert refund.error_code == "NOT_ENOUGH"
+    assert refund.error_code == "TRADE_ERROR"
     money_back = PaymentTransaction.objects.get(refund_id=refund.id)
-    assert (money_back.status, money_back.error_code) == ("failed", "NOT_ENOUGH")
+    assert (money_back.status, money_back.error_code) == ("failed", "TRADE_ERROR")
 
 
 @pytest.mark.parametrize("method", ["wechat", "alipay"])

@@ -11,7 +11,7 @@ from payments.models import PaymentException
 from refunds.models import Refund
 from refunds.services.funds import WAIT_MAX, WAITING_MAX, funds_retry
 from refunds.services.requests import refund_request
-from refunds.services.submission import refund_retry
+from refunds.services.retries import refund_retry
 from refunds.tests.stage import (
     ALL,
     BEGUN_AT,

@@ -11,7 +11,8 @@ from refunds.models import Refund
 from refunds.services.notices import notices_take
 from refunds.services.numbers import gateway_refund_no
 from refunds.services.requests import refund_review
-from refunds.services.submission import refund_report_apply, refund_retry, refund_submit
+from refunds.services.retries import refund_retry
+from refunds.services.submission import refund_report_apply, refund_submit
 from refunds.tests import stage
 from refunds.tests.stage import BEGUN_AT, SOME, Answers, Books
 from tcmpay.common import clock

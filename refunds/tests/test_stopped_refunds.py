@@ -18,8 +18,8 @@ from refunds.errors import (
 from refunds.limits import LIMITS, SENDING_SECONDS_MAX
 from refunds.models import Refund
 from refunds.services.cases import case_refund
+from refunds.services.retries import refund_retry
 from refunds.services.stopping import refund_stop
-from refunds.services.submission import refund_retry
 from refunds.services.surplus import surplus_refund_begin, surplus_return, surplus_sweep
 from refunds.tests import stage
 from refunds.tests.stage import BEGUN_AT, FORBIDDEN, NO_ANSWER, SOME, WANG, Gateway, write_off

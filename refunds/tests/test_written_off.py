@@ -19,8 +19,9 @@ from refunds.models import Refund
 from refunds.services.cases import case_give_back, case_refund, case_retry
 from refunds.services.notices import notices_take
 from refunds.services.own_cases import refund_case_open
+from refunds.services.retries import refund_ask_again, refund_retry
 from refunds.services.stopping import refund_stop
-from refunds.services.submission import refund_ask_again, refund_retry, refund_submit
+from refunds.services.submission import refund_submit
 from refunds.services.surplus import surplus_sweep
 from refunds.tests import stage
 from refunds.tests.stage import BEGUN_AT, SOME, WANG, Gateway, write_off
@@ -35,9 +36,7 @@ Answer = Callable[[RefundRequest], RefundReport]
 DONE = stage.says(RefundState.SUCCESS)
 CLOSED = stage.says(RefundState.CLOSED)
 ABNORMAL = stage.says(RefundState.ABNORMAL)
-SHORT = stage.fails(
-    GatewayRejected("no money", code="NOT_ENOUGH", reason=RejectReason.SHORT_OF_FUNDS)
-)
+REFUSED = stage.fails(GatewayRejected("no", code="TRADE_ERROR", reason=RejectReason.OTHER))
 both_stages = pytest.mark.parametrize("is_confirmed", [True, False], ids=["written off", "asked"])
 
 
@@ -70,7 +69,7 @@ def test_a_refused_one_is_not_retried(is_confirmed):
     with pytest.raises(RefundGivenBack) as refusal:
         retry(refund)
     assert "重新申请" in str(refusal.value.text), "it says what to do"
-    assert state(refund) == ("failed", "NOT_ENOUGH", ZERO)
+    assert state(refund) == ("failed", "TRADE_ERROR", ZERO)
 
 
 def test_it_is_retried_once_the_write_off_is_taken_back():
@@ -95,7 +94,7 @@ def test_the_write_off_of_another_refund_of_the_same_payment_hinders_nobody():
 def test_surplus_money_does_not_go_by_any_door(written_off, is_confirmed):
     payment = stage.paid_late("alipay")
     surplus_sweep()
-    gateway = Gateway(refund=SHORT)
+    gateway = Gateway(refund=REFUSED)
     gateway.sweep_at(0, 60, 120)
     refund = Refund.objects.get()
     assert (refund.status, gateway.sendings) == ("failed", 1)

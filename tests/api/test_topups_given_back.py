@@ -13,8 +13,9 @@ from payments.models import PaymentException, PaymentTransaction
 from refunds.models import Refund
 from refunds.services.outside import outside_refund_record
 from refunds.services.requests import refund_replace
+from refunds.services.retries import refund_retry
 from refunds.services.states import refund_lock
-from refunds.services.submission import _fail, refund_report_apply, refund_retry
+from refunds.services.submission import _fail, refund_report_apply
 from tcmpay.common.actor import SYSTEM, Actor, Role
 from tcmpay.common.db import money_unit
 from tests.api.kit import nothing_moves, run_sql

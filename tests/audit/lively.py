@@ -192,7 +192,11 @@ class Clinic:
         large = self.paid("balance", "130.00")
         self.approved(self.asked_back(large, "120.00"), *self.admins[:2])
         self.approved(self.asked_back(self.paid("balance", "140.00"), "140.00"))
-        for method, mood in (("wechat", Mood.FINE), ("alipay", Mood.SLOW), ("wechat", Mood.POOR)):
+        for method, mood in (
+            ("wechat", Mood.FINE),
+            ("alipay", Mood.SLOW),
+            ("wechat", Mood.REFUSING),
+        ):
             refund = self.approved(self.asked_back(self.paid(method), "9.00"))
             BOOKS[method].mood = mood
             refund_submit(refund_id=refund.id)

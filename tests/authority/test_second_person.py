@@ -57,8 +57,9 @@ from refunds.models import Refund
 from refunds.services.bulks import bulk_approve, bulk_reject, bulk_request
 from refunds.services.cases import case_give_back, case_retry
 from refunds.services.requests import refund_replace, refund_request, refund_review
+from refunds.services.retries import refund_retry
 from refunds.services.stopping import refund_stop
-from refunds.services.submission import refund_retry, refund_submit
+from refunds.services.submission import refund_submit
 from refunds.states import BulkSource, RefundStatus
 from tcmpay.common import clock
 from tcmpay.common.actor import SYSTEM, Actor, Role

@@ -16,7 +16,8 @@ from payments.services.settlement import trade_report_apply
 from payments.states import OrderStatus
 from refunds.events import REFUND_EVENTS
 from refunds.services.requests import refund_replace
-from refunds.services.submission import refund_report_apply, refund_retry
+from refunds.services.retries import refund_retry
+from refunds.services.submission import refund_report_apply
 from refunds.services.surplus import surplus_sweep
 from refunds.states import RefundStatus
 from refunds.tests import stage

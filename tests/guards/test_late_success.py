@@ -21,7 +21,8 @@ from payments.services.orders import OrderCommand, order_create
 from refunds.models import Refund
 from refunds.services.notices import notices_take
 from refunds.services.requests import refund_request, refund_review
-from refunds.services.submission import refund_report_apply, refund_retry, refund_submit
+from refunds.services.retries import refund_retry
+from refunds.services.submission import refund_report_apply, refund_submit
 from tcmpay.common import clock
 from tcmpay.common.actor import Actor, Role
 from tcmpay.common.ids import new_id
@@ -58,10 +59,10 @@ def order(book) -> PaymentOrder:
 
 @pytest.fixture
 def refused(book, order) -> Refund:
-    """All of it was asked back, and the gateway has no money."""
+    """All of it was asked back, and the gateway refuses."""
     refund = refund_request(actor=PAYER, order_id=order.id, amount=ALL, reason="test")
     refund_review(actor=ADMIN, refund_id=refund.id, is_approved=True, notes="")
-    book.mood = Mood.POOR
+    book.mood = Mood.REFUSING
     refund_submit(refund_id=refund.id)
     book.mood = Mood.FINE
     refund.refresh_from_db()

@@ -404,7 +404,7 @@ GIVING_BACK = (
     ),
     Mutant(
         "the sum again when a failed one is sent again",
-        "refunds/services/submission.py",
+        "refunds/services/retries.py",
         "ensure_approved_for_retry(actor, payment, refund, reason)",
         "pass",
         SECOND_PERSON,
@@ -766,7 +766,7 @@ TOPPING_UP = (
     ),
     Mutant(
         "what is sent again is held again",
-        "refunds/services/submission.py",
+        "refunds/services/retries.py",
         "refund, reason)\n    give_back_hold(locked, actor)",
         "refund, reason)",
         TOPUPS_BACK,

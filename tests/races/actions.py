@@ -34,9 +34,9 @@ from refunds.models import Refund
 from refunds.services.balance_give_back import balance_give_back
 from refunds.services.notices import notices_take
 from refunds.services.requests import refund_request, refund_review, refund_withdraw
+from refunds.services.retries import refund_retry
 from refunds.services.submission import (
     refund_report_apply,
-    refund_retry,
     refund_submit,
     refunds_sweep,
 )

@@ -17,7 +17,7 @@ from django.db import connection
 from conftest import SEED
 from payments.models import PaymentOrder
 from refunds.models import Refund
-from refunds.services.submission import refund_retry
+from refunds.services.retries import refund_retry
 from tests.refused.stage import ADMIN, CHANNELS, PART, Stage
 
 Fault = Mapping[str, object]

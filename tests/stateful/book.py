@@ -32,7 +32,7 @@ class Mood(StrEnum):
     FINE = "fine"
     SILENT = "silent"  # nothing arrives there
     CUT = "cut"  # what was asked is done, the answer is lost
-    POOR = "poor"  # no money for refunds
+    REFUSING = "refusing"  # a definite no to refunds
     SLOW = "slow"  # refunds stay in process until somebody ends them
 
 
@@ -135,9 +135,9 @@ class BookGateway(MockGateway):
         self._arrive("refund", request.out_refund_no)
         trade = self._book.trades[request.out_trade_no]
         if request.out_refund_no not in trade.refunds:
-            if self._book.mood is Mood.POOR:
-                self._book.say("refund", request.out_refund_no, RejectReason.SHORT_OF_FUNDS)
-                raise GatewayRejected("poor", code="NOTENOUGH", reason=RejectReason.SHORT_OF_FUNDS)
+            if self._book.mood is Mood.REFUSING:
+                self._book.say("refund", request.out_refund_no, RejectReason.OTHER)
+                raise GatewayRejected("no", code="TRADE_ERROR", reason=RejectReason.OTHER)
             is_slow = self._book.mood is Mood.SLOW
             state = RefundState.PROCESSING if is_slow else RefundState.SUCCESS
             trade.refunds[request.out_refund_no] = request.refund_amount, state

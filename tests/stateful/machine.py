@@ -40,7 +40,8 @@ from payments.services.sweeping import attempts_sweep
 from refunds.models import Refund as RefundRow
 from refunds.services.notices import notices_take
 from refunds.services.requests import refund_request, refund_review, refund_withdraw
-from refunds.services.submission import refund_retry, refunds_sweep
+from refunds.services.retries import refund_retry
+from refunds.services.submission import refunds_sweep
 from refunds.services.surplus import surplus_sweep
 from tcmpay.audit.invariants import TRAIL
 from tcmpay.audit.seals import chain_seal

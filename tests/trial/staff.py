@@ -8,13 +8,14 @@ from contextlib import suppress
 from django.db import OperationalError
 from django.db.models import F
 
-from payments.models import PaymentTransaction
-from payments.states import Disposition
+from payments.models import PaymentException, PaymentTransaction
+from payments.states import Disposition, ExceptionKind
 from refunds.errors import OrderNotRefundable, RefundExceedsPaid, TooManyRefunds
 from refunds.models import Refund
+from refunds.services.funds import funds_retry
 from refunds.services.numbers import gateway_refund_no
 from refunds.services.requests import refund_request, refund_review, refund_withdraw
-from refunds.services.submission import refund_retry
+from refunds.services.retries import refund_retry
 from refunds.states import RefundStatus
 from tcmpay.common.actor import Actor, Role
 from tcmpay.common.money import fen_to_yuan, yuan_to_fen
@@ -123,6 +124,10 @@ class Staff:
         if self._asked >= self._stage.plan.refunds:
             self._control.ask("settings", merchant_short=False)
             time.sleep(0.1)
+            for case in PaymentException.objects.filter(
+                kind=ExceptionKind.ACCOUNT_SHORT, closed_at=None
+            ):
+                funds_retry(actor=self._admin, exception_id=case.id, reason="已充值")
         for refund in refunds_made().filter(status=RefundStatus.FAILED)[:20]:
             with suppress(RefundExceedsPaid):
                 refund_retry(actor=self._admin, refund_id=refund.id, reason="已处理，重试")

@@ -10,7 +10,7 @@ from backoffice.orders.timeline import Story
 from backoffice.refunds.facts import facts_of
 from payments.models import PaymentException
 from refunds.models import Refund
-from refunds.services.submission import refund_retry
+from refunds.services.retries import refund_retry
 from refunds.tests import stage
 from refunds.tests.stage import BEGUN_AT, Gateway
 from tcmpay.accounts.models import StaffUser
