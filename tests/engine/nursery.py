@@ -16,6 +16,8 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
+from tests.engine.bulks import bulk_prepare, bulk_run_all, bulk_state
+
 ANSWER_SECONDS_MAX = 60.0
 
 
@@ -114,7 +116,14 @@ def audit(_order: dict[str, Any]) -> dict[str, Any]:
     return {"findings": json.loads(output.getvalue())["findings"]}
 
 
-WHAT = {"serve": serve, "fund": fund, "audit": audit}
+WHAT = {
+    "serve": serve,
+    "fund": fund,
+    "audit": audit,
+    "bulk_prepare": bulk_prepare,
+    "bulk_run": bulk_run_all,
+    "bulk_state": bulk_state,
+}
 
 
 def in_a_process_of_its_own(order: dict[str, Any]) -> dict[str, Any]:
