@@ -118,8 +118,8 @@ def row(**fields) -> dict:
         ({"refunds": [row()]}, "refund_reason"),
         ({"filter": {"order_type": "other"}}, "refund_reason"),
         ({"filter": {}, "refund_reason": "x"}, "filter"),
-        ({"filter": {"status": "paid"}, "refund_reason": "x"}, "filter"),
-        ({"filter": {"start_date": "yesterday"}, "refund_reason": "x"}, "filter"),
+        ({"filter": {"status": "paid"}, "refund_reason": "x"}, "filter.status"),
+        ({"filter": {"start_date": "yesterday"}, "refund_reason": "x"}, "filter.start_date"),
         ({"refunds": [row()], "refund_reason": "x", "dry_run": "yes"}, "dry_run"),
     ],
 )
