@@ -26,8 +26,8 @@ import reconciliation.invariants
 import reconciliation.invariants_closing
 import refunds.day_figures
 import refunds.invariants
-import refunds.invariants_events
 import refunds.invariants_bulks
+import refunds.invariants_events
 import refunds.invariants_evidence
 import refunds.invariants_give_back
 import tcmpay.accounts.invariants
