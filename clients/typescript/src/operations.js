@@ -2,7 +2,7 @@
 
 /** @typedef {import("../types/schema.js").components["schemas"]} Schemas */
 /** @typedef {import("../types/schema.js").operations} Described */
-/** @typedef {"APPOINTMENT_HAS_ORDER" | "BALANCE_LIMIT" | "BALANCE_UNDER_REVIEW" | "BODY_TOO_LARGE" | "CONFIG_NEEDS_SECOND_PERSON" | "FORBIDDEN" | "GATEWAY_ERROR" | "GATEWAY_UNAVAILABLE" | "IDEMPOTENCY_IN_PROGRESS" | "IDEMPOTENCY_KEY_REUSED" | "INSUFFICIENT_BALANCE" | "INTERNAL_ERROR" | "METHOD_NOT_ALLOWED" | "NOT_ACCEPTABLE" | "NOT_FOUND" | "ORDER_EXPIRED" | "ORDER_NOT_CANCELLABLE" | "ORDER_NOT_PAYABLE" | "ORDER_NOT_REFUNDABLE" | "PRICE_CHANGE_NEEDS_SECOND_PERSON" | "PRICE_MISMATCH" | "PRICE_NOT_FOUND" | "PRICE_REQUIRED" | "RATE_LIMITED" | "REFUND_ALREADY_REVIEWED" | "REFUND_EXCEEDS_PAID" | "REFUND_LIMIT" | "REFUND_NOT_WITHDRAWABLE" | "SELF_REVIEW" | "SERVICE_UNAVAILABLE" | "TOO_MANY_ATTEMPTS" | "TOPUPS_OFF" | "TOPUP_DAY_LIMIT" | "UNAUTHENTICATED" | "UNSUPPORTED_MEDIA_TYPE" | "UNSUPPORTED_METHOD" | "VALIDATION_ERROR"} ErrorCode */
+/** @typedef {"APPOINTMENT_HAS_ORDER" | "BALANCE_LIMIT" | "BALANCE_UNDER_REVIEW" | "BODY_TOO_LARGE" | "BULK_ALREADY_DECIDED" | "BULK_NOTHING" | "BULK_SIZE" | "CONFIG_NEEDS_SECOND_PERSON" | "FORBIDDEN" | "GATEWAY_ERROR" | "GATEWAY_UNAVAILABLE" | "IDEMPOTENCY_IN_PROGRESS" | "IDEMPOTENCY_KEY_REUSED" | "INSUFFICIENT_BALANCE" | "INTERNAL_ERROR" | "METHOD_NOT_ALLOWED" | "NOT_ACCEPTABLE" | "NOT_FOUND" | "ORDER_EXPIRED" | "ORDER_NOT_CANCELLABLE" | "ORDER_NOT_PAYABLE" | "ORDER_NOT_REFUNDABLE" | "PRICE_CHANGE_NEEDS_SECOND_PERSON" | "PRICE_MISMATCH" | "PRICE_NOT_FOUND" | "PRICE_REQUIRED" | "RATE_LIMITED" | "REFUND_ALREADY_REVIEWED" | "REFUND_EXCEEDS_PAID" | "REFUND_LIMIT" | "REFUND_NOT_WITHDRAWABLE" | "SELF_REVIEW" | "SERVICE_UNAVAILABLE" | "TOO_MANY_ATTEMPTS" | "TOPUPS_OFF" | "TOPUP_DAY_LIMIT" | "UNAUTHENTICATED" | "UNSUPPORTED_MEDIA_TYPE" | "UNSUPPORTED_METHOD" | "VALIDATION_ERROR"} ErrorCode */
 /** @typedef {{signal?: AbortSignal}} Options */
 /** @typedef {Options & {idempotencyKey?: string}} KeyedOptions */
 /**
@@ -68,6 +68,38 @@ export class Operations {
    */
   reviewRefund(refundId, body, options = {}) {
     return this._call({ method: "PUT", path: `/api/v1/payment/admin/refunds/${encodeURIComponent(refundId)}/review`, body, ...options });
+  }
+
+  /**
+   * 批量退款.
+   * @param {Schemas["RefundBulkRequest"]} [body]
+   * @param {KeyedOptions} [options]
+   * @returns {Promise<Schemas["RefundBulkEnvelope"]["data"]>}
+   */
+  requestBulkRefund(body, options = {}) {
+    return this._call({ method: "POST", path: "/api/v1/payment/admin/refunds/bulk", body, takesKey: true, ...options });
+  }
+
+  /**
+   * 获取批量退款.
+   * @param {string} bulkId
+   * @param {Described["getBulkRefund"]["parameters"]["query"]} [query]
+   * @param {Options} [options]
+   * @returns {Promise<Schemas["RefundBulkEnvelope"]["data"]>}
+   */
+  getBulkRefund(bulkId, query, options = {}) {
+    return this._call({ method: "GET", path: `/api/v1/payment/admin/refunds/bulk/${encodeURIComponent(bulkId)}`, query, ...options });
+  }
+
+  /**
+   * 审核批量退款.
+   * @param {string} bulkId
+   * @param {Schemas["RefundReviewRequest"]} body
+   * @param {Options} [options]
+   * @returns {Promise<Schemas["RefundReviewedEnvelope"]["data"]>}
+   */
+  reviewBulkRefund(bulkId, body, options = {}) {
+    return this._call({ method: "PUT", path: `/api/v1/payment/admin/refunds/bulk/${encodeURIComponent(bulkId)}/review`, body, ...options });
   }
 
   /**

@@ -1,6 +1,6 @@
 /** @typedef {import("../types/schema.js").components["schemas"]} Schemas */
 /** @typedef {import("../types/schema.js").operations} Described */
-/** @typedef {"APPOINTMENT_HAS_ORDER" | "BALANCE_LIMIT" | "BALANCE_UNDER_REVIEW" | "BODY_TOO_LARGE" | "CONFIG_NEEDS_SECOND_PERSON" | "FORBIDDEN" | "GATEWAY_ERROR" | "GATEWAY_UNAVAILABLE" | "IDEMPOTENCY_IN_PROGRESS" | "IDEMPOTENCY_KEY_REUSED" | "INSUFFICIENT_BALANCE" | "INTERNAL_ERROR" | "METHOD_NOT_ALLOWED" | "NOT_ACCEPTABLE" | "NOT_FOUND" | "ORDER_EXPIRED" | "ORDER_NOT_CANCELLABLE" | "ORDER_NOT_PAYABLE" | "ORDER_NOT_REFUNDABLE" | "PRICE_CHANGE_NEEDS_SECOND_PERSON" | "PRICE_MISMATCH" | "PRICE_NOT_FOUND" | "PRICE_REQUIRED" | "RATE_LIMITED" | "REFUND_ALREADY_REVIEWED" | "REFUND_EXCEEDS_PAID" | "REFUND_LIMIT" | "REFUND_NOT_WITHDRAWABLE" | "SELF_REVIEW" | "SERVICE_UNAVAILABLE" | "TOO_MANY_ATTEMPTS" | "TOPUPS_OFF" | "TOPUP_DAY_LIMIT" | "UNAUTHENTICATED" | "UNSUPPORTED_MEDIA_TYPE" | "UNSUPPORTED_METHOD" | "VALIDATION_ERROR"} ErrorCode */
+/** @typedef {"APPOINTMENT_HAS_ORDER" | "BALANCE_LIMIT" | "BALANCE_UNDER_REVIEW" | "BODY_TOO_LARGE" | "BULK_ALREADY_DECIDED" | "BULK_NOTHING" | "BULK_SIZE" | "CONFIG_NEEDS_SECOND_PERSON" | "FORBIDDEN" | "GATEWAY_ERROR" | "GATEWAY_UNAVAILABLE" | "IDEMPOTENCY_IN_PROGRESS" | "IDEMPOTENCY_KEY_REUSED" | "INSUFFICIENT_BALANCE" | "INTERNAL_ERROR" | "METHOD_NOT_ALLOWED" | "NOT_ACCEPTABLE" | "NOT_FOUND" | "ORDER_EXPIRED" | "ORDER_NOT_CANCELLABLE" | "ORDER_NOT_PAYABLE" | "ORDER_NOT_REFUNDABLE" | "PRICE_CHANGE_NEEDS_SECOND_PERSON" | "PRICE_MISMATCH" | "PRICE_NOT_FOUND" | "PRICE_REQUIRED" | "RATE_LIMITED" | "REFUND_ALREADY_REVIEWED" | "REFUND_EXCEEDS_PAID" | "REFUND_LIMIT" | "REFUND_NOT_WITHDRAWABLE" | "SELF_REVIEW" | "SERVICE_UNAVAILABLE" | "TOO_MANY_ATTEMPTS" | "TOPUPS_OFF" | "TOPUP_DAY_LIMIT" | "UNAUTHENTICATED" | "UNSUPPORTED_MEDIA_TYPE" | "UNSUPPORTED_METHOD" | "VALIDATION_ERROR"} ErrorCode */
 /** @typedef {{signal?: AbortSignal}} Options */
 /** @typedef {Options & {idempotencyKey?: string}} KeyedOptions */
 /**
@@ -52,6 +52,29 @@ export class Operations {
      * @returns {Promise<Schemas["RefundReviewedEnvelope"]["data"]>}
      */
     reviewRefund(refundId: string, body: Schemas["RefundReviewRequest"], options?: Options): Promise<Schemas["RefundReviewedEnvelope"]["data"]>;
+    /**
+     * 批量退款.
+     * @param {Schemas["RefundBulkRequest"]} [body]
+     * @param {KeyedOptions} [options]
+     * @returns {Promise<Schemas["RefundBulkEnvelope"]["data"]>}
+     */
+    requestBulkRefund(body?: Schemas["RefundBulkRequest"], options?: KeyedOptions): Promise<Schemas["RefundBulkEnvelope"]["data"]>;
+    /**
+     * 获取批量退款.
+     * @param {string} bulkId
+     * @param {Described["getBulkRefund"]["parameters"]["query"]} [query]
+     * @param {Options} [options]
+     * @returns {Promise<Schemas["RefundBulkEnvelope"]["data"]>}
+     */
+    getBulkRefund(bulkId: string, query?: Described["getBulkRefund"]["parameters"]["query"], options?: Options): Promise<Schemas["RefundBulkEnvelope"]["data"]>;
+    /**
+     * 审核批量退款.
+     * @param {string} bulkId
+     * @param {Schemas["RefundReviewRequest"]} body
+     * @param {Options} [options]
+     * @returns {Promise<Schemas["RefundReviewedEnvelope"]["data"]>}
+     */
+    reviewBulkRefund(bulkId: string, body: Schemas["RefundReviewRequest"], options?: Options): Promise<Schemas["RefundReviewedEnvelope"]["data"]>;
     /**
      * Read a balance.
      * @param {string} userId
@@ -204,7 +227,7 @@ export class Operations {
 }
 export type Schemas = import("../types/schema.js").components["schemas"];
 export type Described = import("../types/schema.js").operations;
-export type ErrorCode = "APPOINTMENT_HAS_ORDER" | "BALANCE_LIMIT" | "BALANCE_UNDER_REVIEW" | "BODY_TOO_LARGE" | "CONFIG_NEEDS_SECOND_PERSON" | "FORBIDDEN" | "GATEWAY_ERROR" | "GATEWAY_UNAVAILABLE" | "IDEMPOTENCY_IN_PROGRESS" | "IDEMPOTENCY_KEY_REUSED" | "INSUFFICIENT_BALANCE" | "INTERNAL_ERROR" | "METHOD_NOT_ALLOWED" | "NOT_ACCEPTABLE" | "NOT_FOUND" | "ORDER_EXPIRED" | "ORDER_NOT_CANCELLABLE" | "ORDER_NOT_PAYABLE" | "ORDER_NOT_REFUNDABLE" | "PRICE_CHANGE_NEEDS_SECOND_PERSON" | "PRICE_MISMATCH" | "PRICE_NOT_FOUND" | "PRICE_REQUIRED" | "RATE_LIMITED" | "REFUND_ALREADY_REVIEWED" | "REFUND_EXCEEDS_PAID" | "REFUND_LIMIT" | "REFUND_NOT_WITHDRAWABLE" | "SELF_REVIEW" | "SERVICE_UNAVAILABLE" | "TOO_MANY_ATTEMPTS" | "TOPUPS_OFF" | "TOPUP_DAY_LIMIT" | "UNAUTHENTICATED" | "UNSUPPORTED_MEDIA_TYPE" | "UNSUPPORTED_METHOD" | "VALIDATION_ERROR";
+export type ErrorCode = "APPOINTMENT_HAS_ORDER" | "BALANCE_LIMIT" | "BALANCE_UNDER_REVIEW" | "BODY_TOO_LARGE" | "BULK_ALREADY_DECIDED" | "BULK_NOTHING" | "BULK_SIZE" | "CONFIG_NEEDS_SECOND_PERSON" | "FORBIDDEN" | "GATEWAY_ERROR" | "GATEWAY_UNAVAILABLE" | "IDEMPOTENCY_IN_PROGRESS" | "IDEMPOTENCY_KEY_REUSED" | "INSUFFICIENT_BALANCE" | "INTERNAL_ERROR" | "METHOD_NOT_ALLOWED" | "NOT_ACCEPTABLE" | "NOT_FOUND" | "ORDER_EXPIRED" | "ORDER_NOT_CANCELLABLE" | "ORDER_NOT_PAYABLE" | "ORDER_NOT_REFUNDABLE" | "PRICE_CHANGE_NEEDS_SECOND_PERSON" | "PRICE_MISMATCH" | "PRICE_NOT_FOUND" | "PRICE_REQUIRED" | "RATE_LIMITED" | "REFUND_ALREADY_REVIEWED" | "REFUND_EXCEEDS_PAID" | "REFUND_LIMIT" | "REFUND_NOT_WITHDRAWABLE" | "SELF_REVIEW" | "SERVICE_UNAVAILABLE" | "TOO_MANY_ATTEMPTS" | "TOPUPS_OFF" | "TOPUP_DAY_LIMIT" | "UNAUTHENTICATED" | "UNSUPPORTED_MEDIA_TYPE" | "UNSUPPORTED_METHOD" | "VALIDATION_ERROR";
 export type Options = {
     signal?: AbortSignal;
 };

@@ -68,6 +68,66 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/payment/admin/refunds/bulk": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * 批量退款
+         * @description 一份订单清单，或一个筛选条件。dry_run 为 true 时只说每个订单会怎样，什么都不写。受理后的状态是 pending：由另一位 admin（审核批量退款）或后台的另一位员工同意后，在后台逐笔申请并批准。暂停、继续、撤回和提前结束在后台操作。
+         */
+        post: operations["requestBulkRefund"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/payment/admin/refunds/bulk/{bulk_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * 获取批量退款
+         * @description 进行到哪里，和一页逐行的结果。
+         */
+        get: operations["getBulkRefund"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/payment/admin/refunds/bulk/{bulk_id}/review": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * 审核批量退款
+         * @description 同意整个批量退款，或驳回。自己申请的由另一位 admin 审核。
+         */
+        put: operations["reviewBulkRefund"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/payment/balance/{user_id}": {
         parameters: {
             query?: never;
@@ -661,6 +721,90 @@ export interface components {
             /** @description The same as the header X-Request-ID */
             request_id: string;
         };
+        /** @description 每种结果的行数 */
+        BulkCounts: {
+            /** @description 等待执行；预演时表示会退 */
+            waiting: number;
+            /** @description 已申请并批准 */
+            approved: number;
+            /** @description 已申请，还需另一位审核人 */
+            asked: number;
+            /** @description 没有申请 */
+            refused: number;
+            /** @description 提前结束，没有执行 */
+            left_out: number;
+        };
+        BulkFilterRequest: {
+            /** @description A date (such as 2026-11-24, in Beijing) or a moment with its offset (such as 2026-11-24T10:00:00Z) */
+            start_date?: string;
+            /** @description A date (such as 2026-11-24, in Beijing) or a moment with its offset (such as 2026-11-24T10:00:00Z); the day belongs to it */
+            end_date?: string;
+            /**
+             * Format: uuid
+             * @description 谁的订单
+             */
+            user_id?: string;
+            order_type?: components["schemas"]["ServiceOrderType"];
+            /** @description 哪种服务的订单 */
+            service_type?: string;
+            payment_method?: components["schemas"]["PaymentMethod"];
+            /** @description 哪些预约的订单 */
+            appointment_ids?: string[];
+        };
+        BulkRefusal: {
+            /** @description 为什么不退：给程序判断 */
+            code: string;
+            /** @description 为什么不退：给人看 */
+            message: string;
+            /** @description 有多少行 */
+            count: number;
+        };
+        /** @description 批量退款的一行 */
+        BulkRow: {
+            /** @description 第几行，从 1 起 */
+            position: number;
+            /**
+             * Format: uuid
+             * @description 订单；文件里写的是号码的，没有这个订单时为 null
+             */
+            order_id: string | null;
+            /** @description 订单号；没有这个订单时为 null */
+            order_no: string | null;
+            /**
+             * Format: decimal
+             * @description 退多少（元）
+             * @example 30.00
+             */
+            refund_amount: string | null;
+            /** @description Reason for the refund */
+            refund_reason: string;
+            result: components["schemas"]["RefundBulkResult"];
+            /** @description 为什么不退：给程序判断 */
+            code: string | null;
+            /** @description 为什么不退：给人看 */
+            message: string | null;
+            /**
+             * Format: uuid
+             * @description 申请了的退款
+             */
+            refund_id: string | null;
+            refund_status: components["schemas"]["RefundStatus"] | null;
+        };
+        BulkRowRequest: {
+            /**
+             * Format: uuid
+             * @description Which order's money
+             */
+            order_id: string;
+            /**
+             * Format: decimal
+             * @description 退多少（元）；不写退全部可退金额
+             * @example 30.00
+             */
+            refund_amount?: string;
+            /** @description 为什么退；不写用外面的 refund_reason */
+            refund_reason?: string;
+        };
         CancelOrderBadRequestError: {
             /**
              * @description Always false
@@ -985,6 +1129,22 @@ export interface components {
             success: boolean;
             /** @description For people, in the language of Accept-Language */
             message: string;
+        };
+        IdempotencyInProgressError: {
+            /**
+             * @description Always false
+             * @example false
+             */
+            success: boolean;
+            /** @description For people, in the language of Accept-Language */
+            message: string;
+            /**
+             * @description For programs, the same in every language
+             * @enum {string}
+             */
+            code: "IDEMPOTENCY_IN_PROGRESS";
+            /** @description The same as the header X-Request-ID */
+            request_id: string;
         };
         IdempotencyKeyReusedError: {
             /**
@@ -1521,6 +1681,103 @@ export interface components {
              */
             updated_at: string;
         };
+        /** @description 批量退款；预演的没有编号和状态 */
+        RefundBulk: {
+            /** @description true：什么都没有写，所有的行都在这里 */
+            dry_run: boolean;
+            /**
+             * Format: uuid
+             * @description ID
+             */
+            id: string | null;
+            status: components["schemas"]["RefundBulkStatus"] | null;
+            /** @description Reason for the refund */
+            refund_reason: string;
+            /** @description 还差几个人同意：另一位 admin，或后台的员工 */
+            approvals_needed: number;
+            /**
+             * Format: uuid
+             * @description 谁申请的
+             */
+            requested_by: string;
+            /**
+             * Format: uuid
+             * @description Who reviewed it
+             */
+            reviewed_by: string | null;
+            /**
+             * Format: date-time
+             * @description When it was reviewed
+             */
+            reviewed_at: string | null;
+            /** @description Review notes */
+            review_notes: string | null;
+            /** @description 会退多少个订单 */
+            refundable: number;
+            /**
+             * Format: decimal
+             * @description 它们的金额合计（元）
+             * @example 30.00
+             */
+            refund_amount: string;
+            counts: components["schemas"]["BulkCounts"];
+            /** @description 不退的各是什么原因 */
+            refused: components["schemas"]["BulkRefusal"][];
+            /**
+             * Format: date-time
+             * @description When it was asked for
+             */
+            created_at: string | null;
+            /**
+             * Format: date-time
+             * @description 完成时刻
+             */
+            finished_at: string | null;
+            /** @description 这一页的行 */
+            rows: components["schemas"]["BulkRow"][];
+            /** @description 这种结果的行一共多少 */
+            total: number;
+            /** @description 第几页 */
+            page: number;
+            /** @description Rows per page */
+            page_size: number;
+        };
+        RefundBulkEnvelope: {
+            data: components["schemas"]["RefundBulk"];
+            /** @description Always true */
+            success: boolean;
+            /** @description For people, in the language of Accept-Language */
+            message: string;
+        };
+        RefundBulkRequest: {
+            /** @description 订单清单；与 filter 二选一 */
+            refunds?: components["schemas"]["BulkRowRequest"][];
+            /** @description 筛选条件，至少一个；与 refunds 二选一 */
+            filter?: components["schemas"]["BulkFilterRequest"];
+            /** @description 没有自己原因的订单都用它；按条件退款时必填 */
+            refund_reason?: string;
+            /** @description true 表示预演：只说每个订单会怎样，什么都不写 */
+            dry_run?: boolean;
+        };
+        /**
+         * @description * `waiting` - 等待执行
+         *     * `approved` - 已申请并批准
+         *     * `asked` - 已申请，还需另一位审核人
+         *     * `refused` - 未申请
+         *     * `left_out` - 提前结束，未执行
+         * @enum {string}
+         */
+        RefundBulkResult: "waiting" | "approved" | "asked" | "refused" | "left_out";
+        /**
+         * @description * `pending` - Waiting for review
+         *     * `running` - Running
+         *     * `paused` - 已暂停
+         *     * `finished` - Finished
+         *     * `rejected` - Rejected
+         *     * `withdrawn` - Withdrawn
+         * @enum {string}
+         */
+        RefundBulkStatus: "pending" | "running" | "paused" | "finished" | "rejected" | "withdrawn";
         RefundCreateRequest: {
             /**
              * Format: uuid
@@ -1593,6 +1850,23 @@ export interface components {
          * @enum {string}
          */
         RelatedType: "order" | "refund" | "topup" | "adjustment" | "opening";
+        RequestBulkRefundBadRequestError: {
+            /**
+             * @description Always false
+             * @example false
+             */
+            success: boolean;
+            /** @description For people, in the language of Accept-Language */
+            message: string;
+            /**
+             * @description For programs, the same in every language
+             * @enum {string}
+             */
+            code: "BULK_SIZE" | "BULK_NOTHING" | "VALIDATION_ERROR";
+            errors?: components["schemas"]["FieldErrors"];
+            /** @description The same as the header X-Request-ID */
+            request_id: string;
+        };
         RequestRefundBadRequestError: {
             /**
              * @description Always false
@@ -1623,6 +1897,39 @@ export interface components {
              * @enum {string}
              */
             code: "BALANCE_UNDER_REVIEW" | "IDEMPOTENCY_IN_PROGRESS";
+            /** @description The same as the header X-Request-ID */
+            request_id: string;
+        };
+        ReviewBulkRefundBadRequestError: {
+            /**
+             * @description Always false
+             * @example false
+             */
+            success: boolean;
+            /** @description For people, in the language of Accept-Language */
+            message: string;
+            /**
+             * @description For programs, the same in every language
+             * @enum {string}
+             */
+            code: "BULK_ALREADY_DECIDED" | "VALIDATION_ERROR";
+            errors?: components["schemas"]["FieldErrors"];
+            /** @description The same as the header X-Request-ID */
+            request_id: string;
+        };
+        ReviewBulkRefundForbiddenError: {
+            /**
+             * @description Always false
+             * @example false
+             */
+            success: boolean;
+            /** @description For people, in the language of Accept-Language */
+            message: string;
+            /**
+             * @description For programs, the same in every language
+             * @enum {string}
+             */
+            code: "SELF_REVIEW" | "FORBIDDEN";
             /** @description The same as the header X-Request-ID */
             request_id: string;
         };
@@ -1873,6 +2180,19 @@ export interface components {
                 "application/json": components["schemas"]["BodyTooLargeError"];
             };
         };
+        /** @description `NOT_FOUND` 批量退款不存在 */
+        BulkNotFound: {
+            headers: {
+                "X-Request-ID": components["headers"]["X-Request-ID"];
+                "RateLimit-Limit": components["headers"]["RateLimit-Limit"];
+                "RateLimit-Remaining": components["headers"]["RateLimit-Remaining"];
+                "RateLimit-Reset": components["headers"]["RateLimit-Reset"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["NotFoundError"];
+            };
+        };
         /** @description `CONFIG_NEEDS_SECOND_PERSON` Changing the payment configuration needs a second person: save a draft in the admin, and let somebody else activate it */
         ConfigNeedsSecondPerson: {
             headers: {
@@ -1910,6 +2230,19 @@ export interface components {
             };
             content: {
                 "application/json": components["schemas"]["GatewayError"];
+            };
+        };
+        /** @description `IDEMPOTENCY_IN_PROGRESS` The same request is being processed, please try again later */
+        IdempotencyInProgress: {
+            headers: {
+                "X-Request-ID": components["headers"]["X-Request-ID"];
+                "RateLimit-Limit": components["headers"]["RateLimit-Limit"];
+                "RateLimit-Remaining": components["headers"]["RateLimit-Remaining"];
+                "RateLimit-Reset": components["headers"]["RateLimit-Reset"];
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["IdempotencyInProgressError"];
             };
         };
         /** @description `IDEMPOTENCY_KEY_REUSED` This idempotency key was used for another request; use a new key for a new request */
@@ -2320,6 +2653,184 @@ export interface operations {
             404: components["responses"]["RefundNotFound"];
             406: components["responses"]["NotAcceptable"];
             409: components["responses"]["BalanceUnderReview"];
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["ServiceUnavailable"];
+        };
+    };
+    requestBulkRefund: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A new key for each intent, the same when you retry. The same key and body give the first answer again, with Idempotency-Replayed; another body 422; while the first is running 409 */
+                "Idempotency-Key"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["RefundBulkRequest"];
+            };
+        };
+        responses: {
+            /** @description Success */
+            202: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset"];
+                    "Idempotency-Replayed": components["headers"]["Idempotency-Replayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RefundBulkEnvelope"];
+                };
+            };
+            /**
+             * @description `BULK_SIZE` 一次批量退款应有 1 至 5000 个订单，请缩小范围或分几次
+             *
+             *     `BULK_NOTHING` 其中没有一个订单可以退款，逐行原因见预览
+             *
+             *     `VALIDATION_ERROR` The request is not valid; please check it and try again
+             */
+            400: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset"];
+                    "Idempotency-Replayed": components["headers"]["Idempotency-Replayed"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RequestBulkRefundBadRequestError"];
+                };
+            };
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            406: components["responses"]["NotAcceptable"];
+            409: components["responses"]["IdempotencyInProgress"];
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            422: components["responses"]["IdempotencyKeyReused"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["ServiceUnavailable"];
+        };
+    };
+    getBulkRefund: {
+        parameters: {
+            query?: {
+                /** @description Which page, from 1 */
+                page?: number;
+                /** @description Rows per page */
+                page_size?: number;
+                /** @description 只要哪种结果的行 */
+                result?: components["schemas"]["RefundBulkResult"];
+            };
+            header?: never;
+            path: {
+                /** @description 批量退款编号 */
+                bulk_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Success */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RefundBulkEnvelope"];
+                };
+            };
+            400: components["responses"]["InvalidInput"];
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["BulkNotFound"];
+            406: components["responses"]["NotAcceptable"];
+            413: components["responses"]["BodyTooLarge"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["ServiceUnavailable"];
+        };
+    };
+    reviewBulkRefund: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description 批量退款编号 */
+                bulk_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RefundReviewRequest"];
+            };
+        };
+        responses: {
+            /** @description Success */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RefundReviewedEnvelope"];
+                };
+            };
+            /**
+             * @description `BULK_ALREADY_DECIDED` 这次批量退款已处理
+             *
+             *     `VALIDATION_ERROR` The request is not valid; please check it and try again
+             */
+            400: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ReviewBulkRefundBadRequestError"];
+                };
+            };
+            401: components["responses"]["Unauthenticated"];
+            /**
+             * @description `SELF_REVIEW` You can't review a refund that you asked for or that pays you
+             *
+             *     `FORBIDDEN` Forbidden
+             */
+            403: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ReviewBulkRefundForbiddenError"];
+                };
+            };
+            404: components["responses"]["BulkNotFound"];
+            406: components["responses"]["NotAcceptable"];
             413: components["responses"]["BodyTooLarge"];
             415: components["responses"]["UnsupportedMediaType"];
             429: components["responses"]["RateLimited"];

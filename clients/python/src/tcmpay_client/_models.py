@@ -53,6 +53,30 @@ class BodyTooLargeError(TypedDict):
     request_id: str
 
 
+class BulkCounts(TypedDict):
+    """
+    每种结果的行数
+    """
+
+    waiting: int
+    approved: int
+    asked: int
+    refused: int
+    left_out: int
+
+
+class BulkRefusal(TypedDict):
+    code: str
+    message: str
+    count: int
+
+
+class BulkRowRequest(TypedDict):
+    order_id: str
+    refund_amount: NotRequired[Decimal]
+    refund_reason: NotRequired[str]
+
+
 class CancelOrderServiceUnavailableError(TypedDict):
     success: bool
     message: str
@@ -193,6 +217,13 @@ class GatewayError(TypedDict):
 GatewayMethod: TypeAlias = Literal["wechat", "alipay"]
 
 
+class IdempotencyInProgressError(TypedDict):
+    success: bool
+    message: str
+    code: Literal["IDEMPOTENCY_IN_PROGRESS"]
+    request_id: str
+
+
 class IdempotencyKeyReusedError(TypedDict):
     success: bool
     message: str
@@ -307,6 +338,12 @@ class Ready(TypedDict):
     status: str
 
 
+RefundBulkResult: TypeAlias = Literal["waiting", "approved", "asked", "refused", "left_out"]
+
+
+RefundBulkStatus: TypeAlias = Literal["pending", "running", "paused", "finished", "rejected", "withdrawn"]
+
+
 class RefundCreateRequest(TypedDict):
     order_id: str
     refund_amount: Decimal
@@ -334,6 +371,13 @@ class RequestRefundConflictError(TypedDict):
     success: bool
     message: str
     code: Literal["BALANCE_UNDER_REVIEW", "IDEMPOTENCY_IN_PROGRESS"]
+    request_id: str
+
+
+class ReviewBulkRefundForbiddenError(TypedDict):
+    success: bool
+    message: str
+    code: Literal["SELF_REVIEW", "FORBIDDEN"]
     request_id: str
 
 
@@ -444,6 +488,33 @@ class BalanceTransactionListEnvelope(TypedDict):
     data: list[BalanceTransaction]
     success: bool
     message: str
+
+
+class BulkFilterRequest(TypedDict):
+    start_date: NotRequired[str]
+    end_date: NotRequired[str]
+    user_id: NotRequired[str]
+    order_type: NotRequired[ServiceOrderType]
+    service_type: NotRequired[str]
+    payment_method: NotRequired[PaymentMethod]
+    appointment_ids: NotRequired[list[str]]
+
+
+class BulkRow(TypedDict):
+    """
+    批量退款的一行
+    """
+
+    position: int
+    order_id: str | None
+    order_no: str | None
+    refund_amount: Decimal | None
+    refund_reason: str
+    result: RefundBulkResult
+    code: str | None
+    message: str | None
+    refund_id: str | None
+    refund_status: RefundStatus | None
 
 
 class CancelOrderBadRequestError(TypedDict):
@@ -599,6 +670,45 @@ class Refund(TypedDict):
     updated_at: str
 
 
+class RefundBulk(TypedDict):
+    """
+    批量退款；预演的没有编号和状态
+    """
+
+    dry_run: bool
+    id: str | None
+    status: RefundBulkStatus | None
+    refund_reason: str
+    approvals_needed: int
+    requested_by: str
+    reviewed_by: str | None
+    reviewed_at: str | None
+    review_notes: str | None
+    refundable: int
+    refund_amount: Decimal
+    counts: BulkCounts
+    refused: list[BulkRefusal]
+    created_at: str | None
+    finished_at: str | None
+    rows: list[BulkRow]
+    total: int
+    page: int
+    page_size: int
+
+
+class RefundBulkEnvelope(TypedDict):
+    data: RefundBulk
+    success: bool
+    message: str
+
+
+class RefundBulkRequest(TypedDict):
+    refunds: NotRequired[list[BulkRowRequest]]
+    filter: NotRequired[BulkFilterRequest]
+    refund_reason: NotRequired[str]
+    dry_run: NotRequired[bool]
+
+
 class RefundEnvelope(TypedDict):
     data: Refund
     success: bool
@@ -619,10 +729,26 @@ class RefundPageEnvelope(TypedDict):
     message: str
 
 
+class RequestBulkRefundBadRequestError(TypedDict):
+    success: bool
+    message: str
+    code: Literal["BULK_SIZE", "BULK_NOTHING", "VALIDATION_ERROR"]
+    errors: NotRequired[FieldErrors]
+    request_id: str
+
+
 class RequestRefundBadRequestError(TypedDict):
     success: bool
     message: str
     code: Literal["ORDER_NOT_REFUNDABLE", "REFUND_EXCEEDS_PAID", "REFUND_LIMIT", "INSUFFICIENT_BALANCE", "VALIDATION_ERROR"]
+    errors: NotRequired[FieldErrors]
+    request_id: str
+
+
+class ReviewBulkRefundBadRequestError(TypedDict):
+    success: bool
+    message: str
+    code: Literal["BULK_ALREADY_DECIDED", "VALIDATION_ERROR"]
     errors: NotRequired[FieldErrors]
     request_id: str
 
