@@ -71,7 +71,7 @@ export class Operations {
   }
 
   /**
-   * 批量退款.
+   * Bulk refunds.
    * @param {Schemas["RefundBulkRequest"]} [body]
    * @param {KeyedOptions} [options]
    * @returns {Promise<Schemas["RefundBulkEnvelope"]["data"]>}
@@ -81,7 +81,7 @@ export class Operations {
   }
 
   /**
-   * 获取批量退款.
+   * Get a bulk refund.
    * @param {string} bulkId
    * @param {Described["getBulkRefund"]["parameters"]["query"]} [query]
    * @param {Options} [options]
@@ -92,7 +92,7 @@ export class Operations {
   }
 
   /**
-   * 审核批量退款.
+   * Review a bulk refund.
    * @param {string} bulkId
    * @param {Schemas["RefundReviewRequest"]} body
    * @param {Options} [options]

@@ -53,14 +53,14 @@ export class Operations {
      */
     reviewRefund(refundId: string, body: Schemas["RefundReviewRequest"], options?: Options): Promise<Schemas["RefundReviewedEnvelope"]["data"]>;
     /**
-     * 批量退款.
+     * Bulk refunds.
      * @param {Schemas["RefundBulkRequest"]} [body]
      * @param {KeyedOptions} [options]
      * @returns {Promise<Schemas["RefundBulkEnvelope"]["data"]>}
      */
     requestBulkRefund(body?: Schemas["RefundBulkRequest"], options?: KeyedOptions): Promise<Schemas["RefundBulkEnvelope"]["data"]>;
     /**
-     * 获取批量退款.
+     * Get a bulk refund.
      * @param {string} bulkId
      * @param {Described["getBulkRefund"]["parameters"]["query"]} [query]
      * @param {Options} [options]
@@ -68,7 +68,7 @@ export class Operations {
      */
     getBulkRefund(bulkId: string, query?: Described["getBulkRefund"]["parameters"]["query"], options?: Options): Promise<Schemas["RefundBulkEnvelope"]["data"]>;
     /**
-     * 审核批量退款.
+     * Review a bulk refund.
      * @param {string} bulkId
      * @param {Schemas["RefundReviewRequest"]} body
      * @param {Options} [options]

@@ -78,8 +78,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * 批量退款
-         * @description 一份订单清单，或一个筛选条件。dry_run 为 true 时只说每个订单会怎样，什么都不写。受理后的状态是 pending：由另一位 admin（审核批量退款）或后台的另一位员工同意后，在后台逐笔申请并批准。暂停、继续、撤回和提前结束在后台操作。
+         * Bulk refunds
+         * @description A list of orders, or a filter. With dry_run true it only tells what would become of each order. What is accepted is pending: once another admin (reviewBulkRefund), or staff in the admin, has agreed, each is asked for and approved in the background. Pausing, resuming, taking back and ending early are done in the admin.
          */
         post: operations["requestBulkRefund"];
         delete?: never;
@@ -96,8 +96,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * 获取批量退款
-         * @description 进行到哪里，和一页逐行的结果。
+         * Get a bulk refund
+         * @description How far it is, and one page of its rows.
          */
         get: operations["getBulkRefund"];
         put?: never;
@@ -117,8 +117,8 @@ export interface paths {
         };
         get?: never;
         /**
-         * 审核批量退款
-         * @description 同意整个批量退款，或驳回。自己申请的由另一位 admin 审核。
+         * Review a bulk refund
+         * @description Agree to the whole bulk refund, or reject it. One's own is for another admin.
          */
         put: operations["reviewBulkRefund"];
         post?: never;
@@ -721,17 +721,17 @@ export interface components {
             /** @description The same as the header X-Request-ID */
             request_id: string;
         };
-        /** @description 每种结果的行数 */
+        /** @description How many rows of each result */
         BulkCounts: {
-            /** @description 等待执行；预演时表示会退 */
+            /** @description To be carried out; in a dry run: would be refunded */
             waiting: number;
-            /** @description 已申请并批准 */
+            /** @description Asked for and approved */
             approved: number;
-            /** @description 已申请，还需另一位审核人 */
+            /** @description Asked for; another reviewer needed */
             asked: number;
-            /** @description 没有申请 */
+            /** @description Not asked for */
             refused: number;
-            /** @description 提前结束，没有执行 */
+            /** @description Not carried out, ended early */
             left_out: number;
         };
         BulkFilterRequest: {
@@ -741,51 +741,51 @@ export interface components {
             end_date?: string;
             /**
              * Format: uuid
-             * @description 谁的订单
+             * @description Whose orders
              */
             user_id?: string;
             order_type?: components["schemas"]["ServiceOrderType"];
-            /** @description 哪种服务的订单 */
+            /** @description Orders of this service */
             service_type?: string;
             payment_method?: components["schemas"]["PaymentMethod"];
-            /** @description 哪些预约的订单 */
+            /** @description Orders of these appointments */
             appointment_ids?: string[];
         };
         BulkRefusal: {
-            /** @description 为什么不退：给程序判断 */
+            /** @description Why it is left out, for programs */
             code: string;
-            /** @description 为什么不退：给人看 */
+            /** @description Why it is left out, for people */
             message: string;
-            /** @description 有多少行 */
+            /** @description How many rows */
             count: number;
         };
-        /** @description 批量退款的一行 */
+        /** @description One row of a bulk refund */
         BulkRow: {
-            /** @description 第几行，从 1 起 */
+            /** @description Which row, from 1 */
             position: number;
             /**
              * Format: uuid
-             * @description 订单；文件里写的是号码的，没有这个订单时为 null
+             * @description The order; null where a number names none of ours
              */
             order_id: string | null;
-            /** @description 订单号；没有这个订单时为 null */
+            /** @description The order's number; null where there is no such order */
             order_no: string | null;
             /**
              * Format: decimal
-             * @description 退多少（元）
+             * @description How much goes back (yuan)
              * @example 30.00
              */
             refund_amount: string | null;
             /** @description Reason for the refund */
             refund_reason: string;
             result: components["schemas"]["RefundBulkResult"];
-            /** @description 为什么不退：给程序判断 */
+            /** @description Why it is left out, for programs */
             code: string | null;
-            /** @description 为什么不退：给人看 */
+            /** @description Why it is left out, for people */
             message: string | null;
             /**
              * Format: uuid
-             * @description 申请了的退款
+             * @description The refund that was asked for
              */
             refund_id: string | null;
             refund_status: components["schemas"]["RefundStatus"] | null;
@@ -798,11 +798,11 @@ export interface components {
             order_id: string;
             /**
              * Format: decimal
-             * @description 退多少（元）；不写退全部可退金额
+             * @description How much (yuan); left out, all that is left goes back
              * @example 30.00
              */
             refund_amount?: string;
-            /** @description 为什么退；不写用外面的 refund_reason */
+            /** @description Why; left out, the refund_reason outside holds */
             refund_reason?: string;
         };
         CancelOrderBadRequestError: {
@@ -1681,9 +1681,9 @@ export interface components {
              */
             updated_at: string;
         };
-        /** @description 批量退款；预演的没有编号和状态 */
+        /** @description A bulk refund; a dry run has neither id nor state */
         RefundBulk: {
-            /** @description true：什么都没有写，所有的行都在这里 */
+            /** @description true: nothing was written, and all rows are here */
             dry_run: boolean;
             /**
              * Format: uuid
@@ -1693,11 +1693,11 @@ export interface components {
             status: components["schemas"]["RefundBulkStatus"] | null;
             /** @description Reason for the refund */
             refund_reason: string;
-            /** @description 还差几个人同意：另一位 admin，或后台的员工 */
+            /** @description How many more people have to agree: another admin, or staff in the admin */
             approvals_needed: number;
             /**
              * Format: uuid
-             * @description 谁申请的
+             * @description Who asked for it
              */
             requested_by: string;
             /**
@@ -1712,16 +1712,16 @@ export interface components {
             reviewed_at: string | null;
             /** @description Review notes */
             review_notes: string | null;
-            /** @description 会退多少个订单 */
+            /** @description How many orders go back */
             refundable: number;
             /**
              * Format: decimal
-             * @description 它们的金额合计（元）
+             * @description Their amounts together (yuan)
              * @example 30.00
              */
             refund_amount: string;
             counts: components["schemas"]["BulkCounts"];
-            /** @description 不退的各是什么原因 */
+            /** @description Why the others are left out */
             refused: components["schemas"]["BulkRefusal"][];
             /**
              * Format: date-time
@@ -1730,14 +1730,14 @@ export interface components {
             created_at: string | null;
             /**
              * Format: date-time
-             * @description 完成时刻
+             * @description When it was finished
              */
             finished_at: string | null;
-            /** @description 这一页的行 */
+            /** @description The rows of this page */
             rows: components["schemas"]["BulkRow"][];
-            /** @description 这种结果的行一共多少 */
+            /** @description How many rows of this result there are */
             total: number;
-            /** @description 第几页 */
+            /** @description Which page */
             page: number;
             /** @description Rows per page */
             page_size: number;
@@ -1750,28 +1750,28 @@ export interface components {
             message: string;
         };
         RefundBulkRequest: {
-            /** @description 订单清单；与 filter 二选一 */
+            /** @description The orders; instead of filter */
             refunds?: components["schemas"]["BulkRowRequest"][];
-            /** @description 筛选条件，至少一个；与 refunds 二选一 */
+            /** @description Filters, at least one; instead of refunds */
             filter?: components["schemas"]["BulkFilterRequest"];
-            /** @description 没有自己原因的订单都用它；按条件退款时必填 */
+            /** @description For all orders without one of their own; required with a filter */
             refund_reason?: string;
-            /** @description true 表示预演：只说每个订单会怎样，什么都不写 */
+            /** @description true: a dry run, which tells what would become of each order and writes nothing */
             dry_run?: boolean;
         };
         /**
-         * @description * `waiting` - 等待执行
-         *     * `approved` - 已申请并批准
-         *     * `asked` - 已申请，还需另一位审核人
-         *     * `refused` - 未申请
-         *     * `left_out` - 提前结束，未执行
+         * @description * `waiting` - Waits to be carried out
+         *     * `approved` - Asked for and approved
+         *     * `asked` - Asked for; another reviewer needed
+         *     * `refused` - Not asked for
+         *     * `left_out` - Ended early, not carried out
          * @enum {string}
          */
         RefundBulkResult: "waiting" | "approved" | "asked" | "refused" | "left_out";
         /**
          * @description * `pending` - Waiting for review
          *     * `running` - Running
-         *     * `paused` - 已暂停
+         *     * `paused` - Paused
          *     * `finished` - Finished
          *     * `rejected` - Rejected
          *     * `withdrawn` - Withdrawn
@@ -2180,7 +2180,7 @@ export interface components {
                 "application/json": components["schemas"]["BodyTooLargeError"];
             };
         };
-        /** @description `NOT_FOUND` 批量退款不存在 */
+        /** @description `NOT_FOUND` No such bulk refund */
         BulkNotFound: {
             headers: {
                 "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -2691,9 +2691,9 @@ export interface operations {
                 };
             };
             /**
-             * @description `BULK_SIZE` 一次批量退款应有 1 至 5000 个订单，请缩小范围或分几次
+             * @description `BULK_SIZE` A bulk refund has 1 to 5,000 orders: narrow it down or split it
              *
-             *     `BULK_NOTHING` 其中没有一个订单可以退款，逐行原因见预览
+             *     `BULK_NOTHING` None of these orders can be refunded; a dry run says why for each
              *
              *     `VALIDATION_ERROR` The request is not valid; please check it and try again
              */
@@ -2729,12 +2729,12 @@ export interface operations {
                 page?: number;
                 /** @description Rows per page */
                 page_size?: number;
-                /** @description 只要哪种结果的行 */
+                /** @description Only rows of this result */
                 result?: components["schemas"]["RefundBulkResult"];
             };
             header?: never;
             path: {
-                /** @description 批量退款编号 */
+                /** @description Id of the bulk refund */
                 bulk_id: string;
             };
             cookie?: never;
@@ -2770,7 +2770,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                /** @description 批量退款编号 */
+                /** @description Id of the bulk refund */
                 bulk_id: string;
             };
             cookie?: never;
@@ -2795,7 +2795,7 @@ export interface operations {
                 };
             };
             /**
-             * @description `BULK_ALREADY_DECIDED` 这次批量退款已处理
+             * @description `BULK_ALREADY_DECIDED` This bulk refund is decided already
              *
              *     `VALIDATION_ERROR` The request is not valid; please check it and try again
              */

@@ -55,7 +55,7 @@ class BodyTooLargeError(TypedDict):
 
 class BulkCounts(TypedDict):
     """
-    每种结果的行数
+    How many rows of each result
     """
 
     waiting: int
@@ -502,7 +502,7 @@ class BulkFilterRequest(TypedDict):
 
 class BulkRow(TypedDict):
     """
-    批量退款的一行
+    One row of a bulk refund
     """
 
     position: int
@@ -672,7 +672,7 @@ class Refund(TypedDict):
 
 class RefundBulk(TypedDict):
     """
-    批量退款；预演的没有编号和状态
+    A bulk refund; a dry run has neither id nor state
     """
 
     dry_run: bool

@@ -96,17 +96,17 @@ class Operations:
         return answer
 
     def request_bulk_refund(self, body: m.RefundBulkRequest | None = None, *, idempotency_key: str | None = None) -> m.RefundBulk:
-        """批量退款."""
+        """Bulk refunds."""
         answer: m.RefundBulk = self._call(Call("POST", "/api/v1/payment/admin/refunds/bulk", body=body, takes_key=True, idempotency_key=idempotency_key))
         return answer
 
     def get_bulk_refund(self, bulk_id: str, *, page: int | None = None, page_size: int | None = None, result: m.RefundBulkResult | None = None) -> m.RefundBulk:
-        """获取批量退款."""
+        """Get a bulk refund."""
         answer: m.RefundBulk = self._call(Call("GET", f"/api/v1/payment/admin/refunds/bulk/{bulk_id}", query={"page": page, "page_size": page_size, "result": result}))
         return answer
 
     def review_bulk_refund(self, bulk_id: str, body: m.RefundReviewRequest) -> None:
-        """审核批量退款."""
+        """Review a bulk refund."""
         answer: None = self._call(Call("PUT", f"/api/v1/payment/admin/refunds/bulk/{bulk_id}/review", body=body))
         return answer
 
