@@ -50,9 +50,11 @@ from tcmpay.common.actor import SYSTEM, Actor, Role
 from tcmpay.common.errors import DomainError
 from tcmpay.common.ids import new_id
 from tcmpay.common.invariants import Scope
+from tests.events.rebuilt import from_the_feed
 from tests.stateful import model as rules
 from tests.stateful.book import BOOKS, Book, Mood, channel, gateway_of, trade_key
 from tests.stateful.model import OK, Attempt, Model, Order, Refund
+from webhooks.services.dispatch import sequences_give
 
 USERS, ADMINS = 2, 3
 METHODS = ("wechat", "alipay")
@@ -491,6 +493,9 @@ class Stories(RuleBasedStateMachine):
                 sweep()
                 self.agrees_with_the_model()
         self.seal()
+        while self.do(sequences_give)[1]:
+            pass
+        assert from_the_feed().differences() == []
         self.audit(is_strict=True)
         for book in BOOKS.values():
             self._compare_books(book)
