@@ -103,7 +103,6 @@ def test_statistics_are_the_report_s_without_them(books):
 
 
 def test_the_audit_agrees(books):
-    texts = [
-        str(one.message) for _check, told in audit(Scope()) for one in told if not one.is_notice
-    ]
+    told = (one for _check, found in audit(Scope()) for one in found)
+    texts = [str(one.message) for one in told if not (one.is_notice or one.is_unfinished)]
     assert [text for text in texts if "没有相符的网关" not in text] == []
