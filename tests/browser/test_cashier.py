@@ -204,6 +204,25 @@ def test_on_a_phone_of_360_px(till, way):
     assert attempt.scene == ("h5" if way == "微信支付" else "wap")
 
 
+def test_an_h5_payment_over_the_api_comes_back_to_its_return_url(till):
+    """Without our page: a phone's browser is led to WeChat and back to the platform."""
+    page, order = till.phone(), till.order()
+    token = token_issue(user_id=till.owner.id, role=Role.PATIENT, ttl_seconds=600)
+    api, bearer = f"{till.desk.origin}/api/v1/payment", {"Authorization": f"Bearer {token}"}
+    back = f"{till.desk.origin}/health/live"
+    body = {"order_id": str(order.id), "payment_method": "wechat", "scene": "h5"}
+    started = page.request.post(f"{api}/pay", data=body | {"return_url": back}, headers=bearer)
+    assert started.ok, started.text()
+    page.goto(started.json()["data"]["payment_url"])
+    assert page.url.startswith(till.stand_in)
+    assert too_wide_px(page) == 0
+    page.get_by_role("button", name="付款", exact=True).click()
+    page.wait_for_url(back)
+    # Coming back proves nothing: the platform asks, or is told meanwhile.
+    asked = page.request.post(f"{api}/orders/{order.id}/sync", headers=bearer)
+    assert asked.json()["data"]["status"] == "paid"
+
+
 def test_inside_wechat(till):
     page, order = till.phone(IN_WECHAT), till.order()
     # WeChat's own bridge: pays at the stand-in what it was handed.
