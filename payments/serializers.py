@@ -284,7 +284,6 @@ class PayResultSchema(serializers.Serializer):
         allow_null=True, help_text=_("要展示成二维码的文字：微信 native，支付宝 qr")
     )
     prepay_data = PrepayDataField(
-        allow_null=True,
         help_text=_("交给支付渠道 SDK 的参数：微信 jsapi、mini_program、app，支付宝 app"),
     )
 

@@ -506,6 +506,7 @@ SPECTACULAR_SETTINGS = {
     "SCHEMA_PATH_PREFIX": "/api/v1/payment",
     "POSTPROCESSING_HOOKS": [
         "tcmpay.common.api.schema_parts.describe_shared",
+        "payments.api_schema.describe_no_prepay",
         "payments.api_schema.describe_callbacks",
     ],
 }

@@ -204,7 +204,9 @@ def test_the_codes_are_those_that_the_views_say_they_refuse_with(found):
 
 def test_what_an_app_hands_to_the_gateway_is_described_by_scene(found):
     schemas = found["components"]["schemas"]
-    kinds = [one["$ref"].rpartition("/")[2] for one in schemas["PrepayData"]["oneOf"]]
+    *some, nothing = schemas["PrepayData"]["oneOf"]
+    assert nothing == {"type": "null"}
+    kinds = [one["$ref"].rpartition("/")[2] for one in some]
     assert kinds == ["WechatJsapiPrepay", "WechatAppPrepay", "AlipayAppPrepay"]
     # No answer is two of them: a client tells them apart by what must be there.
     required = [set(schemas[kind]["required"]) for kind in kinds]
@@ -217,6 +219,17 @@ def test_what_is_filled_into_the_documentations_forms_is_no_filter(found):
         for one in operation.get("parameters", []):
             if not one.get("required"):
                 assert not {"example", "examples"} & (set(one) | set(one["schema"])), path
+
+
+def test_no_default_is_sent_along_that_excludes_another_parameter(found):
+    """Clients that are generated send every default."""
+    with_cursor = set()
+    for _method, _path, operation in operations(found):
+        schemas = {one["name"]: one["schema"] for one in operation.get("parameters", [])}
+        if "cursor" in schemas:
+            with_cursor.add(operation["operationId"])
+            assert "default" not in schemas["page"]
+    assert {"listOrders", "listRefunds"} <= with_cursor
 
 
 def test_errors_name_the_whole_way_to_a_field():

@@ -5,6 +5,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from backoffice.demo.data import is_seeded, seed
+from backoffice.demo.examples import seed_examples
 
 
 class Command(BaseCommand):
@@ -26,3 +27,4 @@ class Command(BaseCommand):
         for line in seed():
             if not options["quiet"]:
                 self.stdout.write(f"✓ {line}")
+        seed_examples()

@@ -53,6 +53,7 @@ class ContractSchema(AutoSchema):
                 parameter["schema"] = safe_ref(
                     self._with_named_enum(schema) if "enum" in schema else schema
                 )
+            _without_defaults_that_exclude(operation.get("parameters", []))
         return operation
 
     def get_description(self) -> str:  # type: ignore[override]
@@ -170,13 +171,20 @@ class ContractSchema(AutoSchema):
         if is_of_one and not any(issubclass(error, ObjectNotFound) for error in own):
             yield ObjectNotFound
         if self.method in BODY_METHODS or any(
-            place["in"] != "path" for place in self._get_parameters()
+            place["in"] == "query" for place in self._get_parameters()
         ):
             yield InvalidInput
         if self.method in BODY_METHODS:
             yield UnsupportedMediaType
         if self.view.throttle_classes:
             yield RateLimited
+
+
+def _without_defaults_that_exclude(parameters: list[Schema]) -> None:
+    """Clients that are generated send every default: a page's would refuse every cursor."""
+    schemas = {parameter["name"]: parameter["schema"] for parameter in parameters}
+    if "cursor" in schemas:
+        schemas["page"].pop("default", None)
 
 
 def success_example(

@@ -109,11 +109,26 @@ def describe_shared(result: Schema, **_kwargs: Any) -> Schema:
     result["info"]["description"] = INTRODUCTION
     result["servers"] = [{"url": "/", "description": str(_("提供这份描述的服务"))}]
     result["tags"] = [{"name": name, "description": text} for name, text in TAGS.items()]
-    result["components"]["headers"] = HEADERS
+    result["components"]["headers"] = _headers_of(result)
     schemas = result["components"]["schemas"]
     schemas["FieldErrors"] = FIELD_ERRORS
     schemas["TokenProblem"] = enum_values("TokenProblem")
     return result
+
+
+def _headers_of(result: Schema) -> Schema:
+    """Those that an answer carries: what nothing refers to would only be in the way."""
+    answers = [
+        *result["components"].get("responses", {}).values(),
+        *(
+            answer
+            for item in result["paths"].values()
+            for operation in item.values()
+            for answer in operation["responses"].values()
+        ),
+    ]
+    used = {name for answer in answers for name in answer.get("headers", {})}
+    return {name: header for name, header in HEADERS.items() if name in used}
 
 
 Choices = Sequence[tuple[str, Text]]

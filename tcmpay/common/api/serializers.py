@@ -263,7 +263,7 @@ class DayField(serializers.DateField):
 
 class PageInput(InputSerializer):
     page = StrictIntegerField(
-        min_value=1, max_value=PAGE_MAX, default=1, help_text=_("第几页，从 1 起")
+        min_value=1, max_value=PAGE_MAX, default=1, help_text=_("第几页，从 1 起；不写为 1")
     )
     page_size = StrictIntegerField(
         min_value=1,
