@@ -266,6 +266,10 @@ class OrderViewSet(ContractViewSet):
         answer = {"url": url, "expires_at": present(order.expire_time)}
         return success(_("收银台地址已生成"), answer)
 
+    def perform_content_negotiation(self, request: Request, force: bool = False) -> Any:
+        # The picture has a type of its own; its refusals are JSON, whatever is accepted.
+        return super().perform_content_negotiation(request, force or self.action == "qr")
+
     @staticmethod
     def _visible(request: Request, order_id: str) -> dict[str, Any]:
         order = order_now(path_id(order_id, missing=OrderNotFound))

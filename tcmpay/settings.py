@@ -499,6 +499,8 @@ SPECTACULAR_SETTINGS = {
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    # The hundred kinds of answers stay folded under the calls.
+    "SWAGGER_UI_SETTINGS": {"deepLinking": True, "defaultModelsExpandDepth": 0},
     # What clients send and what we answer are classes of their own already.
     "COMPONENT_SPLIT_REQUEST": False,
     # The meanings stand with the enumeration itself.

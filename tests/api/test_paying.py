@@ -446,3 +446,18 @@ def test_who_began_too_often_can_still_pay_from_the_balance(story, rich_patient)
         story.pay(order, rich_patient, "wechat", scene=("native", "app")[turn % 2])
     story.pay(order, rich_patient)
     assert story.status(order, rich_patient) == "paid"
+
+
+@pytest.mark.parametrize("accepted", ["image/svg+xml", "image/svg+xml,application/json", "*/*"])
+def test_the_code_is_drawn_for_whoever_accepts_pictures(api, story, patient, accepted):
+    """Clients ask for the type that the description names."""
+    order = story.order(patient)
+    story.pay(order, patient, "wechat")
+    path = f"orders/{order['id']}/qr.svg"
+    drawn = api.raw("GET", path, by=patient, headers={"Accept": accepted})
+    assert (drawn.status_code, drawn["Content-Type"]) == (200, "image/svg+xml")
+    bare = story.order(patient)
+    refused = api.raw(
+        "GET", f"orders/{bare['id']}/qr.svg", by=patient, headers={"Accept": accepted}
+    )
+    assert (refused.status_code, refused["Content-Type"]) == (404, "application/json")
