@@ -525,6 +525,7 @@ API_ENUMERATIONS = {
     "BalanceTransactionType": "balances.models.EntryType",
     "RelatedType": "balances.models.RelatedType",
     "TokenProblem": "tcmpay.common.errors.TokenProblem",
+    "EventType": "webhooks.states.EventType",
     "GatewayMethod": "config.models.GatewayMethod",
 }
 

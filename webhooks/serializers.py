@@ -1,5 +1,6 @@
 """What clients ask of the feed, and how it looks."""
 
+from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 
 from tcmpay.common.api.serializers import InputSerializer, SeveralField, StrictIntegerField
@@ -15,18 +16,22 @@ class EventsInput(InputSerializer):
         min_value=0,
         max_value=SEQUENCE_MAX,
         default=0,
-        help_text="the sequence to go on after: next_after of the answer before",
+        help_text=_("从哪个 sequence 之后开始：上一次返回的 next_after"),
     )
     types = SeveralField(
         child=serializers.ChoiceField(choices=EventType.choices),
         example="order.paid,order.refunded",
         required=False,
     )
-    limit = StrictIntegerField(min_value=1, max_value=LIMIT_MAX, default=LIMIT_DEFAULT)
+    limit = StrictIntegerField(
+        min_value=1, max_value=LIMIT_MAX, default=LIMIT_DEFAULT, help_text=_("最多多少个")
+    )
 
 
 class EventsSchema(serializers.Serializer):
+    about = _("一段事件")
+
     events = EventSchema(many=True)
     next_after = serializers.IntegerField(
-        help_text="where to go on; nothing is missed however many events are made meanwhile"
+        min_value=0, help_text=_("下一次从哪里开始；其间不管产生多少事件，都不会漏")
     )

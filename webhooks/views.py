@@ -21,10 +21,15 @@ class EventViewSet(ContractViewSet):
     roles = {"list": READERS}
 
     @extend_schema(
-        summary="获取事件列表",
+        operation_id="listEvents",
+        summary=_("获取事件列表"),
+        description=_(
+            "按 sequence 从小到大，从 after 之后开始：一直用 next_after 读下去，一个也不会漏。"
+            "推送丢失、延迟或乱序时，以这里为准。只限 service 和 admin。"
+        ),
         parameters=[EventsInput],
         responses={200: enveloped("Events", EventsSchema())},
-        examples=[success_example("获取事件列表成功", api_schema.EVENTS_EXAMPLE)],
+        examples=[success_example(_("获取事件列表成功"), api_schema.EVENTS_EXAMPLE)],
     )
     def list(self, request: Request) -> Response:
         query = EventsInput.parse_query(request)

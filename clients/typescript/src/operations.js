@@ -135,12 +135,12 @@ export class Operations {
   }
 
   /**
-   * 获取事件列表.
-   * @param {Described["events_retrieve"]["parameters"]["query"]} [query]
+   * List events.
+   * @param {Described["listEvents"]["parameters"]["query"]} [query]
    * @param {Options} [options]
    * @returns {Promise<Schemas["EventsEnvelope"]["data"]>}
    */
-  events_retrieve(query, options = {}) {
+  listEvents(query, options = {}) {
     return this._call({ method: "GET", path: "/api/v1/payment/events", query, ...options });
   }
 

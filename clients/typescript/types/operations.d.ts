@@ -99,12 +99,12 @@ export class Operations {
      */
     listBalanceTransactions(userId: string, query?: Described["listBalanceTransactions"]["parameters"]["query"], options?: Options): Promise<Schemas["BalanceTransactionListEnvelope"]["data"]>;
     /**
-     * 获取事件列表.
-     * @param {Described["events_retrieve"]["parameters"]["query"]} [query]
+     * List events.
+     * @param {Described["listEvents"]["parameters"]["query"]} [query]
      * @param {Options} [options]
      * @returns {Promise<Schemas["EventsEnvelope"]["data"]>}
      */
-    events_retrieve(query?: Described["events_retrieve"]["parameters"]["query"], options?: Options): Promise<Schemas["EventsEnvelope"]["data"]>;
+    listEvents(query?: Described["listEvents"]["parameters"]["query"], options?: Options): Promise<Schemas["EventsEnvelope"]["data"]>;
     /**
      * List orders.
      * @param {Described["listOrders"]["parameters"]["query"]} [query]

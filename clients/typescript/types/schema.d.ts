@@ -195,8 +195,11 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** 获取事件列表 */
-        get: operations["events_retrieve"];
+        /**
+         * List events
+         * @description In the order of sequence, from after on: read on with next_after and none is missed. Where deliveries are lost, late or out of order, this is the truth. For service and admin.
+         */
+        get: operations["listEvents"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1000,32 +1003,54 @@ export interface components {
             /** @description The same as the header X-Request-ID */
             request_id: string;
         };
+        /** @description Something that happened */
         Event: {
             /**
              * Format: uuid
-             * @description the same at every delivery
+             * @description The same at every delivery
              */
             id: string;
-            /** @description rises without a gap; go on after it */
+            /** @description Rises without a gap; go on after it */
             sequence: number;
-            /** @enum {string} */
-            type: "order.created" | "order.paid" | "order.cancelled" | "order.expired" | "order.refunded" | "refund.requested" | "refund.rejected" | "refund.succeeded" | "refund.failed" | "topup.succeeded" | "case.opened";
-            /** Format: date-time */
+            type: components["schemas"]["EventType"];
+            /**
+             * Format: date-time
+             * @description When it happened
+             */
             created_at: string;
-            /** @description order, refund, case, … */
+            /** @description order, refund, case and others */
             object_type: string;
-            /** Format: uuid */
+            /**
+             * Format: uuid
+             * @description The id of that order, refund or other thing
+             */
             object_id: string;
-            /** @description rises with every event of an object: drop what is older than what you have */
+            /** @description Rises with every event of an object: drop what is older than what you have */
             object_version: number;
-            /** @description numbers, amounts (text, two places), states */
+            /** @description Numbers, amounts (texts with two places), states; nothing medical */
             data: {
                 [key: string]: unknown;
             };
         };
+        /**
+         * @description * `order.created` - Order created
+         *     * `order.paid` - Order paid
+         *     * `order.cancelled` - Order cancelled
+         *     * `order.expired` - The order has expired
+         *     * `order.refunded` - Order refunded (in part or whole)
+         *     * `refund.requested` - Refund requested
+         *     * `refund.rejected` - Refund rejected or withdrawn
+         *     * `refund.succeeded` - Refund succeeded
+         *     * `refund.failed` - Refund failed
+         *     * `topup.succeeded` - Top-up succeeded
+         *     * `case.opened` - New case
+         * @enum {string}
+         */
+        EventType: "order.created" | "order.paid" | "order.cancelled" | "order.expired" | "order.refunded" | "refund.requested" | "refund.rejected" | "refund.succeeded" | "refund.failed" | "topup.succeeded" | "case.opened";
+        /** @description A stretch of events */
         Events: {
             events: components["schemas"]["Event"][];
-            /** @description where to go on; nothing is missed however many events are made meanwhile */
+            /** @description Where to go on; nothing is missed however many events are made meanwhile */
             next_after: number;
         };
         EventsEnvelope: {
@@ -1449,7 +1474,7 @@ export interface components {
             /** @description The text to show as a code: WeChat native, Alipay qr */
             qr_code: string | null;
             /** @description What to hand to the gateway's SDK: WeChat jsapi, mini_program and app, Alipay app */
-            prepay_data: components["schemas"]["PrepayData"] | null;
+            prepay_data: components["schemas"]["PrepayData"];
         };
         PayResultEnvelope: {
             data: components["schemas"]["PayResult"];
@@ -1477,7 +1502,7 @@ export interface components {
          * @enum {string}
          */
         PaymentScene: "native" | "jsapi" | "mini_program" | "h5" | "app" | "page" | "wap" | "qr";
-        PrepayData: components["schemas"]["WechatJsapiPrepay"] | components["schemas"]["WechatAppPrepay"] | components["schemas"]["AlipayAppPrepay"];
+        PrepayData: components["schemas"]["WechatJsapiPrepay"] | components["schemas"]["WechatAppPrepay"] | components["schemas"]["AlipayAppPrepay"] | null;
         /** @description A service's price for a period of days */
         Price: {
             /**
@@ -2452,10 +2477,6 @@ export interface components {
         "X-Total-Count": number;
         /** @description The mark of this answer: send it as If-None-Match next time */
         ETag: string;
-        /** @description Since when this call should no longer be used (RFC 9745) */
-        Deprecation: string;
-        /** @description Until when this call works (RFC 8594) */
-        Sunset: string;
         /** @description The addresses of the first, previous, next and last page (RFC 8288, rel first, prev, next, last) */
         Link: string;
     };
@@ -2725,7 +2746,7 @@ export interface operations {
     getBulkRefund: {
         parameters: {
             query?: {
-                /** @description Which page, from 1 */
+                /** @description Which page, from 1; 1 without it */
                 page?: number;
                 /** @description Rows per page */
                 page_size?: number;
@@ -2976,7 +2997,7 @@ export interface operations {
     listBalanceTransactions: {
         parameters: {
             query?: {
-                /** @description Which page, from 1 */
+                /** @description Which page, from 1; 1 without it */
                 page?: number;
                 /** @description Rows per page */
                 page_size?: number;
@@ -3016,11 +3037,12 @@ export interface operations {
             503: components["responses"]["ServiceUnavailable"];
         };
     };
-    events_retrieve: {
+    listEvents: {
         parameters: {
             query?: {
-                /** @description the sequence to go on after: next_after of the answer before */
+                /** @description The sequence to go on after: next_after of the answer before */
                 after?: number;
+                /** @description At most so many */
                 limit?: number;
                 /** @description Several, separated by commas, at most 100, such as order.paid,order.refunded */
                 types?: string;
@@ -3069,7 +3091,7 @@ export interface operations {
                 order_no?: string;
                 /** @description Order type */
                 order_type?: components["schemas"]["OrderType"];
-                /** @description Which page, from 1 */
+                /** @description Which page, from 1; 1 without it */
                 page?: number;
                 /** @description Rows per page */
                 page_size?: number;
@@ -3269,7 +3291,6 @@ export interface operations {
                 };
                 content?: never;
             };
-            400: components["responses"]["InvalidInput"];
             401: components["responses"]["Unauthenticated"];
             403: components["responses"]["Forbidden"];
             404: components["responses"]["OrderNotFound"];
@@ -3610,7 +3631,7 @@ export interface operations {
                 is_active?: boolean;
                 /** @description the price of which day (Shanghai); left out: today */
                 on?: string;
-                /** @description Which page, from 1 */
+                /** @description Which page, from 1; 1 without it */
                 page?: number;
                 /** @description Rows per page */
                 page_size?: number;
@@ -3689,7 +3710,7 @@ export interface operations {
                 end_date?: string;
                 /** @description Of which order */
                 order_id?: string;
-                /** @description Which page, from 1 */
+                /** @description Which page, from 1; 1 without it */
                 page?: number;
                 /** @description Rows per page */
                 page_size?: number;

@@ -140,26 +140,7 @@ class CreateTopUpForbiddenError(TypedDict):
     request_id: str
 
 
-class Event(TypedDict):
-    id: str
-    sequence: int
-    type: Literal["order.created", "order.paid", "order.cancelled", "order.expired", "order.refunded", "refund.requested", "refund.rejected", "refund.succeeded", "refund.failed", "topup.succeeded", "case.opened"]
-    created_at: str
-    object_type: str
-    object_id: str
-    object_version: int
-    data: dict[str, Any]
-
-
-class Events(TypedDict):
-    events: list[Event]
-    next_after: int
-
-
-class EventsEnvelope(TypedDict):
-    data: Events
-    success: bool
-    message: str
+EventType: TypeAlias = Literal["order.created", "order.paid", "order.cancelled", "order.expired", "order.refunded", "refund.requested", "refund.rejected", "refund.succeeded", "refund.failed", "topup.succeeded", "case.opened"]
 
 
 class ForbiddenError(TypedDict):
@@ -549,6 +530,36 @@ class CreateTopUpBadRequestError(TypedDict):
     request_id: str
 
 
+class Event(TypedDict):
+    """
+    Something that happened
+    """
+
+    id: str
+    sequence: int
+    type: EventType
+    created_at: str
+    object_type: str
+    object_id: str
+    object_version: int
+    data: dict[str, Any]
+
+
+class Events(TypedDict):
+    """
+    A stretch of events
+    """
+
+    events: list[Event]
+    next_after: int
+
+
+class EventsEnvelope(TypedDict):
+    data: Events
+    success: bool
+    message: str
+
+
 class HealthLiveEnvelope(TypedDict):
     data: Live
     success: bool
@@ -633,7 +644,7 @@ class PayRequest(TypedDict):
     openid: NotRequired[str]
 
 
-PrepayData: TypeAlias = WechatJsapiPrepay | WechatAppPrepay | AlipayAppPrepay
+PrepayData: TypeAlias = WechatJsapiPrepay | WechatAppPrepay | AlipayAppPrepay | None
 
 
 class PriceRequest(TypedDict):
@@ -795,7 +806,7 @@ class PayResult(TypedDict):
     payment_method: PaymentMethod
     payment_url: str | None
     qr_code: str | None
-    prepay_data: PrepayData | None
+    prepay_data: PrepayData
 
 
 class PayResultEnvelope(TypedDict):

@@ -125,8 +125,8 @@ class Operations:
         answer: list[m.BalanceTransaction] = self._call(Call("GET", f"/api/v1/payment/balance/{user_id}/transactions", query={"page": page, "page_size": page_size}))
         return answer
 
-    def events_retrieve(self, *, after: int | None = None, limit: int | None = None, types: str | None = None) -> m.Events:
-        """获取事件列表."""
+    def list_events(self, *, after: int | None = None, limit: int | None = None, types: str | None = None) -> m.Events:
+        """List events."""
         answer: m.Events = self._call(Call("GET", "/api/v1/payment/events", query={"after": after, "limit": limit, "types": types}))
         return answer
 
