@@ -83,6 +83,12 @@ def is_seeded() -> bool:
 
 def seed() -> Iterator[str]:
     """Make the demo's data, yielding what was made, line by line."""
+    yield from seed_unfinished()
+    yield finish()
+
+
+def seed_unfinished() -> Iterator[str]:
+    """The same but for ``finish``, so that days of the past can be added to."""
     _staff()
     yield "staff"
     now = clock.now()
@@ -96,17 +102,21 @@ def seed() -> Iterator[str]:
                 _paid_order(day * 3 + number)
     yield "two weeks of orders"
     with clock.frozen(now - timedelta(hours=5)):
-        _order(PATIENT_CHEN, TEXT)
+        order_made(PATIENT_CHEN, TEXT)
     orders_expire()
     _today()
     seed_desk(_appointment, PATIENT_WANG)
     if settings.TOPUPS:
         _topup()
     yield "orders in every state, refunds waiting for review, a case to look at"
+
+
+def finish() -> str:
+    """Seal and sum up what was made: nothing may be added to those days afterwards."""
     for chain in (LEDGER, TRAIL, CALLBACKS, EXCHANGES):
         chain_seal_and_tell(chain)
     day_totals_catch_up()
-    yield "days that are over, summed up; what is over an hour old, sealed"
+    return "days that are over, summed up; what is over an hour old, sealed"
 
 
 def _staff() -> None:
@@ -134,7 +144,7 @@ def _opening_balances() -> None:
 
 def _paid_order(number: int) -> PaymentOrder:
     patient = DEMO_PATIENTS[number % 2]
-    order = _order(patient, SERVICES[number % len(SERVICES)])
+    order = order_made(patient, SERVICES[number % len(SERVICES)])
     _pay(order, METHODS[number % len(METHODS)])
     if number % 7 == 3:
         _refund(order, order.amount, "医生临时停诊")
@@ -144,13 +154,13 @@ def _paid_order(number: int) -> PaymentOrder:
 
 
 def _today() -> None:
-    _order(PATIENT_LI, ONLINE)  # stays pending: the one to pay when trying the API
-    cancelled = _order(PATIENT_WANG, PRESCRIPTION)
-    order_cancel(actor=_owner(cancelled), order_id=cancelled.id)
-    waiting = _order(PATIENT_WANG, OFFLINE)
+    order_made(PATIENT_LI, ONLINE)  # stays pending: the one to pay when trying the API
+    cancelled = order_made(PATIENT_WANG, PRESCRIPTION)
+    order_cancel(actor=owner_of(cancelled), order_id=cancelled.id)
+    waiting = order_made(PATIENT_WANG, OFFLINE)
     _pay(waiting, "balance")
     refund_request(
-        actor=_owner(waiting),
+        actor=owner_of(waiting),
         order_id=waiting.id,
         amount=waiting.amount,
         reason="预约时间冲突，申请取消就诊",
@@ -181,7 +191,7 @@ def _appointment(patient: uuid.UUID, amount: Money, metadata: dict[str, str]) ->
     return order
 
 
-def _order(patient: uuid.UUID, service: DemoService) -> PaymentOrder:
+def order_made(patient: uuid.UUID, service: DemoService) -> PaymentOrder:
     return order_create(
         actor=Actor(id=patient, role=Role.PATIENT),
         command=OrderCommand(
@@ -197,7 +207,7 @@ def _pay(order: PaymentOrder, method: str) -> None:
     if method != "balance" and not settings.MOCK_CALLBACKS:
         method = "balance"
     command = PayCommand(order_id=order.id, payment_method=method)
-    pay(actor=_owner(order), command=command)
+    pay(actor=owner_of(order), command=command)
     if method != "balance":
         _report_paid(order)
 
@@ -213,12 +223,12 @@ def _report_paid(order: PaymentOrder) -> None:
 
 
 def _refund(order: PaymentOrder, amount: Money, reason: str) -> Refund:
-    refund = refund_request(actor=_owner(order), order_id=order.id, amount=amount, reason=reason)
+    refund = refund_request(actor=owner_of(order), order_id=order.id, amount=amount, reason=reason)
     reviewer = Actor(id=DEMO_STAFF[1].id, role=Role.STAFF, name=DEMO_STAFF[1].last_name)
     refund_review(actor=reviewer, refund_id=refund.id, is_approved=True, notes="同意退款")
     refunds_sweep()
     return refund
 
 
-def _owner(order: PaymentOrder) -> Actor:
+def owner_of(order: PaymentOrder) -> Actor:
     return Actor(id=order.user_id, role=Role.PATIENT)

@@ -32,6 +32,9 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 from django.db import connections
 
+from backoffice.demo.bills import seed_bills
+from backoffice.demo.data import finish
+
 START_SECONDS_MAX = 60.0
 STOP_SECONDS_MAX = 10.0
 BACKOFF_SECONDS_MIN, BACKOFF_SECONDS_MAX = 1.0, 30.0
@@ -231,7 +234,7 @@ class Command(BaseCommand):
                 self._say(f"队列文件已损坏，已丢弃 / A damaged file of the queue is gone: {name}")
             self._say("准备数据库 / Preparing the database…")
             call_command("migrate", verbosity=0, interactive=False)
-            call_command("seed_demo", stdout=self.stdout)
+            call_command("seed_demo", unfinished=True, stdout=self.stdout)
             connections.close_all()
             if not self._stopping:
                 self._run(demo_processes(host=host, port=port, folder=folder), host, port, lock)
@@ -286,6 +289,9 @@ class Command(BaseCommand):
             notify_base=f"http://127.0.0.1:{port}",
             stdout=io.StringIO(),
         )
+        if seed_bills(f"http://127.0.0.1:{stand_in_port(port)}"):
+            self._say("✓ bills of the last days at the stand-in gateways")
+            self._say(f"✓ {finish()}")
         connections.close_all()
 
     def _check(self, children: list[Supervised], lock: IO[str]) -> None:

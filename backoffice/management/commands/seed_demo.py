@@ -4,7 +4,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from backoffice.demo.data import is_seeded, seed
+from backoffice.demo.data import is_seeded, seed, seed_unfinished
 from backoffice.demo.examples import seed_examples
 
 
@@ -16,6 +16,11 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--quiet", action="store_true", help="no progress lines")
+        parser.add_argument(
+            "--unfinished",
+            action="store_true",
+            help="neither sealed nor summed up, so that days of the past can be added to",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         if not settings.DEBUG:
@@ -24,7 +29,7 @@ class Command(BaseCommand):
             if not options["quiet"]:
                 self.stdout.write("已有订单，保留现有数据 / orders exist, data kept")
             return
-        for line in seed():
+        for line in seed_unfinished() if options["unfinished"] else seed():
             if not options["quiet"]:
                 self.stdout.write(f"✓ {line}")
         seed_examples()
