@@ -56,7 +56,7 @@ def close_of(day: date, *, using: str = "default") -> DailyClose | None:
 def figures_of_day(day: date) -> Figures:
     """The figures of ``day`` as they are now, from the rows; of a closed day see ``close_of``."""
     money = money_of_days(day, day).get(day, DayMoney())
-    fees = fees_of_days(day, day).get(day, {})
+    fees, coupons = fees_of_days(day, day).get(day, {}), _coupons(day)
     return {
         "day": day.isoformat(),
         **totals_told(money.cells, fees),
@@ -64,8 +64,9 @@ def figures_of_day(day: date) -> Figures:
         "by_method": _by_method(money, fees),
         "by_type": grouped_told(money.cells, lambda cell: cell.order_type),
         "by_service": grouped_told(money.cells, lambda cell: cell.service),
-        "by_merchant": _by_merchant(money, fees),
-        "expected": format_money(_expected(money, fees)),
+        "by_merchant": _by_merchant(money, fees, coupons),
+        "coupons": format_money(sum(coupons.values(), ZERO)),
+        "expected": format_money(_expected(money, fees, coupons)),
         "cells": [_cell_told(cell, sums) for cell, sums in sorted(money.cells.items())],
         "late": sums_told(money.late),
         "balance": _balance_told(day),
@@ -125,7 +126,7 @@ def _by_method(money: DayMoney, fees: Fees) -> dict[str, Any]:
     }
 
 
-def _by_merchant(money: DayMoney, fees: Fees) -> list[dict[str, Any]]:
+def _by_merchant(money: DayMoney, fees: Fees, coupons: Fees) -> list[dict[str, Any]]:
     """Of every account at a gateway; "" as its number: mock, which no gateway holds."""
     found = []
     for method, merchant in sorted(_accounts(money, fees)):
@@ -139,7 +140,8 @@ def _by_merchant(money: DayMoney, fees: Fees) -> list[dict[str, Any]]:
                 **totals_told(account, fee),
                 "surplus_in": format_money(surplus.receipts),
                 "surplus_out": format_money(surplus.refunds),
-                "expected": format_money(_expected_of(money, fees, method, merchant)),
+                "coupons": format_money(coupons.get((method, merchant), ZERO)),
+                "expected": format_money(_expected_of(money, fees, coupons, method, merchant)),
             }
         )
     return found
@@ -158,17 +160,18 @@ def _of_account(money: DayMoney, method: str, merchant: str) -> dict[Cell, Sums]
     }
 
 
-def _expected(money: DayMoney, fees: Fees) -> Money:
+def _expected(money: DayMoney, fees: Fees, coupons: Fees) -> Money:
     """What the gateways should pay out of this day, of all merchant numbers."""
-    return sum((_expected_of(money, fees, *key) for key in _accounts(money, fees)), ZERO)
+    return sum((_expected_of(money, fees, coupons, *key) for key in _accounts(money, fees)), ZERO)
 
 
-def _expected_of(money: DayMoney, fees: Fees, method: str, merchant: str) -> Money:
+def _expected_of(money: DayMoney, fees: Fees, coupons: Fees, method: str, merchant: str) -> Money:
     if not merchant:
         return ZERO  # a mock's money is nowhere
     sums = sum(_of_account(money, method, merchant).values(), Sums())
     sums += money.surplus.get((method, merchant), Sums())
-    return sums.receipts - sums.refunds - fees.get((method, merchant), ZERO)
+    kept = fees.get((method, merchant), ZERO) + coupons.get((method, merchant), ZERO)
+    return sums.receipts - sums.refunds - kept
 
 
 def _cell_told(cell: Cell, sums: Sums) -> dict[str, Any]:
@@ -216,6 +219,12 @@ def fees_of_days(first: date, last: date) -> dict[date, Fees]:
         if row.fees_taken:
             days.setdefault(row.day, {})[row.payment_method, row.merchant] = row.fees_taken
     return days
+
+
+def _coupons(day: date) -> Fees:
+    """What payers did not pay because the merchants' own coupons did: no bank receives it."""
+    rows = ReconciledDay.objects.filter(day=day).exclude(coupons=0)
+    return {(row.payment_method, row.merchant): row.coupons for row in rows}
 
 
 def _fees_rounding(day: date) -> Money:

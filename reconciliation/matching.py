@@ -29,6 +29,7 @@ class Matched:
     their_refunds: int = 0
     their_refunded_fen: int = 0
     fees: int = 0
+    coupons_fen: int = 0  # ordered and not settled, less those of refunds
     # Lines whose number is not (or no longer) in our books of the day.
     unknown: list[BillRow] = field(default_factory=list)
     # Lines of another of the merchant's apps.
@@ -104,6 +105,7 @@ def _agree(
     found.their_receipts_fen += received
     books.our_receipts_fen += received
     found.fees += sum(fee)
+    found.coupons_fen += received - sum(settled)
     rate = piece.fee_rates()
     if not isinstance(rate, str):
         each = rate if taken is None else compress(rate, taken)
@@ -131,12 +133,14 @@ def _match_row(
 ) -> None:
     found.lines += 1
     found.fees += row.fee
-    ours = None
+    ours, coupon_fen = None, row.amount_fen - row.settled_fen
     if not row.is_refund:
+        found.coupons_fen += coupon_fen
         found.their_payments += 1
         found.their_receipts_fen += row.amount_fen
         ours = books.payments.pop(row.out_trade_no, None)
     elif row.state != FAILED:  # else nothing moved; one that did may follow under the same number
+        found.coupons_fen -= coupon_fen
         found.their_refunds += 1
         found.their_refunded_fen += row.amount_fen
         ours = books.refunds.pop(row.out_refund_no, None)

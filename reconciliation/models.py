@@ -133,6 +133,8 @@ class ReconciledDay(models.Model):
     our_refunds = models.PositiveIntegerField(_("我方退款笔数"), default=0)
     our_refunded = MoneyField(_("我方退款（元）"), max_digits=16, default=0)
     fees = models.DecimalField(_("手续费（元）"), max_digits=18, decimal_places=5, default=0)
+    # What was ordered and is not settled: the merchant's own coupons, less those of refunds.
+    coupons = MoneyField(_("商家承担的优惠（元）"), max_digits=16, default=0, db_default=0)
     # What the account was really charged that day, where its fund bill was read: by line, in fen.
     fees_charged = models.DecimalField(
         _("账户实扣手续费（元）"), max_digits=18, decimal_places=2, null=True, blank=True

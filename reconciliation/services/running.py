@@ -368,6 +368,7 @@ def _columns(run: _Run, figures: Figures) -> dict[str, Any]:
         "our_refunds": books.our_refunds,
         "our_refunded": fen_to_yuan(books.our_refunded_fen),
         "fees": Decimal(matched.fees).scaleb(-5),
+        "coupons": fen_to_yuan(matched.coupons_fen),
         "fees_charged": fen_to_yuan(funds.charged_fen) if run.fund else None,
         "funds_opening": _yuan_or_none(funds.opening_fen),
         "funds_closing": _yuan_or_none(funds.closing_fen),

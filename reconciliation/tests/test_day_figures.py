@@ -17,6 +17,8 @@ from reconciliation.tests.kit import (
     imported,
     merchant,
     payment_row,
+    refund,
+    refund_row,
 )
 from tcmpay.common.actor import SYSTEM
 
@@ -42,6 +44,24 @@ def test_fees_are_what_the_account_was_charged_and_the_rounding_is_one_total():
     assert figures["by_merchant"][0]["expected"] == figures["expected"] == "9.90"
     assert figures["by_method"]["wechat"]["net"] == "9.90"
     assert report(DAY, DAY).total.fees == Decimal("0.10")
+
+
+def test_what_the_merchant_s_own_coupons_paid_is_not_expected_in_the_bank():
+    version = configured("wechat")
+    paid, given_back = (attempt("wechat", version, amount="30.00") for _number in range(2))
+    back = refund(given_back, amount="12.00")
+    rows = [
+        payment_row(paid, settled_fen=2500, fee=15_000),
+        payment_row(given_back, settled_fen=2500, fee=15_000),
+        refund_row(back, settled_fen=1000, fee=-6_000),
+    ]
+    imported("wechat", rows)
+    row = compared("wechat")
+    assert not row.differences.exists()
+    figures = figures_of_day(DAY)
+    assert figures["coupons"] == figures["by_merchant"][0]["coupons"] == str(row.coupons) == "8.00"
+    # 25.00 twice, less 10.00, less fees of 0.24.
+    assert (figures["net"], figures["expected"]) == ("47.76", "39.76")
 
 
 def test_without_its_account_s_bill_fees_are_the_trade_bill_s():

@@ -132,6 +132,7 @@ def day_told(stand: DayStand) -> dict[str, Any]:
         "verified_share": figures["verified_share"],
         # What was signed before these were told has neither.
         "funds": figures.get("funds"),
+        "coupons": figures.get("coupons"),
         "fees_rounding": figures.get("fees_rounding"),
         "version": close.version if close else None,
         "by": _username(close.proposed_by) if close else None,
