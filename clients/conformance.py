@@ -106,6 +106,18 @@ def check_calls(report: Report, asked: argparse.Namespace) -> str | None:
         pay_at(asked.gateways, order["order_no"])
         paid = service.wait_for_order(order["id"], seconds_max=ARRIVAL_SECONDS_MAX)
         expect(paid["status"] == "paid", paid["status"])
+    with report.check("the feed of events tells what happened, in order"):
+        told = within(
+            ARRIVAL_SECONDS_MAX,
+            lambda: [
+                (event["type"], event["object_version"])
+                for event in service.events(types="order.created,order.paid")
+                if event["object_id"] == order["id"]
+            ],
+            lambda found: len(found) == 2,
+        )
+        expect([kind for kind, _version in told] == ["order.created", "order.paid"], str(told))
+        expect(told[0][1] < told[1][1], f"versions {told}")
     with report.check("a paid order is not paid again"):
         expect_code("ORDER_NOT_PAYABLE", lambda: patient.pay_order(start))
     with report.check("the back end asks for a part of it back, and takes that back"):

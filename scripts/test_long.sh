@@ -22,7 +22,7 @@ on_mariadb() { .venv/bin/python -m tests.servers -- "${pytest[@]}" "$@"; }
 long_audit() { AUDIT_DRAWS=all on_sqlite -s tests/audit/test_drawn_changes.py; }
 long_bulk() { BULK_ROWS=${BULK_ROWS:-1000} on_mariadb -n 0 tests/engine/test_killed_bulk.py; }
 # Needs Node 20, a JDK of 17 or later, npm and PyPI.
-long_clients() { .venv/bin/python -m tests.clients; }
+long_clients() { .venv/bin/python -m tests.clients && .venv/bin/python -m clients.live; }
 long_closing() { CLOSE_RUNS=${CLOSE_RUNS:-500} on_sqlite reconciliation/tests/test_late_facts.py -n 2; }
 long_gateways() {
     .venv/bin/python -m tests.trial --seed "$TEST_SEED" &&

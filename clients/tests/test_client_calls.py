@@ -13,6 +13,7 @@ from tcmpay_client.transport import Answer
 from balances.services import balance_top_up
 from tcmpay.common.actor import SYSTEM, Role
 from tests.api.kit import Person, someone
+from webhooks.services.dispatch import sequences_give
 
 pytestmark = pytest.mark.django_db
 
@@ -95,6 +96,16 @@ def test_lists_are_gone_through_to_their_end(patient, service):
     listed = service.orders(user_id=patient.name, status="pending,paid", page_size=2)
     assert [order["id"] for order in listed] == made[::-1]
     assert list(service.orders(ids=made[:2], status="paid")) == []
+
+
+def test_what_happened_is_told_from_a_sequence_on(patient, service):
+    order = service.create_order(order_body(patient))
+    sequences_give()
+    (made,) = service.events(types="order.created")
+    assert (made["object_id"], made["data"]["amount"]) == (order["id"], Decimal("30.00"))
+    service.cancel_order(order["id"])
+    sequences_give()
+    assert [event["type"] for event in service.events(made["sequence"])] == ["order.cancelled"]
 
 
 def test_waiting_asks_for_nothing_but_changes(patient, service):

@@ -46,6 +46,22 @@ export class Tcmpay extends Operations {
   }
 
   /**
+   * Every event after the sequence `after` that there is by now, in order: from it a receiver that
+   * was away rebuilds what it missed.
+   * @param {number} [after]
+   * @param {string} [types]
+   * @returns {AsyncGenerator<Schemas["Event"]>}
+   */
+  async *events(after = 0, types) {
+    for (;;) {
+      const page = await this.listEvents({ after, types, limit: 500 });
+      if (!page.events.length) return;
+      yield* page.events;
+      after = page.next_after;
+    }
+  }
+
+  /**
    * The order once it is not `pending` any more, or as it is after `secondsMax`. Asks cheaply:
    * while nothing changed the answer has no body.
    * @param {string} orderId

@@ -18,6 +18,14 @@ export class Tcmpay extends Operations {
      */
     refunds(filters?: Described["listRefunds"]["parameters"]["query"]): AsyncGenerator<Schemas["Refund"]>;
     /**
+     * Every event after the sequence `after` that there is by now, in order: from it a receiver that
+     * was away rebuilds what it missed.
+     * @param {number} [after]
+     * @param {string} [types]
+     * @returns {AsyncGenerator<Schemas["Event"]>}
+     */
+    events(after?: number, types?: string): AsyncGenerator<Schemas["Event"]>;
+    /**
      * The order once it is not `pending` any more, or as it is after `secondsMax`. Asks cheaply:
      * while nothing changed the answer has no body.
      * @param {string} orderId

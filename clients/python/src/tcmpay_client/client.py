@@ -48,6 +48,13 @@ class Tcmpay(Operations):
         """Every refund that ``list_refunds`` would list."""
         return self._all(self.list_refunds, "refunds", filters)
 
+    def events(self, after: int = 0, *, types: str | None = None) -> Iterator[models.Event]:
+        """Every event after the sequence ``after`` that there is by now, in order: from it a
+        receiver that was away rebuilds what it missed."""
+        while (page := self.list_events(after=after, types=types, limit=500))["events"]:
+            yield from page["events"]
+            after = page["next_after"]
+
     def wait_for_order(
         self, order_id: str, *, seconds_max: float = 120.0, every_seconds: float = 2.0
     ) -> models.Order:
