@@ -172,7 +172,7 @@ STEPS: Mapping[str, Step] = {
     "give_back": Step(
         title=gettext_lazy("原路退回余额"),
         icon="undo",
-        permission="balances.request_adjustment",
+        permission="refunds.request_refund",
         form=MoveForm,
         note=gettext_lazy(
             "从最早的充值起，按原路退回给用户：金额马上冻结，每笔充值一笔退款，由另一位同事审核。"

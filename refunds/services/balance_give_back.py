@@ -71,7 +71,7 @@ def balance_give_back(
         refunds.append(refund)
     left = amount - sum((refund.refund_amount for refund in refunds), ZERO)
     if left:
-        _tell_of_rest(user_id, left, reason, request_id, sources, actor)
+        _tell_of_rest(user_id, left, reason, request_id, actor)
     return GivingBack(refunds, left)
 
 
@@ -118,22 +118,18 @@ def _has_room(payment: PaymentTransaction) -> bool:
     return True
 
 
-def _tell_of_rest(
-    user_id: UUID,
-    left: Money,
-    reason: str,
-    request_id: UUID,
-    sources: list[Source],
-    actor: Actor,
-) -> None:
+def _tell_of_rest(user_id: UUID, left: Money, reason: str, request_id: UUID, actor: Actor) -> None:
     """Raises MovementRepeated: the same form was sent before."""
+    topups = PaymentTransaction.objects.filter(
+        order__user_id=user_id, order__order_type=OrderType.TOPUP, applied_order_id__isnull=False
+    )
     text = _("用户 %(user)s 的余额有 %(amount)s 元不能原路退回（没有一年内的充值可退）：%(reason)s")
     is_new = exception_open(
         ExceptionKind.GIVE_BACK_LEFT,
         method=PaymentMethod.BALANCE,
         fact=str(request_id),
         # One of the user's, so that nobody ends a case about their own money.
-        attempt=sources[-1][1] if sources else None,
+        attempt=topups.order_by("-initiated_at").first(),
         amount=left,
         reason=text % {"user": user_id, "amount": left, "reason": reason},
         actor=actor,

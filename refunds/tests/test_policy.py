@@ -125,3 +125,11 @@ def test_rules_of_one_type_never_overlap(hours, is_refused):
         else:
             rule_save(actor=SYSTEM, rule=new)
     assert RefundPolicyRule.objects.count() == (1 if is_refused else 2)
+
+
+def test_the_clinic_s_rules_have_no_say_about_the_user_s_own_money():
+    rule(50, order_type="")
+    refund = refund_with()
+    assert propose(refund, taken=Decimal("0.00")).rule.percentage == 50
+    refund.order.order_type = "topup"
+    assert propose(refund, taken=Decimal("0.00")) is None
