@@ -17,6 +17,7 @@ from payments.states import Disposition, PaymentMethod
 from reconciliation.merchants import Merchant
 from reconciliation.models import BillFile, DailyClose, Difference, ReconciledDay
 from reconciliation.money import Cell, DayMoney, Sums, money_of_days
+from reconciliation.once import once
 from reconciliation.our_books import merchants_of_day, our_yuan
 from reconciliation.selectors import has_trade_bill, share_of, unverified_yuan
 from reconciliation.states import CloseStatus, FundsLeg
@@ -269,6 +270,7 @@ def moves_of(balance: Mapping[str, Any]) -> LedgerMoves:
     return LedgerMoves(**{name: Decimal(balance.get(name, ZERO)) for name in MOVES})
 
 
+@once
 def balance_leg(day: date) -> BalanceLeg:
     """Every payment from the balance and every refund to it has its entry, of the same amount; an
     order and its entry are booked within a moment, which midnight may part."""

@@ -1,6 +1,6 @@
 """Whose bills there are: the merchant numbers that our money went to."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -10,9 +10,10 @@ from config.gateways.selectors import gateway_config_current
 from config.gateways.versions import version_values
 from config.models import PaymentConfigVersion
 from gateways.errors import GatewayUnavailable
-from gateways.interface import ALIPAY, Gateway
+from gateways.interface import ALIPAY, GATEWAY_METHODS, Gateway
 from gateways.registry import merchant_of
 from payments.channels import channel_of_version
+from reconciliation.once import once
 from tcmpay.common.sealing import ConfigSecretUnreadable
 
 
@@ -34,6 +35,7 @@ class Version:
     account: str  # as bills name it; empty where no version of Alipay's app does
 
 
+@once
 def versions(method: str) -> list[Version]:
     """The configuration versions of ``method`` that can be read and name a merchant, oldest first.
 
@@ -63,6 +65,7 @@ def versions(method: str) -> list[Version]:
     return found
 
 
+@once
 def merchant_running(method: str) -> Merchant | None:
     """The account that new payments of ``method`` go to; None where none is configured."""
     try:
@@ -70,6 +73,22 @@ def merchant_running(method: str) -> Merchant | None:
     except ConfigSecretUnreadable:
         return None
     return next((one.merchant for one in versions(method) if one.id == version_id), None)
+
+
+class Accounts:
+    """Whose money a payment is, by its configuration version: read once, asked often."""
+
+    def __init__(self, methods: Iterable[str] = GATEWAY_METHODS) -> None:
+        self._running = {method: merchant_running(method) for method in methods}
+        found = (one for method in methods for one in versions(method))
+        self._merchants = {one.id: one.merchant for one in found}
+
+    def of(self, method: str, version_id: UUID | None, is_mock: bool) -> Merchant | None:
+        """None where no gateway holds it, or its version can't be read any more; what kept no
+        version is the running one's."""
+        if is_mock or method not in self._running:
+            return None
+        return self._running[method] if version_id is None else self._merchants.get(version_id)
 
 
 def versions_of(merchant: Merchant) -> list[UUID]:

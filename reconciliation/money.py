@@ -14,7 +14,6 @@ from uuid import UUID
 from django.db.models import Count, F, Min, Q, QuerySet
 
 from balances.models import BalanceTransaction
-from gateways.interface import GATEWAY_METHODS
 from payments.booking import CLOCKS_DIFFER_BY
 from payments.models import PaymentOrder, PaymentTransaction
 from payments.services.closed_days import ClosedDays
@@ -25,7 +24,7 @@ from payments.states import (
     TransactionStatus,
     TransactionType,
 )
-from reconciliation.merchants import merchant_running, versions
+from reconciliation.merchants import Accounts
 from refunds.models import Refund
 from refunds.states import RefundStatus
 from tcmpay.common.clock import ONE_DAY, business_day, day_start
@@ -84,42 +83,24 @@ Days = dict[date, DayMoney]
 def money_of_days(first: date, last: date, *, using: str = "default") -> Days:
     """What counts in each day from ``first`` to ``last``; days without money are left out."""
     days: Days = defaultdict(DayMoney)
-    merchants = MerchantNumbers()
-    for day, cell, number, amount in _orders(first, last, merchants, using):
+    accounts = Accounts()
+    for day, cell, number, amount in _orders(first, last, accounts, using):
         days[day].cells[cell] += Sums(receipts_number=number, receipts=amount)
-    for day, cell, disposition, number, amount in _refunds(first, last, merchants, using):
+    for day, cell, disposition, number, amount in _refunds(first, last, accounts, using):
         sums = Sums(refunds_number=number, refunds=amount)
         if disposition == Disposition.APPLIED:
             days[day].cells[cell] += sums
         else:
             days[day].surplus[cell.method, cell.merchant] += sums
-    for day, method, merchant, amount in _surplus(first, last, merchants, using):
+    for day, method, merchant, amount in _surplus(first, last, accounts, using):
         days[day].surplus[method, merchant] += Sums(receipts_number=1, receipts=amount)
     for day, sums in _late(first, last, using):
         days[day].late += sums
     return dict(days)
 
 
-class MerchantNumbers:
-    """Which merchant number a payment's money lies under, by its configuration version."""
-
-    def __init__(self) -> None:
-        self._numbers: dict[UUID | None, str] = {}
-        self._running: dict[str, str] = {}
-        for method in GATEWAY_METHODS:
-            running = merchant_running(method)
-            self._running[method] = running.number if running else ""
-            self._numbers |= {one.id: one.merchant.number for one in versions(method)}
-
-    def of(self, method: str, version_id: UUID | None, is_mock: bool) -> str:
-        """ "" where no gateway holds it."""
-        if is_mock or method not in self._running:
-            return ""
-        return self._numbers.get(version_id, self._running[method] if version_id is None else "")
-
-
 def _orders(
-    first: date, last: date, merchants: MerchantNumbers, using: str
+    first: date, last: date, accounts: Accounts, using: str
 ) -> Iterator[tuple[date, Cell, int, Money]]:
     rows = PaymentOrder.objects.using(using).filter(
         paid_on__gte=first,
@@ -132,11 +113,11 @@ def _orders(
         *("transactions__config_version_id", "transactions__is_mock"),
     )
     for day, method, *facts, number, amount in _grouped(rows, names, "amount"):
-        yield day, _cell(merchants, method, *facts), number, amount
+        yield day, _cell(accounts, method, *facts), number, amount
 
 
 def _refunds(
-    first: date, last: date, merchants: MerchantNumbers, using: str
+    first: date, last: date, accounts: Accounts, using: str
 ) -> Iterator[tuple[date, Cell, str, int, Money]]:
     rows = Refund.objects.using(using).filter(
         completed_on__gte=first, completed_on__lte=last, status=RefundStatus.SUCCESS
@@ -147,7 +128,7 @@ def _refunds(
         *("transaction__config_version_id", "transaction__is_mock"),
     )
     for day, disposition, method, *facts, number, amount in _grouped(rows, names, "refund_amount"):
-        yield day, _cell(merchants, method, *facts), disposition, number, amount
+        yield day, _cell(accounts, method, *facts), disposition, number, amount
 
 
 def _grouped(rows: QuerySet[Any], names: tuple[str, ...], amount: str) -> Iterator[tuple[Any, ...]]:
@@ -158,15 +139,21 @@ def _grouped(rows: QuerySet[Any], names: tuple[str, ...], amount: str) -> Iterat
 
 
 def _cell(
-    merchants: MerchantNumbers,
+    accounts: Accounts,
     method: str,
     order_type: str,
     service: str,
     version_id: UUID | None,
     is_mock: bool,
 ) -> Cell:
-    merchant = merchants.of(method, version_id, is_mock)
+    merchant = _number(accounts, method, version_id, is_mock)
     return Cell(method, merchant, order_type, service or order_type)
+
+
+def _number(accounts: Accounts, method: str, version_id: UUID | None, is_mock: bool) -> str:
+    """ "" where no gateway holds it."""
+    found = accounts.of(method, version_id, is_mock)
+    return found.number if found is not None else ""
 
 
 def surplus_received(*, using: str = "default") -> QuerySet[PaymentTransaction]:
@@ -179,7 +166,7 @@ def surplus_received(*, using: str = "default") -> QuerySet[PaymentTransaction]:
 
 
 def _surplus(
-    first: date, last: date, merchants: MerchantNumbers, using: str
+    first: date, last: date, accounts: Accounts, using: str
 ) -> Iterator[tuple[date, str, str, Money]]:
     """These rows keep no day of their own: it follows from their times and from what was closed."""
     rows = surplus_received(using=using).filter(
@@ -194,7 +181,7 @@ def _surplus(
     for method, version_id, is_mock, moved_at, booked_at, amount in rows.values_list(*names):
         day = closed.day_of(moved_at, booked_at)
         if first <= day <= last:
-            yield day, method, merchants.of(method, version_id, is_mock), amount
+            yield day, method, _number(accounts, method, version_id, is_mock), amount
 
 
 def _late(first: date, last: date, using: str) -> Iterator[tuple[date, Sums]]:

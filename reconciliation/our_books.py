@@ -22,6 +22,7 @@ from reconciliation.merchants import (
     merchants_known,
     versions_of,
 )
+from reconciliation.once import once
 from refunds.models import Refund
 from refunds.services.numbers import gateway_refund_no, refund_no_in
 from refunds.states import RefundCause, RefundStatus
@@ -85,6 +86,7 @@ def merchants_of_day(day: date, methods: Sequence[str] = GATEWAY_METHODS) -> lis
     return sorted(found)
 
 
+@once
 def has_moved(merchant: Merchant, day: date) -> bool:
     """Whether ``merchant``'s bill of ``day`` should have anything of ours."""
     payments = _payments_done(merchant, day)
@@ -127,6 +129,7 @@ def our_books(merchant: Merchant, day: date) -> OurBooks:
     return books
 
 
+@once
 def our_totals(merchant: Merchant, day: date) -> tuple[int, Money, int, Money]:
     """How many payments and refunds ``our_books`` has, each with their yuan; added up by the
     database, payments are not read one by one."""

@@ -11,7 +11,7 @@ from gateways.interface import GATEWAY_METHODS
 from payments.models import PaymentTransaction
 from payments.services.closed_days import closed_through
 from payments.states import TransactionStatus
-from reconciliation.merchants import Merchant, merchant_running, versions
+from reconciliation.merchants import Accounts, Merchant
 from reconciliation.models import BillFile, Difference, ReconciledDay
 from reconciliation.our_books import moved_at
 from reconciliation.states import BillType, DifferenceType
@@ -159,9 +159,6 @@ def _state(
 
 
 def _merchant_of(attempt: PaymentTransaction) -> Merchant | None:
-    if attempt.is_mock or attempt.payment_method not in GATEWAY_METHODS:
-        return None
-    if attempt.config_version_id is None:
-        return merchant_running(attempt.payment_method)
-    found = versions(attempt.payment_method)
-    return next((one.merchant for one in found if one.id == attempt.config_version_id), None)
+    method = attempt.payment_method
+    accounts = Accounts((method,) if method in GATEWAY_METHODS else ())
+    return accounts.of(method, attempt.config_version_id, attempt.is_mock)

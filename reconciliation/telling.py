@@ -15,7 +15,7 @@ from reconciliation.found import Found, Held, number_of_row, of_row
 from reconciliation.funds import REFUNDS
 from reconciliation.late_money import Unexplained
 from reconciliation.matching import FAILED, SUCCESS, Rates, fee_due
-from reconciliation.merchants import Merchant, apps_of, merchant_running, versions
+from reconciliation.merchants import Accounts, Merchant, apps_of
 from reconciliation.models import BillFile, Difference
 from reconciliation.our_books import OurBooks, moved_at, number_of
 from reconciliation.selectors import day_of
@@ -61,8 +61,7 @@ class Holdings:
 
     def __init__(self, merchant: Merchant) -> None:
         self._method = merchant.method
-        self._merchants = {one.id: one.merchant for one in versions(merchant.method)}
-        self._running = merchant_running(merchant.method)
+        self._accounts = Accounts((merchant.method,))
 
     def payments(self, rows: Sequence[BillRow]) -> list[Ours | None]:
         """For each line of a payment what is ours: by our number, else by the gateway's."""
@@ -140,11 +139,7 @@ class Holdings:
         )
 
     def _merchant_of(self, attempt: PaymentTransaction) -> Merchant | None:
-        if attempt.is_mock:
-            return None
-        if attempt.config_version_id is None:
-            return self._running
-        return self._merchants.get(attempt.config_version_id)
+        return self._accounts.of(self._method, attempt.config_version_id, attempt.is_mock)
 
 
 @dataclass(slots=True)

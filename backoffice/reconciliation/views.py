@@ -19,6 +19,7 @@ from backoffice.reconciliation.words import DAY_PAGE, DOWNLOAD, IMPORT, RUN, VIE
 from backoffice.site.bases import ensure_may, page
 from payments.models import PaymentTransaction
 from reconciliation.models import BillFile
+from reconciliation.once import read_once
 from refunds.models import Refund
 from tcmpay.common import clock
 from tcmpay.common.clock import ONE_DAY
@@ -30,7 +31,8 @@ LINE_NUMBER_MAX = 20_000_000
 def calendar_view(request: HttpRequest, model_admin: Any) -> HttpResponse:
     """Days down, merchant numbers across, month by month."""
     ensure_may(request, VIEW)
-    month = month_of(request.GET.get("month", ""))
+    with read_once():
+        month = month_of(request.GET.get("month", ""))
     context = {
         "title": _("对账"),
         "month": month,
@@ -48,10 +50,12 @@ def day_view(request: HttpRequest, day: str, model_admin: Any) -> HttpResponse:
         messages.warning(request, _("没有这一天。"))
         return HttpResponseRedirect(reverse(f"admin:{DAY_PAGE}_changelist"))
     is_over = shown < clock.today()
+    with read_once():
+        day, closing = Day(shown, request.user), closing_facts(shown, request.user)
     context = {
         "title": _("对账 %(day)s") % {"day": shown.isoformat()},
         "original": shown.isoformat(),  # the last step of the breadcrumbs
-        "day": Day(shown, request.user),
+        "day": day,
         "results": results_take(request, shown),
         "may_mend": request.user.has_perm(CLOSE_PERMISSION),
         "earlier": day_url(shown - ONE_DAY),
@@ -62,7 +66,7 @@ def day_view(request: HttpRequest, day: str, model_admin: Any) -> HttpResponse:
         "may_import": is_over and request.user.has_perm(IMPORT),
         "may_download": request.user.has_perm(DOWNLOAD),
         "may_run": is_over and request.user.has_perm(RUN),
-        **closing_facts(shown, request.user),
+        **closing,
     }
     return page(request, model_admin, "reconciliation/day.html", context)
 

@@ -36,6 +36,7 @@ from gateways.findings import EXPIRY_WARNING_DAYS
 from payments.selectors import service_names
 from payments.services.activations import activations_failing
 from payments.states import OrderStatus, PaymentMethod
+from reconciliation.once import read_once
 from reconciliation.stand import day_stand, days_late, days_waiting
 from reconciliation.states import DayState
 from tcmpay.common import clock
@@ -130,6 +131,11 @@ def today(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     context["title"] = _("今日")
     if not request.user.has_perms(SEES):
         return context
+    with read_once():
+        return context | _shown(request)
+
+
+def _shown(request: HttpRequest) -> dict[str, Any]:
     day = clock.today()
     days = days_back(day, CHART_DAYS)
     named = periods(day)
@@ -138,7 +144,7 @@ def today(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     # What is always shown is read once; what was asked for may lie years back.
     book = Book.of(min(days[0], *(one.first for one in cards)), day)
     asked = book if chosen in cards else Book.of(chosen.first, chosen.last)
-    return context | {
+    return {
         "day": day,
         "cards": [_card(one, book, is_chosen=one is chosen) for one in cards],
         "periods": others,

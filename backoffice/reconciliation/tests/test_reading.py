@@ -6,7 +6,9 @@ from decimal import Decimal
 
 import pytest
 from django.contrib.auth.models import Permission
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from backoffice.reconciliation.bill_lines import BillText
@@ -26,6 +28,7 @@ from gateways.alipay.tests import test_bills as alipay
 from gateways.wechat.tests import test_bills as wechat
 from reconciliation.bill_text import PAYER_COLUMNS
 from reconciliation.states import DifferenceType
+from reconciliation.tests.kit import configured
 from tcmpay.common import clock
 from tests.authority.staff import browser_of, person_make
 from tests.clinic import report_paid, started_attempt
@@ -58,6 +61,20 @@ def test_a_day_agrees_has_open_differences_or_waits_for_tomorrows_bill():
     difference(row)
     difference(other, is_doubtful=True)
     assert states_of(day) == {"wechat": CellState.OPEN, "alipay": CellState.DOUBTFUL}
+
+
+def test_a_day_s_page_reads_what_is_heavy_once():
+    """Whose money it is, what the day moved, and the balances' leg, wherever they are shown."""
+    for method in ("wechat", "alipay"):
+        configured(method)
+    row = compared()
+    clerk = browser_of(person_make("finance"))
+    with CaptureQueriesContext(connection) as read:
+        shown(clerk, day_url(row.day))
+    texts = [one["sql"] for one in read.captured_queries]
+    heavy = [text for text in texts if "SUM(" in text or "payment_config_versions" in text]
+    assert len(heavy) > 10
+    assert len(heavy) == len(set(heavy))
 
 
 def test_a_day_that_is_not_over_offers_nothing_and_says_when():
