@@ -8,7 +8,7 @@ from typing import NamedTuple
 from gateways.interface import BillRow, FundKind, FundRow
 from reconciliation.matching import FAILED, FEE_OF_FEN, FEE_TOLERANCE, SUCCESS
 
-REFUNDS = frozenset({FundKind.REFUND, FundKind.FEE_BACK})
+REFUNDS = frozenset({FundKind.REFUND, FundKind.FEE_BACK, FundKind.REFUND_CLOSED})
 FEES = frozenset({FundKind.FEE, FundKind.FEE_BACK})
 
 
@@ -102,15 +102,17 @@ class Funds:
         return self.by_kind[FundKind.FEE_BACK if row.is_refund else FundKind.FEE]
 
     def left(self) -> "Counter[tuple[FundKind, str, int]]":
-        """What no line of a trade bill took; a refund that came back is none."""
+        """What no line of a trade bill took; a refund that came back the same day is none, and one
+        that came back later is one of its own."""
         came_back = self.by_kind[FundKind.REFUND_CLOSED]
-        return Counter(
+        gone = Counter(
             (kind, key, fen)
             for kind, moves in self.by_kind.items()
             if kind is not FundKind.REFUND_CLOSED
             for key, fen in moves.left()
             if fen and not (kind is FundKind.REFUND and came_back.take((key,), fen))
         )
+        return gone + Counter((FundKind.REFUND_CLOSED, *left) for left in came_back.left())
 
 
 def read_funds(rows: Iterable[FundRow], before_fen: int | None) -> Funds:

@@ -8,7 +8,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from gateways.interface import BillRow, FundRow
+from gateways.interface import BillRow, FundKind, FundRow
 from payments.models import PaymentTransaction
 from payments.states import TransactionStatus, TransactionType
 from reconciliation.found import Found, Held, number_of_row, of_row
@@ -323,6 +323,9 @@ class Telling:
         held = dict(self.held_of(lines))
         for one, line in zip(moved, lines, strict=True):
             ours = held.get(line)
+            if one.row.kind is FundKind.REFUND_CLOSED and ours is not None:
+                self._came_back(line, ours)
+                continue
             kind, links = self._moved_as(line, ours, is_again=one.is_again)
             text = MOVED_AGAIN if kind is DifferenceType.DUPLICATE else MOVED
             self._add(
@@ -332,6 +335,15 @@ class Telling:
                 fact=f"{one.row.kind}/{number_of_row(line)}",
                 held=links,
             )
+
+    def _came_back(self, line: BillRow, ours: Ours) -> None:
+        """A refund of an earlier day that its gateway could not pay out: wrong where we hold it as
+        done, and as it has to be where we know."""
+        if ours.is_done:
+            text = _("退款已关闭，资金退回账户，我方记为“%(ours)s”") % {"ours": ours.state_text}
+            fact = f"{FundKind.REFUND_CLOSED}/{number_of_row(line)}"
+            facts: dict[str, Any] = {"fact": fact, "ours_fen": ours.fen, "held": ours.held}
+            self._add(DifferenceType.STATE, line, text, **facts)
 
     def _moved_as(
         self, line: BillRow, ours: Ours | None, *, is_again: bool

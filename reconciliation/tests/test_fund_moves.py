@@ -23,6 +23,7 @@ from reconciliation.tests.kit import (
     refund_row,
     strange_row,
 )
+from refunds.models import Refund
 from tcmpay.common import clock
 from tcmpay.common.actor import SYSTEM
 from tcmpay.common.clock import ONE_DAY
@@ -70,6 +71,32 @@ def told(method, day=DAY):
     return sorted(
         (one.difference_type, str(one.ours or ""), str(one.theirs or "")) for one in found
     )
+
+
+def came_back(method, line, *, day):
+    """The account has the refund's money again."""
+    [move] = fund_rows([line._replace(fee=0)], opening_fen=0)
+    back = {"kind": FundKind.REFUND_CLOSED, "kind_text": "退款关闭", "flow_no": "F-closed"}
+    amount = {"change_fen": line.settled_fen, "balance_fen": line.settled_fen}
+    row = move._replace(moment=f"{day} 09:00:00", out_trade_no="", **back, **amount)
+    imported(method, [row], day=day, bill_type=BillType.FUND)
+
+
+@pytest.mark.parametrize("status", ["success", "failed"])
+def test_a_refund_whose_money_came_back_on_a_later_day_is_told_where_we_hold_it_as_done(status):
+    payment = attempt("wechat", configured("wechat"), day=DAY - ONE_DAY)
+    line = refund_row(back := refund(payment))
+    traded("wechat", [line])
+    moved("wechat", [line])
+    assert told("wechat") == []
+    Refund.objects.filter(id=back.id).update(status=status)
+    later = DAY + 2 * ONE_DAY
+    traded("wechat", [], day=later)
+    came_back("wechat", line, day=later)
+    wrong = [("state", "10.00", "10.00")]
+    assert told("wechat", later) == (wrong if status == "success" else [])
+    if status == "success":
+        assert Difference.objects.get().refund == back
 
 
 def test_a_payment_credited_twice(method, version):
