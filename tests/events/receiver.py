@@ -65,6 +65,7 @@ class Receiver:
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    wbufsize = 1 << 16  # head and body in one packet, or the line waits for each
     receiver: Receiver
 
     def do_POST(self) -> None:
