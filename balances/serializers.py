@@ -7,7 +7,7 @@ from balances.models import EntryType, RelatedType
 from tcmpay.common.api.serializers import AnsweredAmountField
 
 
-class BalanceSchema(serializers.Serializer):
+class UserBalanceSchema(serializers.Serializer):
     about = _("一个用户的余额账户")
 
     id = serializers.UUIDField(help_text=_("编号"))

@@ -9,7 +9,7 @@ from rest_framework.response import Response
 
 from balances import api_schema, services
 from balances.answers import entries_page
-from balances.serializers import BalanceSchema, BalanceTransactionSchema
+from balances.serializers import BalanceTransactionSchema, UserBalanceSchema
 from tcmpay.common.api.envelope import success
 from tcmpay.common.api.pages import page_headers
 from tcmpay.common.api.presenters import present_row
@@ -30,12 +30,12 @@ class BalanceViewSet(ContractViewSet):
         summary=_("获取余额"),
         description=_("第一次读取时创建，余额为零。"),
         parameters=[api_schema.USER_IN_PATH],
-        responses={200: enveloped("Balance", BalanceSchema())},
+        responses={200: enveloped("Balance", UserBalanceSchema())},
         examples=[success_example(_("获取余额成功"), api_schema.BALANCE_EXAMPLE)],
     )
     def retrieve(self, request: Request, user_id: str) -> Response:
         account = services.account_ensure(self._visible(request, user_id))
-        return success(_("获取余额成功"), present_row(account, BalanceSchema))
+        return success(_("获取余额成功"), present_row(account, UserBalanceSchema))
 
     @extend_schema(
         operation_id="listBalanceTransactions",

@@ -95,7 +95,7 @@ class BulkFilterInput(PeriodInput):
         return super().to_internal_value(data)
 
 
-@extend_schema_field(BulkRowInput(many=True))
+@extend_schema_field(BulkRowInput(many=True, min_length=1, max_length=ROWS_MAX))  # type: ignore[call-arg]
 class BulkRowsField(serializers.Field):
     """The orders of a bulk, each read as strictly as a command of its own."""
 

@@ -28,7 +28,7 @@ class EventsInput(InputSerializer):
     )
 
 
-class EventsSchema(serializers.Serializer):
+class EventPageSchema(serializers.Serializer):
     about = _("一段事件")
 
     events = EventSchema(many=True)

@@ -10,7 +10,7 @@ from tcmpay.common.api.schema import enveloped, success_example
 from tcmpay.common.api.views import READERS, ContractViewSet
 from webhooks import api_schema
 from webhooks.selectors import events_after
-from webhooks.serializers import EventsInput, EventsSchema
+from webhooks.serializers import EventPageSchema, EventsInput
 from webhooks.shape import event_shape
 
 
@@ -28,7 +28,7 @@ class EventViewSet(ContractViewSet):
             "推送丢失、延迟或乱序时，以这里为准。只限 service 和 admin。"
         ),
         parameters=[EventsInput],
-        responses={200: enveloped("Events", EventsSchema())},
+        responses={200: enveloped("EventPage", EventPageSchema())},
         examples=[success_example(_("获取事件列表成功"), api_schema.EVENTS_EXAMPLE)],
     )
     def list(self, request: Request) -> Response:

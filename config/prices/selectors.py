@@ -15,7 +15,7 @@ from django.db.models import Q
 from config.models import PriceChangeRequest, PriceConfig
 from config.prices.errors import PriceNotFound
 from config.prices.plan import priced_order_type
-from config.prices.serializers import PriceSchema
+from config.prices.serializers import ServicePriceSchema
 from tcmpay.audit.models import AuditEvent
 from tcmpay.common import clock
 from tcmpay.common.api.presenters import present_row
@@ -133,7 +133,7 @@ def periods_digest(periods: Iterable[PriceConfig]) -> str:
 
 
 def price_row(price: PriceConfig) -> PriceRow:
-    return present_row(price, PriceSchema)
+    return present_row(price, ServicePriceSchema)
 
 
 def price_history(service_type: str) -> list[AuditEvent]:

@@ -60,7 +60,7 @@ class PriceInput(InputSerializer):
         return attrs
 
 
-class PriceSchema(serializers.Serializer):
+class ServicePriceSchema(serializers.Serializer):
     about = _("一项服务在一段日子里的价格")
 
     id = serializers.UUIDField(help_text=_("编号"))

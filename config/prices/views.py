@@ -9,7 +9,12 @@ from rest_framework.response import Response
 from config.prices import api_schema, selectors, services
 from config.prices.errors import PriceChangeNeedsSecondPerson, PriceNotFound
 from config.prices.plan import PriceChange
-from config.prices.serializers import PriceDayInput, PriceFilterInput, PriceInput, PriceSchema
+from config.prices.serializers import (
+    PriceDayInput,
+    PriceFilterInput,
+    PriceInput,
+    ServicePriceSchema,
+)
 from tcmpay.common.api.envelope import success
 from tcmpay.common.api.schema import enveloped, request_example, success_example
 from tcmpay.common.api.views import ADMINS, ContractViewSet, actor_of
@@ -38,7 +43,7 @@ class PriceViewSet(ContractViewSet):
             "公开，不需要令牌。每项服务一行：今天的价格，或 on 那一天的；总数在响应头里。"
         ),
         parameters=[PriceFilterInput],
-        responses={200: enveloped("PriceList", PriceSchema(many=True))},
+        responses={200: enveloped("PriceList", ServicePriceSchema(many=True))},
         examples=[success_example(_("获取价格配置列表成功"), [api_schema.PRICE_EXAMPLE])],
     )
     def list(self, request: Request) -> Response:
@@ -54,7 +59,7 @@ class PriceViewSet(ContractViewSet):
         summary=_("今日（或某日）生效的价格"),
         description=_("公开，不需要令牌。收取的是 discount_price（有值时），否则是 price。"),
         parameters=[SERVICE_IN_PATH, PriceDayInput],
-        responses={200: enveloped("Price", PriceSchema())},
+        responses={200: enveloped("Price", ServicePriceSchema())},
         examples=[success_example(_("获取价格配置成功"), api_schema.PRICE_EXAMPLE)],
     )
     def retrieve(self, request: Request, service_type: str) -> Response:
@@ -76,7 +81,7 @@ class PriceAdminViewSet(ContractViewSet):
         ),
         parameters=[SERVICE_IN_PATH],
         request=PriceInput,
-        responses={200: enveloped("Price", PriceSchema())},
+        responses={200: enveloped("Price", ServicePriceSchema())},
         examples=[
             request_example("now", {"price": "25.00"}, summary=_("修改当前价格")),
             request_example(

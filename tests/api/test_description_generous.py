@@ -164,6 +164,13 @@ def test_ids_moments_and_amounts_have_their_form(found):
                 assert "minimum" in one, way
 
 
+def test_no_field_is_called_like_what_it_stands_in(found):
+    """A generator for Python writes both into one variable."""
+    for name, schema in found["components"]["schemas"].items():
+        own = re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
+        assert own not in schema.get("properties", {}), name
+
+
 def test_the_codes_of_each_operation_and_status_are_an_enumeration(found):
     schemas = found["components"]["schemas"]
     for _method, path, operation in operations(found):

@@ -138,7 +138,7 @@ export class Operations {
    * List events.
    * @param {Described["listEvents"]["parameters"]["query"]} [query]
    * @param {Options} [options]
-   * @returns {Promise<Schemas["EventsEnvelope"]["data"]>}
+   * @returns {Promise<Schemas["EventPageEnvelope"]["data"]>}
    */
   listEvents(query, options = {}) {
     return this._call({ method: "GET", path: "/api/v1/payment/events", query, ...options });

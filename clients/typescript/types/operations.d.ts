@@ -102,9 +102,9 @@ export class Operations {
      * List events.
      * @param {Described["listEvents"]["parameters"]["query"]} [query]
      * @param {Options} [options]
-     * @returns {Promise<Schemas["EventsEnvelope"]["data"]>}
+     * @returns {Promise<Schemas["EventPageEnvelope"]["data"]>}
      */
-    listEvents(query?: Described["listEvents"]["parameters"]["query"], options?: Options): Promise<Schemas["EventsEnvelope"]["data"]>;
+    listEvents(query?: Described["listEvents"]["parameters"]["query"], options?: Options): Promise<Schemas["EventPageEnvelope"]["data"]>;
     /**
      * List orders.
      * @param {Described["listOrders"]["parameters"]["query"]} [query]

@@ -577,55 +577,8 @@ export interface components {
             /** @description The signed order string */
             order_string: string;
         };
-        /** @description A user's balance */
-        Balance: {
-            /**
-             * Format: uuid
-             * @description ID
-             */
-            id: string;
-            /**
-             * Format: uuid
-             * @description Whose
-             */
-            user_id: string;
-            /**
-             * Format: decimal
-             * @description Available balance (yuan)
-             * @example 30.00
-             */
-            balance: string;
-            /**
-             * Format: decimal
-             * @description Frozen balance (yuan)
-             * @example 30.00
-             */
-            frozen_balance: string;
-            /**
-             * Format: decimal
-             * @description All that came in (yuan)
-             * @example 30.00
-             */
-            total_income: string;
-            /**
-             * Format: decimal
-             * @description All that went out (yuan)
-             * @example 30.00
-             */
-            total_expense: string;
-            /**
-             * Format: date-time
-             * @description When it was created
-             */
-            created_at: string;
-            /**
-             * Format: date-time
-             * @description When it last changed
-             */
-            updated_at: string;
-        };
         BalanceEnvelope: {
-            data: components["schemas"]["Balance"];
+            data: components["schemas"]["UserBalance"];
             /** @description Always true */
             success: boolean;
             /** @description For people, in the language of Accept-Language */
@@ -1032,6 +985,19 @@ export interface components {
                 [key: string]: unknown;
             };
         };
+        /** @description A stretch of events */
+        EventPage: {
+            events: components["schemas"]["Event"][];
+            /** @description Where to go on; nothing is missed however many events are made meanwhile */
+            next_after: number;
+        };
+        EventPageEnvelope: {
+            data: components["schemas"]["EventPage"];
+            /** @description Always true */
+            success: boolean;
+            /** @description For people, in the language of Accept-Language */
+            message: string;
+        };
         /**
          * @description * `order.created` - Order created
          *     * `order.paid` - Order paid
@@ -1047,19 +1013,6 @@ export interface components {
          * @enum {string}
          */
         EventType: "order.created" | "order.paid" | "order.cancelled" | "order.expired" | "order.refunded" | "refund.requested" | "refund.rejected" | "refund.succeeded" | "refund.failed" | "topup.succeeded" | "case.opened";
-        /** @description A stretch of events */
-        Events: {
-            events: components["schemas"]["Event"][];
-            /** @description Where to go on; nothing is missed however many events are made meanwhile */
-            next_after: number;
-        };
-        EventsEnvelope: {
-            data: components["schemas"]["Events"];
-            /** @description Always true */
-            success: boolean;
-            /** @description For people, in the language of Accept-Language */
-            message: string;
-        };
         ForbiddenError: {
             /**
              * @description Always false
@@ -1503,59 +1456,6 @@ export interface components {
          */
         PaymentScene: "native" | "jsapi" | "mini_program" | "h5" | "app" | "page" | "wap" | "qr";
         PrepayData: components["schemas"]["WechatJsapiPrepay"] | components["schemas"]["WechatAppPrepay"] | components["schemas"]["AlipayAppPrepay"] | null;
-        /** @description A service's price for a period of days */
-        Price: {
-            /**
-             * Format: uuid
-             * @description ID
-             */
-            id: string;
-            /** @description Service type */
-            service_type: string;
-            /** @description Service name */
-            service_name: string;
-            /**
-             * @description The orders that it prices; empty where a row was written by SQL without it
-             * @enum {string}
-             */
-            order_type: "appointment" | "consultation" | "prescription" | "other" | "";
-            /**
-             * Format: decimal
-             * @description Price (yuan)
-             * @example 30.00
-             */
-            price: string;
-            /**
-             * Format: decimal
-             * @description Charged instead of the price where set
-             * @example 30.00
-             */
-            discount_price: string | null;
-            /** @description Whether it is in use */
-            is_active: boolean;
-            /**
-             * Format: date
-             * @description From this day on
-             */
-            effective_date: string;
-            /**
-             * Format: date
-             * @description Until this day, which belongs to it
-             */
-            expiry_date: string | null;
-            /** @description Description */
-            description: string;
-            /**
-             * Format: date-time
-             * @description When it was created
-             */
-            created_at: string;
-            /**
-             * Format: date-time
-             * @description When it last changed
-             */
-            updated_at: string;
-        };
         PriceChangeNeedsSecondPersonError: {
             /**
              * @description Always false
@@ -1573,14 +1473,14 @@ export interface components {
             request_id: string;
         };
         PriceEnvelope: {
-            data: components["schemas"]["Price"];
+            data: components["schemas"]["ServicePrice"];
             /** @description Always true */
             success: boolean;
             /** @description For people, in the language of Accept-Language */
             message: string;
         };
         PriceListEnvelope: {
-            data: components["schemas"]["Price"][];
+            data: components["schemas"]["ServicePrice"][];
             /** @description Always true */
             success: boolean;
             /** @description For people, in the language of Accept-Language */
@@ -1999,6 +1899,59 @@ export interface components {
          * @enum {string}
          */
         ServiceOrderType: "appointment" | "consultation" | "prescription" | "other";
+        /** @description A service's price for a period of days */
+        ServicePrice: {
+            /**
+             * Format: uuid
+             * @description ID
+             */
+            id: string;
+            /** @description Service type */
+            service_type: string;
+            /** @description Service name */
+            service_name: string;
+            /**
+             * @description The orders that it prices; empty where a row was written by SQL without it
+             * @enum {string}
+             */
+            order_type: "appointment" | "consultation" | "prescription" | "other" | "";
+            /**
+             * Format: decimal
+             * @description Price (yuan)
+             * @example 30.00
+             */
+            price: string;
+            /**
+             * Format: decimal
+             * @description Charged instead of the price where set
+             * @example 30.00
+             */
+            discount_price: string | null;
+            /** @description Whether it is in use */
+            is_active: boolean;
+            /**
+             * Format: date
+             * @description From this day on
+             */
+            effective_date: string;
+            /**
+             * Format: date
+             * @description Until this day, which belongs to it
+             */
+            expiry_date: string | null;
+            /** @description Description */
+            description: string;
+            /**
+             * Format: date-time
+             * @description When it was created
+             */
+            created_at: string;
+            /**
+             * Format: date-time
+             * @description When it last changed
+             */
+            updated_at: string;
+        };
         ServiceUnavailableError: {
             /**
              * @description Always false
@@ -2088,6 +2041,53 @@ export interface components {
             code: "UNSUPPORTED_MEDIA_TYPE";
             /** @description The same as the header X-Request-ID */
             request_id: string;
+        };
+        /** @description A user's balance */
+        UserBalance: {
+            /**
+             * Format: uuid
+             * @description ID
+             */
+            id: string;
+            /**
+             * Format: uuid
+             * @description Whose
+             */
+            user_id: string;
+            /**
+             * Format: decimal
+             * @description Available balance (yuan)
+             * @example 30.00
+             */
+            balance: string;
+            /**
+             * Format: decimal
+             * @description Frozen balance (yuan)
+             * @example 30.00
+             */
+            frozen_balance: string;
+            /**
+             * Format: decimal
+             * @description All that came in (yuan)
+             * @example 30.00
+             */
+            total_income: string;
+            /**
+             * Format: decimal
+             * @description All that went out (yuan)
+             * @example 30.00
+             */
+            total_expense: string;
+            /**
+             * Format: date-time
+             * @description When it was created
+             */
+            created_at: string;
+            /**
+             * Format: date-time
+             * @description When it last changed
+             */
+            updated_at: string;
         };
         ValidationError: {
             /**
@@ -3063,7 +3063,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["EventsEnvelope"];
+                    "application/json": components["schemas"]["EventPageEnvelope"];
                 };
             };
             400: components["responses"]["InvalidInput"];

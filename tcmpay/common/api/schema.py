@@ -90,6 +90,14 @@ class ContractSchema(AutoSchema):
 
     def _map_serializer_field(self, *args: Any, **kwargs: Any) -> Any:
         schema = super()._map_serializer_field(*args, **kwargs)  # type: ignore[no-untyped-call]
+        field = args[0]
+        if isinstance(field, serializers.ListSerializer):
+            # DRF sets both in its constructor; its stubs don't know them.
+            bounds = {
+                "minItems": getattr(field, "min_length", None),
+                "maxItems": getattr(field, "max_length", None),
+            }
+            schema |= {name: bound for name, bound in bounds.items() if bound is not None}
         return self._with_named_enum(schema) if schema and "enum" in schema else schema
 
     def _with_named_enum(self, schema: Schema) -> Schema:

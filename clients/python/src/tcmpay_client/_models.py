@@ -15,27 +15,6 @@ class AlipayAppPrepay(TypedDict):
     order_string: str
 
 
-class Balance(TypedDict):
-    """
-    A user's balance
-    """
-
-    id: str
-    user_id: str
-    balance: Decimal
-    frozen_balance: Decimal
-    total_income: Decimal
-    total_expense: Decimal
-    created_at: str
-    updated_at: str
-
-
-class BalanceEnvelope(TypedDict):
-    data: Balance
-    success: bool
-    message: str
-
-
 BalanceTransactionType: TypeAlias = Literal["income", "expense", "freeze", "unfreeze"]
 
 
@@ -270,42 +249,11 @@ PaymentMethod: TypeAlias = Literal["balance", "wechat", "alipay"]
 PaymentScene: TypeAlias = Literal["native", "jsapi", "mini_program", "h5", "app", "page", "wap", "qr"]
 
 
-class Price(TypedDict):
-    """
-    A service's price for a period of days
-    """
-
-    id: str
-    service_type: str
-    service_name: str
-    order_type: Literal["appointment", "consultation", "prescription", "other", ""]
-    price: Decimal
-    discount_price: Decimal | None
-    is_active: bool
-    effective_date: str
-    expiry_date: str | None
-    description: str
-    created_at: str
-    updated_at: str
-
-
 class PriceChangeNeedsSecondPersonError(TypedDict):
     success: bool
     message: str
     code: Literal["PRICE_CHANGE_NEEDS_SECOND_PERSON"]
     request_id: str
-
-
-class PriceEnvelope(TypedDict):
-    data: Price
-    success: bool
-    message: str
-
-
-class PriceListEnvelope(TypedDict):
-    data: list[Price]
-    success: bool
-    message: str
 
 
 class RateLimitedError(TypedDict):
@@ -372,6 +320,25 @@ class ReviewRefundForbiddenError(TypedDict):
 ServiceOrderType: TypeAlias = Literal["appointment", "consultation", "prescription", "other"]
 
 
+class ServicePrice(TypedDict):
+    """
+    A service's price for a period of days
+    """
+
+    id: str
+    service_type: str
+    service_name: str
+    order_type: Literal["appointment", "consultation", "prescription", "other", ""]
+    price: Decimal
+    discount_price: Decimal | None
+    is_active: bool
+    effective_date: str
+    expiry_date: str | None
+    description: str
+    created_at: str
+    updated_at: str
+
+
 class ServiceUnavailableError(TypedDict):
     success: bool
     message: str
@@ -403,6 +370,21 @@ class UnsupportedMediaTypeError(TypedDict):
     message: str
     code: Literal["UNSUPPORTED_MEDIA_TYPE"]
     request_id: str
+
+
+class UserBalance(TypedDict):
+    """
+    A user's balance
+    """
+
+    id: str
+    user_id: str
+    balance: Decimal
+    frozen_balance: Decimal
+    total_income: Decimal
+    total_expense: Decimal
+    created_at: str
+    updated_at: str
 
 
 class WechatAppPrepay(TypedDict):
@@ -446,6 +428,12 @@ class MethodNotAllowedError(TypedDict):
     message: str
     code: Literal["METHOD_NOT_ALLOWED"]
     request_id: str
+
+
+class BalanceEnvelope(TypedDict):
+    data: UserBalance
+    success: bool
+    message: str
 
 
 class BalanceTransaction(TypedDict):
@@ -545,7 +533,7 @@ class Event(TypedDict):
     data: dict[str, Any]
 
 
-class Events(TypedDict):
+class EventPage(TypedDict):
     """
     A stretch of events
     """
@@ -554,8 +542,8 @@ class Events(TypedDict):
     next_after: int
 
 
-class EventsEnvelope(TypedDict):
-    data: Events
+class EventPageEnvelope(TypedDict):
+    data: EventPage
     success: bool
     message: str
 
@@ -645,6 +633,18 @@ class PayRequest(TypedDict):
 
 
 PrepayData: TypeAlias = WechatJsapiPrepay | WechatAppPrepay | AlipayAppPrepay | None
+
+
+class PriceEnvelope(TypedDict):
+    data: ServicePrice
+    success: bool
+    message: str
+
+
+class PriceListEnvelope(TypedDict):
+    data: list[ServicePrice]
+    success: bool
+    message: str
 
 
 class PriceRequest(TypedDict):

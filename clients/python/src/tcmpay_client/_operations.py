@@ -85,9 +85,9 @@ class Operations:
         answer: m.GatewayConfigUpdated | None = self._call(Call("PUT", f"/api/v1/payment/admin/config/{method}", body=body))
         return answer
 
-    def update_price(self, service_type: str, body: m.PriceRequest) -> m.Price:
+    def update_price(self, service_type: str, body: m.PriceRequest) -> m.ServicePrice:
         """Update a price."""
-        answer: m.Price = self._call(Call("PUT", f"/api/v1/payment/admin/prices/{service_type}", body=body))
+        answer: m.ServicePrice = self._call(Call("PUT", f"/api/v1/payment/admin/prices/{service_type}", body=body))
         return answer
 
     def review_refund(self, refund_id: str, body: m.RefundReviewRequest) -> None:
@@ -110,9 +110,9 @@ class Operations:
         answer: None = self._call(Call("PUT", f"/api/v1/payment/admin/refunds/bulk/{bulk_id}/review", body=body))
         return answer
 
-    def get_balance(self, user_id: str) -> m.Balance:
+    def get_balance(self, user_id: str) -> m.UserBalance:
         """Read a balance."""
-        answer: m.Balance = self._call(Call("GET", f"/api/v1/payment/balance/{user_id}"))
+        answer: m.UserBalance = self._call(Call("GET", f"/api/v1/payment/balance/{user_id}"))
         return answer
 
     def create_top_up(self, user_id: str, body: m.TopUpRequest, *, idempotency_key: str | None = None) -> m.Order:
@@ -125,9 +125,9 @@ class Operations:
         answer: list[m.BalanceTransaction] = self._call(Call("GET", f"/api/v1/payment/balance/{user_id}/transactions", query={"page": page, "page_size": page_size}))
         return answer
 
-    def list_events(self, *, after: int | None = None, limit: int | None = None, types: str | None = None) -> m.Events:
+    def list_events(self, *, after: int | None = None, limit: int | None = None, types: str | None = None) -> m.EventPage:
         """List events."""
-        answer: m.Events = self._call(Call("GET", "/api/v1/payment/events", query={"after": after, "limit": limit, "types": types}))
+        answer: m.EventPage = self._call(Call("GET", "/api/v1/payment/events", query={"after": after, "limit": limit, "types": types}))
         return answer
 
     def list_orders(self, *, appointment_id: str | None = None, cursor: str | None = None, end_date: str | None = None, ids: str | None = None, order_no: str | None = None, order_type: m.OrderType | None = None, page: int | None = None, page_size: int | None = None, payment_method: m.PaymentMethod | None = None, start_date: str | None = None, status: str | None = None, updated_since: str | None = None, user_id: str | None = None) -> m.OrderPage:
@@ -170,14 +170,14 @@ class Operations:
         answer: m.PayResult = self._call(Call("POST", "/api/v1/payment/pay", body=body, takes_key=True, idempotency_key=idempotency_key))
         return answer
 
-    def list_prices(self, *, is_active: bool | None = None, on: str | None = None, page: int | None = None, page_size: int | None = None) -> list[m.Price]:
+    def list_prices(self, *, is_active: bool | None = None, on: str | None = None, page: int | None = None, page_size: int | None = None) -> list[m.ServicePrice]:
         """List prices."""
-        answer: list[m.Price] = self._call(Call("GET", "/api/v1/payment/prices", query={"is_active": is_active, "on": on, "page": page, "page_size": page_size}))
+        answer: list[m.ServicePrice] = self._call(Call("GET", "/api/v1/payment/prices", query={"is_active": is_active, "on": on, "page": page, "page_size": page_size}))
         return answer
 
-    def get_price(self, service_type: str, *, on: str | None = None) -> m.Price:
+    def get_price(self, service_type: str, *, on: str | None = None) -> m.ServicePrice:
         """The price in force today, or on a day."""
-        answer: m.Price = self._call(Call("GET", f"/api/v1/payment/prices/{service_type}", query={"on": on}))
+        answer: m.ServicePrice = self._call(Call("GET", f"/api/v1/payment/prices/{service_type}", query={"on": on}))
         return answer
 
     def list_refunds(self, *, cursor: str | None = None, end_date: str | None = None, order_id: str | None = None, page: int | None = None, page_size: int | None = None, start_date: str | None = None, status: str | None = None, updated_since: str | None = None, user_id: str | None = None) -> m.RefundPage:
