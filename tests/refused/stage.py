@@ -33,6 +33,7 @@ from tcmpay.common import clock
 from tcmpay.common.actor import Actor, Role
 from tcmpay.common.ids import new_id
 from tcmpay.common.invariants import Scope
+from webhooks.tasks import sweep as sweep_events
 
 CHANNELS = ("wechat", "alipay")
 SCENES = {"wechat": "native", "alipay": "page"}
@@ -141,6 +142,7 @@ class Stage:
             expire_orders()
             sweep_attempts()
             sweep_refunds()
+            sweep_events()
 
     def pass_time(self, *, minutes: float, every_seconds: float = 60) -> None:
         ends_at = self.now + timedelta(minutes=minutes)
