@@ -29,6 +29,8 @@ CALLBACKS = ("tests/api/test_callbacks.py",)
 KEYS = ("tests/api/test_idempotency.py",)
 AUDIT = ("tests/audit",)
 AUTHORITY = ("tests/authority/test_api.py",)
+BULKS = ("refunds/tests/test_bulks.py",)
+SHORT_OF_FUNDS = ("refunds/tests/test_short_of_funds.py",)
 SECOND_PERSON = ("tests/authority/test_second_person.py",)
 
 
@@ -401,6 +403,69 @@ GIVING_BACK = (
         "return 2 if threshold is not None and reserved > threshold else 1",
         "return 1",
         REFUNDS,
+    ),
+    Mutant(
+        "a bulk's second person",
+        "refunds/services/bulks.py",
+        "    bulk.ensure_may_answer(actor, decided=BulkAlreadyDecided, own=SelfReview)\n",
+        "",
+        BULKS,
+    ),
+    Mutant(
+        "a bulk's row once",
+        "refunds/services/bulk_runs.py",
+        "if row.outcome != BulkOutcome.WAITING or not _runs(bulk.id):",
+        "if False:",
+        (*BULKS, "tests/engine/test_killed_bulk.py"),
+    ),
+    Mutant(
+        "a paused bulk stands still",
+        "refunds/services/bulk_runs.py",
+        "        if not _runs(bulk.id):\n            break\n",
+        "",
+        BULKS,
+    ),
+    Mutant(
+        "who agreed to a bulk, of their own money",
+        "refunds/services/bulk_runs.py",
+        "if is_somebody_else(approver, refund.requested_by, refund.user_id):",
+        "if True:",
+        BULKS,
+    ),
+    Mutant(
+        "a bulk as it was previewed",
+        "refunds/services/bulks.py",
+        "if seen and seen != plan.digest:",
+        "if False:",
+        BULKS,
+    ),
+    Mutant(
+        "an order in one bulk at a time",
+        "refunds/bulk_plan.py",
+        "if order.id in elsewhere:",
+        "if False:",
+        BULKS,
+    ),
+    Mutant(
+        "who may still agree to a bulk",
+        "refunds/services/bulk_runs.py",
+        "return (maker, approver) if maker and approver else None",
+        "return maker, approver or maker",
+        BULKS,
+    ),
+    Mutant(
+        "waiting for funds ends nothing",
+        "refunds/services/submission.py",
+        "if error.reason == RejectReason.SHORT_OF_FUNDS and may_wait_for_funds(refund):",
+        "if False:",
+        SHORT_OF_FUNDS,
+    ),
+    Mutant(
+        "waiting for funds has an end",
+        "refunds/services/funds.py",
+        "return since is None or clock.now() - since < WAITING_MAX",
+        "return True",
+        SHORT_OF_FUNDS,
     ),
     Mutant(
         "the sum again when a failed one is sent again",
