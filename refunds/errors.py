@@ -106,7 +106,7 @@ class RefundNotReplaceable(DomainError):
 
 class BatchSizeWrong(DomainError):
     code = "BATCH_SIZE"
-    message = _("请选择 1 至 100 笔待审核的退款")
+    message = _("请选择 1 至 100 笔待审核的退款，重试时最多 500 笔")
 
 
 class NothingLeft(DomainError):

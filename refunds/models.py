@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy as _
 from payments.models import PaymentOrder, PaymentTransaction
 from refunds.states import (
     BULK_OUTCOMES_WITH_REFUND,
+    BatchDecision,
     BatchOutcome,
     BulkOutcome,
     BulkSource,
@@ -305,7 +306,7 @@ class RefundBatch(models.Model):
     """
 
     id = id_field()
-    decision = models.CharField(_("决定"), max_length=8, choices=ReviewDecision)
+    decision = models.CharField(_("决定"), max_length=8, choices=BatchDecision)
     notes = models.CharField(_("审核备注"), max_length=500, blank=True, default="")
     created_by = UUIDTextField(_("确认人"))
     created_at = models.DateTimeField(_("确认时间"), db_default=UtcNow())
@@ -321,7 +322,7 @@ class RefundBatch(models.Model):
         verbose_name_plural = _("批量审核")
         constraints = (
             models.CheckConstraint(
-                condition=Q(decision__in=ReviewDecision.values), name="refund_batch_decision_known"
+                condition=Q(decision__in=BatchDecision.values), name="refund_batch_decision_known"
             ),
         )
         indexes = (

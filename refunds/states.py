@@ -65,6 +65,14 @@ class ReviewDecision(models.TextChoices):
     REJECT = "reject", _("驳回")
 
 
+class BatchDecision(models.TextChoices):
+    """What is done with every refund of a batch."""
+
+    APPROVE = ReviewDecision.APPROVE.value, ReviewDecision.APPROVE.label
+    REJECT = ReviewDecision.REJECT.value, ReviewDecision.REJECT.label
+    RETRY = "retry", _("重试")
+
+
 class BatchOutcome(models.TextChoices):
     """What became of one refund in a batch of decisions."""
 

@@ -27,22 +27,30 @@ from backoffice.site.bases import (
     state,
 )
 from backoffice.site.display import BAD, GOOD, NEUTRAL, RUNNING, WAITING, badge
+from backoffice.site.filtered import FilterUnusable, rows_as_filtered
+from backoffice.site.forms import OnceForm, ReasonFormField
+from backoffice.site.words import REFUND_PAGE
 from backoffice.trail.pages import history_panel
 from balances.errors import BalanceLimit, BalanceUnderReview
 from refunds.errors import (
     ApprovedMeanwhile,
     RefundAlreadyReviewed,
+    RefundExceedsPaid,
     RefundNotFound,
+    RefundNotRetryable,
+    RetryNeedsSecondPerson,
     SelfReview,
 )
 from refunds.models import Refund, RefundBatch, RefundBatchRow
-from refunds.services.batches import BATCH_MAX, batch_confirm
-from refunds.states import BatchOutcome, RefundStatus, ReviewDecision
+from refunds.services.batches import BATCH_MAX, RETRY_MAX, batch_confirm
+from refunds.services.own_cases import is_to_retry
+from refunds.states import BatchDecision, BatchOutcome, RefundStatus
 from tcmpay.accounts.selectors import person_text
 from tcmpay.common.errors import DomainError, Forbidden, InternalError
 from tcmpay.common.fields import as_uuid_or_text
 
 BATCH_PAGE = "refunds_refundbatch"
+QUERY_LENGTH_MAX = 2000
 OUTCOME_TONES = {
     BatchOutcome.WAITING: WAITING,
     BatchOutcome.DONE: GOOD,
@@ -59,6 +67,9 @@ REFUSALS = {
     RefundNotFound.code: RefundNotFound.message,
     BalanceLimit.code: _("用户余额会超过上限，请联系用户"),
     BalanceUnderReview.code: _("用户余额正在核对，暂不能变动"),
+    RefundNotRetryable.code: _("已不是可以重试的失败退款"),
+    RefundExceedsPaid.code: _("可退金额已被其他退款占用"),
+    RetryNeedsSecondPerson.code: RetryNeedsSecondPerson.message,
     InternalError.code: _("系统错误，三次未成功；请在退款页面单独审核"),
 }
 
@@ -118,13 +129,69 @@ def _confirm(request: HttpRequest, form: ReviewForm, chosen: list[str]) -> HttpR
             actor=actor_of(request),
             batch_id=batch_id,
             refund_ids=[refund.pk for refund in _selected(chosen)],
-            decision=ReviewDecision(form.cleaned_data["decision"]),
+            decision=BatchDecision(form.cleaned_data["decision"]),
             notes=form.cleaned_data["notes"],
         )
     except DomainError as error:
         messages.error(request, str(error.text))
         return HttpResponseRedirect(reverse("admin:refunds_refund_queue"))
     return HttpResponseRedirect(admin_url(f"{BATCH_PAGE}_change", batch.pk))
+
+
+# --- sending failed ones again ------------------------------------------------------------------
+
+
+class RetryForm(OnceForm):
+    notes = ReasonFormField(label=_("原因"))
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def retry_all_view(request: HttpRequest, model_admin: Any) -> HttpResponse:
+    """Which failed refunds of the list as it is filtered would be sent again; a POST does it."""
+    ensure_may(request, REVIEW_PERMISSION)
+    query = str(request.GET.get("query", ""))[:QUERY_LENGTH_MAX]
+    try:
+        refunds = _retryable(request.user, query)
+    except FilterUnusable as error:
+        messages.warning(request, str(error))
+        return HttpResponseRedirect(f"{reverse('admin:refunds_refund_changelist')}?retry=yes")
+    posted = request.POST if request.method == "POST" else None
+    form = RetryForm(posted)
+    if posted is not None and form.is_valid():
+        try:
+            batch = batch_confirm(
+                actor=actor_of(request),
+                batch_id=form.cleaned_data["form_id"],
+                refund_ids=[refund.pk for refund in refunds],
+                decision=BatchDecision.RETRY,
+                notes=form.cleaned_data["notes"],
+            )
+        except DomainError as error:
+            messages.error(request, str(error.text))
+        else:
+            return HttpResponseRedirect(admin_url(f"{BATCH_PAGE}_change", batch.pk))
+    context = {
+        "title": gettext("重试失败的退款"),
+        "original": gettext("重试失败的退款"),  # the last step of the breadcrumbs
+        "refunds": refunds,
+        "sums": sums_by_method(refunds),
+        "form": form,
+        "back": f"{reverse('admin:refunds_refund_changelist')}?{query}",
+    }
+    return page(request, model_admin, "refunds/retry_all.html", context)
+
+
+def _retryable(person: Any, query: str) -> list[Refund]:
+    """The failed refunds of the list that may be sent again, oldest first. Raises FilterUnusable:
+    none, or too many."""
+    rows = rows_as_filtered(person, REFUND_PAGE, query).filter(is_to_retry())
+    refunds = list(rows.order_by("created_at", "id")[: RETRY_MAX + 1])
+    if not refunds:
+        raise FilterUnusable(gettext("这些条件下没有可以重试的失败退款。"))
+    if len(refunds) > RETRY_MAX:
+        text = gettext("可以重试的超过 %(number)d 笔，请缩小范围，分几次重试。")
+        raise FilterUnusable(text % {"number": RETRY_MAX})
+    return refunds
 
 
 # --- results ------------------------------------------------------------------------------------
@@ -158,12 +225,16 @@ class ResultLine:
 
 
 # Done is what the person decided; whether the money is back stands beside it.
-DONE_TEXTS = {ReviewDecision.APPROVE: _("已批准"), ReviewDecision.REJECT: _("已驳回")}
+DONE_TEXTS = {
+    BatchDecision.APPROVE: _("已批准"),
+    BatchDecision.REJECT: _("已驳回"),
+    BatchDecision.RETRY: _("已重新提交"),
+}
 
 
 def _outcome_text(row: RefundBatchRow, batch: RefundBatch) -> str:
     if row.outcome == BatchOutcome.DONE:
-        return str(DONE_TEXTS[ReviewDecision(batch.decision)])
+        return str(DONE_TEXTS[BatchDecision(batch.decision)])
     return str(row.get_outcome_display())
 
 
@@ -206,7 +277,7 @@ class RefundBatchAdmin(ReadOnlyAdmin):
 
     created = moment("created_at", _("确认时间"))
     finished = moment("finished_at", _("完成时间"))
-    decision_shown = state("decision", _("决定"), ReviewDecision, {})
+    decision_shown = state("decision", _("决定"), BatchDecision, {})
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[RefundBatch]:
         return super().get_queryset(request).annotate(row_count=Count("rows"))

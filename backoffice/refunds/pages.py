@@ -15,7 +15,7 @@ from unfold.contrib.filters.admin import ChoicesDropdownFilter
 
 from backoffice.payments.filters import service_filter
 from backoffice.payments.messages import message_text
-from backoffice.refunds.batches import preview_view
+from backoffice.refunds.batches import preview_view, retry_all_view
 from backoffice.refunds.facts import money_place
 from backoffice.refunds.panels import approvals_panel, status_badge
 from backoffice.refunds.queue import queue_view
@@ -82,6 +82,7 @@ class RefundAdmin(SecondPersonAdmin):
 
     decide_permission = REVIEW_PERMISSION
     review_title = _("审核这笔退款")
+    list_before_template = "refunds/bar.html"
 
     search_help_text = _("退款单号、网关退款号、订单号、流水号或用户编号")
     list_select_related = ("order", "transaction")
@@ -261,6 +262,7 @@ class RefundAdmin(SecondPersonAdmin):
         pages = {
             "queue": ("queue/", queue_view),
             "batch": ("batch/", preview_view),
+            "retry_all": ("retry-all/", retry_all_view),
             "retry": ("<path:object_id>/retry/", partial(step_view, step=RETRY)),
             "stop": ("<path:object_id>/stop/", partial(step_view, step=STOP)),
         }

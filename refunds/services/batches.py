@@ -15,8 +15,9 @@ from django.db import IntegrityError
 from refunds.errors import BatchSizeWrong
 from refunds.models import Refund, RefundApproval, RefundBatch, RefundBatchRow
 from refunds.services.requests import REVIEWERS, refund_decide
+from refunds.services.retries import refund_resume
 from refunds.services.submission import refund_send_to_gateway
-from refunds.states import BatchOutcome, RefundStatus, ReviewDecision
+from refunds.states import BatchDecision, BatchOutcome, RefundStatus
 from tcmpay.accounts.selectors import staff_actor
 from tcmpay.audit.macs import row_mac
 from tcmpay.audit.row_digests import row_facts
@@ -36,6 +37,8 @@ ROWS = "rows"
 RUN_TASK = "refunds.run_batch"
 REVIEW_PERMISSION = "refunds.review_refund"
 BATCH_MAX = 100
+# Sending again needs no look at each.
+RETRY_MAX = 500
 # One run works this long, then hands the rest to the next: tasks are stopped after 90 seconds.
 RUN_SECONDS = 45.0
 # Longer than any run may take: whoever finds a batch older than this knows that its run died.
@@ -48,7 +51,7 @@ def batch_confirm(
     actor: Actor,
     batch_id: UUID,
     refund_ids: Collection[UUID],
-    decision: ReviewDecision,
+    decision: BatchDecision,
     notes: str,
 ) -> RefundBatch:
     """Record the decision about all of ``refund_ids``, oldest request first, and ring the worker.
@@ -57,7 +60,7 @@ def batch_confirm(
 
     Raises:
         Forbidden: not a reviewer, or the id is another person's batch.
-        BatchSizeWrong: none, or more than BATCH_MAX.
+        BatchSizeWrong: none, or more than BATCH_MAX (RETRY_MAX).
     """
     if actor.role not in REVIEWERS or actor.id is None:
         raise Forbidden()
@@ -74,14 +77,15 @@ def _confirm(
     person: UUID,
     batch_id: UUID,
     refund_ids: Collection[UUID],
-    decision: ReviewDecision,
+    decision: BatchDecision,
     notes: str,
 ) -> RefundBatch:
     found = RefundBatch.objects.filter(id=batch_id).first()
     if found is not None:
         return _own_batch(found, actor)
     refunds = list(Refund.objects.filter(id__in=refund_ids).order_by("created_at", "id"))
-    if not 1 <= len(refunds) <= BATCH_MAX:
+    most = RETRY_MAX if decision == BatchDecision.RETRY else BATCH_MAX
+    if not 1 <= len(refunds) <= most:
         raise BatchSizeWrong(count=len(refunds))
     now = clock.now()
     batch = RefundBatch(
@@ -189,7 +193,11 @@ def _decide_row(actor: Actor, batch: RefundBatch, row_id: UUID) -> Refund | None
     row = RefundBatchRow.objects.select_for_update().get(id=row_id)
     if row.outcome != BatchOutcome.WAITING:
         return None
-    is_approved = batch.decision == ReviewDecision.APPROVE
+    if batch.decision == BatchDecision.RETRY:
+        refund = refund_resume(actor=actor, refund_id=row.refund_id, reason=batch.notes)
+        columns_write(row, outcome=BatchOutcome.DONE, decided_at=clock.now())
+        return refund
+    is_approved = batch.decision == BatchDecision.APPROVE
     refund = refund_decide(
         actor=actor,
         refund_id=row.refund_id,

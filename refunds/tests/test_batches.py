@@ -15,7 +15,7 @@ from refunds.models import Refund, RefundBatch
 from refunds.services import batches
 from refunds.services.batches import batch_confirm, batch_run, batches_sweep
 from refunds.services.requests import refund_replace, refund_review
-from refunds.states import ReviewDecision
+from refunds.states import BatchDecision
 from tcmpay.accounts.models import StaffUser
 from tcmpay.common import clock
 from tcmpay.common.errors import Forbidden
@@ -36,7 +36,7 @@ def person(name):
     return made
 
 
-def confirm(reviewer, refunds, decision=ReviewDecision.APPROVE, batch_id=None):
+def confirm(reviewer, refunds, decision=BatchDecision.APPROVE, batch_id=None):
     return batch_confirm(
         actor=staff_actor_of(reviewer),
         batch_id=batch_id or uuid.uuid4(),
@@ -157,7 +157,7 @@ def test_patients_confirm_nothing():
             actor=patient(),
             batch_id=uuid.uuid4(),
             refund_ids=[],
-            decision=ReviewDecision.APPROVE,
+            decision=BatchDecision.APPROVE,
             notes="",
         )
 

@@ -1,17 +1,21 @@
 """The merchant's account has not enough: refunds wait for it, go again by themselves, one case."""
 
+import uuid
 from datetime import timedelta
 from itertools import pairwise
 
 import pytest
+from django.contrib.auth.models import Group
 
 from gateways.errors import GatewayRejected, RejectReason
 from gateways.interface import RefundState
 from payments.models import PaymentException
 from refunds.models import Refund
+from refunds.services.batches import batch_confirm, batch_run
 from refunds.services.funds import WAIT_MAX, WAITING_MAX, funds_retry
 from refunds.services.requests import refund_request
 from refunds.services.retries import refund_retry
+from refunds.states import BatchDecision
 from refunds.tests.stage import (
     ALL,
     BEGUN_AT,
@@ -24,6 +28,7 @@ from refunds.tests.stage import (
     says,
     unsent,
 )
+from tcmpay.accounts.models import StaffUser
 from tcmpay.common import clock
 
 pytestmark = pytest.mark.django_db
@@ -139,3 +144,37 @@ def test_no_case_of_its_own_is_opened_however_long_it_waits():
     gateway.sweep_at(*(1 + hour * 3600 * 6 for hour in range(25)))
     kinds = set(PaymentException.objects.values_list("kind", flat=True))
     assert kinds == {"account_short"}
+
+
+def test_failed_ones_are_sent_again_together_each_under_its_number():
+    gateway = Gateway(fails(GatewayRejected("no", code="TRADE_ERROR", reason=RejectReason.OTHER)))
+    refunds = [waiting() for _number in range(3)]
+    gateway.sweep_at(1, 200, 400)
+    assert set(Refund.objects.values_list("status", flat=True)) == {"failed"}
+    person = StaffUser.objects.create_user(username="wang", is_staff=True)
+    person.groups.set([Group.objects.get(name="reviewer")])
+    gateway.refund = says(RefundState.SUCCESS)
+    with clock.frozen(BEGUN_AT + timedelta(seconds=600)):
+        batch = batch_confirm(
+            actor=person.as_actor(),
+            batch_id=uuid.uuid4(),
+            refund_ids=[refund.pk for refund in refunds],
+            decision=BatchDecision.RETRY,
+            notes="已充值",
+        )
+        assert batch_run(batch_id=batch.pk) == 3
+    gateway.sweep_at(610)
+    again = {refund.pk: refund.refund_no for refund in Refund.objects.filter(status="success")}
+    assert again == {refund.pk: refund.refund_no for refund in refunds}
+    with clock.frozen(BEGUN_AT + timedelta(seconds=700)):
+        late = batch_confirm(
+            actor=person.as_actor(),
+            batch_id=uuid.uuid4(),
+            refund_ids=[refunds[0].pk],
+            decision=BatchDecision.RETRY,
+            notes="再来",
+        )
+        batch_run(batch_id=late.pk)
+    assert list(late.rows.values_list("outcome", "error_code")) == [
+        ("refused", "REFUND_NOT_RETRYABLE")
+    ]

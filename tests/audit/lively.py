@@ -63,7 +63,7 @@ from refunds.services.requests import refund_request, refund_review, refund_with
 from refunds.services.rules import note_save, rule_save
 from refunds.services.submission import refund_submit, refunds_sweep
 from refunds.services.surplus import surplus_sweep
-from refunds.states import BulkSource, ReviewDecision
+from refunds.states import BatchDecision, BulkSource
 from tcmpay.accounts.models import StaffUser
 from tcmpay.common import clock
 from tcmpay.common.actor import SYSTEM, Actor, Role
@@ -225,7 +225,7 @@ class Clinic:
                 actor=person.as_actor(),
                 batch_id=uuid.uuid4(),
                 refund_ids=[refund.id for refund in refunds],
-                decision=ReviewDecision.APPROVE,
+                decision=BatchDecision.APPROVE,
                 notes="医生停诊 1 天",
             )
             if is_run:

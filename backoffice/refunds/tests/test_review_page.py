@@ -9,11 +9,11 @@ from django.contrib.auth.models import Group
 from django.test import Client
 
 from backoffice.refunds.facts import Facts, Share, facts_of
-from payments.models import PaymentOrder
+from payments.models import PaymentOrder, PaymentTransaction
 from refunds.models import Refund, RefundBatch, RefundPolicyRule
 from refunds.services.batches import batch_confirm, batch_run
 from refunds.services.requests import refund_request, refund_review, refund_withdraw
-from refunds.states import ReviewDecision
+from refunds.states import BatchDecision
 from tcmpay.accounts.models import StaffUser
 from tcmpay.common.actor import Actor, Role
 from tcmpay.common.money import ZERO
@@ -253,7 +253,7 @@ def result_of(batch: RefundBatch, reader: StaffUser) -> str:
     return desk_of(reader).get(page).content.decode()
 
 
-def decided(refund: Refund, by: StaffUser, decision: ReviewDecision) -> RefundBatch:
+def decided(refund: Refund, by: StaffUser, decision: BatchDecision) -> RefundBatch:
     batch = batch_confirm(
         actor=staff_actor_of(by),
         batch_id=uuid.uuid4(),
@@ -267,7 +267,7 @@ def decided(refund: Refund, by: StaffUser, decision: ReviewDecision) -> RefundBa
 
 def test_a_batchs_page_asks_on_until_no_refund_is_on_its_way(lin):
     refund = waiting_refund()
-    batch = decided(refund, lin, ReviewDecision.APPROVE)
+    batch = decided(refund, lin, BatchDecision.APPROVE)
     Refund.objects.filter(pk=refund.pk).update(status="processing", completed_at=None)
     page = result_of(batch, lin)
     assert 'data-finished="no"' in page
@@ -278,7 +278,7 @@ def test_a_batchs_page_asks_on_until_no_refund_is_on_its_way(lin):
 
 
 def test_a_rejected_row_reads_rejected_and_is_final(lin):
-    page = result_of(decided(waiting_refund(), lin, ReviewDecision.REJECT), lin)
+    page = result_of(decided(waiting_refund(), lin, BatchDecision.REJECT), lin)
     assert 'data-finished="yes"' in page
     assert "已驳回" in page
 
@@ -299,3 +299,21 @@ def test_the_pages_show_what_belongs_to_an_order_and_to_its_refund(lin):
     of_refund = panels("refunds/refund", refund.pk)
     assert "林审核" in of_refund["审批"]
     assert "已核" in of_refund["操作记录"]
+
+
+# --- failed ones sent again together --------------------------------------------------------------
+
+
+def test_the_failed_ones_of_the_list_are_previewed_and_sent_again(lin):
+    refund = waiting_refund()
+    PaymentTransaction.objects.filter(pk=refund.transaction_id).update(refund_reserved=0)
+    Refund.objects.filter(pk=refund.pk).update(status="failed")
+    desk, address = desk_of(lin), "/admin/refunds/refund/retry-all/"
+    assert desk.get(f"{address}?query=status__exact%3Dsuccess").status_code == 302
+    page = desk.get(f"{address}?query=retry%3Dyes").text
+    assert refund.refund_no in page
+    form_id = re.search(r'name="form_id" value="([^"]+)"', page)[1]
+    for _click in range(2):
+        desk.post(f"{address}?query=retry%3Dyes", {"form_id": form_id, "notes": "已充值"})
+    batch = RefundBatch.objects.get()
+    assert (batch.decision, batch.rows.count()) == ("retry", 1)
