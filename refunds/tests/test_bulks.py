@@ -244,6 +244,16 @@ def test_each_order_is_refunded_in_both_names_and_the_bulk_ends(maker, wang):
     assert bulk_run(bulk_id=bulk.pk) == 0, "a late bell refunds nothing"
 
 
+def test_a_row_that_another_run_carried_out_is_not_carried_out_again(maker, wang):
+    """Two runs that took the same rows: the second meets them one by one."""
+    order = paid_order()
+    bulk = running(maker, wang, wanted=[Wanted(str(order.id), Decimal("10.00"))])
+    row = bulk.rows.get()
+    first, second = (bulk_runs._carry_out(maker, wang, bulk, row.id) for _run in range(2))
+    assert (first.status, second) == ("success", None)
+    assert Refund.objects.filter(order=order).count() == 1
+
+
 def test_large_ones_wait_for_a_second_reviewer_and_the_approvers_own_for_another(
     maker, wang, settings
 ):

@@ -416,7 +416,7 @@ GIVING_BACK = (
         "refunds/services/bulk_runs.py",
         "if row.outcome != BulkOutcome.WAITING or not _runs(bulk.id):",
         "if False:",
-        (*BULKS, "tests/engine/test_killed_bulk.py"),
+        BULKS,
     ),
     Mutant(
         "a paused bulk stands still",
