@@ -11,6 +11,7 @@ import importlib
 import importlib.util
 import io
 import json
+import logging
 import os
 import shutil
 import signal
@@ -57,6 +58,11 @@ class Process:
     environment: Mapping[str, str] = field(default_factory=dict)
 
 
+def is_quiet() -> bool:
+    """The terminal shows what a person needs, unless somebody looks for something."""
+    return settings.LOG_LEVEL != "DEBUG"
+
+
 def demo_processes(*, host: str, port: int, folder: Path) -> list[Process]:
     python = sys.executable
     celery = [python, "-m", "celery", "--app", "tcmpay.celery:app"]
@@ -73,8 +79,7 @@ def demo_processes(*, host: str, port: int, folder: Path) -> list[Process]:
                 *("--log-level", "warning"),
                 "--no-control-socket",
             ],
-            # Quiet in the terminal, unless somebody looks for something.
-            environment={} if settings.LOG_LEVEL == "DEBUG" else {"LOG_LEVEL": "WARNING"},
+            environment={"LOG_LEVEL": "WARNING"} if is_quiet() else {},
         ),
         Process(
             "worker",
@@ -224,6 +229,8 @@ class Command(BaseCommand):
         folder = Path(settings.BASE_DIR) / ".demo"
         folder.mkdir(exist_ok=True)
         self._stopping = False
+        if is_quiet():
+            logging.disable(logging.INFO)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, self._interrupt)
         with (folder / "lock").open("a+") as lock:
