@@ -38,6 +38,7 @@ class DemoStaff:
     username: str
     last_name: str
     group: str
+    purpose: str
     is_superuser: bool = False
 
 
@@ -60,13 +61,13 @@ DEMO_PATIENTS = (PATIENT_LI, PATIENT_WANG, PATIENT_CHEN)
 PLATFORM_ADMIN = _id(901)
 PLATFORM_SERVICE = _id(902)
 DEMO_STAFF = (
-    DemoStaff(_id(911), "admin", "管理员", "administrator", is_superuser=True),
-    DemoStaff(_id(912), "reviewer", "林审核", "reviewer"),
-    DemoStaff(_id(913), "finance", "赵会计", "finance"),
-    DemoStaff(_id(914), "prices", "钱价格", "price_editor"),
-    DemoStaff(_id(915), "config", "孙配置", "config_editor"),
-    DemoStaff(_id(916), "auditor", "周审计", "auditor"),
-    DemoStaff(_id(917), "manager", "吴主管", "administrator"),
+    DemoStaff(_id(911), "admin", "管理员", "administrator", "全部 / everything", is_superuser=True),
+    DemoStaff(_id(912), "reviewer", "林审核", "reviewer", "审核退款 / reviews refunds"),
+    DemoStaff(_id(913), "finance", "赵会计", "finance", "差错、对账、日结 / cases, bills, closes"),
+    DemoStaff(_id(914), "prices", "钱价格", "price_editor", "改价格 / edits prices"),
+    DemoStaff(_id(915), "config", "孙配置", "config_editor", "配网关 / configures gateways"),
+    DemoStaff(_id(916), "auditor", "周审计", "auditor", "只看 / looks, changes nothing"),
+    DemoStaff(_id(917), "manager", "吴主管", "administrator", "第二个人 / the second person"),
 )
 ONLINE = DemoService("appointment", "appointment_online", "视频问诊")
 OFFLINE = DemoService("appointment", "appointment_offline", "线下问诊")

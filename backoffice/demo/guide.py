@@ -23,10 +23,7 @@ def demo_guide(port: int) -> str:
     patient = token_issue(user_id=PATIENT_LI, role=Role.PATIENT, ttl_seconds=TOKEN_SECONDS)
     admin = token_issue(user_id=PLATFORM_ADMIN, role=Role.ADMIN, ttl_seconds=TOKEN_SECONDS)
     service = token_issue(user_id=PLATFORM_SERVICE, role=Role.SERVICE, ttl_seconds=TOKEN_SECONDS)
-    logins = "\n".join(
-        f"    {person.username:<10}{'everything' if person.is_superuser else person.group}"
-        for person in DEMO_STAFF
-    )
+    logins = "\n".join(f"    {person.username:<10}{person.purpose}" for person in DEMO_STAFF)
     api = f"{base}/api/v1/payment"
     return f"""
 tcmpay 演示已启动 / the demo is serving
