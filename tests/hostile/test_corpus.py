@@ -43,7 +43,7 @@ def test_there_is_a_right_request_for_each(stage):
         content = as_json(stage.body(operation)) if operation.fields else b""
         answer = stage.ask(operation, content=content)
         # No code is shown for an order that has not begun to be paid; the rest succeeds.
-        right = (404,) if "qr.svg" in operation.path else (200, 201)
+        right = (404,) if "qr.svg" in operation.path else (200, 201, 202)
         assert answer.status_code in right, (operation, answer.content)
 
 
@@ -128,7 +128,9 @@ def test_a_hostile_query_is_refused(stage, operation: Operation):
         schema = resolved(schema)
         for value in found["values"]:
             answer = stage.ask(operation, path=f"{address}?{name}={value}")
-            if schema["type"] != "string" or "enum" in schema or "format" in schema:
+            if value == "0" and schema.get("minimum") == 0:
+                is_right = answer.status_code == 200
+            elif schema["type"] != "string" or "enum" in schema or "format" in schema:
                 is_right = answer.status_code == 400
             else:
                 is_right = answer.status_code in (200, 400, 403)
@@ -147,7 +149,7 @@ def test_a_hostile_idempotency_key_is_refused_or_only_a_key(stage, operation: Op
         assert answer.status_code == 400, (key[:20], answer.content)
     for key in corpus("keys")["taken"]:
         answer = stage.ask(operation, content=content, headers={"Idempotency-Key": key})
-        assert answer.status_code in (200, 201), (key[:20], answer.content)
+        assert answer.status_code in (200, 201, 202), (key[:20], answer.content)
 
 
 @pytest.mark.parametrize("operation", WITH_TOKEN, ids=str)
