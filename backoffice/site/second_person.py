@@ -128,6 +128,7 @@ class SecondPersonAdmin(ReadOnlyAdmin):
                 return answer
         context = {
             "title": self.title,
+            "original": str(self.title),  # the last step of the breadcrumbs
             "row": row,
             "requester": person_text(row.asked_by),
             "decider": person_text(row.answered_by) if row.answered_by else "",

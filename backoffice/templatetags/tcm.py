@@ -25,6 +25,12 @@ def local_time(moment: datetime | None) -> str:
     return time_text(moment)
 
 
+@register.filter
+def last_step(original: Any) -> str:
+    """What the page is called in its breadcrumbs, where it is not an object's own page."""
+    return original if isinstance(original, str) else ""
+
+
 @register.simple_tag
 def product_version() -> str:
     """The version that serves, for the foot of the pages of staff."""

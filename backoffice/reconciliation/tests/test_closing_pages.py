@@ -82,6 +82,13 @@ def test_a_ready_day_is_put_forward_by_one_and_signed_by_another(clerk, second):
     assert "提交日结" not in shown(clerk)
 
 
+def test_a_page_s_breadcrumbs_end_at_the_page(clerk, second):
+    propose(clerk)
+    sign(second)
+    crumbs = shown(clerk).partition("<h1")[2].partition("</h1>")[0]
+    assert f">{DAY.isoformat()}</span>" in crumbs
+
+
 def sign_buttons(text: str) -> str:
     return "".join(part for part in text.split("<button")[1:] if "sign" in part.partition(">")[0])
 
