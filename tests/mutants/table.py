@@ -641,6 +641,21 @@ STRANGERS = (
         ("tests/authority/test_api.py",),
     ),
     Mutant(
+        "others' answers that are what they were",
+        "payments/views.py",
+        """            ensure_may_see(actor_of(request), as_uuid_or_text(row["user_id"]))
+""",
+        "",
+        ("tests/api/test_etags.py",),
+    ),
+    Mutant(
+        "what refunds hold is another answer",
+        "payments/services/refund_money.py",
+        """F("refund_changes") + 1""",
+        """F("refund_changes")""",
+        ("tests/api/test_etags.py",),
+    ),
+    Mutant(
         "others' lists",
         "tcmpay/common/api/views.py",
         "if asked is not None and not actor.owns(asked):",
