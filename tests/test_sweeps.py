@@ -18,7 +18,7 @@ from payments.models import PaymentTransaction
 from payments.services.attempts import PayCommand, pay
 from payments.services.endings import order_cancel, orders_expire
 from payments.services.sweeping import attempts_sweep
-from refunds.errors import NoSurplus
+from refunds.errors import NoSurplus, SurplusRefundExists
 from refunds.models import Refund
 from refunds.services.requests import refund_request, refund_review
 from refunds.services.submission import refund_submit, refunds_sweep
@@ -109,6 +109,19 @@ def test_surplus_that_another_refund_took_meanwhile_is_not_given_back_again():
     with pytest.raises(NoSurplus):
         surplus_return(actor=ADMIN, transaction_id=payment.id, reason="退回")
     assert not Refund.objects.exists()
+
+
+def test_surplus_whose_refund_failed_is_retried_by_staff_and_not_begun_anew():
+    paid_too_late()
+    surplus_sweep()
+    Refund.objects.update(status="failed", next_check_at=None)
+    payment = PaymentTransaction.objects.get(disposition="late")
+    PaymentTransaction.objects.update(refund_reserved=0)
+    assert surplus_sweep() == 0
+    assert surplus_refund_begin(payment.id, payment.order_id) is None
+    with pytest.raises(SurplusRefundExists):
+        surplus_return(actor=ADMIN, transaction_id=payment.id, reason="退回")
+    assert Refund.objects.count() == 1
 
 
 # What asks a gateway again and again does so ever more rarely: seconds between two questions.

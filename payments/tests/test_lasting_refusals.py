@@ -154,3 +154,9 @@ def test_while_it_lasts_one_is_asked_about_the_one_that_is_due_first():
     asked(attempt, evenly(LASTING_COUNT, LASTING_AFTER))
     assert gateways_silent_report() == 1
     assert due() == {first.id}
+
+
+def test_what_begins_and_what_ends_are_counted_together(attempt):
+    cause_case_open(ExceptionKind.GATEWAY_SILENT, Cause("alipay", "40002"), reason="不再回答")
+    asked(attempt, evenly(LASTING_COUNT, LASTING_AFTER))
+    assert gateways_silent_report() == 2

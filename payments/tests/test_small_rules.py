@@ -8,11 +8,16 @@ from typing import Any
 import pytest
 
 from gateways.interface import CloseState, TradeState
-from payments.errors import PriceRequired
+from payments.errors import OrderExpired, OrderNotPayable, PriceRequired
 from payments.invariants_evidence import _callback_problem
 from payments.invariants_logs import _booking_problem, _is_sample
-from payments.services.attempts import GATEWAY_EXPIRY_MARGIN, _fits, _may_still_be_opened
-from payments.services.orders import OrderCommand, _charge
+from payments.services.attempts import (
+    GATEWAY_EXPIRY_MARGIN,
+    _fits,
+    _may_still_be_opened,
+    never_arrived,
+)
+from payments.services.orders import OrderCommand, _charge, ensure_open
 from payments.services.settlement import _completion, _disposition
 from payments.states import OrderStatus
 from tcmpay.audit.upgrade import RESTART_LEEWAY
@@ -64,6 +69,39 @@ def test_another_way_of_paying_does_not_continue_an_attempt(other):
     begun = Row(payment_method="wechat", scene="jsapi", request_data={"asked": {"openid": "o1"}})
     wanted = facts | ({other: "x"} if other else {})
     assert _fits(begun, Row(**wanted), wanted["scene"]) is (other == "")
+
+
+def starting(seconds_ago: float, *, again: bool = False, answer: object = None) -> Any:
+    begun = NOW - timedelta(seconds=seconds_ago)
+    first = begun - timedelta(hours=1) if again else begun
+    return Row(initiated_at=first, started_at=begun if again else None, response_data=answer)
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["once", "again"])
+def test_an_unknown_number_never_arrived_five_minutes_after_its_newest_start(again):
+    assert never_arrived(starting(300, again=again))
+    assert not never_arrived(starting(299, again=again))
+    assert not never_arrived(starting(300, again=again, answer=ANSWER))
+
+
+@pytest.mark.parametrize(
+    ("status", "left", "refusal"),
+    [
+        ("pending", SECOND, None),
+        ("pending", timedelta(0), OrderExpired),
+        ("pending", -SECOND, OrderExpired),
+        ("expired", SECOND, OrderExpired),
+        ("paid", SECOND, OrderNotPayable),
+        ("cancelled", -SECOND, OrderNotPayable),
+    ],
+)
+def test_an_order_is_open_while_it_is_pending_and_its_time_is_not_over(status, left, refusal):
+    order = Row(status=status, expire_time=NOW + left)
+    if refusal is None:
+        ensure_open(order)
+    else:
+        with pytest.raises(refusal):
+            ensure_open(order)
 
 
 # --- what an order costs -------------------------------------------------------------------------

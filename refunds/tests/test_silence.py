@@ -13,6 +13,7 @@ from payments.states import ExceptionKind, ExchangeKind, ExchangeOutcome
 from refunds.models import Refund
 from refunds.services.requests import refund_request, refund_review
 from refunds.services.silence import refunds_hurry_after_silence
+from refunds.services.submission import refunds_sweep
 from refunds.states import ABNORMAL
 from tcmpay.common import clock
 from tcmpay.common.actor import Actor, Role
@@ -107,3 +108,10 @@ def test_a_case_that_staff_closed_says_nothing_about_the_gateway():
         closed_at=clock.now(), outcome="closed", closed_by=F("id")
     )
     assert due() == set()
+
+
+def test_the_sweep_asks_about_what_is_hurried():
+    in_doubt()
+    assert refunds_sweep() == 0
+    over(silence())
+    assert refunds_sweep() == 1
