@@ -21,7 +21,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import _lru_cache_wrapper
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 from types import CodeType, FunctionType
 
@@ -31,8 +31,9 @@ from tests.mutants.points import ROOT, Point
 from tests.rooms import ROOMS
 
 # Seconds of the processor's time, and by the clock: a mutant that hangs is noticed too.
-CPU_SECONDS_MAX, WALL_SECONDS_MAX = 240, 1200
+CPU_SECONDS_MAX, WALL_SECONDS_MAX = 120, 600
 KILLED, SURVIVED, HANGS, NOT_HERE = "killed", "SURVIVED", "hangs", "elsewhere"
+BROKEN = "BROKEN"  # this tool
 
 
 class NotHere(LookupError):
@@ -76,9 +77,13 @@ class Forks:
         """What tests share for the whole session is made by the first that needs it."""
         items = self.session.items
         needy = (item for item in items if "django_db_setup" in getattr(item, "fixturenames", ()))
+        said = os.dup(1), os.dup(2)
+        _be_silent()
         for item in islice(needy, 1):
             others = (one for one in items if one.path != item.path)
             _run(item, next(others, item))
+        for number, descriptor in enumerate(said, start=1):
+            os.dup2(descriptor, number)
 
     def judge(self, point: Point, tests: Sequence[str]) -> tuple[str, str]:
         """The verdict, and the test that fails: one that passes without the mutant."""
@@ -109,7 +114,7 @@ class Forks:
             except NotHere:
                 told = (NOT_HERE, "")
             except BaseException as error:
-                told = (KILLED, f"{type(error).__name__}: {error}"[:200])
+                told = (BROKEN, f"{type(error).__name__}: {error}"[:200])
             with os.fdopen(writing, "w") as pipe:
                 pipe.write(json.dumps(told))
             os._exit(0)
@@ -121,16 +126,14 @@ class Forks:
 
     def _be_mutant(self, point: Point | None, tests: Sequence[str]) -> tuple[str, str]:
         resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS_MAX, CPU_SECONDS_MAX))
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, 1)
-        os.dup2(nowhere, 2)
+        _be_silent()
         self.session.testsfailed = 0
         if point is not None:
             _replace(point, self.functions)
             for cached in self.caches:
                 cached.cache_clear()
         items = [self.items[test] for test in tests]
-        for item, following in zip(items, [*items[1:], self.session.items[0]], strict=True):
+        for item, following in pairwise([*items, self.session.items[0]]):
             _run(item, following)
             if self.session.testsfailed:
                 return KILLED, item.nodeid
@@ -139,6 +142,12 @@ class Forks:
 
 def _run(item: pytest.Item, following: pytest.Item) -> None:
     item.ihook.pytest_runtest_protocol(item=item, nextitem=following)
+
+
+def _be_silent() -> None:
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.dup2(nowhere, 2)
 
 
 def _wait(child: int) -> None:
