@@ -18,6 +18,8 @@ SUMS = {
     ),
     refund_tasks.sweep: (
         "refunds.services.batches.batches_sweep",
+        "refunds.services.bulk_runs.bulks_sweep",
+        "refunds.services.funds.accounts_filled_report",
         "refunds.services.lasting_refusals.gateways_refusing_report",
         "refunds.services.stuck.refunds_stuck_report",
         "refunds.services.notices.notices_take",
