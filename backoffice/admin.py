@@ -25,6 +25,7 @@ from backoffice.site.admin_site import staff_site
 from backoffice.staff.pages import RoleAdmin, StaffUserAdmin
 from backoffice.staff.sign_ins import SignInAdmin
 from backoffice.trail.pages import AuditEventAdmin
+from backoffice.webhooks.pages import DeliveryAdmin, EndpointAdmin, EventAdmin
 from balances.models import BalanceAdjustment, BalanceTransaction, UserBalance
 from config.models import PaymentConfig, PriceChangeRequest, PriceConfig
 from payments.models import PaymentCallback, PaymentException, PaymentOrder, PaymentTransaction
@@ -38,6 +39,7 @@ from reconciliation.models import (
 from refunds.models import Refund, RefundBatch, RefundBulk, RefundNote, RefundPolicyRule
 from tcmpay.accounts.models import SignIn, StaffUser
 from tcmpay.audit.models import AuditEvent
+from webhooks.models import WebhookDelivery, WebhookEndpoint, WebhookEvent
 
 PAGES: Mapping[type[Model], type[admin.ModelAdmin]] = {
     PaymentOrder: OrderAdmin,
@@ -60,6 +62,9 @@ PAGES: Mapping[type[Model], type[admin.ModelAdmin]] = {
     PriceConfig: PriceConfigAdmin,
     PriceChangeRequest: PriceChangeRequestAdmin,
     PaymentConfig: PaymentConfigAdmin,
+    WebhookEndpoint: EndpointAdmin,
+    WebhookEvent: EventAdmin,
+    WebhookDelivery: DeliveryAdmin,
     StaffUser: StaffUserAdmin,
     Group: RoleAdmin,
     SignIn: SignInAdmin,

@@ -20,6 +20,12 @@ class EndpointExists(DomainError):
     message = _("这个地址已经登记过")
 
 
+class EndpointChanged(DomainError):
+    code = "ENDPOINT_CHANGED"
+    http_status = 409
+    message = _("这个推送地址刚刚有改动（可能是表单提交了两次），请重新查看后再决定")
+
+
 class TooManyEndpoints(DomainError):
     code = "TOO_MANY_ENDPOINTS"
     message = _("推送地址已达上限，请先停用不再使用的")

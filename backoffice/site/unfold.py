@@ -122,6 +122,15 @@ SIDEBAR = [
         ],
     },
     {
+        "title": _("事件推送"),
+        "separator": True,
+        "items": [
+            _item(_("推送地址"), "webhook", "webhooks.webhookendpoint"),
+            _item(_("事件"), "campaign", "webhooks.webhookevent"),
+            _item(_("事件投递"), "outbox", "webhooks.webhookdelivery"),
+        ],
+    },
+    {
         "title": _("人员与记录"),
         "separator": True,
         "items": [

@@ -25,9 +25,11 @@ from backoffice.today.health import GatewayHealth, gateways_health
 from backoffice.today.periods import FIRST_DAY, Period, period_asked, periods
 from backoffice.today.selectors import (
     COUNT_MAX,
+    EventsWaiting,
     Waiting,
     certificates_ending,
     days_back,
+    events_waiting,
     orders_by_state,
     refund_queue_length,
     waiting,
@@ -113,6 +115,10 @@ class Task:
         return f"{self.count}+" if self.count >= COUNT_MAX else str(self.count)
 
 
+# The permission that its list needs, and the task.
+Entry = tuple[str, Callable[[], Task]]
+
+
 @dataclass(frozen=True)
 class Book:
     """The sums that the page shows, read once."""
@@ -130,7 +136,8 @@ def today(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     """What Unfold's first page shows (UNFOLD["DASHBOARD_CALLBACK"])."""
     context["title"] = _("今日")
     if not request.user.has_perms(SEES):
-        return context
+        # Who keeps the endpoints sees no money, and has to know all the same.
+        return context | {"tasks": _allowed(request, _endpoint_tasks(events_waiting()))}
     with read_once():
         return context | _shown(request)
 
@@ -305,7 +312,7 @@ def _health_line(health: GatewayHealth) -> HealthLine:
 def _tasks(request: HttpRequest, found: Waiting, held_since: date) -> list[Task]:
     """What waits, for whoever may see it: by the permission that its list needs."""
     held = {"held": "yes", "received_at_from": held_since}
-    tasks: list[tuple[str, Callable[[], Task]]] = [
+    tasks: list[Entry] = [
         ("refunds.view_refund", lambda: _refund_task(found)),
         ("refunds.view_refund", lambda: _processing_task(found)),
         _listed(
@@ -388,6 +395,7 @@ def _tasks(request: HttpRequest, found: Waiting, held_since: date) -> list[Task]
             PENDING,
             _("幅度较大的改价由第二人确认"),
         ),
+        *_endpoint_tasks(found.events),
         ("config.view_paymentconfig", _activations_task),
         ("config.view_paymentconfig", _endings_task),
         _listed(
@@ -399,7 +407,31 @@ def _tasks(request: HttpRequest, found: Waiting, held_since: date) -> list[Task]
             is_urgent=False,
         ),
     ]
+    return _allowed(request, tasks)
+
+
+def _allowed(request: HttpRequest, tasks: Iterable[Entry]) -> list[Task]:
     return [make() for permission, make in tasks if request.user.has_perm(permission)]
+
+
+def _endpoint_tasks(found: EventsWaiting) -> Iterator[Entry]:
+    """Only when somebody has to act."""
+    if found.endpoints_disabled:
+        yield _listed(
+            "webhooks.webhookendpoint",
+            _("已自动停用的推送地址"),
+            found.endpoints_disabled,
+            {"state": "by_itself"},
+            _("平台收不到通知：请它修好接收方，再启用"),
+        )
+    if found.deliveries_owed:
+        yield _listed(
+            "webhooks.webhookdelivery",
+            _("已放弃投递的事件"),
+            found.deliveries_owed,
+            {"owed": "yes"},
+            _("接收方修好后重新推送"),
+        )
 
 
 def _listed(
@@ -410,7 +442,7 @@ def _listed(
     note: str,
     *,
     is_urgent: bool = True,
-) -> tuple[str, Callable[[], Task]]:
+) -> Entry:
     """A task that is the rows of one list; urgent while there are any."""
     app, _separator, name = model.partition(".")
     task = Task(title, count, _list(f"{app}_{name}", filters), note, is_urgent and count > 0)

@@ -28,6 +28,8 @@ from refunds.models import Refund, RefundBulk
 from refunds.services.own_cases import is_to_retry
 from refunds.states import BulkStatus, RefundStatus
 from tcmpay.common import clock
+from webhooks.models import WebhookEndpoint
+from webhooks.selectors import deliveries_owed
 
 COUNT_MAX = 10_000
 
@@ -59,6 +61,7 @@ class Waiting:
     openings: int
     adjustments: int
     price_changes: int
+    events: "EventsWaiting"
 
 
 def waiting(held_since: date) -> Waiting:
@@ -86,6 +89,22 @@ def waiting(held_since: date) -> Waiting:
         price_changes=bounded_count(
             PriceChangeRequest.objects.filter(status=PriceChangeStatus.PENDING)
         ),
+        events=events_waiting(),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class EventsWaiting:
+    """What the platform is not told, until somebody acts."""
+
+    endpoints_disabled: int
+    deliveries_owed: int
+
+
+def events_waiting() -> EventsWaiting:
+    return EventsWaiting(
+        endpoints_disabled=bounded_count(WebhookEndpoint.objects.disabled_by_itself()),
+        deliveries_owed=bounded_count(deliveries_owed()),
     )
 
 

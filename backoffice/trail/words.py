@@ -17,6 +17,8 @@ from refunds.models import Refund
 from refunds.states import BulkStatus, RefundStatus
 from tcmpay.audit.models import AuditEvent
 from tcmpay.common.actor import Role
+from webhooks.models import WebhookEndpoint
+from webhooks.states import EndpointStatus
 
 
 @dataclass(frozen=True)
@@ -244,6 +246,21 @@ AUDITED: Mapping[str, Audited] = {
             "config_keys_revocation_asked": _("申请作废历史版本的回调密钥"),
             "config_keys_revoked": _("作废历史版本的回调密钥"),
             "config_certificate_kept": _("取得并核对支付宝的新证书"),
+        },
+    ),
+    "webhook_endpoint": Audited(
+        _("推送地址"),
+        page="webhooks_webhookendpoint",
+        number=(WebhookEndpoint, "url"),
+        states=EndpointStatus.choices,
+        actions={
+            "endpoint_added": _("添加推送地址"),
+            "endpoint_changed": _("更改订阅的事件"),
+            "endpoint_secret_rotated": _("更换推送密钥"),
+            "endpoint_disabled": _("停用推送地址"),
+            "endpoint_enabled": _("启用推送地址"),
+            "endpoint_replayed": _("重新推送事件"),
+            "endpoint_pinged": _("发送测试 ping"),
         },
     ),
     "platform_token": Audited(_("平台令牌"), actions={"token_issued_by_hand": _("用命令签发令牌")}),

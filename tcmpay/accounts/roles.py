@@ -36,9 +36,9 @@ ROLE_TEXTS: Mapping[str, Any] = {
         "财务的全部查看权限，并可申请、审核与重试退款、处理差错与对账差异、复核余额调整、签字日结。"
     ),
     PRICE_EDITOR: _("查看与维护价格，看不到订单与资金。"),
-    CONFIG_EDITOR: _("查看与维护支付配置，看不到订单与资金。"),
+    CONFIG_EDITOR: _("查看与维护支付配置和事件推送的地址，看不到订单与资金。"),
     AUDITOR: _("查看全部内容，包括员工、登录记录与审计记录，并可校验审计链；什么都不能更改。"),
-    ADMINISTRATOR: _("全部权限：审核退款与差错，维护余额、价格与支付配置，管理员工。"),
+    ADMINISTRATOR: _("全部权限：审核退款与差错，维护余额、价格、支付配置与推送地址，管理员工。"),
 }
 
 SEE_MONEY = frozenset(
@@ -64,6 +64,9 @@ SEE_MONEY = frozenset(
         "reconciliation.view_dayreopening",
         "audit.view_auditevent",
         "backoffice.export_rows",
+        "webhooks.view_webhookendpoint",
+        "webhooks.view_webhookevent",
+        "webhooks.view_webhookdelivery",
     }
 )
 # Who puts a business day forward does not sign it; who asks to open one again does not agree.
@@ -122,6 +125,14 @@ EDIT_PRICES = SEE_PRICES | {
 }
 SEE_CONFIG = frozenset({"config.view_paymentconfig", "config.view_paymentconfigversion"})
 EDIT_CONFIG = SEE_CONFIG | {"config.change_paymentconfig", "config.activate_paymentconfig"}
+# Where the platform is told, and what came back: no amounts.
+EDIT_ENDPOINTS = frozenset(
+    {
+        "webhooks.view_webhookendpoint",
+        "webhooks.view_webhookdelivery",
+        "webhooks.manage_endpoints",
+    }
+)
 SEE_STAFF = frozenset({"accounts.view_staffuser", "accounts.view_signin", "auth.view_group"})
 EDIT_STAFF = SEE_STAFF | {"accounts.add_staffuser", "accounts.change_staffuser"}
 # What gateways wrote, word for word (masked): for those who look into how things came about.
@@ -136,6 +147,7 @@ ADMINISTER = (
     | RECONCILE
     | EDIT_PRICES
     | EDIT_CONFIG
+    | EDIT_ENDPOINTS
     | EDIT_STAFF
     | READ_MESSAGES
     | VERIFY
@@ -144,7 +156,7 @@ ROLES: Mapping[str, frozenset[str]] = {
     FINANCE: SEE_MONEY | ASK_REFUNDS | CLOSE_DAYS | KEEP_BALANCES | RECONCILE,
     REVIEWER: SEE_MONEY | ASK_REFUNDS | REVIEW | APPROVE_BALANCES | RECONCILE,
     PRICE_EDITOR: EDIT_PRICES,
-    CONFIG_EDITOR: EDIT_CONFIG,
+    CONFIG_EDITOR: EDIT_CONFIG | EDIT_ENDPOINTS,
     AUDITOR: SEE_MONEY | SEE_PRICES | SEE_CONFIG | SEE_STAFF | READ_MESSAGES | READ_BILLS | VERIFY,
     ADMINISTRATOR: SEE_MONEY | ASK_REFUNDS | REVIEW | ADMINISTER,
 }

@@ -52,6 +52,10 @@ FORMS: dict[str, dict[str, str]] = {
     },
     "own": {"password": "{password}"},
     "reason": {"reason": "本人电话确认"},
+    "endpoint": {"url": "https://93.184.216.34/new", "types": "order.paid"},
+    "types": {"types": "order.paid", "reason": "平台只要这些"},
+    "rotate": {"overlap": "86400", "reason": "每年更换"},
+    "since": {"since": "2026-01-01T00:00"},
     "export": {"page": "payments_paymentorder", "query": "", "format": "csv"},
     "price": {
         "service_type": "herbal_tea",

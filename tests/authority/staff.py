@@ -4,6 +4,7 @@ import uuid
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
+from unittest.mock import patch
 
 from django.contrib.auth.models import Group
 from django.db.models import Model
@@ -33,6 +34,8 @@ from tcmpay.common import clock
 from tcmpay.common.actor import Actor, Role
 from tests.api.kit import Person, someone
 from tests.api.story import Story
+from webhooks.models import WebhookEndpoint
+from webhooks.services.endpoints import endpoint_add, endpoint_disable
 
 AMOUNT = Decimal("30.00")
 PASSWORD = "tests-only-Lotus-41"
@@ -92,6 +95,7 @@ class Desk:
         self._adjustment(None)
         self._price_change(None)
         difference(compared())
+        self._endpoint(None)
 
     def _nowhere(self, _reader: StaffUser | None) -> object:
         return NOWHERE
@@ -223,6 +227,20 @@ class Desk:
         row = ReconciledDay.objects.latest("day")
         Difference.objects.filter(pk=DIFFERENCE).delete()
         return difference(row, pk=DIFFERENCE).day.day.isoformat()
+
+    def _endpoint(self, _reader: StaffUser | None) -> object:
+        """One that nothing can reach: a test of it is a refused address, at once."""
+        return self._endpoint_at("https://127.0.0.1:9/hooks").pk
+
+    def _disabled_endpoint(self, _reader: StaffUser | None) -> object:
+        endpoint = self._endpoint_at("https://93.184.216.34/hooks")
+        actor = Actor(uuid.uuid4(), Role.STAFF)
+        return endpoint_disable(actor=actor, endpoint_id=endpoint.pk, reason="x").pk
+
+    def _endpoint_at(self, url: str) -> WebhookEndpoint:
+        WebhookEndpoint.objects.filter(url=url).delete()
+        with patch("webhooks.services.endpoints.ensure_endpoint_url"):
+            return endpoint_add(actor=Actor(uuid.uuid4(), Role.STAFF), url=url).endpoint
 
     def _bill(self, _reader: StaffUser | None) -> object:
         return self.of_model(BillFile)

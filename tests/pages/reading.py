@@ -31,7 +31,9 @@ ID = re.compile(  # as it is, broken for narrow columns, or its beginning alone
 NUMBER = re.compile(r"(ORD|TXN|RFD)20[0-9A-Z]{10,26}\b")
 DIGEST = re.compile(r"\b(?=[0-9a-f]*[a-f])[0-9a-f]{12,64}\b")
 
-SECRET = re.compile(r"\b([A-Z2-7]{4} ){7}[A-Z2-7]{4}\b")  # of an authenticator
+SECRET = re.compile(  # of an authenticator, of an endpoint
+    r"\b([A-Z2-7]{4} ){7}[A-Z2-7]{4}\b|\bwhsec_[A-Za-z0-9+/=]+"
+)
 
 
 def steady(text: str) -> str:

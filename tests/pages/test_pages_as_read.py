@@ -32,9 +32,16 @@ from django.urls import Resolver404, resolve
 from backoffice.demo.data import seed
 from tcmpay.accounts.models import StaffUser
 from tcmpay.common import clock
+from tcmpay.common.actor import SYSTEM
 from tcmpay.common.ids import first_id_at
 from tests.audit.lively import lively_books
 from tests.pages.reading import Page, steady
+from webhooks.models import WebhookDelivery, WebhookEvent
+from webhooks.services.delivery import try_of
+from webhooks.services.dispatch import sequences_give
+from webhooks.services.endpoints import endpoint_add, endpoint_give_up
+from webhooks.services.sending import Answer
+from webhooks.states import DeliveryStatus, DisabledBecause
 
 EXPECTED = Path(__file__).parent / "expected"
 IS_WRITTEN = os.environ.get("PAGES") == "write"
@@ -49,6 +56,7 @@ NOT_PAGES = re.compile(r"logout|jsi18n|language|download|metrics")
 NOT_ASKED = re.compile(r"verify/\?")
 SAME_ROWS = re.compile(r"[?&](o|_changelist_filters)=")
 FILLED = "核对 1"
+PINGED = Answer(http_status=200, text="ok", took_ms=12)
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +74,8 @@ def steady_world() -> Iterator[None]:
         stack.enter_context(patch("tcmpay.common.ids.uuid6.uuid7", new_id))
         stack.enter_context(patch("uuid.uuid4", lambda: UUID(int=draw.getrandbits(128), version=4)))
         stack.enter_context(patch("tcmpay.common.ids.secrets", draw))
+        said = patch("webhooks.services.pinging.message_send", lambda _message: PINGED)
+        stack.enter_context(said)
         demo = {"MOCK_CALLBACKS": True, "ORDER_PRICE_POLICY": "open", "TOPUPS": True}
         stack.enter_context(override_settings(**demo))
         yield
@@ -101,6 +111,36 @@ def _business() -> None:
     lively_books()  # closes a day: what the demo has before it comes late
     list(seed())
     StaffUser.objects.update(date_joined=NOW)
+    _endpoints()
+
+
+def _endpoints() -> None:
+    """One address with its newest events, some of them given up, and one that is gone."""
+    sequences_give()
+    with patch("webhooks.services.endpoints.ensure_endpoint_url"):
+        made = [
+            endpoint_add(actor=SYSTEM, url=f"https://platform.example.com/{name}").endpoint
+            for name in ("hooks", "old")
+        ]
+    endpoint_give_up(made[1], DisabledBecause.GONE)
+    events = WebhookEvent.objects.order_by("-sequence")[:4]
+    statuses = (DeliveryStatus.PENDING, DeliveryStatus.FAILED, *[DeliveryStatus.DELIVERED] * 2)
+    for event, status in zip(events, statuses, strict=True):
+        is_pending = status == DeliveryStatus.PENDING
+        delivery = WebhookDelivery.objects.create(
+            endpoint=made[0],
+            event=event,
+            sequence=event.sequence,
+            object_id=event.object_id,
+            status=status,
+            tries=10 if status == DeliveryStatus.FAILED else 1,
+            due_at=NOW if is_pending else None,
+            ended_at=None if is_pending else NOW,
+            created_at=NOW,
+        )
+        is_taken = status == DeliveryStatus.DELIVERED
+        said = PINGED if is_taken else Answer(http_status=503, text="busy", took_ms=40)
+        try_of(made[0].id, said, NOW, delivery_id=delivery.id).save(force_insert=True)
 
 
 @pytest.mark.usefixtures("_clinic", "db")

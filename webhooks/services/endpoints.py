@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 from uuid import UUID
 
@@ -20,6 +20,7 @@ from tcmpay.common.egress import reachable_addresses
 from tcmpay.common.sealing import ConfigSecretUnreadable, SealProblem, seal, seal_problem, unseal
 from webhooks.errors import (
     EndpointAddressRefused,
+    EndpointChanged,
     EndpointExists,
     EndpointNotDisabled,
     EndpointNotEnabled,
@@ -147,12 +148,20 @@ def endpoint_change(
 
 @money_unit
 def endpoint_rotate(
-    *, actor: Actor, endpoint_id: UUID, overlap: timedelta = OVERLAP, reason: str = ""
+    *,
+    actor: Actor,
+    endpoint_id: UUID,
+    overlap: timedelta = OVERLAP,
+    reason: str = "",
+    seen_at: datetime | None = None,
 ) -> NewSecret:
     """A new secret; the one of now signs beside it for ``overlap`` (zero: no more, for one that
-    leaked). Raises EndpointNotFound.
+    leaked). ``seen_at``: the ``updated_at`` that was decided on; a form sent twice would end the
+    secret that the receiver has. Raises EndpointNotFound, EndpointChanged.
     """
     endpoint = endpoint_lock(endpoint_id)
+    if seen_at is not None and endpoint.updated_at != seen_at:
+        raise EndpointChanged()
     now = clock.now()
     secret = new_secret()
     overlap = min(max(overlap, timedelta(0)), OVERLAP_MAX)

@@ -10,8 +10,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext as _
 
-from payments.models import PaymentOrder
-from refunds.models import Refund
+from backoffice.webhooks.numbers import objects_numbered
 from tcmpay.common.api.presenters import present
 from tcmpay.common.errors import DomainError
 from tcmpay.common.operator import operator_actor
@@ -193,11 +192,7 @@ def _moment(text: str | None, name: str) -> datetime | None:
 
 
 def _objects(numbers: Sequence[str]) -> list[UUID]:
-    """The orders and refunds of these numbers; an order's refunds, too."""
-    orders = PaymentOrder.objects.filter(order_no__in=numbers).values_list("id", flat=True)
-    own = Refund.objects.filter(refund_no__in=numbers).values_list("id", flat=True)
-    theirs = Refund.objects.filter(order_id__in=list(orders)).values_list("id", flat=True)
-    found = [*orders, *own, *theirs]
+    found = objects_numbered(numbers)
     if not found:
         raise CommandError(_("没有这些编号：%(numbers)s") % {"numbers": ", ".join(numbers)})
     return found
