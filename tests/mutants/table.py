@@ -943,6 +943,109 @@ CLOSED = (
     ),
 )
 
+OUTBOX = ("tests/events/test_outbox.py",)
+DELIVERY = ("tests/events/test_delivery.py",)
+ADDRESSES = ("tests/events/test_addresses.py",)
+EVENT_LAWS = ("tests/events/test_invariants.py",)
+FEED = ("tests/events/test_feed.py",)
+EVENTS = (
+    Mutant(
+        "an order's change of state has its event",
+        "payments/services/orders.py",
+        "    told = transition(order, to_state, table=ORDER_TRANSITIONS, cause=cause, **changes)\n"
+        "    order_announce(order, told)\n",
+        "    told = transition(order, to_state, table=ORDER_TRANSITIONS, cause=cause, **changes)\n",
+        OUTBOX,
+    ),
+    Mutant(
+        "a refund's change of state has its event",
+        "refunds/services/states.py",
+        "    refund_announce(refund, told)\n",
+        "",
+        OUTBOX,
+    ),
+    Mutant(
+        "a case has its event",
+        "payments/services/exceptions.py",
+        "        case_announce(case, told)\n",
+        "",
+        OUTBOX,
+    ),
+    Mutant(
+        "nothing is promised outside of a unit",
+        "webhooks/outbox.py",
+        "if not get_connection().in_atomic_block:",
+        "if False:",
+        OUTBOX,
+    ),
+    Mutant(
+        "an event waits for the earlier ones of its object",
+        "webhooks/services/delivery.py",
+        "due.filter(free, ~Exists(earlier))",
+        "due.filter(free)",
+        DELIVERY,
+    ),
+    Mutant(
+        "a lease that somebody else holds is left alone",
+        "webhooks/services/delivery.py",
+        "due.filter(free, ~Exists(earlier))",
+        "due.filter(~Exists(earlier))",
+        DELIVERY,
+    ),
+    Mutant(
+        "sequences follow versions",
+        "webhooks/services/dispatch.py",
+        "sorted(own, key=lambda event: event.object_version)",
+        "own",
+        ("tests/events/test_sequences.py",),
+    ),
+    Mutant(
+        "events without a number are not listed",
+        "webhooks/selectors.py",
+        "WebhookEvent.objects.filter(sequence__gt=after, sequence__lte=last)",
+        "WebhookEvent.objects.all()",
+        FEED,
+    ),
+    Mutant(
+        "a name is looked up when it is saved",
+        "webhooks/services/endpoints.py",
+        '    if is_cut:\n        raise EndpointAddressRefused(_("这个域名指向内网地址"))',
+        '    if False:\n        raise EndpointAddressRefused(_("这个域名指向内网地址"))',
+        ADDRESSES,
+    ),
+    Mutant(
+        "calls go through the guard",
+        "webhooks/services/sending.py",
+        "return guard(pool, is_loopback_allowed=is_loopback_allowed)",
+        "return pool",
+        ADDRESSES,
+    ),
+    Mutant(
+        "redirects are not followed",
+        "webhooks/services/sending.py",
+        "redirect=False,",
+        "redirect=True,",
+        DELIVERY,
+    ),
+    Mutant(
+        "what is owed to an endpoint is kept",
+        "webhooks/services/purging.py",
+        "WebhookEvent.objects.filter(~Exists(owed), sequence__isnull=False)",
+        "WebhookEvent.objects.filter(sequence__isnull=False)",
+        EVENT_LAWS,
+    ),
+)
+
 MUTANTS = (
-    *(*LOCKS, *STALE_ROWS, *DATABASE, *MONEY, *GIVING_BACK, *TOPPING_UP, *CLOSED, *STRANGERS),
+    *(
+        *LOCKS,
+        *STALE_ROWS,
+        *DATABASE,
+        *MONEY,
+        *GIVING_BACK,
+        *TOPPING_UP,
+        *CLOSED,
+        *EVENTS,
+        *STRANGERS,
+    ),
 )

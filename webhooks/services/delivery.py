@@ -48,8 +48,9 @@ JITTER = 0.1
 # Longer than any call: whoever holds it is dead, then.
 LEASE = timedelta(seconds=3 * CALL_SECONDS_MAX)
 FAILING_MAX = timedelta(days=5)
-# At once to one endpoint, and to one that fails: then one call looks whether it is back.
-AT_ONCE = 6
+# At once to one endpoint, and to one that fails: then one call looks whether it is back. As many as
+# end while the rows of those before are written.
+AT_ONCE = 16
 DOWN_AFTER = 5
 # One that was down for so long is given what waits for it at once when it is back.
 DOWN_FOR = timedelta(minutes=1)

@@ -74,7 +74,7 @@ def _pool(is_loopback_allowed: bool, ca_file: str) -> urllib3.PoolManager:
     """Connections are kept per endpoint; safe to share by threads."""
     pool = urllib3.PoolManager(
         num_pools=32,
-        maxsize=8,
+        maxsize=16,
         retries=False,
         ssl_context=tls_context(ca_file),
         timeout=urllib3.Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS),
