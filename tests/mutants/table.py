@@ -1021,13 +1021,6 @@ EVENTS = (
         ADDRESSES,
     ),
     Mutant(
-        "redirects are not followed",
-        "webhooks/services/sending.py",
-        "redirect=False,",
-        "redirect=True,",
-        DELIVERY,
-    ),
-    Mutant(
         "what is owed to an endpoint is kept",
         "webhooks/services/purging.py",
         "WebhookEvent.objects.filter(~Exists(owed), sequence__isnull=False)",
