@@ -13,7 +13,7 @@ from django.urls import reverse_lazy
 
 from backoffice.site.unfold import UNFOLD  # noqa: F401
 from payments.cashier.ways import WAYS_BY_CODE
-from tcmpay import cors
+from tcmpay import beat_schedule, cors
 from tcmpay.common.money import MoneyError, parse_money
 from tcmpay.environment import Secrets, load_env
 from tcmpay.logs import logging_of, logs_begin
@@ -445,28 +445,7 @@ CELERY_TIMEZONE = "Asia/Shanghai"
 CELERY_BEAT_SCHEDULER = "tcmpay.beat.Scheduler"
 # (seconds) A clock that was turned back is noticed after so long.
 CELERY_BEAT_MAX_LOOP_INTERVAL = 30
-CELERY_BEAT_SCHEDULE = {
-    "expire-orders": {"task": "payments.expire_orders", "schedule": 60.0},
-    "sweep-attempts": {"task": "payments.sweep_attempts", "schedule": 30.0},
-    "submit-refunds": {"task": "refunds.sweep", "schedule": 30.0},
-    "sweep-events": {"task": "webhooks.sweep", "schedule": 15.0},
-    "run-exports": {"task": "backoffice.run_exports", "schedule": 60.0},
-    "keep-day-figures": {"task": "payments.keep_day_figures", "schedule": 300.0},
-    "keep-refund-figures": {"task": "refunds.keep_day_figures", "schedule": 300.0},
-    # Bills of the day before are there in the morning; asked for again until they are.
-    "fetch-bills": {"task": "reconciliation.fetch_bills", "schedule": 1800.0},
-    "compare-days": {"task": "reconciliation.compare_days", "schedule": 60.0},
-    "keep-day-totals": {"task": "backoffice.keep_day_totals", "schedule": 600.0},
-    "watch-closing": {"task": "reconciliation.watch_closing", "schedule": 3600.0},
-    # An hour is sealed a quarter of an hour after it is over; asked more often, as beat may rest.
-    "seal-trail": {"task": "audit.seal_trail", "schedule": 600.0},
-    "seal-ledger": {"task": "balances.seal_ledger", "schedule": 600.0},
-    "seal-logs": {"task": "payments.seal_logs", "schedule": 600.0},
-    "seal-sign-ins": {"task": "accounts.seal_sign_ins", "schedule": 600.0},
-    "purge-events": {"task": "webhooks.purge", "schedule": 86_400.0},
-    "purge-guard": {"task": "guard.purge", "schedule": 3600.0},
-    "purge-sign-ins": {"task": "accounts.purge_sign_ins", "schedule": 86_400.0},
-}
+CELERY_BEAT_SCHEDULE = beat_schedule.SCHEDULE
 
 # --- language and time ------------------------------------------------------------------------
 LANGUAGE_CODE = "zh-hans"
