@@ -30,8 +30,9 @@ from payments.services.topups import topup_create
 from payments.states import ExchangeKind
 from reconciliation.closing_errors import FiguresChanged
 from reconciliation.services.closing import close_propose, close_sign, reopening_approve
-from refunds.models import Refund
+from refunds.models import Refund, RefundBulkRow
 from refunds.services.balance_give_back import balance_give_back
+from refunds.services.bulk_runs import bulk_run
 from refunds.services.notices import notices_take
 from refunds.services.requests import refund_request, refund_review, refund_withdraw
 from refunds.services.retries import refund_retry
@@ -206,6 +207,14 @@ def ask_refund(things: World, amount: str) -> None:
         amount=Decimal(amount),
         reason="race",
     )
+
+
+@action
+def run_bulk(things: World) -> str:
+    """How many rows this worker carried out, and what became of them."""
+    done = bulk_run(bulk_id=things["bulk"])
+    rows = RefundBulkRow.objects.filter(bulk_id=things["bulk"])
+    return f"{done} {list(rows.values_list('outcome', 'error_code'))}" if done else "0"
 
 
 @action

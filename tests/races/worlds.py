@@ -48,9 +48,12 @@ from reconciliation.services.closing import (
     reopening_reject,
     reopening_request,
 )
+from refunds.bulk_plan import Wanted
 from refunds.models import Refund
+from refunds.services.bulks import bulk_approve, bulk_request
 from refunds.services.requests import refund_request, refund_review
 from refunds.services.submission import refund_submit
+from refunds.states import BulkSource
 from tcmpay.common import clock
 from tcmpay.common.actor import SYSTEM, Actor, Role
 from tcmpay.common.ids import new_id
@@ -320,6 +323,20 @@ def refund_waiting() -> World:
         reason="race",
     )
     return things | {"refund": refund.id}
+
+
+@world
+def bulk_agreed_to() -> World:
+    """What is left of an order is in a bulk that two people agreed to."""
+    things = refund_waiting()
+    bulk = bulk_request(
+        actor=admin(things["admins"][0]),
+        wanted=[Wanted(str(things["order"]))],
+        reason="race",
+        source=BulkSource.ORDERS,
+    )
+    bulk_approve(actor=admin(things["admins"][1]), bulk_id=bulk.id, notes="race")
+    return things | {"bulk": bulk.id}
 
 
 @world
