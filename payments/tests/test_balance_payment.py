@@ -5,9 +5,11 @@ from unittest.mock import patch
 
 import pytest
 
-from balances.services import balance_top_up
+from balances.models import BalanceTransaction
+from balances.services import balance_freeze, balance_top_up
 from payments.services.attempts import PayCommand, pay
 from payments.services.balance_payment import AttemptsPending, BalancePayment, debit_and_apply
+from tcmpay.audit.models import AuditEvent
 from tcmpay.common.actor import SYSTEM
 from tests.clinic import new_order, patient
 
@@ -34,3 +36,10 @@ def test_beside_an_open_attempt_nothing_is_written(asked):
     with pytest.raises(AttemptsPending):
         debit_and_apply(asked, is_alone=True)
     assert debit_and_apply(asked, is_alone=False).status == "paid"
+
+
+def test_what_moves_a_balance_by_hand_stands_in_its_trail(asked):
+    balance_freeze(user_id=asked.actor.id, amount=Decimal("7.00"), reason="核对", actor=SYSTEM)
+    [told] = AuditEvent.objects.filter(object_id=str(asked.actor.id), action="balance_freeze")
+    entry = BalanceTransaction.objects.get(user_id=asked.actor.id, transaction_type="freeze")
+    assert (told.reason, told.details) == ("核对", {"amount": "7.00", "entry": str(entry.id)})

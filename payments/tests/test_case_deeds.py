@@ -4,18 +4,20 @@ from functools import partial
 
 import pytest
 
-from payments.errors import ExceptionTaken
+from payments.errors import ActionNotOffered, ExceptionTaken
 from payments.models import PaymentException
 from payments.services.exceptions import (
     exception_assign,
     exception_begin,
     exception_claim,
+    exception_close,
     exception_refusal_note,
     exception_release,
     exception_write_off_ask,
     exception_write_off_decide,
 )
-from payments.states import ExceptionAction
+from payments.services.lasting_refusals import Cause, cause_case_open
+from payments.states import ExceptionAction, ExceptionKind
 from tcmpay.audit.models import AuditEvent
 from tcmpay.common import clock
 from tcmpay.common.actor import Actor, Role
@@ -111,3 +113,13 @@ def test_written_off_by_two(case):
         "exception_write_off_asked",
         "exception_written_off",
     ]
+
+
+def test_what_holds_no_money_is_closed_and_not_written_off():
+    cause_case_open(ExceptionKind.GATEWAY_SILENT, Cause("wechat", "SIGN_ERROR"), reason="不再回答")
+    case = PaymentException.objects.get()
+    with pytest.raises(ActionNotOffered):
+        exception_write_off_ask(actor=WANG, exception_id=case.id, reason="x")
+    assert (
+        exception_close(actor=WANG, exception_id=case.id, resolution="已处理").outcome == "closed"
+    )
