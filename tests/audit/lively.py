@@ -45,6 +45,7 @@ from payments.services.exceptions import (
 )
 from payments.services.matching import exception_match
 from payments.services.orders import OrderCommand, order_create
+from payments.services.topups import topup_create
 from reconciliation.services.closing import (
     close_propose,
     close_reject,
@@ -68,6 +69,7 @@ from tcmpay.accounts.models import StaffUser
 from tcmpay.common import clock
 from tcmpay.common.actor import SYSTEM, Actor, Role
 from tests.stateful.book import BOOKS, Book, Mood, Trade, channel, gateway_of
+from webhooks.services.dispatch import sequences_give
 
 METHODS = ("wechat", "alipay")
 SECOND_APPROVAL_OVER = Decimal("100.00")
@@ -310,6 +312,22 @@ class Clinic:
             actor=matcher, exception_id=case.id, order_no=order.order_no, reason="患者来电 1"
         )
 
+    def topups(self) -> None:
+        """Two are paid and go back in part: done, waiting, refused by the gateway; one waits."""
+        for method, mood in (("wechat", Mood.FINE), ("alipay", Mood.REFUSING), ("", Mood.FINE)):
+            user_id, amount = self.patient.id, Decimal("80.00")
+            order = topup_create(actor=self.patient, user_id=user_id, amount=amount)
+            if not method:
+                continue
+            attempt = self.begin(order, method)
+            BOOKS[method].pay(attempt.out_trade_no or "")
+            self.tell(attempt)
+            refund = self.approved(self.asked_back(order, "20.00"))
+            BOOKS[method].mood = mood
+            refund_submit(refund_id=refund.id)
+            BOOKS[method].mood = Mood.FINE
+            self.asked_back(order, "5.00")
+
     def closes(self) -> None:
         """Yesterday is closed, opened again and closed anew; somebody wants it open once more, and
         money of yesterday is told of today."""
@@ -379,3 +397,11 @@ def lively_books() -> None:
         clinic.orders()
         clinic.payments()
         clinic.batches()
+
+
+def lively_topups() -> None:
+    """Balances that are topped up and given back, beside; and every event has its number."""
+    with override_settings(MOCK_CALLBACKS=False, TOPUPS=True), gateways():
+        Clinic().topups()
+    while sequences_give():
+        pass

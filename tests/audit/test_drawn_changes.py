@@ -37,7 +37,7 @@ from refunds.models import (
 )
 from tcmpay.common import clock
 from tests.audit.draw import drawn, findings, noticed
-from tests.audit.lively import lively_books
+from tests.audit.lively import lively_books, lively_topups
 
 TABLES = (
     PaymentOrder, PaymentTransaction, PaymentCallback, PaymentCallbackBody, GatewayExchange,
@@ -93,6 +93,7 @@ def _books(lasting):
     # sealed, would be overdue.
     with clock.frozen(clock.day_start(clock.today()) + timedelta(hours=10)):
         lively_books()
+        lively_topups()
         return clock.now()
 
 
