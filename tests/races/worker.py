@@ -189,11 +189,12 @@ def _clear(_orders: Connection, _gate: int, _steps: Steps) -> None:
 
     from tcmpay.audit.marks import marks_begin
 
-    kept = {"payment_configs", "price_configs", "refund_notes"}  # what migrations insert
+    # What migrations insert.
+    kept = {"payment_configs", "price_configs", "refund_notes", "webhook_dispatcher"}
     with connection.constraint_checks_disabled(), connection.cursor() as cursor:
         for room in (
             *("payments", "refunds", "reconciliation", "balances"),
-            *("audit", "guard", "config"),
+            *("audit", "guard", "config", "webhooks"),
         ):
             for model in apps.get_app_config(room).get_models():
                 if model._meta.db_table not in kept:
