@@ -30,7 +30,7 @@ UNTRANSLATED = re.compile(
     r"https?://\S+|\S+@\S+|[\w-]+(?:\.[\w-]+)+|[\w.-]*[\d_/][\w./:-]*"
     r"|\b(?:API|CSV|XLSX|TOTP|PEM|PKCS|RSA|MD5|SHA|SQL|UUID|JSON|UTC|QR|IP|URL|ID|PDF|HTTP|HTTPS"
     r"|WeChat|Alipay|Authenticator|Google|Microsoft|tcmpay|APIv3|AppID|AppSecret|JSAPI"
-    r"|alipayRootCert|DEMO\w*|FreeOTP|App|APPID|PID|crt|Ctrl|Mac|Command|esc|https|massage)\b"
+    r"|alipayRootCert|DEMO\w*|FreeOTP|App|APPID|PID|crt|Ctrl|Mac|Command|esc|https|massage|ping)\b"
 )
 ENGLISH = re.compile(r"[A-Za-z]{3,}(?:[ ][A-Za-z]+)*")
 # Codes, keys, what people typed and what is kept for readers of the other language.
