@@ -26,7 +26,8 @@ from balances.services import balance_top_up  # noqa: E402
 from payments.services.endings import orders_expire  # noqa: E402
 from payments.services.sweeping import attempts_sweep  # noqa: E402
 from refunds.services.notices import notices_take  # noqa: E402
-from refunds.services.submission import refund_retry, refunds_sweep  # noqa: E402
+from refunds.services.retries import refund_retry  # noqa: E402
+from refunds.services.submission import refunds_sweep  # noqa: E402
 from refunds.services.surplus import surplus_sweep  # noqa: E402
 from tcmpay.common import clock  # noqa: E402
 from tcmpay.common.actor import SYSTEM, Actor, Role  # noqa: E402

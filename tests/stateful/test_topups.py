@@ -39,8 +39,9 @@ from payments.services.topups import topup_create
 from refunds.models import Refund
 from refunds.services.balance_give_back import balance_give_back
 from refunds.services.requests import refund_request, refund_review, refund_withdraw
+from refunds.services.retries import refund_retry
 from refunds.services.states import refund_lock
-from refunds.services.submission import _fail, refund_report_apply, refund_retry
+from refunds.services.submission import _fail, refund_report_apply
 from refunds.services.surplus import surplus_sweep
 from tcmpay.common import clock
 from tcmpay.common.actor import SYSTEM, Actor, Role

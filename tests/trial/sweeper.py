@@ -27,6 +27,7 @@ from refunds.services.surplus import surplus_sweep
 from refunds.states import RefundStatus
 from tests.trial.comparison import compare, figures, refunds_done
 from tests.trial.stage import RESULT_FILE, Stage, StandInControl
+from webhooks.services.dispatch import sequences_give
 
 ROUND_SECONDS = 30.0  # of the trial's clock: the beat of the product
 SWEEPERS = 2
@@ -58,7 +59,10 @@ class Sweeper:
         draft.rename(self._stage.folder / RESULT_FILE)
 
     def _sweep(self) -> None:
-        sweeps = (attempts_sweep, orders_expire, notices_take, surplus_sweep, refunds_sweep)
+        sweeps = (
+            *(attempts_sweep, orders_expire, notices_take, surplus_sweep, refunds_sweep),
+            sequences_give,
+        )
         while not self._is_settled.is_set():
             began = time.monotonic()
             for sweep in sweeps:

@@ -41,8 +41,12 @@ def _give() -> int:
 
 def dispatcher_lock() -> WebhookDispatcher:
     """The one row, locked; made where somebody emptied its table."""
-    row = WebhookDispatcher.objects.select_for_update().filter(id=1).first()
-    return row or WebhookDispatcher.objects.create(id=1)
+    locked = WebhookDispatcher.objects.select_for_update().filter(id=1)
+    if (row := locked.first()) is not None:
+        return row
+    # Two may find it missing: the second waits for the first one's row.
+    WebhookDispatcher.objects.bulk_create([WebhookDispatcher(id=1)], ignore_conflicts=True)
+    return locked.get()
 
 
 def _in_order(events: Sequence[WebhookEvent]) -> list[WebhookEvent]:
