@@ -78,6 +78,47 @@ def unpack(file: IO[bytes], *, is_summary: IsSummary = lambda head: False) -> Un
         raise BillRefused(_("压缩文件已损坏或不完整")) from error
 
 
+def is_longer_than(file: IO[bytes], bytes_max: int) -> bool:
+    """Whether the bill in ``file``, which stays at its first byte, unpacks to more: read no further
+    than that. One that can't be unpacked doesn't."""
+    left = bytes_max - file.seek(0, 2)
+    file.seek(0)
+    if left < 0:
+        return True
+    magic = file.read(len(_ZIP_MAGIC))
+    file.seek(0)
+    try:
+        if magic == _ZIP_MAGIC:
+            return _is_archive_longer(file, bytes_max)
+        if magic.startswith(_GZIP_MAGIC):
+            with gzip.GzipFile(fileobj=file, mode="rb") as source:
+                return _left_after(source, bytes_max) < 0  # type: ignore[arg-type]
+        return False
+    except (BillRefused, *_ZIP_FAULTS):
+        return False
+    finally:
+        file.seek(0)
+
+
+def _is_archive_longer(file: IO[bytes], left: int) -> bool:
+    _require_few_members(file)
+    with zipfile.ZipFile(file) as archive:
+        for member in archive.infolist():
+            if member.compress_type not in _PACKED_BY:
+                return False
+            with archive.open(member) as source:
+                left = _left_after(source, left)
+            if left < 0:
+                return True
+    return False
+
+
+def _left_after(source: IO[bytes], left: int) -> int:
+    while left >= 0 and (chunk := source.read(_CHUNK_BYTES)):
+        left -= len(chunk)
+    return left
+
+
 def digest_of(file: IO[bytes], digest: "HASH") -> str:
     """The hash of the whole file, which stays at its first byte."""
     file.seek(0)

@@ -4,15 +4,16 @@ import hashlib
 import zlib
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from typing import IO
+from typing import IO, Any
 
+from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
 from gateways.bill_files import Unpacked, temporary_file
 from gateways.interface import BillRefused, OpenedBill
 from gateways.registry import unpacked_bill
 from reconciliation.bill_text import Columns
-from reconciliation.models import BillFile, BillPart
+from reconciliation.models import BillFile, BillPart, BillUpload, BillUploadPart
 
 # Of the unpacked file a part: compressed it stays below half a megabyte whatever it holds.
 PART_BYTES = 500_000
@@ -24,18 +25,37 @@ LINE_CHARACTERS_MAX = 1000
 
 def parts_write(bill: BillFile, file: IO[bytes]) -> None:
     """Keep the unpacked ``file`` with its bill; inside the caller's unit."""
+    for number, content in _contents_of(file):
+        BillPart.objects.create(bill=bill, number=number, content=content)
+
+
+def upload_write(upload: BillUpload, file: IO[bytes]) -> None:
+    """Put the ``file`` away as it was sent; inside the caller's unit."""
+    for number, content in _contents_of(file):
+        BillUploadPart.objects.create(upload=upload, number=number, content=content)
+
+
+def _contents_of(file: IO[bytes]) -> Iterator[tuple[int, bytes]]:
     file.seek(0)
     number = 0
     while piece := file.read(PART_BYTES):
-        BillPart.objects.create(bill=bill, number=number, content=zlib.compress(piece, LEVEL))
+        yield number, zlib.compress(piece, LEVEL)
         number += 1
     file.seek(0)
 
 
 def bill_chunks(bill: BillFile, *, using: str = "default") -> Iterator[bytes]:
     """The unpacked file of ``bill``, a piece at a time. Raises zlib.error where one is damaged."""
-    parts = BillPart.objects.using(using).filter(bill=bill).order_by("number")
-    number = 0
+    return _chunks(BillPart.objects.using(using).filter(bill=bill))
+
+
+def upload_chunks(upload: BillUpload) -> Iterator[bytes]:
+    """The file of ``upload`` as it was sent, a piece at a time. Raises zlib.error."""
+    return _chunks(BillUploadPart.objects.filter(upload=upload))
+
+
+def _chunks(parts: QuerySet[Any]) -> Iterator[bytes]:
+    parts, number = parts.order_by("number"), 0
     while contents := list(
         parts.filter(number__gte=number, number__lt=number + PARTS_AT_ONCE).values_list(
             "content", flat=True

@@ -20,6 +20,7 @@ from reconciliation.states import (
     DifferenceType,
     FundsLeg,
     ReopeningStatus,
+    UploadStatus,
 )
 from refunds.models import Refund
 from tcmpay.common.fields import ExactCharField, MoneyField, UtcNow, UUIDTextField, id_field
@@ -101,6 +102,78 @@ class BillPart(models.Model):
 
     def __str__(self) -> str:
         return f"{self.bill_id} {self.number}"
+
+
+class BillUpload(models.Model):
+    """A bill that staff sent, too big to be imported while they wait: put away as it came until a
+    worker has imported it, or says why it can't be. Its parts are deleted then."""
+
+    AUDIT_OBJECT: ClassVar = "bill_upload"
+
+    id = id_field()
+    payment_method = models.CharField(_("支付方式"), max_length=16, choices=PaymentMethod)
+    merchant = models.CharField(_("商户号"), max_length=64)
+    day = models.DateField(_("账单日"))
+    bill_type = models.CharField(_("账单"), max_length=8, choices=BillType)
+    sha256 = models.CharField(max_length=64)  # of the file as it was sent, packed or not
+    file_name = models.CharField(_("文件名"), max_length=200, blank=True, default="")
+    sent_by = UUIDTextField(_("上传人"))
+    sent_at = models.DateTimeField(_("上传时间"), db_default=UtcNow())
+    is_replacing = models.BooleanField(_("替换现有账单"), default=False, db_default=False)
+    status = models.CharField(
+        _("状态"), max_length=8, choices=UploadStatus, default=UploadStatus.WAITING
+    )
+    reason = models.CharField(_("说明"), max_length=500, blank=True, default="")
+    # From when on importing it is due, or due again where a worker died over it.
+    due_at = models.DateTimeField(null=True, blank=True)
+    tries = models.PositiveSmallIntegerField(default=0)
+
+    class Meta:
+        db_table = "reconciliation_uploads"
+        verbose_name = _("上传的账单")
+        verbose_name_plural = _("上传的账单")
+        default_permissions = ()
+        constraints = (
+            models.CheckConstraint(
+                condition=Q(bill_type__in=BillType.values), name="upload_type_known"
+            ),
+            models.CheckConstraint(
+                condition=Q(status="waiting", due_at__isnull=False)
+                | Q(status="done", due_at=None)
+                | Q(status__in=("differs", "refused"), due_at=None) & ~Q(reason=""),
+                name="upload_is_due_or_says_why",
+            ),
+        )
+        indexes = (models.Index(fields=("day", "status"), name="upload_day"),)
+
+    def __str__(self) -> str:
+        return f"{self.get_payment_method_display()} {self.day} {self.get_bill_type_display()}"
+
+    @property
+    def is_running(self) -> bool:
+        """Whether a worker has begun to import it."""
+        return self.due_at is not None and self.tries > 0
+
+
+class BillUploadPart(models.Model):
+    """A piece of an upload's file, compressed (zlib)."""
+
+    id = id_field()
+    upload = models.ForeignKey(BillUpload, on_delete=models.PROTECT, related_name="parts")
+    number = models.PositiveIntegerField()  # from 0
+    content = models.BinaryField()
+
+    class Meta:
+        db_table = "reconciliation_upload_parts"
+        verbose_name = _("上传内容")
+        verbose_name_plural = _("上传内容")
+        default_permissions = ()
+        constraints = (
+            models.UniqueConstraint(fields=("upload", "number"), name="upload_part_number_unique"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.upload_id} {self.number}"
 
 
 class ReconciledDay(models.Model):

@@ -26,6 +26,15 @@ class BillSource(models.TextChoices):
     UPLOADED = "uploaded", _("人工上传")
 
 
+class UploadStatus(models.TextChoices):
+    """A bill too big to be imported while its sender waits."""
+
+    WAITING = "waiting", _("排队导入")
+    DIFFERS = "differs", _("与现有账单不同")
+    REFUSED = "refused", _("不能导入")
+    DONE = "done", _("已导入")
+
+
 class DifferenceType(models.TextChoices):
     """How a bill and our books differ (RECONCILIATION 3 and 6)."""
 

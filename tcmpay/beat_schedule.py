@@ -11,6 +11,7 @@ SCHEDULE = {
     # Bills of the day before are there in the morning; asked for again until they are.
     "fetch-bills": {"task": "reconciliation.fetch_bills", "schedule": 1800.0},
     "compare-days": {"task": "reconciliation.compare_days", "schedule": 60.0},
+    "import-uploads": {"task": "reconciliation.import_uploads", "schedule": 60.0},
     "keep-day-totals": {"task": "backoffice.keep_day_totals", "schedule": 600.0},
     "watch-closing": {"task": "reconciliation.watch_closing", "schedule": 3600.0},
     # An hour is sealed a quarter of an hour after it is over; asked more often, as beat may rest.

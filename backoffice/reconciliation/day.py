@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from functools import cached_property
 from typing import Any
 from urllib.parse import urlencode
@@ -29,9 +29,9 @@ from backoffice.reconciliation.calendar import (
 from backoffice.reconciliation.words import CellState, line_text_for, percent_text, yuan_of
 from backoffice.site.display import age_text
 from payments.models import PaymentException
-from reconciliation.models import BillFile, Difference, ReconciledDay
+from reconciliation.models import BillFile, BillUpload, Difference, ReconciledDay
 from reconciliation.services.differences import FUND_MISSING_AFTER
-from reconciliation.states import DifferenceType
+from reconciliation.states import DifferenceType, UploadStatus
 from refunds.states import RefundStatus
 from tcmpay.accounts.selectors import people_names, person_text
 from tcmpay.common import clock
@@ -39,6 +39,7 @@ from tcmpay.common.money import ZERO, Money
 
 # More of one kind than a person looks at one by one: the rest is in the list.
 SHOWN_MAX = 200
+UPLOADS_SHOWN_FOR = timedelta(days=7)
 
 
 @dataclass(frozen=True)
@@ -261,6 +262,14 @@ class Day:
             }
             for file in sorted(files, key=lambda one: one.current_key is None)
         ]
+
+    @cached_property
+    def uploads(self) -> list[BillUpload]:
+        """Big files that were sent for the day and are not among its bills: those that wait, and
+        what came of the others of the last week."""
+        since = clock.now() - UPLOADS_SHOWN_FOR
+        sent = BillUpload.objects.filter(day=self.day, sent_at__gte=since)
+        return list(sent.exclude(status=UploadStatus.DONE).order_by("-sent_at"))
 
 
 def with_links(rows: QuerySet[Difference]) -> QuerySet[Difference]:

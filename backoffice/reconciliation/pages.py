@@ -20,7 +20,7 @@ from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from backoffice.reconciliation.closing import propose_view, reopen_view
 from backoffice.reconciliation.mending import mend_view
 from backoffice.reconciliation.running import download_view, run_view
-from backoffice.reconciliation.uploads import upload_view, uploaded_view
+from backoffice.reconciliation.uploads import replace_view, upload_view, uploaded_view
 from backoffice.reconciliation.views import calendar_view, day_view, lines_view
 from backoffice.reconciliation.words import (
     BILL_PAGE,
@@ -128,6 +128,7 @@ class ReconciledDayAdmin(ReadOnlyAdmin):
             "reopen": ("day/<str:day>/reopen/", reopen_view),
             "run": ("day/<str:day>/run/", run_view),
             "upload": ("upload/", upload_view),
+            "replace": ("upload/<str:object_id>/replace/", replace_view),
             "uploaded": ("upload/confirm/", uploaded_view),
         }
         return [*own_urls(self, DAY_PAGE, pages), *super().get_urls()]

@@ -12,7 +12,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
-from django.views.decorators.http import require_http_methods
+from django.views.decorators.http import require_http_methods, require_POST
 from unfold.widgets import UnfoldAdminFileFieldWidget
 
 from backoffice.reconciliation.running import compare
@@ -29,14 +29,21 @@ from backoffice.site.second_person import refusal_text
 from backoffice.site.uploads import UPLOAD_BYTES_MAX, is_too_large
 from backoffice.site.words import method_text
 from backoffice.today.periods import FIRST_DAY
+from gateways.bill_files import is_longer_than
 from gateways.interface import GATEWAY_METHODS, BillRefused
 from reconciliation.merchants import Merchant, merchants_known
-from reconciliation.models import BillFile, ReconciledDay
+from reconciliation.models import BillFile, BillUpload, ReconciledDay
 from reconciliation.services.importing import bill_examine, bill_import
+from reconciliation.services.uploads import (
+    BYTES_AT_ONCE_MAX,
+    bill_upload_confirm,
+    bill_upload_keep,
+)
 from reconciliation.states import BillSource, BillType
 from tcmpay.common import clock
 from tcmpay.common.clock import ONE_DAY
 from tcmpay.common.errors import DomainError
+from tcmpay.common.fields import as_uuid_or_text
 
 EXAMPLES_MAX = 20
 
@@ -82,6 +89,8 @@ def upload_view(request: HttpRequest, model_admin: Any) -> HttpResponse:
         text = _("文件超过 %(number)d MB。") % {"number": UPLOAD_BYTES_MAX >> 20}
         form.add_error("file", text)
     if posted is not None and form.is_valid():
+        if is_longer_than(form.cleaned_data["file"], BYTES_AT_ONCE_MAX):
+            return _queue(request, form)
         upload = _keep(form)
         request.session[WAITING] = upload.to_session()
         return HttpResponseRedirect(reverse(f"admin:{DAY_PAGE}_uploaded"))
@@ -137,6 +146,38 @@ def uploaded_view(request: HttpRequest, model_admin: Any) -> HttpResponse:
     return page(request, model_admin, "reconciliation/uploaded.html", context)
 
 
+def _queue(request: HttpRequest, form: UploadForm) -> HttpResponse:
+    """Put a big file away for a worker; the day's page tells how it goes."""
+    sent: UploadedFile = form.cleaned_data["file"]
+    day: date = form.cleaned_data["day"]
+    try:
+        bill_upload_keep(
+            actor=actor_of(request),
+            merchant=_merchant(form),
+            day=day,
+            bill_type=BillType(form.cleaned_data["bill_type"]),
+            file=sent,
+            file_name=_file_name(sent),
+        )
+    except DomainError as error:
+        messages.error(request, refusal_text(error))
+    else:
+        messages.info(request, _("文件较大，已收下并排队导入，结果会出现在这一页。"))
+    return HttpResponseRedirect(f"{day_url(day)}#bills")
+
+
+@require_POST
+def replace_view(request: HttpRequest, object_id: str, model_admin: Any) -> HttpResponse:
+    """Let a big file replace the bill that counts, after what differs was seen."""
+    ensure_may(request, IMPORT)
+    upload = BillUpload.objects.filter(pk=as_uuid_or_text(object_id)).first()
+    if upload is None:
+        return HttpResponseRedirect(reverse(f"admin:{DAY_PAGE}_changelist"))
+    if bill_upload_confirm(actor=actor_of(request), upload_id=upload.id) is None:
+        messages.warning(request, _("这份文件没有在等确认。"))
+    return HttpResponseRedirect(f"{day_url(upload.day)}#bills")
+
+
 def _confirm(request: HttpRequest, upload: Upload) -> HttpResponse:
     """Import what was looked at, and compare the day with it."""
     try:
@@ -182,14 +223,22 @@ def _code(merchant: Merchant) -> str:
     return f"{merchant.method}:{merchant.number}"
 
 
-def _keep(form: UploadForm) -> Upload:
+def _merchant(form: UploadForm) -> Merchant:
     method, _separator, number = form.cleaned_data["merchant"].partition(":")
+    return Merchant(method, number)
+
+
+def _file_name(sent: UploadedFile) -> str:
+    return Path(sent.name or "").name[:200]
+
+
+def _keep(form: UploadForm) -> Upload:
     sent: UploadedFile = form.cleaned_data["file"]
     upload = upload_new(
-        Merchant(method, number),
+        _merchant(form),
         form.cleaned_data["day"],
         BillType(form.cleaned_data["bill_type"]),
-        Path(sent.name or "").name[:200],
+        _file_name(sent),
         BillSource.UPLOADED,
     )
     upload_write(upload, sent)

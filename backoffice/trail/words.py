@@ -12,7 +12,7 @@ from balances.models import AdjustmentStatus
 from config.models import PriceChangeStatus
 from payments.models import PaymentOrder, PaymentTransaction
 from payments.states import OrderStatus, TransactionStatus
-from reconciliation.states import CloseStatus, ReopeningStatus
+from reconciliation.states import CloseStatus, ReopeningStatus, UploadStatus
 from refunds.models import Refund
 from refunds.states import BulkStatus, RefundStatus
 from tcmpay.audit.models import AuditEvent
@@ -119,10 +119,20 @@ AUDITED: Mapping[str, Audited] = {
             "bill_downloaded": _("下载账单原文件"),
         },
     ),
+    "bill_upload": Audited(
+        _("上传的账单"),
+        states=UploadStatus.choices,
+        actions={
+            "bill_sent": _("上传账单，排队导入"),
+            "bill_upload_confirmed": _("确认替换现有账单"),
+            "bill_upload_answered": _("后台导入有了结果"),
+        },
+    ),
     "report": Audited(_("报表"), actions={"report_downloaded": _("下载报表")}),
     "reconciled_day": Audited(
         _("对账日"),
         actions={
+            "day_compare_asked": _("要求对账"),
             "day_reconciled": _("对账"),
             "day_without_movement": _("网关说当日无交易"),
         },

@@ -20,7 +20,7 @@ from config.prices.selectors import periods_digest
 from config.prices.services import price_change
 from payments.models import PaymentException, PaymentTransaction
 from payments.services.exceptions import exception_write_off_ask, exception_write_off_decide
-from reconciliation.models import BillFile, Difference, ReconciledDay
+from reconciliation.models import BillFile, BillUpload, Difference, ReconciledDay
 from reconciliation.services.closing import close_propose, close_sign, reopening_request
 from reconciliation.tests import days
 from refunds.bulk_plan import Wanted
@@ -197,6 +197,18 @@ class Desk:
 
     def _business_day(self, _reader: StaffUser | None) -> object:
         return yesterday().isoformat()
+
+    def _sent_bill(self, _reader: StaffUser | None) -> object:
+        """A big one that differs from the bill that counts."""
+        sent = BillUpload(payment_method="wechat", merchant="1900000109", day=yesterday())
+        sent.bill_type, sent.sent_by, sent.status, sent.reason = (
+            "trade",
+            uuid.uuid4(),
+            "differs",
+            "x",
+        )
+        sent.save()
+        return sent.pk
 
     def _day_to_close(self, _reader: StaffUser | None) -> object:
         """The first with money, over, and nothing in the way."""

@@ -10,13 +10,14 @@ from django.test import Client
 from django.urls import reverse
 
 from backoffice.reconciliation import running, waiting_bills
+from backoffice.reconciliation import uploads as pages_of_uploads
 from backoffice.reconciliation.words import day_url
 from backoffice.site import uploads as bounded
 from gateways.wechat.tests.test_bills import bill_text
 from reconciliation import contents
 from reconciliation.errors import BillNotReady
-from reconciliation.models import BillFile, Difference, ReconciledDay
-from reconciliation.services import fetching, queueing
+from reconciliation.models import BillFile, BillUpload, Difference, ReconciledDay
+from reconciliation.services import fetching, queueing, uploads
 from reconciliation.tests.kit import (
     DAY,
     MERCHANT,
@@ -103,6 +104,47 @@ def test_a_big_bill_is_compared_by_a_worker_and_the_page_says_so(clerk, version,
     text = clerk.get(day_url(DAY)).content.decode()
     assert "排队" not in text
     assert "100%" in text
+
+
+@pytest.mark.usefixtures("_notation")
+def test_a_big_file_is_imported_by_a_worker_and_the_page_tells_how_it_goes(
+    clerk, version, monkeypatch
+):
+    monkeypatch.setattr(pages_of_uploads, "BYTES_AT_ONCE_MAX", 10)
+    monkeypatch.setattr(uploads, "open_bill", open_written)
+    ours = attempt("wechat", version)
+    page = upload(clerk, written([payment_row(ours)]))
+    assert page.redirect_chain[-1][0].startswith(day_url(DAY))
+    assert "已收下并排队导入" in page.content.decode()
+    assert "排队导入</strong>" in page.content.decode()
+    assert not BillFile.objects.exists()
+    uploads.bill_uploads_import()
+    assert "排队导入</strong>" not in clerk.get(day_url(DAY)).content.decode()
+    assert BillFile.objects.get().lines == 1
+    upload(clerk, b"no bill <script>alert(1)</script>")
+    uploads.bill_uploads_import()
+    assert "不能导入</strong> 不是账单" in clerk.get(day_url(DAY)).content.decode()
+
+
+@pytest.mark.usefixtures("_notation")
+def test_a_big_file_that_differs_replaces_at_a_word(clerk, version, monkeypatch):
+    monkeypatch.setattr(pages_of_uploads, "BYTES_AT_ONCE_MAX", 10)
+    monkeypatch.setattr(uploads, "open_bill", open_written)
+    ours = attempt("wechat", version)
+    for amount in (3000, 2999):
+        upload(clerk, written([payment_row(ours, amount_fen=amount)]))
+        uploads.bill_uploads_import()
+    text = clerk.get(day_url(DAY)).content.decode()
+    assert "1 行内容不同" in text
+    address = reverse(
+        "admin:reconciliation_reconciledday_replace",
+        args=[BillUpload.objects.get(status="differs").pk],
+    )
+    assert address in text
+    clerk.post(address)
+    uploads.bill_uploads_import()
+    assert BillFile.objects.count() == 2
+    assert "没有在等确认" in clerk.post(address, follow=True).content.decode()
 
 
 @pytest.mark.usefixtures("_notation")
