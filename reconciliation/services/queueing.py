@@ -1,9 +1,10 @@
 """Comparisons that take longer than a request may: the day's row is the queue."""
 
 import logging
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 
 from gateways.interface import BillRefused
+from reconciliation.errors import BillsChanged
 from reconciliation.merchants import Merchant
 from reconciliation.models import BillFile, ReconciledDay
 from reconciliation.selectors import merchant_of
@@ -15,13 +16,15 @@ from tcmpay.common.actor import Actor, Role
 from tcmpay.common.bell import ring
 from tcmpay.common.db import columns_write, money_unit
 from tcmpay.common.errors import DomainError
-from tcmpay.common.sweep import by_itself
+from tcmpay.common.sweep import by_itself, in_time
 
 logger = logging.getLogger(__name__)
 
 RUN_TASK = "reconciliation.compare_days"
 # More lines than that take seconds.
 LINES_AT_ONCE_MAX = 20_000
+# No further day is begun then: tasks are stopped after 90 seconds.
+RUN_SECONDS = 45.0
 # A run that did not end by then is taken to have died.
 LEASE = timedelta(minutes=10)
 
@@ -60,22 +63,26 @@ def days_compare() -> int:
     """Compare what was asked for, each by itself; how many days there were."""
     done = 0
     asked = ReconciledDay.objects.filter(compare_at__lte=clock.now()).order_by("compare_at")
-    for row in list(asked):
+    for row in in_time(list(asked), seconds=RUN_SECONDS):
         now = clock.now()
         mine = ReconciledDay.objects.filter(id=row.id, compare_at__lte=now)
         if mine.update(compare_at=now + LEASE):
             with by_itself(logger, "day_compare_failed", day=str(row.day)):
-                _compare(row)
+                _compare(row, now + LEASE)
             done += 1
     return done
 
 
-def _compare(row: ReconciledDay) -> None:
+def _compare(row: ReconciledDay, held_until: datetime) -> None:
     actor = Actor(row.compare_asked_by, Role.STAFF)
+    # Whoever asks meanwhile asks for another comparison.
+    mine = ReconciledDay.objects.filter(id=row.id, compare_at=held_until)
     try:
         day_reconcile(actor=actor, merchant=merchant_of(row), day=row.day)
+    except BillsChanged:
+        mine.update(compare_at=clock.now())
     except (BillRefused, DomainError) as error:
         # Trying again would say the same; the day is not compared, which stands in its close's way.
         reason = str(getattr(error, "text", error))
         logger.warning("day_compare_refused", extra={"day": str(row.day), "reason": reason})
-        ReconciledDay.objects.filter(id=row.id).update(compare_at=None)
+        mine.update(compare_at=None)

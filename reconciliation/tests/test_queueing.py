@@ -4,6 +4,7 @@ import uuid
 
 import pytest
 
+from reconciliation.errors import BillsChanged, NothingToCompare
 from reconciliation.models import BillPart, ReconciledDay
 from reconciliation.services import queueing
 from reconciliation.services.queueing import LEASE, day_compare_ask, days_compare
@@ -60,3 +61,36 @@ def test_a_file_that_was_tampered_with_is_not_tried_for_ever(asked):
     assert days_compare() == 0
     asked.refresh_from_db()
     assert (asked.runs, asked.compare_at) == (0, None)
+
+
+def test_what_is_asked_for_meanwhile_is_not_lost_with_what_is_refused(asked, monkeypatch):
+    def asks_again(**_asked_for):
+        day_compare_ask(actor=CLERK, merchant=merchant(METHOD), day=DAY)
+        raise NothingToCompare()
+
+    def is_asked_for() -> bool:
+        asked.refresh_from_db()
+        return asked.compare_at is not None and asked.compare_at <= clock.now()
+
+    monkeypatch.setattr(queueing, "day_reconcile", asks_again)
+    assert days_compare() == 1
+    assert is_asked_for()
+
+    def refused(**_asked_for):
+        raise NothingToCompare()
+
+    monkeypatch.setattr(queueing, "day_reconcile", refused)
+    assert days_compare() == 1
+    assert not is_asked_for()
+
+
+def test_a_day_whose_bills_changed_again_and_again_stays_asked_for(asked, monkeypatch):
+    def changed(**_asked_for):
+        raise BillsChanged()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(queueing, "day_reconcile", changed)
+        days_compare()
+    assert days_compare() == 1
+    asked.refresh_from_db()
+    assert (asked.runs, asked.compare_at) == (1, None)
