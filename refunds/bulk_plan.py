@@ -26,12 +26,14 @@ from refunds.errors import (
     OrderRepeated,
     RefundExceedsPaid,
     RowAmountWrong,
+    RowGivenBack,
     RowReasonWrong,
     TooManyRefunds,
     TopUpInBulk,
 )
 from refunds.limits import LIMITS, WAITING_MAX
 from refunds.models import Refund, RefundBulkRow
+from refunds.services.own_cases import given_back_amounts
 from refunds.states import RESERVING_STATUSES, UNFINISHED_BULKS, BulkOutcome, RefundStatus
 from tcmpay.common.errors import DomainError, Forbidden, InternalError
 from tcmpay.common.fields import as_uuid_or_text
@@ -58,6 +60,7 @@ REFUSALS: Mapping[str, Any] = {
             RefundExceedsPaid,
             TooManyRefunds,
             RowAmountWrong,
+            RowGivenBack,
             RowReasonWrong,
             TopUpInBulk,
             BalanceUnderReview,
@@ -88,7 +91,8 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class OrderFacts:
-    """What the verdict about an order goes by; amounts in yuan."""
+    """What the verdict about an order goes by; amounts in yuan. What was given back by another way
+    (``given_back``) is not ``left``."""
 
     id: UUID
     order_no: str
@@ -97,6 +101,7 @@ class OrderFacts:
     status: str
     payment_method: str
     left: Money
+    given_back: Money
     refunds: int
     waiting: int
 
@@ -235,6 +240,8 @@ def _refusal(
         return OrderNotRefundable
     if order.id in elsewhere:
         return OrderInAnotherBulk
+    if order.given_back and (order.left <= ZERO or order.left < amount):
+        return RowGivenBack
     if order.left <= ZERO:
         return NothingLeft
     if amount > order.left:
@@ -267,10 +274,12 @@ def _facts(orders: Iterable[PaymentOrder]) -> dict[UUID, OrderFacts]:
     found: dict[UUID, OrderFacts] = {}
     for some in batches(iter(orders), CHUNK):
         payments = _payments(some)
-        counts = _counts(payment for payment, _left in payments.values())
+        keys = [payment for payment, _unreserved in payments.values()]
+        counts, given_back = _counts(keys), given_back_amounts(keys)
         for order in some:
-            payment, left = payments.get(order.pk, (None, ZERO))
+            payment, unreserved = payments.get(order.pk, (None, ZERO))
             states = counts.get(payment, Counter())
+            given = given_back.get(payment, ZERO) if payment else ZERO
             found[order.pk] = OrderFacts(
                 id=order.pk,
                 order_no=order.order_no,
@@ -278,7 +287,8 @@ def _facts(orders: Iterable[PaymentOrder]) -> dict[UUID, OrderFacts]:
                 order_type=order.order_type,
                 status=order.status,
                 payment_method=order.payment_method or "",
-                left=left,
+                left=max(unreserved - given, ZERO),
+                given_back=given,
                 refunds=sum(states.values()),
                 waiting=states[RefundStatus.PENDING],
             )
@@ -286,7 +296,7 @@ def _facts(orders: Iterable[PaymentOrder]) -> dict[UUID, OrderFacts]:
 
 
 def _payments(orders: Sequence[PaymentOrder]) -> dict[UUID, tuple[UUID, Money]]:
-    """The applied payment of each order, and what is left of it (yuan)."""
+    """The applied payment of each order, and what no refund holds of it (yuan)."""
     applied = PaymentTransaction.objects.filter(applied_order_id__in=[order.pk for order in orders])
     columns = ("applied_order_id", "id", "amount", "refund_reserved")
     return {

@@ -21,6 +21,10 @@ class RefundExceedsPaid(DomainError):
     message = _("退款金额不能大于可退金额")
 
 
+class MoneyGivenBack(RefundExceedsPaid):
+    message = _("该支付有退款的差错已核销或正在申请核销，款项视为已另行退还，不能再退")
+
+
 class TooManyRefunds(DomainError):
     code = "REFUND_LIMIT"
     message = _("该支付的退款次数已达上限，请联系客服")
@@ -85,7 +89,7 @@ class RefundNotRetryable(DomainError):
 class RefundGivenBack(RefundNotRetryable):
     message = _(
         "该退款的差错已核销或正在申请核销：款项视为已另行退还，不能重试；"
-        "核对后确实没有退还的，请撤回核销申请，已核销的请重新申请退款或用余额调整退还"
+        "核对后确实没有退还的，请撤回核销申请，已核销的请用余额调整退还"
     )
 
 
@@ -112,6 +116,11 @@ class BatchSizeWrong(DomainError):
 class NothingLeft(DomainError):
     code = "REFUND_NOTHING_LEFT"
     message = _("可退金额已全部退还，或已有退款申请占用")
+
+
+class RowGivenBack(DomainError):
+    code = "REFUND_GIVEN_BACK"
+    message = MoneyGivenBack.message
 
 
 class BulkNotFound(ObjectNotFound):

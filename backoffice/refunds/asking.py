@@ -23,6 +23,7 @@ from refunds.models import Refund
 from refunds.policy import Proposal, appointment_time, propose_for
 from refunds.services.approvals import approvals_needed
 from refunds.services.bulk_runs import REQUEST_PERMISSION
+from refunds.services.own_cases import given_back_amount
 from refunds.services.requests import refund_request
 from tcmpay.common import clock
 from tcmpay.common.errors import DomainError
@@ -56,22 +57,23 @@ class Refundable:
 
     order: PaymentOrder
     payment: PaymentTransaction
+    given_back: Money  # by another way, for refunds that failed
 
     @classmethod
     def of(cls, order: PaymentOrder | None) -> "Refundable | None":
         if order is None or order.status not in REFUNDABLE_STATUSES:
             return None
         payment = applied_payment(order.pk)
-        found = cls(order, payment) if payment else None
+        found = cls(order, payment, given_back_amount(payment)) if payment else None
         return found if found and found.left > ZERO else None
 
     @property
     def taken(self) -> Money:
-        return self.payment.refund_reserved
+        return self.payment.refund_reserved + self.given_back
 
     @property
     def left(self) -> Money:
-        return self.payment.amount - self.payment.refund_reserved
+        return self.payment.amount - self.taken
 
     def proposal(self, requested: Money) -> Proposal | None:
         return propose_for(
@@ -123,7 +125,7 @@ def ask_view(request: HttpRequest, object_id: str, model_admin: Any) -> HttpResp
         "is_previewed": is_previewed,
         "amount": amount,
         "left_then": found.left - amount,
-        "is_for_two": approvals_needed(found.taken + amount) > 1,
+        "is_for_two": approvals_needed(found.payment.refund_reserved + amount) > 1,
         # As the review page shows it.
         "facts": {"proposal": found.proposal(amount), "is_time_from_payer": False},
     }

@@ -14,11 +14,11 @@ from balances.errors import InsufficientBalance, MovementRepeated, OwnBalance
 from balances.services import balance_lock
 from payments.models import PaymentOrder, PaymentTransaction
 from payments.services.exceptions import exception_open
-from payments.services.refund_money import refund_reserve
 from payments.states import REFUNDABLE_STATUSES, ExceptionKind, PaymentMethod
 from refunds.errors import TooManyRefunds, TooManyTopUps
 from refunds.limits import GIVE_BACK_PARTS_MAX, GIVE_BACK_WITHIN
 from refunds.models import Refund
+from refunds.services.own_cases import left_of, left_reserve
 from refunds.services.requests import ensure_within_count, request_insert
 from refunds.states import RefundCause
 from tcmpay.common import clock
@@ -57,7 +57,7 @@ def balance_give_back(
         raise InsufficientBalance(available=available, needed=amount)
     refunds: list[Refund] = []
     for order, payment, part in _parts(sources, amount):
-        refund_reserve(payment, part)
+        left_reserve(payment, part)
         refund = request_insert(
             order=order,
             payment=payment,
@@ -100,7 +100,7 @@ def _parts(
     """What of ``amount`` each takes back. Raises TooManyTopUps."""
     taken = 0
     for order, payment in sources:
-        part = min(payment.amount - payment.refund_reserved, amount)
+        part = min(left_of(payment), amount)
         if part <= ZERO or not _has_room(payment):
             continue
         taken += 1

@@ -1,9 +1,10 @@
 """The cases about one refund: opened, settled, and what writing one off means for its money."""
 
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from uuid import UUID
 
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet, Sum
 from django.utils.translation import gettext as _
 
 from payments.models import PaymentException, PaymentTransaction
@@ -13,11 +14,14 @@ from payments.services.exceptions import (
     locked_first,
     written_off,
 )
+from payments.services.refund_money import RefundExceedsPayment, refund_reserve
 from payments.services.settlement import SURPLUS_KINDS
 from payments.states import ExceptionKind
+from refunds.errors import MoneyGivenBack, RefundExceedsPaid
 from refunds.models import Refund
 from refunds.states import RefundStatus
 from tcmpay.common.actor import Actor
+from tcmpay.common.money import ZERO, Money
 
 # Written off, a case of these says that the money of its refund went back by another way, or is
 # not owed any more; one of SURPLUS_KINDS says so of all refunds of its payment.
@@ -83,6 +87,39 @@ def given_back_since(refund: Refund) -> datetime | None:
 def is_handled_otherwise() -> Exists:
     """The condition for refunds of which there is such a case."""
     return Exists(given_back_otherwise(OuterRef("pk"), OuterRef("transaction_id")))
+
+
+def given_back_amounts(payments: Iterable[UUID]) -> Mapping[UUID, Money]:
+    """What (yuan) of these payments went back by another way, for failed refunds that hold nothing
+    of them any more; payments without such money are not in it."""
+    failed = Refund.objects.filter(
+        is_handled_otherwise(), transaction_id__in=list(payments), status=RefundStatus.FAILED
+    )
+    sums = failed.order_by().values("transaction_id").annotate(amount=Sum("refund_amount"))
+    return dict(sums.values_list("transaction_id", "amount"))
+
+
+def given_back_amount(payment: PaymentTransaction) -> Money:
+    return given_back_amounts([payment.id]).get(payment.id, ZERO)
+
+
+def left_of(payment: PaymentTransaction) -> Money:
+    """What (yuan) of the payment may be asked back: refunds hold it not, nor did it go back by
+    another way."""
+    return max(payment.amount - payment.refund_reserved - given_back_amount(payment), ZERO)
+
+
+def left_reserve(payment: PaymentTransaction, amount: Money) -> None:
+    """Hold ``amount`` (yuan) of what is left of the locked payment, for a refund that people ask
+    for. Raises RefundExceedsPaid; MoneyGivenBack: it would be within what went back another way.
+    """
+    available = left_of(payment)
+    if available < amount <= payment.amount - payment.refund_reserved:
+        raise MoneyGivenBack(available=available)
+    try:
+        refund_reserve(payment, amount)
+    except RefundExceedsPayment as error:
+        raise RefundExceedsPaid(available=available) from error
 
 
 def is_to_retry() -> Q:

@@ -9,16 +9,10 @@ from django.utils.translation import gettext as _
 from payments.models import PaymentOrder, PaymentTransaction
 from payments.selectors import applied_payment
 from payments.services.orders import order_lock
-from payments.services.refund_money import (
-    RefundExceedsPayment,
-    payment_lock,
-    refund_release,
-    refund_reserve,
-)
+from payments.services.refund_money import payment_lock, refund_release
 from payments.states import REFUNDABLE_STATUSES, PaymentMethod
 from refunds.errors import (
     OrderNotRefundable,
-    RefundExceedsPaid,
     RefundNotReplaceable,
     RefundNotWithdrawable,
     TooManyRefunds,
@@ -29,6 +23,7 @@ from refunds.limits import LIMITS, WAITING_MAX
 from refunds.models import Refund
 from refunds.services.approvals import approval_add, approvals_needed, ensure_may_decide
 from refunds.services.give_back import give_back_hold, give_back_release
+from refunds.services.own_cases import left_reserve
 from refunds.services.states import (
     LockedRefund,
     refund_change,
@@ -66,7 +61,7 @@ def refund_request(
     Raises:
         OrderNotFound, Forbidden: patients and doctors ask only for their own orders.
         OrderNotRefundable: no payment is applied to it, or all of it went back.
-        RefundExceedsPaid: more than is left.
+        RefundExceedsPaid: more than is left. MoneyGivenBack: that went back another way.
         TooManyRefunds, TooManyWaiting: see refunds/limits.py.
         InsufficientBalance, BalanceUnderReview: of a top-up, whose money is spent or stands still.
     """
@@ -107,10 +102,7 @@ def refund_ask(
         raise Forbidden()
     payment = _refundable_payment(order)
     ensure_within_count(payment)
-    try:
-        refund_reserve(payment, amount)
-    except RefundExceedsPayment as error:
-        raise RefundExceedsPaid(available=error.available) from error
+    left_reserve(payment, amount)
     return request_insert(
         order=order,
         payment=payment,
@@ -282,7 +274,7 @@ def refund_replace(*, actor: Actor, refund_id: UUID, amount: Money, notes: str) 
     An approval is always of the amount asked for. Where another amount is right, the reviewer
     becomes the one who asks, so somebody else decides about it. Returns the new request.
 
-    Raises RefundNotFound, SelfReview, RefundAlreadyReviewed, RefundNotReplaceable.
+    Raises RefundNotFound, SelfReview, RefundAlreadyReviewed, RefundNotReplaceable, MoneyGivenBack.
     """
     if actor.role not in REVIEWERS:
         raise Forbidden()
@@ -292,7 +284,7 @@ def refund_replace(*, actor: Actor, refund_id: UUID, amount: Money, notes: str) 
     if not ZERO < amount < refund.refund_amount:
         raise RefundNotReplaceable()
     _reject(actor, locked, notes)
-    refund_reserve(payment, amount)
+    left_reserve(payment, amount)
     return request_insert(
         order=order,
         payment=payment,

@@ -2,12 +2,11 @@
 
 from uuid import UUID
 
-from payments.services.refund_money import RefundExceedsPayment, refund_reserve
-from refunds.errors import RefundExceedsPaid, RefundGivenBack, RefundNotRetryable
+from refunds.errors import RefundGivenBack, RefundNotRetryable
 from refunds.models import Refund
 from refunds.services.approvals import ensure_approved_for_retry
 from refunds.services.give_back import give_back_hold
-from refunds.services.own_cases import given_back_since
+from refunds.services.own_cases import given_back_since, left_reserve
 from refunds.services.states import refund_change, refund_lock, refund_transition
 from refunds.services.submission import refund_send_to_gateway
 from refunds.states import RefundStatus
@@ -43,10 +42,7 @@ def refund_resume(*, actor: Actor, refund_id: UUID, reason: str) -> Refund:
         raise RefundGivenBack()
     if refund.status != RefundStatus.FAILED:
         raise RefundNotRetryable(status=refund.status)
-    try:
-        refund_reserve(payment, refund.refund_amount)
-    except RefundExceedsPayment as error:
-        raise RefundExceedsPaid(available=error.available) from error
+    left_reserve(payment, refund.refund_amount)
     ensure_approved_for_retry(actor, payment, refund, reason)
     give_back_hold(locked, actor)
     refund_transition(

@@ -4,6 +4,7 @@ owed any more: no door sends that refund again, and what the gateway proves is b
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from decimal import Decimal
 from itertools import pairwise
 
 import pytest
@@ -13,12 +14,14 @@ from gateways.interface import RefundReport, RefundRequest, RefundState
 from payments.models import PaymentException
 from payments.services.exceptions import exception_open, exception_write_off_decide
 from payments.states import ExceptionKind
-from refunds.errors import RefundGivenBack
+from refunds.bulk_plan import Wanted, plan_of
+from refunds.errors import MoneyGivenBack, RefundExceedsPaid, RefundGivenBack
 from refunds.invariants import check_unfinished
 from refunds.models import Refund
 from refunds.services.cases import case_give_back, case_refund, case_retry
 from refunds.services.notices import notices_take
 from refunds.services.own_cases import refund_case_open
+from refunds.services.requests import refund_request, refund_review
 from refunds.services.retries import refund_ask_again, refund_retry
 from refunds.services.stopping import refund_stop
 from refunds.services.submission import refund_submit
@@ -68,7 +71,7 @@ def test_a_refused_one_is_not_retried(is_confirmed):
     write_off(case_of("refund_refused"), is_confirmed=is_confirmed)
     with pytest.raises(RefundGivenBack) as refusal:
         retry(refund)
-    assert "重新申请" in str(refusal.value.text), "it says what to do"
+    assert "余额调整" in str(refusal.value.text), "it says what to do"
     assert state(refund) == ("failed", "TRADE_ERROR", ZERO)
 
 
@@ -159,6 +162,71 @@ def test_a_case_that_does_not_say_so_hinders_no_retry(kind):
     assert retry(refund).status == "processing"
     with clock.frozen(BEGUN_AT + timedelta(hours=1)):
         assert refund_submit(refund_id=refund.id)
+
+
+# --- a new request instead ------------------------------------------------------------------------
+
+
+def failed_of(amount: Decimal) -> Refund:
+    """A refund of ``amount`` (yuan) of a payment of 30 that the gateway refused."""
+    payment = stage.paid("wechat")
+    refund = refund_request(
+        actor=stage.PLATFORM, order_id=payment.order_id, amount=amount, reason="x"
+    )
+    refund_review(actor=stage.REVIEWER, refund_id=refund.id, is_approved=True, notes="")
+    Gateway(refund=REFUSED).sweep_at(0, 60, 120, 800)
+    assert state(refund)[0] == "failed"
+    return refund
+
+
+def ask(refund: Refund, amount: str) -> Refund:
+    return refund_request(
+        actor=stage.PLATFORM, order_id=refund.order_id, amount=Decimal(amount), reason="again"
+    )
+
+
+@both_stages
+def test_its_money_is_not_asked_back_by_a_new_request(is_confirmed):
+    refund = failed_of(stage.ALL)
+    write_off(case_of("refund_refused"), is_confirmed=is_confirmed)
+    with pytest.raises(MoneyGivenBack) as refusal:
+        ask(refund, "0.01")
+    assert refusal.value.facts["available"] == ZERO
+    assert Refund.objects.count() == 1
+
+
+def test_what_is_left_beside_it_is_asked_back():
+    refund = failed_of(SOME)
+    write_off(case_of("refund_refused"))
+    with pytest.raises(MoneyGivenBack):
+        ask(refund, "20.01")
+    with pytest.raises(RefundExceedsPaid, match="REFUND_EXCEEDS_PAID"):
+        ask(refund, "30.01")
+    ask(refund, "20.00")
+
+
+def test_another_refund_that_failed_is_not_retried_with_its_money():
+    first = failed_of(Decimal("20.00"))
+    with clock.frozen(BEGUN_AT + timedelta(hours=1)):
+        other = ask(first, "20.00")
+        refund_review(actor=stage.REVIEWER, refund_id=other.id, is_approved=True, notes="")
+    Gateway(refund=REFUSED).sweep_at(4000, 4100, 4800)
+    write_off(PaymentException.objects.get(fact_key__contains=first.id))
+    with pytest.raises(MoneyGivenBack):
+        retry(other)
+
+
+@both_stages
+def test_a_bulk_passes_it_over_and_says_why(is_confirmed):
+    whole, part = failed_of(stage.ALL), failed_of(SOME)
+    for case in PaymentException.objects.all():
+        write_off(case, is_confirmed=is_confirmed)
+    rows = [Wanted(str(whole.order_id)), Wanted(str(part.order_id))]
+    first, second = plan_of(rows).rows
+    assert (first.code, second.code, second.amount) == ("REFUND_GIVEN_BACK", "", Decimal("20.00"))
+    assert "另行退还" in first.refusal
+    beyond = Wanted(str(part.order_id), Decimal("20.01"))
+    assert plan_of([beyond]).rows[0].code == "REFUND_GIVEN_BACK"
 
 
 # --- one that stays in progress ------------------------------------------------------------------

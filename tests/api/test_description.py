@@ -137,6 +137,7 @@ def test_every_error_of_the_product_is_described_somewhere(found):
         "BULK_AMOUNT",
         "BULK_REASON",
         "REFUND_NOTHING_LEFT",
+        "REFUND_GIVEN_BACK",
         "REFUND_NOT_RETRYABLE",
         "REFUND_NOT_STOPPABLE",
         "APPROVED_MEANWHILE",

@@ -7,6 +7,7 @@ from django.test import Client
 from backoffice.cases.actions import offered
 from backoffice.orders.situation import situation
 from backoffice.orders.timeline import Story
+from backoffice.refunds.asking import Refundable
 from backoffice.refunds.facts import facts_of
 from payments.models import PaymentException
 from refunds.models import Refund
@@ -60,9 +61,15 @@ def test_a_retry_is_offered_until_then(refund, lin):
     assert set(pages(lin, refund).values()) == {True}
     stage.write_off(PaymentException.objects.get(), is_confirmed=False)
     assert set(pages(lin, refund).values()) == {False}
-    assert "重新申请退款" in page(lin, f"{refund.pk}/retry/"), "it says what to do instead"
+    assert "余额调整" in page(lin, f"{refund.pk}/retry/"), "it says what to do instead"
     assert "视为已另行退还" in page(lin, f"{refund.pk}/change/")
     assert "不会重试" in " ".join(situation(Story.of(refund.order)).next_steps)
+
+
+def test_its_money_is_not_proposed_for_a_new_request(refund):
+    assert Refundable.of(refund.order).left == stage.ALL
+    stage.write_off(PaymentException.objects.get(), is_confirmed=False)
+    assert Refundable.of(refund.order).proposed == stage.ALL - refund.refund_amount
 
 
 def test_whoever_reviews_another_request_is_told(refund, lin):
