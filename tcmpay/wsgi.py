@@ -7,6 +7,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.handlers.wsgi import WSGIHandler
 from django.core.wsgi import get_wsgi_application
 
+from tcmpay.common.plain_request import PlainRequest
 from tcmpay.common.reading_time import BodyWatched
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tcmpay.settings")
@@ -26,6 +27,7 @@ def _application() -> WSGIHandler:
     except (SystemExit, ImproperlyConfigured) as refusal:
         sys.stderr.write(f"{refusal}\n")
         raise SystemExit(GUNICORN_GIVES_UP) from None
+    served.request_class = PlainRequest
     return served
 
 
