@@ -1,6 +1,8 @@
 """What the platform's endpoints get: signed, in order per object, at least once."""
 
 import threading
+import time
+import uuid
 from datetime import timedelta
 
 import pytest
@@ -314,6 +316,48 @@ def test_a_turn_whose_time_is_over_rings_for_the_next(subscribed, receiver, monk
     assert deliver(seconds=0) == 0
     assert rung == ["webhooks.dispatch"]
     assert deliver() == 2
+
+
+def test_a_slow_receiver_holds_up_no_other_at_the_end_of_a_turn(subscribed, receiver, monkeypatch):
+    """What is committed after the turn's time is numbered and delivered while the slow call is out;
+    the next turn begins while the other receiver, slow now too, is still called, and repeats
+    nothing."""
+    real_finish, real_end = turns._Turn._finish, turns._end
+    slow_may_answer, other_may_answer = threading.Event(), threading.Event()
+    late: list[uuid.UUID] = []
+    by_the_next: list[int] = []
+
+    def finish(turn):
+        if time.monotonic() > turn._ends_at and not late:
+            late.append(new_order(patient()).id)
+        if late and receiver.of(late[0]):
+            slow_may_answer.set()
+        return real_finish(turn)
+
+    def end(leader, *, linger):
+        ended = real_end(leader, linger=linger)
+        if linger is None:
+            by_the_next.append(deliver())
+            other_may_answer.set()
+        return ended
+
+    def answer_late(got):
+        if late and got.event["object_id"] == str(late[0]):
+            other_may_answer.wait(5)
+        return Says()
+
+    receiver.answer = answer_late
+    with listening() as slow:
+        slow.answer = lambda _got: Says(status=200 if slow_may_answer.wait(5) else 500)
+        endpoint_add(actor=SYSTEM, url=slow.url)
+        first = new_order(patient())
+        monkeypatch.setattr(turns._Turn, "_finish", finish)
+        monkeypatch.setattr(turns, "_end", end)
+        assert deliver(seconds=0.2) == 3  # it keeps how all of its own calls ended
+    assert by_the_next == [1]  # what the slow one was not given while its call was out
+    for one in (receiver, slow):
+        assert (one.of(first.id), one.of(late[0])) == ([1], [1])
+    assert tries() == [(200, "")] * 4
 
 
 # --- endpoints ----------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ made by threads, which never touch the database; all rows are written by the tur
 """
 
 import time
+from collections.abc import Collection
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from datetime import timedelta
 from uuid import UUID
@@ -31,8 +32,9 @@ from webhooks.services.dispatch import dispatcher_lock, sequences_give
 from webhooks.services.endpoints import ENABLED_MAX
 from webhooks.services.sending import Answer, message_send
 
-# After so long a turn takes up nothing more, and rings for the next one: tasks about money in the
-# same worker come to their turn.
+# After so long a turn only goes on for the receivers that answer, until the calls that are out have
+# ended, so that a slow one holds up nobody; then it rings for the next one: tasks about money in
+# the same worker come to their turn.
 TURN_SECONDS = 20.0
 LINGER_SECONDS = 1.5
 LOOK_EVERY_SECONDS = 0.2
@@ -66,32 +68,43 @@ class _Turn:
         self._linger = timedelta(seconds=linger_seconds)
         self._renewed_at = time.monotonic()
         self._running: dict[Future[Answer], Claimed] = {}
+        # Calls that were out when the time was over.
+        self._last: set[Future[Answer]] | None = None
         self._calls = 0
 
     def run(self) -> int:
-        while True:
-            is_over = time.monotonic() >= self._ends_at
-            did = 0
-            if not is_over:
-                did = sequences_give() + self._take_up()
-            did += self._finish()
+        while (besides := self._still_out()) is not None:
+            did = sequences_give() + self._take_up(besides) + self._finish()
             self._renew()
-            if self._running or (did and not is_over):
+            if self._running or did:
                 continue
-            if is_over:
-                _end(self._leader, linger=None)
-                ring(DISPATCH_TASK)
-                return self._calls
             if _end(self._leader, linger=self._linger):
                 return self._calls
             time.sleep(LOOK_EVERY_SECONDS)
+        _end(self._leader, linger=None)
+        ring(DISPATCH_TASK)
+        # Nobody repeats them: they are leased to this turn for longer than they take.
+        while self._running:
+            self._finish()
+        return self._calls
 
-    def _take_up(self) -> int:
-        """Plan and claim for each endpoint what it has room for; how much there was to do."""
+    def _still_out(self) -> Collection[UUID] | None:
+        """The endpoints to be left alone: those that had a call out when the time was over, until
+        it ends. None when there is no such call any more: the next turn's time has come."""
+        if time.monotonic() < self._ends_at:
+            return ()
+        if self._last is None:
+            self._last = set(self._running)
+        self._last &= self._running.keys()
+        return {self._running[call].endpoint_id for call in self._last} or None
+
+    def _take_up(self, besides: Collection[UUID]) -> int:
+        """Plan and claim for each endpoint, ``besides`` these, what it has room for; how much there
+        was to do."""
         last = WebhookDispatcher.objects.filter(id=1).values_list("last_sequence", flat=True)
         last_sequence = last.first() or 0
         done = 0
-        for endpoint in WebhookEndpoint.objects.enabled().order_by("id"):
+        for endpoint in WebhookEndpoint.objects.enabled().exclude(id__in=besides).order_by("id"):
             if endpoint.reached < last_sequence:
                 done += deliveries_plan(endpoint.id, last_sequence=last_sequence)
             under_way = sum(one.endpoint_id == endpoint.id for one in self._running.values())
