@@ -34,7 +34,7 @@ from refunds.errors import (
 from refunds.limits import LIMITS, WAITING_MAX
 from refunds.models import Refund, RefundBulkRow
 from refunds.services.own_cases import given_back_amounts
-from refunds.states import RESERVING_STATUSES, UNFINISHED_BULKS, BulkOutcome, RefundStatus
+from refunds.states import RESERVING_STATUSES, RefundStatus
 from tcmpay.common.errors import DomainError, Forbidden, InternalError
 from tcmpay.common.fields import as_uuid_or_text
 from tcmpay.common.invariants import batches
@@ -317,10 +317,8 @@ def _counts(payments: Iterable[UUID]) -> Mapping[UUID | None, Counter[str]]:
 
 def _in_other_bulks(orders: Iterable[UUID]) -> set[UUID]:
     """Those that another bulk, which is not finished, may still ask back."""
-    waiting = RefundBulkRow.objects.filter(
-        outcome=BulkOutcome.WAITING, bulk__status__in=UNFINISHED_BULKS
-    )
     found: set[UUID] = set()
     for some in batches(iter(orders), CHUNK):
-        found.update(waiting.filter(order_id__in=some).values_list("order_id", flat=True))
+        held = RefundBulkRow.objects.filter(held_order__in=some)
+        found.update(held.values_list("order_id", flat=True))
     return found

@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 
 from refunds.models import RefundBulk, RefundBulkRow
 from refunds.services.bulks import ROWS, rows_digest
-from refunds.states import BulkOutcome, BulkStatus
+from refunds.states import UNFINISHED_BULKS, BulkOutcome, BulkStatus
 from tcmpay.audit.models import AuditEvent
 from tcmpay.audit.row_checks import digests_began, lost_objects, row_problem
 from tcmpay.audit.stories import Story, stories
@@ -77,6 +77,10 @@ def _state_problem(bulk: RefundBulk, story: Story | None) -> str:
 def _rows_problem(bulk: RefundBulk, rows: list[RefundBulkRow], told: str) -> str:
     if any(_is_odd(row) for row in rows):
         return _("等待处理的明细已有结果")
+    is_unfinished = bulk.status in UNFINISHED_BULKS
+    held = [row.order_id if is_unfinished and _waits(row) else None for row in rows]
+    if [row.held_order for row in rows] != held:
+        return _("明细占用的订单与明细的状态不符")
     has_begun = bulk.status not in (
         BulkStatus.PENDING, BulkStatus.REJECTED, BulkStatus.WITHDRAWN
     )  # fmt: skip
@@ -88,8 +92,12 @@ def _rows_problem(bulk: RefundBulk, rows: list[RefundBulkRow], told: str) -> str
     return ""
 
 
+def _waits(row: RefundBulkRow) -> bool:
+    return row.outcome == BulkOutcome.WAITING
+
+
 def _is_odd(row: RefundBulkRow) -> bool:
-    is_waiting = row.outcome == BulkOutcome.WAITING
+    is_waiting = _waits(row)
     return is_waiting == (row.decided_at is not None) or (is_waiting and row.error_code != "")
 
 

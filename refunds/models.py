@@ -472,6 +472,8 @@ class RefundBulkRow(models.Model):
         related_name="bulk_rows",
         verbose_name=_("订单"),
     )
+    # The order, while this row may still ask it back: no other bulk takes it meanwhile.
+    held_order = UUIDTextField(null=True, blank=True, unique=True)
     amount = MoneyField(_("退款金额（元）"), null=True)
     reason = models.CharField(_("退款原因"), max_length=500, blank=True, default="")
     refund = models.OneToOneField(
@@ -513,6 +515,11 @@ class RefundBulkRow(models.Model):
                 condition=Q(outcome=BulkOutcome.REFUSED)
                 | Q(order__isnull=False, amount__isnull=False, amount__gt=0),
                 name="refund_bulk_row_is_able",
+            ),
+            models.CheckConstraint(
+                condition=Q(held_order=None)
+                | Q(outcome=BulkOutcome.WAITING, held_order=F("order")),
+                name="refund_bulk_row_holds_while_waiting",
             ),
         )
         indexes = (models.Index(fields=("bulk", "outcome"), name="refund_bulk_row_outcome"),)

@@ -109,7 +109,7 @@ BULK_TRANSITIONS: Mapping[str, frozenset[str]] = {
     BulkStatus.REJECTED: frozenset(),
     BulkStatus.WITHDRAWN: frozenset(),
 }
-# While a bulk may still ask for refunds, its orders are in no other.
+# While a bulk may still ask for refunds, its waiting rows hold their orders.
 UNFINISHED_BULKS = frozenset({BulkStatus.PENDING, BulkStatus.RUNNING, BulkStatus.PAUSED})
 
 

@@ -9,7 +9,7 @@ import logging
 from datetime import timedelta
 from uuid import UUID
 
-from refunds.errors import OrderNotRefundable
+from refunds.errors import OrderInAnotherBulk, OrderNotRefundable
 from refunds.models import Refund, RefundBulk, RefundBulkRow
 from refunds.services.bulks import RUN_TASK, bulk_finish, bulk_lock
 from refunds.services.requests import refund_ask, refund_decide
@@ -125,6 +125,8 @@ def _carry_out(maker: Actor, approver: Actor, bulk: RefundBulk, row_id: UUID) ->
         return None
     if row.order_id is None or row.amount is None:
         raise OrderNotRefundable()
+    if row.held_order is None:
+        raise OrderInAnotherBulk()
     refund = refund_ask(actor=maker, order_id=row.order_id, amount=row.amount, reason=row.reason)
     # Their own money, or their own request as the platform's admin: it waits for somebody else.
     if is_somebody_else(approver, refund.requested_by, refund.user_id):
@@ -140,6 +142,7 @@ def _carry_out(maker: Actor, approver: Actor, bulk: RefundBulk, row_id: UUID) ->
         row,
         refund=refund,
         outcome=BulkOutcome.ASKED if is_waiting else BulkOutcome.APPROVED,
+        held_order=None,
         decided_at=clock.now(),
     )
     return refund
@@ -147,7 +150,7 @@ def _carry_out(maker: Actor, approver: Actor, bulk: RefundBulk, row_id: UUID) ->
 
 def _refuse(row_id: UUID, code: str) -> None:
     RefundBulkRow.objects.filter(id=row_id, outcome=BulkOutcome.WAITING).update(
-        outcome=BulkOutcome.REFUSED, error_code=code, decided_at=clock.now()
+        outcome=BulkOutcome.REFUSED, held_order=None, error_code=code, decided_at=clock.now()
     )
 
 

@@ -6,6 +6,7 @@ asked of anybody's money until somebody else has agreed to the whole. Carrying i
 """
 
 from collections.abc import Sequence
+from functools import partial
 from uuid import UUID
 
 from django.db import IntegrityError
@@ -69,16 +70,15 @@ def bulk_request(
     if actor.role not in REVIEWERS or actor.id is None:
         raise Forbidden()
     key = bulk_id or new_id()
+    insert = partial(
+        _insert, actor, actor.id, wanted, reason, source, source_text, key, seen, idempotency_key_id
+    )
     try:
-        return _insert(
-            actor, actor.id, wanted, reason, source, source_text, key, seen, idempotency_key_id
-        )
+        return insert()
     except IntegrityError:
-        # The same page was sent twice at the same moment: the other one inserted it.
-        found = RefundBulk.objects.filter(id=key).first()
-        if found is None:
-            raise
-        return _own(found, actor)
+        # At the same moment the same page was sent twice, or another bulk took one of the orders:
+        # now the other one is there to be seen.
+        return insert()
 
 
 @money_unit
@@ -136,6 +136,7 @@ def _row(bulk: RefundBulk, planned: Planned, reason: str) -> RefundBulkRow:
         position=planned.position,
         named=planned.named,
         order_id=planned.order.id if planned.order and not is_named_again else None,
+        held_order=planned.order.id if planned.order and planned.is_able else None,
         amount=planned.amount,
         reason=(planned.reason or reason)[:500],
         outcome=BulkOutcome.WAITING if planned.is_able else BulkOutcome.REFUSED,
@@ -227,6 +228,8 @@ def _move(bulk: RefundBulk, to_state: BulkStatus, actor: Actor, action: str, not
     )
     if to_state == BulkStatus.RUNNING:
         ring(RUN_TASK, str(bulk.id))
+    else:
+        bulk.rows.update(held_order=None)
 
 
 # --- while it runs --------------------------------------------------------------------------------
@@ -269,7 +272,7 @@ def bulk_end(*, actor: Actor, bulk_id: UUID, notes: str) -> RefundBulk:
     """
     bulk = _lock_in(bulk_id, BulkStatus.PAUSED)
     bulk.rows.filter(outcome=BulkOutcome.WAITING).update(
-        outcome=BulkOutcome.LEFT_OUT, decided_at=clock.now()
+        outcome=BulkOutcome.LEFT_OUT, held_order=None, decided_at=clock.now()
     )
     bulk_finish(bulk, actor, notes)
     return bulk

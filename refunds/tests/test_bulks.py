@@ -20,7 +20,7 @@ from refunds.errors import (
 )
 from refunds.invariants_bulks import check_bulks
 from refunds.models import Refund, RefundBulk, RefundBulkRow
-from refunds.services import bulk_runs
+from refunds.services import bulk_runs, bulks
 from refunds.services.bulk_runs import bulk_run, bulks_sweep
 from refunds.services.bulks import (
     bulk_approve,
@@ -183,6 +183,39 @@ def test_an_order_is_in_one_unfinished_bulk_at_a_time(maker, wang):
     bulk_run(bulk_id=second.pk)
     again = plan_of([Wanted(order.order_no, Decimal("10.00"))])
     assert same_asked_before(again) == second
+
+
+def test_of_two_that_take_one_order_at_once_the_later_is_told(maker, wang, monkeypatch):
+    """Both have looked before either is there."""
+    order, other = paid_order(), paid_order()
+    alone = [Wanted(str(order.id), Decimal("10.00"))]
+    both = [*alone, Wanted(str(other.id))]
+    looked = {len(wanted): plan_of(wanted) for wanted in (alone, both)}
+    seen = looked[len(both)].digest
+    ask(maker, wanted=alone)
+
+    def too_early(wanted):
+        return looked.pop(len(wanted), None) or plan_of(wanted)
+
+    monkeypatch.setattr(bulks, "plan_of", too_early)
+    with pytest.raises(BulkOfNothing):
+        ask(wang, wanted=alone)
+    with pytest.raises(BulkChanged):
+        ask(wang, wanted=both, seen=seen)
+    assert outcomes(ask(wang, wanted=both)) == [
+        ("refused", "BULK_ORDER_ELSEWHERE"), ("waiting", ""),
+    ]  # fmt: skip
+
+
+def test_a_row_that_holds_no_order_asks_nothing_back(maker, wang):
+    """As of two bulks that took the same order before orders were held."""
+    bulk = running(maker, wang, paid_order())
+    bulk.rows.update(held_order=None)
+    assert [found.code for found in check_bulks(Scope())] == ["E9"]
+    bulk_run(bulk_id=bulk.pk)
+    assert list(check_bulks(Scope())) == []
+    assert outcomes(bulk) == [("refused", "BULK_ORDER_ELSEWHERE")]
+    assert not Refund.objects.exists()
 
 
 # --- who may --------------------------------------------------------------------------------------
