@@ -9,7 +9,12 @@ from django.utils.translation import gettext as _
 
 from refunds.models import RefundBulk, RefundBulkRow
 from refunds.services.bulks import ROWS, rows_digest
-from refunds.states import UNFINISHED_BULKS, BulkOutcome, BulkStatus
+from refunds.states import (
+    BULK_OUTCOMES_WITH_REFUND,
+    UNFINISHED_BULKS,
+    BulkOutcome,
+    BulkStatus,
+)
 from tcmpay.audit.models import AuditEvent
 from tcmpay.audit.row_checks import digests_began, lost_objects, row_problem
 from tcmpay.audit.stories import Story, stories
@@ -81,6 +86,9 @@ def _rows_problem(bulk: RefundBulk, rows: list[RefundBulkRow], told: str) -> str
     held = [row.order_id if is_unfinished and _waits(row) else None for row in rows]
     if [row.held_order for row in rows] != held:
         return _("明细占用的订单与明细的状态不符")
+    # The database says so too; the audit believes no CHECK.
+    if any((row.refund_id is None) == (row.outcome in BULK_OUTCOMES_WITH_REFUND) for row in rows):
+        return _("明细的结果与它的退款不相符")
     has_begun = bulk.status not in (
         BulkStatus.PENDING, BulkStatus.REJECTED, BulkStatus.WITHDRAWN
     )  # fmt: skip

@@ -140,6 +140,7 @@ def test_every_error_of_the_product_is_described_somewhere(found):
         "REFUND_GIVEN_BACK",
         "REFUND_NOT_RETRYABLE",
         "REFUND_NOT_STOPPABLE",
+        "ENDPOINT_CHANGED",
         "APPROVED_MEANWHILE",
         "EXCEPTION_CLOSED",
         "INSUFFICIENT_FROZEN_BALANCE",
