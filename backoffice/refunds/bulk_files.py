@@ -5,11 +5,14 @@ A file is taken whole or not at all: whatever is wrong with it is said in words,
 
 import csv
 import io
+import re
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import IO, Any
 
+from django.conf import settings
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, override
 from openpyxl import load_workbook
 
 from refunds.bulk_plan import NAMED_LENGTH_MAX, REASON_LENGTH_MAX, ROWS_MAX, Wanted
@@ -24,17 +27,22 @@ COLUMNS_MAX = 50
 # Empty ones among them.
 LINES_MAX = 4 * ROWS_MAX
 ORDER, AMOUNT, REASON = "order", "amount", "reason"
-# What the columns may be called, in small letters.
+# What our own exports call the columns, and how the lines of sums read that they end with.
+OWN_HEADINGS = {
+    ORDER: gettext_lazy("订单号"),
+    AMOUNT: gettext_lazy("退款金额（元）"),
+    REASON: gettext_lazy("退款原因"),
+}
+OWN_TOTALS = (gettext_lazy("合计 %(number)d 行"), gettext_lazy("合计 %(kind)s %(number)d 行"))
+# What else the columns may be called, in small letters.
 HEADINGS: Mapping[str, str] = {
-    **dict.fromkeys(("订单号", "订单编号", "订单", "order_no", "order_id", "order"), ORDER),
-    **dict.fromkeys(
-        ("退款金额（元）", "退款金额(元)", "退款金额", "refund_amount", "amount"), AMOUNT
-    ),
-    **dict.fromkeys(("退款原因", "原因", "refund_reason", "reason"), REASON),
+    **dict.fromkeys(("订单编号", "订单", "order_no", "order_id", "order"), ORDER),
+    **dict.fromkeys(("退款金额(元)", "退款金额", "refund_amount", "amount"), AMOUNT),
+    **dict.fromkeys(("原因", "refund_reason", "reason"), REASON),
 }
 FORMULA_STARTS = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
 ENCODINGS = ("utf-8-sig", "gb18030")
-# Lines of sums, as our own exports end with.
+# How people begin their own lines of sums.
 TOTALS = ("合计", "Total")
 
 
@@ -64,13 +72,14 @@ def rows_of(file: IO[bytes], name: str) -> list[Wanted]:
 def _wanted(lines: Iterator[Line]) -> list[Wanted]:
     _number, heading = next(lines, (0, ()))
     places = _places(heading)
+    is_total = _totals().match
     found: list[Wanted] = []
     for number, cells in lines:
         texts = {
             column: _text(cells[at], number) if at < len(cells) else ""
             for column, at in places.items()
         }
-        if not any(texts.values()) or texts[ORDER].startswith(TOTALS):
+        if not any(texts.values()) or is_total(texts[ORDER]):
             continue
         if len(found) >= ROWS_MAX:
             raise FileRefused(_("超过 %(number)d 行，请分几次。") % {"number": ROWS_MAX})
@@ -82,16 +91,36 @@ def _wanted(lines: Iterator[Line]) -> list[Wanted]:
 
 def _places(heading: Sequence[Any]) -> dict[str, int]:
     """Where each column of ours is. Raises FileRefused."""
+    known = _headings()
     places: dict[str, int] = {}
     for at, cell in enumerate(heading):
-        column = HEADINGS.get(str(cell if cell is not None else "").strip().lower())
+        column = known.get(str(cell if cell is not None else "").strip().lower())
         if column in places:
-            raise FileRefused(_("标题“%(name)s”出现了两次。") % {"name": str(cell).strip()[:40]})
+            raise FileRefused(_("标题“%(name)s”出现了两次。") % {"name": _quoted(cell)})
         if column is not None:
             places[column] = at
     if ORDER not in places:
         raise FileRefused(_("第一行应是标题，其中要有“订单号”；可以另有“退款金额”和“退款原因”。"))
     return places
+
+
+def _headings() -> dict[str, str]:
+    """The columns by what they may be called, in every language that we export in."""
+    found = dict(HEADINGS)
+    for language, _name in settings.LANGUAGES:
+        with override(language):
+            found |= {str(title).lower(): column for column, title in OWN_HEADINGS.items()}
+    return found
+
+
+def _totals() -> re.Pattern[str]:
+    """How a line of sums begins: as people write it, or as our exports do in any language."""
+    ways = {re.escape(word) for word in TOTALS}
+    for language, _name in settings.LANGUAGES:
+        with override(language):
+            for line in map(str, OWN_TOTALS):
+                ways.add(".+".join(map(re.escape, re.split(r"%\(\w+\)[sd]", line))))
+    return re.compile("|".join(sorted(ways)))
 
 
 def _row(texts: Mapping[str, str], number: int) -> Wanted:
@@ -126,11 +155,16 @@ def _text(cell: Any, number: int) -> str:
     if text.startswith(FORMULA_STARTS) and not is_number:
         raise FileRefused(
             _("第 %(number)d 行有公式（%(text)s）：请改为数值或文字再上传。")
-            % {"number": number, "text": text[:20]}
+            % {"number": number, "text": _quoted(text)}
         )
     if any(not letter.isprintable() and letter not in "\n\t" for letter in text):
         raise FileRefused(_("第 %(number)d 行有不能显示的字符。") % {"number": number})
     return text
+
+
+def _quoted(cell: Any) -> str:
+    """As much of a cell as a sentence about it repeats."""
+    return str(cell).strip()[:40]
 
 
 def _bounded(lines: Iterable[Sequence[Any]]) -> Iterator[Line]:

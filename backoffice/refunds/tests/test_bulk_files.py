@@ -5,10 +5,14 @@ import zipfile
 from decimal import Decimal
 
 import pytest
+from django.utils.translation import override
 from openpyxl import Workbook
 
+from backoffice.exports.columns import LISTS
+from backoffice.exports.totals import ExportTotals
 from backoffice.refunds import bulk_files
 from backoffice.refunds.bulk_files import FileRefused, rows_of
+from backoffice.refunds.bulk_results import COLUMNS, _totals
 from refunds.bulk_plan import ROWS_MAX, Wanted
 
 
@@ -37,6 +41,20 @@ def test_a_csv_is_read_in_every_encoding_that_spreadsheets_write(encoding):
 def test_other_separators_and_blank_and_total_lines_are_known(separator):
     text = TABLE.replace(",", separator) + "\n合计 2 行\n"
     assert read(text.encode()) == ROWS
+
+
+@pytest.mark.parametrize("language", ["zh-hans", "en"])
+def test_our_own_exports_are_read_in_every_language(language):
+    orders = LISTS["payments_paymentorder"]
+    with override(language):
+        totals = ExportTotals(orders)
+        orders_file = workbook(
+            [str(column.title) for column in orders.columns], ["ORD1"], *totals.lines()
+        )
+        heading = ",".join(str(title) for title, _width in COLUMNS)
+        sums = "\n".join(",".join(map(str, line)) for line in _totals([]))
+    assert read(orders_file, "orders.xlsx") == [Wanted("ORD1")]
+    assert read(f"{heading}\n1,ORD1,12.5,停诊\n{sums}\n".encode()) == ROWS[:1]
 
 
 def test_an_xlsx_is_read_with_its_numbers():
