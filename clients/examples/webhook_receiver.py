@@ -1,4 +1,4 @@
-"""A platform in forty lines: takes the payment service's events and says how an order stands.
+"""A platform in fifty lines: takes the payment service's events and says how an order stands.
 
     python clients/examples/webhook_receiver.py PORT WHSEC
 
@@ -6,6 +6,7 @@ POST /webhooks takes events; GET /orders/ID answers {"status": ...} from what th
 """
 
 import json
+import re
 import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -14,6 +15,8 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1] / "python" / "src"))
 
 from tcmpay_client import NotVerified, verify
+
+BODY_BYTES_MAX = 1 << 20
 
 
 class Platform(ThreadingHTTPServer):
@@ -25,14 +28,26 @@ class Platform(ThreadingHTTPServer):
 
 class Handler(BaseHTTPRequestHandler):
     server: Platform
+    timeout = 10  # seconds; a peer that says nothing more keeps no thread
 
     def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        length = self.headers.get("Content-Length", "")
+        if not re.fullmatch("[0-9]{1,7}", length) or int(length) > BODY_BYTES_MAX:
+            self._answer(400, {"error": "Content-Length"})
+            return
+        body = self.rfile.read(int(length))
+        if len(body) < int(length):
+            return  # cut off: nobody to answer
         try:
             event = verify(self.server.secret, dict(self.headers), body)
         except NotVerified as refusal:
             self._answer(400, {"error": refusal.reason})
             return
+        print(
+            f"{event['type']} {event['object_type']} {event['object_id']}"
+            f" version {event['object_version']}",
+            flush=True,
+        )
         if event["object_type"] == "order" and "status" in event["data"]:
             known, _status = self.server.orders.get(event["object_id"], (0, ""))
             # The same event again, or an older one: what we have is newer.

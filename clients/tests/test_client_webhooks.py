@@ -51,6 +51,8 @@ CASES: dict[str, tuple[list[str], dict[str, str], bytes, int, str]] = {
     "no base64": ([SECRET], headers("v1,%%%"), BODY, STAMP, "signature"),
     "a moment that is none": ([SECRET], headers(stamp="now"), BODY, STAMP, "malformed"),
     "no moment": ([SECRET], headers(stamp=""), BODY, STAMP, "missing"),
+    "an id that is no text": ([SECRET], headers(message="\ud800"), BODY, STAMP, "signature"),
+    "a signature that is no text": ([SECRET], headers("v1,\ud800"), BODY, STAMP, "signature"),
     "no object": (
         [SECRET],
         headers(sign(SECRET, ID, STAMP, b"[]")),
