@@ -8,7 +8,7 @@ case per gateway tells staff of all of them, and is over when none waits any mor
 from datetime import timedelta
 from uuid import UUID
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.utils.translation import gettext as _
 
 from payments.models import PaymentException, PaymentTransaction
@@ -27,6 +27,7 @@ KIND = ExceptionKind.ACCOUNT_SHORT
 WAIT_MIN, WAIT_MAX = timedelta(minutes=5), timedelta(hours=6)
 # Afterwards it ends as failed, once a question confirms it, and staff retry it.
 WAITING_MAX = timedelta(days=7)
+WAITS = Q(status=RefundStatus.PROCESSING, short_since__isnull=False)
 
 
 def may_wait_for_funds(refund: Refund) -> bool:
@@ -55,11 +56,7 @@ def wait_for_funds(refund: Refund, payment: PaymentTransaction, code: str) -> No
 
 
 def refunds_waiting_for_funds(method: str) -> QuerySet[Refund]:
-    return Refund.objects.filter(
-        status=RefundStatus.PROCESSING,
-        short_since__isnull=False,
-        transaction__payment_method=method,
-    )
+    return Refund.objects.filter(WAITS, transaction__payment_method=method)
 
 
 def accounts_filled_report() -> int:
@@ -91,4 +88,6 @@ def funds_retry(*, actor: Actor, exception_id: UUID, reason: str) -> int:
         actor=actor, exception_id=exception_id, action=ExceptionAction.RETRY, reason=reason
     )
     waiting = refunds_waiting_for_funds(case.payment_method).values_list("id", flat=True)
-    return Refund.objects.filter(id__in=list(waiting)).update(next_check_at=clock.now())
+    # Some may have ended meanwhile, and what has ended is never due.
+    still = Refund.objects.filter(WAITS, id__in=list(waiting))
+    return still.update(next_check_at=clock.now())

@@ -37,6 +37,7 @@ def refunds_hurry_after_silence() -> None:
             asked_at__gte=since,
         )
         waiting = in_vain.filter(~Exists(asked_since), transaction__payment_method=method)
-        Refund.objects.filter(id__in=list(waiting.values_list("id", flat=True))).update(
-            next_check_at=now
-        )
+        ids = list(waiting.values_list("id", flat=True))
+        # Some may have ended meanwhile, and what has ended is never due.
+        still = Refund.objects.filter(id__in=ids, status=RefundStatus.PROCESSING)
+        still.update(next_check_at=now)

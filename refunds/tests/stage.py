@@ -9,6 +9,8 @@ from decimal import Decimal
 from typing import Any
 from unittest.mock import patch
 
+from django.db import connection
+
 from gateways.errors import GatewayRejected, GatewayUnknown, RejectReason
 from gateways.interface import (
     CallbackNotice,
@@ -68,6 +70,24 @@ def gateway_answers(answers: Answers) -> Iterator[None]:
         patch.object(MockGateway, "query_refund", query),
     ):
         yield
+
+
+@contextmanager
+def ends_before_the_first_write(refund: Refund) -> Iterator[None]:
+    """``refund`` fails after whoever works inside has read, and before anything is written."""
+    ended: list[Refund] = []
+
+    def look(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        if sql.startswith("UPDATE") and "next_check_at" in sql and not ended:
+            ended.append(refund)
+            Refund.objects.filter(id=refund.id).update(
+                status="failed", next_check_at=None, short_since=None
+            )
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(look):
+        yield
+    assert ended
 
 
 def says(state: RefundState, **other: Any) -> Callable[[RefundRequest], RefundReport]:

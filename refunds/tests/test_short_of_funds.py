@@ -23,6 +23,7 @@ from refunds.tests.stage import (
     OWNER,
     WANG,
     Gateway,
+    ends_before_the_first_write,
     fails,
     paid,
     says,
@@ -118,6 +119,16 @@ def test_many_that_wait_are_one_case_per_gateway_and_go_at_once_when_it_is_fille
     assert sorted(found.values_list("payment_method", "outcome")) == [
         ("alipay", ""), ("wechat", "settled"),
     ]  # fmt: skip
+
+
+def test_one_that_ends_while_staff_send_all_again_is_never_due():
+    refund, other = waiting(), waiting()
+    Gateway(SHORT).sweep_at(1)
+    case = PaymentException.objects.get(kind="account_short")
+    with clock.frozen(BEGUN_AT + timedelta(seconds=10)), ends_before_the_first_write(refund):
+        assert funds_retry(actor=WANG, exception_id=case.id, reason="已充值") == 1
+    due = Refund.objects.filter(next_check_at=BEGUN_AT + timedelta(seconds=10))
+    assert list(due) == [other]
 
 
 def test_a_refused_question_about_one_that_waits_ends_nothing_and_sends_nothing():

@@ -15,6 +15,7 @@ from refunds.services.requests import refund_request, refund_review
 from refunds.services.silence import refunds_hurry_after_silence
 from refunds.services.submission import refunds_sweep
 from refunds.states import ABNORMAL
+from refunds.tests.stage import ends_before_the_first_write
 from tcmpay.common import clock
 from tcmpay.common.actor import Actor, Role
 from tcmpay.common.db import money_unit
@@ -78,6 +79,13 @@ def test_when_it_answers_again_all_that_waited_for_it_is_due():
     in_doubt(code=ABNORMAL)
     over(silence())
     assert due() == waiting
+
+
+def test_what_ended_meanwhile_is_never_due():
+    ended, other = in_doubt(), in_doubt()
+    over(silence())
+    with ends_before_the_first_write(ended):
+        assert due() == {other.id}
 
 
 def test_a_long_time_after_nothing_is_hurried_any_more():
