@@ -15,11 +15,11 @@ from gateways.interface import GATEWAY_METHODS
 from payments.models import PaymentException, PaymentOrder
 from payments.states import Disposition, PaymentMethod
 from reconciliation.merchants import Merchant
-from reconciliation.models import BillFile, DailyClose, Difference, ReconciledDay
+from reconciliation.models import DailyClose, Difference, ReconciledDay
 from reconciliation.money import Cell, DayMoney, Sums, money_of_days
 from reconciliation.once import once
 from reconciliation.our_books import merchants_of_day, our_yuan
-from reconciliation.selectors import has_trade_bill, share_of, unverified_yuan
+from reconciliation.selectors import bills_counting, has_trade_bill, share_of, unverified_yuan
 from reconciliation.states import CloseStatus, FundsLeg
 from refunds.models import Refund
 from refunds.states import RefundStatus
@@ -70,6 +70,7 @@ def figures_of_day(day: date) -> Figures:
         "expected": format_money(_expected(money, fees, coupons)),
         "cells": [_cell_told(cell, sums) for cell, sums in sorted(money.cells.items())],
         "late": sums_told(money.late),
+        "late_fees": format_money(_late_fees(day)),
         "balance": _balance_told(day),
         "cases": _cases(day),
         "differences": _differences(day),
@@ -215,21 +216,33 @@ def _surplus_told(surplus: Mapping[tuple[str, str], Sums]) -> dict[str, Any]:
 def fees_of_days(first: date, last: date) -> dict[date, Fees]:
     """What the gateways kept of each day, by their accounts where those were read."""
     days: dict[date, Fees] = {}
-    rows = ReconciledDay.objects.filter(day__gte=first, day__lte=last)
-    for row in rows.exclude(fees=0, fees_charged=None):
+    for row in ReconciledDay.objects.counting(first, last).exclude(fees=0, fees_charged=None):
         if row.fees_taken:
-            days.setdefault(row.day, {})[row.payment_method, row.merchant] = row.fees_taken
+            _add(days.setdefault(row.counting_day, {}), row, row.fees_taken)
     return days
+
+
+def _add(sums: Fees, row: ReconciledDay, yuan: Money) -> None:
+    key = (row.payment_method, row.merchant)
+    sums[key] = sums.get(key, ZERO) + yuan
+
+
+def _late_fees(day: date) -> Money:
+    """What of the day's fees belongs to days that were closed before their bills came."""
+    rows = ReconciledDay.objects.filter(counts_on=day)
+    return sum((row.fees_taken for row in rows), ZERO)
 
 
 def _coupons(day: date) -> Fees:
     """What payers did not pay because the merchants' own coupons did: no bank receives it."""
-    rows = ReconciledDay.objects.filter(day=day).exclude(coupons=0)
-    return {(row.payment_method, row.merchant): row.coupons for row in rows}
+    found: Fees = {}
+    for row in ReconciledDay.objects.counting(day, day).exclude(coupons=0):
+        _add(found, row, row.coupons)
+    return found
 
 
 def _fees_rounding(day: date) -> Money:
-    rows = ReconciledDay.objects.filter(day=day).exclude(fees_charged=None)
+    rows = ReconciledDay.objects.counting(day, day).exclude(fees_charged=None)
     return sum((row.fees_rounding for row in rows), ZERO)
 
 
@@ -380,7 +393,7 @@ def _cases(day: date) -> dict[str, int]:
 
 def _differences(day: date) -> dict[str, int]:
     """Between this day's bills and our books: ever found, mended since, open and doubtful now."""
-    rows = Difference.objects.filter(day__day=day)
+    rows = Difference.objects.filter(day__in=ReconciledDay.objects.counting(day, day))
     still, doubtful = rows.open().count(), rows.doubtful().count()
     found = rows.count()
     mended = found - still - doubtful
@@ -389,7 +402,7 @@ def _differences(day: date) -> dict[str, int]:
 
 def verified_share_of_day(day: date) -> Decimal:
     """The share (four places, never rounded up) of the day's yuan at gateways that bills verify."""
-    rows = list(ReconciledDay.objects.filter(day=day))
+    rows = list(ReconciledDay.objects.counting(day, day))
     unverified = sum((our_yuan(merchant, day) for merchant in _without_bill(day)), ZERO)
     total = sum((row.total for row in rows), unverified)
     unverified += sum((unverified_yuan(row) for row in rows), ZERO)
@@ -403,19 +416,19 @@ def _without_bill(day: date) -> list[Merchant]:
 def funds_of_day(day: date) -> FundsLeg:
     """How much of the day's money was looked for in the accounts: what the worst of them says;
     a day that moved nothing at gateways has nothing to look for."""
-    rows = ReconciledDay.objects.filter(day=day)
+    rows = ReconciledDay.objects.counting(day, day)
     legs = {row.funds for row in rows if row.lines or row.fund_bill_id is not None}
     order = (FundsLeg.MISSING, FundsLeg.NOT_CHECKED, FundsLeg.CHECKED)
     return next((leg for leg in order if leg in legs), FundsLeg.NOT_CHECKED)
 
 
 def bills_of_day(day: date) -> list[dict[str, str]]:
-    """The bills that count, as a signature covers them."""
-    bills = BillFile.objects.filter(day=day, current_key__isnull=False)
+    """The bills that count, as a signature covers them; ``day``: of one that came late."""
     names = ("payment_method", "merchant", "bill_type", "sha256")
     return [
         dict(zip(("method", "merchant", "type", "sha256"), values, strict=True))
-        for values in bills.order_by(*names).values_list(*names)
+        | ({} if own == day else {"day": own.isoformat()})
+        for *values, own in bills_counting(day).order_by(*names).values_list(*names, "day")
     ]
 
 

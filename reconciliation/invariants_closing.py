@@ -56,7 +56,7 @@ def check_closes(scope: Scope) -> Iterator[Violation]:
             kept = BillFile.objects.using(scope.using).filter(
                 payment_method=bill["method"],
                 merchant=bill["merchant"],
-                day=close.day,
+                day=bill.get("day", close.day),
                 bill_type=bill["type"],
                 sha256=bill["sha256"],
             )

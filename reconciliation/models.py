@@ -4,6 +4,7 @@ A bill is never changed: another file of the same day replaces it, and both are 
 stay in the file; the database holds what they add up to and every line that does not agree.
 """
 
+from datetime import date
 from typing import ClassVar, Self
 
 from django.db import models
@@ -176,12 +177,23 @@ class BillUploadPart(models.Model):
         return f"{self.upload_id} {self.number}"
 
 
+class ReconciledDayQuerySet(models.QuerySet["ReconciledDay"]):
+    def counting(self, first: date, last: date) -> Self:
+        """What counts in the days from ``first`` to ``last``."""
+        return self.filter(
+            Q(counts_on=None, day__gte=first, day__lte=last)
+            | Q(counts_on__gte=first, counts_on__lte=last)
+        )
+
+
 class ReconciledDay(models.Model):
     """What came of comparing one merchant's bills of one business day with our books, last time.
 
     Amounts are yuan; ``fees`` has the bill's five places. Every figure follows from the bills and
     our rows: running it again writes it anew.
     """
+
+    objects = ReconciledDayQuerySet.as_manager()
 
     id = id_field()
     payment_method = models.CharField(_("支付方式"), max_length=16, choices=PaymentMethod)
@@ -193,6 +205,8 @@ class ReconciledDay(models.Model):
     fund_bill = models.ForeignKey(
         BillFile, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
     )
+    # The bills came when the day was closed already: the first open day, in which they count late.
+    counts_on = models.DateField(_("迟到的账单算在"), null=True, blank=True, db_index=True)
     # The gateway says that nothing moved that day: there is no file.
     is_without_movement = models.BooleanField(_("当日无交易"), default=False, db_default=False)
     lines = models.PositiveIntegerField(_("账单行数"), default=0)
@@ -233,11 +247,20 @@ class ReconciledDay(models.Model):
             models.UniqueConstraint(
                 fields=("payment_method", "merchant", "day"), name="reconciled_day_unique"
             ),
+            models.CheckConstraint(
+                condition=Q(counts_on=None) | Q(counts_on__gt=F("day")),
+                name="reconciled_day_counts_later",
+            ),
         )
         indexes = (models.Index(fields=("day",), name="reconciled_day"),)
 
     def __str__(self) -> str:
         return f"{self.get_payment_method_display()} {self.day}"
+
+    @property
+    def counting_day(self) -> date:
+        """The day whose figures hold it: its own, or a later one where that was closed before."""
+        return self.counts_on or self.day
 
     @property
     def fees_taken(self) -> Money:

@@ -5,6 +5,7 @@ from datetime import date
 from decimal import ROUND_DOWN, Decimal
 
 from django.db import models
+from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from gateways.interface import GATEWAY_METHODS
@@ -17,7 +18,7 @@ from reconciliation.our_books import moved_at
 from reconciliation.states import BillType, DifferenceType
 from refunds.models import Refund
 from refunds.states import RefundStatus
-from tcmpay.common.clock import business_day
+from tcmpay.common.clock import ONE_DAY, business_day
 from tcmpay.common.money import ZERO, Money
 
 SHARE = Decimal("0.0001")
@@ -41,6 +42,32 @@ class FundsState(models.TextChoices):
 def is_day_closed(day: date) -> bool:
     through = closed_through()
     return through is not None and day <= through
+
+
+def day_taking_bills(merchant: Merchant, day: date) -> date | None:
+    """The day in which a bill of ``day`` counts that comes now: itself, or the first open one where
+    it was closed without any; None where what it was closed with stands."""
+    through = closed_through()
+    if through is None or day > through:
+        return day
+    row = day_of(merchant, day)
+    if row is not None and row.counts_on is not None:
+        return row.counts_on if row.counts_on > through else None
+    return None if has_bill(merchant, day) else through + ONE_DAY
+
+
+def has_bill(merchant: Merchant, day: date) -> bool:
+    return any(bill_current(merchant, day, bill_type) is not None for bill_type in BillType)
+
+
+def bills_counting(day: date) -> models.QuerySet[BillFile]:
+    """The bills that count in ``day``: its own, and those of closed days that came late."""
+    counts = Q(day=day)
+    for row in ReconciledDay.objects.filter(day=day, counts_on__isnull=False):
+        counts &= ~Q(payment_method=row.payment_method, merchant=row.merchant)
+    for row in ReconciledDay.objects.filter(counts_on=day):
+        counts |= Q(payment_method=row.payment_method, merchant=row.merchant, day=row.day)
+    return BillFile.objects.filter(counts, current_key__isnull=False)
 
 
 def bill_current(merchant: Merchant, day: date, bill_type: BillType) -> BillFile | None:

@@ -11,10 +11,16 @@ from payments.services.closed_days import closable_from, closed_through
 from payments.states import PaymentMethod
 from reconciliation.figures import Figures, balance_gap, close_of, figures_of_day
 from reconciliation.merchants import Merchant
-from reconciliation.models import BillFile, DailyClose, Difference
+from reconciliation.models import DailyClose, Difference, ReconciledDay
 from reconciliation.money import first_day_with_money
 from reconciliation.our_books import has_moved, merchants_of_day, our_totals
-from reconciliation.selectors import bill_current, day_of, has_trade_bill
+from reconciliation.selectors import (
+    bill_current,
+    bills_counting,
+    day_of,
+    has_trade_bill,
+    merchant_of,
+)
 from reconciliation.states import BillType, DayState, DifferenceType
 from tcmpay.common import clock
 from tcmpay.common.clock import ONE_DAY, day_start
@@ -112,9 +118,19 @@ def _bills(day: date) -> Iterator[Block]:
         if not has_trade_bill(merchant, day):
             if has_moved(merchant, day):
                 yield Block("bill_missing", _("缺少账单：%(whose)s") % {"whose": _whose(merchant)})
-        elif _is_not_compared(merchant, day):
+        elif _counts_here(merchant, day) and _is_not_compared(merchant, day):
             text = _("上次对账没有包含现有的全部账单和入账，请重新对账：%(whose)s")
             yield Block("not_compared", text % {"whose": _whose(merchant)})
+    for row in ReconciledDay.objects.filter(counts_on=day):
+        if _is_not_compared(merchant_of(row), row.day):
+            text = _("%(day)s 迟到的账单算在这一天，还没有与现有入账核对：%(whose)s")
+            whose = _whose(merchant_of(row))
+            yield Block("not_compared", text % {"day": row.day.isoformat(), "whose": whose})
+
+
+def _counts_here(merchant: Merchant, day: date) -> bool:
+    row = day_of(merchant, day)
+    return row is None or row.counts_on is None
 
 
 def _is_not_compared(merchant: Merchant, day: date) -> bool:
@@ -130,7 +146,7 @@ def _is_not_compared(merchant: Merchant, day: date) -> bool:
 
 
 def _differences(day: date) -> Iterator[Block]:
-    rows = Difference.objects.filter(day__day=day)
+    rows = Difference.objects.filter(day__in=ReconciledDay.objects.counting(day, day))
     if unreadable := _lines_unread(day):
         text = _("账单中有 %(number)d 行无法读取")
         yield Block("quarantined", text % {"number": unreadable}, unreadable)
@@ -147,9 +163,9 @@ def _differences(day: date) -> Iterator[Block]:
 def _lines_unread(day: date) -> int:
     """Lines that nobody could read and no person has ended: by the bills, whatever the comparison
     made of them."""
-    bills = BillFile.objects.filter(day=day, current_key__isnull=False, quarantined__gt=0)
+    bills = bills_counting(day).filter(quarantined__gt=0)
     ended = Difference.objects.filter(
-        day__day=day, difference_type=DifferenceType.LINE, case__closed_at__isnull=False
+        difference_type=DifferenceType.LINE, case__closed_at__isnull=False
     )
     return sum(
         max(bill.quarantined - ended.filter(bill=bill).count(), 0)

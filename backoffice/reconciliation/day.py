@@ -253,12 +253,14 @@ class Day:
             )
         )
         names = people_names(file.imported_by for file in files if file.imported_by)
+        counts_on = {(row.payment_method, row.merchant): row.counts_on for row in self.line.rows}
         return [
             {
                 "file": file,
                 "person": person_text(file.imported_by, names=names) if file.imported_by else "",
                 "name": file.file_name,
                 "counts": file.current_key is not None,
+                "counts_on": counts_on.get((file.payment_method, file.merchant)),
             }
             for file in sorted(files, key=lambda one: one.current_key is None)
         ]

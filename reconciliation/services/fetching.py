@@ -13,8 +13,8 @@ from payments.models import PaymentOrder
 from reconciliation.errors import BillNotAccepted, BillNotReady
 from reconciliation.merchants import Merchant, gateway_of
 from reconciliation.models import Difference
-from reconciliation.our_books import merchants_of_day
-from reconciliation.selectors import bill_current, day_of, has_trade_bill, is_day_closed
+from reconciliation.our_books import has_moved, merchants_of_day
+from reconciliation.selectors import bill_current, day_of, has_bill, has_trade_bill, is_day_closed
 from reconciliation.services.differences import is_due
 from reconciliation.services.importing import bill_import, ensure_day_over
 from reconciliation.services.missing import missing_report, missing_settle_all
@@ -127,12 +127,19 @@ def bills_due(now: datetime | None = None) -> Iterator[tuple[Merchant, date]]:
     first = _first_day()
     for back in range(1, DAYS_BACK + 1):
         day = local.date() - back * ONE_DAY
-        if first is None or day < first or is_day_closed(day):
+        if first is None or day < first:
             continue
         for merchant in merchants_of_day(day):
+            if is_day_closed(day) and not _came_late(merchant, day):
+                continue
             is_ready = back > 1 or local.time() >= READY_FROM[merchant.method]
             if is_ready and not _has_bills(merchant, day):
                 yield merchant, day
+
+
+def _came_late(merchant: Merchant, day: date) -> bool:
+    """Whether money of a closed day was told after it was closed, without any bill."""
+    return not has_bill(merchant, day) and has_moved(merchant, day)
 
 
 def _has_bills(merchant: Merchant, day: date) -> bool:

@@ -20,7 +20,7 @@ from reconciliation.funds import SIGNS, keys_of
 from reconciliation.merchants import Merchant, accounts_of
 from reconciliation.models import BillFile, ReconciledDay
 from reconciliation.our_books import has_moved, is_known_to
-from reconciliation.selectors import bill_current, is_day_closed
+from reconciliation.selectors import bill_current, day_taking_bills
 from reconciliation.states import BillSource, BillType
 from tcmpay.audit.services import audit_record
 from tcmpay.common import clock
@@ -85,7 +85,7 @@ def bill_examine(
             changes = _changes(before, bill_type, opened)
             is_known = changes is None
     if not is_known:
-        _ensure_takes_bills(day)
+        _ensure_takes_bills(merchant, day)
     return Examined(
         sha256=opened.sha256,
         lines=opened.lines,
@@ -151,13 +151,18 @@ def _keep(
     opened: OpenedBill,
     is_replacing: bool,
 ) -> BillFile:
-    day_lock(Merchant(facts["payment_method"], facts["merchant"]), facts["day"])
+    merchant = Merchant(facts["payment_method"], facts["merchant"])
+    row = day_lock(merchant, facts["day"])
     watermark_lock()  # a day is closed with the bills that its signature covers, or not yet
     key = current_key(facts)
     current = BillFile.objects.select_for_update().filter(current_key=key).first()
     if current is not None and current.sha256 == facts["sha256"]:
         return current
-    _ensure_takes_bills(facts["day"])
+    counting_day = _ensure_takes_bills(merchant, facts["day"])
+    late = {}
+    if row.counting_day < counting_day:
+        columns_write(row, counts_on=counting_day)
+        late["counts_on"] = counting_day.isoformat()
     if current is not None:
         if not is_replacing:
             raise AnotherBillThere()
@@ -173,7 +178,7 @@ def _keep(
     bill = BillFile(**facts, **new, imported_at=clock.now(), current_key=key)
     bill.save(force_insert=True)
     parts_write(bill, opened.file)
-    _audit(bill, actor, "bill_imported")
+    _audit(bill, actor, "bill_imported", **late)
     return bill
 
 
@@ -218,13 +223,15 @@ def _audit(bill: BillFile, actor: Actor, action: str, *, was: str = "", **detail
 # --- what is refused ----------------------------------------------------------------------------
 
 
-def _ensure_takes_bills(day: date) -> None:
-    """The one place that says whether a day takes (another) bill."""
+def _ensure_takes_bills(merchant: Merchant, day: date) -> date:
+    """The one place that says whether a day takes (another) bill, and in which day it counts."""
     if day > clock.today():
         raise BillNotAccepted(_("%(day)s 还没有到") % {"day": day})
     ensure_day_over(day)
-    if is_day_closed(day):
+    counting_day = day_taking_bills(merchant, day)
+    if counting_day is None:
         raise DayIsClosed()
+    return counting_day
 
 
 def ensure_day_over(day: date) -> None:

@@ -22,8 +22,11 @@ from payments.services.closed_days import closed_through
 from payments.services.endings import order_cancel
 from payments.states import TransactionStatus
 from reconciliation import invariants_closing
-from reconciliation.models import DailyClose
+from reconciliation.errors import DayIsClosed
+from reconciliation.figures import fees_of_days
+from reconciliation.models import DailyClose, Difference, ReconciledDay
 from reconciliation.services.closing import reopening_approve, reopening_request
+from reconciliation.services.running import day_reconcile
 from reconciliation.stand import day_stand, days_waiting
 from reconciliation.tests.days import (
     DAY,
@@ -40,10 +43,12 @@ from reconciliation.tests.days import (
     started,
     told,
 )
+from reconciliation.tests.kit import at, imported, merchant, strange_row, wall_clock
 from refunds.invariants import check_days
 from refunds.models import Refund
 from refunds.selectors import refund_statistics
 from tcmpay.common import clock
+from tcmpay.common.actor import SYSTEM
 from tcmpay.common.clock import ONE_DAY
 from tcmpay.common.invariants import Scope
 from tcmpay.common.money import ZERO
@@ -75,7 +80,7 @@ class Clinic:
 
     def step(self, now: datetime) -> None:
         moves = (self.pay_balance, self.start, self.start, self.tell, self.tell, self.refund,
-                 self.tell_refund, self.end)  # fmt: skip
+                 self.tell_refund, self.end, self.bill)  # fmt: skip
         self.chance.choice(moves)(now)
 
     def amount(self) -> str:
@@ -120,6 +125,23 @@ class Clinic:
             refund = refund_begun(order_id, "0.01", now)
             if not is_balance:
                 self.untold_refunds.append((refund, now + MINUTE))
+
+    def bill(self, now: datetime) -> None:
+        """A bill of any day that is over, also of one that was closed without: of a shop that we
+        know nothing of, whose differences staff end at once."""
+        over = (clock.business_day(now) - DAY).days
+        day = DAY + ONE_DAY * self.chance.randrange(over) if over > 0 else None
+        if day is None:
+            return
+        moment, fen = wall_clock(at(12 * HOUR, day)), self.chance.randrange(1_000, 9_999_999)
+        with clock.frozen(now):
+            try:
+                line = strange_row(f"SHOP{fen}", fen, moment=moment)
+                imported("wechat", [line], day=day, is_replacing=True)
+            except DayIsClosed:
+                return
+            day_reconcile(actor=SYSTEM, merchant=merchant("wechat"), day=day)
+        Difference.objects.filter(gone_at=None).update(gone_at=now)
 
     def tell_refund(self, now: datetime) -> None:
         ready = [one for one in self.untold_refunds if one[1] <= now]
@@ -179,6 +201,8 @@ def _nothing_changed(signed: dict[date, dict]) -> None:
             f"{paid.paid_amount:.2f}",
         )
         assert figures["refunds"] == f"{back.refunded_amount:.2f}"
+        fees = fees_of_days(day, day).get(day, {})
+        assert figures["fees"] == f"{sum(fees.values(), ZERO):.2f}"
 
 
 def _everything_is_there(clinic: Clinic, signed: dict[date, dict]) -> None:
@@ -193,6 +217,7 @@ def _everything_is_there(clinic: Clinic, signed: dict[date, dict]) -> None:
     assert total("receipts") == moved(transaction_type="payment", disposition="applied")
     assert total("refunds") == moved(transaction_type="refund")
     assert total("surplus_in") == moved(disposition__in=("late", "second"))
+    assert total("fees") == sum((row.fees_taken for row in ReconciledDay.objects.all()), ZERO)
     assert not PaymentTransaction.objects.filter(status=TransactionStatus.PENDING).exists()
     newest = signed[max(signed)]
     held = sum(UserBalance.objects.values_list("balance", flat=True), ZERO)

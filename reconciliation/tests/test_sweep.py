@@ -131,8 +131,8 @@ def test_without_orders_nothing_is_asked(version, gateway):
     assert not PaymentException.objects.exists()
 
 
-def test_a_closed_day_is_left_alone(version, gateway):
-    attempt(METHOD, version)
+def test_a_day_that_was_closed_with_its_bill_is_left_alone(version, gateway):
+    imported(METHOD, [payment_row(attempt(METHOD, version))])
 
     @money_unit
     def close():
