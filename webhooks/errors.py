@@ -26,6 +26,12 @@ class EndpointChanged(DomainError):
     message = _("这个推送地址刚刚有改动（可能是表单提交了两次），请重新查看后再决定")
 
 
+class EndpointRotating(DomainError):
+    code = "ENDPOINT_ROTATING"
+    http_status = 409
+    message = _("上次更换的旧密钥还在签名：请等它到期再换；密钥已泄露的，让旧密钥立即作废")
+
+
 class TooManyEndpoints(DomainError):
     code = "TOO_MANY_ENDPOINTS"
     message = _("推送地址已达上限，请先停用不再使用的")

@@ -141,6 +141,7 @@ def test_every_error_of_the_product_is_described_somewhere(found):
         "REFUND_NOT_RETRYABLE",
         "REFUND_NOT_STOPPABLE",
         "ENDPOINT_CHANGED",
+        "ENDPOINT_ROTATING",
         "APPROVED_MEANWHILE",
         "EXCEPTION_CLOSED",
         "INSUFFICIENT_FROZEN_BALANCE",

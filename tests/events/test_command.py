@@ -109,6 +109,21 @@ def test_what_is_not_there_is_refused(args):
         run(*args)
 
 
+@pytest.mark.parametrize("hours", ["nan", "inf", "1e300", "-1", "720.1", "a day"])
+def test_an_overlap_is_a_time_within_bounds(receiver, hours):
+    made = run("add", receiver.url)
+    with pytest.raises(CommandError, match="720"):
+        run("rotate", made["id"], f"--overlap-hours={hours}")
+    assert run("rotate", made["id"], "--overlap-hours=720")["secret"] != made["secret"]
+
+
+@pytest.mark.parametrize("after", ["-1", "99999999999999999999", "x"])
+def test_a_replay_begins_at_a_sequence(receiver, after):
+    made = run("add", receiver.url)
+    with pytest.raises(CommandError, match="--after"):
+        run("replay", made["id"], f"--after={after}")
+
+
 def test_an_address_is_registered_once(receiver):
     run("add", receiver.url)
     with pytest.raises(CommandError, match="ENDPOINT_EXISTS"):

@@ -14,6 +14,7 @@ from tcmpay.common.actor import SYSTEM
 from tests.clinic import new_order, paid_order, patient
 from tests.events.conftest import deliver
 from tests.events.receiver import Says, listening
+from webhooks.errors import EndpointRotating
 from webhooks.models import WebhookDelivery, WebhookDispatcher, WebhookEndpoint, WebhookTry
 from webhooks.selectors import events_after
 from webhooks.services import turns
@@ -23,6 +24,7 @@ from webhooks.services.endpoints import (
     endpoint_change,
     endpoint_disable,
     endpoint_enable,
+    endpoint_keys,
     endpoint_rotate,
 )
 from webhooks.services.pinging import endpoint_ping
@@ -375,6 +377,18 @@ def test_during_a_rotation_both_secrets_sign(subscribed, receiver, later):
         assert len(receiver.verified(new.secret)) == 1
         with pytest.raises(WebhookVerificationError):
             receiver.verified(subscribed.secret)
+
+
+def test_a_second_rotation_never_ends_the_first_secret_unasked(subscribed, receiver, later):
+    where = {"actor": SYSTEM, "endpoint_id": subscribed.endpoint.id}
+    new = endpoint_rotate(**where)
+    with pytest.raises(EndpointRotating):
+        endpoint_rotate(**where)
+    assert endpoint_keys(endpoint()) == [new.secret, subscribed.secret]
+    leaked = endpoint_rotate(**where, overlap=timedelta(0))  # at once, both
+    assert endpoint_keys(endpoint()) == [leaked.secret]
+    with later(hours=25):
+        assert endpoint_keys(endpoint_rotate(**where).endpoint)[1:] == [leaked.secret]
 
 
 def test_a_secret_that_leaked_signs_no_more(subscribed, receiver):

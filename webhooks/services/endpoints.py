@@ -25,6 +25,7 @@ from webhooks.errors import (
     EndpointNotDisabled,
     EndpointNotEnabled,
     EndpointNotFound,
+    EndpointRotating,
     SecretUnreadable,
     TooManyEndpoints,
     UnknownEventType,
@@ -155,9 +156,10 @@ def endpoint_rotate(
     reason: str = "",
     seen_at: datetime | None = None,
 ) -> NewSecret:
-    """A new secret; the one of now signs beside it for ``overlap`` (zero: no more, for one that
-    leaked). ``seen_at``: the ``updated_at`` that was decided on; a form sent twice would end the
-    secret that the receiver has. Raises EndpointNotFound, EndpointChanged.
+    """A new secret; the one of now signs beside it for ``overlap`` (zero: none does any more, for
+    one that leaked). ``seen_at``: the ``updated_at`` that was decided on. Raises EndpointNotFound,
+    EndpointChanged for a form sent twice, EndpointRotating while a former one signs, which the
+    receiver may still have.
     """
     endpoint = endpoint_lock(endpoint_id)
     if seen_at is not None and endpoint.updated_at != seen_at:
@@ -167,6 +169,8 @@ def endpoint_rotate(
     overlap = min(max(overlap, timedelta(0)), OVERLAP_MAX)
     former: dict[str, object] = {"former_sealed_secret": "", "former_until": None}
     if overlap and seal_problem(endpoint.sealed_secret, endpoint.place("secret")) is None:
+        if endpoint.former_until is not None and endpoint.former_until > now:
+            raise EndpointRotating()
         of_now = unseal(endpoint.sealed_secret, endpoint.place("secret"))
         former = {
             "former_sealed_secret": seal(of_now, endpoint.place("former")),

@@ -1,6 +1,7 @@
 """``webhook_endpoint``: the platform's endpoints by hand, from the machine."""
 
 import json
+from argparse import ArgumentTypeError
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -18,6 +19,7 @@ from webhooks.models import WebhookEndpoint, WebhookTry
 from webhooks.selectors import endpoints_listed
 from webhooks.services.endpoints import (
     OVERLAP,
+    OVERLAP_MAX,
     NewSecret,
     endpoint_add,
     endpoint_disable,
@@ -51,9 +53,10 @@ class Command(BaseCommand):
         rotate = action("rotate", "a new secret")
         rotate.add_argument(
             "--overlap-hours",
-            type=float,
-            default=OVERLAP.total_seconds() / 3600,
-            help="how long the one of now signs beside it; 0: no more",
+            type=_overlap,
+            dest="overlap",
+            default=OVERLAP,
+            help="how long the one of now signs beside it; 0: no former one signs any more",
         )
         for name, text in (
             ("disable", "send it nothing more; what happens meanwhile is kept"),
@@ -62,7 +65,7 @@ class Command(BaseCommand):
             action(name, text).add_argument("--reason", default="")
         action("ping", "send a test message now; exit 1 unless it was taken")
         replay = action("replay", "send events again")
-        replay.add_argument("--after", type=int, default=None, help="a sequence")
+        replay.add_argument("--after", type=_sequence, default=None, help="a sequence")
         replay.add_argument("--since", help="a moment, e.g. 2026-11-30T08:00:00Z")
         replay.add_argument("--until", help="a moment")
         replay.add_argument("--types", default="", help="a,b; without: all it subscribed to")
@@ -79,8 +82,9 @@ class Command(BaseCommand):
         self._secret(endpoint_add(actor=operator_actor(), url=options["url"], types=types), options)
 
     def _rotate(self, options: dict[str, Any]) -> None:
-        overlap = timedelta(hours=max(options["overlap_hours"], 0.0))
-        made = endpoint_rotate(actor=operator_actor(), endpoint_id=_id(options), overlap=overlap)
+        made = endpoint_rotate(
+            actor=operator_actor(), endpoint_id=_id(options), overlap=options["overlap"]
+        )
         self._secret(made, options)
 
     def _secret(self, made: NewSecret, options: dict[str, Any]) -> None:
@@ -173,6 +177,23 @@ def _id(options: dict[str, Any]) -> UUID:
         return UUID(options["id"])
     except ValueError as error:
         raise CommandError(f"不是有效的 UUID / not a UUID: {options['id']}") from error
+
+
+def _overlap(text: str) -> timedelta:
+    most = OVERLAP_MAX.total_seconds() / 3600
+    try:
+        hours = float(text)
+    except ValueError:
+        hours = -1.0
+    if not 0 <= hours <= most:  # nor is it NaN
+        raise ArgumentTypeError(f"0 … {most:.0f}")
+    return timedelta(hours=hours)
+
+
+def _sequence(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= 18):
+        raise ArgumentTypeError("0 …")
+    return int(text)
 
 
 def _several(text: str) -> list[str]:
