@@ -11,6 +11,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from django.db import IntegrityError
+from django.db.models import F
 
 from refunds.errors import BatchSizeWrong
 from refunds.models import Refund, RefundApproval, RefundBatch, RefundBatchRow
@@ -164,8 +165,10 @@ def _run_row(actor: Actor | None, batch: RefundBatch, row_id: UUID) -> None:
     if actor is None:
         _refuse(row_id, Forbidden.code)
         return
-    if not _count_try(row_id):
+    tries = _count_try(row_id)
+    if tries > TRIES_MAX:
         _refuse(row_id, InternalError.code)
+    if not 1 <= tries <= TRIES_MAX:
         return
     # A broken one waits for the next run.
     with by_itself(logger, "refund_batch_row_failed", row=str(row_id)):
@@ -178,10 +181,12 @@ def _run_row(actor: Actor | None, batch: RefundBatch, row_id: UUID) -> None:
             refund_send_to_gateway(refund.id)
 
 
-def _count_try(row_id: UUID) -> bool:
-    row = RefundBatchRow.objects.get(id=row_id)
-    RefundBatchRow.objects.filter(id=row_id).update(tries=row.tries + 1)
-    return row.tries < TRIES_MAX
+def _count_try(row_id: UUID) -> int:
+    """How many there are with this one; 0 when another run was here before, whose row stays as
+    the trail tells of it."""
+    mine = RefundBatchRow.objects.filter(id=row_id, outcome=BatchOutcome.WAITING)
+    is_mine = mine.update(tries=F("tries") + 1) == 1
+    return RefundBatchRow.objects.get(id=row_id).tries if is_mine else 0
 
 
 @money_unit

@@ -9,6 +9,8 @@ import logging
 from datetime import timedelta
 from uuid import UUID
 
+from django.db.models import F
+
 from refunds.errors import OrderInAnotherBulk, OrderNotRefundable
 from refunds.models import Refund, RefundBulk, RefundBulkRow
 from refunds.services.bulks import RUN_TASK, bulk_finish, bulk_lock
@@ -93,8 +95,10 @@ def _run_row(people: tuple[Actor, Actor] | None, bulk: RefundBulk, row_id: UUID)
     if people is None:
         _refuse(row_id, Forbidden.code)
         return
-    if not _count_try(row_id):
+    tries = _count_try(row_id)
+    if tries > TRIES_MAX:
         _refuse(row_id, InternalError.code)
+    if not 1 <= tries <= TRIES_MAX:
         return
     # A broken one waits for the next run.
     with by_itself(logger, "refund_bulk_row_failed", row=str(row_id)):
@@ -107,10 +111,12 @@ def _run_row(people: tuple[Actor, Actor] | None, bulk: RefundBulk, row_id: UUID)
             refund_send_to_gateway(refund.id)
 
 
-def _count_try(row_id: UUID) -> bool:
-    row = RefundBulkRow.objects.get(id=row_id)
-    RefundBulkRow.objects.filter(id=row_id).update(tries=row.tries + 1)
-    return row.tries < TRIES_MAX
+def _count_try(row_id: UUID) -> int:
+    """How many there are with this one; 0 when another run was here before, whose row stays as
+    the trail tells of it."""
+    mine = RefundBulkRow.objects.filter(id=row_id, outcome=BulkOutcome.WAITING)
+    is_mine = mine.update(tries=F("tries") + 1) == 1
+    return RefundBulkRow.objects.get(id=row_id).tries if is_mine else 0
 
 
 @money_unit

@@ -8,6 +8,7 @@ import pytest
 from django.contrib.auth.models import Group
 
 from balances.models import BalanceTransaction
+from refunds import invariants_evidence
 from refunds.errors import BatchSizeWrong, RefundNotReplaceable, SelfReview
 from refunds.invariants import check_batches
 from refunds.invariants_evidence import NEXT_WITHIN, _run_problem
@@ -109,6 +110,14 @@ def test_an_interrupted_batch_is_found_and_goes_on_where_it_stopped(reviewer, mo
         assert batch_run(batch_id=batch.pk) == 1
     assert outcomes(batch) == [("done", ""), ("done", "")]
     assert BalanceTransaction.objects.filter(related_type="refund").count() == 2
+
+
+def test_a_run_that_comes_late_leaves_a_finished_batch_as_its_trail_tells(reviewer):
+    """It took the row before another run decided it and ended the batch."""
+    batch = confirm(reviewer, [waiting_refund()])
+    batch_run(batch_id=batch.pk)
+    batches._run_row(staff_actor_of(reviewer), batch, batch.rows.get().id)
+    assert list(invariants_evidence.check_batches(Scope())) == []
 
 
 def test_a_row_that_fails_again_and_again_is_given_up(reviewer, monkeypatch):

@@ -364,6 +364,15 @@ def test_an_interrupted_run_is_found_and_goes_on_where_it_stopped(maker, wang, m
     assert credits() == 2
 
 
+def test_a_run_that_comes_late_leaves_a_finished_bulk_as_its_trail_tells(maker, wang):
+    """It took the row before another run carried it out and ended the bulk."""
+    bulk = running(maker, wang, paid_order())
+    row = bulk.rows.get()
+    bulk_run(bulk_id=bulk.pk)
+    bulk_runs._run_row(bulk_runs._people(bulk), bulk, row.id)
+    assert list(check_bulks(Scope())) == []
+
+
 def test_a_row_that_fails_again_and_again_is_given_up(maker, wang, monkeypatch):
     bulk = running(maker, wang, paid_order())
 
