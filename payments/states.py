@@ -145,7 +145,7 @@ class ExceptionKind(models.TextChoices):
     LATE_PAYMENT = "late_payment", _("订单结束后到账")
     SECOND_PAYMENT = "second_payment", _("重复支付")
     REFUND_ABNORMAL = "refund_abnormal", _("退款异常")
-    REFUND_REFUSED = "refund_refused", _("退款被网关拒绝")
+    REFUND_REFUSED = "refund_refused", _("退款没有退出")
     OUTSIDE_REFUND = "outside_refund", _("商户平台直接退款")
     UNBOOKED_REFUND = "unbooked_refund", _("退款通知未入账")
     STUCK_PAYMENT = "stuck_payment", _("支付结果不明")

@@ -179,7 +179,9 @@ class Refund(Asked, models.Model):
     @property
     def state_text(self) -> str:
         """The state for staff: what a reviewer rejected is not what somebody took back, and what
-        waits for money of ours is not what the gateway works on."""
+        waits for money of ours, or is sent no more, is not what the gateway works on."""
+        if self.is_open and self.stopped_by is not None:
+            return gettext("已停止发送")
         if self.short_since is not None:
             return gettext("等待商户账户充值")
         is_rejected = self.status == RefundStatus.CANCELLED and self.reviewed_by is not None

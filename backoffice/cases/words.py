@@ -29,7 +29,9 @@ EXCEPTION_STORY: Mapping[str, Any] = {
     ExceptionKind.REFUND_ABNORMAL: _(
         "网关接受了退款，但钱退不到用户的账户（例如银行卡已注销）。钱还在商户账户里。"
     ),
-    ExceptionKind.REFUND_REFUSED: _("网关拒绝了这笔退款。钱还在商户账户里，用户还没有收到退款。"),
+    ExceptionKind.REFUND_REFUSED: _(
+        "这笔退款没有退出：被网关拒绝，或由同事停止发送（见下面的说法）。钱还在商户账户里，用户还没有收到退款。"
+    ),
     ExceptionKind.OUTSIDE_REFUND: _(
         "有人在商户平台上直接退了款。金额已计入该支付的退款，请核对是谁、为什么退的。"
     ),
@@ -110,7 +112,7 @@ EXCEPTION_ADVICE: Mapping[str, Any] = {
         "在商户平台处理异常退款（如更换收款账户），系统会自动更新结果；要用别的办法退还的，先申请核销，此后这笔退款不会再发送，款项继续为它留着"
     ),
     ExceptionKind.REFUND_REFUSED: _(
-        "查看拒绝原因，处理后点击“用原单号重试”；已用别的办法退还的，申请核销，此后不能再重试"
+        "查看没有退出的原因，处理后点击“用原单号重试”；已用别的办法退还的，申请核销，此后不能再重试"
     ),
     ExceptionKind.OUTSIDE_REFUND: _("核对商户平台的退款操作；金额已计入该支付的退款"),
     ExceptionKind.UNBOOKED_REFUND: _(

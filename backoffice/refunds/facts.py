@@ -16,6 +16,7 @@ from refunds.models import Refund, RefundApproval, RefundPolicyRule
 from refunds.policy import Proposal, active_rules, appointment_time, propose
 from refunds.services.approvals import approvals_left
 from refunds.services.own_cases import OWN_KINDS, given_back_otherwise
+from refunds.services.submission import STOPPED
 from refunds.states import AUTOMATIC_CAUSES, RESERVING_STATUSES, RefundStatus
 from tcmpay.accounts.selectors import people_names, person_text
 from tcmpay.common.money import ZERO, Money
@@ -276,11 +277,17 @@ def money_place(refund: Refund) -> str:
         return _("差错已核销或正在申请核销：款项视为已另行退还，这笔退款不会再发送。请勿再次退还。")
     if refund.status == RefundStatus.PROCESSING and refund.stopped_by is not None:
         return _("已停止发送：网关答复没有这笔退款之后才释放，在那之前仍为它留着。请勿另行退款。")
+    if refund.short_since is not None:
+        return _(
+            "没有退出：商户账户余额不足，充值后自动用原单号再试，金额仍为它留着。请勿另行退款。"
+        )
     if refund.status == RefundStatus.PROCESSING:
         return _("正在网关处理：请勿另行退款，结果会自动更新。")
     if refund.status == RefundStatus.SUCCESS:
         is_balance = refund.transaction.payment_method == PaymentMethod.BALANCE
         return _("已退回用户余额。") if is_balance else _("已由网关原路退回。")
+    if refund.status == RefundStatus.FAILED and refund.error_code == STOPPED:
+        return _("没有退：已停止发送，网关没有这笔退款，预留的金额已释放。需要时可重试。")
     if refund.status == RefundStatus.FAILED:
         return _("没有退：网关拒绝了这笔退款，处理原因后可重试。")
     return _("没有退：申请已驳回或撤回，预留的金额已释放。")

@@ -27,7 +27,8 @@ KIND = ExceptionKind.ACCOUNT_SHORT
 WAIT_MIN, WAIT_MAX = timedelta(minutes=5), timedelta(hours=6)
 # Afterwards it ends as failed, once a question confirms it, and staff retry it.
 WAITING_MAX = timedelta(days=7)
-WAITS = Q(status=RefundStatus.PROCESSING, short_since__isnull=False)
+# What goes again by itself: a refund that staff stopped waits for no money.
+WAITS = Q(status=RefundStatus.PROCESSING, short_since__isnull=False, stopped_by=None)
 
 
 def may_wait_for_funds(refund: Refund) -> bool:

@@ -45,9 +45,12 @@ def _stop(actor: Actor, refund_id: UUID, reason: str) -> Refund:
         cause = Cause(actor=actor, action="refund_stop_asked", reason=reason)
         refund_change(refund, cause, stop_asked_by=actor.id)
         return refund
+    # It goes again no more, whatever was said of a retry.
+    waits_no_more = {"short_since": None, "error_code": "", "error_message": ""}
     refund_change(
         refund,
         Cause(actor=actor, action="refund_stopped", reason=reason),
+        **(waits_no_more if refund.short_since is not None else {}),
         stop_asked_by=asked_by,
         stopped_by=actor.id,
         stop_reason=reason[:500],

@@ -15,6 +15,7 @@ from refunds.services.batches import batch_confirm, batch_run
 from refunds.services.funds import WAIT_MAX, WAITING_MAX, funds_retry
 from refunds.services.requests import refund_request
 from refunds.services.retries import refund_retry
+from refunds.services.stopping import refund_stop
 from refunds.states import BatchDecision
 from refunds.tests.stage import (
     ALL,
@@ -139,6 +140,21 @@ def test_a_refused_question_about_one_that_waits_ends_nothing_and_sends_nothing(
     refund.refresh_from_db()
     assert (refund.status, gateway.sendings) == ("processing", 1)
     assert refund.short_since is not None
+
+
+def test_one_that_is_stopped_waits_for_no_money_and_says_so():
+    refund, gateway = waiting(), Gateway(SHORT)
+    gateway.sweep_at(1)
+    gateway.query = FORBIDDEN
+    with clock.frozen(BEGUN_AT + timedelta(seconds=10)):
+        refund_stop(actor=WANG, refund_id=refund.id, reason="改为线下退还")
+    gateway.sweep_at(20)
+    refund.refresh_from_db()
+    assert (refund.status, refund.state_text, refund.short_since) == (
+        "processing", "已停止发送", None,
+    )  # fmt: skip
+    assert "充值" not in refund.error_message
+    assert cases("account_short") == ["settled"], "nothing waits any more"
 
 
 def test_its_money_is_held_while_it_waits():
