@@ -143,6 +143,7 @@ export TEST_SEED=${TEST_SEED:-$((RANDOM * 32768 + RANDOM))}
 # asked on both databases; these need one of them:
 on_sqlite_alone=(
     # without a database, or with one that only holds what the test puts there
+    'clients/*'
     'gateways/*'
     'simulator/*'
     'tests/gateways/*'
@@ -168,10 +169,14 @@ on_sqlite_alone=(
     'backoffice/prices/*'
     'backoffice/refunds/*'
     'backoffice/staff/*'
+    'backoffice/webhooks/*'
     'backoffice/site/tests/test_pages.py'
     'backoffice/trail/tests/test_words.py'
     tests/api/test_canaries.py
+    tests/api/test_cors.py
+    tests/api/test_deprecations.py
     tests/api/test_description.py
+    tests/api/test_description_generous.py
     tests/api/test_envelope.py
     tests/api/test_hostile_input.py
     tests/api/test_incomplete_bodies.py
@@ -182,6 +187,11 @@ on_sqlite_alone=(
     tests/api/test_request_log.py
     tests/api/test_schema_cost.py
     tests/api/test_tokens.py
+    tests/events/test_addresses.py
+    tests/events/test_examples.py
+    tests/events/test_random_run.py
+    payments/tests/test_cashier_links.py
+    tests/test_cut_texts.py
     # every notice in every state: what is decided, not how it is stored
     refunds/tests/test_notice_cells.py
 )

@@ -35,7 +35,7 @@ from webhooks.models import WebhookDelivery, WebhookEvent
 
 pytestmark = pytest.mark.django_db
 
-PAYMENTS = int(os.environ.get("EVENTS_PAYMENTS") or 300)
+PAYMENTS = int(os.environ.get("EVENTS_PAYMENTS") or 150)
 EVERY = timedelta(seconds=20)
 METHODS = ("wechat", "alipay")
 
