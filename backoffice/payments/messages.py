@@ -7,7 +7,7 @@ from django.utils.html import format_html
 
 from backoffice.site.display import EMPTY
 from gateways.alipay.wire import readable_form
-from tcmpay.common.redaction import STARS, is_secret_name
+from tcmpay.common.redaction import STARS, is_secret_name, redacted_text
 
 # What a trade is about, as Alipay calls it: it may name an illness.
 DESCRIPTION = "body"
@@ -22,7 +22,8 @@ def masked(value: Any) -> Any:
         }
     if isinstance(value, list):
         return [masked(inner) for inner in value]
-    return value
+    # An address that leads back to the cashier holds its link, under whatever name.
+    return redacted_text(value) if isinstance(value, str) else value
 
 
 def _is_hidden(key: str) -> bool:

@@ -253,8 +253,12 @@ def _insert_attempt(
         is_mock=channel.gateway.is_mock,
         config_version_id=channel.config_version_id,
         # What goes into the trade at the gateway: a change of it needs a new attempt. Where the
-        # payer is led back to is no part of the trade (``Gateway.with_return_url``).
-        request_data={"prepared": prepared, "asked": {"openid": command.openid}},
+        # payer is led back to is no part of the trade (``Gateway.with_return_url``), and not kept:
+        # the cashier's own address lets its reader pay.
+        request_data={
+            "prepared": channel.gateway.with_return_url(prepared, ""),
+            "asked": {"openid": command.openid},
+        },
         initiated_at=now,
         started_at=now,
         gateway_expires_at=order.expire_time,

@@ -1,5 +1,6 @@
 """Paying an order: from the balance at once, or starting a payment at a gateway."""
 
+import json
 import re
 from decimal import Decimal
 
@@ -423,6 +424,31 @@ def test_another_return_url_continues_the_open_attempt(settings, story, patient)
         story.pay(order, patient, "alipay", scene="wap", return_url=f"https://app.test/{page}")
     [attempt] = attempts_of(order)
     assert (attempt.status, attempt.out_trade_no) == ("pending", order["order_no"])
+
+
+def test_where_the_payer_is_led_back_to_is_told_the_gateway_and_not_kept(
+    settings, story, patient, monkeypatch
+):
+    settings.RETURN_URL_ORIGINS = ["https://app.test"]
+    prepare, create, told = MockGateway.prepare_payment, MockGateway.create_payment, []
+
+    def prepared_with_address(self, request):
+        return {**prepare(self, request), "return_url": request.return_url}
+
+    def created(self, prepared):
+        told.append(prepared["return_url"])
+        return create(self, prepared)
+
+    monkeypatch.setattr(MockGateway, "prepare_payment", prepared_with_address)
+    monkeypatch.setattr(
+        MockGateway, "with_return_url", lambda _self, prepared, url: {**prepared, "return_url": url}
+    )
+    monkeypatch.setattr(MockGateway, "create_payment", created)
+    order = story.order(patient)
+    story.pay(order, patient, "alipay", scene="wap", return_url="https://app.test/back")
+    [attempt] = attempts_of(order)
+    assert told == ["https://app.test/back"]
+    assert "app.test" not in json.dumps([attempt.request_data, attempt.response_data])
 
 
 def test_the_thirty_first_attempt_is_refused_and_the_open_one_goes_on(api, story, patient):

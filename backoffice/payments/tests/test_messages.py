@@ -31,6 +31,20 @@ def test_a_hidden_key_hides_whatever_it_holds_and_an_empty_one_stays_empty():
     assert masked({"payer": ["林"], "sign": ""}) == {"payer": STARS, "sign": ""}
 
 
+def test_what_looks_like_a_secret_is_hidden_whatever_its_key():
+    token = "eJyrVkpKLElUslIqKMpMTlWqBQAtEAVt.c2lnbmF0dXJl"
+    message = {
+        "return_url": f"https://clinic.example.com/pay/{token}/back",
+        "inner": [{"quit_url": f"https://clinic.example.com/pay/{token}/back?lang=en"}],
+        "note": f"openid {SECRET}",
+    }
+    shown = json.dumps(masked(message))
+    assert token not in shown
+    assert SECRET not in shown
+    assert f"/pay/{STARS}/back" in shown
+    assert masked(SECRET) == STARS
+
+
 def test_nothing_else_is_hidden_or_changed():
     message = {"out_trade_no": "ORD1", "amount": {"total": 3000}, "list": [1, None, "签"]}
     assert masked(message) == message
