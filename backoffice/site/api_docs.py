@@ -8,11 +8,29 @@ from django.utils.translation import get_language, override
 from drf_spectacular.utils import extend_schema
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
 
 from backoffice.site.api_examples import examples_that_exist
+from tcmpay.common.api.renderers import FastJSONRenderer
 
 
-class ApiSchema(SpectacularAPIView):
+class OnlyRead(APIView):
+    """Refuses every other method, and tells each refusal in JSON, whatever form was asked for.
+
+    Also OPTIONS, which DRF would answer in a shape of its own or with a template that nobody wrote.
+    """
+
+    http_method_names = ["get", "head"]
+
+    def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
+        if isinstance(response, Response) and response.exception:
+            request.accepted_renderer = FastJSONRenderer()
+            request.accepted_media_type = FastJSONRenderer.media_type
+        return super().finalize_response(request, response, *args, **kwargs)
+
+
+class ApiSchema(OnlyRead, SpectacularAPIView):
     """Made once by each process in each language and form, and then handed out.
 
     Anybody may read it, and making it costs as much as a hundred other answers.
@@ -37,5 +55,5 @@ class ApiSchema(SpectacularAPIView):
 api_schema = ApiSchema.as_view()
 
 
-class ApiDocs(SpectacularSwaggerSplitView):
+class ApiDocs(OnlyRead, SpectacularSwaggerSplitView):
     """Swagger UI from our own files. The page's script is a file too, so no inline script runs."""

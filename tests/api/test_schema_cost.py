@@ -56,3 +56,34 @@ def test_readers_are_counted(made, settings, still_window, path):
     settings.RATE_LIMIT_PER_MINUTE = 2
     statuses = [Client().get(path).status_code for _ in range(4)]
     assert statuses == [200, 200, 429, 429]
+
+
+@pytest.mark.parametrize("path", [SCHEMA, "/api/docs/"])
+def test_it_can_only_be_read(path):
+    for method in ("OPTIONS", "POST", "PUT", "PATCH", "DELETE", "TRACE", "X"):
+        answer = Client().generic(method, path)
+        assert answer.status_code == 405, method
+        assert answer.json()["code"] == "METHOD_NOT_ALLOWED"
+        assert answer.headers["Content-Type"].startswith("application/json")
+        assert answer.headers["Allow"] == "GET, HEAD"
+
+
+@pytest.mark.parametrize("path", [SCHEMA, "/api/docs/"])
+def test_a_form_that_there_is_not_is_refused_as_json(path):
+    for query, accept, status in [
+        ("format=evil", "*/*", 404),
+        ("format=json%00", "*/*", 404),
+        ("", "image/png", 406),
+    ]:
+        answer = Client().get(f"{path}?{query}", headers={"Accept": accept})
+        assert answer.status_code == status
+        assert answer.json()["success"] is False
+        assert answer.headers["Content-Type"].startswith("application/json")
+
+
+def test_a_reader_too_many_is_told_in_json(settings, still_window):
+    settings.RATE_LIMIT_PER_MINUTE = 1
+    answers = [Client().get(f"{SCHEMA}?format=yaml") for _ in range(2)]
+    assert answers[0].headers["Content-Type"].startswith("application/vnd.oai.openapi")
+    assert answers[1].status_code == 429
+    assert answers[1].json()["code"] == "RATE_LIMITED"
