@@ -11,8 +11,12 @@ LENGTH_MAX = 1024
 LOCAL_NAMES = (".localhost", ".local", ".internal", ".intranet", ".lan", ".home.arpa")
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
-# Networks whose last 32 bits are an IPv4 address: NAT64, and the old "compatible" form ::a.b.c.d.
-_IPV4_TAILS = tuple(ipaddress.ip_network(network) for network in ("64:ff9b::/96", "::/96"))
+# NAT64: the last 32 bits are an IPv4 address.
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+# All that was ever given out for the public network. Python counts what it does not know as public:
+# the old fec0::/10 and ::ffff:0:a.b.c.d, 5f00::/16 of segment routing, what nobody was given.
+_PUBLIC_IPV6 = ipaddress.IPv6Network("2000::/3")
+_DOCUMENTATION = ipaddress.IPv6Network("3fff::/20")  # since 2024
 
 
 class AddressRefused(ValueError):
@@ -85,11 +89,20 @@ def _literal(host: str) -> Address | None:
 
 def is_public_address(address: Address) -> bool:
     """Whether ``address``, and whatever it stands for, lies in the public network."""
-    return all(inner.is_global and not inner.is_multicast for inner in _embedded(address))
+    return all(
+        inner.is_global and not inner.is_multicast and _is_given_out(inner)
+        for inner in _embedded(address)
+    )
+
+
+def _is_given_out(address: Address) -> bool:
+    if isinstance(address, ipaddress.IPv4Address):
+        return True
+    return (address in _PUBLIC_IPV6 and address not in _DOCUMENTATION) or address in _NAT64
 
 
 def _embedded(address: Address) -> list[Address]:
-    """``address`` and the IPv4 addresses that it stands for (mapped, compatible, 6to4, NAT64)."""
+    """``address`` and the IPv4 address that it stands for (mapped, 6to4, NAT64)."""
     if isinstance(address, ipaddress.IPv4Address):
         return [address]
     if address.ipv4_mapped:
@@ -97,6 +110,6 @@ def _embedded(address: Address) -> list[Address]:
     found: list[Address] = [address]
     if address.sixtofour:
         found.append(address.sixtofour)
-    if any(address in network for network in _IPV4_TAILS):
+    if address in _NAT64:
         found.append(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
     return found
