@@ -1,5 +1,6 @@
 from django.utils.translation import gettext_lazy as _
 
+from balances.errors import InsufficientBalance
 from tcmpay.common.errors import DomainError, NeedsSomebodyElse, ObjectNotFound
 
 
@@ -90,6 +91,12 @@ class RefundGivenBack(RefundNotRetryable):
     message = _(
         "该退款的差错已核销或正在申请核销：款项视为已另行退还，不能重试；"
         "核对后确实没有退还的，请撤回核销申请，已核销的请用余额调整退还"
+    )
+
+
+class WriteOffBeyondBalance(InsufficientBalance):
+    message = _(
+        "用户的可用余额不够扣除这笔已另行退还的充值：请先与用户核实，余额足够后再确认，或取消核销申请"
     )
 
 

@@ -9,8 +9,9 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils.translation import gettext as _
 
 from balances.models import BalanceTransaction, EntryType, RelatedType
-from payments.states import Disposition
+from payments.states import Disposition, ExceptionOutcome
 from refunds.models import Refund
+from refunds.services.own_cases import given_back_otherwise
 from refunds.states import RefundStatus
 from tcmpay.common.invariants import Scope, Violation, batches, in_chunks
 from tcmpay.common.money import ZERO, Money
@@ -25,16 +26,27 @@ OPEN_STATUSES = frozenset({RefundStatus.PENDING, RefundStatus.PROCESSING})
 
 def check_give_backs(scope: Scope) -> Iterator[Violation]:
     """A refund of a top-up that is not done holds its amount, one that is done has spent it, and
-    one that ended otherwise has released it."""
-    refunds = _give_backs(scope)
+    one that ended otherwise has released it. One that was written off has spent it, too; but not
+    where that was before write-offs were booked."""
+    is_written_off = given_back_otherwise(OuterRef("pk"), OuterRef("transaction_id")).filter(
+        outcome=ExceptionOutcome.WRITTEN_OFF
+    )
+    refunds = _give_backs(scope).annotate(is_written_off=Exists(is_written_off))
     if scope.since is not None:
         refunds = refunds.filter(updated_at__gte=scope.since)
     for batch in batches(in_chunks(refunds, "id"), BATCH):
         entries = _entries(scope, [refund.id for refund in batch])
         for refund in batch:
-            if problem := _problem(refund, entries[refund.id]):
+            is_spent = any(one.transaction_type == EntryType.EXPENSE for one in entries[refund.id])
+            problem = _problem(refund, entries[refund.id], refund.is_written_off and is_spent)
+            is_unbooked = not problem and refund.is_written_off and not is_spent
+            if is_unbooked:
+                problem = _("退回充值：已核销为另行退还，余额没有扣除")
+            if problem:
                 text = f"{refund.refund_no}: {problem}"
-                yield Violation("R3", Refund.AUDIT_OBJECT, str(refund.id), text)
+                yield Violation(
+                    "R3", Refund.AUDIT_OBJECT, str(refund.id), text, is_notice=is_unbooked
+                )
 
 
 def _give_backs(scope: Scope) -> QuerySet[Refund]:
@@ -53,10 +65,11 @@ def _entries(scope: Scope, ids: list[UUID]) -> dict[UUID, list[Any]]:
     return found
 
 
-def _problem(refund: Refund, entries: list[Any]) -> str:
+def _problem(refund: Any, entries: list[Any], is_booked_out: bool) -> str:
     if any((one.user_id, one.amount) != (refund.user_id, refund.refund_amount) for one in entries):
         return _("退回充值的流水，用户或金额不符")
-    is_open, is_done = refund.status in OPEN_STATUSES, refund.status == RefundStatus.SUCCESS
+    is_open = refund.status in OPEN_STATUSES and not is_booked_out
+    is_done = refund.status == RefundStatus.SUCCESS or is_booked_out
     frozen = sum(FREEZING.get(one.transaction_type, 0) for one in entries)
     if frozen != (1 if is_open else 0):
         return _("退回充值：未结束的应恰好冻结着它的金额，已结束的不应冻结")

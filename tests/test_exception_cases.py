@@ -30,13 +30,12 @@ from payments.services.exceptions import (
     exception_open,
     exception_release,
     exception_write_off_ask,
-    exception_write_off_decide,
 )
 from payments.services.matching import exception_match, exception_query
 from payments.services.stuck import attempts_stuck_report
 from payments.states import EXCEPTION_ACTIONS, ExceptionAction, ExceptionKind
 from refunds.models import Refund
-from refunds.services.cases import case_give_back, case_retry
+from refunds.services.cases import case_give_back, case_retry, case_write_off_decide
 from refunds.services.stuck import refunds_stuck_report
 from refunds.services.submission import refunds_sweep
 from tcmpay.accounts.models import StaffUser
@@ -123,10 +122,10 @@ def test_a_write_off_takes_two_people():
     case = unknown_case()
     exception_write_off_ask(actor=LIN, exception_id=case.pk, reason="其他系统")
     with pytest.raises(SelfConfirmation):
-        exception_write_off_decide(actor=LIN, exception_id=case.pk, is_confirmed=True, notes="")
+        case_write_off_decide(actor=LIN, exception_id=case.pk, is_confirmed=True, notes="")
     with pytest.raises(WriteOffWaits):
         exception_close(actor=LIN, exception_id=case.pk, resolution="x")
-    exception_write_off_decide(actor=WANG, exception_id=case.pk, is_confirmed=True, notes="同意")
+    case_write_off_decide(actor=WANG, exception_id=case.pk, is_confirmed=True, notes="同意")
     case.refresh_from_db()
     assert (case.outcome, case.closed_by, case.write_off_by, case.resolution) == (
         "written_off", WANG.id, LIN.id, "其他系统；同意",
@@ -151,11 +150,11 @@ def test_no_kind_offers_a_close_beside_a_write_off():
 def test_a_declined_write_off_goes_on():
     case = unknown_case()
     exception_write_off_ask(actor=LIN, exception_id=case.pk, reason="其他系统")
-    exception_write_off_decide(actor=WANG, exception_id=case.pk, is_confirmed=False, notes="再查")
+    case_write_off_decide(actor=WANG, exception_id=case.pk, is_confirmed=False, notes="再查")
     case.refresh_from_db()
     assert (case.closed_at, case.write_off_by, case.owner_id) == (None, None, LIN.id)
     with pytest.raises(ActionNotOffered):
-        exception_write_off_decide(actor=WANG, exception_id=case.pk, is_confirmed=True, notes="")
+        case_write_off_decide(actor=WANG, exception_id=case.pk, is_confirmed=True, notes="")
 
 
 def test_what_a_kind_does_not_offer_is_refused():
@@ -329,7 +328,7 @@ def test_each_is_offered_what_they_may_do_about_the_case_now(sign_in):
     exception_assign(actor=WANG, exception_id=case.pk, owner_id=LIN.id)
     exception_write_off_ask(actor=LIN, exception_id=case.pk, reason="x")
     assert names() == [], "a second person has to confirm"
-    exception_write_off_decide(actor=LIN, exception_id=case.pk, is_confirmed=False, notes="x")
+    case_write_off_decide(actor=LIN, exception_id=case.pk, is_confirmed=False, notes="x")
     assert names() == ["refund", "write_off"]
     case_give_back(actor=LIN, exception_id=case.pk, reason="x")
     assert names() == [], "its money is on its way"

@@ -17,14 +17,13 @@ from payments.services.exceptions import (
     exception_record,
     exception_release,
     exception_write_off_ask,
-    exception_write_off_decide,
 )
 from payments.services.matching import exception_match, exception_query
 from payments.states import EXCEPTION_ACTIONS, ExceptionAction, ExceptionKind
 from reconciliation.services.mending import bill_case_match, bill_case_query
 from reconciliation.states import CASE_KINDS
 from refunds.models import Refund
-from refunds.services.cases import case_give_back, case_refund, case_retry
+from refunds.services.cases import case_give_back, case_refund, case_retry, case_write_off_decide
 from refunds.services.funds import funds_retry
 from refunds.services.own_cases import is_retryable
 from refunds.states import RefundStatus
@@ -125,14 +124,14 @@ def _write_off(actor: Actor, case_id: UUID, fields: Mapping[str, Any]) -> str:
 
 def _confirm(actor: Actor, case_id: UUID, fields: Mapping[str, Any]) -> str:
     _ensure_no_refund_running(case_id)
-    exception_write_off_decide(
+    case_write_off_decide(
         actor=actor, exception_id=case_id, is_confirmed=True, notes=fields.get("reason") or ""
     )
     return _("已确认核销，差错已结束。")
 
 
 def _decline(actor: Actor, case_id: UUID, fields: Mapping[str, Any]) -> str:
-    exception_write_off_decide(
+    case_write_off_decide(
         actor=actor, exception_id=case_id, is_confirmed=False, notes=fields["reason"]
     )
     return _("核销申请已取消，差错仍待处理。")
@@ -193,7 +192,7 @@ DESK_ACTIONS: Mapping[str, DeskAction] = {
         _write_off,
         gettext_lazy("申请核销"),
         gettext_lazy(
-            "已在别处处理好（如在商户平台原路退回），或不再追查时使用：写明核对结果和措施。须由另一人确认后才结束；不移动款项。"
+            "已在别处处理好（如在商户平台原路退回），或不再追查时使用：写明核对结果和措施。须由另一人确认后才结束；只有退回充值的退款，确认时从余额扣除，其他不移动款项。"
         ),
     ),
     _A.CLOSE: DeskAction(

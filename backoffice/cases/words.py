@@ -109,10 +109,10 @@ EXCEPTION_ADVICE: Mapping[str, Any] = {
     ExceptionKind.LATE_PAYMENT: _("款项会自动原路退回；若策略为人工处理，请点击“原路退回”"),
     ExceptionKind.SECOND_PAYMENT: _("款项会自动原路退回；若策略为人工处理，请点击“原路退回”"),
     ExceptionKind.REFUND_ABNORMAL: _(
-        "在商户平台处理异常退款（如更换收款账户），系统会自动更新结果；要用别的办法退还的，先申请核销，此后这笔退款不会再发送，款项继续为它留着"
+        "在商户平台处理异常退款（如更换收款账户），系统会自动更新结果；要用别的办法退还的，先申请核销，此后这笔退款不会再发送，款项继续为它留着；退回充值的，确认核销时从冻结的余额扣除"
     ),
     ExceptionKind.REFUND_REFUSED: _(
-        "查看没有退出的原因，处理后点击“用原单号重试”；已用别的办法退还的，申请核销，此后不能再重试"
+        "查看没有退出的原因，处理后点击“用原单号重试”；已用别的办法退还的，申请核销，此后不能再重试；退回充值的，确认核销时从余额扣除"
     ),
     ExceptionKind.OUTSIDE_REFUND: _("核对商户平台的退款操作；金额已计入该支付的退款"),
     ExceptionKind.UNBOOKED_REFUND: _(

@@ -272,11 +272,11 @@ def exception_write_off_ask(*, actor: Actor, exception_id: UUID, reason: str) ->
     return case
 
 
-@money_unit
-def exception_write_off_decide(
+def write_off_decide(
     *, actor: Actor, exception_id: UUID, is_confirmed: bool, notes: str
 ) -> PaymentException:
-    """The second person's word: the case is written off, or goes on.
+    """The second person's word: the case is written off, or goes on; inside the caller's unit,
+    which books what that means for a refund.
 
     Whoever asked may take the request back, but never confirm it.
     Raises ExceptionNotFound, ExceptionClosed, ActionNotOffered, SelfConfirmation, OwnCase.

@@ -14,10 +14,10 @@ from payments.services.exceptions import (
     exception_refusal_note,
     exception_release,
     exception_write_off_ask,
-    exception_write_off_decide,
 )
 from payments.services.lasting_refusals import Cause, cause_case_open
 from payments.states import ExceptionAction, ExceptionKind
+from refunds.services.cases import case_write_off_decide
 from tcmpay.audit.models import AuditEvent
 from tcmpay.common import clock
 from tcmpay.common.actor import Actor, Role
@@ -94,7 +94,7 @@ def test_begun_and_refused(case):
 def test_written_off_by_two(case):
     begun = len(trail(case))
     ask = partial(exception_write_off_ask, actor=WANG, exception_id=case.id, reason="已另行退还")
-    decide = partial(exception_write_off_decide, exception_id=case.id)
+    decide = partial(case_write_off_decide, exception_id=case.id)
     kept = same(case, ask())
     asked = (kept.write_off_by, kept.write_off_at, kept.write_off_reason)
     assert asked == (WANG.id, clock.now(), "已另行退还")

@@ -18,9 +18,10 @@ from payments.invariants import CHECKS
 from payments.models import PaymentException, PaymentTransaction
 from payments.services.attempts import PayCommand, pay
 from payments.services.endings import orders_expire
-from payments.services.exceptions import exception_write_off_ask, exception_write_off_decide
+from payments.services.exceptions import exception_write_off_ask
 from payments.services.stuck import attempts_stuck_report
 from payments.services.sweeping import attempts_sweep
+from refunds.services.cases import case_write_off_decide
 from tcmpay.common import clock
 from tcmpay.common.actor import Actor, Role
 from tcmpay.common.ids import new_id
@@ -84,7 +85,7 @@ def sweep_until(end: datetime, *others: Callable[[], object]) -> None:
 
 def write_off(case: PaymentException) -> None:
     exception_write_off_ask(actor=LIN, exception_id=case.pk, reason="已在商户平台退回")
-    exception_write_off_decide(actor=WANG, exception_id=case.pk, is_confirmed=True, notes="已核对")
+    case_write_off_decide(actor=WANG, exception_id=case.pk, is_confirmed=True, notes="已核对")
 
 
 def state(attempt: PaymentTransaction) -> tuple[str, bool]:

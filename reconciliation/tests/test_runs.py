@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from payments.models import PaymentException, PaymentTransaction
-from payments.services.exceptions import exception_write_off_ask, exception_write_off_decide
+from payments.services.exceptions import exception_write_off_ask
 from reconciliation.errors import NothingToCompare
 from reconciliation.invariants import CHECKS
 from reconciliation.models import Difference, ReconciledDay
@@ -33,6 +33,7 @@ from reconciliation.tests.kit import (
     refund_row,
     strange_row,
 )
+from refunds.services.cases import case_write_off_decide
 from tcmpay.audit.models import AuditEvent
 from tcmpay.common import clock
 from tcmpay.common.actor import Actor, Role
@@ -56,7 +57,7 @@ def compared():
 
 def written_off(case):
     exception_write_off_ask(actor=CLERK, exception_id=case.id, reason="核实过")
-    exception_write_off_decide(actor=SECOND, exception_id=case.id, is_confirmed=True, notes="好")
+    case_write_off_decide(actor=SECOND, exception_id=case.id, is_confirmed=True, notes="好")
 
 
 def problems():

@@ -4,14 +4,18 @@ from uuid import UUID
 
 from payments.errors import ActionNotOffered
 from payments.models import PaymentException
-from payments.services.exceptions import exception_begin
+from payments.services.exceptions import exception_begin, write_off_decide
 from payments.states import EXCEPTION_ACTIONS, ExceptionAction
 from refunds.errors import RefundNotFound
 from refunds.models import Refund
+from refunds.services.give_back import give_back_write_off
+from refunds.services.own_cases import OWN_KINDS
 from refunds.services.retries import refund_ask_again, refund_retry
+from refunds.services.states import refund_lock
 from refunds.services.surplus import surplus_return
 from refunds.states import SURPLUS_CAUSES, RefundStatus
 from tcmpay.common.actor import Actor
+from tcmpay.common.db import money_unit
 from tcmpay.common.fields import as_uuid_or_text
 
 
@@ -56,3 +60,25 @@ def case_retry(*, actor: Actor, exception_id: UUID, reason: str) -> Refund:
     if refund.status == RefundStatus.FAILED:
         return refund_retry(actor=actor, refund_id=refund.id, reason=reason)
     return refund_ask_again(actor=actor, refund_id=refund.id, reason=reason)
+
+
+@money_unit
+def case_write_off_decide(
+    *, actor: Actor, exception_id: UUID, is_confirmed: bool, notes: str
+) -> PaymentException:
+    """The second person's word about a write-off that somebody asked for.
+
+    Confirmed, a case of a top-up's refund says that its money is with the payer by another way, so
+    that it leaves the balance in the same unit.
+    Raises what write_off_decide raises. WriteOffBeyondBalance: less is available than went back
+    another way. BalanceUnderReview.
+    """
+    case = PaymentException.objects.filter(id=exception_id, kind__in=OWN_KINDS).first()
+    refund = case_refund(case) if case is not None else None
+    locked = refund_lock(refund.id) if refund is not None else None
+    decided = write_off_decide(
+        actor=actor, exception_id=exception_id, is_confirmed=is_confirmed, notes=notes
+    )
+    if locked is not None and is_confirmed:
+        give_back_write_off(locked, actor)
+    return decided

@@ -40,6 +40,7 @@ from refunds.services.give_back import (
     give_back_pay_out,
     give_back_release,
     is_short_for_give_back,
+    is_spent,
 )
 from refunds.services.numbers import (
     gateway_refund_no,
@@ -386,7 +387,7 @@ def _takes_amount_again(locked: LockedRefund, report: RefundReport, actor: Actor
     """
     order, payment, refund = locked
     message = ""
-    if is_short_for_give_back(order, payment, refund.refund_amount):
+    if not is_spent(refund) and is_short_for_give_back(order, payment, refund.refund_amount):
         message = _("网关已退款，但余额不足以扣除：待余额足够后重试本退款")
     else:
         try:

@@ -31,10 +31,11 @@ from payments.models import (
 from payments.services.attempts import PayCommand, pay
 from payments.services.callbacks import Incoming, callback_handle
 from payments.services.endings import order_cancel
-from payments.services.exceptions import exception_write_off_ask, exception_write_off_decide
+from payments.services.exceptions import exception_write_off_ask
 from payments.services.orders import OrderCommand, order_create
 from payments.services.settlement import trade_report_apply
 from refunds.models import Refund
+from refunds.services.cases import case_write_off_decide
 from refunds.services.numbers import gateway_refund_no
 from refunds.services.requests import refund_request, refund_review, refund_withdraw
 from refunds.services.submission import refund_report_apply, refunds_sweep
@@ -147,7 +148,7 @@ def write_off(case: PaymentException, *, is_confirmed: bool = True) -> None:
     """Money that staff say went back another way; WANG asks, REVIEWER confirms."""
     exception_write_off_ask(actor=WANG, exception_id=case.id, reason="已用余额调整还给用户")
     if is_confirmed:
-        exception_write_off_decide(
+        case_write_off_decide(
             actor=REVIEWER, exception_id=case.id, is_confirmed=True, notes="已核对"
         )
 

@@ -9,9 +9,10 @@ import pytest
 from gateways.interface import RefundReport, RefundRequest, RefundState
 from payments.models import PaymentCallback, PaymentException
 from payments.services.callbacks import refund_notices_waiting
-from payments.services.exceptions import exception_write_off_ask, exception_write_off_decide
+from payments.services.exceptions import exception_write_off_ask
 from payments.services.settlement import trade_report_apply
 from refunds.models import Refund
+from refunds.services.cases import case_write_off_decide
 from refunds.services.notices import CASE_AFTER, TAKES_MAX, notices_take
 from refunds.services.submission import refunds_sweep
 from refunds.tests import stage
@@ -39,9 +40,7 @@ def open_cases() -> list[PaymentException]:
 def close_all() -> None:
     for case in open_cases():
         exception_write_off_ask(actor=REVIEWER, exception_id=case.id, reason="已核对")
-        exception_write_off_decide(
-            actor=SECOND, exception_id=case.id, is_confirmed=True, notes="同意"
-        )
+        case_write_off_decide(actor=SECOND, exception_id=case.id, is_confirmed=True, notes="同意")
 
 
 # --- what can't be read --------------------------------------------------------------------------

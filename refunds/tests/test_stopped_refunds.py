@@ -7,7 +7,7 @@ import pytest
 
 from gateways.interface import RefundState
 from payments.models import PaymentException
-from payments.services.exceptions import exception_close, exception_write_off_decide
+from payments.services.exceptions import exception_close
 from refunds.errors import (
     NoSurplus,
     RefundGivenBack,
@@ -17,7 +17,7 @@ from refunds.errors import (
 )
 from refunds.limits import LIMITS, SENDING_SECONDS_MAX
 from refunds.models import Refund
-from refunds.services.cases import case_refund
+from refunds.services.cases import case_refund, case_write_off_decide
 from refunds.services.retries import refund_retry
 from refunds.services.stopping import refund_stop
 from refunds.services.surplus import surplus_refund_begin, surplus_return, surplus_sweep
@@ -229,7 +229,7 @@ def test_what_went_back_by_another_way_never_goes_again(query, is_confirmed):
 def test_it_ends_when_the_write_off_is_taken_back():
     refund, gateway, case = unanswerable()
     write_off(case, is_confirmed=False)
-    exception_write_off_decide(actor=WANG, exception_id=case.id, is_confirmed=False, notes="没还")
+    case_write_off_decide(actor=WANG, exception_id=case.id, is_confirmed=False, notes="没还")
     gateway.query = stage.says_nothing
     gateway.sweep_at(9000)
     assert state(refund) == ("failed", "STOPPED", ZERO)

@@ -12,13 +12,13 @@ import pytest
 from gateways.errors import GatewayRejected, RejectReason
 from gateways.interface import RefundReport, RefundRequest, RefundState
 from payments.models import PaymentException
-from payments.services.exceptions import exception_open, exception_write_off_decide
+from payments.services.exceptions import exception_open
 from payments.states import ExceptionKind
 from refunds.bulk_plan import Wanted, plan_of
 from refunds.errors import MoneyGivenBack, RefundExceedsPaid, RefundGivenBack
 from refunds.invariants import check_unfinished
 from refunds.models import Refund
-from refunds.services.cases import case_give_back, case_refund, case_retry
+from refunds.services.cases import case_give_back, case_refund, case_retry, case_write_off_decide
 from refunds.services.notices import notices_take
 from refunds.services.own_cases import refund_case_open
 from refunds.services.requests import refund_request, refund_review
@@ -79,7 +79,7 @@ def test_it_is_retried_once_the_write_off_is_taken_back():
     refund = stage.failed(stage.paid("wechat"))
     case = case_of("refund_refused")
     write_off(case, is_confirmed=False)
-    exception_write_off_decide(actor=WANG, exception_id=case.id, is_confirmed=False, notes="没还")
+    case_write_off_decide(actor=WANG, exception_id=case.id, is_confirmed=False, notes="没还")
     assert retry(refund).status == "processing"
 
 

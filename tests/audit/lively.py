@@ -41,7 +41,6 @@ from payments.services.exceptions import (
     exception_claim,
     exception_close,
     exception_write_off_ask,
-    exception_write_off_decide,
 )
 from payments.services.matching import exception_match
 from payments.services.orders import OrderCommand, order_create
@@ -59,6 +58,7 @@ from refunds.models import Refund, RefundNote, RefundPolicyRule
 from refunds.services.batches import batch_confirm, batch_run
 from refunds.services.bulk_runs import bulk_run
 from refunds.services.bulks import bulk_approve, bulk_request
+from refunds.services.cases import case_write_off_decide
 from refunds.services.notices import notices_take
 from refunds.services.requests import refund_request, refund_review, refund_withdraw
 from refunds.services.rules import note_save, rule_save
@@ -286,9 +286,7 @@ class Clinic:
         case = PaymentException.objects.get(transaction=wrong)
         exception_assign(actor=lin, exception_id=case.id, owner_id=wang.id)
         exception_write_off_ask(actor=wang, exception_id=case.id, reason="已在商户平台退回 1")
-        exception_write_off_decide(
-            actor=zhao, exception_id=case.id, is_confirmed=True, notes="核对 2"
-        )
+        case_write_off_decide(actor=zhao, exception_id=case.id, is_confirmed=True, notes="核对 2")
         asked = self.begin(self.order(), "wechat")
         self.tell(asked, amount="28.00")
         waiting = PaymentException.objects.get(transaction=asked)

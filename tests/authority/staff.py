@@ -19,13 +19,14 @@ from config.prices.plan import PriceChange
 from config.prices.selectors import periods_digest
 from config.prices.services import price_change
 from payments.models import PaymentException, PaymentTransaction
-from payments.services.exceptions import exception_write_off_ask, exception_write_off_decide
+from payments.services.exceptions import exception_write_off_ask
 from reconciliation.models import BillFile, BillUpload, Difference, ReconciledDay
 from reconciliation.services.closing import close_propose, close_sign, reopening_request
 from reconciliation.tests import days
 from refunds.bulk_plan import Wanted
 from refunds.models import Refund, RefundBulk
 from refunds.services.bulks import bulk_approve, bulk_request
+from refunds.services.cases import case_write_off_decide
 from refunds.services.requests import refund_request, refund_review
 from refunds.states import BulkSource
 from tcmpay.accounts.models import StaffUser
@@ -172,7 +173,7 @@ class Desk:
         case = uuid.UUID(str(key))
         asker, confirmer = (Actor(uuid.uuid4(), Role.STAFF) for _ in range(2))
         exception_write_off_ask(actor=asker, exception_id=case, reason="x")
-        exception_write_off_decide(actor=confirmer, exception_id=case, is_confirmed=True, notes="x")
+        case_write_off_decide(actor=confirmer, exception_id=case, is_confirmed=True, notes="x")
         return key
 
     def _price(self, _reader: StaffUser | None) -> object:

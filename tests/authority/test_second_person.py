@@ -31,7 +31,6 @@ from payments.services.exceptions import (
     exception_close,
     exception_open,
     exception_write_off_ask,
-    exception_write_off_decide,
 )
 from payments.services.matching import exception_match, exception_query
 from payments.services.orders import OrderCommand, order_create
@@ -55,7 +54,7 @@ from refunds.errors import (
 )
 from refunds.models import Refund
 from refunds.services.bulks import bulk_approve, bulk_reject, bulk_request
-from refunds.services.cases import case_give_back, case_retry
+from refunds.services.cases import case_give_back, case_retry, case_write_off_decide
 from refunds.services.requests import refund_replace, refund_request, refund_review
 from refunds.services.retries import refund_retry
 from refunds.services.stopping import refund_stop
@@ -306,7 +305,7 @@ def write_off_confirm() -> Door:
     case = wrong_amount_case()
     exception_write_off_ask(actor=LIN, exception_id=case.id, reason="已退")
     return Door(
-        lambda actor: exception_write_off_decide(
+        lambda actor: case_write_off_decide(
             actor=actor, exception_id=case.id, is_confirmed=True, notes=""
         ),
         {

@@ -861,9 +861,23 @@ TOPPING_UP = (
     Mutant(
         "what went back after all has to be there",
         "refunds/services/submission.py",
-        "if is_short_for_give_back(order, payment, refund.refund_amount):",
+        "if not is_spent(refund) and is_short_for_give_back(order, payment, refund.refund_amount):",
         "if False:",
         TOPUPS_BACK,
+    ),
+    Mutant(
+        "what was written off has left the balance",
+        "refunds/services/cases.py",
+        "give_back_write_off(locked, actor)",
+        "pass",
+        ("refunds/tests/test_give_backs_written_off.py",),
+    ),
+    Mutant(
+        "what went back another way is not asked back",
+        "refunds/services/own_cases.py",
+        "if available < amount <= payment.amount - payment.refund_reserved:",
+        "if False:",
+        ("refunds/tests/test_written_off.py",),
     ),
     Mutant(
         "what went back in the console has to be there",

@@ -22,7 +22,6 @@ from gateways.interface import RefundReport, RefundRequest, RefundState
 from payments.models import PaymentOrder, PaymentTransaction
 from payments.services.attempts import PayCommand, pay
 from payments.services.endings import order_cancel, orders_expire
-from payments.services.exceptions import exception_write_off_decide
 from payments.services.exchanges import Question, ask
 from payments.services.orders import OrderCommand, order_create
 from payments.services.sweeping import attempts_sweep, order_sync
@@ -33,6 +32,7 @@ from reconciliation.services.closing import close_propose, close_sign, reopening
 from refunds.models import Refund, RefundBulkRow
 from refunds.services.balance_give_back import balance_give_back
 from refunds.services.bulk_runs import bulk_run
+from refunds.services.cases import case_write_off_decide
 from refunds.services.notices import notices_take
 from refunds.services.requests import refund_request, refund_review, refund_withdraw
 from refunds.services.retries import refund_retry
@@ -304,7 +304,7 @@ def beat(_things: World) -> None:
 
 @action
 def confirm_write_off(things: World, by: int = 0) -> None:
-    exception_write_off_decide(
+    case_write_off_decide(
         actor=admin(things["admins"][by]),
         exception_id=things["case"],
         is_confirmed=True,
