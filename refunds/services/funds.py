@@ -12,7 +12,12 @@ from django.db.models import Q, QuerySet
 from django.utils.translation import gettext as _
 
 from payments.models import PaymentException, PaymentTransaction
-from payments.services.exceptions import exception_begin, exception_end, exception_open
+from payments.services.exceptions import (
+    exception_begin,
+    exception_end,
+    exception_open,
+    locked_first,
+)
 from payments.states import ExceptionAction, ExceptionKind, ExceptionOutcome, PaymentMethod
 from refunds.models import Refund
 from refunds.services.states import refund_change
@@ -51,6 +56,9 @@ def wait_for_funds(refund: Refund, payment: PaymentTransaction, code: str) -> No
     again = clock.as_long_again(refund.short_since or now, at_most=WAIT_MAX)
     columns_write(refund, next_check_at=max(again, now + WAIT_MIN))
     method = payment.payment_method
+    # Read again under its lock, which is held until the refund waits: nobody ends it before that.
+    if locked_first(_open_cases().filter(payment_method=method)) is not None:
+        return
     told = _("%(gateway)s商户账户余额不足（%(code)s），退款没有退出。等待的退款会自动再试")
     facts = {"gateway": PaymentMethod(method).label, "code": code[:64]}
     exception_open(KIND, method=method, fact=method, reason=told % facts, actor=SYSTEM)
@@ -62,17 +70,23 @@ def refunds_waiting_for_funds(method: str) -> QuerySet[Refund]:
 
 def accounts_filled_report() -> int:
     """End the cases of gateways at which no refund waits for money any more; returns how many."""
-    open_cases = PaymentException.objects.filter(kind=KIND, closed_at=None)
     over = [
-        case for case in open_cases if not refunds_waiting_for_funds(case.payment_method).exists()
+        case
+        for case in _open_cases()
+        if not refunds_waiting_for_funds(case.payment_method).exists()
     ]
     return sum(_settle(case.id) for case in over)
+
+
+def _open_cases() -> QuerySet[PaymentException]:
+    return PaymentException.objects.filter(kind=KIND, closed_at=None)
 
 
 @money_unit
 def _settle(case_id: UUID) -> int:
     case = PaymentException.objects.select_for_update().get(id=case_id)
-    if case.closed_at is not None:
+    # One may have begun to wait meanwhile; it locks the case, too.
+    if case.closed_at is not None or refunds_waiting_for_funds(case.payment_method).exists():
         return 0
     text = _("没有退款再等待充值")
     exception_end(case, gateway_actor(case.payment_method), text, ExceptionOutcome.SETTLED)

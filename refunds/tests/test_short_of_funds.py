@@ -11,6 +11,7 @@ from gateways.errors import GatewayRejected, RejectReason
 from gateways.interface import RefundState
 from payments.models import PaymentException
 from refunds.models import Refund
+from refunds.services import funds
 from refunds.services.batches import batch_confirm, batch_run
 from refunds.services.funds import WAIT_MAX, WAITING_MAX, funds_retry
 from refunds.services.requests import refund_request
@@ -120,6 +121,20 @@ def test_many_that_wait_are_one_case_per_gateway_and_go_at_once_when_it_is_fille
     assert sorted(found.values_list("payment_method", "outcome")) == [
         ("alipay", ""), ("wechat", "settled"),
     ]  # fmt: skip
+
+
+def test_the_case_goes_on_when_one_begins_to_wait_just_before_it_would_end(monkeypatch):
+    waiting()
+    Gateway(SHORT).sweep_at(1)
+    real, looks = funds.refunds_waiting_for_funds, []
+
+    def nothing_at_first(method):
+        looks.append(method)
+        return real(method) if len(looks) > 1 else Refund.objects.none()
+
+    monkeypatch.setattr(funds, "refunds_waiting_for_funds", nothing_at_first)
+    assert funds.accounts_filled_report() == 0
+    assert cases("account_short") == [""]
 
 
 def test_one_that_ends_while_staff_send_all_again_is_never_due():
