@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from uuid import UUID
 
+from django.db.models import Q
 from django.utils.translation import gettext as _
 
 from refunds.models import RefundBulk, RefundBulkRow
@@ -30,7 +31,13 @@ BATCH = 20
 def check_bulks(scope: Scope) -> Iterator[Violation]:
     bulks = RefundBulk.objects.using(scope.using).all()
     if scope.since is not None:
-        bulks = bulks.filter(created_at__gte=scope.since)
+        # What is unfinished always: it goes on.
+        bulks = bulks.filter(
+            Q(status__in=UNFINISHED_BULKS)
+            | Q(created_at__gte=scope.since)
+            | Q(decided_at__gte=scope.since)
+            | Q(finished_at__gte=scope.since)
+        )
     began = digests_began(scope.using)
     for some in batches(in_chunks(bulks, "id"), BATCH):
         ids = [bulk.id for bulk in some]

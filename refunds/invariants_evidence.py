@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Model
+from django.db.models import Model, Q
 from django.utils.translation import gettext as _
 
 from payments.models import GatewayExchange, PaymentCallback
@@ -162,7 +162,10 @@ def check_batches(scope: Scope) -> Iterator[Violation]:
     """A batch and its rows are as its trail tells of them."""
     decided = RefundBatch.objects.using(scope.using).all()
     if scope.since is not None:
-        decided = decided.filter(created_at__gte=scope.since)
+        # What is unfinished always: it goes on.
+        decided = decided.filter(
+            Q(finished_at=None) | Q(created_at__gte=scope.since) | Q(finished_at__gte=scope.since)
+        )
     began = digests_began(scope.using)
     for batch in batches(in_chunks(decided, "id"), 100):
         ids = [found.id for found in batch]

@@ -231,3 +231,20 @@ def test_a_batch_is_finished_or_will_be_run_soon(finished, next_run, problem):
             next_run_at=None if next_run is None else now + next_run,
         )
         assert _run_problem(batch) == problem
+
+
+def test_an_audit_of_lately_looks_at_what_goes_on_and_at_what_ended_lately(reviewer):
+    with clock.frozen(clock.now() - timedelta(days=10)):
+        batch = confirm(reviewer, [waiting_refund()])
+    lately = Scope(since=clock.now() - timedelta(days=1))
+
+    def problems() -> int:
+        return len(list(invariants_evidence.check_batches(lately)))
+
+    batch.rows.update(error_code="X")
+    assert problems() == 1
+    batch.rows.update(error_code="")
+    batch_run(batch_id=batch.pk)
+    assert problems() == 0
+    batch.rows.update(error_code="X")
+    assert problems() == 1

@@ -409,3 +409,14 @@ def test_a_strict_audit_names_a_bulk_that_lies_about(maker, wang):
     with clock.frozen(clock.now() + timedelta(minutes=30)):
         (found,) = check_bulks(Scope())
     assert (found.code, found.object_id, found.is_unfinished) == ("E5", str(bulk.pk), True)
+
+
+def test_an_audit_of_lately_looks_at_what_goes_on_and_at_what_ended_lately(maker, wang):
+    with clock.frozen(clock.now() - timedelta(days=10)):
+        bulk = running(maker, wang, paid_order())
+    lately = Scope(since=clock.now() - timedelta(days=1))
+    assert [found.code for found in check_bulks(lately)] == ["E5"]
+    bulk_run(bulk_id=bulk.pk)
+    assert list(check_bulks(lately)) == []
+    bulk.rows.update(reason="另一个原因")
+    assert {found.code for found in check_bulks(lately)} == {"R1", "E9"}
