@@ -21,6 +21,7 @@ from django.views.decorators.http import require_http_methods
 from unfold.widgets import UnfoldAdminFileFieldWidget
 
 from backoffice.refunds.bulk_files import FileRefused, rows_of
+from backoffice.refunds.bulk_filters import NOT_FILTERS, source_words
 from backoffice.site.bases import actor_of, admin_url, ensure_may, page
 from backoffice.site.filtered import FilterUnusable, rows_as_filtered
 from backoffice.site.forms import OnceForm, ReasonFormField
@@ -37,8 +38,6 @@ from tcmpay.common.money import format_money, parse_money
 QUERY_LENGTH_MAX = 500
 # Of the preview; what is left out of it is in the result's file.
 SHOWN_MAX = 500
-# Parameters of a list that narrow nothing.
-NOT_FILTERS = frozenset({"p", "o", "all", "e"})
 # A form's fields come to at most 2 MB.
 PACKED_MAX = 1_500_000
 
@@ -183,7 +182,7 @@ def _preview(
         "form": form,
         "packed": packed,
         "source": source.label,
-        "source_text": source_text,
+        "source_text": source_words(source, source_text),
         "again": same_asked_before(plan) if plan.able else None,
         "back": back or reverse(f"admin:{BULK_PAGE}_upload"),
     }

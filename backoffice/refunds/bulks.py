@@ -15,6 +15,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_POST
 
+from backoffice.refunds.bulk_filters import source_words
 from backoffice.refunds.bulk_new import filtered_view, upload_view
 from backoffice.refunds.bulk_results import result_view, row_text
 from backoffice.refunds.panels import status_badge
@@ -247,6 +248,7 @@ class RefundBulkAdmin(SecondPersonAdmin):
     def _about(self, row: RefundBulk) -> dict[str, Any]:
         return {
             "requester": person_text(row.requested_by),
+            "source_text": source_words(row.source, row.source_text),
             "sums": method_sums(row),
             "left_out": row.rows_total - row.rows_able,
             "refusals": [

@@ -11,6 +11,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from openpyxl import load_workbook
 
+from backoffice.refunds.bulk_filters import source_words
 from refunds.models import Refund, RefundBulk
 from refunds.services.bulk_runs import bulk_run
 from refunds.services.requests import refund_request
@@ -78,6 +79,14 @@ def test_a_day_is_refunded_by_its_filter_with_a_second_person(maker, reviewer):
         (order.id, "success") for order in orders
     }
     assert "已完成" in maker.get(f"{address}/change/").text
+
+
+def test_a_filter_is_told_in_the_lists_words():
+    query = "order_type__exact=appointment&paid_on_from=2026-11-28&paid_on_to=2026-11-28&o=1&q=x"
+    told = "订单类型 预约问诊 · 查找 x · 支付日 2026-11-28"
+    assert source_words("filter", query) == told
+    assert source_words("filter", "amount_from=5&gone=1") == "gone 1 · 金额（元） 5 –"
+    assert source_words("file", "a=1&b.csv") == "a=1&b.csv"
 
 
 def test_without_a_filter_nothing_is_proposed(maker):
