@@ -6,8 +6,10 @@ from datetime import datetime
 
 from django.db.models import Count, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
+from django.utils.translation import gettext as _
 
 from tcmpay.audit.upgrade import RESTART_LEEWAY
+from tcmpay.common.errors import InvalidInput
 from webhooks.models import (
     WebhookDelivery,
     WebhookDispatcher,
@@ -26,16 +28,23 @@ class Feed:
 
 
 def events_after(after: int, *, types: Sequence[str] = (), limit: int) -> Feed:
-    """The events that follow ``after``, of ``types`` (none: all)."""
+    """The events that follow ``after``, of ``types`` (none: all).
+
+    Raises InvalidInput for what is ahead of every event: its reader knows what a restored database
+    has lost, and would pass over the next events.
+    """
     # Read first: what is numbered between the two reads comes with the next call.
     last = last_sequence()
+    if after > last:
+        told = _("最后一个事件的序号是 %(last)s，没有更大的；若恢复过备份，请从 0 重新读")
+        raise InvalidInput({"after": [told % {"last": last}]})
     events = WebhookEvent.objects.filter(sequence__gt=after, sequence__lte=last)
     if types:
         events = events.filter(type__in=types)
     found = list(events.order_by("sequence")[:limit])
     if len(found) == limit:
         return Feed(found, found[-1].sequence or after)
-    return Feed(found, max(after, last))
+    return Feed(found, last)
 
 
 def last_sequence(using: str = "default") -> int:

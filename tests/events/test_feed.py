@@ -51,8 +51,15 @@ def test_a_reader_of_one_type_goes_on_past_the_others(api):
     assert read(api, "?types=order.created,order.paid&after=1")["events"][0]["sequence"] == 2
 
 
-def test_what_lies_ahead_is_waited_for(api):
-    assert read(api, "?after=99") == {"events": [], "next_after": 99}
+def test_a_reader_who_is_ahead_of_us_learns_it(api):
+    """It read what a restored database has lost: with silence it would miss what comes next."""
+    paid_order()
+    sequences_give()
+    assert read(api, "?after=2") == {"events": [], "next_after": 2}
+    answer = api.raw("GET", "events?after=3", by=someone(Role.SERVICE))
+    assert (answer.status_code, answer.json()["code"]) == (400, "VALIDATION_ERROR")
+    (told,) = answer.json()["errors"]["after"]
+    assert "序号是 2，" in told
 
 
 @pytest.mark.parametrize(
