@@ -10,10 +10,11 @@ from datetime import timedelta
 from uuid import UUID
 
 from django.db.models import F
+from django.utils.translation import gettext as _
 
 from refunds.errors import OrderInAnotherBulk, OrderNotRefundable
 from refunds.models import Refund, RefundBulk, RefundBulkRow
-from refunds.services.bulks import RUN_TASK, bulk_finish, bulk_lock
+from refunds.services.bulks import RUN_TASK, bulk_finish, bulk_halt, bulk_lock
 from refunds.services.requests import refund_ask, refund_decide
 from refunds.services.submission import refund_send_to_gateway
 from refunds.states import BulkOutcome, BulkStatus, RefundStatus
@@ -22,7 +23,7 @@ from tcmpay.common import clock
 from tcmpay.common.actor import SYSTEM, Actor, Role
 from tcmpay.common.bell import ring
 from tcmpay.common.db import columns_write, money_unit
-from tcmpay.common.errors import DomainError, Forbidden, InternalError
+from tcmpay.common.errors import DomainError, InternalError
 from tcmpay.common.second_person import is_somebody_else
 from tcmpay.common.sweep import by_itself, in_time
 
@@ -45,6 +46,9 @@ def bulk_run(*, bulk_id: UUID) -> int:
     if bulk is None:
         return 0
     people = _people(bulk)
+    if people is None:
+        _pause(bulk.id)
+        return 0
     waiting = bulk.rows.filter(outcome=BulkOutcome.WAITING).order_by("position")
     ids = list(waiting.values_list("id", flat=True)[:CHUNK_ROWS])
     done = 0
@@ -91,10 +95,16 @@ def _person(person: UUID | None, role: str, permission: str) -> Actor | None:
     return Actor(person, Role(role)) if person is not None else None
 
 
-def _run_row(people: tuple[Actor, Actor] | None, bulk: RefundBulk, row_id: UUID) -> None:
-    if people is None:
-        _refuse(row_id, Forbidden.code)
-        return
+@money_unit
+def _pause(bulk_id: UUID) -> None:
+    """A right that was lost may come back: no row is refused for it."""
+    bulk = bulk_lock(bulk_id)
+    if bulk.status == BulkStatus.RUNNING:
+        text = _("申请人或复核人已停用或没有权限，自动暂停；恢复后可以继续执行，也可以结束")
+        bulk_halt(bulk, SYSTEM, text)
+
+
+def _run_row(people: tuple[Actor, Actor], bulk: RefundBulk, row_id: UUID) -> None:
     tries = _count_try(row_id)
     if tries > TRIES_MAX:
         _refuse(row_id, InternalError.code)

@@ -239,14 +239,19 @@ def _move(bulk: RefundBulk, to_state: BulkStatus, actor: Actor, action: str, not
 def bulk_pause(*, actor: Actor, bulk_id: UUID) -> RefundBulk:
     """Carry out no further row; one that is under way ends. Raises BulkNotFound, BulkNotRunning."""
     bulk = _lock_in(bulk_id, BulkStatus.RUNNING)
+    bulk_halt(bulk, actor)
+    return bulk
+
+
+def bulk_halt(bulk: RefundBulk, actor: Actor, reason: str = "") -> None:
+    """Pause the locked, running bulk; inside the caller's unit."""
     transition(
         bulk,
         BulkStatus.PAUSED,
         table=BULK_TRANSITIONS,
-        cause=Cause(actor=actor, action="refund_bulk_paused"),
+        cause=Cause(actor=actor, action="refund_bulk_paused", reason=reason),
         next_run_at=None,
     )
-    return bulk
 
 
 @money_unit

@@ -35,6 +35,7 @@ from refunds.services.bulks import (
 from refunds.services.requests import refund_request, refund_review
 from refunds.states import BulkSource
 from tcmpay.accounts.models import StaffUser
+from tcmpay.audit.models import AuditEvent
 from tcmpay.common import clock
 from tcmpay.common.actor import Actor, Role
 from tcmpay.common.errors import Forbidden
@@ -249,12 +250,21 @@ def test_confirmed_twice_it_is_one_bulk(maker, wang):
         ask(wang, order, bulk_id=key)
 
 
-def test_who_lost_the_permission_meanwhile_refunds_nothing(maker, wang):
+def test_it_pauses_while_one_of_both_lacks_the_permission_and_says_why(maker, wang):
     bulk = running(maker, wang, paid_order())
-    StaffUser.objects.get(pk=wang.id).groups.clear()
-    bulk_run(bulk_id=bulk.pk)
-    assert outcomes(bulk) == [("refused", "FORBIDDEN")]
+    account = StaffUser.objects.filter(pk=wang.id)
+    account.update(is_active=False)
+    assert bulk_run(bulk_id=bulk.pk) == 0
+    bulk.refresh_from_db()
+    assert (bulk.status, outcomes(bulk)) == ("paused", [("waiting", "")])
+    event = AuditEvent.objects.get(object_id=str(bulk.pk), action="refund_bulk_paused")
+    assert (event.actor_role, "没有权限" in event.reason) == ("system", True)
     assert not Refund.objects.exists()
+    account.update(is_active=True)
+    bulk_resume(actor=maker, bulk_id=bulk.pk)
+    bulk_run(bulk_id=bulk.pk)
+    assert outcomes(bulk) == [("approved", "")]
+    assert list(check_bulks(Scope())) == []
 
 
 # --- carrying it out --------------------------------------------------------------------------
