@@ -100,6 +100,10 @@ class WriteOffBeyondBalance(InsufficientBalance):
     )
 
 
+class LeftAskedAlready(InsufficientBalance):
+    message = _("余额中有一部分已在“余额无法原路退回”的差错里等待处理，请先处理那些差错")
+
+
 class NoSurplus(DomainError):
     code = "NO_SURPLUS"
     message = _("这笔支付没有可退回的多收款项")

@@ -26,6 +26,7 @@ from payments.states import (
     ExceptionAction,
     ExceptionKind,
     ExceptionOutcome,
+    PaymentMethod,
 )
 from tcmpay.audit.services import audit_record
 from tcmpay.common import clock
@@ -201,7 +202,7 @@ def exception_begin(
     """
     case = _lock(exception_id)
     _ensure_offered(case, action)
-    ensure_not_own_order(actor, case.order)
+    ensure_not_own_case(actor, case)
     _own(case, actor)
     _audit(case, actor, "exception_action", reason, chosen=str(action), **details)
     return case
@@ -250,7 +251,7 @@ def _end_by_hand(
 ) -> PaymentException:
     case = _lock(exception_id)
     _ensure_offered(case, action)
-    ensure_not_own_order(actor, case.order)
+    ensure_not_own_case(actor, case)
     _own(case, actor)
     exception_end(case, actor, resolution, outcome)
     return case
@@ -265,7 +266,7 @@ def exception_write_off_ask(*, actor: Actor, exception_id: UUID, reason: str) ->
     """
     case = _lock(exception_id)
     _ensure_offered(case, ExceptionAction.WRITE_OFF)
-    ensure_not_own_order(actor, case.order)
+    ensure_not_own_case(actor, case)
     _own(case, actor)
     columns_write(case, **case.asking(actor, reason))
     _audit(case, actor, "exception_write_off_asked", reason)
@@ -289,7 +290,7 @@ def write_off_decide(
         _audit(case, actor, "exception_write_off_declined", notes)
         return case
     case.ensure_may_answer(actor, decided=ActionNotOffered, own=SelfConfirmation)
-    ensure_not_own_order(actor, case.order)
+    ensure_not_own_case(actor, case)
     resolution = "；".join(part for part in (case.write_off_reason, notes) if part)
     exception_end(case, actor, resolution, ExceptionOutcome.WRITTEN_OFF)
     return case
@@ -312,6 +313,36 @@ def _ensure_offered(case: PaymentException, action: ExceptionAction) -> None:
         raise WriteOffWaits()
     if action not in EXCEPTION_ACTIONS.get(case.kind, (ExceptionAction.CLOSE,)):
         raise ActionNotOffered(action=action)
+
+
+def ensure_not_own_case(actor: Actor, case: PaymentException) -> None:
+    """``ensure_not_own_order`` of the case's order; what is left of a balance may have none, and
+    names its user itself. Raises OwnCase.
+    """
+    ensure_not_own_order(actor, case.order)
+    if case.kind == ExceptionKind.GIVE_BACK_LEFT:
+        ensure_not_one_of(actor, left_owner(case), error=OwnCase)
+
+
+def left_fact(user_id: UUID, request_id: UUID) -> str:
+    """What a case of GIVE_BACK_LEFT is about: whose balance, and which request of it."""
+    return f"{user_id}:{request_id}"
+
+
+def left_owner(case: PaymentException) -> str:
+    return case.fact.partition(":")[0]
+
+
+def left_open(user_id: UUID) -> QuerySet[PaymentException]:
+    """The open cases of what of the user's balance could not go back the way it came."""
+    is_theirs = Q(order__user_id=user_id) | Q(
+        fact_key__startswith=_fact_key(
+            ExceptionKind.GIVE_BACK_LEFT, PaymentMethod.BALANCE, f"{user_id}:"
+        )
+    )
+    return PaymentException.objects.filter(
+        is_theirs, kind=ExceptionKind.GIVE_BACK_LEFT, closed_at=None
+    )
 
 
 def ensure_not_own_order(actor: Actor, order: PaymentOrder | None) -> None:

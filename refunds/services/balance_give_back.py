@@ -13,9 +13,9 @@ from django.utils.translation import gettext as _
 from balances.errors import InsufficientBalance, MovementRepeated, OwnBalance
 from balances.services import balance_lock
 from payments.models import PaymentOrder, PaymentTransaction
-from payments.services.exceptions import exception_open
+from payments.services.exceptions import exception_open, exceptions_about, left_fact, left_open
 from payments.states import REFUNDABLE_STATUSES, ExceptionKind, PaymentMethod
-from refunds.errors import TooManyRefunds, TooManyTopUps
+from refunds.errors import LeftAskedAlready, TooManyRefunds, TooManyTopUps
 from refunds.limits import GIVE_BACK_PARTS_MAX, GIVE_BACK_WITHIN
 from refunds.models import Refund
 from refunds.services.own_cases import left_of, left_reserve
@@ -46,15 +46,20 @@ def balance_give_back(
     All of what can is frozen at once. ``request_id`` is the form's: sent twice, it asks once.
     Raises:
         OwnBalance; MovementRepeated; BalanceUnderReview.
-        InsufficientBalance: less is available. TooManyTopUps: it would take too many refunds.
+        InsufficientBalance: less is available; LeftAskedAlready: without what open cases are about.
+        TooManyTopUps: it would take too many refunds.
     """
     ensure_not_one_of(actor, user_id, error=OwnBalance)
     sources = _sources(user_id)
-    available = balance_lock(user_id).balance
-    if Refund.objects.filter(idempotency_key_id=request_id).exists():
+    balance = balance_lock(user_id).balance
+    if _was_sent(user_id, request_id):
         raise MovementRepeated()
-    if available < amount:
-        raise InsufficientBalance(available=available, needed=amount)
+    if balance < amount:
+        raise InsufficientBalance(available=balance, needed=amount)
+    # Under the balance's lock, which every case of it is opened under.
+    asked = sum((case.amount or ZERO for case in left_open(user_id)), ZERO)
+    if balance - asked < amount:
+        raise LeftAskedAlready(available=max(balance - asked, ZERO), needed=amount)
     refunds: list[Refund] = []
     for order, payment, part in _parts(sources, amount):
         left_reserve(payment, part)
@@ -73,6 +78,15 @@ def balance_give_back(
     if left:
         _tell_of_rest(user_id, left, reason, request_id, actor)
     return GivingBack(refunds, left)
+
+
+def _was_sent(user_id: UUID, request_id: UUID) -> bool:
+    """Whether the form became refunds, or a case alone."""
+    fact = left_fact(user_id, request_id)
+    return (
+        Refund.objects.filter(idempotency_key_id=request_id).exists()
+        or exceptions_about(ExceptionKind.GIVE_BACK_LEFT, PaymentMethod.BALANCE, fact) != []
+    )
 
 
 Source = tuple[PaymentOrder, PaymentTransaction]
@@ -119,20 +133,16 @@ def _has_room(payment: PaymentTransaction) -> bool:
 
 
 def _tell_of_rest(user_id: UUID, left: Money, reason: str, request_id: UUID, actor: Actor) -> None:
-    """Raises MovementRepeated: the same form was sent before."""
     topups = PaymentTransaction.objects.filter(
         order__user_id=user_id, order__order_type=OrderType.TOPUP, applied_order_id__isnull=False
     )
     text = _("用户 %(user)s 的余额有 %(amount)s 元不能原路退回（没有一年内的充值可退）：%(reason)s")
-    is_new = exception_open(
+    exception_open(
         ExceptionKind.GIVE_BACK_LEFT,
         method=PaymentMethod.BALANCE,
-        fact=str(request_id),
-        # One of the user's, so that nobody ends a case about their own money.
+        fact=left_fact(user_id, request_id),
         attempt=topups.order_by("-initiated_at").first(),
         amount=left,
         reason=text % {"user": user_id, "amount": left, "reason": reason},
         actor=actor,
     )
-    if not is_new:
-        raise MovementRepeated()

@@ -5,13 +5,17 @@ from datetime import timedelta
 from decimal import Decimal
 
 import pytest
+from django.utils import timezone
 
 from balances.errors import InsufficientBalance, MovementRepeated, OwnBalance
+from payments.errors import OwnCase
 from payments.models import PaymentException, PaymentOrder
-from refunds.errors import TooManyTopUps
+from payments.services.exceptions import exception_write_off_ask
+from refunds.errors import LeftAskedAlready, TooManyTopUps
 from refunds.models import Refund
 from refunds.services import balance_give_back as service
 from refunds.services.balance_give_back import balance_give_back
+from refunds.services.cases import case_write_off_decide
 from tcmpay.common.actor import Actor, Role
 from tests.api.kit import nothing_moves
 from tests.api.test_topups import found
@@ -113,6 +117,32 @@ def test_a_form_that_is_a_case_alone_is_one_once(story, patient, staff):
     with nothing_moves(), pytest.raises(MovementRepeated):
         give_back(staff, patient, "10.00", form)
     assert PaymentException.objects.count() == 1
+
+
+def test_what_a_case_is_about_is_asked_for_once(story, patient, staff):
+    story.fund(patient, "100.00")
+    form = uuid.uuid4()
+    give_back(staff, patient, "60.00", form)
+    with nothing_moves(), pytest.raises(LeftAskedAlready):
+        give_back(staff, patient, "40.01")
+    give_back(staff, patient, "40.00")
+    with nothing_moves(), pytest.raises(MovementRepeated):
+        give_back(staff, patient, "60.00", form)
+    PaymentException.objects.update(closed_at=timezone.now())
+    assert give_back(staff, patient, "100.00").left == Decimal("100.00"), "once staff are done"
+
+
+def test_nobody_ends_a_case_about_their_own_balance(story, patient, staff):
+    story.fund(patient, "20.00")
+    give_back(staff, patient, "10.00")
+    case = PaymentException.objects.get()
+    assert case.order is None
+    own = Actor(patient.id, Role.STAFF)
+    with nothing_moves(), pytest.raises(OwnCase):
+        exception_write_off_ask(actor=own, exception_id=case.id, reason="x")
+    exception_write_off_ask(actor=staff, exception_id=case.id, reason="x")
+    with nothing_moves(), pytest.raises(OwnCase):
+        case_write_off_decide(actor=own, exception_id=case.id, is_confirmed=True, notes="x")
 
 
 def test_nobody_asks_for_their_own_balance(patient, topups):
