@@ -81,12 +81,14 @@ def refusal_text(code: str) -> str:
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """One row as somebody sent it: an order by its id or number, how much of it (yuan; None: all
-    that is left), why ("": as the whole bulk), and what is wrong with the row itself."""
+    that is left), why ("": as the whole bulk), what is wrong with the row itself, and which line of
+    a file it is (0: of none)."""
 
     named: str
     amount: Money | None = None
     reason: str = ""
     problem: str = ""
+    line: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,12 +210,13 @@ def plan_of(wanted: Sequence[Wanted]) -> Plan:
     for position, row in enumerate(wanted, start=1):
         order = known.get(row.named.strip().upper())
         found = facts[order.pk] if order is not None else None
-        amount = row.amount if row.amount is not None or found is None else found.left
+        is_all = row.amount is None and row.problem != RowAmountWrong.code
+        amount = found.left if found is not None and is_all else row.amount
         code = row.problem or _verdict(found, amount, seen, elsewhere)
         if found is not None:
             seen.add(found.id)
         named, shown = row.named.strip()[:NAMED_LENGTH_MAX], amount or None
-        rows.append(Planned(position, named, found, shown, row.reason, code))
+        rows.append(Planned(row.line or position, named, found, shown, row.reason, code))
     return Plan(rows)
 
 

@@ -125,14 +125,12 @@ def _totals() -> re.Pattern[str]:
 
 def _row(texts: Mapping[str, str], number: int) -> Wanted:
     named, reason = texts[ORDER], texts.get(REASON, "")
-    if not named:
-        raise FileRefused(_("第 %(number)d 行没有订单号。") % {"number": number})
     if len(named) > NAMED_LENGTH_MAX:
         raise FileRefused(_("第 %(number)d 行的订单号太长。") % {"number": number})
     amount, problem = _amount(texts.get(AMOUNT, ""))
     if len(reason) > REASON_LENGTH_MAX:
         problem, reason = RowReasonWrong.code, reason[:REASON_LENGTH_MAX]
-    return Wanted(named, amount, reason, problem)
+    return Wanted(named, amount, reason, problem, number)
 
 
 def _amount(text: str) -> tuple[Money | None, str]:

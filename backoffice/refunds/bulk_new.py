@@ -40,6 +40,8 @@ QUERY_LENGTH_MAX = 500
 SHOWN_MAX = 500
 # A form's fields come to at most 2 MB.
 PACKED_MAX = 1_500_000
+# A page that an earlier version packed, without the lines, is refused.
+PACKED_AS = f"{BULK_PAGE} with lines"
 
 
 class BulkForm(OnceForm):
@@ -128,12 +130,12 @@ def upload_view(request: HttpRequest, model_admin: Any) -> HttpResponse:
 def _uploaded(request: HttpRequest, model_admin: Any) -> HttpResponse:
     packed = request.POST["rows"]
     try:
-        name, rows = Signer(salt=BULK_PAGE).unsign_object(packed)
+        name, rows = Signer(salt=PACKED_AS).unsign_object(packed)
     except BadSignature as error:
         raise PermissionDenied from error
     wanted = [
-        Wanted(named, parse_money(amount) if amount else None, reason, problem)
-        for named, amount, reason, problem in rows
+        Wanted(named, parse_money(amount) if amount else None, reason, problem, line)
+        for named, amount, reason, problem, line in rows
     ]
     return _preview(request, model_admin, wanted, BulkSource.FILE, name, packed=packed)
 
@@ -141,10 +143,16 @@ def _uploaded(request: HttpRequest, model_admin: Any) -> HttpResponse:
 def _packed(wanted: Sequence[Wanted], name: str) -> str:
     """Raises FileRefused: too long a text for a form."""
     rows = [
-        (row.named, format_money(row.amount) if row.amount else "", row.reason, row.problem)
+        (
+            row.named,
+            format_money(row.amount) if row.amount else "",
+            row.reason,
+            row.problem,
+            row.line,
+        )
         for row in wanted
     ]
-    packed = Signer(salt=BULK_PAGE).sign_object((name, rows), compress=True)
+    packed = Signer(salt=PACKED_AS).sign_object((name, rows), compress=True)
     if len(packed) > PACKED_MAX:
         raise FileRefused(_("文件中的文字太多，请分几次，或缩短退款原因。"))
     return packed

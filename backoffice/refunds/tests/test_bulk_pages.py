@@ -134,6 +134,20 @@ def test_a_file_is_previewed_and_confirmed_as_it_was_read(maker):
     ]  # fmt: skip
 
 
+def test_refused_rows_keep_their_lines_and_have_no_amount_of_ours(maker):
+    wrong, good = paid_order(), paid_order(amount="50.00")
+    content = f"订单号,退款金额\n\n{wrong.order_no},abc\n,5\n{good.order_no},\n"
+    page = upload(maker, content.encode()).text
+    maker.post(UPLOAD, confirming(page))
+    rows = RefundBulk.objects.get().rows.order_by("position")
+    assert list(rows.values_list("position", "error_code", "amount")) == [
+        (3, "BULK_AMOUNT", None),
+        (4, "NOT_FOUND", Decimal("5.00")),
+        (5, "", Decimal("50.00")),
+    ]
+    assert "30.00" not in page
+
+
 def test_a_bad_file_and_a_forged_preview_change_nothing(maker):
     order = paid_order()
     assert "有公式" in upload(maker, "订单号\n=1+1\n".encode()).text
