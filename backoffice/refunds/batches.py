@@ -1,5 +1,6 @@
 """Deciding about several refunds at once: a preview, one confirmation, a page of results."""
 
+import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -157,7 +158,11 @@ def retry_all_view(request: HttpRequest, model_admin: Any) -> HttpResponse:
         return HttpResponseRedirect(f"{reverse('admin:refunds_refund_changelist')}?retry=yes")
     posted = request.POST if request.method == "POST" else None
     form = RetryForm(posted)
-    if posted is not None and form.is_valid():
+    digest = _digest(refunds)
+    if posted is not None and posted.get("seen") != digest:
+        text = gettext("预览之后可以重试的退款有变化，请按新的结果再核对一次。")
+        messages.warning(request, text)
+    elif posted is not None and form.is_valid():
         try:
             batch = batch_confirm(
                 actor=actor_of(request),
@@ -174,11 +179,17 @@ def retry_all_view(request: HttpRequest, model_admin: Any) -> HttpResponse:
         "title": gettext("重试失败的退款"),
         "original": gettext("重试失败的退款"),  # the last step of the breadcrumbs
         "refunds": refunds,
+        "seen": digest,
         "sums": sums_by_method(refunds),
         "form": form,
         "back": f"{reverse('admin:refunds_refund_changelist')}?{query}",
     }
     return page(request, model_admin, "refunds/retry_all.html", context)
+
+
+def _digest(refunds: Iterable[Refund]) -> str:
+    """Of which refunds a person was shown."""
+    return hashlib.sha256(" ".join(str(refund.pk) for refund in refunds).encode()).hexdigest()
 
 
 def _retryable(person: Any, query: str) -> list[Refund]:

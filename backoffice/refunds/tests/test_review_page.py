@@ -304,16 +304,39 @@ def test_the_pages_show_what_belongs_to_an_order_and_to_its_refund(lin):
 # --- failed ones sent again together --------------------------------------------------------------
 
 
-def test_the_failed_ones_of_the_list_are_previewed_and_sent_again(lin):
+def failed_refund() -> Refund:
     refund = waiting_refund()
     PaymentTransaction.objects.filter(pk=refund.transaction_id).update(refund_reserved=0)
     Refund.objects.filter(pk=refund.pk).update(status="failed")
+    return refund
+
+
+def hidden(page: str) -> dict[str, str]:
+    return {
+        name: re.search(rf'name="{name}" value="([^"]+)"', page)[1] for name in ("form_id", "seen")
+    }
+
+
+def test_one_that_failed_since_the_preview_is_shown_before_it_is_sent_again(lin):
+    failed_refund()
+    desk, address = desk_of(lin), "/admin/refunds/refund/retry-all/?query=retry%3Dyes"
+    sent = hidden(desk.get(address).text) | {"notes": "已充值"}
+    later = failed_refund()
+    page = desk.post(address, sent).text
+    assert later.refund_no in page
+    assert "再核对一次" in page
+    assert not RefundBatch.objects.exists()
+    desk.post(address, hidden(page) | {"notes": "已充值"})
+    assert RefundBatch.objects.get().rows.count() == 2
+
+
+def test_the_failed_ones_of_the_list_are_previewed_and_sent_again(lin):
+    refund = failed_refund()
     desk, address = desk_of(lin), "/admin/refunds/refund/retry-all/"
     assert desk.get(f"{address}?query=status__exact%3Dsuccess").status_code == 302
     page = desk.get(f"{address}?query=retry%3Dyes").text
     assert refund.refund_no in page
-    form_id = re.search(r'name="form_id" value="([^"]+)"', page)[1]
     for _click in range(2):
-        desk.post(f"{address}?query=retry%3Dyes", {"form_id": form_id, "notes": "已充值"})
+        desk.post(f"{address}?query=retry%3Dyes", hidden(page) | {"notes": "已充值"})
     batch = RefundBatch.objects.get()
     assert (batch.decision, batch.rows.count()) == ("retry", 1)
