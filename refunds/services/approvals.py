@@ -31,6 +31,11 @@ def approvals_needed(reserved: Money) -> int:
     return 2 if threshold is not None and reserved > threshold else 1
 
 
+def approvals_asked(refund: Refund) -> int:
+    """How many people have to approve a pending refund altogether, as it was told."""
+    return refund.approvals_needed + len(_approvers(refund))
+
+
 def approvals_left(refund: Refund, reserved: Money, given: int) -> int:
     """How many more people have to approve a pending refund that ``given`` have approved.
 

@@ -21,7 +21,12 @@ from refunds.errors import (
 from refunds.events import WITHDRAWN, refund_announce
 from refunds.limits import LIMITS, WAITING_MAX
 from refunds.models import Refund
-from refunds.services.approvals import approval_add, approvals_needed, ensure_may_decide
+from refunds.services.approvals import (
+    approval_add,
+    approvals_asked,
+    approvals_needed,
+    ensure_may_decide,
+)
 from refunds.services.give_back import give_back_hold, give_back_release
 from refunds.services.own_cases import left_reserve
 from refunds.services.states import (
@@ -153,11 +158,12 @@ def refund_insert(
     actor: Actor,
     idempotency_key_id: UUID | None = None,
     counted: Money = ZERO,
+    approvals_min: int = 1,
 ) -> Refund:
     """Insert a pending refund whose amount is reserved already; inside the caller's unit.
 
     ``counted`` (yuan) is what was asked for together with it, where that is more than the payment's
-    refunds are.
+    refunds are; ``approvals_min`` how many people have to approve it at least.
     """
     now = clock.now()
     refund = Refund(
@@ -170,7 +176,9 @@ def refund_insert(
         cause=cause,
         requested_by=actor.id,
         # With this one, and under the payment's lock: split requests count together.
-        approvals_needed=approvals_needed(max(payment.refund_reserved, counted)),
+        approvals_needed=max(
+            approvals_needed(max(payment.refund_reserved, counted)), approvals_min
+        ),
         created_at=now,
         updated_at=now,
         idempotency_key_id=idempotency_key_id,
@@ -272,7 +280,8 @@ def refund_replace(*, actor: Actor, refund_id: UUID, amount: Money, notes: str) 
     """Reject a pending request and ask for ``amount`` (yuan, less than it) instead, in one unit.
 
     An approval is always of the amount asked for. Where another amount is right, the reviewer
-    becomes the one who asks, so somebody else decides about it. Returns the new request.
+    becomes the one who asks, so somebody else decides about it; by as many people as had to approve
+    the other, which may be part of more. Returns the new request.
 
     Raises RefundNotFound, SelfReview, RefundAlreadyReviewed, RefundNotReplaceable, MoneyGivenBack.
     """
@@ -283,6 +292,7 @@ def refund_replace(*, actor: Actor, refund_id: UUID, amount: Money, notes: str) 
     ensure_may_decide(actor, refund)
     if not ZERO < amount < refund.refund_amount:
         raise RefundNotReplaceable()
+    approvals_min = approvals_asked(refund)
     _reject(actor, locked, notes)
     left_reserve(payment, amount)
     return request_insert(
@@ -292,6 +302,7 @@ def refund_replace(*, actor: Actor, refund_id: UUID, amount: Money, notes: str) 
         reason=_replacing_reason(refund, notes),
         cause=RefundCause(refund.cause),
         actor=actor,
+        approvals_min=approvals_min,
     )
 
 

@@ -16,6 +16,7 @@ from refunds.models import Refund
 from refunds.services import balance_give_back as service
 from refunds.services.balance_give_back import balance_give_back
 from refunds.services.cases import case_write_off_decide
+from refunds.services.requests import refund_replace, refund_review
 from tcmpay.common.actor import Actor, Role
 from tests.api.kit import nothing_moves
 from tests.api.test_topups import found
@@ -154,6 +155,17 @@ def test_several_small_ones_are_reviewed_as_the_large_one(settings, patient, sta
     settings.REFUND_SECOND_APPROVAL_OVER = Decimal("60.00")
     assert {one.approvals_needed for one in give_back(staff, patient, "60.00").refunds} == {1}
     assert {one.approvals_needed for one in give_back(staff, patient, "61.00").refunds} == {2}
+
+
+def test_one_that_replaces_a_part_is_reviewed_by_as_many(settings, patient, staff, topups):
+    settings.REFUND_SECOND_APPROVAL_OVER = Decimal("60.00")
+    part = give_back(staff, patient, "61.00").refunds[0]
+    first, second, third = (Actor(uuid.uuid4(), Role.STAFF) for _ in range(3))
+    refund_review(actor=first, refund_id=part.id, is_approved=True, notes="")
+    new = refund_replace(actor=second, refund_id=part.id, amount=Decimal("39.99"), notes="x")
+    assert new.approvals_needed == 2
+    once = refund_review(actor=third, refund_id=new.id, is_approved=True, notes="")
+    assert once.status == "pending"
 
 
 def test_it_does_not_reach_over_too_many(monkeypatch, patient, staff, topups):
