@@ -18,7 +18,7 @@ from backoffice.site.words import method_text
 from refunds.bulk_plan import refusal_text
 from refunds.models import RefundBulk, RefundBulkRow
 from refunds.services.bulks import bulk_downloaded
-from refunds.states import BulkOutcome, RefundStatus
+from refunds.states import BulkOutcome, BulkStatus, RefundStatus
 from tcmpay.common import clock
 from tcmpay.common.fields import as_uuid_or_text
 from tcmpay.common.money import ZERO, Money
@@ -38,6 +38,8 @@ COLUMNS: Sequence[tuple[Any, int]] = (
     (gettext_lazy("处理时间"), 20),
 )
 AMOUNT_AT = 2
+# Bulks of which no row was or will be carried out.
+NEVER_BEGUN = frozenset({BulkStatus.REJECTED, BulkStatus.WITHDRAWN})
 
 
 @require_safe
@@ -63,12 +65,19 @@ def result_write(path: Path, bulk: RefundBulk, file_format: str) -> None:
     widths = [width for _title, width in COLUMNS]
     writer = open_rows(path, file_format, title=_("批量退款"), widths=widths)
     writer.row([str(title) for title, _width in COLUMNS])
-    rows = list(bulk.rows.select_related("order", "refund").order_by("position"))
+    rows = list(bulk.rows.select_related("bulk", "order", "refund").order_by("position"))
     for row in rows:
         writer.row(_values(row))
-    for line in _totals(rows):
+    for line in _totals(rows, bulk):
         writer.row(line)
     writer.close()
+
+
+def outcome_text(outcome: str, bulk: RefundBulk) -> str:
+    """What became of a row; one that waited for a decision, and got none, waits no more."""
+    if outcome == BulkOutcome.WAITING and bulk.status in NEVER_BEGUN:
+        return _("未执行")
+    return str(BulkOutcome(outcome).label)
 
 
 def row_text(row: RefundBulkRow) -> str:
@@ -87,7 +96,7 @@ def _values(row: RefundBulkRow) -> list[Any]:
         order.order_no if order else row.named,
         row.amount,
         row.reason,
-        str(row.get_outcome_display()),
+        outcome_text(row.outcome, row.bulk),
         row_text(row),
         refund.refund_no if refund else "",
         refund.state_text if refund else "",
@@ -97,13 +106,13 @@ def _values(row: RefundBulkRow) -> list[Any]:
     ]
 
 
-def _totals(rows: Sequence[RefundBulkRow]) -> Iterator[list[Any]]:
+def _totals(rows: Sequence[RefundBulkRow], bulk: RefundBulk) -> Iterator[list[Any]]:
     """One line for all rows, one for each outcome, and one for each state of the refunds."""
     yield _line(_("合计 %(number)d 行") % {"number": len(rows)}, None)
     for outcome in BulkOutcome:
         found = [row for row in rows if row.outcome == outcome]
         if found:
-            yield _sum_line(str(outcome.label), found)
+            yield _sum_line(outcome_text(outcome, bulk), found)
     for status in RefundStatus:
         found = [row for row in rows if row.refund is not None and row.refund.status == status]
         if found:
@@ -111,7 +120,9 @@ def _totals(rows: Sequence[RefundBulkRow]) -> Iterator[list[Any]]:
 
 
 def _sum_line(name: str, rows: Sequence[RefundBulkRow]) -> list[Any]:
-    total: Money = sum((row.amount or ZERO for row in rows), ZERO)
+    """Refused rows ask for nothing: they are counted, not summed."""
+    amounts = [row.amount or ZERO for row in rows if row.outcome != BulkOutcome.REFUSED]
+    total: Money | None = sum(amounts, ZERO) if amounts else None
     text = _("合计 %(kind)s %(number)d 行") % {"kind": name, "number": len(rows)}
     return _line(text, total)
 

@@ -17,7 +17,7 @@ from django.views.decorators.http import require_POST
 
 from backoffice.refunds.bulk_filters import source_words
 from backoffice.refunds.bulk_new import filtered_view, upload_view
-from backoffice.refunds.bulk_results import result_view, row_text
+from backoffice.refunds.bulk_results import NEVER_BEGUN, outcome_text, result_view, row_text
 from backoffice.refunds.panels import status_badge
 from backoffice.site.bases import (
     BoundedPaginator,
@@ -76,12 +76,13 @@ OUTCOME_TONES: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class Tally:
-    """How many rows, and how much together (yuan), of one outcome or state."""
+    """How many rows, and how much together (yuan), of one outcome or state; refused rows ask for no
+    amount."""
 
     code: str
     name: str
     count: int
-    amount: Money
+    amount: Money | None
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ class ResultLine:
     @property
     def outcome(self) -> str:
         tone = OUTCOME_TONES.get(self.row.outcome, NEUTRAL)
-        return badge(str(BulkOutcome(self.row.outcome).label), tone)
+        return badge(outcome_text(self.row.outcome, self.row.bulk), tone)
 
     @property
     def remark(self) -> str:
@@ -108,7 +109,14 @@ def outcome_tallies(bulk: RefundBulk) -> list[Tally]:
     """The rows by what became of them, in the order of the outcomes; those there are."""
     counts = dict(bulk.rows.order_by().values_list("outcome").annotate(rows=Count("pk")))
     return [
-        Tally(one, str(one.label), counts[one], sum_money(bulk.rows.filter(outcome=one), "amount"))
+        Tally(
+            one,
+            outcome_text(one, bulk),
+            counts[one],
+            None
+            if one == BulkOutcome.REFUSED
+            else sum_money(bulk.rows.filter(outcome=one), "amount"),
+        )
         for one in BulkOutcome
         if one in counts
     ]
@@ -236,6 +244,7 @@ class RefundBulkAdmin(SecondPersonAdmin):
             "bulk": row,
             "status": status_text(row),
             "decider": person_text(row.decided_by) if row.decided_by else "",
+            "is_begun": not row.is_waiting and row.status not in NEVER_BEGUN,
             "handled": row.rows_total - waiting,
             "outcomes": tallies,
             "refunds": refund_tallies(row),

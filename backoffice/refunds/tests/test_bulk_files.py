@@ -14,6 +14,7 @@ from backoffice.refunds import bulk_files
 from backoffice.refunds.bulk_files import FileRefused, rows_of
 from backoffice.refunds.bulk_results import COLUMNS, _totals
 from refunds.bulk_plan import ROWS_MAX, Wanted
+from refunds.models import RefundBulk
 
 
 def read(content: bytes, name: str = "list.csv") -> list[Wanted]:
@@ -52,7 +53,7 @@ def test_our_own_exports_are_read_in_every_language(language):
             [str(column.title) for column in orders.columns], ["ORD1"], *totals.lines()
         )
         heading = ",".join(str(title) for title, _width in COLUMNS)
-        sums = "\n".join(",".join(map(str, line)) for line in _totals([]))
+        sums = "\n".join(",".join(map(str, line)) for line in _totals([], RefundBulk()))
     assert read(orders_file, "orders.xlsx") == [Wanted("ORD1", line=2)]
     assert read(f"{heading}\n1,ORD1,12.5,停诊\n{sums}\n".encode()) == ROWS[:1]
 

@@ -158,6 +158,20 @@ def test_a_bad_file_and_a_forged_preview_change_nothing(maker):
     assert not RefundBulk.objects.exists()
 
 
+def test_a_rejected_bulk_waits_for_nothing(maker, reviewer):
+    paid_order()
+    maker.post(FILTERED + PAID, confirming(maker.get(FILTERED + PAID).text))
+    address = f"/admin/refunds/refundbulk/{RefundBulk.objects.get().pk}"
+    before = maker.get(f"{address}/change/").text
+    assert "等待执行" in before
+    assert "<progress" not in before
+    reviewer.post(f"{address}/review/", {"decision": "reject", "notes": "日期不对"})
+    after = maker.get(f"{address}/change/").text
+    assert "未执行" in after
+    assert "等待执行" not in after
+    assert "<progress" not in after
+
+
 def test_it_is_paused_resumed_and_ended_from_its_page(maker, reviewer):
     paid_order()
     maker.post(FILTERED + PAID, confirming(maker.get(FILTERED + PAID).text))

@@ -45,9 +45,12 @@ for (const form of document.querySelectorAll("form[data-selects]")) {
 }
 
 /* A part of the page that asks for itself until it says that it is finished: often at first, and
-   ever more seldom, because a gateway may take hours. */
+   ever more seldom, because a gateway may take hours. Where it names its state, the rest of the
+   page goes by that: it is loaded anew when the state changes, and once at the end. */
 for (const part of document.querySelectorAll("[data-polls]")) {
     const isFinished = () => part.querySelector("[data-finished=yes]") !== null;
+    const stateNow = () => part.querySelector("[data-state]")?.dataset.state;
+    const stateFirst = stateNow();
     let pauseMs = 1000;
     const ask = async () => {
         try {
@@ -55,6 +58,10 @@ for (const part of document.querySelectorAll("[data-polls]")) {
             if (answer.ok && !answer.redirected) part.innerHTML = await answer.text();
         } catch {
             /* The network comes back, or the reader reloads: the next question will tell. */
+        }
+        if (stateFirst && (stateNow() !== stateFirst || isFinished())) {
+            location.reload();
+            return;
         }
         pauseMs = Math.min(pauseMs * 1.1, 15000);
         if (!isFinished()) setTimeout(ask, pauseMs);
