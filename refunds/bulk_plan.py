@@ -269,7 +269,8 @@ def _orders_named(names: Iterable[str]) -> dict[str, PaymentOrder]:
         ids = [key for key in map(as_uuid_or_text, some) if isinstance(key, UUID)]
         numbers = [name.upper() for name in some if name.isascii()]
         for order in orders.filter(Q(id__in=ids) | Q(order_no__in=numbers)):
-            found[str(order.id).upper()] = found[order.order_no] = order
+            for name in (str(order.id).upper(), order.id.hex.upper(), order.order_no):
+                found[name] = order
     return found
 
 

@@ -126,6 +126,12 @@ def test_an_amount_beyond_what_is_left_is_no_refund_and_one_within_is(maker):
     assert [plan_of([one]).rows[0].code for one in (beyond, within)] == ["REFUND_EXCEEDS_PAID", ""]
 
 
+def test_an_order_is_named_by_its_number_or_by_its_id_with_dashes_or_without():
+    order = paid_order()
+    for named in (order.order_no.lower(), str(order.id), order.id.hex, order.id.hex.upper()):
+        assert [row.order.id for row in plan_of([Wanted(named)]).able] == [order.id]
+
+
 def test_top_ups_are_no_services_of_a_day():
     order = paid_order()
     PaymentOrder.objects.filter(pk=order.pk).update(order_type="topup", payment_method="wechat")
