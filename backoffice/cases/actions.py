@@ -1,7 +1,7 @@
 """What each button of the exceptions desk does: data, so that the page and the server agree."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
@@ -150,7 +150,7 @@ def _record(actor: Actor, case_id: UUID, fields: Mapping[str, Any]) -> str:
 CLAIM, RELEASE, ASSIGN = "claim", "release", "assign"
 CONFIRM, DECLINE = "confirm", "decline"
 _A = ExceptionAction
-DESK_ACTIONS: Mapping[str, DeskAction] = {
+DESK_ACTIONS: dict[str, DeskAction] = {
     CLAIM: DeskAction((CLOSE_PERMISSION,), _claim, needs_reason=False),
     RELEASE: DeskAction((CLOSE_PERMISSION,), _release, needs_reason=False),
     ASSIGN: DeskAction((ASSIGN_PERMISSION,), _assign, needs_reason=False),
@@ -204,6 +204,14 @@ DESK_ACTIONS: Mapping[str, DeskAction] = {
 }
 
 
+# As a case of many refunds words it.
+FUNDS_RETRY = replace(
+    DESK_ACTIONS[_A.RETRY],
+    title=gettext_lazy("让等待的退款马上再试"),
+    explanation=gettext_lazy("商户账户充值之后使用：等待的退款都用原单号再试，不会重复退款。"),
+)
+
+
 def refund_running(case: PaymentException) -> Refund | None:
     """A refund of the case's money that is on its way: nothing else may be done about it now."""
     is_given_back_here = _A.REFUND in offered_kinds(case)
@@ -234,8 +242,10 @@ def offered(case: PaymentException, user: Any) -> list[tuple[str, DeskAction]]:
     if case.owner_id is not None and case.owner_id != user.pk:
         return []
     hidden = _hidden(case)
+    is_short = case.kind == ExceptionKind.ACCOUNT_SHORT
+    shown = DESK_ACTIONS | {_A.RETRY: FUNDS_RETRY} if is_short else DESK_ACTIONS
     return [
-        (str(action), DESK_ACTIONS[action])
+        (str(action), shown[action])
         for action in offered_kinds(case)
         if action not in hidden and DESK_ACTIONS[action].is_allowed(user)
     ]

@@ -2,10 +2,12 @@
 
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlencode
 
 from django import forms
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
+from django.db.models import Count, Sum
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -25,14 +27,16 @@ from backoffice.cases.actions import (
 from backoffice.cases.words import EXCEPTION_ADVICE, EXCEPTION_STORY
 from backoffice.site.bases import admin_url
 from backoffice.site.display import age_text
-from backoffice.site.words import CASE_PAGE
+from backoffice.site.words import CASE_PAGE, REFUND_PAGE
 from payments.errors import ExceptionClosed, ExceptionTaken
 from payments.models import PaymentException
 from payments.states import ExceptionKind
 from refunds.services.cases import case_refund
+from refunds.services.funds import refunds_waiting_for_funds
 from tcmpay.accounts.selectors import person_text, staff_who_may
 from tcmpay.common.errors import DomainError
 from tcmpay.common.fields import as_uuid_or_text
+from tcmpay.common.money import ZERO
 
 REASON_MAX = 500
 ORDER_NO_MAX = 28
@@ -76,6 +80,7 @@ def case_desk(case: PaymentException, reader: Any) -> dict[str, Any]:
         "is_open": case.closed_at is None,
         "closer": person_text(case.closed_by),
         "refund": case_refund(case),
+        "waiting": _waiting(case),
         "is_refund_running": refund_running(case) is not None,
         "write_off_person": person_text(case.asked_by),
         "asked_write_off": case.asked_by == reader.pk,
@@ -86,6 +91,18 @@ def case_desk(case: PaymentException, reader: Any) -> dict[str, Any]:
         "suggested_order": _suggested_order(case),
         "buttons": [Button(name, action) for name, action in offered(case, reader)],
     }
+
+
+def _waiting(case: PaymentException) -> dict[str, Any] | None:
+    """How many refunds, and how much (yuan), wait now for the account that the case is about."""
+    if case.kind != ExceptionKind.ACCOUNT_SHORT or case.closed_at is not None:
+        return None
+    sums = refunds_waiting_for_funds(case.payment_method).aggregate(
+        number=Count("pk"), amount=Sum("refund_amount")
+    )
+    filters = urlencode({"funds": "wait", "method": case.payment_method})
+    url = f"{reverse(f'admin:{REFUND_PAGE}_changelist')}?{filters}"
+    return {"number": sums["number"], "amount": sums["amount"] or ZERO, "url": url}
 
 
 def _suggested_order(case: PaymentException) -> str:

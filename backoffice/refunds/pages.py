@@ -16,8 +16,7 @@ from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from backoffice.payments.filters import service_filter
 from backoffice.payments.messages import message_text
 from backoffice.refunds.batches import preview_view, retry_all_view
-from backoffice.refunds.facts import money_place
-from backoffice.refunds.panels import approvals_panel, status_badge
+from backoffice.refunds.panels import approvals_panel, place_linked, status_badge
 from backoffice.refunds.queue import queue_view
 from backoffice.refunds.review import RETRY, REVIEW_PERMISSION, STOP, review_view, step_view
 from backoffice.site.bases import (
@@ -51,6 +50,7 @@ from backoffice.site.words import ORDER_PAGE, REFUND_PAGE, TRANSACTION_PAGE, met
 from backoffice.trail.pages import history_panel
 from payments.states import SURPLUS_DISPOSITIONS, Disposition, PaymentMethod
 from refunds.models import Refund, RefundApproval
+from refunds.services.funds import WAITS
 from refunds.services.own_cases import is_to_retry
 from refunds.services.stopping import is_stoppable
 from refunds.states import RefundCause, RefundStatus
@@ -74,6 +74,7 @@ METHOD_FILTER = cases(
     },
 )
 
+FUNDS_FILTER = cases("funds", _("商户账户余额"), {"wait": (_("等待商户账户充值"), WAITS)})
 RETRY_FILTER = cases("retry", _("重试"), {"yes": (_("失败，可以重试"), is_to_retry())})
 
 
@@ -99,6 +100,7 @@ class RefundAdmin(SecondPersonAdmin):
     list_filter = (
         ("status", ChoicesDropdownFilter),
         RETRY_FILTER,
+        FUNDS_FILTER,
         METHOD_FILTER,
         MONEY_BACK_FILTER,
         service_filter("order__"),
@@ -224,7 +226,7 @@ class RefundAdmin(SecondPersonAdmin):
 
     error = column("", _("错误"), error_text)
 
-    where_the_money_is = column("", _("款项在哪里"), money_place)
+    where_the_money_is = column("", _("款项在哪里"), place_linked)
 
     response = column("refund_response", _("网关应答"), message_text)
 

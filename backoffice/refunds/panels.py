@@ -3,8 +3,10 @@
 from collections.abc import Iterable
 from typing import Any
 
+from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
+from backoffice.refunds.facts import money_place
 from backoffice.site.bases import PANEL_ROWS_MAX, Panel, admin_link
 from backoffice.site.display import (
     BAD,
@@ -17,8 +19,10 @@ from backoffice.site.display import (
     money_text,
     time_text,
 )
-from backoffice.site.words import REFUND_PAGE
+from backoffice.site.words import CASE_PAGE, REFUND_PAGE
+from payments.models import PaymentException
 from refunds.models import Refund
+from refunds.services.funds import KIND
 from refunds.states import RefundStatus
 from tcmpay.accounts.selectors import people_names, person_text
 
@@ -33,6 +37,18 @@ REFUND_TONES: dict[str, str] = {
 
 def status_badge(refund: Refund) -> str:
     return badge(refund.state_text, REFUND_TONES.get(refund.status, NEUTRAL))
+
+
+def place_linked(refund: Refund) -> str:
+    """Where the refund's money is; of one that waits for the merchant's account, the way to the
+    case that tells of it."""
+    text = money_place(refund)
+    method = refund.transaction.payment_method
+    cases = PaymentException.objects.filter(kind=KIND, payment_method=method, closed_at=None)
+    case = cases.first() if refund.short_since is not None else None
+    if case is None:
+        return text
+    return format_html("{} {}", text, admin_link(CASE_PAGE, case.pk, case.get_kind_display()))
 
 
 def refunds_panel(refunds: Iterable[Refund], title: Any = "") -> Panel:

@@ -465,14 +465,18 @@ def _processing_task(found: Waiting) -> Task:
         found.oldest_processing is not None
         and clock.now() - found.oldest_processing > REFUND_STUCK_AFTER
     )
+    note = _("结果会自动更新")
+    if is_stuck and found.oldest_processing:
+        note = _("最久已等 %(age)s，请核对") % {"age": age_text(found.oldest_processing)}
+    if found.refunds_short:
+        short = _("其中 %(number)d 笔等待商户账户充值，请充值")
+        note = short % {"number": found.refunds_short}
     return Task(
         title=_("网关处理中的退款"),
         count=found.refunds_processing,
         url=_list("refunds_refund", {"status__exact": "processing"}),
-        note=_("最久已等 %(age)s，请核对") % {"age": age_text(found.oldest_processing)}
-        if is_stuck and found.oldest_processing
-        else _("结果会自动更新"),
-        is_urgent=is_stuck,
+        note=note,
+        is_urgent=is_stuck or found.refunds_short > 0,
     )
 
 

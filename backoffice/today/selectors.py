@@ -25,6 +25,7 @@ from payments.states import HELD_VERDICTS, OrderStatus
 from reconciliation.models import DailyClose, DayReopening
 from reconciliation.states import CloseStatus, ReopeningStatus
 from refunds.models import Refund, RefundBulk
+from refunds.services.funds import WAITS
 from refunds.services.own_cases import is_to_retry
 from refunds.states import BulkStatus, RefundStatus
 from tcmpay.common import clock
@@ -50,6 +51,7 @@ class Waiting:
     oldest_refund: datetime | None
     refunds_processing: int
     oldest_processing: datetime | None
+    refunds_short: int
     refunds_failed: int
     bulks: int
     bill_cases: int
@@ -74,6 +76,7 @@ def waiting(held_since: date) -> Waiting:
         oldest_refund=_oldest(queue),
         refunds_processing=bounded_count(processing),
         oldest_processing=_oldest(processing),
+        refunds_short=bounded_count(Refund.objects.filter(WAITS)),
         refunds_failed=bounded_count(Refund.objects.filter(is_to_retry())),
         bulks=bounded_count(RefundBulk.objects.filter(status=BulkStatus.PENDING)),
         bill_cases=bounded_count(PaymentException.objects.filter(is_of_bills(), closed_at=None)),

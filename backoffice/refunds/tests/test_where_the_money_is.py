@@ -6,6 +6,7 @@ import pytest
 
 from backoffice.refunds.facts import money_place
 from gateways.errors import GatewayRejected, RejectReason
+from payments.models import PaymentException
 from refunds.models import Refund
 from refunds.services.stopping import refund_stop
 from refunds.tests.stage import (
@@ -38,6 +39,19 @@ def short(settings) -> tuple[Refund, Gateway]:
 def test_what_waits_for_money_of_ours_is_not_said_to_be_with_the_gateway(short):
     refund, _gateway = short
     assert "商户账户余额不足" in money_place(refund)
+
+
+def test_it_leads_to_the_case_which_says_how_much_waits_and_back_to_the_list(short, admin_client):
+    refund, _gateway = short
+    case = PaymentException.objects.get(kind="account_short")
+    of_case = f"/admin/payments/paymentexception/{case.pk}/change/"
+    assert of_case in admin_client.get(f"/admin/refunds/refund/{refund.pk}/change/").text
+    page = admin_client.get(of_case).text
+    waiting = "/admin/refunds/refund/?funds=wait&amp;method=wechat"
+    assert f'href="{waiting}">1 笔，共 <span class="tcm-money">{refund.refund_amount:,.2f}<' in page
+    assert "让等待的退款马上再试" in page
+    assert refund.refund_no in admin_client.get(waiting.replace("&amp;", "&")).text
+    assert "1 笔等待商户账户充值" in admin_client.get("/admin/").text
 
 
 def test_what_a_colleague_stopped_was_not_refused(short):
