@@ -21,7 +21,8 @@ SECRET_NAMES = (
     "access_token", "refresh_token", "id_token", "otp", "code_hash", "session_key", "sessionid",
     "__host_session", "__host_csrf", "csrfmiddlewaretoken", "idempotency_key", "signature", "sign",
     "paysign", "private_key", "app_private_key", "secret_key", "api_key", "apiv3_key",
-    "api_v3_key", "sealed_key", "config_encryption_keys", "encrypted_values", "config_value",
+    "api_v3_key", "access_key", "sealed_key", "config_encryption_keys", "encrypted_values",
+    "config_value",
     # Who somebody is.
     "id_card", "id_number", "phone", "mobile", "openid", "sp_openid", "sub_openid", "payer",
     "buyer_id", "buyer_logon_id", "buyer_open_id", "buyer_user_id", "client_ip",
@@ -33,11 +34,19 @@ SECRET_NAMES = (
 )  # fmt: skip
 NOT_SECRET = frozenset({"public_key"})
 _SECRET_NAME = rf"(?:^|_)(?:{'|'.join(SECRET_NAMES)})$"
-_NAMED_SECRET = (
-    r"""(?i)(["']?\b(?:"""
+# So plain that they end any name: clientSecret, DB_PASSWORD. Others are a word, or end one by "_".
+_PLAIN_NAMES = ("password", "passwd", "secret", "token", "access_key", "private_key", "api_key")
+_NAME = (
+    r"""\\?["']?(?:"""
+    + "|".join(_PLAIN_NAMES).replace("_", "[_-]?")
+    + r"|(?<![A-Za-z0-9])(?:"
     + "|".join(SECRET_NAMES).replace("_", "[_-]?")
-    + r""")\b["']?\s{0,8}[=:]\s{0,8}["']?)(?!\*{8})[^\s"'&,;}{)]+"""
+    + r"""))\b\\?["']?\s{0,8}[=:]\s{0,8}\\?"""
 )
+_NAMED_SECRET = rf"""(?ai)({_NAME}["']?)(?!\*{{8}})[^\s"'&,;}}{{)]+"""
+# In quotes a value may have spaces.
+_NAMED_IN_QUOTES = rf"""(?ai)({_NAME}")(?!\*{{8}})[^"]+"""
+_NAMED_IN_SINGLE_QUOTES = rf"""(?ai)({_NAME}')(?!\*{{8}})[^']+"""
 
 Pattern = re.Pattern[str]
 Replacement = str | Callable[[re.Match[str]], str]
@@ -49,6 +58,7 @@ def _without_token(found: re.Match[str]) -> str:
     return before + STARS if begins and after.count(".") >= 2 else found[0]
 
 
+# Chinese is written without spaces: for all of them a letter, a digit and a word's end are ASCII's.
 # Something of the first has to stand in a text (in lower case) for its pattern, the second, to be
 # worth trying; the third is written instead. A pattern must not look at the same letters again
 # from each place at which it may begin: a line of 20,000 letters comes from outside
@@ -65,31 +75,35 @@ _PATTERNS: tuple[tuple[tuple[str, ...], Pattern, Replacement], ...] = (
         "-----PRIVATE KEY " + STARS,
     ),
     # The same without its frame: base64 of PKCS#1 or PKCS#8.
-    (("mii",), re.compile(r"\bMII[A-Za-z0-9+/]{2}[A-Za-z0-9+/=\s\\]{120,}"), STARS),
-    (("eyj",), re.compile(r"[\w.-]{16,}"), _without_token),  # JWT
-    (("enc:2:",), re.compile(r"\benc:2:[0-9a-f]{8}:[\w-]+={0,2}"), STARS),  # a sealed value
-    (("gaaaa",), re.compile(r"\b(?:enc:1:)?gAAAA[\w-]{40,}={0,2}"), STARS),  # Fernet
-    (("whsec_",), re.compile(r"\bwhsec_[A-Za-z0-9+/_-]{16,}={0,2}"), "whsec_" + STARS),
-    (("bearer",), re.compile(r"(?i)\b(bearer)\s{1,8}[\w.~+/=-]{6,}"), r"\1 " + STARS),
+    (("mii",), re.compile(r"(?a)\bMII[A-Za-z0-9+/]{2}[A-Za-z0-9+/=\s\\]{120,}"), STARS),
+    (("eyj",), re.compile(r"(?a)[\w.-]{16,}"), _without_token),  # JWT
+    (("enc:2:",), re.compile(r"(?a)\benc:2:[0-9a-f]{8}:[\w-]+={0,2}"), STARS),  # a sealed value
+    (("gaaaa",), re.compile(r"(?a)\b(?:enc:1:)?gAAAA[\w-]{40,}={0,2}"), STARS),  # Fernet
+    (("whsec_",), re.compile(r"(?a)\bwhsec_[A-Za-z0-9+/_-]{16,}={0,2}"), "whsec_" + STARS),
+    (("bearer",), re.compile(r"(?ai)\b(bearer)\s{1,8}[\w.~+/=-]{6,}"), r"\1 " + STARS),
     # The cashier's link, also inside another address.
     (("/pay/", "%2fpay%2f"), re.compile(r"(?i)((?:/|%2f)pay(?:/|%2f))[\w.-]{24,}"), r"\1" + STARS),
-    (("basic",), re.compile(r"(?i)\b(basic)\s{1,8}[\w.~+/=-]{6,}"), r"\1 " + STARS),
+    (("basic",), re.compile(r"(?ai)\b(basic)\s{1,8}[\w.~+/=-]{6,}"), r"\1 " + STARS),
     (("wechatpay2-",), re.compile(r"(?i)(WECHATPAY2-[\w-]{1,40}\s{1,8}).*"), r"\1" + STARS),
     # A password in an address.
     (("://",), re.compile(r"(?i)(://[^\s:/@]*:)[^\s@/]+@"), r"\1" + STARS + "@"),
     (("otpauth://",), re.compile(r"(?i)(otpauth://)\S+"), r"\1" + STARS),
+    # A webhook's signature.
+    (("v1",), re.compile(r"(?a)\b(v1a?,)[A-Za-z0-9+/]{40,}={0,2}"), r"\1" + STARS),
+    (('"',), re.compile(_NAMED_IN_QUOTES), r"\1" + STARS),
+    (("'",), re.compile(_NAMED_IN_SINGLE_QUOTES), r"\1" + STARS),
     (("=", ":"), re.compile(_NAMED_SECRET), r"\1" + STARS),
     # An openid, an id card's number (17 digits and a check letter or digit, with a date that can
     # be), a mobile phone's number; none of them inside a longer number or id of ours.
-    (("o",), re.compile(r"(?<![\w-])o[A-Za-z0-9_-]{27}(?![\w-])"), STARS),
+    (("o",), re.compile(r"(?a)(?<![\w-])o[A-Za-z0-9_-]{27}(?![\w-])"), STARS),
     (
         ("19", "20"),
         re.compile(
-            r"(?<![\w-])[1-9]\d{5}(?:19|20)\d{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])\d{3}[\dXx](?![\w-])"
+            r"(?a)(?<![\w-])[1-9]\d{5}(?:19|20)\d{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])\d{3}[\dXx](?![\w-])"
         ),
         STARS,
     ),
-    (("1",), re.compile(r"(?<![\w.-])(?:\+?86[ -]?)?1[3-9]\d{9}(?![\w.-])"), STARS),
+    (("1",), re.compile(r"(?a)(?<![\w.-])(?:\+?86[ -]?)?1[3-9]\d{9}(?![\w.-])"), STARS),
 )
 # What of a line no caller has a word in.
 MADE_BY_LOGGING = frozenset({"level", "logger", "timestamp"})

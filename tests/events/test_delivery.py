@@ -266,6 +266,25 @@ def test_of_an_answer_the_start_is_kept_without_secrets(subscribed, receiver):
     assert len(kept.answer) <= 2048
 
 
+def test_of_an_answer_nothing_of_the_call_itself_is_kept(subscribed, receiver):
+    bare = subscribed.secret.removeprefix("whsec_")
+
+    def echo(got):
+        signature = got.headers["webhook-signature"].partition(",")[2]
+        told = f"{bare} {signature} "
+        return Says(
+            status=500, body=told.encode() + b"x " * ((2030 - len(told)) // 2) + bare.encode()
+        )
+
+    receiver.answer = echo
+    new_order(patient())
+    deliver()
+    kept = WebhookTry.objects.get().answer
+    mac = receiver.got[0].headers["webhook-signature"].partition(",")[2]
+    assert kept.startswith("******** ******** x x")
+    assert not [part for part in (bare[:10], mac[:10]) if part in kept]
+
+
 def test_nobody_listening(subscribed, receiver, monkeypatch):
     WebhookEndpoint.objects.update(url="http://127.0.0.1:1/")
     new_order(patient())

@@ -108,6 +108,10 @@ ELSEWHERE: dict[tuple[str, str], Callable[[], list[str]]] = {
         r"#+-+业务明细列表结束-+"
     ],
     ("tcmpay/common/redaction.py", "_NAMED_SECRET"): lambda: [redaction._NAMED_SECRET],
+    ("tcmpay/common/redaction.py", "_NAMED_IN_QUOTES"): lambda: [redaction._NAMED_IN_QUOTES],
+    ("tcmpay/common/redaction.py", "_NAMED_IN_SINGLE_QUOTES"): lambda: [
+        redaction._NAMED_IN_SINGLE_QUOTES
+    ],
     ("tcmpay/common/redaction.py", "_SECRET_NAME"): lambda: [redaction._SECRET_NAME],
     ("simulator/wechat/api.py", "route.pattern"): lambda: [
         route.pattern for route in simulator.wechat.routes.ROUTES

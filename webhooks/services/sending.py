@@ -27,15 +27,16 @@ from urllib3.exceptions import (
 from tcmpay.common.addresses import is_loopback_url
 from tcmpay.common.call_bounds import Bounds, bounded, tls_context
 from tcmpay.common.egress import guard
-from tcmpay.common.redaction import redacted_text
+from tcmpay.common.redaction import STARS, redacted_text
 from tcmpay.version import __version__
-from webhooks.signing import signed_headers
+from webhooks.signing import SECRET_PREFIX, signed_headers
 from webhooks.states import TryProblem
 
 CONNECT_SECONDS, READ_SECONDS = 3.0, 8.0
 CALL_SECONDS_MAX = 10.0  # name, connection, TLS, headers and body together
 ANSWER_BYTES_MAX = 2048  # kept of an answer; the rest is not read
 HEAD_BYTES_MAX = 1 << 16
+CUT_MIN = 7  # fewer letters of a secret tell nothing
 # What a receiver may ask us to wait, at the most.
 RETRY_AFTER_MAX = timedelta(hours=24)
 MAY_ASK_TO_WAIT = frozenset({429, 503})
@@ -120,9 +121,22 @@ def _call(message: Message, headers: dict[str, str]) -> dict[str, Any]:
         response.close()
     return {
         "http_status": response.status,
-        "text": redacted_text(begun.decode("utf-8", "replace").replace("\x00", "�")),
+        "text": _kept(begun.decode("utf-8", "replace").replace("\x00", "�"), message, headers),
         "retry_after": _retry_after(response),
     }
+
+
+def _kept(text: str, message: Message, headers: dict[str, str]) -> str:
+    """An answer's beginning without secrets: none of this call's own either, however it looks."""
+    macs = [part.partition(",")[2] for part in headers["webhook-signature"].split()]
+    for secret in (*(key.removeprefix(SECRET_PREFIX) for key in message.keys), *macs):
+        text = text.replace(secret, STARS)
+        # Where the beginning ends within one.
+        for length in range(len(secret) - 1, CUT_MIN, -1):
+            if text.endswith(secret[:length]):
+                text = text[:-length] + STARS
+                break
+    return redacted_text(text)
 
 
 def _begun(response: urllib3.BaseHTTPResponse) -> bytes:
