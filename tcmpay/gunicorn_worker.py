@@ -8,7 +8,16 @@ from tcmpay.common.reading_time import head_watched
 
 
 class BoundedThreadWorker(ThreadWorker):
-    """``--worker-class tcmpay.gunicorn_worker.BoundedThreadWorker``"""
+    """``--worker-class tcmpay.gunicorn_worker.BoundedThreadWorker``
+
+    What a proxy says is Django's to judge, by TRUSTED_PROXY_HOPS. gunicorn itself believes whoever
+    asks from this machine: that TLS was used, and where the product is mounted.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.cfg.set("secure_scheme_headers", {})
+        self.cfg.set("forwarder_headers", "")
 
     def handle(self, conn: Any) -> Any:
         with head_watched(lambda: conn.sock):
