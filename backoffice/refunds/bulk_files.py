@@ -72,14 +72,14 @@ def rows_of(file: IO[bytes], name: str) -> list[Wanted]:
 def _wanted(lines: Iterator[Line]) -> list[Wanted]:
     _number, heading = next(lines, (0, ()))
     places = _places(heading)
-    is_total = _totals().match
+    totals = _totals()
     found: list[Wanted] = []
     for number, cells in lines:
         texts = {
             column: _text(cells[at], number) if at < len(cells) else ""
             for column, at in places.items()
         }
-        if not any(texts.values()) or is_total(texts[ORDER]):
+        if not any(texts.values()) or any(_is_total(texts[ORDER], way) for way in totals):
             continue
         if len(found) >= ROWS_MAX:
             raise FileRefused(_("超过 %(number)d 行，请分几次。") % {"number": ROWS_MAX})
@@ -113,14 +113,24 @@ def _headings() -> dict[str, str]:
     return found
 
 
-def _totals() -> re.Pattern[str]:
-    """How a line of sums begins: as people write it, or as our exports do in any language."""
-    ways = {re.escape(word) for word in TOTALS}
+def _totals() -> list[list[str]]:
+    """How a line of sums begins, as people write it or as our exports do in any language: texts
+    that follow each other, with numbers and names between them."""
+    ways = [[word] for word in TOTALS]
     for language, _name in settings.LANGUAGES:
         with override(language):
-            for line in map(str, OWN_TOTALS):
-                ways.add(".+".join(map(re.escape, re.split(r"%\(\w+\)[sd]", line))))
-    return re.compile("|".join(sorted(ways)))
+            ways += [re.split(r"%\(\w+\)[sd]", str(line)) for line in OWN_TOTALS]
+    return ways
+
+
+def _is_total(text: str, way: list[str]) -> bool:
+    first, *others = way
+    at = len(first) if text.startswith(first) else -1
+    for part in others:
+        if at < 0:
+            return False
+        at = text.find(part, at + 1)
+    return at >= 0
 
 
 def _row(texts: Mapping[str, str], number: int) -> Wanted:
