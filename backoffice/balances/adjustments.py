@@ -7,7 +7,6 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import Q
 from django.http import HttpRequest
-from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -15,6 +14,7 @@ from backoffice.balances.accounts import ACCOUNT_PAGE
 from backoffice.site.bases import (
     Panel,
     admin_link,
+    in_lines,
     moment,
     money,
     person_name,
@@ -73,7 +73,7 @@ def adjustments_panel(adjustments: Iterable[BalanceAdjustment], title: Any) -> P
             badge(one.get_direction_display(), DIRECTION_TONES.get(one.direction, NEUTRAL)),
             money_text(one.amount),
             badge(one.get_status_display(), STATUS_TONES.get(one.status, NEUTRAL)),
-            format_html('<span class="tcm-wrap">{}</span>', one.reason),
+            in_lines(one.reason),
             person_text(one.requested_by, names=names),
             person_text(one.decided_by, names=names) if one.decided_by else EMPTY,
             time_text(one.decided_at),

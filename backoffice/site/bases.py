@@ -94,8 +94,11 @@ def plain(field: str, title: Any) -> Column:
 
 def wrapped(field: str, title: Any) -> Column:
     """A text of any length, in lines."""
-    markup = '<span class="tcm-wrap">{}</span>'
-    return column(field, title, lambda text: format_html(markup, text or EMPTY))
+    return column(field, title, lambda text: in_lines(text or EMPTY))
+
+
+def in_lines(text: str) -> str:
+    return format_html('<span class="tcm-wrap">{}</span>', text)
 
 
 def yes_or_no(field: str, title: Any) -> Column:

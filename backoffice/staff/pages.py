@@ -17,7 +17,7 @@ from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
 from unfold.decorators import display
 
-from backoffice.site.bases import FiltersOfListOnly, ReadOnlyAdmin, column, moment
+from backoffice.site.bases import FiltersOfListOnly, ReadOnlyAdmin, column, in_lines, moment
 from backoffice.site.display import EMPTY, code_text
 from backoffice.site.filters import one_of
 from backoffice.staff.forms import StaffChangeForm, StaffCreationForm, StaffPasswordForm
@@ -286,7 +286,7 @@ class RoleAdmin(ReadOnlyAdmin):
         return str(ROLE_NAMES.get(row.name, row.name))
 
     role = column("name", _("角色"), lambda name: str(ROLE_NAMES.get(name, name)))
-    text = column("name", _("说明"), lambda name: str(ROLE_TEXTS.get(name, EMPTY)))
+    text = column("name", _("说明"), lambda name: in_lines(str(ROLE_TEXTS.get(name, EMPTY))))
 
     @display(description=_("员工"))
     def people(self, group: Group) -> str:
