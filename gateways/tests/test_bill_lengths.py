@@ -43,6 +43,7 @@ def test_all_files_of_an_archive_count_together():
 @pytest.mark.parametrize(
     "broken",
     [b"", b"PK\x03\x04", b"\x1f\x8bno", zipped(b"x" * LIMIT)[:-30], gzip.compress(b"x")[:9]],
+    ids=["empty", "zip begun", "gzip begun", "zip cut", "gzip cut"],
 )
 def test_what_cannot_be_unpacked_is_refused_at_once_instead(broken):
     assert not is_longer_than(io.BytesIO(broken), LIMIT)
