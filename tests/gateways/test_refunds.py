@@ -117,22 +117,21 @@ def test_fund_change_n_proves_nothing_until_it_is_asked_about(stage, paid):
     assert purchase.theirs("alipay")["refunded_fen"] == 3000
 
 
-def test_a_merchant_short_of_funds_is_told_as_what_it_is(stage, paid, method):
+def test_a_refund_that_the_merchant_is_short_of_funds_for_waits_and_goes_by_itself(
+    stage, paid, method
+):
     purchase = paid(method)
     stage.stand_in.ask("settings", merchant_short=True)
     refund = purchase.ask_refund()
-    purchase.wait_for_refund("failed", after=1)
-    [[message]] = stage.hand.rows(
-        "SELECT error_message FROM refund_records WHERE refund_no = %s", refund["refund_no"]
-    )
-    assert message == "商户账户余额不足：请充值后重试"
-    assert purchase.exceptions() == [("refund_refused", False)]
+    purchase.wait_for_refund("processing", after=1)
+    kept = "SELECT status, error_message FROM refund_records WHERE refund_no = %s"
+    [[state, message]] = stage.hand.rows(kept, refund["refund_no"])
+    assert (state, message) == ("processing", "等待商户账户充值：充值后自动再试，退款单号不变")
     stage.stand_in.ask("settings", merchant_short=False)
-    stage.hand.do("retry", refund_id=refund["id"], admin_id=str(stage.admin.id))
     purchase.wait_for_refund(after=MINUTES)
     [theirs] = [row for row in purchase.their_refunds(method) if row["status"] == "SUCCESS"]
     assert theirs["out_refund_no"] == refund["refund_no"]
-    assert purchase.exceptions() == [("refund_refused", True)]
+    assert purchase.exceptions() == []
 
 
 def test_a_refund_made_in_the_merchant_console_is_noticed(stage, paid, method):

@@ -25,8 +25,9 @@ TOKEN = "csrfmiddlewaretoken"
 # The way from room to room is the same on every page: told once, on the first.
 FRAME = re.compile(r"nav-sidebar")
 
-ID = re.compile(  # as it is, broken for narrow columns, or its beginning alone
-    r"\b[0-9a-f]{8} ?(-[0-9a-f]{4}){3}-[0-9a-f]{6} ?[0-9a-f]{6}\b|\b[0-9a-f]{8}…", re.IGNORECASE
+ID = re.compile(  # as it is, in an address, broken for narrow columns, or its beginning alone
+    r"(?:\b|(?<=%3D))[0-9a-f]{8} ?(-[0-9a-f]{4}){3}-[0-9a-f]{6} ?[0-9a-f]{6}\b|\b[0-9a-f]{8}…",
+    re.IGNORECASE,
 )
 NUMBER = re.compile(r"(ORD|TXN|RFD)20[0-9A-Z]{10,26}\b")
 DIGEST = re.compile(r"\b(?=[0-9a-f]*[a-f])[0-9a-f]{12,64}\b")
