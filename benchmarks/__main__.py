@@ -247,10 +247,12 @@ def _cpu_of(pid: int) -> float:
 def _audit(environment: dict[str, str]) -> None:
     """Nothing that was measured may have cost a rule."""
     began = time.monotonic()
-    subprocess.run(
+    audit = subprocess.run(
         [sys.executable, "manage.py", "audit_money", "--strict"], cwd=ROOT, env=environment,
-        check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        check=False, capture_output=True, text=True,
     )  # fmt: skip
+    if audit.returncode:
+        raise SystemExit(f"audit_money --strict: not clean\n{audit.stdout}{audit.stderr}")
     print(f"audit_money --strict: clean ({time.monotonic() - began:.0f} s)", flush=True)
 
 

@@ -43,23 +43,25 @@ def make_due(orders: int) -> None:
 
 
 def _make(owners: Sequence[UUID], lasting: timedelta) -> None:
+    from payments.events import order_announce
     from payments.models import PaymentOrder
     from payments.services.orders import immutable_facts
-    from tcmpay.audit.services import audited_together
     from tcmpay.audit.transitions import Cause, row_insert
     from tcmpay.common import clock
     from tcmpay.common.actor import Actor, Role
     from tcmpay.common.db import money_unit
     from tcmpay.common.ids import new_number
+    from webhooks.outbox import told_together
 
     @money_unit
     def make(some: Sequence[UUID]) -> None:
-        with audited_together():
+        with told_together():
             for owner in some:
                 order = _order(owner)
                 details = immutable_facts(order)
                 actor = Actor(order.user_id, Role.PATIENT)
-                row_insert(order, Cause(actor=actor, action="order_created", details=details))
+                cause = Cause(actor=actor, action="order_created", details=details)
+                order_announce(order, row_insert(order, cause))
 
     def _order(owner: UUID) -> PaymentOrder:
         now = clock.now()

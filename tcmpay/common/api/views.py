@@ -88,6 +88,7 @@ class PublicView(APIView):
 
     authentication_classes = ()
     permission_classes = ()
+    content_negotiation_class = HeaderNegotiation
     http_method_names = ContractViewSet.http_method_names
 
 
