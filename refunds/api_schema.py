@@ -93,3 +93,26 @@ BULK_EXAMPLE = {
     "page": 1,
     "page_size": 20,
 }
+
+
+def bulk_example(status: str) -> dict[str, object]:
+    """One that somebody decided about, or took back, as it stands then."""
+    waiting = 0 if status == "finished" else 1
+    left_out = 1 - waiting
+    decided = {
+        "approvals_needed": 0,
+        "reviewed_by": "0192f0c1-6666-7abc-8def-0123456789ab",
+        "reviewed_at": "2024-01-20T06:00:00.000000Z",
+        "review_notes": "已核对排班",
+    }
+    return {
+        **BULK_EXAMPLE,
+        **({"approvals_needed": 0} if status == "withdrawn" else decided),
+        "status": status,
+        "counts": {**BULK_EXAMPLE["counts"], "waiting": waiting, "left_out": left_out},  # type: ignore[dict-item]
+        "finished_at": "2024-01-20T06:05:00.000000Z" if left_out else None,
+        "rows": [
+            BULK_ROW_EXAMPLE | {"result": "left_out" if left_out else "waiting"},
+            BULK_REFUSED_EXAMPLE,
+        ],
+    }

@@ -164,6 +164,11 @@ class BulkNotRunning(DomainError):
     message = _("只有执行中的可以暂停，只有已暂停的可以继续或结束")
 
 
+class BulkPausedByAnother(NeedsSomebodyElse):
+    code = "BULK_NEEDS_SECOND_PERSON"
+    message = _("这次批量退款是另一位同事暂停的，不能由申请人继续执行")
+
+
 class OrderRepeated(DomainError):
     code = "BULK_ORDER_REPEATED"
     message = _("同一个订单在这次批量退款中出现了两次")

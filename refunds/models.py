@@ -413,6 +413,8 @@ class RefundBulk(Asked, models.Model):
     amount = MoneyField(_("合计（元）"), max_digits=16)
     # Of which orders and amounts: the same ones sent again are recognised.
     digest = models.CharField(max_length=64)
+    # Who paused it, while it is paused; nobody where it paused by itself.
+    paused_by = UUIDTextField(_("暂停人"), null=True, blank=True)
     next_run_at = models.DateTimeField(_("下次处理"), null=True, blank=True)
     finished_at = models.DateTimeField(_("完成时间"), null=True, blank=True)
     idempotency_key_id = UUIDTextField(null=True, blank=True, unique=True)
@@ -439,6 +441,10 @@ class RefundBulk(Asked, models.Model):
                 condition=Q(status__in=(BulkStatus.PENDING, BulkStatus.WITHDRAWN))
                 | Q(decided_by__isnull=False) & ~Q(decided_by=F("requested_by")),
                 name="refund_bulk_decided_by_another",
+            ),
+            models.CheckConstraint(
+                condition=Q(paused_by=None) | Q(status=BulkStatus.PAUSED),
+                name="refund_bulk_paused_by_while_paused",
             ),
         )
         indexes = (

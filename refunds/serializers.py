@@ -161,6 +161,12 @@ def wanted_rows(rows: list[dict[str, Any]]) -> list[Wanted]:
     ]
 
 
+class BulkEndInput(InputSerializer):
+    reason = StrictCharField(
+        min_length=1, max_length=REASON_LENGTH_MAX, help_text=_("为什么提前结束")
+    )
+
+
 class BulkPageInput(PageInput):
     result = serializers.ChoiceField(
         choices=BulkOutcome.choices, required=False, help_text=_("只要哪种结果的行")

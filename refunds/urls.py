@@ -10,5 +10,9 @@ urlpatterns = [
     path("admin/refunds/bulk", RefundBulkViewSet.as_view({"post": "create"})),
     path("admin/refunds/bulk/<str:bulk_id>", RefundBulkViewSet.as_view({"get": "retrieve"})),
     path("admin/refunds/bulk/<str:bulk_id>/review", RefundBulkViewSet.as_view({"put": "review"})),
+    *(
+        path(f"admin/refunds/bulk/<str:bulk_id>/{step}", RefundBulkViewSet.as_view({"put": step}))
+        for step in ("withdraw", "pause", "resume", "end")
+    ),
     path("statistics", StatisticsViewSet.as_view({"get": "list"})),
 ]

@@ -1,6 +1,7 @@
 """Refunds over the API, and the statistics that need orders and refunds together."""
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 from uuid import UUID
@@ -23,7 +24,9 @@ from refunds.errors import (
     ApprovedByYouAlready,
     BulkAlreadyDecided,
     BulkNotFound,
+    BulkNotRunning,
     BulkOfNothing,
+    BulkPausedByAnother,
     BulkSizeWrong,
     OrderNotRefundable,
     RefundAlreadyReviewed,
@@ -36,6 +39,7 @@ from refunds.errors import (
 )
 from refunds.models import Refund, RefundBulk
 from refunds.serializers import (
+    BulkEndInput,
     BulkPageInput,
     RefundBulkInput,
     RefundBulkSchema,
@@ -237,11 +241,23 @@ class RefundBulkViewSet(ContractViewSet):
     """Refunds of many orders: one admin asks, another one, or staff, agrees."""
 
     api_tag = "refunds"
-    roles = {"create": ADMINS, "retrieve": ADMINS, "review": ADMINS}
+    roles = {
+        "create": ADMINS,
+        "retrieve": ADMINS,
+        "review": ADMINS,
+        "withdraw": ADMINS,
+        "pause": ADMINS,
+        "resume": ADMINS,
+        "end": ADMINS,
+    }
     refusals = {
         "create": (BulkSizeWrong, BulkOfNothing),
         "retrieve": (BulkNotFound,),
         "review": (BulkNotFound, BulkAlreadyDecided, SelfReview),
+        "withdraw": (BulkNotFound, BulkAlreadyDecided),
+        "pause": (BulkNotFound, BulkNotRunning),
+        "resume": (BulkNotFound, BulkNotRunning, BulkPausedByAnother),
+        "end": (BulkNotFound, BulkNotRunning),
     }
 
     @extend_schema(
@@ -250,7 +266,7 @@ class RefundBulkViewSet(ContractViewSet):
         description=_(
             "一份订单清单，或一个筛选条件。dry_run 为 true 时只说每个订单会怎样，什么都不写。"
             "受理后的状态是 pending：由另一位 admin（审核批量退款）或后台的另一位员工同意后，"
-            "在后台逐笔申请并批准。暂停、继续、撤回和提前结束在后台操作。"
+            "在后台逐笔申请并批准。"
         ),
         parameters=[IDEMPOTENCY_KEY],
         request=RefundBulkInput,
@@ -319,6 +335,67 @@ class RefundBulkViewSet(ContractViewSet):
             notes=decision.get("review_notes") or "",
         )
         return success(_("退款审核完成"))
+
+    @extend_schema(
+        operation_id="withdrawBulkRefund",
+        summary=_("撤回批量退款"),
+        description=_("只有申请人可以，只能撤回待复核的；状态变成 withdrawn，什么都没有退。"),
+        parameters=[api_schema.BULK_IN_PATH],
+        request=None,
+        responses={200: enveloped("RefundBulk", RefundBulkSchema())},
+        examples=[success_example(_("批量退款已撤回"), api_schema.bulk_example("withdrawn"))],
+    )
+    def withdraw(self, request: Request, bulk_id: str) -> Response:
+        return _stepped(_("批量退款已撤回"), bulks.bulk_withdraw, request, bulk_id, notes="")
+
+    @extend_schema(
+        operation_id="pauseBulkRefund",
+        summary=_("暂停批量退款"),
+        description=_("正在处理的一笔做完后停下，其余的等待继续或结束；状态变成 paused。"),
+        parameters=[api_schema.BULK_IN_PATH],
+        request=None,
+        responses={200: enveloped("RefundBulk", RefundBulkSchema())},
+        examples=[success_example(_("批量退款已暂停"), api_schema.bulk_example("paused"))],
+    )
+    def pause(self, request: Request, bulk_id: str) -> Response:
+        return _stepped(_("批量退款已暂停"), bulks.bulk_pause, request, bulk_id)
+
+    @extend_schema(
+        operation_id="resumeBulkRefund",
+        summary=_("继续批量退款"),
+        description=_(
+            "已暂停的从停下的地方继续执行，状态变回 running。别人暂停的，申请人不能继续。"
+        ),
+        parameters=[api_schema.BULK_IN_PATH],
+        request=None,
+        responses={200: enveloped("RefundBulk", RefundBulkSchema())},
+        examples=[success_example(_("批量退款已继续"), api_schema.bulk_example("running"))],
+    )
+    def resume(self, request: Request, bulk_id: str) -> Response:
+        return _stepped(_("批量退款已继续"), bulks.bulk_resume, request, bulk_id)
+
+    @extend_schema(
+        operation_id="endBulkRefund",
+        summary=_("提前结束批量退款"),
+        description=_("已暂停的到此为止：没有执行的订单不退，结果是 left_out；状态变成 finished。"),
+        parameters=[api_schema.BULK_IN_PATH],
+        request=BulkEndInput,
+        responses={200: enveloped("RefundBulk", RefundBulkSchema())},
+        examples=[
+            request_example("end", {"reason": "其余的改期"}, summary=_("提前结束")),
+            success_example(_("批量退款已结束"), api_schema.bulk_example("finished")),
+        ],
+    )
+    def end(self, request: Request, bulk_id: str) -> Response:
+        reason = BulkEndInput.parse(request)["reason"]
+        return _stepped(_("批量退款已结束"), bulks.bulk_end, request, bulk_id, notes=reason)
+
+
+def _stepped(
+    message: Any, step: Callable[..., RefundBulk], request: Request, bulk_id: str, **more: str
+) -> Response:
+    key = path_id(bulk_id, missing=BulkNotFound)
+    return success(message, bulk_told(step(actor=actor_of(request), bulk_id=key, **more).id))
 
 
 class StatisticsViewSet(ContractViewSet):

@@ -18,6 +18,7 @@ from refunds.errors import (
     BulkNotFound,
     BulkNotRunning,
     BulkOfNothing,
+    BulkPausedByAnother,
     OrderRepeated,
     SelfReview,
 )
@@ -39,6 +40,7 @@ from tcmpay.common.db import money_unit
 from tcmpay.common.errors import Forbidden
 from tcmpay.common.ids import new_id
 from tcmpay.common.money import format_money
+from tcmpay.common.second_person import ensure_not_one_of, is_one_of
 
 RUN_TASK = "refunds.run_bulk"
 # Where a bulk's trail keeps the digest of its rows.
@@ -67,11 +69,10 @@ def bulk_request(
         BulkSizeWrong, BulkOfNothing.
         BulkChanged: the verdicts are not those of the preview any more; nothing is written.
     """
-    if actor.role not in REVIEWERS or actor.id is None:
-        raise Forbidden()
+    person = _person(actor)
     key = bulk_id or new_id()
     insert = partial(
-        _insert, actor, actor.id, wanted, reason, source, source_text, key, seen, idempotency_key_id
+        _insert, actor, person, wanted, reason, source, source_text, key, seen, idempotency_key_id
     )
     try:
         return insert()
@@ -237,8 +238,11 @@ def _move(bulk: RefundBulk, to_state: BulkStatus, actor: Actor, action: str, not
 
 @money_unit
 def bulk_pause(*, actor: Actor, bulk_id: UUID) -> RefundBulk:
-    """Carry out no further row; one that is under way ends. Raises BulkNotFound, BulkNotRunning."""
-    bulk = _lock_in(bulk_id, BulkStatus.RUNNING)
+    """Carry out no further row; one that is under way ends.
+
+    Raises Forbidden, BulkNotFound, BulkNotRunning.
+    """
+    bulk = _lock_in(actor, bulk_id, BulkStatus.RUNNING)
     bulk_halt(bulk, actor)
     return bulk
 
@@ -250,19 +254,27 @@ def bulk_halt(bulk: RefundBulk, actor: Actor, reason: str = "") -> None:
         BulkStatus.PAUSED,
         table=BULK_TRANSITIONS,
         cause=Cause(actor=actor, action="refund_bulk_paused", reason=reason),
+        paused_by=actor.id,
         next_run_at=None,
     )
 
 
 @money_unit
 def bulk_resume(*, actor: Actor, bulk_id: UUID) -> RefundBulk:
-    """Go on with a paused one where it stopped. Raises BulkNotFound, BulkNotRunning."""
-    bulk = _lock_in(bulk_id, BulkStatus.PAUSED)
+    """Go on with a paused one where it stopped.
+
+    Raises Forbidden, BulkNotFound, BulkNotRunning. BulkPausedByAnother: ``actor`` asked for it, and
+    somebody else paused it.
+    """
+    bulk = _lock_in(actor, bulk_id, BulkStatus.PAUSED)
+    if bulk.paused_by is not None and not is_one_of(actor, bulk.paused_by):
+        ensure_not_one_of(actor, *bulk.askers, error=BulkPausedByAnother)
     transition(
         bulk,
         BulkStatus.RUNNING,
         table=BULK_TRANSITIONS,
         cause=Cause(actor=actor, action="refund_bulk_resumed"),
+        paused_by=None,
         next_run_at=clock.now(),
     )
     ring(RUN_TASK, str(bulk.id))
@@ -273,9 +285,9 @@ def bulk_resume(*, actor: Actor, bulk_id: UUID) -> RefundBulk:
 def bulk_end(*, actor: Actor, bulk_id: UUID, notes: str) -> RefundBulk:
     """End a paused one: what was not carried out is left out.
 
-    Raises BulkNotFound, BulkNotRunning.
+    Raises Forbidden, BulkNotFound, BulkNotRunning.
     """
-    bulk = _lock_in(bulk_id, BulkStatus.PAUSED)
+    bulk = _lock_in(actor, bulk_id, BulkStatus.PAUSED)
     bulk.rows.filter(outcome=BulkOutcome.WAITING).update(
         outcome=BulkOutcome.LEFT_OUT, held_order=None, decided_at=clock.now()
     )
@@ -301,6 +313,7 @@ def bulk_finish(bulk: RefundBulk, actor: Actor, reason: str = "") -> None:
             },
         ),
         finished_at=clock.now(),
+        paused_by=None,
         next_run_at=None,
     )
 
@@ -313,7 +326,15 @@ def bulk_lock(bulk_id: UUID) -> RefundBulk:
     return bulk
 
 
-def _lock_in(bulk_id: UUID, status: BulkStatus) -> RefundBulk:
+def _person(actor: Actor) -> UUID:
+    """Raises Forbidden: neither admin nor staff, or nobody known."""
+    if actor.role not in REVIEWERS or actor.id is None:
+        raise Forbidden()
+    return actor.id
+
+
+def _lock_in(actor: Actor, bulk_id: UUID, status: BulkStatus) -> RefundBulk:
+    _person(actor)
     bulk = bulk_lock(bulk_id)
     if bulk.status != status:
         raise BulkNotRunning(status=bulk.status)

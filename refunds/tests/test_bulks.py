@@ -15,6 +15,7 @@ from refunds.errors import (
     BulkChanged,
     BulkNotRunning,
     BulkOfNothing,
+    BulkPausedByAnother,
     BulkSizeWrong,
     SelfReview,
 )
@@ -342,6 +343,20 @@ def test_it_pauses_goes_on_and_ends_early(maker, wang, monkeypatch):
     bulk_end(actor=maker, bulk_id=bulk.pk, notes="其余改期")
     assert [outcome for outcome, _code in outcomes(bulk)] == ["approved", "approved", "left_out"]
     assert (credits(), RefundBulk.objects.get().status) == (2, "finished")
+
+
+def test_whoever_asked_resumes_what_they_paused_but_not_what_somebody_else_did(maker, wang):
+    bulk = running(maker, wang, paid_order())
+    bulk_pause(actor=maker, bulk_id=bulk.pk)
+    bulk_resume(actor=maker, bulk_id=bulk.pk)
+    bulk_pause(actor=wang, bulk_id=bulk.pk)
+    with pytest.raises(BulkPausedByAnother):
+        bulk_resume(actor=maker, bulk_id=bulk.pk)
+    bulk_resume(actor=person("zhao"), bulk_id=bulk.pk)
+    bulk.refresh_from_db()
+    assert (bulk.status, bulk.paused_by) == ("running", None)
+    bulk_run(bulk_id=bulk.pk)
+    assert outcomes(bulk) == [("approved", "")]
 
 
 def test_a_pause_in_the_middle_of_a_chunk_stops_before_the_next_row(maker, wang, monkeypatch):

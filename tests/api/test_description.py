@@ -28,6 +28,10 @@ MESSAGES = {
     "POST admin/refunds/bulk": "批量退款已受理",
     "GET admin/refunds/bulk/{bulk_id}": "获取批量退款成功",
     "PUT admin/refunds/bulk/{bulk_id}/review": "退款审核完成",
+    "PUT admin/refunds/bulk/{bulk_id}/withdraw": "批量退款已撤回",
+    "PUT admin/refunds/bulk/{bulk_id}/pause": "批量退款已暂停",
+    "PUT admin/refunds/bulk/{bulk_id}/resume": "批量退款已继续",
+    "PUT admin/refunds/bulk/{bulk_id}/end": "批量退款已结束",
     "GET balance/{user_id}": "获取余额成功",
     "GET balance/{user_id}/transactions": "获取余额变动记录成功",
     "POST balance/{user_id}/topups": "充值订单创建成功",
@@ -130,7 +134,6 @@ def test_every_error_of_the_product_is_described_somewhere(found):
     in_the_admin_only = {
         # Of pages, and of single rows of a bulk.
         "BULK_CHANGED",
-        "BULK_NOT_RUNNING",
         "BULK_ORDER_REPEATED",
         "BULK_ORDER_ELSEWHERE",
         "BULK_TOPUP",

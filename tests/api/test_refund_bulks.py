@@ -79,6 +79,29 @@ def test_an_accepted_one_waits_for_another_admin_then_refunds_each_once(api, ord
     assert set(refunds) == {(admin.id, other.id, REASON)}
 
 
+def test_it_is_paused_resumed_and_ended_over_the_api(api, orders, admin):
+    address = f"{BULK}/{api.post(BULK, body(orders), by=admin).accepted(202)['id']}"
+    other = someone(Role.ADMIN)
+    api.put(f"{address}/pause", {}, by=admin).refused(400, "BULK_NOT_RUNNING")
+    api.put(f"{address}/review", {"approved": True}, by=other).accepted()
+    paused = api.put(f"{address}/pause", {}, by=other)
+    assert (paused.message, paused.accepted()["status"]) == ("批量退款已暂停", "paused")
+    api.put(f"{address}/resume", {}, by=admin).refused(403, "BULK_NEEDS_SECOND_PERSON")
+    assert api.put(f"{address}/resume", {}, by=other).accepted()["status"] == "running"
+    api.put(f"{address}/end", {"reason": "改期"}, by=other).refused(400, "BULK_NOT_RUNNING")
+    api.put(f"{address}/pause", {}, by=admin).accepted()
+    api.put(f"{address}/end", {}, by=admin).invalid("reason")
+    ended = api.put(f"{address}/end", {"reason": "改期"}, by=admin).accepted()
+    assert (ended["status"], ended["counts"]["left_out"]) == ("finished", 2)
+    assert not Refund.objects.exists()
+
+
+def test_whoever_asked_takes_it_back_over_the_api(api, orders, admin):
+    address = f"{BULK}/{api.post(BULK, body(orders), by=admin).accepted(202)['id']}"
+    assert api.put(f"{address}/withdraw", {}, by=admin).accepted()["status"] == "withdrawn"
+    api.put(f"{address}/withdraw", {}, by=admin).refused(400, "BULK_ALREADY_DECIDED")
+
+
 def test_a_filter_names_the_orders(api, orders, admin, rich_patient):
     sent = {"filter": {"user_id": rich_patient.name}, "refund_reason": REASON}
     assert api.post(BULK, sent | {"dry_run": True}, by=admin).accepted(202)["total"] == 3

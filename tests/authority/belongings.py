@@ -6,7 +6,7 @@ from tcmpay.common.actor import Role
 from tests.api.kit import someone
 from tests.api.story import Story
 
-NAMES = ("owner", "pending", "started", "paid", "refund", "bulk")
+NAMES = ("owner", "pending", "started", "paid", "refund", "bulk", "running_bulk", "paused_bulk")
 
 
 class Belongings:
@@ -56,3 +56,14 @@ class Belongings:
         body = {"refunds": [{"order_id": self._id("paid")}], "refund_reason": "医生停诊"}
         admin = someone(Role.ADMIN)
         return str(self.story.api.post("admin/refunds/bulk", body, by=admin).accepted(202)["id"])
+
+    def _make_running_bulk(self) -> str:
+        return self._put(self._id("bulk"), "review", {"approved": True})
+
+    def _make_paused_bulk(self) -> str:
+        return self._put(self._id("running_bulk"), "pause", {})
+
+    def _put(self, bulk: str, step: str, body: dict[str, Any]) -> str:
+        address = f"admin/refunds/bulk/{bulk}/{step}"
+        self.story.api.put(address, body, by=someone(Role.ADMIN)).accepted()
+        return bulk

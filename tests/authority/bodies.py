@@ -13,6 +13,7 @@ API_BODIES: dict[str, dict[str, Any]] = {
     "topup": {"amount": "100.00"},
     "bulk": {"refunds": [{"order_id": "{paid}"}], "refund_reason": "医生停诊"},
     "bulk_dry": {"refunds": [{"order_id": "{paid}"}], "refund_reason": "x", "dry_run": True},
+    "end": {"reason": "其余的改期"},
     "approve": {"approved": True, "review_notes": "同意退款"},
     "reject": {"approved": False, "review_notes": "服务已完成"},
     "price": {"price": "21.00"},

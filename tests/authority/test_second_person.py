@@ -48,12 +48,21 @@ from reconciliation.tests import days
 from refunds.bulk_plan import Wanted
 from refunds.errors import (
     ApprovedByYouAlready,
+    BulkPausedByAnother,
     RetryNeedsSecondPerson,
     SelfReview,
     StopNeedsSecondPerson,
 )
-from refunds.models import Refund
-from refunds.services.bulks import bulk_approve, bulk_reject, bulk_request
+from refunds.models import Refund, RefundBulk
+from refunds.services.bulks import (
+    bulk_approve,
+    bulk_end,
+    bulk_pause,
+    bulk_reject,
+    bulk_request,
+    bulk_resume,
+    bulk_withdraw,
+)
 from refunds.services.cases import case_give_back, case_retry, case_write_off_decide
 from refunds.services.requests import refund_replace, refund_request, refund_review
 from refunds.services.retries import refund_retry
@@ -62,7 +71,7 @@ from refunds.services.submission import refund_submit
 from refunds.states import BulkSource, RefundStatus
 from tcmpay.common import clock
 from tcmpay.common.actor import SYSTEM, Actor, Role
-from tcmpay.common.errors import DomainError
+from tcmpay.common.errors import DomainError, Forbidden
 from tcmpay.common.money import parse_money
 from tests.api.kit import nothing_moves
 from tests.clinic import (
@@ -199,6 +208,60 @@ def bulk_door(decide: Callable[..., object]) -> Door:
     return Door(
         lambda actor: decide(actor=actor, bulk_id=bulk.id, notes="同意"),
         {"who asked": (LIN, SelfReview), "nobody": (NOBODY, SelfReview)},
+    )
+
+
+def running_bulk() -> RefundBulk:
+    bulk = bulk_request(
+        actor=LIN,
+        wanted=[Wanted(str(paid_order().id))],
+        reason="医生停诊",
+        source=BulkSource.ORDERS,
+    )
+    return bulk_approve(actor=WANG, bulk_id=bulk.id, notes="同意")
+
+
+# Neither nobody known, nor a patient, nor the platform's back end.
+NO_REVIEWERS: dict[str, tuple[Actor, Refusal]] = {
+    "nobody": (NOBODY, Forbidden),
+    "patient": (Actor(uuid.UUID(int=3), Role.PATIENT), Forbidden),
+    "service": (Actor(uuid.UUID(int=4), Role.SERVICE), Forbidden),
+    "system": (SYSTEM, Forbidden),
+}
+
+
+def pause_bulk() -> Door:
+    bulk = running_bulk()
+    return Door(lambda actor: bulk_pause(actor=actor, bulk_id=bulk.id), NO_REVIEWERS)
+
+
+def resume_bulk() -> Door:
+    bulk = running_bulk()
+    bulk_pause(actor=WANG, bulk_id=bulk.id)
+    return Door(
+        lambda actor: bulk_resume(actor=actor, bulk_id=bulk.id),
+        {"who asked": (LIN, BulkPausedByAnother), **NO_REVIEWERS},
+    )
+
+
+def end_bulk() -> Door:
+    bulk = running_bulk()
+    bulk_pause(actor=WANG, bulk_id=bulk.id)
+    return Door(
+        lambda actor: bulk_end(actor=actor, bulk_id=bulk.id, notes="其余改期"), NO_REVIEWERS
+    )
+
+
+def withdraw_bulk() -> Door:
+    bulk = bulk_request(
+        actor=LIN,
+        wanted=[Wanted(str(paid_order().id))],
+        reason="医生停诊",
+        source=BulkSource.ORDERS,
+    )
+    return Door(
+        lambda actor: bulk_withdraw(actor=actor, bulk_id=bulk.id, notes=""),
+        {"another": (WANG, Forbidden), **NO_REVIEWERS},
     )
 
 
@@ -520,6 +583,10 @@ DOORS = (
     complete_refund,
     approve_bulk,
     reject_bulk,
+    pause_bulk,
+    resume_bulk,
+    end_bulk,
+    withdraw_bulk,
     approve_beside_a_larger_one,
     replace_refund,
     retry_beyond_the_line,
@@ -552,6 +619,7 @@ DOORS = (
 # What somebody else meets behind the door, where it is not open for another reason.
 ELSE_REFUSED: dict[object, Refusal] = {
     match_payment: NotConfirmedByGateway,
+    withdraw_bulk: Forbidden,
     activate_configuration: DraftNotTested,
 }
 

@@ -2,7 +2,7 @@
 
 /** @typedef {import("../types/schema.js").components["schemas"]} Schemas */
 /** @typedef {import("../types/schema.js").operations} Described */
-/** @typedef {"APPOINTMENT_HAS_ORDER" | "BALANCE_LIMIT" | "BALANCE_UNDER_REVIEW" | "BODY_TOO_LARGE" | "BULK_ALREADY_DECIDED" | "BULK_NOTHING" | "BULK_SIZE" | "CONFIG_NEEDS_SECOND_PERSON" | "FORBIDDEN" | "GATEWAY_ERROR" | "GATEWAY_UNAVAILABLE" | "IDEMPOTENCY_IN_PROGRESS" | "IDEMPOTENCY_KEY_REUSED" | "INSUFFICIENT_BALANCE" | "INTERNAL_ERROR" | "METHOD_NOT_ALLOWED" | "NOT_ACCEPTABLE" | "NOT_FOUND" | "ORDER_EXPIRED" | "ORDER_NOT_CANCELLABLE" | "ORDER_NOT_PAYABLE" | "ORDER_NOT_REFUNDABLE" | "PRICE_CHANGE_NEEDS_SECOND_PERSON" | "PRICE_MISMATCH" | "PRICE_NOT_FOUND" | "PRICE_REQUIRED" | "RATE_LIMITED" | "REFUND_ALREADY_REVIEWED" | "REFUND_EXCEEDS_PAID" | "REFUND_LIMIT" | "REFUND_NOT_WITHDRAWABLE" | "SELF_REVIEW" | "SERVICE_UNAVAILABLE" | "TOO_MANY_ATTEMPTS" | "TOPUPS_OFF" | "TOPUP_DAY_LIMIT" | "UNAUTHENTICATED" | "UNSUPPORTED_MEDIA_TYPE" | "UNSUPPORTED_METHOD" | "VALIDATION_ERROR"} ErrorCode */
+/** @typedef {"APPOINTMENT_HAS_ORDER" | "BALANCE_LIMIT" | "BALANCE_UNDER_REVIEW" | "BODY_TOO_LARGE" | "BULK_ALREADY_DECIDED" | "BULK_NEEDS_SECOND_PERSON" | "BULK_NOTHING" | "BULK_NOT_RUNNING" | "BULK_SIZE" | "CONFIG_NEEDS_SECOND_PERSON" | "FORBIDDEN" | "GATEWAY_ERROR" | "GATEWAY_UNAVAILABLE" | "IDEMPOTENCY_IN_PROGRESS" | "IDEMPOTENCY_KEY_REUSED" | "INSUFFICIENT_BALANCE" | "INTERNAL_ERROR" | "METHOD_NOT_ALLOWED" | "NOT_ACCEPTABLE" | "NOT_FOUND" | "ORDER_EXPIRED" | "ORDER_NOT_CANCELLABLE" | "ORDER_NOT_PAYABLE" | "ORDER_NOT_REFUNDABLE" | "PRICE_CHANGE_NEEDS_SECOND_PERSON" | "PRICE_MISMATCH" | "PRICE_NOT_FOUND" | "PRICE_REQUIRED" | "RATE_LIMITED" | "REFUND_ALREADY_REVIEWED" | "REFUND_EXCEEDS_PAID" | "REFUND_LIMIT" | "REFUND_NOT_WITHDRAWABLE" | "SELF_REVIEW" | "SERVICE_UNAVAILABLE" | "TOO_MANY_ATTEMPTS" | "TOPUPS_OFF" | "TOPUP_DAY_LIMIT" | "UNAUTHENTICATED" | "UNSUPPORTED_MEDIA_TYPE" | "UNSUPPORTED_METHOD" | "VALIDATION_ERROR"} ErrorCode */
 /** @typedef {{signal?: AbortSignal}} Options */
 /** @typedef {Options & {idempotencyKey?: string}} KeyedOptions */
 /**
@@ -92,6 +92,37 @@ export class Operations {
   }
 
   /**
+   * End a bulk refund early.
+   * @param {string} bulkId
+   * @param {Schemas["BulkEndRequest"]} body
+   * @param {Options} [options]
+   * @returns {Promise<Schemas["RefundBulkEnvelope"]["data"]>}
+   */
+  endBulkRefund(bulkId, body, options = {}) {
+    return this._call({ method: "PUT", path: `/api/v1/payment/admin/refunds/bulk/${encodeURIComponent(bulkId)}/end`, body, ...options });
+  }
+
+  /**
+   * Pause a bulk refund.
+   * @param {string} bulkId
+   * @param {Options} [options]
+   * @returns {Promise<Schemas["RefundBulkEnvelope"]["data"]>}
+   */
+  pauseBulkRefund(bulkId, options = {}) {
+    return this._call({ method: "PUT", path: `/api/v1/payment/admin/refunds/bulk/${encodeURIComponent(bulkId)}/pause`, ...options });
+  }
+
+  /**
+   * Resume a bulk refund.
+   * @param {string} bulkId
+   * @param {Options} [options]
+   * @returns {Promise<Schemas["RefundBulkEnvelope"]["data"]>}
+   */
+  resumeBulkRefund(bulkId, options = {}) {
+    return this._call({ method: "PUT", path: `/api/v1/payment/admin/refunds/bulk/${encodeURIComponent(bulkId)}/resume`, ...options });
+  }
+
+  /**
    * Review a bulk refund.
    * @param {string} bulkId
    * @param {Schemas["RefundReviewRequest"]} body
@@ -100,6 +131,16 @@ export class Operations {
    */
   reviewBulkRefund(bulkId, body, options = {}) {
     return this._call({ method: "PUT", path: `/api/v1/payment/admin/refunds/bulk/${encodeURIComponent(bulkId)}/review`, body, ...options });
+  }
+
+  /**
+   * Withdraw a bulk refund.
+   * @param {string} bulkId
+   * @param {Options} [options]
+   * @returns {Promise<Schemas["RefundBulkEnvelope"]["data"]>}
+   */
+  withdrawBulkRefund(bulkId, options = {}) {
+    return this._call({ method: "PUT", path: `/api/v1/payment/admin/refunds/bulk/${encodeURIComponent(bulkId)}/withdraw`, ...options });
   }
 
   /**

@@ -1,6 +1,6 @@
 /** @typedef {import("../types/schema.js").components["schemas"]} Schemas */
 /** @typedef {import("../types/schema.js").operations} Described */
-/** @typedef {"APPOINTMENT_HAS_ORDER" | "BALANCE_LIMIT" | "BALANCE_UNDER_REVIEW" | "BODY_TOO_LARGE" | "BULK_ALREADY_DECIDED" | "BULK_NOTHING" | "BULK_SIZE" | "CONFIG_NEEDS_SECOND_PERSON" | "FORBIDDEN" | "GATEWAY_ERROR" | "GATEWAY_UNAVAILABLE" | "IDEMPOTENCY_IN_PROGRESS" | "IDEMPOTENCY_KEY_REUSED" | "INSUFFICIENT_BALANCE" | "INTERNAL_ERROR" | "METHOD_NOT_ALLOWED" | "NOT_ACCEPTABLE" | "NOT_FOUND" | "ORDER_EXPIRED" | "ORDER_NOT_CANCELLABLE" | "ORDER_NOT_PAYABLE" | "ORDER_NOT_REFUNDABLE" | "PRICE_CHANGE_NEEDS_SECOND_PERSON" | "PRICE_MISMATCH" | "PRICE_NOT_FOUND" | "PRICE_REQUIRED" | "RATE_LIMITED" | "REFUND_ALREADY_REVIEWED" | "REFUND_EXCEEDS_PAID" | "REFUND_LIMIT" | "REFUND_NOT_WITHDRAWABLE" | "SELF_REVIEW" | "SERVICE_UNAVAILABLE" | "TOO_MANY_ATTEMPTS" | "TOPUPS_OFF" | "TOPUP_DAY_LIMIT" | "UNAUTHENTICATED" | "UNSUPPORTED_MEDIA_TYPE" | "UNSUPPORTED_METHOD" | "VALIDATION_ERROR"} ErrorCode */
+/** @typedef {"APPOINTMENT_HAS_ORDER" | "BALANCE_LIMIT" | "BALANCE_UNDER_REVIEW" | "BODY_TOO_LARGE" | "BULK_ALREADY_DECIDED" | "BULK_NEEDS_SECOND_PERSON" | "BULK_NOTHING" | "BULK_NOT_RUNNING" | "BULK_SIZE" | "CONFIG_NEEDS_SECOND_PERSON" | "FORBIDDEN" | "GATEWAY_ERROR" | "GATEWAY_UNAVAILABLE" | "IDEMPOTENCY_IN_PROGRESS" | "IDEMPOTENCY_KEY_REUSED" | "INSUFFICIENT_BALANCE" | "INTERNAL_ERROR" | "METHOD_NOT_ALLOWED" | "NOT_ACCEPTABLE" | "NOT_FOUND" | "ORDER_EXPIRED" | "ORDER_NOT_CANCELLABLE" | "ORDER_NOT_PAYABLE" | "ORDER_NOT_REFUNDABLE" | "PRICE_CHANGE_NEEDS_SECOND_PERSON" | "PRICE_MISMATCH" | "PRICE_NOT_FOUND" | "PRICE_REQUIRED" | "RATE_LIMITED" | "REFUND_ALREADY_REVIEWED" | "REFUND_EXCEEDS_PAID" | "REFUND_LIMIT" | "REFUND_NOT_WITHDRAWABLE" | "SELF_REVIEW" | "SERVICE_UNAVAILABLE" | "TOO_MANY_ATTEMPTS" | "TOPUPS_OFF" | "TOPUP_DAY_LIMIT" | "UNAUTHENTICATED" | "UNSUPPORTED_MEDIA_TYPE" | "UNSUPPORTED_METHOD" | "VALIDATION_ERROR"} ErrorCode */
 /** @typedef {{signal?: AbortSignal}} Options */
 /** @typedef {Options & {idempotencyKey?: string}} KeyedOptions */
 /**
@@ -68,6 +68,28 @@ export class Operations {
      */
     getBulkRefund(bulkId: string, query?: Described["getBulkRefund"]["parameters"]["query"], options?: Options): Promise<Schemas["RefundBulkEnvelope"]["data"]>;
     /**
+     * End a bulk refund early.
+     * @param {string} bulkId
+     * @param {Schemas["BulkEndRequest"]} body
+     * @param {Options} [options]
+     * @returns {Promise<Schemas["RefundBulkEnvelope"]["data"]>}
+     */
+    endBulkRefund(bulkId: string, body: Schemas["BulkEndRequest"], options?: Options): Promise<Schemas["RefundBulkEnvelope"]["data"]>;
+    /**
+     * Pause a bulk refund.
+     * @param {string} bulkId
+     * @param {Options} [options]
+     * @returns {Promise<Schemas["RefundBulkEnvelope"]["data"]>}
+     */
+    pauseBulkRefund(bulkId: string, options?: Options): Promise<Schemas["RefundBulkEnvelope"]["data"]>;
+    /**
+     * Resume a bulk refund.
+     * @param {string} bulkId
+     * @param {Options} [options]
+     * @returns {Promise<Schemas["RefundBulkEnvelope"]["data"]>}
+     */
+    resumeBulkRefund(bulkId: string, options?: Options): Promise<Schemas["RefundBulkEnvelope"]["data"]>;
+    /**
      * Review a bulk refund.
      * @param {string} bulkId
      * @param {Schemas["RefundReviewRequest"]} body
@@ -75,6 +97,13 @@ export class Operations {
      * @returns {Promise<Schemas["RefundReviewedEnvelope"]["data"]>}
      */
     reviewBulkRefund(bulkId: string, body: Schemas["RefundReviewRequest"], options?: Options): Promise<Schemas["RefundReviewedEnvelope"]["data"]>;
+    /**
+     * Withdraw a bulk refund.
+     * @param {string} bulkId
+     * @param {Options} [options]
+     * @returns {Promise<Schemas["RefundBulkEnvelope"]["data"]>}
+     */
+    withdrawBulkRefund(bulkId: string, options?: Options): Promise<Schemas["RefundBulkEnvelope"]["data"]>;
     /**
      * Read a balance.
      * @param {string} userId
@@ -227,7 +256,7 @@ export class Operations {
 }
 export type Schemas = import("../types/schema.js").components["schemas"];
 export type Described = import("../types/schema.js").operations;
-export type ErrorCode = "APPOINTMENT_HAS_ORDER" | "BALANCE_LIMIT" | "BALANCE_UNDER_REVIEW" | "BODY_TOO_LARGE" | "BULK_ALREADY_DECIDED" | "BULK_NOTHING" | "BULK_SIZE" | "CONFIG_NEEDS_SECOND_PERSON" | "FORBIDDEN" | "GATEWAY_ERROR" | "GATEWAY_UNAVAILABLE" | "IDEMPOTENCY_IN_PROGRESS" | "IDEMPOTENCY_KEY_REUSED" | "INSUFFICIENT_BALANCE" | "INTERNAL_ERROR" | "METHOD_NOT_ALLOWED" | "NOT_ACCEPTABLE" | "NOT_FOUND" | "ORDER_EXPIRED" | "ORDER_NOT_CANCELLABLE" | "ORDER_NOT_PAYABLE" | "ORDER_NOT_REFUNDABLE" | "PRICE_CHANGE_NEEDS_SECOND_PERSON" | "PRICE_MISMATCH" | "PRICE_NOT_FOUND" | "PRICE_REQUIRED" | "RATE_LIMITED" | "REFUND_ALREADY_REVIEWED" | "REFUND_EXCEEDS_PAID" | "REFUND_LIMIT" | "REFUND_NOT_WITHDRAWABLE" | "SELF_REVIEW" | "SERVICE_UNAVAILABLE" | "TOO_MANY_ATTEMPTS" | "TOPUPS_OFF" | "TOPUP_DAY_LIMIT" | "UNAUTHENTICATED" | "UNSUPPORTED_MEDIA_TYPE" | "UNSUPPORTED_METHOD" | "VALIDATION_ERROR";
+export type ErrorCode = "APPOINTMENT_HAS_ORDER" | "BALANCE_LIMIT" | "BALANCE_UNDER_REVIEW" | "BODY_TOO_LARGE" | "BULK_ALREADY_DECIDED" | "BULK_NEEDS_SECOND_PERSON" | "BULK_NOTHING" | "BULK_NOT_RUNNING" | "BULK_SIZE" | "CONFIG_NEEDS_SECOND_PERSON" | "FORBIDDEN" | "GATEWAY_ERROR" | "GATEWAY_UNAVAILABLE" | "IDEMPOTENCY_IN_PROGRESS" | "IDEMPOTENCY_KEY_REUSED" | "INSUFFICIENT_BALANCE" | "INTERNAL_ERROR" | "METHOD_NOT_ALLOWED" | "NOT_ACCEPTABLE" | "NOT_FOUND" | "ORDER_EXPIRED" | "ORDER_NOT_CANCELLABLE" | "ORDER_NOT_PAYABLE" | "ORDER_NOT_REFUNDABLE" | "PRICE_CHANGE_NEEDS_SECOND_PERSON" | "PRICE_MISMATCH" | "PRICE_NOT_FOUND" | "PRICE_REQUIRED" | "RATE_LIMITED" | "REFUND_ALREADY_REVIEWED" | "REFUND_EXCEEDS_PAID" | "REFUND_LIMIT" | "REFUND_NOT_WITHDRAWABLE" | "SELF_REVIEW" | "SERVICE_UNAVAILABLE" | "TOO_MANY_ATTEMPTS" | "TOPUPS_OFF" | "TOPUP_DAY_LIMIT" | "UNAUTHENTICATED" | "UNSUPPORTED_MEDIA_TYPE" | "UNSUPPORTED_METHOD" | "VALIDATION_ERROR";
 export type Options = {
     signal?: AbortSignal;
 };

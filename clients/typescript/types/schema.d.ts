@@ -79,7 +79,7 @@ export interface paths {
         put?: never;
         /**
          * Bulk refunds
-         * @description A list of orders, or a filter. With dry_run true it only tells what would become of each order. What is accepted is pending: once another admin (reviewBulkRefund), or staff in the admin, has agreed, each is asked for and approved in the background. Pausing, resuming, taking back and ending early are done in the admin.
+         * @description A list of orders, or a filter. With dry_run true the answer only says what would become of each order, nothing is written. What is accepted is pending: once another admin (review a bulk refund) or other staff has agreed, each is asked for and approved in the background.
          */
         post: operations["requestBulkRefund"];
         delete?: never;
@@ -108,6 +108,66 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/payment/admin/refunds/bulk/{bulk_id}/end": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * End a bulk refund early
+         * @description A paused one ends here: orders that were not carried out are not refunded, their result is left_out; its status becomes finished.
+         */
+        put: operations["endBulkRefund"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/payment/admin/refunds/bulk/{bulk_id}/pause": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Pause a bulk refund
+         * @description The one under way is finished, the rest waits to be resumed or ended; its status becomes paused.
+         */
+        put: operations["pauseBulkRefund"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/payment/admin/refunds/bulk/{bulk_id}/resume": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Resume a bulk refund
+         * @description A paused one goes on where it stopped, its status is running again. Whoever asked for it can't resume what somebody else paused.
+         */
+        put: operations["resumeBulkRefund"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/payment/admin/refunds/bulk/{bulk_id}/review": {
         parameters: {
             query?: never;
@@ -121,6 +181,26 @@ export interface paths {
          * @description Agree to the whole bulk refund, or reject it. One's own is for another admin.
          */
         put: operations["reviewBulkRefund"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/payment/admin/refunds/bulk/{bulk_id}/withdraw": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Withdraw a bulk refund
+         * @description Only whoever asked for it may, while it is pending; its status becomes withdrawn, nothing was refunded.
+         */
+        put: operations["withdrawBulkRefund"];
         post?: never;
         delete?: never;
         options?: never;
@@ -690,6 +770,10 @@ export interface components {
             /** @description Not carried out, ended early */
             left_out: number;
         };
+        BulkEndRequest: {
+            /** @description Why it ends early */
+            reason: string;
+        };
         BulkFilterRequest: {
             /** @description A date (such as 2026-11-24, in Beijing) or a moment with its offset (such as 2026-11-24T10:00:00Z) */
             start_date?: string;
@@ -953,6 +1037,23 @@ export interface components {
              * @enum {string}
              */
             code: "TOPUPS_OFF" | "FORBIDDEN";
+            /** @description The same as the header X-Request-ID */
+            request_id: string;
+        };
+        EndBulkRefundBadRequestError: {
+            /**
+             * @description Always false
+             * @example false
+             */
+            success: boolean;
+            /** @description For people, in the language of Accept-Language */
+            message: string;
+            /**
+             * @description For programs, the same in every language
+             * @enum {string}
+             */
+            code: "BULK_NOT_RUNNING" | "VALIDATION_ERROR";
+            errors?: components["schemas"]["FieldErrors"];
             /** @description The same as the header X-Request-ID */
             request_id: string;
         };
@@ -1348,6 +1449,23 @@ export interface components {
          * @enum {string}
          */
         OrderType: "appointment" | "consultation" | "prescription" | "other" | "topup";
+        PauseBulkRefundBadRequestError: {
+            /**
+             * @description Always false
+             * @example false
+             */
+            success: boolean;
+            /** @description For people, in the language of Accept-Language */
+            message: string;
+            /**
+             * @description For programs, the same in every language
+             * @enum {string}
+             */
+            code: "BULK_NOT_RUNNING" | "VALIDATION_ERROR";
+            errors?: components["schemas"]["FieldErrors"];
+            /** @description The same as the header X-Request-ID */
+            request_id: string;
+        };
         PayOrderBadRequestError: {
             /**
              * @description Always false
@@ -1825,6 +1943,39 @@ export interface components {
             /** @description The same as the header X-Request-ID */
             request_id: string;
         };
+        ResumeBulkRefundBadRequestError: {
+            /**
+             * @description Always false
+             * @example false
+             */
+            success: boolean;
+            /** @description For people, in the language of Accept-Language */
+            message: string;
+            /**
+             * @description For programs, the same in every language
+             * @enum {string}
+             */
+            code: "BULK_NOT_RUNNING" | "VALIDATION_ERROR";
+            errors?: components["schemas"]["FieldErrors"];
+            /** @description The same as the header X-Request-ID */
+            request_id: string;
+        };
+        ResumeBulkRefundForbiddenError: {
+            /**
+             * @description Always false
+             * @example false
+             */
+            success: boolean;
+            /** @description For people, in the language of Accept-Language */
+            message: string;
+            /**
+             * @description For programs, the same in every language
+             * @enum {string}
+             */
+            code: "BULK_NEEDS_SECOND_PERSON" | "FORBIDDEN";
+            /** @description The same as the header X-Request-ID */
+            request_id: string;
+        };
         ReviewBulkRefundBadRequestError: {
             /**
              * @description Always false
@@ -2137,6 +2288,23 @@ export interface components {
             signType: string;
             /** @description Signature */
             paySign: string;
+        };
+        WithdrawBulkRefundBadRequestError: {
+            /**
+             * @description Always false
+             * @example false
+             */
+            success: boolean;
+            /** @description For people, in the language of Accept-Language */
+            message: string;
+            /**
+             * @description For programs, the same in every language
+             * @enum {string}
+             */
+            code: "BULK_ALREADY_DECIDED" | "VALIDATION_ERROR";
+            errors?: components["schemas"]["FieldErrors"];
+            /** @description The same as the header X-Request-ID */
+            request_id: string;
         };
         WithdrawRefundBadRequestError: {
             /**
@@ -2786,6 +2954,185 @@ export interface operations {
             503: components["responses"]["ServiceUnavailable"];
         };
     };
+    endBulkRefund: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id of the bulk refund */
+                bulk_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["BulkEndRequest"];
+            };
+        };
+        responses: {
+            /** @description Success */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RefundBulkEnvelope"];
+                };
+            };
+            /**
+             * @description `BULK_NOT_RUNNING` Only a running one can be paused, only a paused one resumed or ended
+             *
+             *     `VALIDATION_ERROR` The request is not valid; please check it and try again
+             */
+            400: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EndBulkRefundBadRequestError"];
+                };
+            };
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["BulkNotFound"];
+            406: components["responses"]["NotAcceptable"];
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["ServiceUnavailable"];
+        };
+    };
+    pauseBulkRefund: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id of the bulk refund */
+                bulk_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Success */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RefundBulkEnvelope"];
+                };
+            };
+            /**
+             * @description `BULK_NOT_RUNNING` Only a running one can be paused, only a paused one resumed or ended
+             *
+             *     `VALIDATION_ERROR` The request is not valid; please check it and try again
+             */
+            400: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PauseBulkRefundBadRequestError"];
+                };
+            };
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["BulkNotFound"];
+            406: components["responses"]["NotAcceptable"];
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["ServiceUnavailable"];
+        };
+    };
+    resumeBulkRefund: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id of the bulk refund */
+                bulk_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Success */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RefundBulkEnvelope"];
+                };
+            };
+            /**
+             * @description `BULK_NOT_RUNNING` Only a running one can be paused, only a paused one resumed or ended
+             *
+             *     `VALIDATION_ERROR` The request is not valid; please check it and try again
+             */
+            400: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ResumeBulkRefundBadRequestError"];
+                };
+            };
+            401: components["responses"]["Unauthenticated"];
+            /**
+             * @description `BULK_NEEDS_SECOND_PERSON` Somebody else paused this bulk refund: whoever asked for it can't resume it
+             *
+             *     `FORBIDDEN` Forbidden
+             */
+            403: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ResumeBulkRefundForbiddenError"];
+                };
+            };
+            404: components["responses"]["BulkNotFound"];
+            406: components["responses"]["NotAcceptable"];
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["ServiceUnavailable"];
+        };
+    };
     reviewBulkRefund: {
         parameters: {
             query?: never;
@@ -2850,6 +3197,59 @@ export interface operations {
                     "application/json": components["schemas"]["ReviewBulkRefundForbiddenError"];
                 };
             };
+            404: components["responses"]["BulkNotFound"];
+            406: components["responses"]["NotAcceptable"];
+            413: components["responses"]["BodyTooLarge"];
+            415: components["responses"]["UnsupportedMediaType"];
+            429: components["responses"]["RateLimited"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["ServiceUnavailable"];
+        };
+    };
+    withdrawBulkRefund: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id of the bulk refund */
+                bulk_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Success */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RefundBulkEnvelope"];
+                };
+            };
+            /**
+             * @description `BULK_ALREADY_DECIDED` This bulk refund is decided already
+             *
+             *     `VALIDATION_ERROR` The request is not valid; please check it and try again
+             */
+            400: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    "RateLimit-Limit": components["headers"]["RateLimit-Limit"];
+                    "RateLimit-Remaining": components["headers"]["RateLimit-Remaining"];
+                    "RateLimit-Reset": components["headers"]["RateLimit-Reset"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WithdrawBulkRefundBadRequestError"];
+                };
+            };
+            401: components["responses"]["Unauthenticated"];
+            403: components["responses"]["Forbidden"];
             404: components["responses"]["BulkNotFound"];
             406: components["responses"]["NotAcceptable"];
             413: components["responses"]["BodyTooLarge"];

@@ -44,6 +44,10 @@ class BulkCounts(TypedDict):
     left_out: int
 
 
+class BulkEndRequest(TypedDict):
+    reason: str
+
+
 class BulkRefusal(TypedDict):
     code: str
     message: str
@@ -303,6 +307,13 @@ class RequestRefundConflictError(TypedDict):
     request_id: str
 
 
+class ResumeBulkRefundForbiddenError(TypedDict):
+    success: bool
+    message: str
+    code: Literal["BULK_NEEDS_SECOND_PERSON", "FORBIDDEN"]
+    request_id: str
+
+
 class ReviewBulkRefundForbiddenError(TypedDict):
     success: bool
     message: str
@@ -518,6 +529,14 @@ class CreateTopUpBadRequestError(TypedDict):
     request_id: str
 
 
+class EndBulkRefundBadRequestError(TypedDict):
+    success: bool
+    message: str
+    code: Literal["BULK_NOT_RUNNING", "VALIDATION_ERROR"]
+    errors: NotRequired[FieldErrors]
+    request_id: str
+
+
 class Event(TypedDict):
     """
     Something that happened
@@ -614,6 +633,14 @@ class OrderPageEnvelope(TypedDict):
     data: OrderPage
     success: bool
     message: str
+
+
+class PauseBulkRefundBadRequestError(TypedDict):
+    success: bool
+    message: str
+    code: Literal["BULK_NOT_RUNNING", "VALIDATION_ERROR"]
+    errors: NotRequired[FieldErrors]
+    request_id: str
 
 
 class PayOrderBadRequestError(TypedDict):
@@ -756,6 +783,14 @@ class RequestRefundBadRequestError(TypedDict):
     request_id: str
 
 
+class ResumeBulkRefundBadRequestError(TypedDict):
+    success: bool
+    message: str
+    code: Literal["BULK_NOT_RUNNING", "VALIDATION_ERROR"]
+    errors: NotRequired[FieldErrors]
+    request_id: str
+
+
 class ReviewBulkRefundBadRequestError(TypedDict):
     success: bool
     message: str
@@ -784,6 +819,14 @@ class ValidationError(TypedDict):
     success: bool
     message: str
     code: Literal["VALIDATION_ERROR"]
+    errors: NotRequired[FieldErrors]
+    request_id: str
+
+
+class WithdrawBulkRefundBadRequestError(TypedDict):
+    success: bool
+    message: str
+    code: Literal["BULK_ALREADY_DECIDED", "VALIDATION_ERROR"]
     errors: NotRequired[FieldErrors]
     request_id: str
 

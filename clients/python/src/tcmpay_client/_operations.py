@@ -31,7 +31,9 @@ ErrorCode = Literal[
     "BALANCE_UNDER_REVIEW",
     "BODY_TOO_LARGE",
     "BULK_ALREADY_DECIDED",
+    "BULK_NEEDS_SECOND_PERSON",
     "BULK_NOTHING",
+    "BULK_NOT_RUNNING",
     "BULK_SIZE",
     "CONFIG_NEEDS_SECOND_PERSON",
     "FORBIDDEN",
@@ -105,9 +107,29 @@ class Operations:
         answer: m.RefundBulk = self._call(Call("GET", f"/api/v1/payment/admin/refunds/bulk/{bulk_id}", query={"page": page, "page_size": page_size, "result": result}))
         return answer
 
+    def end_bulk_refund(self, bulk_id: str, body: m.BulkEndRequest) -> m.RefundBulk:
+        """End a bulk refund early."""
+        answer: m.RefundBulk = self._call(Call("PUT", f"/api/v1/payment/admin/refunds/bulk/{bulk_id}/end", body=body))
+        return answer
+
+    def pause_bulk_refund(self, bulk_id: str) -> m.RefundBulk:
+        """Pause a bulk refund."""
+        answer: m.RefundBulk = self._call(Call("PUT", f"/api/v1/payment/admin/refunds/bulk/{bulk_id}/pause"))
+        return answer
+
+    def resume_bulk_refund(self, bulk_id: str) -> m.RefundBulk:
+        """Resume a bulk refund."""
+        answer: m.RefundBulk = self._call(Call("PUT", f"/api/v1/payment/admin/refunds/bulk/{bulk_id}/resume"))
+        return answer
+
     def review_bulk_refund(self, bulk_id: str, body: m.RefundReviewRequest) -> None:
         """Review a bulk refund."""
         answer: None = self._call(Call("PUT", f"/api/v1/payment/admin/refunds/bulk/{bulk_id}/review", body=body))
+        return answer
+
+    def withdraw_bulk_refund(self, bulk_id: str) -> m.RefundBulk:
+        """Withdraw a bulk refund."""
+        answer: m.RefundBulk = self._call(Call("PUT", f"/api/v1/payment/admin/refunds/bulk/{bulk_id}/withdraw"))
         return answer
 
     def get_balance(self, user_id: str) -> m.UserBalance:
