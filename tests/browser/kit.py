@@ -4,12 +4,15 @@
     def test_a_reviewer_approves(desk, staff):
         page = desk.open(as_=staff("reviewer"))        # signed in, at the admin's first page
         page.goto(desk.url("admin:refunds_refund_changelist"))
-        page.get_by_role("link", name="审核").click()
+        follow(page.get_by_role("link", name="审核"))
         desk.look(page, "refund-review")               # at 1440 and 390, light and dark
 
 Nothing has to be asserted about the surroundings: a request to another host, an error on the
 console, a violation of the content security policy, an exception in a script or an answer of 5xx
 fails the test at its end, whatever the page looked like.
+
+A click does not wait for the document that it leads to. So nobody clicks but ``follow``, which
+does, and ``press``, after which a test waits for what it expects.
 """
 
 import os
@@ -27,6 +30,7 @@ from playwright.sync_api import (
     Browser,
     BrowserContext,
     ConsoleMessage,
+    Locator,
     Page,
     Playwright,
     Request,
@@ -81,6 +85,20 @@ def launch(playwright: Playwright) -> Browser:
     return playwright.chromium.launch(executable_path=find_browser(), args=list(ARGUMENTS))
 
 
+def follow(locator: Locator, *, key: str = "") -> None:
+    """Click what leads to another document, or press ``key`` on it, and wait for that document."""
+    with locator.page.expect_navigation():
+        if key:
+            locator.press(key)
+        else:
+            locator.click()
+
+
+def press(locator: Locator, *, times: int = 1) -> None:
+    """Click what changes this document, now or later."""
+    locator.click(click_count=times)
+
+
 class Watch:
     """What must not happen on any page, noted as it happens."""
 
@@ -104,6 +122,19 @@ class Watch:
         finally:
             for part in parts:
                 self._allowed.remove(part)
+
+    def expect(self, page: Page, part: str) -> None:
+        """Wait for a problem with ``part`` in its text, and look no further: more may follow of it.
+
+        Raises AssertionError when none comes.
+        """
+        for _look in range(WAIT_MILLISECONDS // 50):
+            if any(part in problem for problem in self.problems):
+                self._allowed.append("")
+                self.problems.clear()
+                return
+            page.wait_for_timeout(50)
+        raise AssertionError(f"no {part!r} among {self.problems}")
 
     def _note(self, problem: str) -> None:
         if not any(part in problem for part in self._allowed):

@@ -5,6 +5,7 @@ import pytest
 from payments.models import PaymentException
 from refunds.models import Refund
 from refunds.services.submission import refunds_sweep
+from tests.browser.kit import follow, press
 from tests.clinic import late_case, unknown_case
 
 
@@ -18,10 +19,10 @@ def case_page(desk, page, case):
 
 
 def act(page, title, reason):
-    page.locator("summary", has_text=title).click()
+    press(page.locator("summary", has_text=title))
     form = page.locator("details[open] form", has=page.get_by_role("button", name=title))
     form.get_by_label("说明").fill(reason)
-    form.get_by_role("button", name=title).click()
+    follow(form.get_by_role("button", name=title))
 
 
 def test_claim_a_case_and_give_the_money_back(desk, staff):
@@ -32,7 +33,7 @@ def test_claim_a_case_and_give_the_money_back(desk, staff):
     desk.look(page, "exceptions")
     case_page(desk, page, case)
     page.get_by_text("订单已取消或过期之后，用户的付款才到账").wait_for()
-    page.get_by_role("button", name="认领").click()
+    follow(page.get_by_role("button", name="认领"))
     page.get_by_text("这项差错现在由您负责").wait_for()
     desk.look(page, "exception-late")
     act(page, "原路退回", "联系付款人后退回")
@@ -59,7 +60,7 @@ def test_a_write_off_needs_a_second_person(desk, staff):
     other = desk.open(as_=second)
     case_page(desk, other, case)
     desk.look(other, "exception-write-off")
-    other.get_by_role("button", name="确认核销").click()
+    follow(other.get_by_role("button", name="确认核销"))
     other.get_by_text("已确认核销").wait_for()
     ending = other.locator("[data-test=ending]").inner_text()
     assert "已核销" in ending
@@ -76,7 +77,7 @@ def test_of_two_people_at_one_case_one_wins_and_the_other_sees_who(desk, staff):
     other = desk.open(as_=staff("reviewer", "wang", last_name="王复核"))
     case_page(desk, one, case)
     case_page(desk, other, case)
-    one.get_by_role("button", name="认领").click()
+    follow(one.get_by_role("button", name="认领"))
     one.get_by_text("这项差错现在由您负责").wait_for()
     act(other, "申请核销", "不知情")
     other.get_by_text("林审核 已认领这项差错").wait_for()
@@ -84,7 +85,7 @@ def test_of_two_people_at_one_case_one_wins_and_the_other_sees_who(desk, staff):
     act(one, "申请核销", "已在商户平台退回")
     one.get_by_text("等待另一人确认").first.wait_for()
     case_page(desk, other, case)
-    other.get_by_role("button", name="确认核销").click()
+    follow(other.get_by_role("button", name="确认核销"))
     other.get_by_text("已确认核销").wait_for()
     assert "已在商户平台退回" in other.locator("[data-test=ending]").inner_text()
 

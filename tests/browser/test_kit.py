@@ -1,4 +1,7 @@
-"""The watch itself: what it must not overlook."""
+"""The kit itself: what its watch must not overlook, and that nobody clicks past it."""
+
+import re
+from pathlib import Path
 
 import pytest
 
@@ -23,15 +26,23 @@ def test_it_notices(desk, problem):
         page = desk.open()  # a page without our policy: the browser would let it out
         page.goto("about:blank")
     page.evaluate(DEEDS[problem])
-    page.wait_for_timeout(200)
-    assert any(problem in found for found in desk.watch.problems), desk.watch.problems
-    desk.watch.problems.clear()
+    desk.watch.expect(page, problem)
 
 
 def test_no_inline_script_runs(desk):
     page = desk.open()
     page.goto(desk.url("admin:login"))
     page.evaluate(DEEDS["CSP script-src-elem inline"])
+    desk.watch.expect(page, "CSP script-src-elem inline")
     assert page.evaluate("window.ran") is None
-    page.wait_for_timeout(200)
-    desk.watch.problems.clear()
+
+
+def test_nobody_clicks_without_saying_what_is_waited_for():
+    """See ``follow`` and ``press``."""
+    clicks = {
+        path.name: found
+        for path in Path(__file__).parent.glob("*.py")
+        if path.name != "kit.py"
+        and (found := re.findall(r"\.(?:click|dblclick|tap)\(", path.read_text("utf-8")))
+    }
+    assert clicks == {}

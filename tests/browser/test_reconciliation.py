@@ -28,6 +28,7 @@ from reconciliation.tests.kit import (
 from tcmpay.common import clock
 from tcmpay.common.actor import SYSTEM
 from tests.browser.conftest import PASSWORD
+from tests.browser.kit import follow
 from tests.browser.test_every_page import CUT_TABLES
 
 
@@ -52,18 +53,18 @@ def test_the_calendar_and_a_day_with_differences_of_every_kind(desk, staff):
     page.locator("[data-select-all]").uncheck()
     for place in (1, 3, 4):
         page.locator("input[name=difference]:not(:disabled)").nth(place).check()
-    page.get_by_role("button", name="预览所选").click()
+    follow(page.get_by_role("button", name="预览所选"))
     desk.look(page, "reconciliation-mend")
     page.get_by_label("说明").fill("已核对")
-    page.get_by_role("button", name="处理 3 项").click()
+    follow(page.get_by_role("button", name="处理 3 项"))
     page.get_by_text("逐项结果").wait_for()
     desk.look(page, "reconciliation-mended")
-    page.get_by_role("link", name="账单第 2 行").first.click()
+    follow(page.get_by_role("link", name="账单第 2 行").first)
     desk.look(page, "reconciliation-lines")
     page.goto(desk.url("admin:reconciliation_difference_changelist"))
     assert page.evaluate(CUT_TABLES) == []
     desk.look(page, "reconciliation-differences")
-    page.locator("#result_list .field-number_shown a").first.click()
+    follow(page.locator("#result_list .field-number_shown a").first)
     desk.look(page, "reconciliation-difference")
     page.goto(desk.url("admin:reconciliation_billfile_changelist"))
     desk.look(page, "reconciliation-bills")
@@ -84,9 +85,9 @@ def test_the_pages_fit_in_english_too(desk, staff):
 
 def test_last_month_and_any_span_are_there_on_the_first_page(desk, staff):
     page = desk.open(as_=staff("finance"))
-    page.get_by_role("link", name="上月净收").click()
+    follow(page.get_by_role("link", name="上月净收"))
     page.get_by_label("从", exact=True).fill("2026-01-01")
-    page.get_by_role("button", name="查看").click()
+    follow(page.get_by_role("button", name="查看"))
     page.get_by_text("2026-01-01").first.wait_for()
     desk.look(page, "today-span")
 
@@ -111,7 +112,7 @@ class Clicks:
 
     def on(self, what) -> None:
         self.number += 1
-        what.click()
+        follow(what)
 
     def reload(self, page) -> None:
         self.number += 1
@@ -228,19 +229,19 @@ def test_a_bill_is_uploaded_looked_at_and_replaced(desk, staff, yesterday_with_m
     monkeypatch.setattr(waiting_bills, "open_bill", open_written)
     page = desk.open(as_=staff("finance"))
     page.goto(desk.origin + day_url(yesterday()))
-    page.get_by_role("link", name="上传账单").click()
+    follow(page.get_by_role("link", name="上传账单"))
     desk.look(page, "bill-upload")
     page.get_by_label("商户号").select_option("wechat:1900000001")
     page.set_input_files(
         "input[type=file]",
         {"name": "all.csv", "mimeType": "text/csv", "buffer": written([]) + b"\nodd <b>line</b>"},
     )
-    page.get_by_role("button", name="上传并核对").click()
+    follow(page.get_by_role("button", name="上传并核对"))
     page.get_by_text("已有另一份账单").wait_for()
     desk.look(page, "bill-uploaded")
-    page.get_by_role("button", name="替换并对账").click()
+    follow(page.get_by_role("button", name="替换并对账"))
     page.get_by_text("已导入").wait_for()
     desk.look(page, "bill-replaced")
-    page.get_by_role("button", name="用现有账单重新对账").click()
+    follow(page.get_by_role("button", name="用现有账单重新对账"))
     page.get_by_text("项差异待处理").first.wait_for()
     page.get_by_role("link", name="下载", exact=True).first.wait_for()

@@ -9,6 +9,7 @@ from refunds.services.batches import batch_run
 from refunds.services.requests import refund_review
 from tcmpay.common import clock
 from tests.browser.conftest import PASSWORD
+from tests.browser.kit import follow, press
 from tests.clinic import staff_actor_of, waiting_refund
 
 NOTES = "审核备注"
@@ -27,7 +28,7 @@ def test_from_sign_in_to_an_approved_refund_in_four_clicks_and_a_note(desk, staf
     def click(locator):
         nonlocal clicks
         clicks += 1
-        locator.click()
+        follow(locator)
 
     page.goto(desk.url("admin:login"))
     page.locator("#id_username").fill(reviewer.username)
@@ -57,11 +58,11 @@ def test_it_proposes_by_the_rules_and_a_phrase_rejects(desk, staff):
     page.get_by_text("按规则可退 80%：24.00 元").wait_for()
     page.get_by_text("申请金额比规则多 6.00 元").wait_for()
     desk.look(page, "refund-review")
-    page.get_by_role("button", name="驳回", exact=True).click()
+    follow(page.get_by_role("button", name="驳回", exact=True))
     page.get_by_text("驳回时请写明原因").wait_for()
     page.get_by_label("常用语").select_option(label="已开始就诊，按规则不退")
     assert page.get_by_label(NOTES).input_value() == "已开始就诊，按规则不退"
-    page.get_by_role("button", name="驳回", exact=True).click()
+    follow(page.get_by_role("button", name="驳回", exact=True))
     page.get_by_text("已驳回退款").wait_for()
     refund.refresh_from_db()
     assert (refund.status, refund.review_notes) == ("cancelled", "已开始就诊，按规则不退")
@@ -73,8 +74,8 @@ def test_asking_for_less_makes_the_reviewer_the_one_who_asks(desk, staff):
     reviewer = staff("reviewer")
     page = desk.open(as_=reviewer)
     review(desk, page, refund)
-    page.get_by_text("改按其他金额退").click()
-    page.get_by_role("button", name="驳回并另行申请").click()
+    press(page.get_by_text("改按其他金额退"))
+    follow(page.get_by_role("button", name="驳回并另行申请"))
     page.get_by_text("等待另一位审核人").first.wait_for()
     new = Refund.objects.exclude(pk=refund.pk).get()
     refund.refresh_from_db()
@@ -97,11 +98,11 @@ def test_several_at_once_with_sums_and_a_result_for_each(desk, staff):
     for refund in refunds:
         page.get_by_label(f"选择 {refund.refund_no}").check()
     page.get_by_text("已选 3 笔，共 42.50 元").wait_for()
-    page.get_by_role("button", name="预览所选").click()
+    follow(page.get_by_role("button", name="预览所选"))
     page.get_by_role("row", name="合计 3 42.50").wait_for()
     desk.look(page, "refund-batch-preview")
     page.get_by_label(NOTES).fill("医生停诊")
-    page.get_by_role("button", name="批准这 3 笔").click()
+    follow(page.get_by_role("button", name="批准这 3 笔"))
     page.get_by_text("0 / 3 笔").wait_for()
     # Meanwhile another person decides about one of them.
     other = staff("reviewer", "wang", last_name="王", first_name="复核")
@@ -122,17 +123,17 @@ def test_a_large_one_waits_in_the_second_queue_for_another_person(desk, staff, s
     first, second = staff("reviewer", "lin", last_name="林审核"), staff("reviewer", "wang")
     page = desk.open(as_=first)
     review(desk, page, refund)
-    page.get_by_role("button", name="批准退款 25.00 元").click()
+    follow(page.get_by_role("button", name="批准退款 25.00 元"))
     page.get_by_text("还需另一位审核人批准").wait_for()
     review(desk, page, refund)
     assert page.get_by_role("button", name="批准退款").is_disabled()
     other = desk.open(as_=second)
     other.goto(desk.url("admin:refunds_refund_queue"))
-    other.get_by_role("link", name="待二审 1").click()
+    follow(other.get_by_role("link", name="待二审 1"))
     other.get_by_text("林审核 已批准，您是第二位").wait_for()
     desk.look(other, "refund-queue-second")
-    other.get_by_role("link", name="审核", exact=True).click()
-    other.get_by_role("button", name="批准退款 25.00 元").click()
+    follow(other.get_by_role("link", name="审核", exact=True))
+    follow(other.get_by_role("button", name="批准退款 25.00 元"))
     other.get_by_text("款项已退回用户余额").wait_for()
     refund.refresh_from_db()
     assert (refund.status, refund.reviewed_by) == ("success", second.pk)
@@ -146,9 +147,9 @@ def test_of_two_reviewers_at_once_one_wins_and_the_other_sees_who_and_what(desk,
     review(desk, other, refund)
     other.get_by_label(NOTES).fill("同意")
     one.get_by_label(NOTES).fill("已就诊，不退")
-    one.get_by_role("button", name="驳回", exact=True).click()
+    follow(one.get_by_role("button", name="驳回", exact=True))
     one.get_by_text("已驳回退款").wait_for()
-    other.get_by_role("button", name="批准退款").click()
+    follow(other.get_by_role("button", name="批准退款"))
     other.get_by_text("您的操作没有生效").wait_for()
     decision = other.locator("[data-test=decision]").inner_text()
     for fact in ("林审核", "驳回", "已就诊，不退"):
@@ -173,13 +174,11 @@ def test_it_works_by_keyboard_and_without_scripts(desk, staff):
     box = page.get_by_label(f"选择 {refund.refund_no}")
     box.focus()
     page.keyboard.press("Space")
-    page.get_by_role("button", name="预览所选").focus()
-    page.keyboard.press("Enter")
-    page.wait_for_url("**/refund/batch/**")  # what is typed before belongs to the page that goes
+    follow(page.get_by_role("button", name="预览所选"), key="Enter")
     page.get_by_label(NOTES).focus()
     page.keyboard.type("好")
     page.keyboard.press("Tab")
-    page.keyboard.press("Enter")
+    follow(page.locator(":focus"), key="Enter")
     page.get_by_text("0 / 1 笔").wait_for()
     batch_run(batch_id=RefundBatch.objects.get().pk)
     page.reload()

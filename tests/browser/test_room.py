@@ -5,6 +5,7 @@ from datetime import timedelta
 from config.models import PriceConfig
 from refunds.services.requests import refund_review
 from tcmpay.common import clock
+from tests.browser.kit import follow
 from tests.browser.test_every_page import CUT_TABLES
 from tests.clinic import staff_actor_of, waiting_refund
 
@@ -44,11 +45,11 @@ def test_the_calendar_of_prices_shows_all_its_months(desk, staff):
 def test_the_preview_of_a_price_keeps_its_period_inside(desk, staff):
     page = desk.open(as_=staff("administrator"))
     page.goto(desk.url("admin:config_priceconfig_service", "consultation"))
-    page.get_by_role("link", name="修改价格").click()
+    follow(page.get_by_role("link", name="修改价格"))
     page.get_by_label("改价原因").fill("x")
     page.fill("#id_price", "21.00")
     page.fill("#id_expiry_date", str(clock.today() + timedelta(days=30)))
-    page.get_by_role("button", name="预览效果").click()
+    follow(page.get_by_role("button", name="预览效果"))
     period = page.locator(".tcm-facts dd", has_text="~")
     period.wait_for()
     assert not period.evaluate(OVERFLOWING)

@@ -10,6 +10,7 @@ from tcmpay.accounts.models import RecoveryCode, SignIn, StaffUser, TotpDevice
 from tcmpay.accounts.services.second_factor import enrolment_begin, enrolment_confirm
 from tcmpay.audit.models import AuditEvent
 from tests.browser.conftest import PASSWORD
+from tests.browser.kit import follow
 
 WRONG = "用户名、密码或验证码不正确。"
 
@@ -25,8 +26,7 @@ def fill(page, desk, username, password=PASSWORD, code=""):
     page.get_by_label("用户名").fill(username)
     page.get_by_label("密码").fill(password)
     page.get_by_label("验证码").fill(code)
-    page.get_by_role("button", name="登录").click()
-    page.wait_for_load_state()
+    follow(page.get_by_role("button", name="登录"))
 
 
 @pytest.fixture
@@ -60,15 +60,15 @@ def test_the_first_sign_in_binds_an_authenticator_before_anything_else(desk, sta
     key = TotpDevice.objects.get(user=person).key()
     assert page.locator(".tcm-qr svg").count() == 1
     page.get_by_label("验证码").fill("000000")
-    page.get_by_role("button", name="绑定").click()
+    follow(page.get_by_role("button", name="绑定"))
     assert "验证码不正确" in page.inner_text("main, #main, body")
     TotpDevice.objects.update(throttling_failure_count=0)
     page.get_by_label("验证码").fill(code_now(key))
-    page.get_by_role("button", name="绑定").click()
+    follow(page.get_by_role("button", name="绑定"))
     codes = page.locator(".tcm-codes li").all_inner_texts()
     assert len(codes) == 10
     desk.look(page, "recovery-codes")
-    page.get_by_role("link", name="已保存，进入后台").click()
+    follow(page.get_by_role("link", name="已保存，进入后台"))
     assert page.url == desk.url("admin:index")
     # Shown once, and nowhere else.
     page.goto(desk.url("staff-account"))
@@ -141,7 +141,7 @@ def test_signing_out_everywhere_ends_the_other_window(desk, staff):
     here, there = desk.open(as_=person), desk.open(as_=person)
     here.goto(desk.url("staff-account"))
     here.get_by_label("当前密码").fill(PASSWORD)
-    here.get_by_role("button", name="退出其他所有设备").click()
+    follow(here.get_by_role("button", name="退出其他所有设备"))
     assert "已退出其他所有设备" in here.inner_text("body")
     there.reload()
     assert there.url.startswith(desk.url("admin:login"))
@@ -161,5 +161,5 @@ def test_an_idle_session_ends_and_comes_back_to_the_page(desk, staff, settings, 
     assert "长时间没有操作" in page.inner_text("body")
     page.get_by_label("用户名").fill("reviewer")
     page.get_by_label("密码").fill(PASSWORD)
-    page.get_by_role("button", name="登录").click()
+    follow(page.get_by_role("button", name="登录"))
     assert page.url == desk.url("staff-account")
