@@ -127,6 +127,7 @@ class _Run:
         self.merchant, self.day = merchant, day
         before = day_of(merchant, day)
         self.runs_before = before.runs if before else 0
+        self.asked_at = before.compare_at if before else None
         self.trade = bill_current(merchant, day, BillType.TRADE)
         self.fund = bill_current(merchant, day, BillType.FUND)
         is_nothing = before is not None and before.is_without_movement
@@ -326,7 +327,9 @@ def _write(actor: Actor, run: _Run, figures: Figures) -> ReconciledDay:
         if bill_current(run.merchant, run.day, bill_type) != bill:
             raise BillsChanged()
     differences_write(row, figures.found)
-    now = {"runs": row.runs + 1, "run_at": clock.now(), "compare_at": None}
+    # Whoever asked since this run began may know what it did not read.
+    still_asked = row.compare_at if row.compare_at != run.asked_at else None
+    now = {"runs": row.runs + 1, "run_at": clock.now(), "compare_at": still_asked}
     columns_write(row, **_columns(run, figures), **now)
     columns_write(row, **_yuan(row))
     found = row.differences.found()

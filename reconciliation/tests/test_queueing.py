@@ -1,12 +1,14 @@
 """A comparison that takes long is asked for, and made by a worker as the one who asked."""
 
 import uuid
+from datetime import timedelta
 
 import pytest
 
 from reconciliation.errors import BillsChanged, NothingToCompare
 from reconciliation.models import BillPart, ReconciledDay
-from reconciliation.services import queueing
+from reconciliation.our_books import our_books
+from reconciliation.services import queueing, running
 from reconciliation.services.queueing import LEASE, day_compare_ask, days_compare
 from reconciliation.services.running import day_reconcile
 from reconciliation.tests.kit import DAY, attempt, configured, imported, merchant, payment_row
@@ -17,6 +19,13 @@ from tcmpay.common.actor import Actor, Role
 pytestmark = pytest.mark.django_db
 METHOD = "wechat"
 CLERK = Actor(uuid.uuid4(), Role.STAFF)
+
+
+SECOND = timedelta(seconds=1)
+
+
+def by_hand():
+    day_reconcile(actor=CLERK, merchant=merchant(METHOD), day=DAY)
 
 
 @pytest.fixture
@@ -46,6 +55,24 @@ def test_a_day_that_was_asked_for_is_compared_once(asked, rung):
 def test_what_another_run_compared_meanwhile_is_not_compared_again(asked):
     day_reconcile(actor=CLERK, merchant=merchant(METHOD), day=DAY)
     assert days_compare() == 0
+
+
+@pytest.mark.parametrize("run", [by_hand, days_compare], ids=["by hand", "by a worker"])
+def test_what_is_asked_for_while_a_run_reads_is_compared_once_more(asked, run, monkeypatch):
+    def asks_again(*read):
+        monkeypatch.setattr(running, "our_books", our_books)
+        books = our_books(*read)
+        with clock.frozen(asked.compare_at + SECOND):
+            day_compare_ask(actor=CLERK, merchant=merchant(METHOD), day=DAY)
+        return books
+
+    monkeypatch.setattr(running, "our_books", asks_again)
+    run()
+    with clock.frozen(asked.compare_at + 2 * SECOND):
+        assert days_compare() == 1, "the run may have read our books before what was asked for"
+        assert days_compare() == 0
+    asked.refresh_from_db()
+    assert (asked.runs, asked.compare_at) == (2, None)
 
 
 def test_of_two_workers_one_compares(asked, monkeypatch):
