@@ -19,6 +19,7 @@ from reconciliation.states import (
     BillType,
     CloseStatus,
     DifferenceType,
+    DownloadStatus,
     FundsLeg,
     ReopeningStatus,
     UploadStatus,
@@ -105,9 +106,56 @@ class BillPart(models.Model):
         return f"{self.bill_id} {self.number}"
 
 
+class BillDownload(models.Model):
+    """That staff want one merchant's bills of a day from the gateway again, and what came of it:
+    the row is the queue."""
+
+    AUDIT_OBJECT: ClassVar = "bill_download"
+
+    id = id_field()
+    payment_method = models.CharField(_("支付方式"), max_length=16, choices=PaymentMethod)
+    merchant = models.CharField(_("商户号"), max_length=64)
+    day = models.DateField(_("账单日"), db_index=True)
+    asked_by = UUIDTextField(_("要求下载的人"))
+    asked_at = models.DateTimeField(_("要求下载的时间"), db_default=UtcNow())
+    status = models.CharField(
+        _("状态"), max_length=8, choices=DownloadStatus, default=DownloadStatus.WAITING
+    )
+    reason = models.CharField(_("说明"), max_length=500, blank=True, default="")
+    # From when on downloading is due, or due again where a worker died over it.
+    due_at = models.DateTimeField(null=True, blank=True)
+    tries = models.PositiveSmallIntegerField(default=0)
+
+    class Meta:
+        db_table = "reconciliation_downloads"
+        verbose_name = _("重新下载的账单")
+        verbose_name_plural = _("重新下载的账单")
+        default_permissions = ()
+        constraints = (
+            models.UniqueConstraint(
+                fields=("payment_method", "merchant", "day"), name="bill_download_unique"
+            ),
+            models.CheckConstraint(
+                condition=Q(status="waiting", due_at__isnull=False)
+                | Q(status="done", due_at=None)
+                | Q(status="refused", due_at=None) & ~Q(reason=""),
+                name="bill_download_is_due_or_says_why",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.get_payment_method_display()} {self.day}"
+
+    @property
+    def is_running(self) -> bool:
+        """Whether a worker has begun to ask the gateway."""
+        return self.due_at is not None and self.tries > 0
+
+
 class BillUpload(models.Model):
-    """A bill that staff sent, too big to be imported while they wait: put away as it came until a
-    worker has imported it, or says why it can't be. Its parts are deleted then."""
+    """A bill that staff sent, too big to be imported while they wait, or that they had downloaded
+    again and that differs from the one that counts: put away as it came until a worker has
+    imported it, or says why it can't be. Its parts are deleted then."""
 
     AUDIT_OBJECT: ClassVar = "bill_upload"
 
@@ -116,6 +164,13 @@ class BillUpload(models.Model):
     merchant = models.CharField(_("商户号"), max_length=64)
     day = models.DateField(_("账单日"))
     bill_type = models.CharField(_("账单"), max_length=8, choices=BillType)
+    source = models.CharField(
+        _("来源"),
+        max_length=8,
+        choices=BillSource,
+        default=BillSource.UPLOADED,
+        db_default=BillSource.UPLOADED,
+    )
     sha256 = models.CharField(max_length=64)  # of the file as it was sent, packed or not
     file_name = models.CharField(_("文件名"), max_length=200, blank=True, default="")
     sent_by = UUIDTextField(_("上传人"))
@@ -137,6 +192,9 @@ class BillUpload(models.Model):
         constraints = (
             models.CheckConstraint(
                 condition=Q(bill_type__in=BillType.values), name="upload_type_known"
+            ),
+            models.CheckConstraint(
+                condition=Q(source__in=BillSource.values), name="upload_source_known"
             ),
             models.CheckConstraint(
                 condition=Q(status="waiting", due_at__isnull=False)

@@ -26,8 +26,16 @@ class BillSource(models.TextChoices):
     UPLOADED = "uploaded", _("人工上传")
 
 
+class DownloadStatus(models.TextChoices):
+    """Bills that staff want from the gateway again."""
+
+    WAITING = "waiting", _("排队下载")
+    REFUSED = "refused", _("没有下载到")
+    DONE = "done", _("已下载")
+
+
 class UploadStatus(models.TextChoices):
-    """A bill too big to be imported while its sender waits."""
+    """A bill that is not imported while somebody waits: it is big, or has to be confirmed first."""
 
     WAITING = "waiting", _("排队导入")
     DIFFERS = "differs", _("与现有账单不同")

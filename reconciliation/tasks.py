@@ -1,6 +1,6 @@
 from celery import shared_task
 
-from reconciliation.services import fetching, queueing, uploads, watching
+from reconciliation.services import downloading, fetching, queueing, uploads, watching
 
 
 @shared_task(name="reconciliation.fetch_bills")
@@ -11,6 +11,11 @@ def fetch_bills() -> int:
 @shared_task(name=queueing.RUN_TASK)
 def compare_days() -> int:
     return queueing.days_compare()
+
+
+@shared_task(name=downloading.RUN_TASK)
+def download_bills() -> int:
+    return downloading.bills_download()
 
 
 @shared_task(name=uploads.RUN_TASK)

@@ -10,6 +10,7 @@ SCHEDULE = {
     "keep-refund-figures": {"task": "refunds.keep_day_figures", "schedule": 300.0},
     # Bills of the day before are there in the morning; asked for again until they are.
     "fetch-bills": {"task": "reconciliation.fetch_bills", "schedule": 1800.0},
+    "download-bills": {"task": "reconciliation.download_bills", "schedule": 60.0},
     "compare-days": {"task": "reconciliation.compare_days", "schedule": 60.0},
     "import-uploads": {"task": "reconciliation.import_uploads", "schedule": 60.0},
     "keep-day-totals": {"task": "backoffice.keep_day_totals", "schedule": 600.0},

@@ -29,7 +29,13 @@ from backoffice.reconciliation.calendar import (
 from backoffice.reconciliation.words import CellState, line_text_for, percent_text, yuan_of
 from backoffice.site.display import age_text
 from payments.models import PaymentException
-from reconciliation.models import BillFile, BillUpload, Difference, ReconciledDay
+from reconciliation.models import (
+    BillDownload,
+    BillFile,
+    BillUpload,
+    Difference,
+    ReconciledDay,
+)
 from reconciliation.services.differences import FUND_MISSING_AFTER
 from reconciliation.states import DifferenceType, UploadStatus
 from refunds.states import RefundStatus
@@ -39,7 +45,7 @@ from tcmpay.common.money import ZERO, Money
 
 # More of one kind than a person looks at one by one: the rest is in the list.
 SHOWN_MAX = 200
-UPLOADS_SHOWN_FOR = timedelta(days=7)
+SHOWN_FOR = timedelta(days=7)
 
 
 @dataclass(frozen=True)
@@ -265,13 +271,33 @@ class Day:
             for file in sorted(files, key=lambda one: one.current_key is None)
         ]
 
-    @cached_property
+    @property
+    def downloads(self) -> list[BillDownload]:
+        """Whose bills were wanted again in the last week, and what came of it."""
+        since = clock.now() - SHOWN_FOR
+        wanted = BillDownload.objects.filter(day=self.day, asked_at__gte=since)
+        return list(wanted.order_by("payment_method", "merchant"))
+
+    @property
     def uploads(self) -> list[BillUpload]:
-        """Big files that were sent for the day and are not among its bills: those that wait, and
+        """Files that were put away for the day and are not among its bills: those that wait, and
         what came of the others of the last week."""
-        since = clock.now() - UPLOADS_SHOWN_FOR
+        since = clock.now() - SHOWN_FOR
         sent = BillUpload.objects.filter(day=self.day, sent_at__gte=since)
         return list(sent.exclude(status=UploadStatus.DONE).order_by("-sent_at"))
+
+
+def under_way(day: date) -> str:
+    """What workers were asked to do about the day and have not done, and how far it is; "" where
+    that is nothing."""
+    rows = [
+        *ReconciledDay.objects.filter(day=day, compare_at__isnull=False).values_list(
+            "id", "compare_at"
+        ),
+        *BillDownload.objects.filter(day=day, due_at__isnull=False).values_list("id", "due_at"),
+        *BillUpload.objects.filter(day=day, due_at__isnull=False).values_list("id", "due_at"),
+    ]
+    return " ".join(f"{key}:{moment:%H%M%S}" for key, moment in rows)
 
 
 def with_links(rows: QuerySet[Difference]) -> QuerySet[Difference]:

@@ -1,4 +1,4 @@
-"""Comparing a day anew, with its bills as they are or fetched again; taking a bill's file."""
+"""Comparing a day anew, having its bills fetched again; taking a bill's file."""
 
 from datetime import date
 from typing import Any
@@ -11,19 +11,17 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
 from backoffice.reconciliation.views import bill_of
-from backoffice.reconciliation.waiting_bills import WAITING, Upload, fetched_keep
 from backoffice.reconciliation.words import DAY_PAGE, DOWNLOAD, RUN, day_url, read_day
 from backoffice.site.bases import actor_of, ensure_may
 from backoffice.site.second_person import refusal_text
 from backoffice.site.words import method_text
 from gateways.interface import BillRefused
 from reconciliation.contents import bill_chunks
-from reconciliation.errors import AnotherBillThere
 from reconciliation.merchants import Merchant
 from reconciliation.models import BillFile, ReconciledDay
 from reconciliation.our_books import merchants_of_day
+from reconciliation.services.downloading import bills_download_ask
 from reconciliation.services.downloads import bill_downloaded
-from reconciliation.services.fetching import bills_fetch
 from reconciliation.services.queueing import day_compare_ask, is_long
 from reconciliation.services.running import day_reconcile
 from tcmpay.common.errors import DomainError
@@ -33,23 +31,16 @@ FETCH, COMPARE = "fetch", "compare"
 
 @require_POST
 def run_view(request: HttpRequest, day: str, model_admin: Any) -> HttpResponse:
-    """Fetch the day's bills and compare, or compare with those that are there."""
+    """Have the day's bills fetched and compared, or compare with those that are there."""
     ensure_may(request, RUN)
     shown = read_day(day)
     if shown is None:
         return HttpResponseRedirect(reverse(f"admin:{DAY_PAGE}_changelist"))
-    waiting: Upload | None = None
     merchants = _merchants_of(shown)
     if not merchants:
         messages.warning(request, _("这一天没有商户号可以对账。"))
     for merchant in merchants:
-        if request.POST.get("do") == FETCH:
-            waiting = fetch(request, merchant, shown, has_waiting=waiting is not None) or waiting
-        else:
-            compare(request, merchant, shown)
-    if waiting is not None:
-        request.session[WAITING] = waiting.to_session()
-        return HttpResponseRedirect(reverse(f"admin:{DAY_PAGE}_uploaded"))
+        (fetch if request.POST.get("do") == FETCH else compare)(request, merchant, shown)
     return HttpResponseRedirect(day_url(shown))
 
 
@@ -64,24 +55,16 @@ def compare(request: HttpRequest, merchant: Merchant, day: date) -> None:
         _tell(request, merchant, day)
 
 
-def fetch(
-    request: HttpRequest, merchant: Merchant, day: date, *, has_waiting: bool
-) -> Upload | None:
-    """Ask the gateway for the bills first; what it gives otherwise than before is handed back to be
-    looked at, one file at a time."""
-    name = _named(merchant)
+def fetch(request: HttpRequest, merchant: Merchant, day: date) -> None:
+    """Have the gateway asked for the bills: a gateway may take long, the day's page tells how it
+    goes, and what differs."""
     try:
-        bills_fetch(actor=actor_of(request), merchant=merchant, day=day)
-    except AnotherBillThere as error:
-        waiting = None if has_waiting else fetched_keep(merchant, day)
-        if waiting is None:
-            messages.warning(request, _told(name, refusal_text(error)))
-        return waiting
+        bills_download_ask(actor=actor_of(request), merchant=merchant, day=day)
     except DomainError as error:
-        messages.error(request, _told(name, refusal_text(error)))
-        return None
-    compare(request, merchant, day)
-    return None
+        messages.error(request, _told(_named(merchant), refusal_text(error)))
+    else:
+        text = _("%(name)s：已排队下载账单，结果会出现在这一页。")
+        messages.info(request, text % {"name": _named(merchant)})
 
 
 def _tell(request: HttpRequest, merchant: Merchant, day: date) -> None:

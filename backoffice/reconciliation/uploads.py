@@ -19,7 +19,6 @@ from backoffice.reconciliation.running import compare
 from backoffice.reconciliation.waiting_bills import (
     WAITING,
     Upload,
-    fetched_keep,
     upload_new,
     upload_write,
 )
@@ -121,20 +120,16 @@ def uploaded_view(request: HttpRequest, model_admin: Any) -> HttpResponse:
                 day=upload.day,
                 bill_type=upload.bill_type,
                 opened=bill,
-                source=upload.source,
             )
             odd_lines = bill.odd_lines
     except BillRefused as error:
         refused, odd_lines = str(error), ()
     except DomainError as error:
         refused, odd_lines = refusal_text(error), ()
-    is_fetched = upload.source == BillSource.FETCHED
-    title = _("核对重新下载的账单") if is_fetched else _("核对上传的账单")
     context = {
-        "title": title,
-        "original": title,  # the last step of the breadcrumbs
+        "title": _("核对上传的账单"),
+        "original": _("核对上传的账单"),  # the last step of the breadcrumbs
         "upload": upload,
-        "is_fetched": is_fetched,
         "method": method_text(upload.merchant.method),
         "bill_type": upload.bill_type.label,
         "refused": refused,
@@ -188,8 +183,8 @@ def _confirm(request: HttpRequest, upload: Upload) -> HttpResponse:
                 day=upload.day,
                 bill_type=upload.bill_type,
                 opened=bill,
-                source=upload.source,
-                file_name=upload.name if upload.source == BillSource.UPLOADED else "",
+                source=BillSource.UPLOADED,
+                file_name=upload.name,
                 is_replacing=request.POST.get("replaces") == "yes",
             )
     except BillRefused as error:
@@ -203,11 +198,6 @@ def _confirm(request: HttpRequest, upload: Upload) -> HttpResponse:
     facts = {"bill": kept, "number": kept.lines}
     messages.success(request, _("已导入：%(bill)s，%(number)d 行。") % facts)
     compare(request, upload.merchant, upload.day)
-    if upload.source == BillSource.FETCHED and upload.bill_type == BillType.TRADE:
-        other = fetched_keep(upload.merchant, upload.day, [BillType.FUND])
-        if other is not None:
-            request.session[WAITING] = other.to_session()
-            return HttpResponseRedirect(reverse(f"admin:{DAY_PAGE}_uploaded"))
     return HttpResponseRedirect(day_url(upload.day))
 
 
@@ -239,7 +229,6 @@ def _keep(form: UploadForm) -> Upload:
         form.cleaned_data["day"],
         BillType(form.cleaned_data["bill_type"]),
         _file_name(sent),
-        BillSource.UPLOADED,
     )
     upload_write(upload, sent)
     return upload

@@ -6,6 +6,7 @@ from typing import Any
 from django.contrib import messages
 from django.db.models import Q
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import render
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
@@ -13,7 +14,7 @@ from backoffice.cases.actions import CLOSE_PERMISSION
 from backoffice.reconciliation.bill_lines import FOUND_MAX, BillLine, BillText
 from backoffice.reconciliation.calendar import month_of
 from backoffice.reconciliation.closing import closing_facts
-from backoffice.reconciliation.day import SHOWN_MAX, Day
+from backoffice.reconciliation.day import SHOWN_MAX, Day, under_way
 from backoffice.reconciliation.mending import results_take
 from backoffice.reconciliation.words import DAY_PAGE, DOWNLOAD, IMPORT, RUN, VIEW, day_url, read_day
 from backoffice.site.bases import ensure_may, page
@@ -49,6 +50,8 @@ def day_view(request: HttpRequest, day: str, model_admin: Any) -> HttpResponse:
     if shown is None:
         messages.warning(request, _("没有这一天。"))
         return HttpResponseRedirect(reverse(f"admin:{DAY_PAGE}_changelist"))
+    if request.GET.get("part") == "state":
+        return render(request, "reconciliation/under_way.html", {"under_way": under_way(shown)})
     is_over = shown < clock.today()
     with read_once():
         day, closing = Day(shown, request.user), closing_facts(shown, request.user)
@@ -56,6 +59,7 @@ def day_view(request: HttpRequest, day: str, model_admin: Any) -> HttpResponse:
         "title": _("对账 %(day)s") % {"day": shown.isoformat()},
         "original": shown.isoformat(),  # the last step of the breadcrumbs
         "day": day,
+        "under_way": under_way(shown),
         "results": results_take(request, shown),
         "may_mend": request.user.has_perm(CLOSE_PERMISSION),
         "earlier": day_url(shown - ONE_DAY),

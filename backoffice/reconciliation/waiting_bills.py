@@ -3,8 +3,8 @@
 import secrets
 import shutil
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -14,13 +14,10 @@ from django.conf import settings
 from django.http import HttpRequest
 
 from backoffice.exports.services import OWN_FILE, own_folder
-from gateways.errors import GatewayError
-from gateways.interface import BillRefused, OpenedBill
+from gateways.interface import OpenedBill
 from gateways.registry import open_bill
-from reconciliation.merchants import Merchant, gateway_of
-from reconciliation.services.importing import bill_examine
-from reconciliation.states import BillSource, BillType
-from tcmpay.common.errors import DomainError
+from reconciliation.merchants import Merchant
+from reconciliation.states import BillType
 
 # What waits for a confirmation, by the session that it came in.
 WAITING = "bill_upload"
@@ -36,7 +33,6 @@ class Upload:
     day: date
     bill_type: BillType
     name: str
-    source: BillSource = BillSource.UPLOADED
 
     @property
     def path(self) -> Path:
@@ -50,7 +46,6 @@ class Upload:
             "day": self.day.isoformat(),
             "bill_type": str(self.bill_type),
             "name": self.name,
-            "source": str(self.source),
         }
 
     @classmethod
@@ -64,7 +59,6 @@ class Upload:
             date.fromisoformat(kept["day"]),
             BillType(kept["bill_type"]),
             kept["name"],
-            BillSource(kept["source"]),
         )
         return found if found.path.exists() else None
 
@@ -79,51 +73,12 @@ class Upload:
                 bill.close()
 
 
-def fetched_keep(
-    merchant: Merchant, day: date, bill_types: Sequence[BillType] = tuple(BillType)
-) -> Upload | None:
-    """The first bill that the gateway gives otherwise than it is kept; None where there is none."""
-    for bill_type in bill_types:
-        try:
-            gateway = gateway_of(merchant)
-            is_trade = bill_type == BillType.TRADE
-            opened = (gateway.download_bill if is_trade else gateway.download_fund_bill)(day)
-        except (GatewayError, BillRefused):
-            continue
-        if opened is None:
-            continue
-        with closing(opened):
-            if _differs(merchant, day, bill_type, opened):
-                name = f"{merchant.method}-{day}-{bill_type}.csv"
-                upload = upload_new(merchant, day, bill_type, name, BillSource.FETCHED)
-                opened.file.seek(0)
-                upload_write(upload, opened.file)
-                return upload
-    return None
-
-
-def _differs(merchant: Merchant, day: date, bill_type: BillType, opened: OpenedBill) -> bool:
-    try:
-        examined = bill_examine(
-            merchant=merchant,
-            day=day,
-            bill_type=bill_type,
-            opened=opened,
-            source=BillSource.FETCHED,
-        )
-    except DomainError:
-        return False
-    return examined.changes is not None
-
-
-def upload_new(
-    merchant: Merchant, day: date, bill_type: BillType, name: str, source: BillSource
-) -> Upload:
+def upload_new(merchant: Merchant, day: date, bill_type: BillType, name: str) -> Upload:
     """A place for a file under a name that nobody can guess, for an hour."""
     folder = _folder()
     own_folder(folder)
     _purge(folder)
-    return Upload(secrets.token_hex(16), merchant, day, bill_type, name, source)
+    return Upload(secrets.token_hex(16), merchant, day, bill_type, name)
 
 
 def upload_write(upload: Upload, content: IO[bytes]) -> None:

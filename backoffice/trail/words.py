@@ -12,7 +12,7 @@ from balances.models import AdjustmentStatus
 from config.models import PriceChangeStatus
 from payments.models import PaymentOrder, PaymentTransaction
 from payments.states import OrderStatus, TransactionStatus
-from reconciliation.states import CloseStatus, ReopeningStatus, UploadStatus
+from reconciliation.states import CloseStatus, DownloadStatus, ReopeningStatus, UploadStatus
 from refunds.models import Refund
 from refunds.states import BulkStatus, RefundStatus
 from tcmpay.audit.models import AuditEvent
@@ -119,11 +119,19 @@ AUDITED: Mapping[str, Audited] = {
             "bill_downloaded": _("下载账单原文件"),
         },
     ),
+    "bill_download": Audited(
+        _("重新下载的账单"),
+        states=DownloadStatus.choices,
+        actions={
+            "bill_download_asked": _("要求重新下载账单"),
+            "bill_download_answered": _("后台下载有了结果"),
+        },
+    ),
     "bill_upload": Audited(
         _("上传的账单"),
         states=UploadStatus.choices,
         actions={
-            "bill_sent": _("上传账单，排队导入"),
+            "bill_sent": _("收下账单，等待导入或确认"),
             "bill_upload_confirmed": _("确认替换现有账单"),
             "bill_upload_answered": _("后台导入有了结果"),
         },

@@ -10,7 +10,7 @@ from gateways.errors import GatewayError, GatewayRejected, RejectReason
 from gateways.interface import ALIPAY, BillRefused, OpenedBill
 from payments.errors import GatewayDown, GatewayRefused
 from payments.models import PaymentOrder
-from reconciliation.errors import BillNotAccepted, BillNotReady
+from reconciliation.errors import AnotherBillThere, BillNotAccepted, BillNotReady
 from reconciliation.merchants import Merchant, gateway_of
 from reconciliation.models import Difference
 from reconciliation.our_books import has_moved, merchants_of_day
@@ -66,6 +66,8 @@ class Fetched:
     merchant: Merchant
     day: date
     is_replacing: bool = False
+    # What becomes of a bill that differs from the one that counts; without it that is an error.
+    put_away: Callable[[BillType, OpenedBill, AnotherBillThere], None] | None = None
 
     def trade(self) -> None:
         try:
@@ -91,15 +93,20 @@ class Fetched:
 
     def _keep(self, bill_type: BillType, opened: OpenedBill) -> None:
         with closing(opened):
-            bill_import(
-                actor=self.actor,
-                merchant=self.merchant,
-                day=self.day,
-                bill_type=bill_type,
-                opened=opened,
-                source=BillSource.FETCHED,
-                is_replacing=self.is_replacing,
-            )
+            try:
+                bill_import(
+                    actor=self.actor,
+                    merchant=self.merchant,
+                    day=self.day,
+                    bill_type=bill_type,
+                    opened=opened,
+                    source=BillSource.FETCHED,
+                    is_replacing=self.is_replacing,
+                )
+            except AnotherBillThere as error:
+                if self.put_away is None:
+                    raise
+                self.put_away(bill_type, opened, error)
 
 
 def _asked(call: Callable[[], OpenedBill | None]) -> OpenedBill | None:

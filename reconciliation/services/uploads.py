@@ -1,5 +1,6 @@
-"""Bills that staff send and that are too big to be imported while they wait: put away in parts,
-imported by a worker as the one who sent them, each ending with a bill or with a reason."""
+"""Bills put away in parts: those that staff send and that are too big to be imported while they
+wait, and those that they had downloaded again and that differ from the one that counts. A worker
+imports them as the one who sent them, each ending with a bill or with a reason."""
 
 import hashlib
 import logging
@@ -39,9 +40,9 @@ WAITING_PER_PERSON_MAX = 5
 LEASE = timedelta(minutes=10)  # an import that did not end by then is taken to have died
 TRIES_MAX = 3
 KEPT_FOR = timedelta(days=1)  # for a word about replacing
+EXAMPLES_MAX = 3  # numbers of lines that differ, in a reason
 
 
-@money_unit
 def bill_upload_keep(
     *,
     actor: Actor,
@@ -63,7 +64,8 @@ def bill_upload_keep(
         "sha256": digest_of(file, hashlib.sha256()),
     }
     unanswered = (UploadStatus.WAITING, UploadStatus.DIFFERS)
-    kept = BillUpload.objects.filter(status__in=unanswered, sent_by=actor.id)
+    mine = {"sent_by": actor.id, "source": BillSource.UPLOADED}
+    kept = BillUpload.objects.filter(status__in=unanswered, **mine)
     if (same := kept.filter(**facts).first()) is not None:
         return same
     if kept.count() >= WAITING_PER_PERSON_MAX:
@@ -75,11 +77,49 @@ def bill_upload_keep(
         sent_at=clock.now(),
         due_at=clock.now(),
     )
+    _put_away(upload, actor, file)
+    return upload
+
+
+@money_unit
+def _put_away(upload: BillUpload, actor: Actor, file: IO[bytes]) -> None:
     upload.save(force_insert=True)
     upload_write(upload, file)
     _audit(upload, actor, "bill_sent", was="")
-    ring(RUN_TASK)
-    return upload
+    if upload.due_at is not None:
+        ring(RUN_TASK)
+
+
+def bill_fetched_keep(
+    *,
+    actor: Actor,
+    merchant: Merchant,
+    day: date,
+    bill_type: BillType,
+    opened: OpenedBill,
+    error: AnotherBillThere,
+) -> None:
+    """Put a bill away that the gateway gives otherwise than the one that counts, until somebody
+    says that it may replace it; the newest that was downloaded is the one that may."""
+    facts = {
+        "payment_method": merchant.method,
+        "merchant": merchant.number,
+        "day": day,
+        "bill_type": bill_type,
+        "source": BillSource.FETCHED,
+    }
+    for former in BillUpload.objects.filter(**facts, status=UploadStatus.DIFFERS):
+        _end(former, UploadStatus.REFUSED, _("之后又重新下载过一次"))
+    upload = BillUpload(
+        **facts,
+        sha256=digest_of(opened.file, hashlib.sha256()),
+        file_name=f"{merchant.method}-{day}-{bill_type}.csv",
+        sent_by=actor.id,
+        sent_at=clock.now(),
+        status=UploadStatus.DIFFERS,
+        reason=_differing(error)[:500],
+    )
+    _put_away(upload, actor, opened.file)
 
 
 @money_unit
@@ -133,8 +173,8 @@ def _import(upload: BillUpload) -> None:
                 day=upload.day,
                 bill_type=BillType(upload.bill_type),
                 opened=bill,
-                source=BillSource.UPLOADED,
-                file_name=upload.file_name,
+                source=BillSource(upload.source),
+                file_name=upload.file_name if upload.source == BillSource.UPLOADED else "",
                 is_replacing=upload.is_replacing,
             )
     except AnotherBillThere as error:
@@ -171,9 +211,10 @@ def _differing(error: AnotherBillThere) -> str:
         return str(error.text)
     text = _(
         "这一天已有另一份账单：%(only_before)d 行只在旧文件，%(only_after)d 行只在新文件，"
-        "%(changed)d 行内容不同"
+        "%(changed)d 行内容不同。例如：%(examples)s"
     )
-    return str(text % error.data)
+    examples = "、".join(error.data["examples"][:EXAMPLES_MAX])
+    return str(text % {**error.data, "examples": examples})
 
 
 @money_unit

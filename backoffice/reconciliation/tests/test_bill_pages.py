@@ -9,15 +9,16 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.urls import reverse
 
-from backoffice.reconciliation import running, waiting_bills
 from backoffice.reconciliation import uploads as pages_of_uploads
+from backoffice.reconciliation import waiting_bills
 from backoffice.reconciliation.words import day_url
 from backoffice.site import uploads as bounded
+from gateways.errors import GatewayUnavailable
 from gateways.wechat.tests.test_bills import bill_text
+from payments.errors import GatewayDown
 from reconciliation import contents
-from reconciliation.errors import BillNotReady
 from reconciliation.models import BillFile, BillUpload, Difference, ReconciledDay
-from reconciliation.services import fetching, queueing, uploads
+from reconciliation.services import downloading, fetching, queueing, uploads
 from reconciliation.tests.kit import (
     DAY,
     MERCHANT,
@@ -69,6 +70,11 @@ def upload(browser: Client, content: bytes, *, name: str = "bill.csv", day=DAY):
         "file": SimpleUploadedFile(name, content),
     }
     return browser.post(reverse(UPLOAD), form, follow=True)
+
+
+def run(browser: Client, what: str):
+    address = reverse("admin:reconciliation_reconciledday_run", args=[DAY.isoformat()])
+    return browser.post(address, {"do": what}, follow=True)
 
 
 def confirm(browser: Client, preview, **more: str):
@@ -208,23 +214,36 @@ def test_what_nobody_confirmed_is_forgotten_after_an_hour(clerk, version, monkey
 
 
 @pytest.mark.usefixtures("_notation")
-def test_a_day_is_compared_anew_or_fetched_again(clerk, version, monkeypatch):
+def test_a_day_is_compared_anew(clerk, version):
     confirm(clerk, upload(clerk, written([])))
     attempt("wechat", version)
-    address = reverse("admin:reconciliation_reconciledday_run", args=[DAY.isoformat()])
-    page = clerk.post(address, {"do": "compare"}, follow=True)
+    page = run(clerk, "compare")
     assert "1 项差异待处理" in page.content.decode()
 
-    def not_there(**_asked):
-        raise BillNotReady()
 
-    monkeypatch.setattr(running, "bills_fetch", not_there)
-    page = clerk.post(address, {"do": "fetch"}, follow=True)
-    assert str(BillNotReady.message) in page.content.decode()
+def test_bills_are_downloaded_again_by_a_worker_and_the_page_tells_how_it_goes(
+    clerk, version, monkeypatch
+):
+    asked = []
+
+    def silent(merchant):
+        asked.append(merchant)
+        raise GatewayUnavailable("no answer")
+
+    monkeypatch.setattr(fetching, "gateway_of", silent)
+    page = run(clerk, "fetch").content.decode()
+    assert not asked, "nobody waits for a gateway"
+    assert "排队下载</strong>" in page
+    assert 'data-finished="no"' in page
+    downloading.bills_download()
+    page = clerk.get(day_url(DAY)).content.decode()
+    assert f"没有下载到</strong> {GatewayDown.message}" in page
+    assert 'data-finished="yes"' in page
 
 
 @pytest.mark.usefixtures("_notation")
-def test_what_the_gateway_gives_otherwise_is_shown_before_it_replaces(clerk, version, monkeypatch):
+def test_what_the_gateway_gives_otherwise_is_told_before_it_replaces(clerk, version, monkeypatch):
+    monkeypatch.setattr(uploads, "open_bill", open_written)
     ours = attempt("wechat", version)
     confirm(clerk, upload(clerk, written([payment_row(ours)])))
     given = written([payment_row(ours, amount_fen=2999)])
@@ -232,14 +251,20 @@ def test_what_the_gateway_gives_otherwise_is_shown_before_it_replaces(clerk, ver
         download_bill=lambda day: open_written("wechat", "trade", io.BytesIO(given)),
         download_fund_bill=lambda day: None,
     )
-    for module in (waiting_bills, fetching):
-        monkeypatch.setattr(module, "gateway_of", lambda merchant: gateway)
-    address = reverse("admin:reconciliation_reconciledday_run", args=[DAY.isoformat()])
-    preview = clerk.post(address, {"do": "fetch"}, follow=True)
-    assert preview.context["examined"].changes.changed == 1
-    assert "替换并对账" in preview.content.decode()
-    assert BillFile.objects.count() == 1, "only looked at"
-    confirm(clerk, preview, replaces="yes")
+    monkeypatch.setattr(fetching, "gateway_of", lambda merchant: gateway)
+    run(clerk, "fetch")
+    downloading.bills_download()
+    queueing.days_compare()
+    page = clerk.get(day_url(DAY)).content.decode()
+    assert "已下载</strong>" in page
+    assert f"1 行内容不同。例如：{ours.out_trade_no}" in page
+    assert BillFile.objects.count() == 1, "only put away"
+    address = reverse(
+        "admin:reconciliation_reconciledday_replace", args=[BillUpload.objects.get().pk]
+    )
+    assert address in page
+    clerk.post(address)
+    uploads.bill_uploads_import()
     new = BillFile.objects.get(current_key__isnull=False)
     assert (new.source, new.bytes_long) == ("fetched", len(given))
 
