@@ -11,6 +11,7 @@ class BackofficeConfig(AppConfig):
 
     def ready(self) -> None:
         # Models are not loaded when this file is.
+        import backoffice.ops.doctor.deploy_check  # noqa: F401
         from backoffice.admin import pages_register
 
         pages_register()

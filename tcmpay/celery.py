@@ -6,10 +6,12 @@ from typing import Any
 
 from celery import Celery
 from celery.signals import task_postrun, task_prerun, worker_init
+from celery.worker.control import inspect_command
 from django.core.exceptions import ImproperlyConfigured
 from prometheus_client import Histogram
 
 from tcmpay.common.database_session import require_sound_database
+from tcmpay.version import __version__
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tcmpay.settings")
 
@@ -25,6 +27,12 @@ def refuse_an_unsound_database(**kwargs: Any) -> None:
     except ImproperlyConfigured as error:
         # Celery logs what a signal's receiver raises and goes on; this it lets through.
         raise SystemExit(str(error)) from error
+
+
+@inspect_command(name="tcmpay_version")
+def version_told(state: Any) -> dict[str, str]:
+    """Which version a worker runs, for the doctor."""
+    return {"ok": __version__}
 
 
 TASK_SECONDS = Histogram(

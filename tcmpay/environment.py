@@ -90,6 +90,8 @@ class _Values:
 
     def __init__(self, file: EnvFile | None = None) -> None:
         self.file = file or EnvFile()
+        # Where values were read from, `.env` included.
+        self.files: list[str] = []
         self._known: set[str] = set()
         self._problems: list[str] = []
         for name, value in self.file.values.items():
@@ -102,6 +104,17 @@ class _Values:
     @property
     def problems(self) -> list[str]:
         return [*self.file.problems, *self._malformed(), *self._misspelt(), *self._problems]
+
+    @property
+    def sources(self) -> dict[str, str]:
+        """Where each setting's value came from, in a word; "" where its default stands in."""
+        pointers = {f"{name}_FILE" for name in self._known}
+        return {name: self._source(name) for name in self._known - pointers}
+
+    def _source(self, name: str) -> str:
+        if value := os.environ.get(name, ""):
+            return self.file.name if self.file.values.get(name) == value else "environment"
+        return f"{name}_FILE" if os.environ.get(f"{name}_FILE") else ""
 
     def is_set(self, name: str) -> bool:
         return bool(self.text(name))
@@ -198,6 +211,7 @@ class _Values:
         path = self.text(where)
         if not path:
             return ""
+        self.files.append(path)
         try:
             value = self._cleaned(where, read_text(Path(path)), lines=lines)
         except TextUnreadable as error:
@@ -262,7 +276,7 @@ def load_env(base_dir: Path) -> Environment:
     if named == "":
         return Environment()
     if named:
-        return Environment(read_env_file(Path(named.strip(EDGES)), name="TCMPAY_ENV_FILE"))
+        return _read(Path(named.strip(EDGES)), "TCMPAY_ENV_FILE")
     path = base_dir / ".env"
     try:
         read_text(path)
@@ -273,7 +287,13 @@ def load_env(base_dir: Path) -> Environment:
             if not isinstance(error.__cause__, FileNotFoundError):
                 sys.stderr.write(f"tcmpay: .env {error.text} and is passed over\n")
             return Environment()
-    return Environment(read_env_file(path, name=".env"))
+    return _read(path, ".env")
+
+
+def _read(path: Path, name: str) -> Environment:
+    env = Environment(read_env_file(path, name=name))
+    env.files.append(str(path))
+    return env
 
 
 def _each_address(name: str, address: str) -> list[str]:

@@ -44,6 +44,9 @@ if AUDIT_ROOT_URL and not AUDIT_ROOT_URL.startswith(
 ):
     secrets.complain("AUDIT_ROOT_URL must begin with https://")
 
+# What the backup leaves behind when it is done (deploy/backup/): read by doctor and /metrics.
+BACKUP_STAMP_FILE: str = env.str("BACKUP_STAMP_FILE", default="")
+
 # --- who may call -----------------------------------------------------------------------------
 JWT_PUBLIC_KEY = secrets.optional("JWT_PUBLIC_KEY", lines=True)
 JWT_ALGORITHM: str = env.str("JWT_ALGORITHM", default="" if JWT_PUBLIC_KEY else "HS256")
@@ -575,6 +578,10 @@ LOGIN_REDIRECT_URL = reverse_lazy("admin:index")
 LOG_LEVEL: str = env.str("LOG_LEVEL", default="INFO").upper()
 if LOG_LEVEL not in {"DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"}:
     secrets.complain("LOG_LEVEL must be DEBUG, INFO, WARNING, ERROR or CRITICAL")
+
+# For the doctor: where each value came from, and the files that may hold secrets.
+ENVIRONMENT_SOURCES = env.sources
+ENVIRONMENT_FILES = list(env.files)
 
 # All that was read and found wrong, at once. Below nothing is read any more.
 secrets.raise_problems()

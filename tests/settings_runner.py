@@ -10,8 +10,11 @@ import os
 import sys
 from pathlib import Path
 
-# They hold objects, and texts that wait for the apps; no variable goes into them alone.
-MADE_ANEW = {"LOGGING", "UNFOLD", "SPECTACULAR_SETTINGS", "LOGIN_URL", "LOGIN_REDIRECT_URL"}
+# They hold objects, and texts that wait for the apps, or tell how a value came, not which it is.
+MADE_ANEW = {
+    "LOGGING", "UNFOLD", "SPECTACULAR_SETTINGS", "LOGIN_URL", "LOGIN_REDIRECT_URL",
+    "ENVIRONMENT_SOURCES", "ENVIRONMENT_FILES",
+}  # fmt: skip
 SETTINGS = Path(__file__).resolve().parent.parent / "tcmpay" / "settings.py"
 # Compiled once: most of a load's time would go into that.
 CODE = compile(SETTINGS.read_bytes(), str(SETTINGS), "exec")

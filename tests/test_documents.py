@@ -153,7 +153,9 @@ def test_every_secret_is_named_with_its_file_form(folder):
     read = set(re.findall(r"\bsecrets\.(?:require|optional)\(\s*\"([A-Z_]+)\"", source))
     assert read == SECRETS
     named = set(re.findall(r"`([A-Z_]+)_FILE`", text_of(ROOT / folder / "configuration.md")))
-    assert named - {"TCMPAY_ENV", "AUDIT_ROOT"} == SECRETS | set(ADDRESSES_WITH_PASSWORDS)
+    assert named - {"TCMPAY_ENV", "AUDIT_ROOT", "BACKUP_STAMP"} == SECRETS | set(
+        ADDRESSES_WITH_PASSWORDS
+    )
 
 
 @both_languages

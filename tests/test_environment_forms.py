@@ -89,6 +89,7 @@ VARIABLES: dict[str, tuple[str, str | None, dict[str, str]]] = {
     "WECHATPAY_BASE_URL": ("http://127.0.0.1:1", None, DEVELOPMENT),
     "ALIPAY_GATEWAY_URL": ("http://127.0.0.1:1", None, DEVELOPMENT),
     "EXPORT_DIR": ("/var/lib/tcmpay/exports", None, {}),
+    "BACKUP_STAMP_FILE": ("/var/backups/tcmpay/stamp.json", None, {}),
     "CLINIC_NAME": ("某某 诊所", None, {}),
     "LOG_LEVEL": ("WARNING", WRONG, {}),
 }  # fmt: skip
