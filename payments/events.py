@@ -26,6 +26,11 @@ def order_announce(
     order: PaymentOrder, told: AuditEvent, *, refunded_total: Money | None = None
 ) -> None:
     """The order's state as it is in hand; ``refunded_total`` (yuan) of its applied payment."""
+    data = order_data(order, refunded_total=refunded_total)
+    event_announce(told, type=ORDER_EVENTS[order.status], object_type=ORDER, data=data)
+
+
+def order_data(order: PaymentOrder, *, refunded_total: Money | None) -> dict[str, Any]:
     data: dict[str, Any] = {
         "order_no": order.order_no,
         "user_id": str(order.user_id),
@@ -38,12 +43,17 @@ def order_announce(
     }
     if refunded_total is not None:
         data["refunded_amount"] = format_money(refunded_total)
-    event_announce(told, type=ORDER_EVENTS[order.status], object_type=ORDER, data=data)
+    return data
 
 
 def topup_announce(order: PaymentOrder, told: AuditEvent) -> None:
     """The top-up's money is on the balance; ``told`` is that its order was paid."""
-    data = {
+    data = topup_data(order)
+    event_announce(told, type=EventType.TOPUP_SUCCEEDED, object_type=TOPUP, data=data)
+
+
+def topup_data(order: PaymentOrder) -> dict[str, Any]:
+    return {
         "order_id": str(order.id),
         "order_no": order.order_no,
         "user_id": str(order.user_id),
@@ -51,12 +61,15 @@ def topup_announce(order: PaymentOrder, told: AuditEvent) -> None:
         "currency": order.currency,
         "status": "succeeded",
     }
-    event_announce(told, type=EventType.TOPUP_SUCCEEDED, object_type=TOPUP, data=data)
 
 
 def case_announce(case: PaymentException, told: AuditEvent) -> None:
     """A new case; what it says in words stays inside."""
-    data = {
+    event_announce(told, type=EventType.CASE_OPENED, object_type=CASE, data=case_data(case))
+
+
+def case_data(case: PaymentException) -> dict[str, Any]:
+    return {
         "kind": str(case.kind),
         "status": "open",
         "payment_method": str(case.payment_method),
@@ -64,4 +77,3 @@ def case_announce(case: PaymentException, told: AuditEvent) -> None:
         "out_trade_no": case.out_trade_no,
         "amount": None if case.amount is None else format_money(case.amount),
     }
-    event_announce(told, type=EventType.CASE_OPENED, object_type=CASE, data=data)

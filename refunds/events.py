@@ -26,8 +26,11 @@ def refund_announce(refund: Refund, told: AuditEvent) -> None:
     """The refund's state as it is in hand. A request that was taken back is ``cancelled`` as a
     rejected one is, and its event says so."""
     event = REFUND_EVENTS[refund.status]
-    if event is None:
-        return
+    if event is not None:
+        event_announce(told, type=event, object_type=REFUND, data=refund_data(refund, told))
+
+
+def refund_data(refund: Refund, told: AuditEvent) -> dict[str, Any]:
     data: dict[str, Any] = {
         "refund_no": refund.refund_no,
         "order_id": str(refund.order_id),
@@ -37,4 +40,4 @@ def refund_announce(refund: Refund, told: AuditEvent) -> None:
     }
     if refund.status == RefundStatus.CANCELLED:
         data["is_withdrawn"] = told.action == WITHDRAWN
-    event_announce(told, type=event, object_type=REFUND, data=data)
+    return data

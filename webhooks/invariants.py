@@ -1,20 +1,21 @@
 """What must always be true of events and their way (E3).
 
 Sequences have no gap and rise with the versions of an object; each enabled endpoint has, delivered
-or on its way, every event that it subscribed to; nothing that is due waits.
+or on its way, every event that it subscribed to; nothing that is due waits. What counts as
+delivered was: the log has the answer.
 """
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, F, OuterRef, Q
 from django.utils.translation import gettext as _
 
-from tcmpay.audit.row_checks import row_problem
+from tcmpay.audit.row_checks import lost_objects, row_problem
 from tcmpay.audit.stories import stories
 from tcmpay.common import clock
 from tcmpay.common.invariants import Scope, Violation, in_chunks, rows_in_chunks
-from webhooks.models import WebhookDelivery, WebhookEndpoint, WebhookEvent
+from webhooks.models import WebhookDelivery, WebhookEndpoint, WebhookEvent, WebhookTry
 from webhooks.selectors import last_sequence
 from webhooks.services.purging import KEPT
 from webhooks.states import DeliveryStatus
@@ -81,12 +82,41 @@ def check_planned(scope: Scope) -> Iterator[Violation]:
 
 
 def check_endpoints(scope: Scope) -> Iterator[Violation]:
-    """Each endpoint is as its trail tells."""
+    """Each endpoint is as its trail tells, and has got no further than there are events."""
     rows = list(WebhookEndpoint.objects.using(scope.using).order_by("id"))
     told = stories(scope.using, WebhookEndpoint.AUDIT_OBJECT, [row.id for row in rows])
+    newest = last_sequence(scope.using)
     for row in rows:
         if problem := row_problem(row, told.get(str(row.id)), None):
             yield Violation("E9", WebhookEndpoint.AUDIT_OBJECT, str(row.id), problem)
+        if row.reached > newest:
+            text = _("推送地址安排到的序号大于已发出的最新序号")
+            yield Violation("E3", WebhookEndpoint.AUDIT_OBJECT, str(row.id), text)
+    yield from lost_objects(scope, WebhookEndpoint.AUDIT_OBJECT, WebhookEndpoint)
+
+
+def check_deliveries(scope: Scope) -> Iterator[Violation]:
+    """Each is of its event; and one that ended did so by a try that the log has."""
+    deliveries = WebhookDelivery.objects.using(scope.using)
+    if scope.since is not None:
+        deliveries = deliveries.filter(created_at__gte=scope.since)
+    moved = deliveries.exclude(sequence=F("event__sequence"), object_id=F("event__object_id"))
+    for delivery in moved.order_by("id")[:1000]:
+        text = _("投递的序号或对象与事件不符")
+        yield Violation("E3", "webhook_delivery", str(delivery.id), text)
+    last = WebhookTry.objects.filter(
+        delivery=OuterRef("pk"), endpoint=OuterRef("endpoint"), tried_at=OuterRef("ended_at")
+    )
+    success = Q(http_status__gte=200, http_status__lt=300, problem="")
+    for status, told in (
+        (DeliveryStatus.DELIVERED, last.filter(success)),
+        (DeliveryStatus.FAILED, last.exclude(success)),
+    ):
+        untold = deliveries.filter(~Exists(told), status=status)
+        for delivery in untold.order_by("id")[:1000]:
+            text = _("投递记为%(status)s，日志里没有那一次的应答")
+            text %= {"status": DeliveryStatus(status).label}
+            yield Violation("E3", "webhook_delivery", str(delivery.id), text)
 
 
 def check_unfinished(scope: Scope) -> Iterator[Violation]:
@@ -119,4 +149,11 @@ def _violation(name: str, text: str) -> Violation:
     return Violation("E3", "webhook_event", name, text)
 
 
-CHECKS = (check_sequences, check_order, check_planned, check_endpoints, check_unfinished)
+CHECKS = (
+    check_sequences,
+    check_order,
+    check_planned,
+    check_endpoints,
+    check_deliveries,
+    check_unfinished,
+)

@@ -68,8 +68,10 @@ from refunds.states import BatchDecision, BulkSource
 from tcmpay.accounts.models import StaffUser
 from tcmpay.common import clock
 from tcmpay.common.actor import SYSTEM, Actor, Role
+from tests.events.receiver import listening
 from tests.stateful.book import BOOKS, Book, Mood, Trade, channel, gateway_of
-from webhooks.services.dispatch import sequences_give
+from webhooks.services.endpoints import endpoint_add
+from webhooks.services.turns import turn_take
 
 METHODS = ("wechat", "alipay")
 SECOND_APPROVAL_OVER = Decimal("100.00")
@@ -398,8 +400,11 @@ def lively_books() -> None:
 
 
 def lively_topups() -> None:
-    """Balances that are topped up and given back, beside; and every event has its number."""
-    with override_settings(MOCK_CALLBACKS=False, TOPUPS=True), gateways():
-        Clinic().topups()
-    while sequences_give():
-        pass
+    """Balances that are topped up and given back, beside; and every event has its number. The
+    platform is told of the top-ups."""
+    with override_settings(DEBUG=True, MOCK_CALLBACKS=False, TOPUPS=True), listening() as receiver:
+        endpoint_add(actor=SYSTEM, url=receiver.url, types=["topup.succeeded"])
+        with gateways():
+            Clinic().topups()
+        turn_take(linger_seconds=0)
+        assert len(receiver.got) == 2

@@ -38,6 +38,7 @@ from refunds.models import (
 from tcmpay.common import clock
 from tests.audit.draw import drawn, findings, noticed
 from tests.audit.lively import lively_books, lively_topups
+from webhooks.models import WebhookDelivery, WebhookEndpoint, WebhookEvent, WebhookTry
 
 TABLES = (
     PaymentOrder, PaymentTransaction, PaymentCallback, PaymentCallbackBody, GatewayExchange,
@@ -45,6 +46,7 @@ TABLES = (
     RefundBulkRow, RefundNote,
     RefundPolicyRule, UserBalance, BalanceTransaction, BalanceAdjustment, DayTotal, TotalledDay,
     DayFigure, ClosedDay, BookingWatermark, DailyClose, DayReopening,
+    WebhookEvent, WebhookEndpoint, WebhookDelivery, WebhookTry,
 )  # fmt: skip
 # What nothing in the database tells otherwise; docs/operations.md says of each why.
 UNNOTICEABLE = frozenset(
@@ -83,6 +85,20 @@ UNNOTICEABLE = frozenset(
         "payment_booking_watermark.booked_at",
         "backoffice_totalled_days.totalled_at",
         "backoffice_totalled_days (deleted)",
+        "webhook_endpoints.reached",
+        "webhook_endpoints.failures",
+        "webhook_endpoints.failing_since",
+        "webhook_endpoints.succeeded_at",
+        "webhook_deliveries.status",
+        "webhook_deliveries.tries",
+        "webhook_deliveries.due_at",
+        "webhook_deliveries.lease",
+        "webhook_deliveries.leased_until",
+        "webhook_deliveries.created_at",
+        "webhook_tries.took_ms",
+        "webhook_tries.http_status",
+        "webhook_tries.answer",
+        "webhook_tries (doubled)",
     }
 )
 

