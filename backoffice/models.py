@@ -110,3 +110,21 @@ class ExportJob(models.Model):
 
     def __str__(self) -> str:
         return f"{self.page} {self.file_format} {self.status}"
+
+
+class ProcessSign(models.Model):
+    """When a beat or a worker of the queue last did what it is there for."""
+
+    id = id_field()
+    kind = models.CharField(_("类型"), max_length=16)
+    name = models.CharField(_("名称"), max_length=128)
+    version = models.CharField(_("版本"), max_length=32)
+    seen_at = models.DateTimeField(_("时间"), db_index=True)
+
+    class Meta:
+        db_table = "backoffice_process_signs"
+        verbose_name = _("进程的生命迹象")
+        verbose_name_plural = _("进程的生命迹象")
+        constraints = (
+            models.UniqueConstraint(fields=("kind", "name"), name="process_sign_unique"),
+        )

@@ -19,6 +19,17 @@ on_sqlite() { "${pytest[@]}" "$@"; }
 on_mariadb() { .venv/bin/python -m tests.servers -- "${pytest[@]}" "$@"; }
 
 # --- the steps: one function each ---------------------------------------------------------------
+long_alarms() {
+    if ! command -v promtool >/dev/null; then
+        local as_root=""
+        [ "$(id -u)" = 0 ] || as_root="sudo -n"
+        $as_root apt-get update -qq &&
+            $as_root env DEBIAN_FRONTEND=noninteractive \
+                apt-get install -qq -y --no-install-recommends prometheus >/dev/null || return
+    fi
+    promtool check config deploy/monitoring/prometheus.yml &&
+        promtool test rules deploy/monitoring/tcmpay.rules.test.yml
+}
 long_audit() { AUDIT_DRAWS=all on_sqlite -s tests/audit/test_drawn_changes.py; }
 long_bulk() { BULK_ROWS=${BULK_ROWS:-1000} on_mariadb -n 0 tests/engine/test_killed_bulk.py; }
 # Needs Node 20, a JDK of 17 or later, npm and PyPI.

@@ -2,10 +2,11 @@
 
 import os
 import time
+from socket import gethostname
 from typing import Any
 
 from celery import Celery
-from celery.signals import task_postrun, task_prerun, worker_init
+from celery.signals import beat_init, task_postrun, task_prerun, worker_init, worker_ready
 from celery.worker.control import inspect_command
 from django.core.exceptions import ImproperlyConfigured
 from prometheus_client import Histogram
@@ -33,6 +34,21 @@ def refuse_an_unsound_database(**kwargs: Any) -> None:
 def version_told(state: Any) -> dict[str, str]:
     """Which version a worker runs, for the doctor."""
     return {"ok": __version__}
+
+
+@worker_ready.connect
+def _worker_shows_life(sender: Any = None, **kwargs: Any) -> None:
+    from backoffice.ops.signs import WORKER, signs_begin
+    from tcmpay.common import clock
+
+    signs_begin(WORKER, str(sender.hostname), clock.now)
+
+
+@beat_init.connect
+def _beat_shows_life(sender: Any = None, **kwargs: Any) -> None:
+    from backoffice.ops.signs import BEAT, newest_of_beat, signs_begin
+
+    signs_begin(BEAT, gethostname(), lambda: newest_of_beat(sender))
 
 
 TASK_SECONDS = Histogram(

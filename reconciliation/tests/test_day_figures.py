@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from backoffice.ops.metrics import _reconciliation_figures
+from backoffice.ops.figures import _reconciliation
 from reconciliation.figures import figures_of_day
 from reconciliation.reports import report
 from reconciliation.services.running import day_reconcile
@@ -76,7 +76,7 @@ def test_what_a_gateway_without_a_bill_took_is_not_verified():
     imported("wechat", [line])
     compared("wechat")
     assert figures_of_day(DAY)["verified_share"] == "0.2500"
-    assert dict(_reconciliation_figures())["verified_share"][1] == 0.25
+    assert {one.name: one.samples for one in _reconciliation()}["verified_share"] == (((), 0.25),)
 
 
 @pytest.mark.parametrize(("method", "funds"), [("wechat", "missing"), ("alipay", "not_checked")])

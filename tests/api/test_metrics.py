@@ -6,7 +6,7 @@ import re
 import pytest
 from prometheus_client.mmap_dict import MmapedDict, mmap_key
 
-from backoffice.ops import metrics
+from backoffice.ops import figures, metrics
 from tcmpay.limits import tasks as limits_tasks
 from tests.api.kit import Api
 
@@ -104,6 +104,18 @@ def test_it_tells_how_long_payments_and_the_gateways_calls_take(api, story, cloc
     }
 
 
+def test_it_tells_what_happened_lately_by_method_state_and_verdict(api, story, patient):
+    order = story.order(patient)
+    story.pay(order, patient, "alipay")
+    begun = 'tcmpay_payments_lately{method="alipay",reason="",state="pending"}'
+    call = 'tcmpay_gateway_calls_lately{error="",gateway="alipay",kind="create",outcome="answered"}'
+    assert (figure(scrape(api), begun), figure(scrape(api), call)) == (1, 1)
+    story.gateway_reports(order)
+    text = scrape(api)
+    assert figure(text, begun.replace("pending", "success")) == 1
+    assert figure(text, 'tcmpay_callbacks_lately{method="alipay",verdict="applied"}') == 1
+
+
 def test_it_tells_how_long_work_of_the_queue_takes(api):
     name = 'task_seconds_count{state="SUCCESS",task="guard.purge"}'
     before = counted(api, name)
@@ -126,7 +138,7 @@ def test_a_database_that_is_away_is_told_not_raised(api, monkeypatch):
     def gone():
         raise OperationalError(2002, "gone")
 
-    monkeypatch.setattr(metrics, "QUEUES", {"x": ("x", gone)})
+    monkeypatch.setattr(figures, "QUEUES", {"x": ("x", gone)})
     answer = scrape(api)
     assert answer.status_code == 200
     assert figure(answer, "tcmpay_database_up") == 0

@@ -1,0 +1,90 @@
+"""What the figures say of rows, and that beat and workers are missed when they fall silent."""
+
+from datetime import timedelta
+from types import SimpleNamespace
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from backoffice.models import ProcessSign
+from backoffice.ops import figures, signs
+from backoffice.ops.signs import BEAT, WORKER, newest_of_beat, sign_keep
+from tcmpay.common import clock
+
+pytestmark = pytest.mark.django_db
+
+
+def samples(name: str) -> dict[tuple[str, ...], float]:
+    [found] = [figure for figure in figures.figures() if figure.name == name]
+    return dict(found.samples)
+
+
+def test_before_anything_ran_beat_and_workers_are_missed():
+    assert samples("beat_seen_seconds") == {(): float("inf")}
+    assert samples("workers_seen_seconds") == {(): float("inf")}
+
+
+def test_the_last_sign_of_each_is_told_and_the_youngest_counts():
+    now = clock.now()
+    with clock.frozen(now):
+        sign_keep(BEAT, "one", now - timedelta(seconds=90))
+        sign_keep(BEAT, "two", now - timedelta(seconds=20))
+        sign_keep(WORKER, "celery@one", now - timedelta(seconds=400))
+        sign_keep(WORKER, "celery@one", now - timedelta(seconds=5))
+        assert samples("beat_seen_seconds") == {(): 20.0}
+        assert samples("worker_seen_seconds") == {("celery@one",): 5.0}
+
+
+def test_one_that_is_gone_is_forgotten_only_when_there_is_another():
+    long_ago = clock.now() - timedelta(days=3)
+    sign_keep(WORKER, "former", long_ago)
+    assert samples("workers_seen_seconds")[()] > 200_000, "the last one is missed, not forgotten"
+    sign_keep(BEAT, "beat", clock.now())
+    assert ProcessSign.objects.filter(name="former").exists()
+    sign_keep(WORKER, "new", clock.now())
+    assert not ProcessSign.objects.filter(name="former").exists()
+
+
+def test_a_beat_that_lives_and_sends_nothing_shows_none():
+    moment = clock.now()
+    entries = {"a": SimpleNamespace(last_run_at=None), "b": SimpleNamespace(last_run_at=moment)}
+    service = SimpleNamespace(scheduler=SimpleNamespace(schedule=entries))
+    assert newest_of_beat(service) == moment
+    entries.pop("b")
+    assert newest_of_beat(service) is None
+
+
+def test_a_database_that_is_away_ends_no_signs(monkeypatch, caplog):
+    class EndOfTest(Exception):
+        pass
+
+    def away():
+        raise OSError
+
+    def stop(seconds):
+        raise EndOfTest
+
+    monkeypatch.setattr(signs.time, "sleep", stop)
+    monkeypatch.setattr(signs.connections, "close_all", lambda: None)
+    with pytest.raises(EndOfTest):
+        signs._keep_on(BEAT, "one", away)
+    assert "sign_of_life_not_kept" in [record.message for record in caplog.records]
+
+
+def test_the_rarest_reasons_are_counted_together(monkeypatch):
+    monkeypatch.setattr(figures, "REASONS_MAX", 1)
+    found = figures._bounded(
+        ((("wechat", "A"), 5.0), (("wechat", "B"), 2.0), (("wechat", "C"), 1.0))
+    )
+    assert dict(found) == {("wechat", "A"): 5.0, ("wechat", "other"): 3.0}
+
+
+def test_the_number_of_questions_does_not_grow_with_what_waits():
+    with CaptureQueriesContext(connection) as first:
+        list(figures.figures())
+    for number in range(30):
+        sign_keep(WORKER, f"celery@{number}", clock.now())
+    with CaptureQueriesContext(connection) as second:
+        list(figures.figures())
+    assert len(second) == len(first)
