@@ -4,6 +4,7 @@ Standard library only, so that it works before anything of the project can be im
 """
 
 import os
+import random
 import shutil
 import subprocess
 import sys
@@ -73,10 +74,10 @@ def live_demo() -> Iterator[LiveDemo]:
 
 
 def free_port() -> int:
-    """The first of two neighbours that nobody listens at."""
+    """The first of two neighbours that nobody listens at: any, for others look for one too."""
     return next(
         port
-        for port in range(21_000, 30_000, 2)
+        for port in random.sample(range(21_000, 30_000, 2), 1_000)
         if not (is_listening(port) or is_listening(port + 1))
     )
 

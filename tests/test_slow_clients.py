@@ -2,7 +2,6 @@
 
 import contextlib
 import http.client
-import random
 import socket
 import sys
 import threading
@@ -11,6 +10,7 @@ import time
 import pytest
 
 from tests.programs import Program, running
+from tests.servers import free_port
 
 BOUNDED = "tcmpay.gunicorn_worker.BoundedThreadWorker"
 HEAD = (
@@ -20,14 +20,6 @@ HEAD = (
 SLOW_HEAD, SLOW_BODY = HEAD + b"X-Slow: ", HEAD + b"\r\n{"
 CLIENTS = 12  # more than there are threads
 ANSWER_SECONDS = 20
-
-
-def free_port() -> int:
-    while True:
-        port = random.randrange(20_000, 32_000)
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
 
 
 @contextlib.contextmanager

@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 from tcmpay_client.webhooks import sign
 
+from tests.servers import free_port
+
 ROOT = Path(__file__).parents[2]
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 PORT = "PORT"
@@ -41,7 +43,7 @@ class Running:
     name: str
 
     def line(self) -> socket.socket:
-        return socket.create_connection(("127.0.0.1", self.port), timeout=20)
+        return socket.create_connection(("127.0.0.1", self.port), timeout=60)
 
     def status(self, head: str, body: bytes = b"") -> int | None:
         """What is answered; None: the line was cut."""
@@ -66,7 +68,7 @@ class Running:
     def ended(self) -> tuple[str, str]:
         """Its output and its errors."""
         self.process.terminate()
-        return self.process.communicate(timeout=20)
+        return self.process.communicate(timeout=60)
 
 
 @pytest.fixture(params=RECEIVERS)
@@ -74,9 +76,7 @@ def running(request, tmp_path) -> Iterator[Running]:
     command = RECEIVERS[request.param]
     if shutil.which(command[0]) is None:
         pytest.skip("node is not installed")
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        port = one.getsockname()[1]
+    port = free_port()
     process = subprocess.Popen(
         [str(port) if word == PORT else word for word in command],
         cwd=ROOT,
@@ -87,7 +87,7 @@ def running(request, tmp_path) -> Iterator[Running]:
     )
     receiver = Running(port, process, request.param)
     try:
-        for _try in range(200):
+        for _try in range(1200):
             try:
                 receiver.line().close()
                 break

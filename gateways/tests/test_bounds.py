@@ -103,11 +103,11 @@ def test_no_more_calls_than_slots(clock):
 
     def occupy():
         entered.set()
-        leave.wait(5)
+        leave.wait(30)
 
     thread = threading.Thread(target=limiter.run, args=(occupy,))
     thread.start()
-    entered.wait(5)
+    entered.wait(30)
     with pytest.raises(GatewayUnavailable):
         limiter.run(lambda: None)
     leave.set()
@@ -118,16 +118,16 @@ def test_no_more_calls_than_slots(clock):
 @pytest.mark.parametrize(("age_seconds", "is_patient"), [(0.9, True), (1.0, False)])
 def test_it_waits_for_a_slot_unless_the_calls_under_way_hang(clock, age_seconds, is_patient):
     """Waiting takes a thread away from others: a gateway that hangs is not worth it."""
-    limiter = CallLimiter(calls_max=1, wait_seconds=10, breaker=Breaker(clock=clock), clock=clock)
+    limiter = CallLimiter(calls_max=1, wait_seconds=30, breaker=Breaker(clock=clock), clock=clock)
     entered, leave = threading.Event(), threading.Event()
 
     def occupy():
         entered.set()
-        leave.wait(0.5)  # and then the slot is free for whoever still waits
+        leave.wait(0.5 if is_patient else 30)  # then the slot is free for whoever still waits
 
     thread = threading.Thread(target=limiter.run, args=(occupy,))
     thread.start()
-    entered.wait(5)
+    entered.wait(30)
     clock.now += age_seconds
     try:
         if is_patient:

@@ -177,20 +177,20 @@ def test_a_peer_that_never_accepts_holds_no_slot():
 
 def test_the_bound_begins_anew_with_each_call_of_a_connection():
     def answers_slowly(connection):
-        for _ in range(3):
+        for _ in range(5):
             connection.sendall(HEAD[:9])
-            time.sleep(0.2)
+            time.sleep(0.25)
             connection.sendall(HEAD[9:] + BODY)
             connection.recv(65_536)
 
-    line = transport()
+    line = transport(read_seconds=1.2, call_seconds_max=1.2)
     with peer(answers_slowly) as address:
-        assert [get(f"http://{address}/", line).body for _ in range(3)] == [BODY] * 3
+        assert [get(f"http://{address}/", line).body for _ in range(5)] == [BODY] * 5
 
 
 def test_a_download_has_a_bound_of_its_own(tmp_path):
     with peer(drips_body) as address, (tmp_path / "bill").open("wb") as sink:
-        assert transport().download(f"http://{address}/", sink) == 200
+        assert transport(read_seconds=5).download(f"http://{address}/", sink) == 200
     assert (tmp_path / "bill").read_bytes() == BODY
 
 

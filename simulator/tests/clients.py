@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import padding
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 BEIJING = timezone(timedelta(hours=8))
+WAIT_SECONDS = 30  # for what comes by itself, on a machine that others use too
 
 
 class Answer:
@@ -255,6 +256,19 @@ def number(prefix="T"):
     return prefix + secrets.token_hex(11)
 
 
+def wait_for(read, wanted):
+    """What ``read`` says once it is what is wanted; else what it said last."""
+    end = time.monotonic() + WAIT_SECONDS
+    while (seen := read()) != wanted and time.monotonic() < end:
+        time.sleep(0.01)
+    return seen
+
+
+def settled(wechat, refund):
+    number = refund["out_refund_no"]
+    assert wait_for(lambda: wechat.query_refund(number).json["status"], "SUCCESS") == "SUCCESS"
+
+
 class Notice:
     def __init__(self, path, headers, body):
         self.path = path
@@ -308,7 +322,7 @@ class Listener:
         self.answers[path] = list(answers or [(200, b"success")])
         return self.base_url + path
 
-    def next(self, url, seconds=5):
+    def next(self, url, seconds=WAIT_SECONDS):
         return self.queue(urlsplit(url).path).get(timeout=seconds)
 
     def is_silent(self, url, seconds=0.4):

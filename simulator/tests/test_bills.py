@@ -3,7 +3,6 @@
 import gzip
 import hashlib
 import io
-import time
 import zipfile
 from datetime import datetime, timedelta
 from urllib.parse import urlsplit
@@ -12,7 +11,7 @@ import pytest
 
 from simulator import clock
 from simulator.machine import ShortMemory
-from simulator.tests.clients import BEIJING, AlipayClient, WechatClient
+from simulator.tests.clients import BEIJING, AlipayClient, WechatClient, settled
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +41,7 @@ def day(start):
                 "out_request_no": "R1",
             },
         )
-        time.sleep(0.1)
+        settled(wechat, refund)
         yield stand_in, wechat, alipay, orders, refund, paid
 
 

@@ -1,11 +1,10 @@
 """Payments of which a coupon took a part: who pays what, and who gets what back."""
 
 import json
-import time
 
 import pytest
 
-from simulator.tests.clients import AlipayClient, WechatClient
+from simulator.tests.clients import AlipayClient, WechatClient, settled
 from simulator.tests.test_bills import alipay_rows, download, named_rows, offer
 
 OPTIONS = ["refund_detail_item_list", "deposit_back_info"]
@@ -110,8 +109,9 @@ def test_wechats_bill_has_both_amounts_and_the_fund_flow_what_was_settled(alone)
     wechat = WechatClient(alone.config)
     order = paid_with(alone, wechat, 1000, "merchant")
     paid_with(alone, wechat, 1000, "gateway")
-    wechat.refund(wechat.refund_body(order, 1500))
-    time.sleep(0.1)
+    refund = wechat.refund_body(order, 1500)
+    wechat.refund(refund)
+    settled(wechat, refund)
     rows, summary = named_rows(download(wechat, offer(wechat, "tradebill", "")).body)
     told = [
         (

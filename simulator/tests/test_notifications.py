@@ -3,14 +3,13 @@
 import json
 import sqlite3
 import threading
-import time
 from types import SimpleNamespace
 
 import pytest
 from cryptography.exceptions import InvalidTag
 
 from simulator.notify import WECHAT_WAITS, Notifier
-from simulator.tests.clients import WechatClient, verifies_wechat
+from simulator.tests.clients import WechatClient, verifies_wechat, wait_for
 
 
 def wechat_paid(stand_in, wechat, url):
@@ -138,13 +137,12 @@ def test_closing_unpaid_is_told_for_some_products_only(stand_in, alipay, listene
 )
 def test_only_loopback_is_ever_called(stand_in, wechat, url):
     wechat_paid(stand_in, wechat, url)
-    end = time.time() + 3
-    while time.time() < end:
+
+    def newest():
         notice = stand_in.shown("state")["notices"][0]
-        if notice["url"] == url and notice["state"] == "refused":
-            return
-        time.sleep(0.02)
-    pytest.fail(f"not refused: {notice}")
+        return notice["url"], notice["state"]
+
+    assert wait_for(newest, (url, "refused")) == (url, "refused")
 
 
 WECHAT_CONTENT = {
@@ -261,11 +259,8 @@ def test_held_notices_are_released_in_reverse(stand_in, wechat, listener):
     url = listener.address((200, b""))
     order = wechat_paid(stand_in, wechat, url)
     wechat.refund(wechat.refund_body(order, 1, notify_url=url))
-    end = time.time() + 3
-    while wechat.query(order["out_trade_no"]).json["trade_state"] != "REFUND" and time.time() < end:
-        time.sleep(0.01)
-    time.sleep(0.2)
-    assert listener.is_silent(url, 0.1)
+    wait_for(lambda: wechat.query(order["out_trade_no"]).json["trade_state"], "REFUND")
+    assert listener.is_silent(url, 0.3)
     stand_in.control("settings", hold_notices=False)
     assert stand_in.control("release", order="reverse")["released"] >= 2
     kinds = [json.loads(listener.next(url).body)["event_type"] for _ in range(2)]

@@ -6,14 +6,13 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 from cryptography import x509
 
 from simulator import keys
-from simulator.tests.clients import Config, WechatClient, send
+from simulator.tests.clients import Config, WechatClient, send, settled
 from simulator.tests.running import running, started
 
 ROOM = Path(__file__).resolve().parent.parent
@@ -71,11 +70,7 @@ def test_a_restart_remembers_keys_payments_and_refunds(directory, listener):
             config_["alipay"].pop("gateway_url")
         assert now == config
         listener.next(url)  # the notification that was still owed
-        end = time.time() + 3
-        number = refund["out_refund_no"]
-        while wechat.query_refund(number).json["status"] != "SUCCESS" and time.time() < end:
-            time.sleep(0.02)
-        assert wechat.query_refund(number).json["status"] == "SUCCESS"
+        settled(wechat, refund)
 
 
 @pytest.mark.parametrize("missing", ["wechat_platform_cert.pem", "alipay_next_private_key.pem"])

@@ -175,7 +175,7 @@ def test_what_was_handled_and_not_answered_comes_again_with_the_same_id(
 def test_a_slow_receiver_holds_up_nobody_else(subscribed, receiver):
     """The slow one answers once the other one has everything: else its call would never end."""
     all_there = threading.Event()
-    receiver.answer = lambda _got: Says() if all_there.wait(5) else Says(status=500)
+    receiver.answer = lambda _got: Says() if all_there.wait(30) else Says(status=500)
     with listening() as quick:
         endpoint_add(actor=SYSTEM, url=quick.url)
         orders = [paid_order() for _number in range(10)]
@@ -364,12 +364,12 @@ def test_a_slow_receiver_holds_up_no_other_at_the_end_of_a_turn(subscribed, rece
 
     def answer_late(got):
         if late and got.event["object_id"] == str(late[0]):
-            other_may_answer.wait(5)
+            other_may_answer.wait(30)
         return Says()
 
     receiver.answer = answer_late
     with listening() as slow:
-        slow.answer = lambda _got: Says(status=200 if slow_may_answer.wait(5) else 500)
+        slow.answer = lambda _got: Says(status=200 if slow_may_answer.wait(30) else 500)
         endpoint_add(actor=SYSTEM, url=slow.url)
         first = new_order(patient())
         monkeypatch.setattr(turns._Turn, "_finish", finish)

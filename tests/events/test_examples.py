@@ -20,6 +20,7 @@ from tcmpay.accounts.services.tokens import token_issue
 from tcmpay.common.actor import SYSTEM, Role
 from tests.clinic import paid_order
 from tests.events.conftest import deliver
+from tests.servers import free_port
 from webhooks.models import WebhookDelivery, WebhookTry
 from webhooks.services.endpoints import endpoint_add, endpoint_rotate
 from webhooks.services.pinging import endpoint_ping
@@ -40,17 +41,11 @@ def program(request) -> list[str]:
     return command
 
 
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
-
-
 @contextmanager
 def serving(program: list[str], port: int, **environment: str) -> Iterator[None]:
     process = subprocess.Popen([*program, "serve", str(port)], env={**os.environ, **environment})
     try:
-        for _look in range(100):
+        for _look in range(600):
             try:
                 socket.create_connection(("127.0.0.1", port), timeout=1).close()
                 break
@@ -59,7 +54,7 @@ def serving(program: list[str], port: int, **environment: str) -> Iterator[None]
         yield
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(60)
 
 
 def known(port: int, object_id: object) -> list[dict]:

@@ -91,7 +91,7 @@ class Shop:
 
     def notice(self, method: str) -> Any:
         """The next message that the gateway sent to the merchant's address."""
-        return self.listener.queue(ADDRESSES[method]).get(timeout=10)
+        return self.listener.queue(ADDRESSES[method]).get(timeout=30)
 
     def deliver(self, method: str, notice: Any) -> Any:
         names = ("Content-Type", "Request-ID")

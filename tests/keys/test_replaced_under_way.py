@@ -78,7 +78,7 @@ class Life:
 
 
 def wait_until(is_so: Any) -> None:
-    for _try in range(100):
+    for _try in range(600):
         if is_so():
             return
         time.sleep(0.05)

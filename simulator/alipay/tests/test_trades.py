@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from simulator.tests.clients import BEIJING, number, rsa_sign, send
+from simulator.tests.clients import BEIJING, number, rsa_sign, send, wait_for
 
 QUERY = "alipay.trade.query"
 
@@ -354,10 +354,11 @@ def test_a_done_refund_has_its_status_and_extras_on_request(alipay, alipay_paid)
 def test_a_slow_refund_answers_n_first_and_settles_later(stand_in, alipay, alipay_paid):
     stand_in.control("settings", alipay_refund_async=True)
     assert refund(alipay, alipay_paid, "10.00", "R1")["fund_change"] == "N"
-    end = time.time() + 3
-    while "refund_status" not in refund_query(alipay, alipay_paid, "R1") and time.time() < end:
-        time.sleep(0.01)
-    assert refund_query(alipay, alipay_paid, "R1")["refund_status"] == "REFUND_SUCCESS"
+
+    def status():
+        return refund_query(alipay, alipay_paid, "R1").get("refund_status")
+
+    assert wait_for(status, "REFUND_SUCCESS") == "REFUND_SUCCESS"
 
 
 def test_a_failed_refund_may_use_its_number_again(stand_in, alipay, alipay_paid):

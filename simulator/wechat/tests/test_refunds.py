@@ -7,12 +7,7 @@ import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding
 
-
-def wait_for(read, wanted, seconds=5):
-    end = time.time() + seconds
-    while (seen := read()) != wanted and time.time() < end:
-        time.sleep(0.01)
-    return seen
+from simulator.tests.clients import wait_for
 
 
 def status_of(wechat, out_refund_no):
