@@ -31,7 +31,7 @@ from tcmpay.common.clock import ONE_DAY, SHANGHAI, day_start
 from tcmpay.common.db import sum_money
 from tcmpay.common.ids import first_id_at
 from tcmpay.common.invariants import batches
-from tcmpay.common.money import Money, fen_to_yuan, yuan_to_fen
+from tcmpay.common.money import ZERO, Money, yuan_to_fen
 
 SPAN = timedelta(minutes=15)
 NUMBERS_AT_ONCE = 500
@@ -89,11 +89,12 @@ def merchants_of_day(day: date, methods: Sequence[str] = GATEWAY_METHODS) -> lis
 @once
 def has_moved(merchant: Merchant, day: date) -> bool:
     """Whether ``merchant``'s bill of ``day`` should have anything of ours."""
-    payments = _payments_done(merchant, day)
-    return payments.exists() or next(_refunds(merchant, day), None) is not None
+    payments = payments_done(merchant, day)
+    return payments.exists() or next(refunds_of(merchant, day), None) is not None
 
 
-def _payments_done(merchant: Merchant, day: date) -> QuerySet[PaymentTransaction]:
+def payments_done(merchant: Merchant, day: date) -> QuerySet[PaymentTransaction]:
+    """The payments that ``merchant``'s bill of ``day`` should have."""
     return PaymentTransaction.objects.filter(
         belongs_to(merchant),
         payment_method=merchant.method,
@@ -122,8 +123,9 @@ def our_books(merchant: Merchant, day: date) -> OurBooks:
     books = OurBooks()
     for rows in _payments(merchant, day):
         books.keys.update(chain.from_iterable(rows))
-    for number, fen in _refunds(merchant, day):
-        books.refunds[number] = fen
+    for refund in refunds_of(merchant, day):
+        fen = yuan_to_fen(refund.refund_amount)
+        books.refunds[number_of(refund)] = fen
         books.our_refunded_fen += fen
     books.our_payments, books.our_refunds = len(books.keys), len(books.refunds)
     return books
@@ -133,10 +135,9 @@ def our_books(merchant: Merchant, day: date) -> OurBooks:
 def our_totals(merchant: Merchant, day: date) -> tuple[int, Money, int, Money]:
     """How many payments and refunds ``our_books`` has, each with their yuan; added up by the
     database, payments are not read one by one."""
-    payments = _payments_done(merchant, day)
-    refunds = dict(_refunds(merchant, day))
-    back = fen_to_yuan(sum(refunds.values()))
-    return payments.count(), sum_money(payments, "amount"), len(refunds), back
+    payments = payments_done(merchant, day)
+    back = [refund.refund_amount for refund in refunds_of(merchant, day)]
+    return payments.count(), sum_money(payments, "amount"), len(back), sum(back, start=ZERO)
 
 
 def our_yuan(merchant: Merchant, day: date) -> Money:
@@ -202,7 +203,8 @@ def _of_merchant(merchant: Merchant) -> tuple[str, list[str]]:
     return named, ids
 
 
-def _refunds(merchant: Merchant, day: date) -> Iterator[tuple[str, int]]:
+def refunds_of(merchant: Merchant, day: date) -> Iterator[Refund]:
+    """The refunds that ``merchant``'s bill of ``day`` should have."""
     rows = refunds_done(merchant)
     begins, ends = day_start(day), day_start(day + ONE_DAY)
     if merchant.method == WECHAT:
@@ -219,7 +221,7 @@ def _refunds(merchant: Merchant, day: date) -> Iterator[tuple[str, int]]:
         found = list(rows.filter(completed_at__gte=begins, completed_at__lt=ends))
     for refund in found:
         if clock.business_day(moved_at(merchant.method, refund)) == day:
-            yield number_of(refund), yuan_to_fen(refund.refund_amount)
+            yield refund
 
 
 def refunds_done(merchant: Merchant) -> QuerySet[Refund]:

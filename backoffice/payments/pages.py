@@ -22,6 +22,7 @@ from backoffice.payments.filters import (
 )
 from backoffice.payments.messages import body_fields, message_text
 from backoffice.payments.panels import TRANSACTION_TONES, VERDICT_TONES, outcome_badge
+from backoffice.reconciliation.in_bill import PAYMENTS_IN_BILL
 from backoffice.site.bases import (
     AmountRangeFilter,
     DayRangeFilter,
@@ -89,6 +90,7 @@ class TransactionAdmin(WithMessages):
         ("payment_method", ChoicesDropdownFilter),
         ("disposition", ChoicesDropdownFilter),
         SURPLUS_FILTER,
+        PAYMENTS_IN_BILL,
         BEGUN_FILTER,
         ("is_mock", BooleanRadioFilter),
         ("amount", AmountRangeFilter),

@@ -1,14 +1,12 @@
 """One business day: both sides of every merchant number, and where they differ."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import cached_property
 from typing import Any
-from urllib.parse import urlencode
 
 from django.db.models import QuerySet
-from django.urls import reverse
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
@@ -26,6 +24,7 @@ from backoffice.reconciliation.calendar import (
     day_lines,
     merchants_between,
 )
+from backoffice.reconciliation.in_bill import payments_url, refunds_url
 from backoffice.reconciliation.words import CellState, line_text_for, percent_text, yuan_of
 from backoffice.site.display import age_text
 from payments.models import PaymentException
@@ -36,9 +35,9 @@ from reconciliation.models import (
     Difference,
     ReconciledDay,
 )
+from reconciliation.our_books import our_totals
 from reconciliation.services.differences import FUND_MISSING_AFTER
 from reconciliation.states import DifferenceType, UploadStatus
-from refunds.states import RefundStatus
 from tcmpay.accounts.selectors import people_names, person_text
 from tcmpay.common import clock
 from tcmpay.common.money import ZERO, Money
@@ -54,6 +53,14 @@ class Side:
 
     cell: Cell
     row: ReconciledDay
+    # Whether our books have something else of the day than when it was compared.
+    has_changed: bool
+
+    @classmethod
+    def of(cls, cell: Cell, row: ReconciledDay) -> "Side":
+        was = (row.our_payments, row.our_receipts, row.our_refunds, row.our_refunded)
+        is_compared = row.trade_bill_id is not None
+        return cls(cell, row, is_compared and was != our_totals(cell.merchant, row.day))
 
     @property
     def verified(self) -> str:
@@ -66,19 +73,12 @@ class Side:
 
     @property
     def receipts_url(self) -> str:
-        """Our orders that were paid so that day."""
-        filters = {"payment_method__exact": self.row.payment_method}
-        return _list("payments_paymentorder", "paid_on", self.row.day, filters)
+        """Our payments that the bill should have."""
+        return payments_url(self.cell.merchant, self.row.day)
 
     @property
     def refunds_url(self) -> str:
-        filters = {"status__exact": RefundStatus.SUCCESS, "method": self.row.payment_method}
-        return _list("refunds_refund", "completed_on", self.row.day, filters)
-
-
-def _list(page: str, field: str, day: date, filters: Mapping[str, str]) -> str:
-    during = {f"{field}_from": day, f"{field}_to": day}
-    return f"{reverse(f'admin:{page}_changelist')}?{urlencode({**during, **filters})}"
+        return refunds_url(self.cell.merchant, self.row.day)
 
 
 @dataclass(frozen=True)
@@ -187,14 +187,11 @@ class Day:
         self._reader = reader
         merchants = merchants_between(day, day)
         self.line: DayLine = next(day_lines([day], merchants))
+        self.sides = [Side.of(cell, cell.row) for cell in self.line.cells if cell.row is not None]
 
     @property
     def state(self) -> CellState:
         return self.line.state
-
-    @cached_property
-    def sides(self) -> list[Side]:
-        return [Side(cell, cell.row) for cell in self.line.cells if cell.row is not None]
 
     @property
     def without_bill(self) -> list[Cell]:

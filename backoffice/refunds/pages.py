@@ -15,6 +15,7 @@ from unfold.contrib.filters.admin import ChoicesDropdownFilter
 
 from backoffice.payments.filters import service_filter
 from backoffice.payments.messages import message_text
+from backoffice.reconciliation.in_bill import REFUNDS_IN_BILL
 from backoffice.refunds.batches import preview_view, retry_all_view
 from backoffice.refunds.panels import approvals_panel, place_linked, status_badge
 from backoffice.refunds.queue import queue_view
@@ -103,6 +104,7 @@ class RefundAdmin(SecondPersonAdmin):
         FUNDS_FILTER,
         METHOD_FILTER,
         MONEY_BACK_FILTER,
+        REFUNDS_IN_BILL,
         service_filter("order__"),
         ("cause", ChoicesDropdownFilter),
         ("refund_amount", AmountRangeFilter),
