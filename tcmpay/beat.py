@@ -3,15 +3,23 @@
 import json
 import logging
 import os
+import socket
+import uuid
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from celery.beat import Scheduler as CeleryScheduler
+from django.db import Error as DatabaseError
+from django.db import connection
+
+from tcmpay.limits import beat_lease
 
 logger = logging.getLogger(__name__)
 
 FILE_BYTES_MAX = 256 * 1024
+# So often does a beat that does not act look whether it may.
+LOOK_SECONDS = 5.0
 
 
 class Scheduler(CeleryScheduler):
@@ -23,10 +31,15 @@ class Scheduler(CeleryScheduler):
 
     A moment that a wrong clock wrote down is not waited for: written hours ahead, it would hold
     the sweeps back for as many hours once the clock is right again.
+
+    Several may run, on hosts of their own: whoever holds the lease acts (limits/beat_lease.py), the
+    others wait until it ends. What they would have sent meanwhile is then due at once.
     """
 
     def __init__(self, *args: Any, schedule_filename: str = "", **kwargs: Any) -> None:
         self._file = Path(schedule_filename or "celerybeat-schedule")
+        self._holder = f"{socket.gethostname()} {os.getpid()} {uuid.uuid4().hex[:8]}"
+        self._term: int | None = None
         super().__init__(*args, **kwargs)
 
     @property
@@ -55,11 +68,42 @@ class Scheduler(CeleryScheduler):
             logger.warning("beat_schedule_not_kept", extra={"reason": error.strerror})
 
     def tick(self, *args: Any, **kwargs: Any) -> float:
-        """Send what is due; the seconds until the next look."""
+        """Send what is due, if this is the beat that acts; the seconds until the next look."""
+        if not self._acts():
+            return LOOK_SECONDS
         if self._turn_back(self.app.now()):
             self._heap = None  # ordered by the wrong clock: made anew
         seconds: float = super().tick(*args, **kwargs)
         return seconds
+
+    def apply_async(self, entry: Any, *args: Any, **kwargs: Any) -> Any:
+        """Send one task under the number of our lease; a worker refuses a former holder's."""
+        entry.options = {**entry.options, "headers": {beat_lease.TERM: self._term}}
+        return super().apply_async(entry, *args, **kwargs)
+
+    def close(self) -> None:
+        super().close()
+        try:
+            beat_lease.lease_release(self._holder)
+        except DatabaseError:
+            connection.close()  # it ends by itself
+
+    def _acts(self) -> bool:
+        former = self._term
+        try:
+            self._term = beat_lease.lease_claim(self._holder)
+        except DatabaseError as error:
+            # Without a database there is nothing to sweep either.
+            connection.close()
+            self._term = None
+            if former is not None:
+                logger.warning("beat_lease_unknown", extra={"reason": str(error)})
+            return False
+        if self._term is not None and former is None:
+            logger.info("beat_acts", extra={"term": self._term, "holder": self._holder})
+        elif self._term is None and former is not None:
+            logger.warning("beat_overtaken", extra={"term": former, "holder": self._holder})
+        return self._term is not None
 
     def _remembered(self) -> dict[str, datetime]:
         try:

@@ -16,7 +16,7 @@ from tcmpay.version import __version__
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tcmpay.settings")
 
-app = Celery("tcmpay")
+app = Celery("tcmpay", task_cls="tcmpay.limits.beat_lease:FencedTask")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 

@@ -49,3 +49,21 @@ class RateCounter(models.Model):
 
     def __str__(self) -> str:
         return self.bucket
+
+
+class BeatLease(models.Model):
+    """Which beat acts, until when; a single row. ``term`` grows with every new holder."""
+
+    ONLY = 1
+
+    id = models.PositiveSmallIntegerField(primary_key=True)
+    holder = models.CharField(max_length=255)
+    term = models.PositiveBigIntegerField()
+    until = models.DateTimeField()
+
+    class Meta:
+        db_table = "beat_leases"
+        constraints = (models.CheckConstraint(condition=models.Q(id=1), name="beat_lease_only"),)
+
+    def __str__(self) -> str:
+        return f"{self.holder} {self.term}"

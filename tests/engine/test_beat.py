@@ -16,6 +16,8 @@ TASKS_MAX = 50
 @pytest.fixture
 def start(tmp_path, monkeypatch):
     """Starts beat on the schedule that the one before it left; what it sends is in ``sent``."""
+    monkeypatch.setattr("tcmpay.limits.beat_lease.lease_claim", lambda holder: 1)
+    monkeypatch.setattr("tcmpay.limits.beat_lease.lease_release", lambda holder: None)
 
     def started() -> Scheduler:
         beat = Scheduler(app, schedule_filename=str(tmp_path / "schedule"), lazy=False)
