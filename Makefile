@@ -3,7 +3,7 @@ PORT ?= 3000
 PY := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench test-long test-faults test-mutants clients lint audit format lock messages clean
+.PHONY: help demo test bench load test-long test-faults test-mutants clients lint audit format lock messages clean
 
 help: ## List the targets
 	@echo "make TARGET [VARIABLE=value]"
@@ -20,6 +20,9 @@ test: ## Install what is missing; run checks and all tests on SQLite and MariaDB
 bench: ## Measure the hot paths beside their floors (ARGS="P1 P4 --rounds 5")
 	@scripts/bootstrap.sh requirements/dev.txt
 	@exec $(PY) -m benchmarks $(ARGS)
+
+load: ## Load the whole product with mixed requests (ARGS="--rate 50 --minutes 60"; needs nginx)
+	@exec scripts/load.sh $(ARGS)
 
 test-long: ## Run what takes too long for `make test`: races, stories, payments at failing gateways (ARGS="races")
 	@scripts/bootstrap.sh requirements/dev.txt

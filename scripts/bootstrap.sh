@@ -4,12 +4,13 @@
 #   scripts/bootstrap.sh requirements/base.txt     # the demo: no compiler needed
 #   scripts/bootstrap.sh requirements/dev.txt      # tests and checks
 #
-# PYTHON=/path/to/python chooses the interpreter. Runs on bash 3.2 (macOS).
+# PYTHON=/path/to/python chooses the interpreter, VENV another environment than .venv.
+# Runs on bash 3.2 (macOS).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 requirements=${1:?usage: scripts/bootstrap.sh REQUIREMENTS_FILE}
-venv=.venv
+venv=${VENV:-.venv}
 
 die() {
     echo "$*" >&2

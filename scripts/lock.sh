@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# Writes the three pinned, hashed requirement files from their .in files:
+# Writes the pinned, hashed requirement files from their .in files:
 #   requirements/base.txt  what the product runs on without a compiler
 #   requirements.txt       "-r requirements/base.txt" and what production and CI add
 #   requirements/dev.txt   everything, for development
+#   requirements/load.txt  locust for `make load`, in an environment of its own
 # Versions of before are kept where they still fit; UPGRADE=1 takes the newest.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -16,6 +17,7 @@ compile() {
 
 compile requirements/base.in -o requirements/base.txt
 compile requirements/dev.in -c requirements/base.txt -o requirements/dev.txt
+compile requirements/load.in -o requirements/load.txt
 
 # The rest of production.in, and only that: pip refuses a package that is pinned twice.
 full=$(mktemp)

@@ -31,7 +31,7 @@ def beats(tmp_path, monkeypatch):
             beat, "apply_entry", lambda entry, producer=None: beat.sent.append(entry.name)
         )
         for entry in beat.schedule.values():
-            entry.last_run_at -= timedelta(days=2)
+            entry.last_run_at = app.now() - timedelta(days=2)
         return beat
 
     return started("one"), started("two")
@@ -95,13 +95,17 @@ def test_what_an_overtaken_beat_sends_is_not_done():
     lease_claim("a")
     former = lease_claim("a")
     done.clear()
-    told.apply(args=["in time"], headers={TERM: former})
+    _sent("in time", former)
     lease_ends()
     later = lease_claim("b")
-    told.apply(args=["thawed"], headers={TERM: former})
-    told.apply(args=["of the new one"], headers={TERM: later})
+    _sent("thawed", former)
+    _sent("of the new one", later)
     told.apply(args=["rung by a request"])
     assert done == ["in time", "of the new one", "rung by a request"]
+
+
+def _sent(text: str, term: int | None) -> None:
+    told.apply(args=[text], headers={TERM: str(term)})
 
 
 def test_what_beat_sends_carries_its_number(beats, monkeypatch):

@@ -1,0 +1,1 @@
+"""Mixed load at a chosen rate against the whole product as in production, on one machine."""
