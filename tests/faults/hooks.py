@@ -40,6 +40,7 @@ COMMIT = "commit"  # around every COMMIT of a transaction
 # Waits of minutes, made seconds: nothing of what happens afterwards depends on how long they are.
 SHORTER: tuple[tuple[str, str, Any], ...] = (
     ("tcmpay.limits.services", "LEASE", timedelta(seconds=6)),
+    ("tcmpay.limits.beat_lease", "LEASE", timedelta(seconds=12)),
     ("payments.services.attempts", "FIRST_CHECK_AFTER", timedelta(seconds=3)),
     ("payments.services.sweeping", "BACKOFF_SECONDS", (2, 2, 3, 5, 10, 20, 40, 300)),
     ("refunds.services.submission", "BACKOFF_SECONDS", (2, 2, 3, 5, 10, 20, 40)),

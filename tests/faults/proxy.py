@@ -18,6 +18,7 @@ RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 COMMIT_PACKET = b"\x07\x00\x00\x00\x03COMMIT"
 
 Filter = Callable[[bytes], bool]
+Address = tuple[str, int]
 
 
 def is_commit(chunk: bytes) -> bool:
@@ -26,14 +27,14 @@ def is_commit(chunk: bytes) -> bool:
 
 
 class Proxy:
-    """Listens on a port of its own and passes everything on to ``target`` (a port).
+    """Listens on a port of its own and passes everything on to ``target`` (a port, or an address).
 
     ``delay_seconds`` holds every chunk back; ``is_hole`` keeps connections open and passes nothing
     (a half-open line); ``is_refusing`` resets every new connection.
     """
 
-    def __init__(self, target: int, *, name: str) -> None:
-        self.target = target
+    def __init__(self, target: int | Address, *, name: str, host: str = "127.0.0.1") -> None:
+        self.target = address_of(target)
         self.name = name
         self.delay_seconds = 0.0
         self.is_hole = False
@@ -44,7 +45,7 @@ class Proxy:
         self._lock = threading.Lock()
         self._lines: set[Line] = set()
         self.port = free_port()
-        self._listener = socket.create_server(("127.0.0.1", self.port), backlog=256)
+        self._listener = socket.create_server((host, self.port), backlog=256)
         self._is_closed = False
         threading.Thread(target=self._accept, daemon=True, name=f"proxy {name}").start()
 
@@ -70,10 +71,14 @@ class Proxy:
         if was_hole:
             self.cut()
 
-    def switch(self, target: int) -> None:
+    def switch(self, target: int | Address) -> None:
         """Lead to another server from now on; what leads to the former one is cut."""
-        self.target = target
+        self.target = address_of(target)
         self.cut()
+
+    def connect(self) -> socket.socket:
+        """To the target. Raises OSError."""
+        return socket.create_connection(self.target, timeout=CONNECT_SECONDS)
 
     def close(self) -> None:
         self._is_closed = True
@@ -119,9 +124,7 @@ class Line:
 
     def run(self) -> None:
         try:
-            self._server = socket.create_connection(
-                ("127.0.0.1", self._proxy.target), timeout=CONNECT_SECONDS
-            )
+            self._server = self._proxy.connect()
             self._server.settimeout(None)
             for end in (self._client, self._server):
                 end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -156,6 +159,10 @@ class Line:
         except OSError:
             self.reset()
         return None
+
+
+def address_of(target: int | Address) -> Address:
+    return ("127.0.0.1", target) if isinstance(target, int) else target
 
 
 def reset(end: socket.socket) -> None:
