@@ -27,7 +27,7 @@ compile requirements/production.in -c requirements/dev.txt --no-header -o "$full
 python3 - requirements/base.txt "$full" <<'PYTHON' >requirements.txt
 import re, sys
 base, full = (open(path, encoding="utf-8").read() for path in sys.argv[1:])
-print("# Everything, for production, CI and the documented install. Written by `make lock`.")
+print("# What production installs. Written by `make lock`.")
 print("-r requirements/base.txt")
 pinned = set(re.findall(r"^([A-Za-z0-9._-]+)(?:\[.*?\])?==", base, re.M))
 for block in re.split(r"^(?=[A-Za-z0-9])", full, flags=re.M):

@@ -1,7 +1,8 @@
 """Reading the environment: one place that knows where a setting's value may come from.
 
-A value is taken from the variable, from the file named by ``NAME_FILE`` (secrets), or from the
-project's ``.env``. With DEBUG on, missing secrets are made once and kept in a git-ignored file.
+A value is taken from the variable or the project's ``.env``; a secret also from the file that
+``NAME_FILE`` names, or from the one called NAME in $CREDENTIALS_DIRECTORY (systemd's). With DEBUG
+on, missing secrets are made once and kept in a git-ignored file.
 """
 
 import base64
@@ -32,7 +33,9 @@ from django.core.exceptions import ImproperlyConfigured
 from tcmpay.dotenv import EnvFile, FileNotRead, TextUnreadable, read_env_file, read_text
 
 # Variables of other programs in our file whose names are like ours.
-OTHERS_NAMES = frozenset({"DJANGO_SETTINGS_MODULE", "PROMETHEUS_MULTIPROC_DIR", "PORT", "TZ"})
+OTHERS_NAMES = frozenset(
+    {"DJANGO_SETTINGS_MODULE", "PROMETHEUS_MULTIPROC_DIR", "PORT", "TZ", "CREDENTIALS_DIRECTORY"}
+)
 SECRET_MIN_BYTES = 32
 # Addresses that carry a password, and so may come from a file too.
 ADDRESSES_WITH_PASSWORDS = ("DATABASE_URL", "CACHE_URL", "CELERY_BROKER_URL")
@@ -153,7 +156,8 @@ class _Values:
         return words or [*(default or ())]
 
     def secret(self, name: str, *, lines: bool = False) -> str:
-        """The secret called ``name``, from its variable or from the file named by NAME_FILE."""
+        """The secret called ``name``: from its variable, from the file named by NAME_FILE, or from
+        the service manager's folder of credentials."""
         value = self.text(name, lines=lines)
         if not value:
             value = self._from_file(name, lines=lines)
@@ -207,8 +211,12 @@ class _Values:
         return address
 
     def _from_file(self, name: str, *, lines: bool) -> str:
-        where = f"{name}_FILE"
-        path = self.text(where)
+        where, path = f"{name}_FILE", self.text(f"{name}_FILE")
+        if not path and (folder := os.environ.get("CREDENTIALS_DIRECTORY")):
+            where = f"the credential {name}"
+            path = str(Path(folder) / name)
+            if not os.path.lexists(path):
+                return ""  # this one has not been handed over
         if not path:
             return ""
         self.files.append(path)

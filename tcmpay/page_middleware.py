@@ -11,6 +11,7 @@ from django.contrib.auth.middleware import AuthenticationMiddleware
 from django.contrib.messages.middleware import MessageMiddleware
 from django.contrib.sessions.middleware import SessionMiddleware
 from django.http import HttpRequest
+from django.middleware.common import CommonMiddleware
 from django_otp.middleware import OTPMiddleware
 from whitenoise.middleware import WhiteNoiseMiddleware
 
@@ -18,6 +19,17 @@ from backoffice.site.directions import DirectionsShownMiddleware
 from tcmpay.accounts.middleware import StaffSessionMiddleware
 from tcmpay.common.areas import is_without_session
 from tcmpay.limits.middleware import StrangerLimitMiddleware
+
+# Asked by address, by a container's host or by Prometheus. They answer alike whatever name they
+# are asked by, and nothing they say or lead to is made of it.
+FOR_PROBES = frozenset({"/health/live", "/health/ready", "/metrics"})
+
+
+class Common(CommonMiddleware):
+    """Refuses names that are not in ALLOWED_HOSTS, except where only probes ask."""
+
+    def process_request(self, request: HttpRequest) -> Any:
+        return None if request.path_info in FOR_PROBES else super().process_request(request)
 
 
 def _for_pages(middleware: Any) -> Any:

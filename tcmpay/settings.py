@@ -74,6 +74,11 @@ if not DEBUG and "*" in ALLOWED_HOSTS:
     secrets.complain("ALLOWED_HOSTS=* answers to every name: name the hosts")
 CSRF_TRUSTED_ORIGINS: list[str] = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 
+# Cookies that begin with __Host-, the policies by path and the gateways' callbacks need the root.
+for _name in ("SCRIPT_NAME", "FORCE_SCRIPT_NAME"):
+    if env.is_set(_name):
+        secrets.complain(f"{_name} is set: tcmpay is served at the root of a host name of its own")
+
 # --- the rules of the business ----------------------------------------------------------------
 ORDER_EXPIRE_MINUTES: int = env.int("ORDER_EXPIRE_MINUTES", default=120)
 if not 1 <= ORDER_EXPIRE_MINUTES <= 60 * 24 * 15:
@@ -265,7 +270,7 @@ MIDDLEWARE = [
     "tcmpay.page_middleware.ContentPolicy",
     "tcmpay.page_middleware.Session",
     "django.middleware.locale.LocaleMiddleware",
-    "django.middleware.common.CommonMiddleware",
+    "tcmpay.page_middleware.Common",
     "django.middleware.csrf.CsrfViewMiddleware",
     "tcmpay.page_middleware.Authentication",
     "tcmpay.page_middleware.SecondFactor",

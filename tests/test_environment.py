@@ -241,6 +241,34 @@ def test_a_missing_secret_file_is_named():
     assert "SECRET_KEY_FILE" in answer.stderr
 
 
+def test_every_secret_may_be_a_credential_of_systemd(tmp_path: Path):
+    for name in ("SECRET_KEY", "CONFIG_ENCRYPTION_KEYS", "JWT_SECRET", "DATABASE_URL"):
+        (tmp_path / name).write_text(PRODUCTION[name] + "\n")
+    public = {"DEBUG": "off", "ALLOWED_HOSTS": "pay.tcm.test"}
+    answer = start(
+        "from django.conf import settings as s;print(s.SECRET_KEY, s.DATABASES['default']['NAME'])",
+        **{**dict.fromkeys(PRODUCTION, ""), "CREDENTIALS_DIRECTORY": str(tmp_path), **public},
+    )
+    assert answer.stdout.split() == [PRODUCTION["SECRET_KEY"], "tcm_telemedicine"], answer.stderr
+
+
+def test_a_credential_that_is_there_and_unreadable_is_named(tmp_path: Path):
+    (tmp_path / "SECRET_KEY").mkdir()
+    (tmp_path / "JWT_SECRET").write_text("")
+    refused = refusals_of(
+        ("SECRET_KEY", ""), ("JWT_SECRET", ""), ("CREDENTIALS_DIRECTORY", str(tmp_path))
+    )
+    assert "the credential SECRET_KEY names a file that can't be read" in refused
+    assert "the credential JWT_SECRET names an empty file" in refused
+
+
+@pytest.mark.parametrize("name", ["SCRIPT_NAME", "FORCE_SCRIPT_NAME"])
+def test_it_refuses_to_be_served_below_a_path(name: str):
+    assert (
+        refusals_of(("SCRIPT_NAME", "/pay"), ("FORCE_SCRIPT_NAME", "/pay")).count(f" {name} ") == 1
+    )
+
+
 def test_a_refusal_names_problems_and_no_values():
     secret = "your-very-own-Kq8Zt4Wm2Xp"
     line = refusals_of(("SECRET_KEY", secret), ("DATABASE_URL", "mysql://u:changeme@h/d"))

@@ -1,0 +1,1 @@
+"""What lies in deploy/: read, linted, and run as far as this machine can."""
