@@ -146,6 +146,7 @@ on_sqlite_alone=(
     'clients/*'
     'gateways/*'
     'simulator/*'
+    'tests/deploy/*'
     'tests/gateways/*'
     'tests/keys/*'
     'tests/mutants/*'

@@ -213,17 +213,16 @@ class _Values:
     def _from_file(self, name: str, *, lines: bool) -> str:
         where, path = f"{name}_FILE", self.text(f"{name}_FILE")
         if not path and (folder := os.environ.get("CREDENTIALS_DIRECTORY")):
-            where = f"the credential {name}"
-            path = str(Path(folder) / name)
-            if not os.path.lexists(path):
-                return ""  # this one has not been handed over
+            where, path = f"the credential {name}", str(Path(folder) / name)
         if not path:
             return ""
         self.files.append(path)
         try:
             value = self._cleaned(where, read_text(Path(path)), lines=lines)
         except TextUnreadable as error:
-            self.complain(f"{where} names a file that {error.text}")
+            is_handed_over = not isinstance(error.__cause__, FileNotFoundError)
+            if is_handed_over or where == f"{name}_FILE":
+                self.complain(f"{where} names a file that {error.text}")
             return ""
         if not value:
             self.complain(f"{where} names an empty file")
