@@ -8,13 +8,18 @@ from django.contrib.auth.models import Permission
 from django.test import Client
 
 from backoffice.balances.accounts import steps_for
+from backoffice.balances.pages import related_text
 from balances.adjustments import adjustment_request
-from balances.models import BalanceAdjustment, Direction, UserBalance
+from balances.models import BalanceAdjustment, BalanceTransaction, Direction, UserBalance
 from balances.services import account_ensure, balance_top_up
+from payments.models import PaymentTransaction
+from payments.services.attempts import PayCommand, pay
+from payments.services.topups import topup_create
 from tcmpay.accounts.models import StaffUser
 from tcmpay.audit.models import AuditEvent
 from tcmpay.common.actor import SYSTEM, Actor, Role
 from tcmpay.common.money import format_money
+from tests.clinic import report_paid
 
 pytestmark = pytest.mark.django_db
 CLERK = Actor(uuid.UUID(int=1), Role.STAFF, "clerk")
@@ -151,6 +156,17 @@ def test_each_step_needs_its_permission(user_id, step):
     assert reader.get(address(user_id, step)).status_code == 403
     assert reader.post(address(user_id, step), {"reason": "x"}).status_code == 403
     assert reader.get("/admin/balances/userbalance/open/").status_code == 403
+
+
+def test_a_top_up_leads_to_its_order_where_it_has_one(user_id, settings):
+    settings.MOCK_CALLBACKS = settings.TOPUPS = True
+    owner = Actor(user_id, Role.PATIENT)
+    order = topup_create(actor=owner, user_id=user_id, amount=Decimal("20.00"))
+    pay(actor=owner, command=PayCommand(order_id=order.id, payment_method="wechat"))
+    report_paid(PaymentTransaction.objects.get(order=order))
+    by_hand, paid = BalanceTransaction.objects.filter(user_id=user_id).order_by("sequence")
+    assert f"/admin/payments/paymentorder/{order.pk}/" in related_text(paid)
+    assert "/admin/" not in related_text(by_hand)
 
 
 def test_the_ledger_is_paged_without_gaps(user_id, monkeypatch):

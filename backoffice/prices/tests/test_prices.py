@@ -76,6 +76,13 @@ def test_the_pages_open(client, price, address):
     assert "处方费" in answer.content.decode() or "add/" in address or "change" in address
 
 
+def test_the_calendar_shows_twelve_months_around_the_one_asked_for(client):
+    shown = client.get("/admin/config/priceconfig/calendar/?month=2030-02").context["calendar"]
+    months = [f"{month:%Y-%m}" for month in shown.months]
+    assert (len(months), months[0], months[-1]) == (12, "2029-11", "2030-10")
+    assert (shown.earlier, shown.later) == ("2029-08", "2030-08")
+
+
 @pytest.mark.parametrize(
     ("begins", "ends", "is_active", "state"),
     [

@@ -289,13 +289,17 @@ def test_lines_are_found_by_a_number_and_lead_to_the_order(reviewer, settings):
 
 def test_the_list_of_differences_is_narrowed_to_what_waits(reviewer):
     row = compared()
-    waits, gone = difference(row), difference(row)
+    waits, gone, older = difference(row), difference(row), difference(row)
     gone.gone_at = clock.now()
     gone.save()
+    older.found_at -= timedelta(days=1)
+    older.save()
     address = reverse("admin:reconciliation_difference_changelist")
     text = shown(reviewer, f"{address}?standing=open")
-    assert waits.out_trade_no in text
     assert gone.out_trade_no not in text
+    assert text.index(older.out_trade_no) < text.index(waits.out_trade_no), "the oldest first"
+    text = shown(reviewer, address)
+    assert text.index(waits.out_trade_no) < text.index(older.out_trade_no), "the newest first"
     assert waits.out_trade_no in shown(
         reviewer, reverse("admin:reconciliation_difference_change", args=[waits.pk])
     )

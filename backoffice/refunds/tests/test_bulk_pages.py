@@ -72,6 +72,7 @@ def test_a_day_is_refunded_by_its_filter_with_a_second_person(maker, reviewer):
     assert RefundBulk.objects.count() == 1, "a double click is one"
     assert maker.post(f"{address}/review/", {"decision": "approve"}).status_code == 403
     assert not Refund.objects.exists()
+    assert f"{address}/review/" in maker.get(f"{address}/change/").text, "it may be taken back"
     assert "同意退款：2 笔，共 80.00 元" in reviewer.get(f"{address}/review/").text
     reviewer.post(f"{address}/review/", {"decision": "approve", "notes": "已核对排班"})
     bulk_run(bulk_id=bulk.pk)

@@ -78,6 +78,7 @@ def test_what_waits_for_a_second_person_or_ends_soon_is_named(client, monkeypatc
     client.force_login(user)
     names = ("待复核的余额调整", "待确认的改价", "即将到期的证书")
     assert [task_counts(client)[name] for name in names] == [0, 0, 0]
+    assert task_counts(client)["启用后支付全部失败的配置"] == 0
     adjustment_request(
         actor=Actor(uuid.uuid4(), Role.STAFF),
         request_id=uuid.uuid4(),
