@@ -13,26 +13,31 @@ from django import forms
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, reverse
+from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
-from backoffice.site.bases import actor_of, admin_url, ensure_may, own_urls, page
+from backoffice.site.bases import actor_of, admin_link, admin_url, ensure_may, own_urls, page
 from backoffice.site.forms import AmountFormField, OnceForm, ReasonFormField
+from backoffice.site.words import CASE_PAGE
 from balances.adjustments import adjustment_request
 from balances.models import AdjustmentStatus, BalanceTransaction, Direction, UserBalance
 from balances.selectors import adjustments_of, held_for_refunds, is_opening_unadopted
 from balances.services import account_open, balance_freeze, balance_unfreeze, opening_adopt
 from payments.selectors import topups_of
-from refunds.services.balance_give_back import balance_give_back
+from payments.services.exceptions import left_open
+from refunds.errors import TooManyTopUps
+from refunds.services.balance_give_back import balance_give_back, give_back_plan
 from tcmpay.common.actor import Actor
 from tcmpay.common.errors import DomainError
 from tcmpay.common.fields import as_uuid_or_text
-from tcmpay.common.money import ZERO
+from tcmpay.common.money import ZERO, Money
 
 LEDGER_PAGE_ROWS = 50
 ACCOUNT_PAGE = "balances_userbalance"
+PREVIEW = "preview"
 
 
 class MoveForm(OnceForm):
@@ -118,12 +123,25 @@ def _give_back(actor: Actor, account: UserBalance, wanted: Mapping[str, Any]) ->
         "amount": sum((refund.refund_amount for refund in given.refunds), ZERO),
         "left": given.left,
     }
-    if not given.refunds:
-        return _("没有可以原路退回的充值，%(left)s 元已成为差错，请在“差错”里处理。") % facts
     text = _("已申请 %(number)d 笔退款，共 %(amount)s 元，金额已冻结，由另一位同事审核后原路退回。")
-    if given.left:
-        text += _("另有 %(left)s 元不能原路退回，已成为差错。")
-    return text % facts
+    told = text % facts if given.refunds else _("没有可以原路退回的充值。")
+    if not given.left:
+        return told
+    case = left_open(account.user_id).order_by("-opened_at", "-id").first()
+    left = _("%(left)s 元不能原路退回，已成为差错：") % facts
+    place = admin_link(CASE_PAGE, case.pk, _("打开这项差错")) if case else ""
+    return format_html("{} {}{}", told, left, place)
+
+
+def _plan(account: UserBalance, amount: Money | None) -> dict[str, Any]:
+    """Over which top-ups ``amount`` would go back, or all that is available; nothing moves."""
+    wanted = account.balance if amount is None else amount
+    try:
+        parts = give_back_plan(account.user_id, wanted)
+    except TooManyTopUps as error:
+        return {"wanted": wanted, "refused": error.text}
+    back = sum((part for _order, _payment, part in parts), ZERO)
+    return {"wanted": wanted, "parts": parts, "back": back, "left": wanted - back}
 
 
 def _has_topups(account: UserBalance) -> bool:
@@ -147,6 +165,8 @@ class Step:
     button: Any
     run: Callable[[Actor, UserBalance, Mapping[str, Any]], str]
     is_offered: Callable[[UserBalance], bool] = lambda account: True
+    # What the form's amount would bring, shown before it is sent; None: the page shows no such.
+    preview: Callable[[UserBalance, Money | None], dict[str, Any]] | None = None
 
 
 STEPS: Mapping[str, Step] = {
@@ -181,6 +201,7 @@ STEPS: Mapping[str, Step] = {
         button=gettext_lazy("申请退回"),
         run=_give_back,
         is_offered=_has_topups,
+        preview=_plan,
     ),
     "freeze": Step(
         title=gettext_lazy("冻结余额"),
@@ -267,7 +288,8 @@ def step_view(request: HttpRequest, object_id: str, name: str, model_admin: Any)
         messages.warning(request, _("没有这个余额账户。"))
         return HttpResponseRedirect(reverse(f"admin:{ACCOUNT_PAGE}_changelist"))
     form = step.form(request.POST if request.method == "POST" else None)
-    if request.method == "POST" and form.is_valid():
+    is_preview = step.preview is not None and PREVIEW in request.POST
+    if request.method == "POST" and form.is_valid() and not is_preview:
         try:
             done = step.run(actor_of(request), account, form.cleaned_data)
         except DomainError as error:
@@ -275,7 +297,12 @@ def step_view(request: HttpRequest, object_id: str, name: str, model_admin: Any)
         else:
             messages.success(request, done)
             return HttpResponseRedirect(admin_url(f"{ACCOUNT_PAGE}_change", account.pk))
+    amount = form.cleaned_data.get("amount") if form.is_bound else None
+    if is_preview:
+        for name in {*form.errors} - {"amount"}:
+            del form.errors[name]  # nothing is asked for yet
     context = {
+        "plan": step.preview(account, amount) if step.preview else None,
         "title": f"{step.title}",
         "account": account,
         "step": step,

@@ -28,8 +28,10 @@ from backoffice.cases.words import EXCEPTION_ADVICE, EXCEPTION_STORY
 from backoffice.site.bases import admin_url
 from backoffice.site.display import age_text
 from backoffice.site.words import CASE_PAGE, REFUND_PAGE
+from balances.models import UserBalance
 from payments.errors import ExceptionClosed, ExceptionTaken
 from payments.models import PaymentException
+from payments.services.exceptions import left_owner
 from payments.states import ExceptionKind
 from refunds.services.cases import case_refund
 from refunds.services.funds import refunds_waiting_for_funds
@@ -81,6 +83,7 @@ def case_desk(case: PaymentException, reader: Any) -> dict[str, Any]:
         "closer": person_text(case.closed_by),
         "refund": case_refund(case),
         "waiting": _waiting(case),
+        "account": _account(case),
         "is_refund_running": refund_running(case) is not None,
         "write_off_person": person_text(case.asked_by),
         "asked_write_off": case.asked_by == reader.pk,
@@ -103,6 +106,13 @@ def _waiting(case: PaymentException) -> dict[str, Any] | None:
     filters = urlencode({"funds": "wait", "method": case.payment_method})
     url = f"{reverse(f'admin:{REFUND_PAGE}_changelist')}?{filters}"
     return {"number": sums["number"], "amount": sums["amount"] or ZERO, "url": url}
+
+
+def _account(case: PaymentException) -> UserBalance | None:
+    """Whose balance it is that can't go back the way it came."""
+    if case.kind != ExceptionKind.GIVE_BACK_LEFT:
+        return None
+    return UserBalance.objects.filter(user_id=as_uuid_or_text(left_owner(case))).first()
 
 
 def _suggested_order(case: PaymentException) -> str:

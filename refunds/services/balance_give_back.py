@@ -90,27 +90,35 @@ def _was_sent(user_id: UUID, request_id: UUID) -> bool:
 
 
 Source = tuple[PaymentOrder, PaymentTransaction]
+Part = tuple[PaymentOrder, PaymentTransaction, Money]
 
 
-def _sources(user_id: UUID) -> list[Source]:
+def give_back_plan(user_id: UUID, amount: Money) -> list[Part]:
+    """Over which payments ``amount`` (yuan) of the balance would go back as things stand, and how
+    much over each; what they lack of it would be left to a case. Raises TooManyTopUps."""
+    return list(_parts(_sources(user_id, is_locking=False), amount))
+
+
+def _sources(user_id: UUID, *, is_locking: bool = True) -> list[Source]:
     """The user's top-ups of which something may go back, oldest first; locked in the order in which
     everybody locks: orders, then their payments, each by their key."""
     since = clock.now() - GIVE_BACK_WITHIN
-    orders = PaymentOrder.objects.select_for_update().filter(
+    orders, payments = PaymentOrder.objects.all(), PaymentTransaction.objects.all()
+    if is_locking:
+        orders, payments = orders.select_for_update(), payments.select_for_update()
+    orders = orders.filter(
         user_id=user_id,
         order_type=OrderType.TOPUP,
         status__in=REFUNDABLE_STATUSES,
         payment_time__gt=since,
     )
     by_id = {order.id: order for order in orders.order_by("id")}
-    payments = PaymentTransaction.objects.select_for_update().filter(applied_order_id__in=by_id)
+    payments = payments.filter(applied_order_id__in=by_id)
     sources = [(by_id[payment.order_id], payment) for payment in payments.order_by("id")]
     return sorted(sources, key=lambda source: (source[0].payment_time, source[0].id))
 
 
-def _parts(
-    sources: list[Source], amount: Money
-) -> Iterator[tuple[PaymentOrder, PaymentTransaction, Money]]:
+def _parts(sources: list[Source], amount: Money) -> Iterator[Part]:
     """What of ``amount`` each takes back. Raises TooManyTopUps."""
     taken = 0
     for order, payment in sources:
