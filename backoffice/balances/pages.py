@@ -23,10 +23,10 @@ from backoffice.site.bases import (
     moment,
     money,
     number,
-    plain,
     searched,
     section,
     state,
+    told,
 )
 from backoffice.site.display import (
     BAD,
@@ -41,6 +41,7 @@ from backoffice.site.display import (
     time_text,
 )
 from backoffice.site.filters import cases
+from backoffice.site.own_words import own_words
 from backoffice.site.words import ORDER_PAGE, ORDER_TONES
 from backoffice.trail.pages import history_panel
 from balances.models import BalanceTransaction, EntryType, RelatedType, UserBalance
@@ -118,7 +119,7 @@ def entries_panel(entries: Iterable[BalanceTransaction], title: Any = "") -> Pan
             money_text(entry.balance_before),
             money_text(entry.balance_after),
             related_text(entry),
-            entry.description or EMPTY,
+            own_words(entry.description) or EMPTY,
             code_text(person_text(entry.actor_id, names=names)),
             time_text(entry.created_at),
         )
@@ -257,6 +258,6 @@ class BalanceTransactionAdmin(ReadOnlyAdmin):
 
     related = column("", _("关联"), related_text)
 
-    description_shown = plain("description", _("说明"))
+    description_shown = told("description", _("说明"))
 
     actor = column("actor_id", _("操作人"), lambda person: code_text(person_text(person)))

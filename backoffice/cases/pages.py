@@ -27,10 +27,9 @@ from backoffice.site.bases import (
     money,
     number,
     person_name,
-    plain,
     section,
     state,
-    wrapped,
+    told,
 )
 from backoffice.site.display import BAD, EMPTY, age_text, badge
 from backoffice.site.filters import cases
@@ -153,7 +152,7 @@ class ExceptionAdmin(ReadOnlyAdmin):
         TRANSACTION_PAGE, "transaction_id", "transaction.transaction_no", _("支付流水")
     )
 
-    reason_shown = wrapped("reason", _("说明"))
+    reason_shown = told("reason", _("说明"))
 
     advice = column("kind", _("处理建议"), lambda kind: str(EXCEPTION_ADVICE.get(kind, EMPTY)))
 
@@ -163,7 +162,7 @@ class ExceptionAdmin(ReadOnlyAdmin):
 
     closer = person_name("closed_by", _("处理人"))
 
-    resolution_shown = plain("resolution", _("处理说明"))
+    resolution_shown = told("resolution", _("处理说明"))
 
     def page_context(self, request: HttpRequest, row: PaymentException) -> dict[str, Any]:
         """The whole story of the case's order, or what is known of the case without one."""

@@ -32,9 +32,9 @@ from backoffice.site.bases import (
     ensure_may,
     moment,
     person_name,
-    plain,
     section,
     state,
+    told,
 )
 from backoffice.site.display import BAD, EMPTY, GOOD, RUNNING, WAITING, money_text
 from tcmpay.common import clock
@@ -149,7 +149,7 @@ class ExportAdmin(ReadOnlyAdmin):
 
     filters = column("query", _("筛选条件"), lambda query: query or str(_("全部")))
 
-    error_shown = plain("error", _("错误"))
+    error_shown = told("error", _("错误"))
 
     @admin.display(description=_("文件"))
     def file(self, job: ExportJob) -> str:

@@ -17,6 +17,7 @@ from django.utils.translation import gettext_lazy
 from backoffice.payments.panels import VERDICT_TONES
 from backoffice.site.bases import admin_link
 from backoffice.site.display import BAD, EMPTY, GOOD, NEUTRAL, RUNNING, WAITING
+from backoffice.site.own_words import own_words
 from backoffice.site.words import CALLBACK_PAGE, method_text
 from backoffice.trail.pages import actor_text, change_text
 from backoffice.trail.words import action_name
@@ -199,7 +200,7 @@ def _events(story: Story) -> Iterator[Moment]:
             key=str(event.pk),
             who=actor_text(event),
             what=_sentence(story, event),
-            more=event.reason,
+            more=own_words(event.reason),
             tone=EVENT_TONES.get(event.action, NEUTRAL),
             request_id=event.request_id,
         )
@@ -236,7 +237,7 @@ def _callbacks(story: Story) -> Iterator[Moment]:
                 ),
                 callback.get_verdict_display(),
             ),
-            more=callback.reason,
+            more=own_words(callback.reason),
             tone=VERDICT_TONES.get(callback.verdict, NEUTRAL),
             request_id=callback.request_id,
         )

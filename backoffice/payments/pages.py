@@ -33,9 +33,9 @@ from backoffice.site.bases import (
     moment,
     money,
     number,
-    plain,
     section,
     state,
+    told,
     yes_or_no,
 )
 from backoffice.site.display import EMPTY, error_text
@@ -251,6 +251,6 @@ class CallbackAdmin(WithMessages):
         TRANSACTION_PAGE, "transaction_id", "transaction.transaction_no", _("支付流水")
     )
 
-    reason_shown = plain("reason", _("原因"))
+    reason_shown = told("reason", _("原因"))
 
     mock = yes_or_no("is_mock", _("模拟"))

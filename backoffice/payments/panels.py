@@ -16,6 +16,7 @@ from backoffice.site.display import (
     money_text,
     time_text,
 )
+from backoffice.site.own_words import own_words
 from backoffice.site.words import CALLBACK_PAGE, TRANSACTION_PAGE, method_text
 from payments.models import PaymentCallback, PaymentOrder, PaymentTransaction
 from payments.states import Disposition, TransactionStatus, Verdict
@@ -85,7 +86,7 @@ def callbacks_panel(order: PaymentOrder) -> Panel:
             method_text(callback.payment_method),
             money_text(callback.amount),
             badge(callback.get_verdict_display(), VERDICT_TONES.get(callback.verdict, NEUTRAL)),
-            callback.reason or EMPTY,
+            own_words(callback.reason) or EMPTY,
             time_text(callback.received_at),
         )
         for callback in callbacks

@@ -46,7 +46,7 @@ from backoffice.site.bases import (
     plain,
     section,
     state,
-    wrapped,
+    told,
 )
 from backoffice.site.display import (
     BAD,
@@ -184,7 +184,7 @@ class DifferenceAdmin(ReadOnlyAdmin):
     theirs_shown = money("theirs", _("网关（元）"))
     found = moment("found_at", _("发现时间"))
     standing = column("", _("处理情况"), standing_badge)
-    reason_shown = wrapped("reason", _("说明"))
+    reason_shown = told("reason", _("说明"))
     yuan = column("", _("相差（元）"), lambda row: money_text(between(row.ours, row.theirs)))
     number_shown = column("number", _("单号"), code_text)
     out_trade_no_shown = number("out_trade_no", _("商户订单号"))

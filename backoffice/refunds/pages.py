@@ -36,7 +36,7 @@ from backoffice.site.bases import (
     searched,
     section,
     state,
-    wrapped,
+    told,
 )
 from backoffice.site.display import (
     EMPTY,
@@ -185,7 +185,7 @@ class RefundAdmin(SecondPersonAdmin):
 
     user = searched(REFUND_PAGE, "user_id", _("收款用户"))
 
-    reason_shown = wrapped("refund_reason", _("退款原因"))
+    reason_shown = told("refund_reason", _("退款原因"))
 
     @admin.display(description=_("申请时间"))
     def asked(self, refund: Refund) -> str:

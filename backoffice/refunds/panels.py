@@ -19,6 +19,7 @@ from backoffice.site.display import (
     money_text,
     time_text,
 )
+from backoffice.site.own_words import own_words
 from backoffice.site.words import CASE_PAGE, REFUND_PAGE
 from refunds.models import Refund
 from refunds.services.funds import funds_case
@@ -57,7 +58,7 @@ def refunds_panel(refunds: Iterable[Refund], title: Any = "") -> Panel:
             admin_link(REFUND_PAGE, refund.pk, refund.refund_no),
             money_text(refund.refund_amount),
             status_badge(refund),
-            refund.refund_reason,
+            own_words(refund.refund_reason),
             time_text(refund.created_at),
             person_text(refund.reviewed_by, names=names) if refund.reviewed_by else EMPTY,
             time_text(refund.completed_at),

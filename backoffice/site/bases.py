@@ -35,6 +35,7 @@ from backoffice.site.display import (
     reached,
     time_text,
 )
+from backoffice.site.own_words import own_words
 from tcmpay.accounts.selectors import person_text
 from tcmpay.common import clock
 from tcmpay.common.actor import Actor
@@ -95,6 +96,11 @@ def plain(field: str, title: Any) -> Column:
 def wrapped(field: str, title: Any) -> Column:
     """A text of any length, in lines."""
     return column(field, title, lambda text: in_lines(text or EMPTY))
+
+
+def told(field: str, title: Any) -> Column:
+    """A sentence of our own, or what a person wrote, in lines."""
+    return column(field, title, lambda text: in_lines(own_words(text or "") or EMPTY))
 
 
 def in_lines(text: str) -> str:

@@ -8,6 +8,7 @@ from django import template
 
 from backoffice.exports.columns import LISTS
 from backoffice.site.display import money_text, time_text
+from backoffice.site.own_words import own_words
 from tcmpay.version import __version__
 
 register = template.Library()
@@ -17,6 +18,12 @@ register = template.Library()
 def money(amount: Decimal | None) -> str:
     """``amount`` (yuan) as on every other page: ``1,234.50``."""
     return money_text(amount)
+
+
+@register.filter
+def ours(text: str) -> str:
+    """A sentence of our own that is kept in a row, in the reader's language."""
+    return own_words(text)
 
 
 @register.filter

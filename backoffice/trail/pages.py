@@ -30,6 +30,7 @@ from backoffice.site.bases import (
 )
 from backoffice.site.display import EMPTY, code_text, time_text
 from backoffice.site.filters import one_of
+from backoffice.site.own_words import own_words
 from backoffice.trail.verify import VERIFY_PERMISSION, verify_view
 from backoffice.trail.words import (
     ACTION_NAMES,
@@ -89,7 +90,7 @@ def history_panel(*objects: tuple[str, object], title: Any = "") -> Panel:
             action_name(event),
             change_text(event),
             actor_text(event),
-            event.reason or EMPTY,
+            own_words(event.reason) or EMPTY,
         )
         for event in events
     ]
