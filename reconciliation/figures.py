@@ -57,7 +57,8 @@ def close_of(day: date, *, using: str = "default") -> DailyClose | None:
 def figures_of_day(day: date) -> Figures:
     """The figures of ``day`` as they are now, from the rows; of a closed day see ``close_of``."""
     money = money_of_days(day, day).get(day, DayMoney())
-    fees, coupons = fees_of_days(day, day).get(day, {}), _coupons(day)
+    fees = fees_of_days(day, day).get(day, {})
+    coupons = coupons_of_days(day, day).get(day, {})
     return {
         "day": day.isoformat(),
         **totals_told(money.cells, fees),
@@ -195,11 +196,20 @@ def cells_of(figures: Figures) -> dict[Cell, Sums]:
 
 
 def fees_of(figures: Figures) -> Fees:
-    return {
-        (told["method"], told["merchant"]): Decimal(told["fees"])
+    return _by_account(figures, "fees")
+
+
+def coupons_of(figures: Figures) -> Fees:
+    return _by_account(figures, "coupons")
+
+
+def _by_account(figures: Figures, name: str) -> Fees:
+    """Days that were signed long ago tell of no coupons."""
+    found = {
+        (told["method"], told["merchant"]): Decimal(told.get(name, "0.00"))
         for told in figures["by_merchant"]
-        if Decimal(told["fees"])
     }
+    return {key: yuan for key, yuan in found.items() if yuan}
 
 
 def _surplus_told(surplus: Mapping[tuple[str, str], Sums]) -> dict[str, Any]:
@@ -233,12 +243,12 @@ def _late_fees(day: date) -> Money:
     return sum((row.fees_taken for row in rows), ZERO)
 
 
-def _coupons(day: date) -> Fees:
+def coupons_of_days(first: date, last: date) -> dict[date, Fees]:
     """What payers did not pay because the merchants' own coupons did: no bank receives it."""
-    found: Fees = {}
-    for row in ReconciledDay.objects.counting(day, day).exclude(coupons=0):
-        _add(found, row, row.coupons)
-    return found
+    days: dict[date, Fees] = {}
+    for row in ReconciledDay.objects.counting(first, last).exclude(coupons=0):
+        _add(days.setdefault(row.counting_day, {}), row, row.coupons)
+    return days
 
 
 def _fees_rounding(day: date) -> Money:

@@ -16,6 +16,8 @@ from reconciliation.figures import (
     balance_opening,
     cells_of,
     closes_between,
+    coupons_of,
+    coupons_of_days,
     fees_of,
     fees_of_days,
     moves_of,
@@ -37,6 +39,7 @@ class ReportDay:
     version: int | None
     cells: Mapping[Cell, Sums]
     fees: Fees
+    coupons: Fees
     surplus: Surplus
     moves: LedgerMoves
     opening: Money
@@ -167,6 +170,7 @@ def _as_signed(day: date, version: int, figures: Figures, signature: str) -> Rep
         version=version,
         cells=cells_of(figures),
         fees=fees_of(figures),
+        coupons=coupons_of(figures),
         surplus=_surplus_of(figures),
         moves=moves_of(balance),
         opening=Decimal(balance["opening"]),
@@ -191,10 +195,12 @@ class _Rows:
     def __init__(self, days: list[date]) -> None:
         self._money: Days = {}
         self._fees: dict[date, Fees] = {}
+        self._coupons: dict[date, Fees] = {}
         self._moves: dict[date, LedgerMoves] = {}
         if days:
             self._money = money_of_days(days[0], days[-1])
             self._fees = fees_of_days(days[0], days[-1])
+            self._coupons = coupons_of_days(days[0], days[-1])
             self._moves = ledger_moves(days[0], days[-1])
 
     def day(self, day: date, opening: Money | None) -> ReportDay:
@@ -206,6 +212,7 @@ class _Rows:
             version=None,
             cells=money.cells,
             fees=self._fees.get(day, {}),
+            coupons=self._coupons.get(day, {}),
             surplus={
                 key: Sums(receipts=sums.receipts, refunds=sums.refunds)
                 for key, sums in money.surplus.items()

@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from gateways.interface import GATEWAY_METHODS
+from reconciliation.figures import Fees
 from reconciliation.money import Sums
 from reconciliation.reports import Report, ReportDay
 from tcmpay.common.money import ZERO, Money
@@ -27,6 +28,7 @@ ACCOUNT_NAMES = {
     "surplus": gettext_lazy("其他应付款—多收款项"),
     "receipts": gettext_lazy("主营业务收入"),
     "fees": gettext_lazy("财务费用—手续费"),
+    "coupons": gettext_lazy("销售费用—优惠"),
     "adjustments": gettext_lazy("营业外支出—余额调整"),
 }
 
@@ -66,7 +68,8 @@ class _Voucher:
     def lines(self) -> Iterator[VoucherLine]:
         yield from self._receipts()
         yield from self._refunds()
-        yield from self._fees()
+        yield from self._kept(_("网关手续费"), "fees", self._day.fees)
+        yield from self._kept(_("商家承担的优惠"), "coupons", self._day.coupons)
         yield from self._surplus()
         yield from self._balances()
 
@@ -84,11 +87,11 @@ class _Voucher:
         for (account, detail), amount in self._holders("refunds").items():
             yield from self._line(text, account, -amount, detail=detail)
 
-    def _fees(self) -> Iterator[VoucherLine]:
-        text = _("网关手续费")
-        for (method, merchant), fee in sorted(self._day.fees.items()):
-            yield from self._line(text, "fees", fee, detail=merchant)
-            yield from self._line(text, method, -fee, detail=merchant)
+    def _kept(self, text: str, account: str, kept: Fees) -> Iterator[VoucherLine]:
+        """What of the receipts no account at a gateway holds."""
+        for (method, merchant), yuan in sorted(kept.items()):
+            yield from self._line(text, account, yuan, detail=merchant)
+            yield from self._line(text, method, -yuan, detail=merchant)
 
     def _surplus(self) -> Iterator[VoucherLine]:
         for (method, merchant), sums in sorted(self._day.surplus.items()):

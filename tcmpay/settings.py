@@ -152,6 +152,7 @@ LEDGER_ACCOUNTS: dict[str, str] = {
     "surplus": "2241",
     "receipts": "6001",
     "fees": "6603",
+    "coupons": "6601",
     "adjustments": "6711",
 }
 for _pair in env.list("LEDGER_ACCOUNTS", default=[]):

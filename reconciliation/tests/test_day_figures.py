@@ -9,6 +9,7 @@ from reconciliation.figures import figures_of_day
 from reconciliation.reports import report
 from reconciliation.services.running import day_reconcile
 from reconciliation.states import BillType
+from reconciliation.tests.days import closed
 from reconciliation.tests.kit import (
     DAY,
     attempt,
@@ -20,6 +21,7 @@ from reconciliation.tests.kit import (
     refund,
     refund_row,
 )
+from reconciliation.vouchers import vouchers
 from tcmpay.common.actor import SYSTEM
 
 pytestmark = pytest.mark.django_db
@@ -62,6 +64,16 @@ def test_what_the_merchant_s_own_coupons_paid_is_not_expected_in_the_bank():
     assert figures["coupons"] == figures["by_merchant"][0]["coupons"] == str(row.coupons) == "8.00"
     # 25.00 twice, less 10.00, less fees of 0.24.
     assert (figures["net"], figures["expected"]) == ("47.76", "39.76")
+    closed(DAY)
+    net: dict[str, Decimal] = {}
+    for line in vouchers(report(DAY, DAY)):
+        net[line.account] = net.get(line.account, Decimal(0)) + line.debit - line.credit
+    assert net == {
+        "1012.01": Decimal("39.76"),  # what the account holds
+        "6001": Decimal("-48.00"),
+        "6601": Decimal("8.00"),
+        "6603": Decimal("0.24"),
+    }
 
 
 def test_without_its_account_s_bill_fees_are_the_trade_bill_s():

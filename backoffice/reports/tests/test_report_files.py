@@ -28,6 +28,7 @@ REPORT = Report(
             version=version,
             cells=CELLS,
             fees={("wechat", "1900"): Decimal("0.27")},
+            coupons={},
             surplus={},
             moves=LedgerMoves(spending=Decimal("30.00"), refunds=Decimal("10.00")),
             opening=Decimal("100.00"),
