@@ -115,7 +115,6 @@ class RefundViewSet(ContractViewSet):
             RefundAlreadyReviewed,
             ApprovedByYouAlready,
             SelfReview,
-            RefundExceedsPaid,
             BalanceLimit,
             BalanceUnderReview,
         ),

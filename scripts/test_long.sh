@@ -31,12 +31,14 @@ long_alarms() {
         promtool test rules deploy/monitoring/tcmpay.rules.test.yml
 }
 long_audit() { AUDIT_DRAWS=all on_sqlite -s tests/audit/test_drawn_changes.py; }
+# Needs age (apt-get install age).
+long_backup() { .venv/bin/python -m tests.backup; }
 long_bulk() { BULK_ROWS=${BULK_ROWS:-1000} on_mariadb -n 0 tests/engine/test_killed_bulk.py; }
 # Needs Node 20, a JDK of 17 or later, npm and PyPI.
 long_clients() { .venv/bin/python -m tests.clients && .venv/bin/python -m clients.live; }
 long_closing() { CLOSE_RUNS=${CLOSE_RUNS:-500} on_sqlite reconciliation/tests/test_late_facts.py -n 2; }
 long_events() {
-    EVENTS_PAYMENTS=2000 on_sqlite -n 0 tests/events/test_random_run.py && on_mariadb tests/events -n 2
+    EVENTS_PAYMENTS=2000 on_sqlite tests/events/test_random_run.py && on_mariadb tests/events -n 2
 }
 long_gateways() {
     .venv/bin/python -m tests.trial --seed "$TEST_SEED" &&

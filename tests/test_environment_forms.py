@@ -47,7 +47,6 @@ VARIABLES: dict[str, tuple[str, str | None, dict[str, str]]] = {
     "ALLOWED_HOSTS": ("pay.tcm.test,pay2.tcm.test", f"pay.tcm.test {WRONG}", {}),
     "CSRF_TRUSTED_ORIGINS": ("https://pay.tcm.test", f"https://a.test {WRONG}", {}),
     "DATABASE_URL": (DATABASE.replace("127.0.0.1", "db"), f"mysq://u:{WRONG}@h/d", {}),
-    "DATABASE_REPLICA_URL": (DATABASE.replace("127.0.0.1", "db2"), f"mysq://u:{WRONG}@h/d", {}),
     "SQLITE_IN_PRODUCTION": ("yes", WRONG, {"DATABASE_URL": "sqlite:////var/lib/x.sqlite3"}),
     "DATABASE_CONN_MAX_AGE_SECONDS": ("30", WRONG, {}),
     "CACHE_URL": (f"{REDIS}/1", f"redi://:{WRONG}@h/1", {}),
@@ -96,7 +95,7 @@ VARIABLES: dict[str, tuple[str, str | None, dict[str, str]]] = {
 }  # fmt: skip
 SECRETS = {
     "SECRET_KEY", "CONFIG_ENCRYPTION_KEYS", "AUDIT_CHAIN_KEYS", "JWT_SECRET", "JWT_PUBLIC_KEY",
-    "METRICS_TOKEN", "DATABASE_URL", "DATABASE_REPLICA_URL", "CACHE_URL", "CELERY_BROKER_URL",
+    "METRICS_TOKEN", "DATABASE_URL", "CACHE_URL", "CELERY_BROKER_URL",
 }  # fmt: skip
 # By how the value comes: in a line of `.env`, ...
 LINES: dict[str, Callable[[str, str], bytes]] = {

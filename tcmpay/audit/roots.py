@@ -9,7 +9,7 @@ import json
 import logging
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,8 @@ ANSWER_BYTES_MAX = 20_000
 # Looked at every ten minutes: half an hour is three tries.
 TELL_WITHIN = timedelta(minutes=30)
 LINE_BYTES_MAX = 10_000
+# What was kept of the last hour, a copy of the database need not have yet.
+SEALED_WITHIN = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,7 @@ class KeptRoot:
     chain: str
     name: str
     root: str
+    until: datetime | None = None
 
 
 # Where roots go: the column that says when, the setting that names the place.
@@ -179,7 +182,15 @@ def _kept(facts: Any) -> KeptRoot | None:
     if not {"chain", "root"} <= facts.keys():
         return None
     name = f"#{int(facts['number'])}" if "number" in facts else str(facts["day"])
-    return KeptRoot(str(facts["chain"]), name, str(facts["root"]))
+    until = datetime.fromisoformat(facts["until"]) if "until" in facts else None
+    return KeptRoot(str(facts["chain"]), name, str(facts["root"]), until)
+
+
+def kept_by(kept: Iterable[KeptRoot], as_of: datetime | None) -> Iterator[KeptRoot]:
+    """Those that a database of that moment has (None: of now): an hour is sealed after its end."""
+    for one in kept:
+        if as_of is None or one.until is None or one.until <= as_of - SEALED_WITHIN:
+            yield one
 
 
 def check_roots_told(scope: Scope) -> Iterator[Violation]:
@@ -189,7 +200,9 @@ def check_roots_told(scope: Scope) -> Iterator[Violation]:
         yield Violation("E10", AUDIT_OBJECT, str(root), text, is_unfinished=True)
 
 
-def check_root_file(path: str, codes: Mapping[str, str], scope: Scope) -> Iterator[Violation]:
+def check_root_file(
+    path: str, codes: Mapping[str, str], scope: Scope, as_of: datetime | None = None
+) -> Iterator[Violation]:
     """As ``check_kept``, of AUDIT_ROOT_FILE; one that can't be compared is a finding of its own."""
     if not path:
         return
@@ -203,7 +216,7 @@ def check_root_file(path: str, codes: Mapping[str, str], scope: Scope) -> Iterat
             text = _("无法与 AUDIT_ROOT_FILE 中保存的根哈希核对：%(reason)s") % {"reason": reason}
             yield Violation("E10", AUDIT_OBJECT, path, text)
         return
-    yield from check_kept(kept, codes, scope)
+    yield from check_kept(kept_by(kept, as_of), codes, scope)
 
 
 def check_kept(

@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+from django.core.management import CommandError, call_command
 
 from backoffice.ops.figures import figures
 from balances.invariants import LEDGER
@@ -14,6 +15,7 @@ from tcmpay.audit.models import AuditEvent, ChainRoot
 from tcmpay.audit.roots import (
     TELL_WITHIN,
     chain_seal_and_tell,
+    check_root_file,
     check_roots_told,
     root_line,
     roots_not_told,
@@ -141,3 +143,30 @@ def test_a_root_that_was_filed_is_not_filed_again_because_it_could_not_be_posted
     chain_seal_and_tell(LEDGER)
     assert (tmp_path / "roots.jsonl").read_text() == root_line(root) + "\n"
     assert len(address.seen) == 2
+
+
+def test_a_restored_copy_is_compared_with_the_roots_of_its_time(settings, tmp_path):
+    settings.AUDIT_ROOT_FILE = str(tmp_path / "roots.jsonl")
+    with clock.frozen(clock.now() - timedelta(hours=5)):
+        sound_books()
+    chain_seal_and_tell(LEDGER)
+    (root,) = ChainRoot.objects.filter(chain=LEDGER.name, is_anchor=False)
+    path = str(tmp_path / "roots.jsonl")
+    assert list(check_root_file(path, {}, Scope())) == []
+    # The copy was made before the root was: it has none, and need not.
+    ChainRoot.objects.filter(pk=root.pk).delete()
+    before, after = root.until - timedelta(minutes=5), root.until + timedelta(hours=2)
+    assert list(check_root_file(path, {}, Scope(), as_of=before)) == []
+    assert len(list(check_root_file(path, {}, Scope(), as_of=after))) == 1
+    assert len(list(check_root_file(path, {}, Scope()))) == 1
+
+
+def test_a_copy_is_judged_as_of_its_moment(capsys):
+    with clock.frozen(clock.now() - timedelta(days=2)):
+        sound_books()
+        moment = clock.now().isoformat()
+    with pytest.raises(SystemExit):
+        call_command("audit_money", "--strict", "--processes", "1")
+    call_command("audit_money", "--strict", "--processes", "1", "--as-of", moment)
+    with pytest.raises(CommandError):
+        call_command("audit_money", "--as-of", "2026-11-30T04:00:00")

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import MySQLdb
@@ -74,7 +74,6 @@ class Node(MariaDB):
             "--binlog-format=ROW",
             "--innodb-autoinc-lock-mode=2",
             "--wsrep-on=ON",
-            "--wsrep-sync-wait=7",
             f"--wsrep-provider={self._provider}",
             f"--wsrep-cluster-address=gcomm://{addresses}",
             "--wsrep-cluster-name=faults",
@@ -145,15 +144,10 @@ class Node(MariaDB):
             "wsrep_local_state": "4", "wsrep_ready": "ON", "wsrep_cluster_status": "Primary",
         }  # fmt: skip
 
-    @property
-    def address(self) -> tuple[str, int]:
-        return ("127.0.0.1", self.port)
-
     def connect(self) -> MySQLdb.Connection:
-        host, port = self.address
         return MySQLdb.connect(
-            host=host,
-            port=port,
+            host="127.0.0.1",
+            port=self.port,
             user=self.user,
             password=self.password,
             connect_timeout=2,
@@ -164,10 +158,8 @@ class Node(MariaDB):
 class Cluster:
     """What the product sees as one server: ``port`` leads to the node that is written to."""
 
-    endpoint = "127.0.0.1"
-
-    def __init__(self, nodes: Sequence[Node]) -> None:
-        self.nodes = list(nodes)
+    def __init__(self, folder: Path, provider: str) -> None:
+        self.nodes = [Node(folder / str(number), number, provider) for number in range(NODES)]
         for node in self.nodes:
             node.peers = self.nodes
             node.password = self.nodes[0].password
@@ -194,12 +186,8 @@ class Cluster:
         first.bootstrap()
         for node in others:
             self._join(node)
-        self.open_endpoint()
+        self._line = Proxy(first.port, name="cluster")
         threading.Thread(target=self._watch, daemon=True).start()
-
-    def open_endpoint(self) -> None:
-        if self._line is None:
-            self._line = Proxy(self._primary.address, name="cluster", host=self.endpoint)
 
     def stop(self) -> None:
         self._is_over.set()
@@ -252,11 +240,12 @@ class Cluster:
             if healthy is not None and self._line is not None:
                 self._primary = healthy
                 self.failovers += 1
-                self._line.switch(healthy.address)
+                self._line.switch(healthy.port)
 
 
-def installed_provider() -> str:
-    """Raises Skipped where Galera, or what it copies a node's data with, is not installed."""
+@contextlib.contextmanager
+def galera_stage(folder: Path) -> Iterator[Stage]:
+    """The product on a cluster. Raises Skipped where Galera is not installed."""
     provider = next((path for path in PROVIDERS if Path(path).exists()), None)
     if provider is None:
         raise Skipped("Galera is not installed: apt-get install galera-4 rsync")
@@ -264,18 +253,11 @@ def installed_provider() -> str:
         find_program("rsync")
     except ServerFailed as error:
         raise Skipped("rsync is not installed: apt-get install rsync") from error
-    return provider
-
-
-@contextlib.contextmanager
-def galera_stage(folder: Path) -> Iterator[Stage]:
-    """The product on a cluster. Raises Skipped where Galera is not installed."""
-    provider = installed_provider()
     home = folder / "nodes"
     home.mkdir()
     for passage in (folder.parent, folder, home):
         passage.chmod(0o711)
-    cluster = Cluster([Node(home / str(number), number, provider) for number in range(NODES)])
+    cluster = Cluster(home, provider)
     try:
         cluster.start()
         with stage_on(folder, cluster, processes=1) as stage:

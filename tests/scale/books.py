@@ -43,6 +43,8 @@ from tcmpay.common import clock
 from tcmpay.common.actor import SYSTEM
 from tests.audit.lively import Clinic, gateways
 from tests.stateful.book import BOOKS
+from webhooks.models import WebhookEvent
+from webhooks.services.dispatch import dispatcher_lock
 
 DAYS = 30
 SECONDS_A_DAY = 72_000  # a copy's moments stay on one business day
@@ -50,7 +52,7 @@ COPIES_AT_ONCE = 100
 # Parents first.
 TABLES: tuple[type[models.Model], ...] = (
     UserBalance, BalanceTransaction, PaymentOrder, PaymentTransaction, PaymentCallback,
-    PaymentCallbackBody, GatewayExchange, Refund, RefundApproval, LogHead, AuditEvent,
+    PaymentCallbackBody, GatewayExchange, Refund, RefundApproval, LogHead, AuditEvent, WebhookEvent,
 )  # fmt: skip
 TOLD = (PaymentOrder, PaymentTransaction, Refund)
 NAMED = re.compile(
@@ -145,6 +147,11 @@ def _insert(copies: Iterator[Rows]) -> None:
     for copy in copies:
         for model, rows in copy.items():
             together[model] += rows
+    dispatcher = dispatcher_lock()
+    for event in together[WebhookEvent]:
+        dispatcher.last_sequence += 1
+        event.sequence = dispatcher.last_sequence
+    dispatcher.save(update_fields=["last_sequence"])
     for model in TABLES:
         model._default_manager.bulk_create(together[model], batch_size=500)
 

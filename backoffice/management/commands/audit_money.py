@@ -1,7 +1,8 @@
 import json
 from argparse import ArgumentParser
 from collections.abc import Iterable, Iterator
-from datetime import date, datetime
+from contextlib import nullcontext
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from django.conf import settings
@@ -14,10 +15,20 @@ from balances.invariants import LEDGER
 from payments.invariants_seals import CALLBACKS, EXCHANGES
 from tcmpay.accounts.invariants import SIGN_INS
 from tcmpay.audit.invariants import TRAIL
-from tcmpay.audit.roots import KeptRoot, RootsUnreadable, check_kept, check_root_file, kept_roots
+from tcmpay.audit.roots import (
+    KeptRoot,
+    RootsUnreadable,
+    check_kept,
+    check_root_file,
+    kept_by,
+    kept_roots,
+)
+from tcmpay.common import clock
 from tcmpay.common.clock import day_start
 from tcmpay.common.invariants import Check, Scope, Violation
 
+# A dump shows the moment just after it was begun.
+RESTORED_LEEWAY = timedelta(seconds=60)
 CODES = {chain.name: chain.code for chain in (LEDGER, TRAIL, SIGN_INS, CALLBACKS, EXCHANGES)}
 
 
@@ -41,6 +52,12 @@ class Command(BaseCommand):
             "--since", metavar="DATE", help="only what changed since this day (Asia/Shanghai)"
         )
         parser.add_argument(
+            "--as-of",
+            metavar="MOMENT",
+            help="of a restored copy: judge it as it was then (2026-11-30T04:00:00+00:00); roots "
+            "that were kept since are not looked for",
+        )
+        parser.add_argument(
             "--processes",
             type=int,
             default=0,
@@ -50,11 +67,14 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         scope = Scope(using=settings.SNAPSHOT_DATABASE, since=self._since(options["since"]))
-        check_roots = self._root_check(options["root"])
+        as_of = self._moment(options["as_of"])
+        check_roots = self._root_check(options["root"], as_of)
         printed = self._as_json if options["json"] else self._as_text
         processes = options["processes"] or processes_possible(scope.using)
-        findings = self._findings(scope, check_roots, processes, options["verbosity"])
-        if printed(findings, options["strict"]):
+        with clock.frozen(as_of + RESTORED_LEEWAY) if as_of else nullcontext():
+            findings = self._findings(scope, check_roots, processes, options["verbosity"])
+            failing = printed(findings, options["strict"])
+        if failing:
             raise SystemExit(1)
 
     def _findings(
@@ -67,12 +87,12 @@ class Command(BaseCommand):
             if verbosity > 1:
                 self.stderr.write(f"{check.__module__}.{check.__name__}: {count}")
 
-    def _root_check(self, path: str | None) -> Check:
+    def _root_check(self, path: str | None, as_of: datetime | None) -> Check:
         """Against a file that is asked for, which must be one, or against AUDIT_ROOT_FILE."""
         if path is None:
-            return lambda scope: check_root_file(settings.AUDIT_ROOT_FILE, CODES, scope)
+            return lambda scope: check_root_file(settings.AUDIT_ROOT_FILE, CODES, scope, as_of)
         kept = self._kept(path)
-        return lambda scope: check_kept(kept, CODES, scope)
+        return lambda scope: check_kept(kept_by(kept, as_of), CODES, scope)
 
     def _kept(self, path: str) -> list[KeptRoot]:
         try:
@@ -80,6 +100,17 @@ class Command(BaseCommand):
                 return kept_roots(file)
         except (OSError, UnicodeError, RootsUnreadable) as error:
             raise CommandError(f"--root {path}: {error}") from error
+
+    def _moment(self, text: str | None) -> datetime | None:
+        if text is None:
+            return None
+        try:
+            moment = datetime.fromisoformat(text)
+        except ValueError as error:
+            raise CommandError(f"--as-of: 2026-11-30T04:00:00+00:00 ({text})") from error
+        if moment.utcoffset() is None:
+            raise CommandError(f"--as-of: in which time zone? ({text})")
+        return moment
 
     def _since(self, text: str | None) -> datetime | None:
         if text is None:

@@ -30,7 +30,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--beat-schedule",
             metavar="FILE",
-            default="/var/lib/tcmpay/beat-schedule",
+            default="/var/lib/tcmpay/beat/schedule",
             help="where beat keeps its schedule (%(default)s)",
         )
         parser.add_argument("--json", action="store_true", help="machine-readable output")
