@@ -128,3 +128,21 @@ class ProcessSign(models.Model):
         constraints = (
             models.UniqueConstraint(fields=("kind", "name"), name="process_sign_unique"),
         )
+
+
+class AlarmState(models.Model):
+    """An alarm whose figure is beyond its bound, or was until a moment ago."""
+
+    id = id_field()
+    key = models.CharField(_("报警"), max_length=180, unique=True)
+    value = models.FloatField(_("数值"))
+    began_at = models.DateTimeField(_("开始时间"))
+    # Beyond its bound for as long as the alarm wants; told: to the channels, most recently.
+    fired_at = models.DateTimeField(_("报警时间"), null=True)
+    told_at = models.DateTimeField(null=True)
+    well_since = models.DateTimeField(null=True)
+
+    class Meta:
+        db_table = "backoffice_alarm_states"
+        verbose_name = _("报警状态")
+        verbose_name_plural = _("报警状态")

@@ -5,6 +5,8 @@ SCHEDULE = {
     "sweep-attempts": {"task": "payments.sweep_attempts", "schedule": 30.0},
     "submit-refunds": {"task": "refunds.sweep", "schedule": 30.0},
     "sweep-events": {"task": "webhooks.sweep", "schedule": 15.0},
+    "watch-alarms": {"task": "backoffice.watch_alarms", "schedule": 60.0},
+    "send-notifications": {"task": "notifications.send", "schedule": 60.0},
     "run-exports": {"task": "backoffice.run_exports", "schedule": 60.0},
     "keep-day-figures": {"task": "payments.keep_day_figures", "schedule": 300.0},
     "keep-refund-figures": {"task": "refunds.keep_day_figures", "schedule": 300.0},

@@ -8,16 +8,17 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from csp.constants import NONCE
 from django.urls import reverse_lazy
 
 from backoffice.site.unfold import UNFOLD  # noqa: F401
 from payments.cashier.ways import WAYS_BY_CODE
 from tcmpay import beat_schedule, cors
+from tcmpay.common.content_policy import POLICY
 from tcmpay.common.money import MoneyError, parse_money
 from tcmpay.environment import Secrets, load_env
 from tcmpay.logs import logging_of, logs_begin
 from tcmpay.version import __version__
+from tcmpay.watching import is_http_address, read_alarming, read_notify
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = load_env(BASE_DIR)
@@ -39,11 +40,11 @@ secrets.check_each("AUDIT_CHAIN_KEYS", AUDIT_CHAIN_KEYS)
 # Where the roots of what was sealed are kept besides the log (audit/roots.py).
 AUDIT_ROOT_FILE: str = env.str("AUDIT_ROOT_FILE", default="")
 AUDIT_ROOT_URL: str = env.str("AUDIT_ROOT_URL", default="")
-if AUDIT_ROOT_URL and not AUDIT_ROOT_URL.startswith(
-    ("https://", "http://") if DEBUG else "https://"
-):
+if AUDIT_ROOT_URL and not is_http_address(AUDIT_ROOT_URL, debug=DEBUG):
     secrets.complain("AUDIT_ROOT_URL must begin with https://")
 
+NOTIFY = read_notify(env, secrets, debug=DEBUG)
+ALARMING = read_alarming(env, secrets)
 # What the backup leaves behind when it is done (deploy/backup/): read by doctor and /metrics.
 BACKUP_STAMP_FILE: str = env.str("BACKUP_STAMP_FILE", default="")
 
@@ -249,6 +250,7 @@ INSTALLED_APPS = [
     "axes",
     "tcmpay.audit",
     "tcmpay.limits",
+    "tcmpay.notifications",
     "webhooks",
     "config",
     "balances",
@@ -559,21 +561,7 @@ LANGUAGE_COOKIE_HTTPONLY = True
 LANGUAGE_COOKIE_SAMESITE = "Lax"
 MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
 X_FRAME_OPTIONS = "DENY"
-CONTENT_SECURITY_POLICY = {
-    "DIRECTIVES": {
-        "default-src": ["'self'"],
-        # Unfold's Alpine evaluates expressions; nothing comes from another host.
-        "script-src": ["'self'", "'unsafe-eval'", NONCE],
-        "style-src": ["'self'", "'unsafe-inline'"],
-        "img-src": ["'self'", "data:"],
-        "font-src": ["'self'", "data:"],
-        "connect-src": ["'self'"],
-        "frame-ancestors": ["'none'"],
-        "form-action": ["'self'"],
-        "base-uri": ["'none'"],
-        "object-src": ["'none'"],
-    }
-}
+CONTENT_SECURITY_POLICY = POLICY
 
 DEFAULT_EXCEPTION_REPORTER_FILTER = "tcmpay.common.error_reports.RedactingReporterFilter"
 

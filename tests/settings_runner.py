@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import sys
+from dataclasses import astuple, is_dataclass
 from pathlib import Path
 
 # They hold objects, and texts that wait for the apps, or tell how a value came, not which it is.
@@ -29,7 +30,7 @@ def load(environment: dict[str, str]) -> dict[str, str]:
     except SystemExit as refusal:
         return {"refused": str(refusal), "settings": ""}
     settings = {
-        name: repr(value)
+        name: repr(astuple(value) if is_dataclass(value) else value)
         for name, value in found.items()
         if name.isupper() and name not in MADE_ANEW
     }

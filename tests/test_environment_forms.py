@@ -31,6 +31,11 @@ BASE = {**PRODUCTION, "TCMPAY_ENV_FILE": "", "PATH": os.environ["PATH"], "DATABA
 DEVELOPMENT = {"DEBUG": "on", "SECRET_KEY": SECRET}
 WITH_PUBLIC_KEY = {"JWT_SECRET": "", "JWT_ALGORITHM": "RS256", "JWT_PUBLIC_KEY": PUBLIC_KEY}
 
+BY_MAIL = {
+    "NOTIFY_EMAIL_TO": "ops@tcm.test",
+    "NOTIFY_EMAIL_FROM": "tcmpay@tcm.test",
+    "NOTIFY_SMTP_URL": "smtps://mail.tcm.test",
+}
 # A good value of each, and a wrong one (None: any text will do), with what else has to be set.
 VARIABLES: dict[str, tuple[str, str | None, dict[str, str]]] = {
     "DEBUG": ("on", WRONG, {}),
@@ -89,13 +94,27 @@ VARIABLES: dict[str, tuple[str, str | None, dict[str, str]]] = {
     "WECHATPAY_BASE_URL": ("http://127.0.0.1:1", None, DEVELOPMENT),
     "ALIPAY_GATEWAY_URL": ("http://127.0.0.1:1", None, DEVELOPMENT),
     "EXPORT_DIR": ("/var/lib/tcmpay/exports", None, {}),
+    "NOTIFY_EMAIL_TO": ("ops@tcm.test,chief@tcm.test", WRONG, BY_MAIL),
+    "NOTIFY_EMAIL_FROM": ("tcmpay@tcm.test", WRONG, BY_MAIL),
+    "NOTIFY_SMTP_URL": ("smtps://ops:Zk3%2F9x@mail.tcm.test:465", WRONG, BY_MAIL),
+    "NOTIFY_WEBHOOK_URL": ("https://alarms.tcm.test/in?key=1", WRONG, {}),
+    "NOTIFY_WECOM_URL": ("https://qyapi.tcm.test/send?key=1", WRONG, {}),
+    "NOTIFY_DINGTALK_URL": ("https://oapi.tcm.test/send?access_token=1", WRONG, {}),
+    "NOTIFY_DINGTALK_SECRET": (SECRET, None, {"NOTIFY_DINGTALK_URL": "https://oapi.tcm.test/"}),
+    "NOTIFY_FEISHU_URL": ("https://open.tcm.test/hook/1", WRONG, {}),
+    "NOTIFY_FEISHU_SECRET": (SECRET, None, {"NOTIFY_FEISHU_URL": "https://open.tcm.test/"}),
+    "ALARM_QUIET_HOURS": ("23:00-07:30", WRONG, {}),
+    "ALARM_WARNING_CHANNELS": ("email,wecom", WRONG, {}),
+    "ALARM_REPEAT_MINUTES": ("60", WRONG, {}),
     "BACKUP_STAMP_FILE": ("/var/backups/tcmpay/stamp.json", None, {}),
     "CLINIC_NAME": ("某某 诊所", None, {}),
     "LOG_LEVEL": ("WARNING", WRONG, {}),
 }  # fmt: skip
 SECRETS = {
     "SECRET_KEY", "CONFIG_ENCRYPTION_KEYS", "AUDIT_CHAIN_KEYS", "JWT_SECRET", "JWT_PUBLIC_KEY",
-    "METRICS_TOKEN", "DATABASE_URL", "CACHE_URL", "CELERY_BROKER_URL",
+    "METRICS_TOKEN", "NOTIFY_SMTP_URL", "NOTIFY_WEBHOOK_URL", "NOTIFY_WECOM_URL",
+    "NOTIFY_DINGTALK_URL", "NOTIFY_DINGTALK_SECRET", "NOTIFY_FEISHU_URL", "NOTIFY_FEISHU_SECRET",
+    "DATABASE_URL", "CACHE_URL", "CELERY_BROKER_URL",
 }  # fmt: skip
 # By how the value comes: in a line of `.env`, ...
 LINES: dict[str, Callable[[str, str], bytes]] = {
@@ -149,7 +168,8 @@ def _quoted(value: str) -> str:
 
 
 def variables_read(how: str = r"(?:env|secrets)\.\w+") -> set[str]:
-    source = (settings.BASE_DIR / "tcmpay" / "settings.py").read_text(encoding="utf-8")
+    files = (settings.BASE_DIR / "tcmpay" / name for name in ("settings.py", "watching.py"))
+    source = "\n".join(file.read_text(encoding="utf-8") for file in files)
     return set(re.findall(rf"\b(?:{how})\(\s*\"([A-Z_]+)\"", source))
 
 

@@ -2,24 +2,63 @@ from argparse import ArgumentParser
 from typing import Any
 
 from django.core.management.base import BaseCommand
+from django.utils.translation import gettext as _
 
 from backoffice.ops.alarms import ALARMS, beyond
 from backoffice.ops.figures import figures
 from backoffice.ops.rules import rule_tests_text, rules_text
+from backoffice.ops.watch import alarms_watch
+from tcmpay.common import clock
+from tcmpay.notifications.channels import NotSent, channels_set_up, send
+from tcmpay.notifications.models import Channel, Notification
+from tcmpay.notifications.services import notifications_send
 
 
 class Command(BaseCommand):
-    help = "报警：列出、写出 Prometheus 的规则。List the alarms, write Prometheus' rules."
+    help = (
+        "报警：列出、判断并发送、试发、写出 Prometheus 的规则。"
+        "List the alarms, judge and tell them, send a test, write Prometheus' rules."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("part", choices=("list", "rules", "rule-tests"))
+        parts = ("list", "watch", "test-send", "rules", "rule-tests")
+        parser.add_argument("part", choices=parts)
+        parser.add_argument(
+            "--channel", choices=Channel.values, help="test-send: over this channel alone"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        if options["part"] == "list":
-            self._list()
-        else:
-            texts = {"rules": rules_text, "rule-tests": rule_tests_text}
+        texts = {"rules": rules_text, "rule-tests": rule_tests_text}
+        if options["part"] in texts:
             self.stdout.write(texts[options["part"]](), ending="")
+        elif options["part"] == "list":
+            self._list()
+        elif options["part"] == "watch":
+            told, sent = alarms_watch(), notifications_send()
+            self.stdout.write(f"told {told}, sent {sent}")
+        else:
+            self._test_send(options["channel"])
+
+    def _test_send(self, only: str | None) -> None:
+        """At once and once: whoever tries it wants to see what comes of it."""
+        channels = [one for one in channels_set_up() if only in (None, one)]
+        failed = not channels
+        if not channels:
+            self.stderr.write(_("没有设置渠道（NOTIFY_…）"))
+        for channel in channels:
+            text = _("这是 manage.py alarms test-send 发出的测试消息，不需要处理。")
+            facts = {"severity": "test", "alarms": []}
+            message = Notification(channel=channel, title=_("测试"), text=text, facts=facts)
+            message.created_at = clock.now()
+            try:
+                send(message)
+            except NotSent as problem:
+                failed = True
+                self.stderr.write(f"{channel}: {problem}")
+            else:
+                self.stdout.write(f"{channel}: ok")
+        if failed:
+            raise SystemExit(1)
 
     def _list(self) -> None:
         found: dict[str, list[str]] = {}
