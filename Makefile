@@ -3,7 +3,7 @@ PORT ?= 3000
 PY := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench load test-long test-faults test-mutants clients lint audit format lock messages clean
+.PHONY: help demo test bench load test-long test-faults test-hosts test-mutants clients lint audit format lock messages clean
 
 help: ## List the targets
 	@echo "make TARGET [VARIABLE=value]"
@@ -30,6 +30,9 @@ test-long: ## Run what takes too long for `make test`: races, stories, payments 
 
 test-faults: ## Break the product under load in every way and compare, half an hour (ARGS="--only redis --short")
 	@exec scripts/test_faults.sh $(ARGS)
+
+test-hosts: ## Run the product on several hosts and break each, two hours (ARGS="--only db1"; needs root)
+	@exec scripts/test_hosts.sh $(ARGS)
 
 test-mutants: ## Remove the guards of money one at a time and see that the tests notice (ARGS="-k lock")
 	@scripts/bootstrap.sh requirements/dev.txt

@@ -138,9 +138,9 @@ def reconciled() -> Any:
 
 
 def _merchant() -> tuple[Any, Any]:
+    from config.gateways.merchants import Merchant
     from config.gateways.versions import rows_lock, version_append
     from config.models import PaymentConfig
-    from reconciliation.merchants import Merchant
     from tcmpay.common.actor import SYSTEM
     from tcmpay.common.db import money_unit
 

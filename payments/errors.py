@@ -74,15 +74,15 @@ class ServiceOfAnotherType(InvalidInput):
 
 
 class AppointmentHasOrder(DomainError):
-    """``data`` is the live order's id, for whoever may see that order."""
+    """``data`` is the live order's id for whoever may see that order, null for others."""
 
     code = "APPOINTMENT_HAS_ORDER"
     http_status = 409
     message = _("该预约已有待支付或已支付的订单")
     data_schema = {
-        "type": "string",
+        "type": ["string", "null"],
         "format": "uuid",
-        "description": _("该预约的有效订单的编号；只告诉可以看到它的人"),
+        "description": _("该预约的有效订单的编号；看不到它的人得到 null"),
     }
 
     def __init__(self, *, live_order_id: UUID, is_shown: bool) -> None:

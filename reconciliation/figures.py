@@ -11,10 +11,10 @@ from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
 from balances.models import BalanceTransaction, EntryType, RelatedType
 from balances.selectors import LedgerMoves, ledger_moves, liabilities_at
+from config.gateways.merchants import Merchant
 from gateways.interface import GATEWAY_METHODS
 from payments.models import PaymentException, PaymentOrder
 from payments.states import Disposition, PaymentMethod
-from reconciliation.merchants import Merchant
 from reconciliation.models import DailyClose, Difference, ReconciledDay
 from reconciliation.money import Cell, DayMoney, Sums, money_of_days
 from reconciliation.once import once

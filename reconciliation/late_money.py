@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import date
 
+from config.gateways.merchants import Merchant
 from gateways.interface import BillRow, FundRow, OddLine, OpenedBill
 from reconciliation.contents import bill_opened
 from reconciliation.funds import (
@@ -22,7 +23,6 @@ from reconciliation.funds import (
     rows_left,
     unmet,
 )
-from reconciliation.merchants import Merchant
 from reconciliation.selectors import bill_current
 from reconciliation.states import BillType
 from tcmpay.common.clock import ONE_DAY

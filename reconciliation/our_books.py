@@ -12,16 +12,11 @@ from typing import Any
 from django.db import connections
 from django.db.models import QuerySet
 
+from config.gateways.merchants import Merchant
 from gateways.interface import GATEWAY_METHODS, WECHAT
 from payments.models import PaymentTransaction
 from payments.states import TransactionStatus, TransactionType
-from reconciliation.merchants import (
-    Merchant,
-    belongs_to,
-    merchant_running,
-    merchants_known,
-    versions_of,
-)
+from reconciliation.merchants import belongs_to, merchant_running, merchants_known, versions_of
 from reconciliation.once import once
 from refunds.models import Refund
 from refunds.services.numbers import gateway_refund_no, refund_no_in

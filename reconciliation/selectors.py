@@ -8,11 +8,12 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
+from config.gateways.merchants import Merchant
 from gateways.interface import GATEWAY_METHODS
 from payments.models import PaymentTransaction
 from payments.services.closed_days import closed_through
 from payments.states import TransactionStatus
-from reconciliation.merchants import Accounts, Merchant
+from reconciliation.merchants import Accounts
 from reconciliation.models import BillFile, Difference, ReconciledDay
 from reconciliation.our_books import moved_at
 from reconciliation.states import BillType, DifferenceType

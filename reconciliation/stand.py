@@ -7,10 +7,10 @@ from datetime import date, timedelta
 from django.conf import settings
 from django.utils.translation import gettext as _
 
+from config.gateways.merchants import Merchant
 from payments.services.closed_days import closable_from, closed_through
 from payments.states import PaymentMethod
 from reconciliation.figures import Figures, balance_gap, close_of, figures_of_day
-from reconciliation.merchants import Merchant
 from reconciliation.models import DailyClose, Difference, ReconciledDay
 from reconciliation.money import first_day_with_money
 from reconciliation.our_books import has_moved, merchants_of_day, our_totals

@@ -8,6 +8,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from config.gateways.merchants import Merchant
 from gateways.interface import BillRow, FundKind, FundRow
 from payments.models import PaymentTransaction
 from payments.states import TransactionStatus, TransactionType
@@ -15,7 +16,7 @@ from reconciliation.found import Found, Held, number_of_row, of_row
 from reconciliation.funds import REFUNDS
 from reconciliation.late_money import Unexplained
 from reconciliation.matching import FAILED, SUCCESS, Rates, fee_due
-from reconciliation.merchants import Accounts, Merchant, apps_of
+from reconciliation.merchants import Accounts, apps_of
 from reconciliation.models import BillFile, Difference
 from reconciliation.our_books import OurBooks, moved_at, number_of
 from reconciliation.selectors import day_of

@@ -115,6 +115,7 @@ class RefundViewSet(ContractViewSet):
             RefundAlreadyReviewed,
             ApprovedByYouAlready,
             SelfReview,
+            RefundExceedsPaid,
             BalanceLimit,
             BalanceUnderReview,
         ),

@@ -38,7 +38,7 @@ long_bulk() { BULK_ROWS=${BULK_ROWS:-1000} on_mariadb -n 0 tests/engine/test_kil
 long_clients() { .venv/bin/python -m tests.clients && .venv/bin/python -m clients.live; }
 long_closing() { CLOSE_RUNS=${CLOSE_RUNS:-500} on_sqlite reconciliation/tests/test_late_facts.py -n 2; }
 long_events() {
-    EVENTS_PAYMENTS=2000 on_sqlite tests/events/test_random_run.py && on_mariadb tests/events -n 2
+    EVENTS_PAYMENTS=2000 on_sqlite -n 0 tests/events/test_random_run.py && on_mariadb tests/events -n 2
 }
 long_gateways() {
     .venv/bin/python -m tests.trial --seed "$TEST_SEED" &&

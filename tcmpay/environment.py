@@ -38,7 +38,12 @@ OTHERS_NAMES = frozenset(
 )
 SECRET_MIN_BYTES = 32
 # Addresses that carry a password, and so may come from a file too.
-ADDRESSES_WITH_PASSWORDS = ("DATABASE_URL", "CACHE_URL", "CELERY_BROKER_URL")
+ADDRESSES_WITH_PASSWORDS = (
+    "DATABASE_URL",
+    "DATABASE_REPLICA_URL",
+    "CACHE_URL",
+    "CELERY_BROKER_URL",
+)
 # Values that stand in documents; whoever copied one has no secret.
 WEAK_SECRET_PARTS = (
     "changeme",

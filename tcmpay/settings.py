@@ -405,12 +405,21 @@ if not _database_options:
 SQLITE_IN_PRODUCTION: bool = env.bool("SQLITE_IN_PRODUCTION", default=False)
 if not DEBUG and not SQLITE_IN_PRODUCTION and _database_options["ENGINE"].endswith("sqlite3"):
     secrets.complain("DATABASE_URL is SQLite: if that is meant, set SQLITE_IN_PRODUCTION=yes")
+# A replica for reads that may lag; without it they go to the database itself.
+_replica_options = (
+    env.database("DATABASE_REPLICA_URL")
+    if env.secret("DATABASE_REPLICA_URL")
+    else _database_options
+)
+if _replica_options and _replica_options["ENGINE"] != _database_options["ENGINE"]:
+    secrets.complain("DATABASE_REPLICA_URL must be of the same kind as DATABASE_URL")
 DATABASES = {
     "default": database(_database_options),
-    "snapshot": database(_database_options, snapshot=True),
+    "snapshot": database(_replica_options or _database_options, snapshot=True),
 }
-# The alias that audits and reports read through.
+# The alias that audits and exports read through, and nothing that moves money.
 SNAPSHOT_DATABASE = "snapshot"
+DATABASE_ROUTERS = ["tcmpay.common.replica.NothingIsWrittenThere"]
 
 # --- cache and queue --------------------------------------------------------------------------
 CACHES = {"default": env.cache("CACHE_URL", default="locmemcache://tcmpay")}

@@ -52,6 +52,7 @@ VARIABLES: dict[str, tuple[str, str | None, dict[str, str]]] = {
     "ALLOWED_HOSTS": ("pay.tcm.test,pay2.tcm.test", f"pay.tcm.test {WRONG}", {}),
     "CSRF_TRUSTED_ORIGINS": ("https://pay.tcm.test", f"https://a.test {WRONG}", {}),
     "DATABASE_URL": (DATABASE.replace("127.0.0.1", "db"), f"mysq://u:{WRONG}@h/d", {}),
+    "DATABASE_REPLICA_URL": (DATABASE.replace("127.0.0.1", "db2"), f"mysq://u:{WRONG}@h/d", {}),
     "SQLITE_IN_PRODUCTION": ("yes", WRONG, {"DATABASE_URL": "sqlite:////var/lib/x.sqlite3"}),
     "DATABASE_CONN_MAX_AGE_SECONDS": ("30", WRONG, {}),
     "CACHE_URL": (f"{REDIS}/1", f"redi://:{WRONG}@h/1", {}),
@@ -114,7 +115,7 @@ SECRETS = {
     "SECRET_KEY", "CONFIG_ENCRYPTION_KEYS", "AUDIT_CHAIN_KEYS", "JWT_SECRET", "JWT_PUBLIC_KEY",
     "METRICS_TOKEN", "NOTIFY_SMTP_URL", "NOTIFY_WEBHOOK_URL", "NOTIFY_WECOM_URL",
     "NOTIFY_DINGTALK_URL", "NOTIFY_DINGTALK_SECRET", "NOTIFY_FEISHU_URL", "NOTIFY_FEISHU_SECRET",
-    "DATABASE_URL", "CACHE_URL", "CELERY_BROKER_URL",
+    "DATABASE_URL", "DATABASE_REPLICA_URL", "CACHE_URL", "CELERY_BROKER_URL",
 }  # fmt: skip
 # By how the value comes: in a line of `.env`, ...
 LINES: dict[str, Callable[[str, str], bytes]] = {

@@ -100,7 +100,7 @@ def _waiting(case: PaymentException) -> dict[str, Any] | None:
     """How many refunds, and how much (yuan), wait now for the account that the case is about."""
     if case.kind != ExceptionKind.ACCOUNT_SHORT or case.closed_at is not None:
         return None
-    sums = refunds_waiting_for_funds(case.payment_method).aggregate(
+    sums = refunds_waiting_for_funds(case).aggregate(
         number=Count("pk"), amount=Sum("refund_amount")
     )
     filters = urlencode({"funds": "wait", "method": case.payment_method})

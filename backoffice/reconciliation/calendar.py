@@ -12,10 +12,11 @@ from backoffice.reconciliation.words import CELL_TONES, CellState, day_url, perc
 from backoffice.site.display import GOOD, WAITING, badge
 from backoffice.site.words import method_text
 from backoffice.today.periods import FIRST_DAY
+from config.gateways.merchants import Merchant
 from gateways.interface import GATEWAY_METHODS
 from payments.states import PaymentMethod
 from reconciliation.figures import balance_leg
-from reconciliation.merchants import Merchant, merchant_running
+from reconciliation.merchants import merchant_running
 from reconciliation.models import DailyClose, DayReopening, Difference, ReconciledDay
 from reconciliation.our_books import has_mock, merchants_of_day, our_yuan
 from reconciliation.selectors import merchant_of, yuan_named

@@ -15,9 +15,9 @@ from backoffice.reconciliation.words import DAY_PAGE, DOWNLOAD, RUN, day_url, re
 from backoffice.site.bases import actor_of, ensure_may
 from backoffice.site.second_person import refusal_text
 from backoffice.site.words import method_text
+from config.gateways.merchants import Merchant
 from gateways.interface import BillRefused
 from reconciliation.contents import bill_chunks
-from reconciliation.merchants import Merchant
 from reconciliation.models import BillFile, ReconciledDay
 from reconciliation.our_books import merchants_of_day
 from reconciliation.services.downloading import bills_download_ask

@@ -28,9 +28,10 @@ from backoffice.site.second_person import refusal_text
 from backoffice.site.uploads import UPLOAD_BYTES_MAX, is_too_large
 from backoffice.site.words import method_text
 from backoffice.today.periods import FIRST_DAY
+from config.gateways.merchants import Merchant
 from gateways.bill_files import is_longer_than
 from gateways.interface import GATEWAY_METHODS, BillRefused
-from reconciliation.merchants import Merchant, merchants_known
+from reconciliation.merchants import merchants_known
 from reconciliation.models import BillFile, BillUpload, ReconciledDay
 from reconciliation.services.importing import bill_examine, bill_import
 from reconciliation.services.uploads import (

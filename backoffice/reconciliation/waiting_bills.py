@@ -14,9 +14,9 @@ from django.conf import settings
 from django.http import HttpRequest
 
 from backoffice.exports.services import OWN_FILE, own_folder
+from config.gateways.merchants import Merchant
 from gateways.interface import OpenedBill
 from gateways.registry import open_bill
-from reconciliation.merchants import Merchant
 from reconciliation.states import BillType
 
 # What waits for a confirmation, by the session that it came in.

@@ -21,9 +21,8 @@ from backoffice.site.display import (
 )
 from backoffice.site.own_words import own_words
 from backoffice.site.words import CASE_PAGE, REFUND_PAGE
-from payments.models import PaymentException
 from refunds.models import Refund
-from refunds.services.funds import KIND
+from refunds.services.funds import funds_case
 from refunds.states import RefundStatus
 from tcmpay.accounts.selectors import people_names, person_text
 
@@ -44,9 +43,7 @@ def place_linked(refund: Refund) -> str:
     """Where the refund's money is; of one that waits for the merchant's account, the way to the
     case that tells of it."""
     text = money_place(refund)
-    method = refund.transaction.payment_method
-    cases = PaymentException.objects.filter(kind=KIND, payment_method=method, closed_at=None)
-    case = cases.first() if refund.short_since is not None else None
+    case = funds_case(refund)
     if case is None:
         return text
     return format_html("{} {}", text, admin_link(CASE_PAGE, case.pk, case.get_kind_display()))

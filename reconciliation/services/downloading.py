@@ -9,9 +9,9 @@ from datetime import date, datetime, timedelta
 
 from django.utils.translation import gettext as _
 
+from config.gateways.merchants import Merchant
 from gateways.interface import OpenedBill
 from reconciliation.errors import AnotherBillThere
-from reconciliation.merchants import Merchant
 from reconciliation.models import BillDownload
 from reconciliation.services.fetching import Fetched
 from reconciliation.services.importing import ensure_day_over

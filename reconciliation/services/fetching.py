@@ -6,12 +6,13 @@ from contextlib import closing
 from dataclasses import dataclass
 from datetime import date, datetime, time
 
+from config.gateways.merchants import Merchant
 from gateways.errors import GatewayError, GatewayRejected, RejectReason
 from gateways.interface import ALIPAY, BillRefused, OpenedBill
 from payments.errors import GatewayDown, GatewayRefused
 from payments.models import PaymentOrder
 from reconciliation.errors import AnotherBillThere, BillNotAccepted, BillNotReady
-from reconciliation.merchants import Merchant, gateway_of
+from reconciliation.merchants import gateway_of
 from reconciliation.models import Difference
 from reconciliation.our_books import has_moved, merchants_of_day
 from reconciliation.selectors import bill_current, day_of, has_bill, has_trade_bill, is_day_closed

@@ -11,13 +11,14 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
+from config.gateways.merchants import Merchant
 from gateways.interface import OpenedBill
 from payments.services.closed_days import watermark_lock
 from reconciliation.contents import bill_opened, parts_write
 from reconciliation.errors import AnotherBillThere, BillNotAccepted, BillNotReady, DayIsClosed
 from reconciliation.found import number_of_row
 from reconciliation.funds import SIGNS, keys_of
-from reconciliation.merchants import Merchant, accounts_of
+from reconciliation.merchants import accounts_of
 from reconciliation.models import BillFile, ReconciledDay
 from reconciliation.our_books import has_moved, is_known_to
 from reconciliation.selectors import bill_current, day_taking_bills

@@ -4,10 +4,10 @@ from datetime import date, datetime, time
 
 from django.utils.translation import gettext as _
 
+from config.gateways.merchants import Merchant
 from payments.models import PaymentException
 from payments.services.exceptions import exception_open, exception_settle
 from payments.states import ExceptionKind
-from reconciliation.merchants import Merchant
 from reconciliation.selectors import has_trade_bill
 from tcmpay.common import clock
 from tcmpay.common.actor import SYSTEM

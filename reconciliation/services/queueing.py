@@ -3,9 +3,9 @@
 import logging
 from datetime import date, datetime, timedelta
 
+from config.gateways.merchants import Merchant
 from gateways.interface import BillRefused
 from reconciliation.errors import BillsChanged
-from reconciliation.merchants import Merchant
 from reconciliation.models import BillFile, ReconciledDay
 from reconciliation.selectors import merchant_of
 from reconciliation.services.importing import day_lock

@@ -11,6 +11,7 @@ from typing import Any
 from django.db.models import Q
 from django.utils.translation import gettext as _
 
+from config.gateways.merchants import Merchant
 from gateways.interface import BillRow, OpenedBill
 from reconciliation.contents import bill_opened, lines_of
 from reconciliation.errors import BillsChanged, NothingToCompare
@@ -18,7 +19,7 @@ from reconciliation.found import Found, of_funds, of_odd_lines, of_row
 from reconciliation.funds import Funds, compare_funds, moves_money, read_funds, rows_left
 from reconciliation.late_money import FUNDS_LATE_DAYS, still_missing, unexplained
 from reconciliation.matching import Matched, match
-from reconciliation.merchants import Merchant, apps_of
+from reconciliation.merchants import apps_of
 from reconciliation.models import BillFile, Difference, ReconciledDay
 from reconciliation.our_books import OurBooks, our_books
 from reconciliation.selectors import (

@@ -13,12 +13,12 @@ from uuid import UUID
 
 from django.utils.translation import gettext as _
 
+from config.gateways.merchants import Merchant
 from gateways.bill_files import digest_of, temporary_file
 from gateways.interface import BillRefused, OpenedBill
 from gateways.registry import open_bill
 from reconciliation.contents import upload_chunks, upload_write
 from reconciliation.errors import AnotherBillThere, BillNotAccepted
-from reconciliation.merchants import Merchant
 from reconciliation.models import BillUpload, BillUploadPart
 from reconciliation.services.importing import bill_import
 from reconciliation.services.queueing import day_compare_ask

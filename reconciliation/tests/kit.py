@@ -12,12 +12,12 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import IO, Any, ClassVar
 
+from config.gateways.merchants import Merchant
 from config.gateways.versions import rows_lock, version_append
 from config.models import PaymentConfig
 from gateways.bill_files import Unpacked
 from gateways.interface import BillRefused, BillRow, FundKind, FundRow, OddLine, payment_key
 from payments.models import PaymentOrder, PaymentTransaction
-from reconciliation.merchants import Merchant
 from reconciliation.models import BillFile
 from reconciliation.services.importing import bill_import
 from reconciliation.states import BillSource, BillType

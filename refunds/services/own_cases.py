@@ -109,6 +109,14 @@ def left_of(payment: PaymentTransaction) -> Money:
     return max(payment.amount - payment.refund_reserved - given_back_amount(payment), ZERO)
 
 
+def ensure_not_given_back(payment: PaymentTransaction) -> None:
+    """Raises MoneyGivenBack: refunds hold of the locked payment what went back by another way since
+    they were asked for."""
+    available = payment.amount - given_back_amount(payment)
+    if payment.refund_reserved > available:
+        raise MoneyGivenBack(available=max(available, ZERO))
+
+
 def left_reserve(payment: PaymentTransaction, amount: Money) -> None:
     """Hold ``amount`` (yuan) of what is left of the locked payment, for a refund that people ask
     for. Raises RefundExceedsPaid; MoneyGivenBack: it would be within what went back another way.

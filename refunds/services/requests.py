@@ -28,7 +28,7 @@ from refunds.services.approvals import (
     ensure_may_decide,
 )
 from refunds.services.give_back import give_back_hold, give_back_release
-from refunds.services.own_cases import left_reserve
+from refunds.services.own_cases import ensure_not_given_back, left_reserve
 from refunds.services.states import (
     LockedRefund,
     refund_change,
@@ -229,6 +229,7 @@ def refund_review(
         SelfReview: one's own request, or money to oneself.
         RefundAlreadyReviewed: decided before, or approved by the same person before.
         ApprovedMeanwhile: somebody approved since the reviewer looked; nothing is written.
+        MoneyGivenBack: what it asks for went back by another way meanwhile; pending.
         BalanceLimit, BalanceUnderReview: the payer's account can't take the money; pending.
     """
     refund = _decide(actor, refund_id, is_approved, notes, approvals_seen)
@@ -264,6 +265,8 @@ def refund_decide(
     locked = refund_lock(refund_id)
     _order, payment, refund = locked
     ensure_may_decide(actor, refund)
+    if is_approved:
+        ensure_not_given_back(payment)
     with told_together():
         if not is_approved:
             _reject(actor, locked, notes)

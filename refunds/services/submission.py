@@ -222,7 +222,9 @@ def _take_refusal(asked: Refund, error: GatewayRejected) -> bool:
     if locked is None:
         return False
     payment, refund = locked
-    if error.reason == RejectReason.SHORT_OF_FUNDS and may_wait_for_funds(refund):
+    is_short = error.reason == RejectReason.SHORT_OF_FUNDS
+    # One that was stopped since it was sent goes again no more, whatever the account has.
+    if is_short and refund.stopped_by is None and may_wait_for_funds(refund):
         wait_for_funds(refund, payment, error.code)
         return False
     _note(refund, error.code, _refusal_text(error), None)

@@ -7,11 +7,14 @@ from itertools import pairwise
 import pytest
 from django.contrib.auth.models import Group
 
+from config.gateways.selectors import gateway_config_current
+from config.gateways.services import gateway_config_set
 from gateways.errors import GatewayRejected, RejectReason
 from gateways.interface import RefundState
-from payments.models import PaymentException
+from gateways.mock import MockGateway
+from payments.models import PaymentException, PaymentTransaction
 from refunds.models import Refund
-from refunds.services import funds
+from refunds.services import funds, submission
 from refunds.services.batches import batch_confirm, batch_run
 from refunds.services.funds import WAIT_MAX, WAITING_MAX, funds_retry
 from refunds.services.requests import refund_request
@@ -170,6 +173,48 @@ def test_one_that_is_stopped_waits_for_no_money_and_says_so():
     )  # fmt: skip
     assert "充值" not in refund.error_message
     assert cases("account_short") == ["settled"], "nothing waits any more"
+
+
+def test_one_that_was_stopped_just_before_its_refusal_came_waits_for_no_money():
+    refund = waiting()
+
+    def stopped_meanwhile(request):
+        refund_stop(actor=WANG, refund_id=refund.id, reason="改为线下退还")
+        return SHORT(request)
+
+    gateway = Gateway(stopped_meanwhile)
+    gateway.sweep_at(1)
+    refund.refresh_from_db()
+    assert (refund.status, refund.error_code, gateway.sendings) == ("failed", "NOT_ENOUGH", 1)
+    assert cases("account_short") == []
+
+
+def of_merchant(number: str) -> Refund:
+    """A refund of a payment that this merchant number took."""
+    refund = waiting()
+    gateway_config_set(actor=WANG, method="wechat", key="mch_id", value=number)
+    PaymentTransaction.objects.filter(id=refund.transaction_id).update(
+        config_version_id=gateway_config_current("wechat").version_id, is_mock=False
+    )
+    return refund
+
+
+def test_each_merchant_number_has_a_case_of_its_own(monkeypatch):
+    monkeypatch.setattr(submission, "refund_channel_of", lambda _payment: MockGateway("wechat"))
+    refunds = [of_merchant("1900000109"), of_merchant("1900000109"), of_merchant("1900000208")]
+    gateway = Gateway(SHORT)
+    gateway.sweep_at(1, 100)
+    found = PaymentException.objects.filter(kind="account_short").order_by("fact_key")
+    assert [case.subject for case in found] == ["1900000109", "1900000208"]
+    assert ["商户号 1900000109" in case.reason for case in found] == [True, False]
+    gateway.refund = says(RefundState.SUCCESS)
+    with clock.frozen(BEGUN_AT + timedelta(seconds=120)):
+        assert funds_retry(actor=WANG, exception_id=found[0].id, reason="已充值") == 2
+    gateway.sweep_at(130, 140)
+    for refund in refunds:
+        refund.refresh_from_db()
+    assert [refund.status for refund in refunds] == ["success", "success", "processing"]
+    assert [case.outcome for case in found.all()] == ["settled", ""]
 
 
 def test_its_money_is_held_while_it_waits():

@@ -32,6 +32,7 @@ from tcmpay.common import clock
 from tcmpay.common.db import money_unit
 from tcmpay.common.invariants import Scope
 from tcmpay.common.money import ZERO
+from tests.api.kit import nothing_moves
 
 pytestmark = pytest.mark.django_db
 
@@ -193,6 +194,25 @@ def test_its_money_is_not_asked_back_by_a_new_request(is_confirmed):
         ask(refund, "0.01")
     assert refusal.value.facts["available"] == ZERO
     assert Refund.objects.count() == 1
+
+
+@both_stages
+def test_a_request_that_waited_meanwhile_is_not_approved_with_its_money(is_confirmed):
+    refund = failed_of(Decimal("20.00"))
+    waiting = ask(refund, "20.00")
+    write_off(case_of("refund_refused"), is_confirmed=is_confirmed)
+    with nothing_moves(), pytest.raises(MoneyGivenBack):
+        refund_review(actor=WANG, refund_id=waiting.id, is_approved=True, notes="同意")
+    refund_review(actor=WANG, refund_id=waiting.id, is_approved=False, notes="已另行退还")
+    assert state(waiting)[0] == "cancelled"
+
+
+def test_a_request_within_what_is_left_beside_it_is_approved():
+    refund = failed_of(Decimal("20.00"))
+    waiting = ask(refund, "10.00")
+    write_off(case_of("refund_refused"))
+    refund_review(actor=WANG, refund_id=waiting.id, is_approved=True, notes="同意")
+    assert state(waiting)[0] == "processing"
 
 
 def test_what_is_left_beside_it_is_asked_back():

@@ -26,7 +26,11 @@ VARIABLES = (
     "innodb_rollback_on_timeout",
     "log_bin",
     "sync_binlog",
+    "wsrep_on",
+    "wsrep_sync_wait",
 )
+# Reads, updates and inserts of a Galera node wait for what the cluster wrote before.
+WSREP_WAIT_FOR_ALL = 7
 _UID = "tcmpay.common.database_session"
 
 
@@ -85,6 +89,11 @@ def durability_warnings(database: Any = connection) -> list[str]:
     if found.get("log_bin") == "ON" and found.get("sync_binlog") != "1":
         warnings.append(
             "sync_binlog is not 1: after a power cut replicas and backups may miss payments"
+        )
+    waits = int(found.get("wsrep_sync_wait", "0")) & WSREP_WAIT_FOR_ALL
+    if found.get("wsrep_on") == "ON" and waits != WSREP_WAIT_FOR_ALL:
+        warnings.append(
+            "wsrep_sync_wait is not 7: after a fail-over money would be decided on old rows"
         )
     return warnings
 

@@ -24,9 +24,10 @@ logger = logging.getLogger(__name__)
 # COMMIT (Galera's conflicts), nothing of the unit was committed, so it may run again.
 CONFLICTS = frozenset({1020, 1205, 1213})
 # Galera not ready; server shutting down; connection killed, gone, lost, cut in the middle of an
-# answer, closed for idleness. Before COMMIT the server rolls the unit back. From COMMIT on nobody
-# knows.
-LOST = frozenset({1047, 1053, 1927, 2006, 2013, 2027, 2055, 4031})
+# answer, closed for idleness; or the server takes no writes any more (read_only, a former primary),
+# and the same address leads to another one. Before COMMIT the server rolls the unit back. From
+# COMMIT on nobody knows.
+LOST = frozenset({1047, 1053, 1290, 1792, 1836, 1927, 2006, 2013, 2027, 2055, 4031})
 ATTEMPTS_MAX = 6
 BACKOFF_MAX_SECONDS = 1.0
 # A unit whose attempts took so long already (each may wait for a lock) is not tried again.
@@ -61,7 +62,7 @@ def is_conflict(error: Exception) -> bool:
 
 
 def is_lost(error: Exception) -> bool:
-    """Whether the connection went away, or the node left its cluster."""
+    """Whether the connection went away, or leads to a server that takes no work any more."""
     if isinstance(error, InterfaceError) and not error_code(error):
         return True  # so the driver says of a connection that is closed on our side: (0, "")
     return error_code(error) in LOST

@@ -24,7 +24,7 @@ class DomainError(Exception):
     # Whether the same request is refused so for ever, whatever happens meanwhile. Only then is the
     # answer kept under an Idempotency-Key: a balance is topped up, a refund withdrawn.
     is_lasting: ClassVar[bool] = False
-    # What ``data`` is, for the API description; None where there is none.
+    # What ``data`` is, for the API description; None where the answer has none.
     data_schema: ClassVar[Mapping[str, Any] | None] = None
     # Where waiting helps: sent as Retry-After.
     retry_after_seconds: int | None = None

@@ -254,7 +254,17 @@ def test_an_unexpected_error_before_the_view_is_500_too(api, settings, monkeypat
     assert ensure_envelope(response)["code"] == "INTERNAL_ERROR"
 
 
-@pytest.mark.parametrize("error", [OperationalError(2006, "gone away"), InterfaceError("closed")])
+@pytest.mark.parametrize(
+    "error",
+    [
+        OperationalError(2006, "gone away"),
+        OperationalError(1290, "--read-only"),
+        OperationalError(1836, "read-only mode"),
+        OperationalError(1047, "WSREP has not yet prepared node for application use"),
+        InterfaceError("closed"),
+    ],
+    ids=lambda error: str(error.args[0]),
+)
 def test_a_database_that_does_not_answer_is_503(api, patient, error):
     with connection.execute_wrapper(DatabaseThat(error)):
         answer = api.get("orders", by=patient)

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 from urllib.parse import quote
 
 import pytest
@@ -53,6 +54,17 @@ def test_our_own_settings_make_a_sound_session():
     assert durability_warnings() == []
     ids = {message.id for message in run_checks(databases=["default"])}
     assert not {found for found in ids if found.startswith("guard.")}
+
+
+def test_a_galera_node_that_reads_old_rows_is_warned_of(monkeypatch):
+    found = {"innodb_flush_log_at_trx_commit": "1", "wsrep_on": "ON", "wsrep_sync_wait": "0"}
+    monkeypatch.setattr("tcmpay.common.database_session.session_variables", lambda database: found)
+    server = SimpleNamespace(vendor="mysql")
+    assert "wsrep_sync_wait" in " ".join(durability_warnings(server))
+    found["wsrep_sync_wait"] = "15"
+    assert durability_warnings(server) == []
+    found.update(wsrep_on="OFF", wsrep_sync_wait="0")
+    assert durability_warnings(server) == []
 
 
 @on_mariadb

@@ -252,6 +252,7 @@ def commit_that(fails_with: Exception, *, is_done: bool) -> Iterator[None]:
 LOST_ANSWERS = [
     OperationalError(2013, "Lost connection to server during query"),
     OperationalError(1047, "WSREP has not yet prepared node for application use"),
+    OperationalError(1290, "running with the --read-only option so it cannot execute this"),
     InterfaceError(0, ""),
 ]
 
@@ -338,7 +339,7 @@ def always(error: Exception):
     return hopeless, runs
 
 
-@pytest.mark.parametrize("code", [1020, 1047, 1205, 1213, 1927, 2006, 2013])
+@pytest.mark.parametrize("code", [1020, 1047, 1205, 1213, 1290, 1792, 1836, 1927, 2006, 2013])
 def test_it_gives_up_after_so_many_attempts(code):
     unit, runs = always(OperationalError(code, "x"))
     with pytest.raises(OperationalError):

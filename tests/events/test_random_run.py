@@ -5,6 +5,7 @@ EVENTS_PAYMENTS=2000 pytest tests/events/test_random_run.py
 
 import os
 import random
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
@@ -125,7 +126,7 @@ def run(receiver: Receiver) -> None:
                 deliver()
 
 
-def test_it_knows_what_the_database_says_after_it_was_down(subscribed, receiver):
+def test_it_knows_what_the_database_says_after_it_was_down(subscribed, receiver, capsys):
     run(receiver)
     receiver.answer = lambda _got: Says()
     ended = stage.BEGUN_AT + PAYMENTS * EVERY
@@ -149,4 +150,7 @@ def test_it_knows_what_the_database_says_after_it_was_down(subscribed, receiver)
             seen.add(event["id"])
             first.setdefault(event["object_id"], []).append(event["object_version"])
     assert all(versions == sorted(versions) for versions in first.values())
+    with capsys.disabled():
+        taken = len(receiver.events)
+        sys.stdout.write(f"{PAYMENTS} payments: {len(came.seen)} events, {taken} taken\n")
     assert {refund.status for refund in Refund.objects.all()} >= {"success", "failed", "cancelled"}

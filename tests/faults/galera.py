@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import MySQLdb
@@ -74,6 +74,7 @@ class Node(MariaDB):
             "--binlog-format=ROW",
             "--innodb-autoinc-lock-mode=2",
             "--wsrep-on=ON",
+            "--wsrep-sync-wait=7",
             f"--wsrep-provider={self._provider}",
             f"--wsrep-cluster-address=gcomm://{addresses}",
             "--wsrep-cluster-name=faults",
@@ -144,10 +145,15 @@ class Node(MariaDB):
             "wsrep_local_state": "4", "wsrep_ready": "ON", "wsrep_cluster_status": "Primary",
         }  # fmt: skip
 
+    @property
+    def address(self) -> tuple[str, int]:
+        return ("127.0.0.1", self.port)
+
     def connect(self) -> MySQLdb.Connection:
+        host, port = self.address
         return MySQLdb.connect(
-            host="127.0.0.1",
-            port=self.port,
+            host=host,
+            port=port,
             user=self.user,
             password=self.password,
             connect_timeout=2,
@@ -158,8 +164,10 @@ class Node(MariaDB):
 class Cluster:
     """What the product sees as one server: ``port`` leads to the node that is written to."""
 
-    def __init__(self, folder: Path, provider: str) -> None:
-        self.nodes = [Node(folder / str(number), number, provider) for number in range(NODES)]
+    endpoint = "127.0.0.1"
+
+    def __init__(self, nodes: Sequence[Node]) -> None:
+        self.nodes = list(nodes)
         for node in self.nodes:
             node.peers = self.nodes
             node.password = self.nodes[0].password
@@ -186,8 +194,12 @@ class Cluster:
         first.bootstrap()
         for node in others:
             self._join(node)
-        self._line = Proxy(first.port, name="cluster")
+        self.open_endpoint()
         threading.Thread(target=self._watch, daemon=True).start()
+
+    def open_endpoint(self) -> None:
+        if self._line is None:
+            self._line = Proxy(self._primary.address, name="cluster", host=self.endpoint)
 
     def stop(self) -> None:
         self._is_over.set()
@@ -240,12 +252,11 @@ class Cluster:
             if healthy is not None and self._line is not None:
                 self._primary = healthy
                 self.failovers += 1
-                self._line.switch(healthy.port)
+                self._line.switch(healthy.address)
 
 
-@contextlib.contextmanager
-def galera_stage(folder: Path) -> Iterator[Stage]:
-    """The product on a cluster. Raises Skipped where Galera is not installed."""
+def installed_provider() -> str:
+    """Raises Skipped where Galera, or what it copies a node's data with, is not installed."""
     provider = next((path for path in PROVIDERS if Path(path).exists()), None)
     if provider is None:
         raise Skipped("Galera is not installed: apt-get install galera-4 rsync")
@@ -253,11 +264,18 @@ def galera_stage(folder: Path) -> Iterator[Stage]:
         find_program("rsync")
     except ServerFailed as error:
         raise Skipped("rsync is not installed: apt-get install rsync") from error
+    return provider
+
+
+@contextlib.contextmanager
+def galera_stage(folder: Path) -> Iterator[Stage]:
+    """The product on a cluster. Raises Skipped where Galera is not installed."""
+    provider = installed_provider()
     home = folder / "nodes"
     home.mkdir()
     for passage in (folder.parent, folder, home):
         passage.chmod(0o711)
-    cluster = Cluster(home, provider)
+    cluster = Cluster([Node(home / str(number), number, provider) for number in range(NODES)])
     try:
         cluster.start()
         with stage_on(folder, cluster, processes=1) as stage:

@@ -456,9 +456,38 @@ GIVING_BACK = (
     Mutant(
         "waiting for funds ends nothing",
         "refunds/services/submission.py",
-        "if error.reason == RejectReason.SHORT_OF_FUNDS and may_wait_for_funds(refund):",
+        "if is_short and refund.stopped_by is None and may_wait_for_funds(refund):",
         "if False:",
         SHORT_OF_FUNDS,
+    ),
+    Mutant(
+        "a stopped refund waits for no funds",
+        "refunds/services/submission.py",
+        "if is_short and refund.stopped_by is None and may_wait_for_funds(refund):",
+        "if is_short and may_wait_for_funds(refund):",
+        SHORT_OF_FUNDS,
+    ),
+    Mutant(
+        "money written off is not approved by a request from before",
+        "refunds/services/requests.py",
+        "ensure_not_given_back(payment)",
+        "pass",
+        ("refunds/tests/test_written_off.py",),
+    ),
+    Mutant(
+        "whoever asked for a bulk resumes nobody else's pause",
+        "refunds/services/bulks.py",
+        "ensure_not_one_of(actor, *bulk.askers, error=BulkPausedByAnother)",
+        "pass",
+        SECOND_PERSON,
+    ),
+    Mutant(
+        "reviewers alone pause and end a bulk",
+        "refunds/services/bulks.py",
+        """    _person(actor)
+    bulk = bulk_lock(bulk_id)""",
+        """    bulk = bulk_lock(bulk_id)""",
+        SECOND_PERSON,
     ),
     Mutant(
         "waiting for funds has an end",

@@ -969,9 +969,9 @@ export interface components {
             code: "APPOINTMENT_HAS_ORDER" | "IDEMPOTENCY_IN_PROGRESS";
             /**
              * Format: uuid
-             * @description The id of the appointment's live order; told only to who may see it
+             * @description The id of the appointment’s live order; null for whoever may not see it
              */
-            data?: string;
+            data?: string | null;
             /** @description The same as the header X-Request-ID */
             request_id: string;
         };
@@ -2021,7 +2021,7 @@ export interface components {
              * @description For programs, the same in every language
              * @enum {string}
              */
-            code: "REFUND_ALREADY_REVIEWED" | "BALANCE_LIMIT" | "VALIDATION_ERROR";
+            code: "REFUND_ALREADY_REVIEWED" | "REFUND_EXCEEDS_PAID" | "BALANCE_LIMIT" | "VALIDATION_ERROR";
             errors?: components["schemas"]["FieldErrors"];
             /** @description The same as the header X-Request-ID */
             request_id: string;
@@ -2804,6 +2804,8 @@ export interface operations {
              * @description `REFUND_ALREADY_REVIEWED` This refund request was decided already
              *
              *     `REFUND_ALREADY_REVIEWED` You approved this refund already; another reviewer has to approve it
+             *
+             *     `REFUND_EXCEEDS_PAID` The refund exceeds what can be refunded
              *
              *     `BALANCE_LIMIT` The balance would exceed the limit of 99999999.99 yuan
              *

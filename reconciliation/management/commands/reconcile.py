@@ -9,6 +9,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.utils.translation import gettext as _
 
+from config.gateways.merchants import Merchant
 from gateways.interface import GATEWAY_METHODS, BillRefused, OpenedBill
 from gateways.registry import open_bill
 from payments.errors import GatewayDown, GatewayRefused
@@ -21,7 +22,7 @@ from reconciliation.errors import (
     DayIsClosed,
     NothingToCompare,
 )
-from reconciliation.merchants import Merchant, accounts_of, merchants_known
+from reconciliation.merchants import accounts_of, merchants_known
 from reconciliation.models import Difference, ReconciledDay
 from reconciliation.our_books import merchants_of_day
 from reconciliation.selectors import verified_share

@@ -29,7 +29,7 @@ def failure_body(error: DomainError) -> dict[str, Any]:
         body["errors"] = error.errors
     if isinstance(error, Unauthenticated):
         body["reason"] = error.reason
-    if error.data is not None:
+    if error.data_schema is not None:
         body["data"] = error.data
     body["request_id"] = current_request_id()
     return body

@@ -12,6 +12,7 @@ from rest_framework import exceptions as drf
 from rest_framework.response import Response
 
 from tcmpay.common.api.envelope import failure_body, failure_headers
+from tcmpay.common.db import drop_lost_connection
 from tcmpay.common.errors import (
     DomainError,
     Forbidden,
@@ -44,6 +45,8 @@ def contract_exception_handler(error: Exception, context: dict[str, Any]) -> Res
     """Answer ``error`` in the contract's shape; what is unknown is a 500 without a trace."""
     refusal = refusal_of(error)
     if isinstance(error, DatabaseError) and isinstance(refusal, ServiceUnavailable):
+        # The next request finds the server that the address leads to by then.
+        drop_lost_connection(error)
         logger.error("database_unavailable", exc_info=error)
     elif isinstance(refusal, InternalError):
         logger.error("unexpected_error", exc_info=error)

@@ -91,4 +91,6 @@ def failure_example(refusal: Refusal) -> dict[str, Any]:
     if refusal is InvalidInput:
         amount = _('金额应大于 0 且不超过 99999999.99，最多两位小数，例如 "30.00"')
         body["errors"] = {"amount": [str(amount)]}
+    if refusal.data_schema:
+        body["data"] = None
     return body

@@ -98,7 +98,7 @@ class CreateOrderConflictError(TypedDict):
     success: bool
     message: str
     code: Literal["APPOINTMENT_HAS_ORDER", "IDEMPOTENCY_IN_PROGRESS"]
-    data: NotRequired[str]
+    data: NotRequired[str | None]
     request_id: str
 
 
@@ -802,7 +802,7 @@ class ReviewBulkRefundBadRequestError(TypedDict):
 class ReviewRefundBadRequestError(TypedDict):
     success: bool
     message: str
-    code: Literal["REFUND_ALREADY_REVIEWED", "BALANCE_LIMIT", "VALIDATION_ERROR"]
+    code: Literal["REFUND_ALREADY_REVIEWED", "REFUND_EXCEEDS_PAID", "BALANCE_LIMIT", "VALIDATION_ERROR"]
     errors: NotRequired[FieldErrors]
     request_id: str
 

@@ -1,0 +1,135 @@
+"""Each host killed, frozen, cut off under load; what people do then; all is compared."""
+
+import random
+import time
+from dataclasses import dataclass
+
+from tests.faults.play import FaultFound, Result, StageBroken, expect, judge, loaded
+from tests.faults.programs import Program
+from tests.hosts.stage import HostStage
+
+KINDS = ("kill", "freeze", "cut")
+WARM_ACKS, MEANWHILE_ACKS, RECOVERED_ACKS = 15, 12, 15
+# (seconds) Until somebody acts; a replica's absence stops all writes meanwhile.
+NOTICED_AFTER = (2.0, 6.0)
+
+
+@dataclass(frozen=True)
+class Blow:
+    """``host``: a name, or what a host is at the time (primary, replica; writer, reader)."""
+
+    host: str
+    kind: str
+
+    @property
+    def name(self) -> str:
+        return f"{self.host}-{self.kind}"
+
+
+def play(stage: HostStage, blow: Blow, seed: int, away_seconds: float) -> Result:
+    """From a sound stage to a sound stage; the seconds without an acknowledgement are ``stall``."""
+    result = Result(blow.name)
+    chance = random.Random(f"{seed} {blow.name}")
+    begun = time.monotonic()
+    try:
+        stage.supervise()
+        stage.wait_until_served()
+        with loaded(stage, f"{seed} {blow.name}") as load:
+            load.wait_for_more(WARM_ACKS)
+            time.sleep(chance.uniform(0.0, 2.0))
+            struck_at = time.time()
+            host = _host_of(stage, blow)
+            strike(stage, blow, host)
+            time.sleep(chance.uniform(*NOTICED_AFTER))
+            if _is_database(stage, host):
+                result.notes.append(stage.database.remedy(host))
+            load.wait_for_more(MEANWHILE_ACKS)
+            time.sleep(chance.uniform(0.2, 1.0) * away_seconds)
+            healed_at = time.time()
+            heal(stage, blow, host)
+            load.wait_for_more(RECOVERED_ACKS)
+            load.stop()
+            result.stall = load.stall(since=struck_at - 1)
+            result.notes.append(f"away for {healed_at - struck_at:.0f} s")
+            judge(stage, load, result)
+    except (FaultFound, StageBroken) as error:
+        result.problems.append(str(error))
+    result.seconds = time.monotonic() - begun
+    return result
+
+
+def _host_of(stage: HostStage, blow: Blow) -> str:
+    """Which host has the role now, where a role was named."""
+    return blow.host if blow.host in stage.hosts else stage.database.host_of(blow.host)
+
+
+def strike(stage: HostStage, blow: Blow, host: str) -> None:
+    stage.away.add(host)
+    if blow.kind == "cut":
+        stage.hosts[host].cut_off()
+        return
+    for process in _processes(stage, host):
+        process.kill() if blow.kind == "kill" else process.pause()
+
+
+def heal(stage: HostStage, blow: Blow, host: str) -> None:
+    """The host is back."""
+    stage.database.before_it_is_back(host)
+    if blow.kind == "cut":
+        stage.hosts[host].connect()
+    elif blow.kind == "freeze":
+        for process in _processes(stage, host):
+            if process.is_running():
+                process.resume()
+    stage.away.discard(host)
+    if _is_database(stage, host):
+        stage.database.mend(host)
+    elif host == "redis" and not stage.redis.is_running():
+        stage.redis.start()
+    stage.supervise()
+    stage.wait_until_served()
+
+
+def _is_database(stage: HostStage, host: str) -> bool:
+    return host in {server.name for server in stage.database.servers}
+
+
+def _processes(stage: HostStage, host: str) -> list[Program]:
+    if host in stage.on:
+        return stage.on[host]
+    if host == "redis":
+        return [stage.redis]
+    return [server for server in stage.database.servers if server.name == host]
+
+
+def beats(stage: HostStage, seed: int) -> Result:
+    """Two beats: one acts; frozen, the other takes over; thawed, the first moves nothing."""
+    result = Result("beats")
+    begun = time.monotonic()
+    try:
+        stage.wait_for(lambda: _acting(stage), "a beat acts", seconds=300)
+        first = _acting(stage)
+        other = "job2" if first == "job1" else "job1"
+        beat = stage.on[first][-1]
+        beat.pause()
+        took = stage.wait_for(lambda: _acting(stage) == other, "the other takes over", seconds=300)
+        beat.resume()
+        stage.wait_for(
+            lambda: "beat_overtaken" in beat.log_text(), "the first one hears of it", seconds=120
+        )
+        expect(_acting(stage) == other, "the thawed beat acts again")
+        result.notes.append(f"taken over in {took:.1f} s")
+    except (FaultFound, StageBroken) as error:
+        result.problems.append(str(error))
+    result.seconds = time.monotonic() - begun
+    return result
+
+
+def _acting(stage: HostStage) -> str:
+    """The host whose beat holds the lease: by its log, for all have one name."""
+    rows = stage.query("SELECT holder FROM beat_leases WHERE until > UTC_TIMESTAMP(6)")
+    holder = rows[0][0] if rows else ""
+    for name in ("job1", "job2"):
+        if holder and holder in stage.on[name][-1].log_text():
+            return name
+    return ""
