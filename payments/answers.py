@@ -3,42 +3,37 @@
 from typing import Any
 from uuid import UUID
 
-from django.db.models import BigIntegerField, Case, F, OuterRef, QuerySet, Subquery, Sum, When
-from django.db.models.functions import Cast, Coalesce, Round
+from django.db.models import Case, F, OuterRef, QuerySet, Subquery, Sum, When
+from django.db.models.functions import Coalesce
 
 from payments.models import PaymentOrder, PaymentTransaction
+from payments.refundable import fen, refundable_fen
 from payments.serializers import OrderSchema
-from payments.states import REFUNDABLE_STATUSES, REFUNDED_STATUSES, TransactionStatus
+from payments.states import REFUNDED_STATUSES, TransactionStatus
 from tcmpay.audit.models import AuditEvent
 from tcmpay.common.api.listing import Listing, period
 from tcmpay.common.api.presenters import field_names
 from tcmpay.common.compiled import AnswersByKey
 from tcmpay.common.fields import FenField
+from tcmpay.common.order_types import OrderType
 
 
 def _orders() -> QuerySet[PaymentOrder]:
     """Each read in one moment with what its own columns don't say: ``refunded_amount`` went back
-    of the applied payment, ``refundable_amount`` may be asked back still, ``version`` is how often
-    something was written about the order in the trail."""
+    of the applied payment, ``refundable_amount`` a request would be granted now, ``version`` is how
+    often something was written about the order in the trail."""
     applied = PaymentTransaction.objects.filter(applied_order_id=OuterRef("pk"))
     # The refunds are the upper room's: known here by their way from the payment alone.
     done = applied.filter(refunds__status=TransactionStatus.SUCCESS).values("applied_order_id")
-    refunded = done.annotate(fen=Sum(_fen(F("refunds__refund_amount")))).values("fen")
-    refundable = applied.values_list(_fen(F("amount") - F("refund_reserved")))
-    of_status = Case(When(status__in=REFUNDABLE_STATUSES, then=Subquery(refundable)))
+    refunded = done.annotate(fen=Sum(fen(F("refunds__refund_amount")))).values("fen")
     events = AuditEvent.objects.filter(object_type="order", object_id=OuterRef("pk"))
     return PaymentOrder.objects.annotate(
         refunded_amount=_or_nothing(
             Case(When(status__in=REFUNDED_STATUSES, then=Subquery(refunded)))
         ),
-        refundable_amount=_or_nothing(of_status),
+        refundable_amount=_or_nothing(refundable_fen()),
         version=Subquery(events.order_by("-version").values("version")[:1]),
     )
-
-
-def _fen(yuan: Any) -> Cast:
-    """Whole fen: SQLite computes with floating point."""
-    return Cast(Round(yuan * 100), BigIntegerField())
 
 
 def _or_nothing(fen: Any) -> Coalesce:
@@ -60,6 +55,8 @@ def order_with_mark(key: UUID) -> tuple[dict[str, Any], list[Any]] | None:
     if order is None:
         return None
     mark = mark_of(order)
+    if not has_mark_of_its_own(order):
+        mark.append(order["refundable_amount"])
     del order["refund_changes"]
     return order, mark
 
@@ -67,6 +64,12 @@ def order_with_mark(key: UUID) -> tuple[dict[str, Any], list[Any]] | None:
 def mark_of(row: dict[str, Any]) -> list[Any]:
     """Of two answers about one order with the same mark both say the same."""
     return [row[name] for name in _MARKS]
+
+
+def has_mark_of_its_own(row: dict[str, Any]) -> bool:
+    """Whether its own row tells of all changes: what of a top-up may be asked back is the balance's
+    to say."""
+    return bool(row["order_type"] != OrderType.TOPUP)
 
 
 orders_list = Listing(

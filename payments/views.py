@@ -17,7 +17,14 @@ from balances import api_schema as balances_schema
 from balances.errors import BalanceLimit, BalanceUnderReview, InsufficientBalance
 from gateways.interface import PaymentStart
 from payments import api_schema, selectors
-from payments.answers import mark_of, marks_told, order_with_mark, orders_list, orders_told
+from payments.answers import (
+    has_mark_of_its_own,
+    mark_of,
+    marks_told,
+    order_with_mark,
+    orders_list,
+    orders_told,
+)
 from payments.cashier.doors import cashier_url
 from payments.cashier.links import CashierLink
 from payments.cashier.state import order_of
@@ -183,15 +190,19 @@ class OrderViewSet(ContractViewSet):
         key = path_id(order_id, missing=OrderNotFound)
         if is_conditional(request) and (row := marks_told.one(key)):
             ensure_may_see(actor_of(request), as_uuid_or_text(row["user_id"]))
-            if is_known(request, etag := etag_of(mark_of(row))):
+            etag = etag_of(mark_of(row))
+            if has_mark_of_its_own(row) and is_known(request, etag):
                 return not_modified(etag)
         found = order_with_mark(key)
         if found is None:
             raise OrderNotFound()
         order, mark = found
         ensure_may_see(actor_of(request), as_uuid_or_text(order["user_id"]))
+        etag = etag_of(mark)
+        if is_conditional(request) and is_known(request, etag):
+            return not_modified(etag)
         answer = success(_("获取订单成功"), order)
-        answer.headers["ETag"] = etag_of(mark)
+        answer.headers["ETag"] = etag
         return answer
 
     @extend_schema(

@@ -17,6 +17,7 @@ from django.utils.translation import gettext_lazy as _
 from balances.errors import BalanceLimit, BalanceUnderReview
 from payments.errors import OrderNotFound
 from payments.models import PaymentOrder, PaymentTransaction
+from payments.refundable import WAITING_MAX
 from payments.states import REFUNDABLE_STATUSES, OrderStatus, PaymentMethod
 from refunds.errors import (
     BulkSizeWrong,
@@ -31,7 +32,7 @@ from refunds.errors import (
     TooManyRefunds,
     TopUpInBulk,
 )
-from refunds.limits import LIMITS, WAITING_MAX
+from refunds.limits import LIMITS
 from refunds.models import Refund, RefundBulkRow
 from refunds.services.own_cases import given_back_amounts
 from refunds.states import RESERVING_STATUSES, RefundStatus

@@ -9,9 +9,9 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils.translation import gettext as _
 
 from balances.models import BalanceTransaction, EntryType, RelatedType
+from payments.given_back import given_back_otherwise
 from payments.states import Disposition, ExceptionOutcome
 from refunds.models import Refund
-from refunds.services.own_cases import given_back_otherwise
 from refunds.states import RefundStatus
 from tcmpay.common.invariants import Scope, Violation, batches, in_chunks
 from tcmpay.common.money import ZERO, Money

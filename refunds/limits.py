@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
+from payments.refundable import REFUNDS_MAX
 from payments.states import PaymentMethod
 
 
@@ -22,13 +23,9 @@ class RefundLimits:
     known_after: timedelta
 
 
-REFUNDS_MAX = 50
 # A sending that nobody heard the end of has come to the gateway by then, or never does: twice the
 # bound of a call.
 SENDING_SECONDS_MAX = 30
-# Of one payment, waiting for review at the same time.
-WAITING_MAX = 10
-
 
 # Gateways give nothing back of a payment after a year (WeChat Pay: one year; Alipay: twelve months
 # by default); what is asked for at its end has to be reviewed and sent in time.

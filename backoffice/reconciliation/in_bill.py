@@ -14,8 +14,8 @@ from django.utils.translation import gettext_lazy as _
 from backoffice.reconciliation.words import read_day
 from backoffice.site.filters import ChoiceFilter
 from backoffice.site.words import REFUND_PAGE, TRANSACTION_PAGE, method_text
+from config.gateways.merchants import Merchant
 from gateways.interface import GATEWAY_METHODS
-from reconciliation.merchants import Merchant
 from reconciliation.our_books import payments_done, refunds_of
 
 NAME = "in_bill"

@@ -9,13 +9,12 @@ from uuid import UUID
 from django.utils.translation import gettext as _
 
 from backoffice.site.display import age_text
+from payments.given_back import REFUND_KINDS, given_back_otherwise, written_off
 from payments.models import PaymentException, PaymentOrder
-from payments.services.exceptions import written_off
 from payments.states import PaymentMethod
 from refunds.models import Refund, RefundApproval, RefundPolicyRule
 from refunds.policy import Proposal, active_rules, appointment_time, propose
 from refunds.services.approvals import approvals_left
-from refunds.services.own_cases import OWN_KINDS, given_back_otherwise
 from refunds.services.submission import STOPPED
 from refunds.states import AUTOMATIC_CAUSES, RESERVING_STATUSES, RefundStatus
 from tcmpay.accounts.selectors import people_names, person_text
@@ -161,7 +160,7 @@ def facts_of_many(refunds: Sequence[Refund], reader: Any) -> list[Facts]:
     approvals = _approvals(refunds)
     rules = active_rules()
     payments = {refund.transaction_id for refund in refunds}
-    cases = list(written_off(*OWN_KINDS).filter(transaction__in=payments))
+    cases = list(written_off(*REFUND_KINDS).filter(transaction__in=payments))
     people = people_names(
         person for refund in refunds for person in (refund.requested_by, refund.reviewed_by)
     )

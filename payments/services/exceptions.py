@@ -7,7 +7,7 @@ somebody else owns nobody acts. So of two people at once one wins, and the other
 from datetime import timedelta
 from uuid import UUID
 
-from django.db.models import Q, QuerySet
+from django.db.models import Q, QuerySet, Subquery
 
 from payments.errors import (
     ActionNotOffered,
@@ -20,6 +20,7 @@ from payments.errors import (
 )
 from payments.events import case_announce
 from payments.models import PaymentException, PaymentOrder, PaymentTransaction
+from payments.services.refund_marks import order_refunds_moved
 from payments.states import (
     COMES_AGAIN,
     EXCEPTION_ACTIONS,
@@ -111,15 +112,6 @@ def still_told(kind: ExceptionKind) -> QuerySet[PaymentException]:
         ~Q(outcome=ExceptionOutcome.CLOSED) | Q(closed_at__gt=lately)
     )
     return PaymentException.objects.filter(Q(closed_at=None) | is_known, kind=kind)
-
-
-def written_off(*kinds: ExceptionKind) -> QuerySet[PaymentException]:
-    """Cases that were written off, or wait for that."""
-    return PaymentException.objects.filter(
-        kind__in=kinds,
-        write_off_by__isnull=False,
-        outcome__in=(ExceptionOutcome.NONE, ExceptionOutcome.WRITTEN_OFF),
-    )
 
 
 def locked_first(cases: QuerySet[PaymentException]) -> PaymentException | None:
@@ -264,6 +256,7 @@ def exception_write_off_ask(*, actor: Actor, exception_id: UUID, reason: str) ->
     Raises ExceptionNotFound, ExceptionClosed, ExceptionTaken, WriteOffWaits, ActionNotOffered,
     OwnCase.
     """
+    _amounts_change(exception_id)
     case = _lock(exception_id)
     _ensure_offered(case, ExceptionAction.WRITE_OFF)
     ensure_not_own_case(actor, case)
@@ -282,6 +275,7 @@ def write_off_decide(
     Whoever asked may take the request back, but never confirm it.
     Raises ExceptionNotFound, ExceptionClosed, ActionNotOffered, SelfConfirmation, OwnCase.
     """
+    _amounts_change(exception_id)
     case = _lock(exception_id)
     if not case.is_waiting:
         raise ActionNotOffered()
@@ -297,6 +291,13 @@ def write_off_decide(
 
 
 # --- inside a unit ------------------------------------------------------------------------------
+
+
+def _amounts_change(exception_id: UUID) -> None:
+    """What may be asked back of the case's order is another amount afterwards. Before the case is
+    locked: orders are first."""
+    case = PaymentException.objects.filter(id=exception_id)
+    order_refunds_moved(Subquery(case.values("order_id")))
 
 
 def _lock(exception_id: UUID) -> PaymentException:

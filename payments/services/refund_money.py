@@ -4,11 +4,12 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.db.models import F, Subquery
+from django.db.models import Subquery
 
 from payments.booking import Booking
-from payments.models import PaymentOrder, PaymentTransaction
+from payments.models import PaymentTransaction
 from payments.services.callbacks import refund_notices_hurry
+from payments.services.refund_marks import order_refunds_moved
 from payments.services.settlement import transaction_transition
 from payments.states import PaymentMethod, TransactionStatus, TransactionType
 from tcmpay.audit.transitions import Cause, row_insert
@@ -57,7 +58,7 @@ def _set_reserved(payment: PaymentTransaction, reserved: Money) -> None:
     ).update(refund_reserved=reserved)
     ensure_one(updated, payment.transaction_no)
     payment.refund_reserved = reserved
-    PaymentOrder.objects.filter(id=payment.order_id).update(refund_changes=F("refund_changes") + 1)
+    order_refunds_moved(payment.order_id)
 
 
 def last_refund_started_at(payment: PaymentTransaction, *, other_than: UUID) -> datetime | None:

@@ -3,13 +3,13 @@
 from uuid import UUID
 
 from payments.errors import ActionNotOffered
+from payments.given_back import REFUND_KINDS
 from payments.models import PaymentException
 from payments.services.exceptions import exception_begin, write_off_decide
 from payments.states import EXCEPTION_ACTIONS, ExceptionAction
 from refunds.errors import RefundNotFound
 from refunds.models import Refund
 from refunds.services.give_back import give_back_write_off
-from refunds.services.own_cases import OWN_KINDS
 from refunds.services.retries import refund_ask_again, refund_retry
 from refunds.services.states import refund_lock
 from refunds.services.surplus import surplus_return
@@ -73,7 +73,7 @@ def case_write_off_decide(
     Raises what write_off_decide raises. WriteOffBeyondBalance: less is available than went back
     another way. BalanceUnderReview.
     """
-    case = PaymentException.objects.filter(id=exception_id, kind__in=OWN_KINDS).first()
+    case = PaymentException.objects.filter(id=exception_id, kind__in=REFUND_KINDS).first()
     refund = case_refund(case) if case is not None else None
     locked = refund_lock(refund.id) if refund is not None else None
     decided = write_off_decide(

@@ -4,32 +4,23 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from uuid import UUID
 
-from django.db.models import Exists, OuterRef, Q, QuerySet, Sum
+from django.db.models import Exists, OuterRef, Q, Sum
 from django.utils.translation import gettext as _
 
-from payments.models import PaymentException, PaymentTransaction
+from payments.given_back import given_back_otherwise
+from payments.models import PaymentTransaction
 from payments.services.exceptions import (
     exception_open,
     exception_settle,
     locked_first,
-    written_off,
 )
 from payments.services.refund_money import RefundExceedsPayment, refund_reserve
-from payments.services.settlement import SURPLUS_KINDS
 from payments.states import ExceptionKind
 from refunds.errors import MoneyGivenBack, RefundExceedsPaid
 from refunds.models import Refund
 from refunds.states import RefundStatus
 from tcmpay.common.actor import Actor
 from tcmpay.common.money import ZERO, Money
-
-# Written off, a case of these says that the money of its refund went back by another way, or is
-# not owed any more; one of SURPLUS_KINDS says so of all refunds of its payment.
-OWN_KINDS = (
-    ExceptionKind.REFUND_REFUSED,
-    ExceptionKind.REFUND_ABNORMAL,
-    ExceptionKind.STOPPED_REFUND,
-)
 
 
 def refund_case_open(
@@ -66,16 +57,6 @@ def refund_cases_settle(refund: Refund, payment: PaymentTransaction, actor: Acto
         resolution=_("已原路退回 %(number)s") % {"number": refund.refund_no},
         actor=actor,
     )
-
-
-def given_back_otherwise(
-    refund_id: UUID | OuterRef, transaction_id: UUID | OuterRef
-) -> QuerySet[PaymentException]:
-    """The cases by which staff say, or ask a second person to confirm, that a refund's money need
-    not go back by it any more: by then it may be with the payer by another way."""
-    surplus = tuple(SURPLUS_KINDS.values())
-    is_about = Q(kind__in=surplus) | Q(fact_key__contains=refund_id)
-    return written_off(*OWN_KINDS, *surplus).filter(is_about, transaction=transaction_id)
 
 
 def given_back_since(refund: Refund) -> datetime | None:

@@ -7,8 +7,10 @@ from django.db import IntegrityError
 from django.utils.translation import gettext as _
 
 from payments.models import PaymentOrder, PaymentTransaction
+from payments.refundable import WAITING_MAX
 from payments.selectors import applied_payment
 from payments.services.orders import order_lock
+from payments.services.refund_marks import order_refunds_moved
 from payments.services.refund_money import payment_lock, refund_release
 from payments.states import REFUNDABLE_STATUSES, PaymentMethod
 from refunds.errors import (
@@ -19,7 +21,7 @@ from refunds.errors import (
     TooManyWaiting,
 )
 from refunds.events import WITHDRAWN, refund_announce
-from refunds.limits import LIMITS, WAITING_MAX
+from refunds.limits import LIMITS
 from refunds.models import Refund
 from refunds.services.approvals import (
     approval_add,
@@ -345,3 +347,5 @@ def _approve(actor: Actor, locked: LockedRefund, notes: str) -> None:
     )
     if locked.payment.payment_method == PaymentMethod.BALANCE:
         balance_refund_complete(actor, locked)
+    else:
+        order_refunds_moved(locked.order.id)  # one fewer waits for review

@@ -10,9 +10,10 @@ from django.conf import settings
 from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
+from payments.given_back import written_off
 from payments.models import PaymentException, PaymentOrder, PaymentTransaction
 from payments.selectors import surplus_payments
-from payments.services.exceptions import locked_first, written_off
+from payments.services.exceptions import locked_first
 from payments.services.orders import order_lock
 from payments.services.refund_money import payment_lock, refund_reserve
 from payments.services.settlement import SURPLUS_KINDS

@@ -679,7 +679,7 @@ STRANGERS = (
     ),
     Mutant(
         "what refunds hold is another answer",
-        "payments/services/refund_money.py",
+        "payments/services/refund_marks.py",
         """F("refund_changes") + 1""",
         """F("refund_changes")""",
         ("tests/api/test_etags.py",),
