@@ -72,14 +72,18 @@ def _stages(options: argparse.Namespace, folder: Path, seed: int) -> list[Result
     def chosen(blows: list[matrix.Blow]) -> list[matrix.Blow]:
         return [blow for blow in blows if not wanted or any(word in blow.name for word in wanted)]
 
-    is_beats = not wanted or "beats" in wanted
+    others = [
+        name
+        for name in ("beats", "export", "readonly")
+        if not wanted or any(word in name for word in wanted)
+    ]
     on_pair, on_galera = chosen(PAIR_BLOWS), chosen(GALERA_BLOWS)
     hosts = {name: net.Host(name, number) for name, number in (APPS | DATABASES | NODES).items()}
     results = []
-    if on_pair or is_beats:
+    if on_pair or others:
         pair = Pair((hosts["db1"], hosts["db2"]))
-        results += _played(options, HostStage(_own(folder, "pair"), pair, hosts), on_pair, seed,
-                           is_beats=is_beats)  # fmt: skip
+        stage = HostStage(_own(folder, "pair"), pair, hosts)
+        results += _played(options, stage, on_pair, seed, others)
     if on_galera:
         try:
             provider = galera.installed_provider()
@@ -99,14 +103,14 @@ def _own(folder: Path, name: str) -> Path:
 
 def _played(
     options: argparse.Namespace, stage: HostStage, blows: list[matrix.Blow], seed: int,
-    *, is_beats: bool = False,
+    others: Sequence[str] = (),
 ) -> list[Result]:  # fmt: skip
     results = []
     begun = time.monotonic()
     with played(stage):
         say(f"{stage.folder.name}: all hosts serve after {time.monotonic() - begun:.0f} s")
-        if is_beats:
-            results.append(shown(matrix.beats(stage, seed)))
+        for name in others:
+            results.append(shown(getattr(matrix, name)(stage, seed)))
         for time_of in range(options.times):
             for blow in blows:
                 results.append(shown(matrix.play(stage, blow, seed + time_of, options.away)))

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 
 from tests.faults.play import FaultFound, Result, StageBroken, expect, judge, loaded
 from tests.faults.programs import Program
+from tests.hosts.databases import PORT
 from tests.hosts.stage import HostStage
 
 KINDS = ("kill", "freeze", "cut")
 WARM_ACKS, MEANWHILE_ACKS, RECOVERED_ACKS = 15, 12, 15
+REFUSALS = 5
 # (seconds) Until somebody acts; a replica's absence stops all writes meanwhile.
 NOTICED_AFTER = (2.0, 6.0)
 
@@ -100,6 +102,73 @@ def _processes(stage: HostStage, host: str) -> list[Program]:
     if host == "redis":
         return [stage.redis]
     return [server for server in stage.database.servers if server.name == host]
+
+
+EXPORT = """
+from django.contrib.auth.models import Group
+from backoffice.exports.services import export_request
+from tcmpay.accounts.models import StaffUser
+person = StaffUser.objects.create_user(username="exports", is_staff=True)
+person.groups.set(Group.objects.filter(name="finance"))
+job = export_request(
+    person=person, page="payments_paymentorder", query="", file_format="csv", language="zh-hans"
+)
+print("export", job.pk)
+"""
+
+
+def export(stage: HostStage, seed: int) -> Result:
+    """A list that one host writes, read from the replica, lies where every host finds it."""
+    result = Result("export")
+    begun = time.monotonic()
+    try:
+        with loaded(stage, f"{seed} export") as load:
+            load.wait_for_more(WARM_ACKS)
+            load.stop()
+            told = stage.manage("shell", "-v0", "-c", EXPORT).split("export ")[1].split()[0]
+            stage.wait_for(
+                lambda: stage.query(
+                    "SELECT 1 FROM backoffice_exports WHERE id = %s AND status = 'done'", [told]
+                ),
+                "a worker wrote the list",
+                seconds=300,
+            )
+            written = (stage.exports / f"{told}.csv").read_text("utf-8-sig")
+            orders = stage.query("SELECT order_no FROM payment_orders")
+            missing = [number for (number,) in orders if number not in written]
+            expect(not missing, f"{len(missing)} of {len(orders)} orders are not in the list")
+            result.notes.append(f"{len(orders)} orders in the list")
+            judge(stage, load, result)
+    except (FaultFound, StageBroken) as error:
+        result.problems.append(str(error))
+    result.seconds = time.monotonic() - begun
+    return result
+
+
+def readonly(stage: HostStage, seed: int) -> Result:
+    """The endpoint leads to the replica before that takes writes: 503, never 500, nothing lost."""
+    result = Result("readonly")
+    begun = time.monotonic()
+    pair = stage.database
+    try:
+        with loaded(stage, f"{seed} readonly") as load:
+            load.wait_for_more(WARM_ACKS)
+            switched_at = time.time()
+            pair.line.switch((pair.replica.host.address, PORT))
+            stage.wait_for(
+                lambda: sum(line["what"] == "unavailable" for line in load.lines()) >= REFUSALS,
+                "clients are told 503",
+                seconds=300,
+            )
+            pair.line.switch((pair.primary.host.address, PORT))
+            load.wait_for_more(RECOVERED_ACKS)
+            load.stop()
+            result.stall = load.stall(since=switched_at - 1)
+            judge(stage, load, result)
+    except (FaultFound, StageBroken) as error:
+        result.problems.append(str(error))
+    result.seconds = time.monotonic() - begun
+    return result
 
 
 def beats(stage: HostStage, seed: int) -> Result:

@@ -85,6 +85,8 @@ class HostStage(Stage):
             HASTE_VARIABLE: "yes",
             "LOG_LEVEL": "INFO",
         }
+        if hasattr(database, "replica_url"):
+            self.environment["DATABASE_REPLICA_URL"] = database.replica_url()
         self.stand_in = self._stand_in()
         self.on: dict[str, list[Program]] = {
             "web1": [self._line_out("web1"), self._web("web1")],
@@ -183,6 +185,7 @@ class HostStage(Stage):
         environment = {
             **(options.pop("environment", None) or {}),
             "CELERY_BROKER_URL": "memory://",
+            "DATABASE_REPLICA_URL": "",
             "CACHE_URL": "locmemcache://here",
         }
         return super().try_manage(
