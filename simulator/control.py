@@ -445,6 +445,13 @@ def turn_h5_check(command: Command) -> Answer:
     return asdict(settings)
 
 
+def turn_merchant_short(command: Command) -> Answer:
+    """The switch of the page: whether the merchant's account lacks the money for refunds."""
+    settings = command.machine.settings
+    settings.change({"merchant_short": not settings.merchant_short})
+    return asdict(settings)
+
+
 def keys(command: Command) -> Answer:
     """``{"replace": [names]}``: fresh keys from now on, in DIR and in its config.json."""
     names = command.body.get("replace")
@@ -489,7 +496,8 @@ GET: dict[str, Callable[[Command], Answer]] = {
 }
 ACTIONS = (
     pay, pay_late, pay_twice, pay_wrong, pay_silently, pay_with_coupon, open, fail, close, finish,
-    refund, settle, notify, release, settings, turn_h5_check, faults, keys, withdraw, book, bills,
+    refund, settle, notify, release, settings, turn_h5_check, turn_merchant_short,
+    faults, keys, withdraw, book, bills,
 )  # fmt: skip
 POST: dict[str, Callable[[Command], Answer]] = {action.__name__: action for action in ACTIONS}
 POST |= {"clock": set_clock, "bills/plant": plant, "bills/unplant": unplant}

@@ -104,6 +104,8 @@ def home(machine: Machine, said: str = "") -> str:
     nothing = '<p class="soft">（无）</p>'
     is_refused = machine.settings.h5_refuses_loopback
     turn = ("turn_h5_check", "改为允许" if is_refused else "改为拒绝", "")
+    is_short = machine.settings.merchant_short
+    short_turn = ("turn_merchant_short", "充值" if is_short else "改为不足", "")
     inner = filled(
         "home",
         said=note(said),
@@ -121,6 +123,8 @@ def home(machine: Machine, said: str = "") -> str:
         slow_seconds=f"{faults['slow_seconds']:g}",
         h5_check="拒绝（与真实网关相同）" if is_refused else "允许",
         h5_button=form("/do", {}, [turn]),
+        short="不足，退款被拒绝" if is_short else "足够",
+        short_button=form("/do", {}, [short_turn]),
         bills=" · ".join(
             f'<a href="/bill?channel={channel}&amp;kind={kind}&amp;day={day}">'
             f"{name} {day} {BILL_NAMES[kind]}</a>"

@@ -113,6 +113,11 @@ def test_the_switch_of_h5_payments_from_this_machine_turns(stand_in, wechat):
     assert seen == [200, 400]
 
 
+def test_the_switch_of_a_short_account_turns(stand_in):
+    seen = [stand_in.control("turn_merchant_short")["merchant_short"] for _ in range(2)]
+    assert seen == [True, False]
+
+
 def test_a_failed_try_leaves_the_order_payable(stand_in, wechat):
     order = wechat.order()
     wechat.prepay(order)
