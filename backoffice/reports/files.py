@@ -95,7 +95,7 @@ def close_text(one: ReportDay, first: date | None) -> str:
     """Whether the day is closed; before ``first``, where closing begins, none has to be."""
     if one.is_closed:
         return _("已日结")
-    return _("未日结") if first is not None and one.day >= first else _("不需日结")
+    return _("未日结") if first is not None and one.day >= first else _("日结启用之前")
 
 
 def _figures(line: Line, *, has_fees: bool = True) -> Row:
