@@ -15,6 +15,7 @@ from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from backoffice.cases.desk import act_view, case_desk
 from backoffice.cases.words import EXCEPTION_ADVICE, case_state, is_of_bills
 from backoffice.orders.timeline import Story, timeline_context
+from backoffice.reconciliation.words import between
 from backoffice.site.bases import (
     PANEL_ROWS_MAX,
     AmountRangeFilter,
@@ -168,7 +169,9 @@ class ExceptionAdmin(ReadOnlyAdmin):
         """The whole story of the case's order, or what is known of the case without one."""
         story = timeline_context(Story.of(row.order)) if row.order is not None else {}
         panels = {} if story else {"panels": self.panels(request, row)}
-        differences = row.differences.select_related("day")[:PANEL_ROWS_MAX]
+        differences = list(row.differences.select_related("day")[:PANEL_ROWS_MAX])
+        for one in differences:
+            one.gap = between(one.ours, one.theirs)
         return {
             "desk": case_desk(row, request.user),
             "differences": differences,

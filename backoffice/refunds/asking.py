@@ -19,7 +19,7 @@ from backoffice.site.words import ORDER_PAGE, REFUND_PAGE, method_text
 from payments.models import PaymentOrder, PaymentTransaction
 from payments.selectors import applied_payment
 from payments.states import REFUNDABLE_STATUSES
-from refunds.models import Refund
+from refunds.models import Refund, RefundBulk
 from refunds.policy import Proposal, appointment_time, propose_for
 from refunds.services.approvals import approvals_needed
 from refunds.services.bulk_runs import REQUEST_PERMISSION
@@ -121,6 +121,7 @@ def ask_view(request: HttpRequest, object_id: str, model_admin: Any) -> HttpResp
         "found": found,
         "method": method_text(found.payment.payment_method),
         "appointment_at": appointment_time(order.metadata),
+        "bulk": RefundBulk.objects.filter(rows__held_order=order.pk).first(),
         "form": form,
         "is_previewed": is_previewed,
         "amount": amount,

@@ -24,6 +24,7 @@ from backoffice.site.bases import (
     AmountRangeFilter,
     DayRangeFilter,
     Panel,
+    admin_link,
     admin_url,
     column,
     link,
@@ -47,10 +48,10 @@ from backoffice.site.display import (
 )
 from backoffice.site.filters import cases
 from backoffice.site.second_person import SecondPersonAdmin
-from backoffice.site.words import ORDER_PAGE, REFUND_PAGE, TRANSACTION_PAGE, method_text
+from backoffice.site.words import BULK_PAGE, ORDER_PAGE, REFUND_PAGE, TRANSACTION_PAGE, method_text
 from backoffice.trail.pages import history_panel
 from payments.states import SURPLUS_DISPOSITIONS, Disposition, PaymentMethod
-from refunds.models import Refund, RefundApproval
+from refunds.models import Refund, RefundApproval, RefundBulkRow
 from refunds.services.funds import WAITS
 from refunds.services.own_cases import is_to_retry
 from refunds.services.stopping import is_stoppable
@@ -120,6 +121,7 @@ class RefundAdmin(SecondPersonAdmin):
             ("user", "cause_shown"),
             "reason_shown",
             ("requester", "created"),
+            "bulk",
         ),
         section(
             _("审核与结果"),
@@ -213,6 +215,12 @@ class RefundAdmin(SecondPersonAdmin):
         if refund.requested_by is not None and refund.requested_by == refund.user_id:
             return str(_("用户本人"))
         return person_text(refund.requested_by)
+
+    @admin.display(description=_("批量退款"))
+    def bulk(self, refund: Refund) -> str:
+        """The bulk that asked for it."""
+        row = RefundBulkRow.objects.filter(refund_id=refund.pk).select_related("bulk").first()
+        return admin_link(BULK_PAGE, row.bulk_id, row.bulk.reason) if row else EMPTY
 
     reviewer = person_name("reviewed_by", _("审核人"))
     stop_asker = person_name("stop_asked_by", _("停止申请人"))

@@ -73,6 +73,8 @@ def test_a_day_is_refunded_by_its_filter_with_a_second_person(maker, reviewer):
     assert maker.post(f"{address}/review/", {"decision": "approve"}).status_code == 403
     assert not Refund.objects.exists()
     assert f"{address}/review/" in maker.get(f"{address}/change/").text, "it may be taken back"
+    asking = f"/admin/payments/paymentorder/{orders[0].pk}/refund/"
+    assert f"{address}/change/" in maker.get(asking).text, "it is asked back already"
     assert "同意退款：2 笔，共 80.00 元" in reviewer.get(f"{address}/review/").text
     reviewer.post(f"{address}/review/", {"decision": "approve", "notes": "已核对排班"})
     bulk_run(bulk_id=bulk.pk)
@@ -80,6 +82,8 @@ def test_a_day_is_refunded_by_its_filter_with_a_second_person(maker, reviewer):
         (order.id, "success") for order in orders
     }
     assert "已完成" in maker.get(f"{address}/change/").text
+    refund = Refund.objects.first()
+    assert f"{address}/change/" in maker.get(f"/admin/refunds/refund/{refund.pk}/change/").text
 
 
 def test_a_filter_is_told_in_the_lists_words():
