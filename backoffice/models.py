@@ -146,3 +146,34 @@ class AlarmState(models.Model):
         db_table = "backoffice_alarm_states"
         verbose_name = _("报警状态")
         verbose_name_plural = _("报警状态")
+
+
+class LawRunKind(models.TextChoices):
+    RECENT = "recent", _("近期变化")
+    WHOLE = "whole", _("全部账目")
+
+
+class LawRun(models.Model):
+    """One run of the invariants in production: over what changed lately, or over everything."""
+
+    id = id_field()
+    kind = models.CharField(_("范围"), max_length=16, choices=LawRunKind)
+    # Of whole runs: one a business day, whoever begins it.
+    day = models.DateField(null=True, unique=True)
+    since = models.DateTimeField(null=True)
+    began_at = models.DateTimeField(_("开始时间"))
+    ended_at = models.DateTimeField(_("完成时间"), null=True)
+    violations = models.PositiveIntegerField(default=0)
+    unfinished = models.PositiveIntegerField(default=0)
+    examples = models.JSONField(default=list)
+
+    class Meta:
+        db_table = "backoffice_law_runs"
+        verbose_name = _("账目核对")
+        verbose_name_plural = _("账目核对")
+        constraints = (
+            models.CheckConstraint(
+                condition=Q(kind__in=LawRunKind.values), name="law_run_kind_known"
+            ),
+        )
+        indexes = (models.Index(fields=("kind", "began_at"), name="law_run_newest"),)

@@ -5,6 +5,9 @@ SCHEDULE = {
     "sweep-attempts": {"task": "payments.sweep_attempts", "schedule": 30.0},
     "submit-refunds": {"task": "refunds.sweep", "schedule": 30.0},
     "sweep-events": {"task": "webhooks.sweep", "schedule": 15.0},
+    "check-recent-laws": {"task": "backoffice.check_recent_laws", "schedule": 900.0},
+    # At night, once; asked more often, as beat may rest.
+    "check-all-laws": {"task": "backoffice.check_all_laws", "schedule": 1800.0},
     "watch-alarms": {"task": "backoffice.watch_alarms", "schedule": 60.0},
     "send-notifications": {"task": "notifications.send", "schedule": 60.0},
     "run-exports": {"task": "backoffice.run_exports", "schedule": 60.0},

@@ -18,7 +18,7 @@ from tcmpay.common.money import MoneyError, parse_money
 from tcmpay.environment import Secrets, load_env
 from tcmpay.logs import logging_of, logs_begin
 from tcmpay.version import __version__
-from tcmpay.watching import is_http_address, read_alarming, read_notify
+from tcmpay.watching import is_http_address, read_alarming, read_liveness, read_notify
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = load_env(BASE_DIR)
@@ -45,6 +45,7 @@ if AUDIT_ROOT_URL and not is_http_address(AUDIT_ROOT_URL, debug=DEBUG):
 
 NOTIFY = read_notify(env, secrets, debug=DEBUG)
 ALARMING = read_alarming(env, secrets)
+LIVENESS = read_liveness(env, secrets)
 # What the backup leaves behind when it is done (deploy/backup/): read by doctor and /metrics.
 BACKUP_STAMP_FILE: str = env.str("BACKUP_STAMP_FILE", default="")
 

@@ -105,6 +105,26 @@ def read_alarming(env: Environment, secrets: Secrets) -> Alarming:
     return Alarming(_span(secrets, "ALARM_QUIET_HOURS", hours), channels, minutes)
 
 
+@dataclass(frozen=True, slots=True)
+class Liveness:
+    """What should go on. 0: not watched."""
+
+    order_minutes: int
+    opening_hours: Span | None
+    success_min_percent: int
+
+
+def read_liveness(env: Environment, secrets: Secrets) -> Liveness:
+    minutes = env.int("LIVENESS_ORDER_MINUTES", default=0)
+    if not 0 <= minutes <= 24 * 60:
+        secrets.complain("LIVENESS_ORDER_MINUTES must lie between 0 (off) and 1440")
+    percent = env.int("GATEWAY_SUCCESS_MIN_PERCENT", default=0)
+    if not 0 <= percent <= 100:
+        secrets.complain("GATEWAY_SUCCESS_MIN_PERCENT must lie between 0 (off) and 100")
+    hours = env.str("LIVENESS_OPENING_HOURS", default="08:00-20:00")
+    return Liveness(minutes, _span(secrets, "LIVENESS_OPENING_HOURS", hours), percent)
+
+
 def _span(secrets: Secrets, name: str, text: str) -> Span | None:
     """A part of the day as text; None: ``off``."""
     if text == "off":

@@ -18,6 +18,9 @@ from django.db.models import Count, Min, QuerySet
 from redis import Redis
 from redis.exceptions import RedisError
 
+from backoffice.models import LawRunKind
+from backoffice.ops.laws import newest
+from backoffice.ops.liveness import gateways_failing, is_paid_order_missing
 from backoffice.ops.signs import BEAT, WORKER, signs_seen
 from payments.models import (
     GatewayExchange,
@@ -321,6 +324,27 @@ def _processes() -> Iterator[Figure]:
     )
 
 
+def _laws() -> Iterator[Figure]:
+    runs = {kind: newest(kind) for kind in LawRunKind}
+    ages = tuple(
+        ((str(kind.value),), _age(run.began_at) if run else inf) for kind, run in runs.items()
+    )
+    ended = [(str(kind.value), run) for kind, run in runs.items() if run]
+    text = "how long ago the newest finished run of the invariants began; +Inf: never"
+    yield Figure("audit_age_seconds", text, ("run",), ages)
+    text = "violations that it found"
+    found = tuple(((kind,), float(run.violations)) for kind, run in ended)
+    yield Figure("audit_violations", text, ("run",), found)
+    text = "work past its time that it found"
+    found = tuple(((kind,), float(run.unfinished)) for kind, run in ended)
+    yield Figure("audit_unfinished", text, ("run",), found)
+    text = "1: no order was paid for LIVENESS_ORDER_MINUTES of opening hours"
+    yield single("paid_order_missing", text, is_paid_order_missing())
+    failing = tuple(((name,), value) for name, value in gateways_failing().items())
+    text = "1: fewer of a gateway's payments succeed than GATEWAY_SUCCESS_MIN_PERCENT"
+    yield Figure("gateway_success_low", text, ("gateway",), failing)
+
+
 def _connections() -> Iterator[Figure]:
     used: tuple[Sample, ...] = ()
     share: tuple[Sample, ...] = ()
@@ -361,5 +385,6 @@ PARTS: tuple[Callable[[], Iterator[Figure]], ...] = (
     _reconciliation,
     _lately,
     _processes,
+    _laws,
     _connections,
 )

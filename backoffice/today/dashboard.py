@@ -16,6 +16,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from backoffice.models import TotalKind
+from backoffice.ops.laws import newest_runs
 from backoffice.reconciliation.closing import PROPOSE
 from backoffice.reconciliation.tile import day_tiles
 from backoffice.reconciliation.words import day_url
@@ -163,6 +164,7 @@ def _shown(request: HttpRequest) -> dict[str, Any]:
         "surplus": Figure(_sum(asked.surplus, chosen, {}), refunds_done(chosen, money="surplus")),
         "states": _states(day),
         "reconciled": day_tiles(request.user),
+        "law_runs": newest_runs(),
         "tasks": _tasks(request, waiting(days[0]), days[0]),
         "health": [_health_line(one) for one in gateways_health()],
         "chart": json.dumps(_chart(days, book)),
