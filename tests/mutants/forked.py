@@ -80,8 +80,9 @@ class Forks:
         said = os.dup(1), os.dup(2)
         _be_silent()
         for item in islice(needy, 1):
-            others = (one for one in items if one.path != item.path)
-            _run(item, next(others, item))
+            # Nothing but the session is left set up: of a folder that is, only its own tests could
+            # run, and all others would fail without any mutant.
+            _run(item, self.session)
         for number, descriptor in enumerate(said, start=1):
             os.dup2(descriptor, number)
 
@@ -140,7 +141,7 @@ class Forks:
         return SURVIVED, ""
 
 
-def _run(item: pytest.Item, following: pytest.Item) -> None:
+def _run(item: pytest.Item, following: pytest.Item | pytest.Session) -> None:
     item.ihook.pytest_runtest_protocol(item=item, nextitem=following)
 
 
