@@ -249,6 +249,12 @@ def test_the_page_lists_and_withdraws(rogue):
     assert 'data-test="booked"' in shown
 
 
+def test_the_page_counts_earlier_notices_that_do_not_say_who_verified_them(rogue):
+    assert believed(ROGUE)
+    PaymentCallback.objects.update(verdict="applied", config_version_id=None, key_mark="")
+    assert "此外有 1 条较早的通知" in signed_in("one").get(page(rogue)).text
+
+
 def test_the_page_needs_two_where_configuration_does(rogue, settings):
     settings.CONFIG_ACTIVATION_SECOND_PERSON = True
     one, other = signed_in("one"), signed_in("other")

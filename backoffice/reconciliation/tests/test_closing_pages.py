@@ -134,6 +134,8 @@ def test_a_closed_day_is_opened_again_by_two_and_keeps_what_was_signed(clerk, se
     assert close_of(DAY) == first, "not by oneself"
     assert "已重新打开" in post(second, "dayreopening_review", wish.pk, decision="approve")
     assert close_of(DAY) is None
+    page = second.get(reverse("admin:reconciliation_dayreopening_change", args=[wish.pk]))
+    assert page.text.count("漏了一笔") > 1, "its history says so, too"
     propose(clerk)
     sign(second)
     text = shown(clerk)

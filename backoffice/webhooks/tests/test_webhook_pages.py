@@ -167,6 +167,7 @@ def test_the_log_shows_each_try_with_its_answer_masked(keeper, endpoint, receive
     order = an_order()
     [delivery] = WebhookDelivery.objects.filter(event__type="order.created")
     shown = html_of(keeper, f"{DELIVERIES}{delivery.pk}/change/")
+    assert f"事件 {delivery.sequence} 的投递" in shown
     assert "HTTP 500" in shown
     assert "no disk" in shown
     assert "13812345678" not in shown
