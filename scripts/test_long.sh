@@ -70,6 +70,11 @@ long_refusals() {
     REFUSALS=all on_sqlite "${tests[@]}" -n 2 && REFUSALS=all on_mariadb "${tests[@]}" -n 2
 }
 long_scale() { .venv/bin/python -m tests.scale && .venv/bin/python -m tests.scale.audit; }
+# Needs root, nginx, python3-venv and PyPI; without root it says so and plays the first half alone.
+long_upgrade() {
+    .venv/bin/python -m tests.servers -- .venv/bin/python -m tests.deploy.former &&
+        .venv/bin/python -m tests.deploy.upgrade --rate "${UPGRADE_RATE:-50}"
+}
 
 # --- run them -----------------------------------------------------------------------------------
 steps=$(declare -F | sed -n 's/^declare -f long_//p')

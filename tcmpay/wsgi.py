@@ -6,6 +6,7 @@ import sys
 from django.core.exceptions import ImproperlyConfigured
 from django.core.handlers.wsgi import WSGIHandler
 from django.core.wsgi import get_wsgi_application
+from django.urls import reverse
 
 from tcmpay.common.plain_request import PlainRequest
 from tcmpay.common.reading_time import BodyWatched
@@ -24,6 +25,9 @@ def _application() -> WSGIHandler:
         from tcmpay.common.database_session import require_sound_database
 
         require_sound_database()
+        # Every page's module, now instead of with the first request: with gunicorn's --preload once
+        # for all its workers, while those of before still serve.
+        reverse("admin:index")
     except (SystemExit, ImproperlyConfigured) as refusal:
         sys.stderr.write(f"{refusal}\n")
         raise SystemExit(GUNICORN_GIVES_UP) from None
