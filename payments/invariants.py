@@ -121,7 +121,7 @@ def _check_story(
     if story is None:
         return
     for name, value in immutable_facts(order).items():
-        if story.birth.get(name) != value:
+        if story.birth.get(name) != value and not story.is_silent_about(name):
             yield _violation(
                 "O3",
                 order,

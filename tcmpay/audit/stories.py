@@ -21,6 +21,11 @@ class Story:
     told_at: datetime
     row: str
 
+    def is_silent_about(self, name: str) -> bool:
+        """Whether the birth never told ``name``: the first releases, which kept no digests, told
+        less of it. Those of today tell all, and nobody without the key can take a word out."""
+        return name not in self.birth and ROW not in self.birth
+
 
 def stories(using: str, object_type: str, ids: Iterable[object]) -> dict[str, Story]:
     """Of each object that has a trail, by its id as text."""

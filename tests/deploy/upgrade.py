@@ -122,7 +122,7 @@ def prepare(folder: Path, former: str) -> Path:
     return inside
 
 
-def download(folder: Path, inside: Path, *wanted: object) -> None:
+def download(folder: Path, inside: Path, *wanted: str | Path) -> None:
     subprocess.run(
         [folder / "venv/bin/pip", "--quiet", "download", "--dest", inside / "wheels", *wanted],
         check=True,
