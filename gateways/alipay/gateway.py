@@ -123,8 +123,6 @@ class AlipayGateway:
         _require_number(request.out_trade_no)
         if request.scene not in _PRODUCTS:
             raise not_sent("scene not supported")
-        return_url = request.return_url or self._config.return_url
-        has_return = request.scene in _RETURNING_SCENES and bool(return_url)
         biz_content = {
             "out_trade_no": request.out_trade_no,
             "total_amount": yuan_text(request.amount),
@@ -132,22 +130,28 @@ class AlipayGateway:
             "product_code": _PRODUCTS[request.scene][1],
             "time_expire": shanghai_wall_clock(request.expires_at),
         }
-        if has_return and request.scene is Scene.WAP:
-            biz_content["quit_url"] = return_url
-        return {
+        prepared = {
             "scene": str(request.scene),
             "app_id": self._config.app_id,
             "notify_url": self._config.notify_url,
-            "return_url": return_url if has_return else "",
+            "return_url": "",
             "biz_content": biz_content,
         }
+        return dict(self.with_return_url(prepared, request.return_url))
 
     def with_return_url(self, prepared: Json, return_url: str) -> Json:
-        """A public parameter, signed anew with every address (section 2); the trade's own data,
-        wap's quit_url among them, stay as they were first shown."""
-        if Scene(prepared["scene"]) not in _RETURNING_SCENES:
+        """A public parameter, signed anew with every address (section 2), and of wap the quit_url,
+        where its payer is led who gives up; the rest of the trade stays as it was first shown."""
+        scene = Scene(prepared["scene"])
+        if scene not in _RETURNING_SCENES:
             return prepared
-        return {**prepared, "return_url": return_url or self._config.return_url}
+        address = return_url or self._config.return_url
+        biz_content = {
+            name: value for name, value in prepared["biz_content"].items() if name != "quit_url"
+        }
+        if scene is Scene.WAP and address:
+            biz_content["quit_url"] = address
+        return {**prepared, "return_url": address, "biz_content": biz_content}
 
     def create_payment(self, prepared: Json) -> PaymentStart:
         """Page, wap and app are only signed (the payer's client sends them); qr is a call."""

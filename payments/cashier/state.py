@@ -7,6 +7,7 @@ from uuid import UUID
 
 from django.db.models import OuterRef, Subquery
 
+from payments.addresses import address_of
 from payments.cashier.ways import H5, WAYS_BY_CODE, Way
 from payments.errors import OrderNotFound
 from payments.models import PaymentOrder
@@ -86,10 +87,9 @@ def open_attempt(order_id: UUID) -> OpenAttempt | None:
     is_address_alive = (
         way is None or way not in ADDRESS_LIVES or answer_age(attempt) < ADDRESS_LIVES[way]
     )
-    answer = attempt.response_data or {}
     return OpenAttempt(
         attempt.id,
         way,
         qr_code=code_of(attempt),
-        payment_url=str(answer.get("payment_url") or "") if is_address_alive else "",
+        payment_url=address_of(attempt) if is_address_alive else "",
     )

@@ -14,6 +14,7 @@ from django.test.utils import CaptureQueriesContext
 from gateways.errors import GatewayRejected, GatewayUnknown
 from gateways.interface import TradeReport, TradeState
 from gateways.mock import MockGateway
+from payments.addresses import address_of
 from payments.models import PaymentOrder, PaymentTransaction
 from payments.services.endings import orders_expire
 from tcmpay.audit.models import AuditEvent
@@ -261,6 +262,15 @@ def test_without_scripts_a_link_leads_on(browser, cashier):
     press(browser, cashier, "alipay-page")
     html = browser.get(cashier).content.decode()
     assert re.search(r'<noscript><a [^>]*href="https://mock.invalid/alipay/page/', html)
+
+
+def test_the_address_to_pay_at_lies_in_no_row_in_clear(browser, cashier, order):
+    going = press_json(browser, cashier, "alipay-wap").json()["go"]
+    (attempt,) = attempts_of(order)
+    assert going == address_of(attempt)
+    assert going not in json.dumps([attempt.request_data, attempt.response_data])
+    other = PaymentTransaction(response_data=attempt.response_data)
+    assert address_of(other) == "", "sealed for its own row"
 
 
 def test_inside_wechat_the_payer_is_whom_the_link_names(api, browser, order, patient):

@@ -434,7 +434,8 @@ def test_an_answer_that_makes_no_sense_is_unknown(gateway, stand_in, changes):
 def test_another_return_url_is_signed_for_the_same_trade(gateway, scene):
     prepared = gateway.prepare_payment(payment_request(scene))
     other = gateway.with_return_url(prepared, "https://shop.example.com/other")
-    assert other["biz_content"] == prepared["biz_content"]
+    led = {"quit_url": "https://shop.example.com/other"} if scene is Scene.WAP else {}
+    assert other["biz_content"] == prepared["biz_content"] | led
     address = gateway.create_payment(other).payment_url
     assert dict(parse_qsl(urlsplit(address).query))["return_url"] == (
         "https://shop.example.com/other"
@@ -448,3 +449,12 @@ def test_another_return_url_is_signed_for_the_same_trade(gateway, scene):
 def test_a_scene_without_a_return_takes_none(gateway, scene):
     prepared = gateway.prepare_payment(payment_request(scene))
     assert gateway.with_return_url(prepared, "https://shop.example.com/other") == prepared
+
+
+def test_where_a_wap_payer_is_led_is_in_what_is_sent_and_not_in_what_is_kept(gateway):
+    link = "https://shop.example.com/pay/secret"
+    prepared = gateway.prepare_payment(payment_request(Scene.WAP, return_url=link))
+    assert prepared["biz_content"]["quit_url"] == link
+    kept = gateway.with_return_url(prepared, "")
+    assert link not in json.dumps(kept)
+    assert gateway.with_return_url(kept, link) == prepared
