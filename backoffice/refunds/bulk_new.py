@@ -12,6 +12,7 @@ from uuid import UUID
 from django import forms
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
+from django.core.paginator import Paginator
 from django.core.signing import BadSignature, Signer
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
@@ -36,8 +37,8 @@ from tcmpay.common.errors import DomainError
 from tcmpay.common.money import format_money, parse_money
 
 QUERY_LENGTH_MAX = 500
-# Of the preview; what is left out of it is in the result's file.
-SHOWN_MAX = 500
+# On one page of the preview.
+ROWS_PER_PAGE = 500
 # A form's fields come to at most 2 MB.
 PACKED_MAX = 1_500_000
 # A page that an earlier version packed, without the lines, is refused.
@@ -178,15 +179,13 @@ def _preview(
         if answer is not None:
             return answer
     plan = plan_of(wanted)
-    shown = _shown(plan)
     context = {
         "title": _("批量退款预演"),
         "original": _("批量退款预演"),  # the last step of the breadcrumbs
         "plan": plan,
         "able": len(plan.able),
         "left_out": len(plan.rows) - len(plan.able),
-        "shown": shown,
-        "not_shown": len(plan.rows) - len(shown),
+        "shown": Paginator(_in_order(plan), ROWS_PER_PAGE).get_page(request.POST.get("page")),
         "form": form,
         "packed": packed,
         "source": source.label,
@@ -197,9 +196,9 @@ def _preview(
     return page(request, model_admin, "refunds/bulk_preview.html", context)
 
 
-def _shown(plan: Plan) -> list[Planned]:
+def _in_order(plan: Plan) -> list[Planned]:
     """Those that would be left out first: of them somebody has to think."""
-    return sorted(plan.rows, key=lambda row: row.is_able)[:SHOWN_MAX]
+    return sorted(plan.rows, key=lambda row: row.is_able)
 
 
 def _confirm(

@@ -11,6 +11,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from openpyxl import load_workbook
 
+from backoffice.refunds import bulk_new
 from backoffice.refunds.bulk_filters import source_words
 from refunds.models import Refund, RefundBulk
 from refunds.services.bulk_runs import bulk_run
@@ -84,6 +85,16 @@ def test_a_day_is_refunded_by_its_filter_with_a_second_person(maker, reviewer):
     assert "已完成" in maker.get(f"{address}/change/").text
     refund = Refund.objects.first()
     assert f"{address}/change/" in maker.get(f"/admin/refunds/refund/{refund.pk}/change/").text
+
+
+def test_every_row_of_the_preview_can_be_turned_to(maker, monkeypatch):
+    monkeypatch.setattr(bulk_new, "ROWS_PER_PAGE", 1)
+    numbers = {paid_order().order_no for _number in range(3)}
+    pages = [maker.post(FILTERED + PAID, {"page": page}).text for page in (1, 2, 3)]
+    assert "第 2 页，共 3 页" in words(pages[1])
+    assert [sum(number in page for number in numbers) for page in pages] == [1, 1, 1]
+    assert {number for number in numbers if any(number in page for page in pages)} == numbers
+    assert not RefundBulk.objects.exists()
 
 
 def test_a_filter_is_told_in_the_lists_words():
