@@ -36,8 +36,8 @@ from reconciliation.figures import verified_share_of_day
 from reconciliation.models import Difference, ReconciledDay
 from reconciliation.selectors import verified_share
 from reconciliation.stand import days_late
-from refunds.models import Refund
-from refunds.states import RefundStatus
+from refunds.models import Refund, RefundBulk, RefundBulkRow
+from refunds.states import UNFINISHED_BULKS, BulkOutcome, RefundStatus
 from tcmpay.audit.roots import roots_not_told
 from tcmpay.common import clock
 from tcmpay.version import __version__
@@ -198,8 +198,25 @@ def _ages() -> Iterator[Figure]:
             for status in waiting
         ),
     )
+    bulks = RefundBulk.objects.filter(status__in=UNFINISHED_BULKS)
+    yield single(
+        "bulk_refund_oldest_seconds",
+        "age of the oldest bulk of refunds that is not finished",
+        _age(_oldest(bulks)),
+    )
     oldest = oldest_undelivered_at()
     yield single("webhook_oldest_seconds", "age of the oldest event not delivered", _age(oldest))
+
+
+def _bulks() -> Iterator[Figure]:
+    rows = RefundBulkRow.objects.filter(bulk__status__in=UNFINISHED_BULKS).order_by()
+    counts = dict(rows.values_list("outcome").annotate(rows=Count("pk")))
+    yield Figure(
+        "bulk_refund_rows",
+        "rows of bulks of refunds that are not finished, by what became of them",
+        ("result",),
+        tuple(((str(one.value),), float(counts.get(one, 0))) for one in BulkOutcome),
+    )
 
 
 def _oldest(rows: QuerySet[Any], moment: str = "created_at") -> datetime | None:
@@ -380,6 +397,7 @@ def _broker() -> Iterator[Figure]:
 PARTS: tuple[Callable[[], Iterator[Figure]], ...] = (
     _queues,
     _ages,
+    _bulks,
     _cases,
     _others,
     _reconciliation,

@@ -1,5 +1,6 @@
 """What the figures say of rows, and that beat and workers are missed when they fall silent."""
 
+import uuid
 from datetime import timedelta
 from types import SimpleNamespace
 
@@ -10,7 +11,13 @@ from django.test.utils import CaptureQueriesContext
 from backoffice.models import ProcessSign
 from backoffice.ops import figures, signs
 from backoffice.ops.signs import BEAT, WORKER, newest_of_beat, sign_keep
+from refunds.bulk_plan import Wanted
+from refunds.models import RefundBulk
+from refunds.services.bulks import bulk_reject, bulk_request
+from refunds.states import BulkSource
 from tcmpay.common import clock
+from tcmpay.common.actor import Actor, Role
+from tests.clinic import paid_order
 
 pytestmark = pytest.mark.django_db
 
@@ -88,3 +95,16 @@ def test_the_number_of_questions_does_not_grow_with_what_waits():
     with CaptureQueriesContext(connection) as second:
         list(figures.figures())
     assert len(second) == len(first)
+
+
+def test_bulks_that_are_not_finished_are_told_by_their_rows():
+    asker, approver = (Actor(uuid.uuid4(), Role.ADMIN) for _person in range(2))
+    named = [Wanted(str(paid_order().id)), Wanted(str(uuid.uuid4()))]
+    bulk = bulk_request(actor=asker, wanted=named, reason="x", source=BulkSource.ORDERS)
+    RefundBulk.objects.update(created_at=clock.now() - timedelta(hours=1))
+    rows = samples("bulk_refund_rows")
+    assert (rows[("waiting",)], rows[("refused",)], rows[("approved",)]) == (1, 1, 0)
+    assert samples("bulk_refund_oldest_seconds")[()] >= 3600
+    bulk_reject(actor=approver, bulk_id=bulk.id, notes="排错了")
+    assert set(samples("bulk_refund_rows").values()) == {0}
+    assert samples("bulk_refund_oldest_seconds") == {(): 0}
