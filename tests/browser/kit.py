@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from axe_playwright_python.base import AXE_SCRIPT
 from django.conf import settings
 from django.test import Client
 from django.urls import reverse
@@ -65,8 +66,17 @@ document.addEventListener('securitypolicyviolation', event => console.error(
     'CSP ' + event.effectiveDirective + ' ' + event.blockedURI + ' ' + event.sourceFile
     + ':' + event.lineNumber));
 """
-
-
+# Violations of axe-core's rules that keep somebody out. A change of colours that is still under way
+# is taken as done.
+BARRIERS = """async rules => {
+    document.getAnimations().forEach(one => { try { one.finish(); } catch { one.cancel(); } });
+    const only = rules.length ? {runOnly: {type: 'rule', values: rules}} : {};
+    const {violations} = await axe.run(document, {...only, resultTypes: ['violations']});
+    return violations.filter(one => ['serious', 'critical'].includes(one.impact)).flatMap(one =>
+        one.nodes.map(node => `${one.id}: ${node.target.join(' ')} `
+            + [...node.any, ...node.all, ...node.none].map(check => check.message).join(', ')));
+}"""
+CONTRAST = ["color-contrast"]
 DARK_OR_NOT = "isDark => document.documentElement.classList.toggle('dark', isDark)"
 
 
@@ -161,6 +171,23 @@ def too_wide_px(page: Page) -> int:
             return 0
         page.wait_for_timeout(100)
     return overflow
+
+
+def barriers(page: Page) -> list[str]:
+    """What keeps people with little sight, or without a mouse, from this page as it is now.
+
+    In the other scheme, light or dark, only the contrasts can differ.
+    """
+    page.evaluate(f"() => {{ window.axe || (() => {{ {AXE_SCRIPT} }})() }}")
+    found: list[str] = page.evaluate(BARRIERS, [])
+    was_dark = page.evaluate("matchMedia('(prefers-color-scheme: dark)').matches")
+    for is_dark in (not was_dark, was_dark):
+        page.emulate_media(color_scheme=SCHEMES[is_dark])
+        # Unfold looks at the reader's scheme when a page loads, and not again.
+        page.evaluate(DARK_OR_NOT, is_dark)
+        if is_dark != was_dark:
+            found += [f"{SCHEMES[is_dark]} {one}" for one in page.evaluate(BARRIERS, CONTRAST)]
+    return found
 
 
 class Desk:

@@ -17,7 +17,7 @@ from playwright.sync_api import Page
 from backoffice.demo.data import seed
 from tcmpay.accounts.models import StaffUser
 from tcmpay.accounts.roles import ROLES
-from tests.browser.kit import IS_LONG, PICTURES, WIDTHS, too_wide_px
+from tests.browser.kit import IS_LONG, PICTURES, WIDTHS, barriers, too_wide_px
 
 WALKERS = sorted(ROLES) if IS_LONG else ["administrator"]
 # A page with other filters is the same page; a few show what its states look like.
@@ -121,6 +121,7 @@ def wrongs(page: Page, picture: str | None) -> Iterator[str]:
             yield f"{overflow} px too wide at {across} px"
         if width == "desktop":
             yield from (f"columns out of sight: {table}" for table in page.evaluate(CUT_TABLES))
+            yield from barriers(page)
         if picture is not None:
             path = PICTURES / f"{picture}-{width}.png"
             page.screenshot(path=path, full_page=True)
