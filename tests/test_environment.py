@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from django.conf import settings
 
-from tcmpay.environment import Environment, Secrets
+from tcmpay.environment import SECRET_MIN_BYTES, Environment, Secrets
 
 PRINT = "from django.conf import settings as s; print(s.DATABASES['default']['ENGINE'])"
 
@@ -155,6 +155,21 @@ def test_it_refuses_a_weak_encryption_key(value: str):
     checked = Secrets(Environment(), debug=False, development_file=Path("/nowhere"))
     checked._check_fernet("CONFIG_ENCRYPTION_KEYS", value)
     assert checked._env.problems
+
+
+@pytest.mark.parametrize("is_debug", [True, False])
+def test_an_encryption_key_that_encrypts_nothing_is_refused_at_the_start(monkeypatch, is_debug):
+    monkeypatch.setenv("CONFIG_ENCRYPTION_KEYS", secrets.token_urlsafe(40))
+    checked = Secrets(Environment(), debug=is_debug, development_file=Path("/nowhere"))
+    checked.require("CONFIG_ENCRYPTION_KEYS", fernet=True)
+    assert checked._env.problems
+
+
+@pytest.mark.parametrize(("length", "problems"), [(SECRET_MIN_BYTES - 1, 1), (SECRET_MIN_BYTES, 0)])
+def test_a_secret_has_at_least_so_many_bytes(length, problems):
+    checked = Secrets(Environment(), debug=False, development_file=Path("/nowhere"))
+    checked._check_strength("SECRET_KEY", secrets.token_urlsafe(40)[:length])
+    assert len(checked._env.problems) == problems
 
 
 def test_it_refuses_the_secrets_that_were_made_for_development(tmp_path: Path):

@@ -29,6 +29,15 @@ def rule(percentage, hours_from=None, hours_to=None, order_type="appointment", *
     return made
 
 
+@pytest.mark.parametrize(
+    ("percentage", "can_replace"), [(0, False), (1, True), (99, True), (100, False)]
+)
+def test_a_proposal_replaces_what_asks_for_more_than_it(percentage, can_replace):
+    rule(percentage)
+    proposal = propose(refund_with(hours=30), taken=Decimal("0.00"))
+    assert proposal.can_replace == can_replace
+
+
 def refund_with(hours=None, amount="30.00", paid="30.00"):
     moment = clock.now() + timedelta(hours=hours) if hours is not None else None
     metadata = {"appointment_time": moment.isoformat()} if moment else None

@@ -124,8 +124,9 @@ def test_what_a_case_is_about_is_asked_for_once(story, patient, staff):
     story.fund(patient, "100.00")
     form = uuid.uuid4()
     give_back(staff, patient, "60.00", form)
-    with nothing_moves(), pytest.raises(LeftAskedAlready):
+    with nothing_moves(), pytest.raises(LeftAskedAlready) as refused:
         give_back(staff, patient, "40.01")
+    assert refused.value.facts == {"available": Decimal("40.00"), "needed": Decimal("40.01")}
     give_back(staff, patient, "40.00")
     with nothing_moves(), pytest.raises(MovementRepeated):
         give_back(staff, patient, "60.00", form)
