@@ -87,5 +87,9 @@ def logs_begin(config: dict[str, Any]) -> None:
     )
     logging.config.dictConfig(config)
     # gunicorn writes through handlers of its own, which were there before us.
+    formatter = logging.getLogger().handlers[0].formatter
     for name in ("gunicorn.error", "gunicorn.access"):
-        logging.getLogger(name).addFilter(RedactingFilter())
+        theirs = logging.getLogger(name)
+        theirs.addFilter(RedactingFilter())
+        for handler in theirs.handlers:
+            handler.setFormatter(formatter)

@@ -42,10 +42,8 @@ AUDIT_ROOT_FILE: str = env.str("AUDIT_ROOT_FILE", default="")
 AUDIT_ROOT_URL: str = env.str("AUDIT_ROOT_URL", default="")
 if AUDIT_ROOT_URL and not is_http_address(AUDIT_ROOT_URL, debug=DEBUG):
     secrets.complain("AUDIT_ROOT_URL must begin with https://")
-
 NOTIFY = read_notify(env, secrets, debug=DEBUG)
-ALARMING = read_alarming(env, secrets)
-LIVENESS = read_liveness(env, secrets)
+ALARMING, LIVENESS = read_alarming(env, secrets), read_liveness(env, secrets)
 # What the backup leaves behind when it is done (deploy/backup/): read by doctor and /metrics.
 BACKUP_STAMP_FILE: str = env.str("BACKUP_STAMP_FILE", default="")
 
