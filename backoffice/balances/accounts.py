@@ -29,6 +29,7 @@ from balances.services import account_open, balance_freeze, balance_unfreeze, op
 from payments.selectors import topups_of
 from payments.services.exceptions import left_open
 from refunds.errors import TooManyTopUps
+from refunds.permissions import REQUEST_PERMISSION
 from refunds.services.balance_give_back import balance_give_back, give_back_plan
 from tcmpay.common.actor import Actor
 from tcmpay.common.errors import DomainError
@@ -192,7 +193,7 @@ STEPS: Mapping[str, Step] = {
     "give_back": Step(
         title=gettext_lazy("原路退回余额"),
         icon="undo",
-        permission="refunds.request_refund",
+        permission=REQUEST_PERMISSION,
         form=MoveForm,
         note=gettext_lazy(
             "从最早的充值起，按原路退回给用户：金额马上冻结，每笔充值一笔退款，由另一位同事审核。"

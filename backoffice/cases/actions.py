@@ -23,6 +23,7 @@ from payments.states import EXCEPTION_ACTIONS, ExceptionAction, ExceptionKind
 from reconciliation.services.mending import bill_case_match, bill_case_query
 from reconciliation.states import CASE_KINDS
 from refunds.models import Refund
+from refunds.permissions import REVIEW_PERMISSION
 from refunds.services.cases import case_give_back, case_refund, case_retry, case_write_off_decide
 from refunds.services.funds import funds_retry
 from refunds.services.own_cases import is_retryable
@@ -34,7 +35,6 @@ from tcmpay.common.errors import Forbidden
 CLOSE_PERMISSION = "payments.close_exception"
 ASSIGN_PERMISSION = "payments.assign_exception"
 WRITE_OFF_PERMISSION = "payments.write_off_exception"
-REFUND_PERMISSION = "refunds.review_refund"
 
 # What somebody asks for: who, about which case, and the fields of the form.
 Run = Callable[[Actor, UUID, Mapping[str, Any]], str]
@@ -157,13 +157,13 @@ DESK_ACTIONS: dict[str, DeskAction] = {
     CONFIRM: DeskAction((WRITE_OFF_PERMISSION,), _confirm, needs_reason=False),
     DECLINE: DeskAction((WRITE_OFF_PERMISSION,), _decline),
     _A.REFUND: DeskAction(
-        (CLOSE_PERMISSION, REFUND_PERMISSION),
+        (CLOSE_PERMISSION, REVIEW_PERMISSION),
         _give_back,
         gettext_lazy("原路退回"),
         gettext_lazy("把这笔没有用于订单的钱按原支付方式退给付款人，不能撤销。"),
     ),
     _A.RETRY: DeskAction(
-        (CLOSE_PERMISSION, REFUND_PERMISSION),
+        (CLOSE_PERMISSION, REVIEW_PERMISSION),
         _retry,
         gettext_lazy("用原单号重试"),
         gettext_lazy("用同一退款单号再问一次网关，不会重复退款。"),

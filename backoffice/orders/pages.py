@@ -42,7 +42,7 @@ from backoffice.site.words import ORDER_PAGE, ORDER_TONES, method_text
 from config.models import PriceConfig
 from payments.models import PaymentOrder
 from payments.states import PAID_STATUSES, OrderStatus, PaymentMethod
-from refunds.services.bulk_runs import REQUEST_PERMISSION
+from refunds.permissions import REQUEST_PERMISSION
 from tcmpay.accounts.selectors import person_text
 from tcmpay.common.order_types import OrderType
 

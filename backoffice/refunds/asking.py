@@ -20,9 +20,9 @@ from payments.models import PaymentOrder, PaymentTransaction
 from payments.selectors import applied_payment
 from payments.states import REFUNDABLE_STATUSES
 from refunds.models import Refund, RefundBulk
+from refunds.permissions import REQUEST_PERMISSION
 from refunds.policy import Proposal, appointment_time, propose_for
 from refunds.services.approvals import approvals_needed
-from refunds.services.bulk_runs import REQUEST_PERMISSION
 from refunds.services.own_cases import given_back_amount
 from refunds.services.requests import refund_request
 from tcmpay.common import clock

@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods
 
 from backoffice.refunds.facts import Facts, facts_of_many, sums_by_method
-from backoffice.refunds.review import REVIEW_PERMISSION, ReviewForm
+from backoffice.refunds.review import ReviewForm
 from backoffice.site.bases import (
     ReadOnlyAdmin,
     actor_of,
@@ -43,6 +43,7 @@ from refunds.errors import (
     SelfReview,
 )
 from refunds.models import Refund, RefundBatch, RefundBatchRow
+from refunds.permissions import REVIEW_PERMISSION
 from refunds.services.batches import BATCH_MAX, RETRY_MAX, batch_confirm
 from refunds.services.own_cases import is_to_retry
 from refunds.states import BatchDecision, BatchOutcome, RefundStatus

@@ -30,7 +30,7 @@ from backoffice.site.uploads import is_too_large
 from backoffice.site.words import BULK_PAGE, ORDER_PAGE
 from refunds.bulk_plan import ROWS_MAX, Plan, Planned, Wanted, plan_of
 from refunds.errors import BulkChanged
-from refunds.services.bulk_runs import REQUEST_PERMISSION
+from refunds.permissions import REQUEST_PERMISSION
 from refunds.services.bulks import bulk_request, same_asked_before
 from refunds.states import BulkSource
 from tcmpay.common.errors import DomainError

@@ -39,7 +39,7 @@ from backoffice.trail.pages import history_panel
 from payments.states import PaymentMethod
 from refunds.bulk_plan import MethodSum, refusal_text
 from refunds.models import Refund, RefundBulk, RefundBulkRow
-from refunds.services.bulk_runs import REQUEST_PERMISSION, REVIEW_PERMISSION
+from refunds.permissions import REQUEST_PERMISSION, REVIEW_PERMISSION
 from refunds.services.bulks import (
     bulk_approve,
     bulk_end,

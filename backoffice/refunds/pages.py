@@ -19,7 +19,7 @@ from backoffice.reconciliation.in_bill import REFUNDS_IN_BILL
 from backoffice.refunds.batches import preview_view, retry_all_view
 from backoffice.refunds.panels import approvals_panel, place_linked, status_badge
 from backoffice.refunds.queue import queue_view
-from backoffice.refunds.review import RETRY, REVIEW_PERMISSION, STOP, review_view, step_view
+from backoffice.refunds.review import RETRY, STOP, review_view, step_view
 from backoffice.site.bases import (
     AmountRangeFilter,
     DayRangeFilter,
@@ -52,6 +52,7 @@ from backoffice.site.words import BULK_PAGE, ORDER_PAGE, REFUND_PAGE, TRANSACTIO
 from backoffice.trail.pages import history_panel
 from payments.states import SURPLUS_DISPOSITIONS, Disposition, PaymentMethod
 from refunds.models import Refund, RefundApproval, RefundBulkRow
+from refunds.permissions import REVIEW_PERMISSION
 from refunds.services.funds import WAITS
 from refunds.services.own_cases import is_to_retry
 from refunds.services.stopping import is_stoppable

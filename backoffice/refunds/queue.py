@@ -13,11 +13,11 @@ from backoffice.refunds.facts import facts_of_many
 from backoffice.site.bases import BoundedPaginator, ensure_may, page
 from payments.states import PaymentMethod
 from refunds.models import Refund, RefundApproval
+from refunds.permissions import REVIEW_PERMISSION
 from refunds.states import RefundStatus
 
 PAGE_SIZE = 50
 SEE_PERMISSION = "refunds.view_refund"
-REVIEW_PERMISSION = "refunds.review_refund"
 FIRST, SECOND = "first", "second"
 
 

@@ -31,6 +31,7 @@ from refunds.errors import (
     RefundNotReplaceable,
 )
 from refunds.models import Refund, RefundNote
+from refunds.permissions import REVIEW_PERMISSION
 from refunds.services.own_cases import is_retryable
 from refunds.services.requests import refund_replace, refund_review
 from refunds.services.retries import refund_retry
@@ -42,7 +43,6 @@ from tcmpay.common.errors import DomainError
 from tcmpay.common.fields import as_uuid_or_text
 from tcmpay.common.money import format_money
 
-REVIEW_PERMISSION = "refunds.review_refund"
 # The new request's reason repeats the old one's within 500 characters.
 REPLACE_NOTES_MAX = 200
 REPLACE = "replace"

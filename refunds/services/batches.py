@@ -15,6 +15,7 @@ from django.db.models import F
 
 from refunds.errors import BatchSizeWrong
 from refunds.models import Refund, RefundApproval, RefundBatch, RefundBatchRow
+from refunds.permissions import REVIEW_PERMISSION
 from refunds.services.requests import REVIEWERS, refund_decide
 from refunds.services.retries import refund_resume
 from refunds.services.submission import refund_send_to_gateway
@@ -36,7 +37,6 @@ AUDIT_OBJECT = "refund_batch"
 # Where the batch's trail keeps the digest of its rows.
 ROWS = "rows"
 RUN_TASK = "refunds.run_batch"
-REVIEW_PERMISSION = "refunds.review_refund"
 BATCH_MAX = 100
 # Sending again needs no look at each.
 RETRY_MAX = 500

@@ -14,6 +14,7 @@ from django.utils.translation import gettext as _
 
 from refunds.errors import OrderInAnotherBulk, OrderNotRefundable
 from refunds.models import Refund, RefundBulk, RefundBulkRow
+from refunds.permissions import REQUEST_PERMISSION, REVIEW_PERMISSION
 from refunds.services.bulks import RUN_TASK, bulk_finish, bulk_halt, bulk_lock
 from refunds.services.requests import refund_ask, refund_decide
 from refunds.services.submission import refund_send_to_gateway
@@ -29,8 +30,6 @@ from tcmpay.common.sweep import by_itself, in_time
 
 logger = logging.getLogger(__name__)
 
-REQUEST_PERMISSION = "refunds.request_refund"
-REVIEW_PERMISSION = "refunds.review_refund"
 # One run carries out so many, or works so long, then hands on: other tasks get their turn between.
 CHUNK_ROWS = 100
 RUN_SECONDS = 45.0
