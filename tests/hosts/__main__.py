@@ -23,6 +23,7 @@ NODES = {"node1": 51, "node2": 52, "node3": 53}
 PAIR_BLOWS = [
     matrix.Blow(host, kind) for host in ("primary", "replica", *APPS) for kind in matrix.KINDS
 ]
+PAIR_BLOWS.append(matrix.Blow("primary", "commit"))
 GALERA_BLOWS = [matrix.Blow(host, kind) for host in ("writer", "reader") for kind in matrix.KINDS]
 
 

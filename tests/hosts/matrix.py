@@ -4,14 +4,19 @@ import random
 import time
 from dataclasses import dataclass
 
+import MySQLdb
+
 from tests.faults.play import FaultFound, Result, StageBroken, expect, judge, loaded
 from tests.faults.programs import Program
+from tests.faults.proxy import is_commit
 from tests.hosts.databases import PORT
 from tests.hosts.stage import HostStage
 
 KINDS = ("kill", "freeze", "cut")
 WARM_ACKS, MEANWHILE_ACKS, RECOVERED_ACKS = 15, 12, 15
 REFUSALS = 5
+# Of some the answer is swallowed, of the rest it still comes: the blow falls in between.
+COMMITS_SWALLOWED = 8
 # (seconds) Until somebody acts; a replica's absence stops all writes meanwhile.
 NOTICED_AFTER = (2.0, 6.0)
 
@@ -54,7 +59,7 @@ def play(stage: HostStage, blow: Blow, seed: int, away_seconds: float) -> Result
             result.stall = load.stall(since=struck_at - 1)
             result.notes.append(f"away for {healed_at - struck_at:.0f} s")
             judge(stage, load, result)
-    except (FaultFound, StageBroken) as error:
+    except (FaultFound, StageBroken, MySQLdb.Error) as error:
         result.problems.append(str(error))
     result.seconds = time.monotonic() - begun
     return result
@@ -67,11 +72,16 @@ def _host_of(stage: HostStage, blow: Blow) -> str:
 
 def strike(stage: HostStage, blow: Blow, host: str) -> None:
     stage.away.add(host)
+    if blow.kind == "commit":
+        # COMMIT reaches it, its answer reaches nobody, and then it is killed.
+        line = stage.database.line
+        line.swallow_answers(is_commit, times=COMMITS_SWALLOWED)
+        stage.wait_for(lambda: line.swallowed % COMMITS_SWALLOWED, "COMMITs are cut", seconds=300)
     if blow.kind == "cut":
         stage.hosts[host].cut_off()
         return
     for process in _processes(stage, host):
-        process.kill() if blow.kind == "kill" else process.pause()
+        process.pause() if blow.kind == "freeze" else process.kill()
 
 
 def heal(stage: HostStage, blow: Blow, host: str) -> None:
@@ -85,6 +95,8 @@ def heal(stage: HostStage, blow: Blow, host: str) -> None:
                 process.resume()
     stage.away.discard(host)
     if _is_database(stage, host):
+        if blow.kind == "commit":
+            stage.database.line.heal()
         stage.database.mend(host)
     elif host == "redis" and not stage.redis.is_running():
         stage.redis.start()
