@@ -6,6 +6,7 @@ from payments.services import (
     day_figures,
     endings,
     endpoint_cases,
+    retention,
     silence,
     stuck,
     sweeping,
@@ -35,3 +36,8 @@ def seal_logs() -> int:
 @shared_task(name="payments.keep_day_figures")
 def keep_day_figures() -> int:
     return day_figures.figures_keep()
+
+
+@shared_task(name="payments.trim_callback_bodies")
+def trim_callback_bodies() -> int:
+    return retention.bodies_trim()

@@ -26,6 +26,7 @@ SCHEDULE = {
     "seal-logs": {"task": "payments.seal_logs", "schedule": 600.0},
     "seal-sign-ins": {"task": "accounts.seal_sign_ins", "schedule": 600.0},
     "purge-events": {"task": "webhooks.purge", "schedule": 86_400.0},
+    "trim-callback-bodies": {"task": "payments.trim_callback_bodies", "schedule": 86_400.0},
     "purge-guard": {"task": "guard.purge", "schedule": 3600.0},
     "purge-sign-ins": {"task": "accounts.purge_sign_ins", "schedule": 86_400.0},
 }

@@ -164,6 +164,10 @@ for _pair in env.list("LEDGER_ACCOUNTS", default=[]):
         )
         break
     LEDGER_ACCOUNTS[_name] = _number
+# Raw messages of gateways name payers; their digests are kept for ever.
+RETENTION_CALLBACK_BODY_DAYS: int = env.int("RETENTION_CALLBACK_BODY_DAYS", default=0)
+if RETENTION_CALLBACK_BODY_DAYS and not 90 <= RETENTION_CALLBACK_BODY_DAYS <= 36_500:
+    secrets.complain("RETENTION_CALLBACK_BODY_DAYS must be 0 (kept for ever) or 90 to 36500")
 # Empty with DEBUG on: any https origin and localhost. Empty with DEBUG off: none.
 RETURN_URL_ORIGINS: list[str] = env.list("RETURN_URL_ORIGINS", default=[])
 # Empty: no page of another origin calls the API from a browser.

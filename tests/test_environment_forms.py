@@ -72,6 +72,7 @@ VARIABLES: dict[str, tuple[str, str | None, dict[str, str]]] = {
     "DAY_CLOSE_REMIND_AT": ("18:30", WRONG, {}),
     "DAY_CLOSE_FROM": ("2026-12-01", WRONG, {}),
     "LEDGER_ACCOUNTS": ("wechat:1012.03,fees:6603.01", WRONG, {}),
+    "RETENTION_CALLBACK_BODY_DAYS": ("400", WRONG, {}),
     "RETURN_URL_ORIGINS": ("https://app.tcm.test", f"https://a.test {WRONG}", {}),
     "CASHIER_WAYS": ("wechat-native,alipay-page", WRONG, {}),
     "CASHIER_BASE_URL": ("https://pay.tcm.test", f"http://{WRONG}.test", {}),

@@ -281,6 +281,10 @@ AUDITED: Mapping[str, Audited] = {
             "endpoint_pinged": _("发送测试 ping"),
         },
     ),
+    "callback_bodies": Audited(
+        _("网关通知原文"), actions={"callback_bodies_trimmed": _("按保留期限删除原文")}
+    ),
+    "user_data": Audited(_("用户资料"), actions={"user_data_exported": _("导出全部资料")}),
     "platform_token": Audited(_("平台令牌"), actions={"token_issued_by_hand": _("用命令签发令牌")}),
     "staff_user": Audited(
         _("员工"),
