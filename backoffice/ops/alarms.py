@@ -11,6 +11,7 @@ from operator import gt, lt
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
+from backoffice.ops.backups import BACKUP_OLD_AFTER, DRILL_OLD_AFTER, LOGS_OLD_AFTER
 from backoffice.ops.figures import Figure
 
 
@@ -146,6 +147,22 @@ ALARMS: tuple[Alarm, ...] = (
         by=("gateway",),
         above=0,
         for_seconds=2 * _MINUTE,
+    ),
+    Alarm(
+        name="GatewayCertificateEnding",
+        severity=_WARNING,
+        title=_("网关的证书 30 天内到期"),
+        figure="gateway_certificate_days_left",
+        by=("gateway", "key"),
+        below=30,
+    ),
+    Alarm(
+        name="GatewayCertificateEnds",
+        severity=_CRITICAL,
+        title=_("网关的证书三天内到期，或已经到期"),
+        figure="gateway_certificate_days_left",
+        by=("gateway", "key"),
+        below=3,
     ),
     Alarm(
         name="NoPaidOrder",
@@ -299,6 +316,32 @@ ALARMS: tuple[Alarm, ...] = (
         figure="audit_age_seconds",
         match={"run": "whole"},
         above=1.5 * _DAY,
+        for_seconds=_DAY,
+    ),
+    # --- backups ----------------------------------------------------------------------------------
+    Alarm(
+        name="BackupOld",
+        severity=_WARNING,
+        title=_("超过 26 小时没有备份，或备份的记录读不了"),
+        figure="backup_age_seconds",
+        match={"what": "dumped"},
+        above=BACKUP_OLD_AFTER.total_seconds(),
+    ),
+    Alarm(
+        name="BackupLogsOld",
+        severity=_WARNING,
+        title=_("超过 2 小时没有备份二进制日志"),
+        figure="backup_age_seconds",
+        match={"what": "logs"},
+        above=LOGS_OLD_AFTER.total_seconds(),
+    ),
+    Alarm(
+        name="RestoreDrillOld",
+        severity=_WARNING,
+        title=_("超过 8 天没有试过恢复备份"),
+        figure="backup_age_seconds",
+        match={"what": "verified"},
+        above=DRILL_OLD_AFTER.total_seconds(),
         for_seconds=_DAY,
     ),
     # --- the platform -----------------------------------------------------------------------------

@@ -2,12 +2,16 @@
 
 import json
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from django.conf import settings
 
 FILE_BYTES_MAX = 64 * 1024
+NAMES = ("dumped", "logs", "verified")
+BACKUP_OLD_AFTER = timedelta(hours=26)  # made daily
+LOGS_OLD_AFTER = timedelta(hours=2)  # kept hourly
+DRILL_OLD_AFTER = timedelta(days=8)  # made weekly
 
 
 class StampUnreadable(Exception):
@@ -36,9 +40,6 @@ def backup_stamp() -> BackupStamp | None:
         raise StampUnreadable(error.strerror or type(error).__name__) from error
     except (ValueError, AttributeError, TypeError) as error:
         raise StampUnreadable(type(error).__name__) from error
-
-
-NAMES = ("dumped", "logs", "verified")
 
 
 def _moment(text: str | None) -> datetime | None:

@@ -19,9 +19,12 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from backoffice.models import LawRunKind
+from backoffice.ops.backups import NAMES, StampUnreadable, backup_stamp
 from backoffice.ops.laws import newest
 from backoffice.ops.liveness import gateways_failing, is_paid_order_missing
 from backoffice.ops.signs import BEAT, WORKER, signs_seen
+from config.gateways.examine import expiries_current
+from config.models import GatewayMethod
 from payments.models import (
     GatewayExchange,
     PaymentCallback,
@@ -394,6 +397,41 @@ def _broker() -> Iterator[Figure]:
     yield Figure("broker_messages", "tasks that no worker has taken yet", (), waiting)
 
 
+def _certificates() -> Iterator[Figure]:
+    """Of each gateway's kinds of certificates in force the one that ends first."""
+    days: dict[tuple[str, ...], float] = {}
+    for method in GatewayMethod.values:
+        for one in expiries_current(method):
+            days.setdefault((method, one.key), float(one.days_left))
+    yield Figure(
+        "gateway_certificate_days_left",
+        "days until a certificate of the gateway configuration in force ends",
+        ("gateway", "key"),
+        tuple(days.items()),
+    )
+
+
+def _backups() -> Iterator[Figure]:
+    text = "how long ago each was last done, by BACKUP_STAMP_FILE; +Inf: never, or it can't be read"
+    yield Figure("backup_age_seconds", text, ("what",), tuple(_backup_ages()))
+
+
+def _backup_ages() -> Iterator[Sample]:
+    """Nothing where no stamp is named; of binary logs, which not everybody keeps, once there are
+    any."""
+    try:
+        stamp = backup_stamp()
+    except StampUnreadable:
+        yield ("dumped",), inf
+        return
+    if stamp is None:
+        return
+    for name in NAMES:
+        moment: datetime | None = getattr(stamp, f"{name}_at")
+        if moment is not None or name != "logs":
+            yield (name,), _age(moment) if moment else inf
+
+
 PARTS: tuple[Callable[[], Iterator[Figure]], ...] = (
     _queues,
     _ages,
@@ -405,4 +443,6 @@ PARTS: tuple[Callable[[], Iterator[Figure]], ...] = (
     _processes,
     _laws,
     _connections,
+    _certificates,
+    _backups,
 )

@@ -7,7 +7,14 @@ from datetime import datetime, time, timedelta
 from django.conf import settings
 from django.utils.translation import gettext as _
 
-from backoffice.ops.backups import BackupStamp, StampUnreadable, backup_stamp
+from backoffice.ops.backups import (
+    BACKUP_OLD_AFTER,
+    DRILL_OLD_AFTER,
+    LOGS_OLD_AFTER,
+    BackupStamp,
+    StampUnreadable,
+    backup_stamp,
+)
 from backoffice.ops.doctor.findings import error, fine, warning
 from gateways.findings import Finding
 from reconciliation.services.fetching import READY_FROM, bills_due
@@ -15,10 +22,6 @@ from reconciliation.services.missing import is_missing
 from tcmpay.audit.roots import check_root_file, roots_not_told
 from tcmpay.common import clock
 from tcmpay.common.invariants import Scope
-
-BACKUP_OLD_AFTER = timedelta(hours=26)  # made daily
-LOGS_OLD_AFTER = timedelta(hours=2)  # kept hourly
-DRILL_OLD_AFTER = timedelta(days=8)  # made weekly
 
 
 @dataclass(frozen=True, slots=True)

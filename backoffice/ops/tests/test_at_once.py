@@ -1,4 +1,4 @@
-"""Two at the same moment, on a database where they can meet: what is told, sent or run, is so once."""
+"""Two at the same moment, on a database where they can meet: each thing is done once."""
 
 import threading
 from collections.abc import Callable
@@ -54,9 +54,9 @@ class Meeting:
         return waits
 
 
-def twice_at_once(deed: Callable[[], object]) -> list[object]:
+def twice_at_once(deed: Callable[[], int]) -> list[int]:
     """What the two returned; what one of them raised is raised here."""
-    told: list[object] = []
+    told: list[int] = []
     wrong: list[BaseException] = []
 
     def alone() -> None:
@@ -130,9 +130,14 @@ def test_two_senders_take_each_notice_once(shared, monkeypatch):
 
 def test_of_two_claims_of_a_night_one_runs(shared, monkeypatch):
     looked: list[object] = []
+
+    def look(run: LawRun, checks: object) -> int:
+        looked.append(run.pk)
+        return 0
+
     monkeypatch.setattr(clock, "now", lambda: NIGHT)
     monkeypatch.setattr(laws, "_claimed", Meeting().before(laws._claimed))
-    monkeypatch.setattr(laws, "_run", lambda run, checks: looked.append(run.pk) or 0)
+    monkeypatch.setattr(laws, "_run", look)
     twice_at_once(laws.whole_run_if_due)
     assert [run.pk for run in LawRun.objects.all()] == looked
     assert len(looked) == 1

@@ -1,5 +1,6 @@
 """What the figures say of rows, and that beat and workers are missed when they fall silent."""
 
+import json
 import uuid
 from datetime import timedelta
 from types import SimpleNamespace
@@ -10,7 +11,9 @@ from django.test.utils import CaptureQueriesContext
 
 from backoffice.models import ProcessSign
 from backoffice.ops import figures, signs
+from backoffice.ops.alarms import ALARMS, beyond
 from backoffice.ops.signs import BEAT, WORKER, newest_of_beat, sign_keep
+from gateways.key_texts import Expiry
 from refunds.bulk_plan import Wanted
 from refunds.models import RefundBulk
 from refunds.services.bulks import bulk_reject, bulk_request
@@ -88,6 +91,7 @@ def test_the_rarest_reasons_are_counted_together(monkeypatch):
 
 
 def test_the_number_of_questions_does_not_grow_with_what_waits():
+    list(figures.figures())  # once, a configuration that nobody has read yet becomes a version
     with CaptureQueriesContext(connection) as first:
         list(figures.figures())
     for number in range(30):
@@ -108,3 +112,62 @@ def test_bulks_that_are_not_finished_are_told_by_their_rows():
     bulk_reject(actor=approver, bulk_id=bulk.id, notes="排错了")
     assert set(samples("bulk_refund_rows").values()) == {0}
     assert samples("bulk_refund_oldest_seconds") == {(): 0}
+
+
+# --- what ends, and what must come again --------------------------------------------------------
+
+
+def test_of_each_kind_of_certificate_the_one_that_ends_first_is_told(monkeypatch):
+    now = clock.now()
+
+    def ending(key: str, days: int) -> Expiry:
+        return Expiry(key, "A1", now + timedelta(days=days), days)
+
+    ends = {"wechat": [ending("platform_cert", 2), ending("platform_cert", 400)], "alipay": []}
+    monkeypatch.setattr(figures, "expiries_current", ends.__getitem__)
+    assert samples("gateway_certificate_days_left") == {("wechat", "platform_cert"): 2.0}
+    keys = {one.key for one in beyond(ALARMS, figures.figures())}
+    about = "{gateway=wechat,key=platform_cert}"
+    assert {f"GatewayCertificateEnding{about}", f"GatewayCertificateEnds{about}"} <= keys
+    ends["wechat"] = [ending("platform_cert", 30)]
+    assert not any("Certificate" in one.key for one in beyond(ALARMS, figures.figures()))
+
+
+BACKUPS = ("BackupLogsOld", "BackupOld", "RestoreDrillOld")
+
+
+def backup_alarms() -> list[str]:
+    found = beyond(ALARMS, figures.figures())
+    return sorted(one.key for one in found if one.key in BACKUPS)
+
+
+@pytest.fixture
+def stamp(tmp_path, settings):
+    """Writes the backup's stamp: name → hours ago."""
+    file = tmp_path / "stamp.json"
+    settings.BACKUP_STAMP_FILE = str(file)
+
+    def write(**hours: float) -> None:
+        now = clock.now()
+        moments = {f"{name}_at": now - timedelta(hours=ago) for name, ago in hours.items()}
+        file.write_text(json.dumps({name: at.isoformat() for name, at in moments.items()}))
+
+    return write
+
+
+def test_a_backup_in_time_is_no_alarm_and_each_that_is_late_is_one(stamp):
+    stamp(dumped=25, logs=1, verified=24 * 7)
+    assert backup_alarms() == []
+    stamp(dumped=27, logs=3, verified=24 * 9)
+    assert backup_alarms() == list(BACKUPS)
+
+
+def test_a_drill_that_never_was_is_missed_and_logs_that_nobody_keeps_are_not(stamp):
+    stamp(dumped=1)
+    assert backup_alarms() == ["RestoreDrillOld"]
+
+
+def test_a_stamp_that_cannot_be_read_counts_as_no_backup(stamp, settings):
+    assert backup_alarms() == ["BackupOld"], "it is not there yet"
+    settings.BACKUP_STAMP_FILE = ""
+    assert backup_alarms() == [], "nobody said that backups are made here"
