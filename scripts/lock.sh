@@ -4,6 +4,7 @@
 #   requirements.txt       "-r requirements/base.txt" and what production and CI add
 #   requirements/dev.txt   everything, for development
 #   requirements/load.txt  locust for `make load`, in an environment of its own
+#   requirements/observability.txt  Sentry and OpenTelemetry, for whoever sets them up
 # Versions of before are kept where they still fit; UPGRADE=1 takes the newest.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -18,6 +19,7 @@ compile() {
 compile requirements/base.in -o requirements/base.txt
 compile requirements/dev.in -c requirements/base.txt -o requirements/dev.txt
 compile requirements/load.in -o requirements/load.txt
+compile requirements/observability.in -c requirements/base.txt -o requirements/observability.txt
 
 # The rest of production.in, and only that: pip refuses a package that is pinned twice.
 full=$(mktemp)

@@ -9,6 +9,7 @@ from celery import Celery
 from celery.signals import (
     beat_init,
     before_task_publish,
+    celeryd_init,
     setup_logging,
     task_postrun,
     task_prerun,
@@ -16,12 +17,14 @@ from celery.signals import (
     worker_ready,
 )
 from celery.worker.control import inspect_command
+from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from prometheus_client import Histogram
 from structlog.contextvars import bind_contextvars, reset_contextvars
 
 from tcmpay.common.database_session import require_sound_database
 from tcmpay.common.request_id import choose_request_id, current_request_id, set_request_id
+from tcmpay.telemetry import telemetry_begin
 from tcmpay.version import __version__
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tcmpay.settings")
@@ -31,6 +34,12 @@ REQUEST_HEADER = "tcmpay_request_id"
 app = Celery("tcmpay", task_cls="tcmpay.limits.beat_lease:FencedTask")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+
+
+@celeryd_init.connect
+@beat_init.connect
+def _telemetry_begins(**kwargs: Any) -> None:
+    telemetry_begin(settings.TELEMETRY)
 
 
 @worker_init.connect

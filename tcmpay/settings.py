@@ -12,13 +12,14 @@ from django.urls import reverse_lazy
 
 from backoffice.site.unfold import UNFOLD  # noqa: F401
 from payments.cashier.ways import WAYS_BY_CODE
-from tcmpay import beat_schedule, cors
+from tcmpay import api_enumerations, beat_schedule, cors
 from tcmpay.common.content_policy import POLICY
 from tcmpay.common.money import MoneyError, parse_money
 from tcmpay.environment import Secrets, load_env
 from tcmpay.logs import logging_of, logs_begin
+from tcmpay.telemetry import read_telemetry
 from tcmpay.version import __version__
-from tcmpay.watching import is_http_address, read_alarming, read_liveness, read_notify
+from tcmpay.watching import is_http_address, read_watching
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = load_env(BASE_DIR)
@@ -42,8 +43,8 @@ AUDIT_ROOT_FILE: str = env.str("AUDIT_ROOT_FILE", default="")
 AUDIT_ROOT_URL: str = env.str("AUDIT_ROOT_URL", default="")
 if AUDIT_ROOT_URL and not is_http_address(AUDIT_ROOT_URL, debug=DEBUG):
     secrets.complain("AUDIT_ROOT_URL must begin with https://")
-NOTIFY = read_notify(env, secrets, debug=DEBUG)
-ALARMING, LIVENESS = read_alarming(env, secrets), read_liveness(env, secrets)
+NOTIFY, ALARMING, LIVENESS = read_watching(env, secrets, debug=DEBUG)
+TELEMETRY = read_telemetry(env, secrets, debug=DEBUG)
 # What the backup leaves behind when it is done (deploy/backup/): read by doctor and /metrics.
 BACKUP_STAMP_FILE: str = env.str("BACKUP_STAMP_FILE", default="")
 
@@ -514,22 +515,7 @@ SPECTACULAR_SETTINGS = {
         "payments.api_schema.describe_callbacks",
     ],
 }
-# What the description calls the code's own tables of values, wherever one stands.
-API_ENUMERATIONS = {
-    "OrderStatus": "payments.states.OrderStatus",
-    "OrderType": "tcmpay.common.order_types.OrderType",
-    "ServiceOrderType": "tcmpay.common.order_types.SERVICE_TYPES",
-    "PaymentMethod": "payments.states.PaymentMethod",
-    "PaymentScene": "payments.states.PaymentScene",
-    "RefundStatus": "refunds.states.RefundStatus",
-    "RefundBulkStatus": "refunds.states.BulkStatus",
-    "RefundBulkResult": "refunds.states.BulkOutcome",
-    "BalanceTransactionType": "balances.models.EntryType",
-    "RelatedType": "balances.models.RelatedType",
-    "TokenProblem": "tcmpay.common.errors.TokenProblem",
-    "EventType": "webhooks.states.EventType",
-    "GatewayMethod": "config.models.GatewayMethod",
-}
+API_ENUMERATIONS = api_enumerations.ENUMERATIONS
 
 # --- static files and security ----------------------------------------------------------------
 # Lists that staff export; the web and the worker must both reach it. Nobody else may.

@@ -139,6 +139,13 @@ def _span(secrets: Secrets, name: str, text: str) -> Span | None:
         return None
 
 
+def read_watching(
+    env: Environment, secrets: Secrets, *, debug: bool
+) -> tuple[Notify, Alarming, Liveness]:
+    notify = read_notify(env, secrets, debug=debug)
+    return notify, read_alarming(env, secrets), read_liveness(env, secrets)
+
+
 def is_http_address(address: str, *, debug: bool) -> bool:
     return address.startswith(("https://", "http://") if debug else "https://")
 

@@ -3,6 +3,7 @@
 import os
 import sys
 
+from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.handlers.wsgi import WSGIHandler
 from django.core.wsgi import get_wsgi_application
@@ -10,6 +11,7 @@ from django.urls import reverse
 
 from tcmpay.common.plain_request import PlainRequest
 from tcmpay.common.reading_time import BodyWatched
+from tcmpay.telemetry import telemetry_begin
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tcmpay.settings")
 
@@ -20,6 +22,8 @@ GUNICORN_GIVES_UP = 3
 def _application() -> WSGIHandler:
     """Raises SystemExit, its reason told in lines of their own, when the deployment is unsound."""
     try:
+        # Before the middleware is built, which traces go around.
+        telemetry_begin(settings.TELEMETRY)
         served = get_wsgi_application()
         # Imported once Django is set up.
         from tcmpay.common.database_session import require_sound_database

@@ -9,7 +9,14 @@ import json
 import os
 import sys
 from dataclasses import astuple, is_dataclass
+from importlib.machinery import ModuleSpec
 from pathlib import Path
+from types import ModuleType
+
+# Packages that a deployment may add, as if they were here: only whether they are is asked for.
+for optional in ("sentry_sdk", "opentelemetry"):
+    module = sys.modules.setdefault(optional, ModuleType(optional))
+    module.__spec__ = ModuleSpec(optional, None)
 
 # They hold objects, and texts that wait for the apps, or tell how a value came, not which it is.
 MADE_ANEW = {

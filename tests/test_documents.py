@@ -21,7 +21,7 @@ OPERATIONS = ROOT / "docs/operations.md"
 README_LINES_MAX = 250
 SECRETS = {
     *("SECRET_KEY", "CONFIG_ENCRYPTION_KEYS", "JWT_SECRET", "JWT_PUBLIC_KEY"),
-    *("METRICS_TOKEN", "AUDIT_CHAIN_KEYS"),
+    *("METRICS_TOKEN", "AUDIT_CHAIN_KEYS", "SENTRY_DSN"),
     *("NOTIFY_SMTP_URL", "NOTIFY_WEBHOOK_URL", "NOTIFY_WECOM_URL"),
     *("NOTIFY_DINGTALK_URL", "NOTIFY_DINGTALK_SECRET"),
     *("NOTIFY_FEISHU_URL", "NOTIFY_FEISHU_SECRET"),
@@ -124,7 +124,7 @@ def test_both_languages_say_the_same(page, part):
 
 def variables_read() -> set[str]:
     found: set[str] = set()
-    for name in ("settings.py", "environment.py", "watching.py"):
+    for name in ("settings.py", "environment.py", "watching.py", "telemetry.py"):
         source = (ROOT / "tcmpay" / name).read_text(encoding="utf-8")
         found.update(re.findall(r"\benv\.\w+\(\s*\"([A-Z_]+)\"", source))
         found.update(re.findall(r"\bsecrets\.(?:require|optional)\(\s*\"([A-Z_]+)\"", source))
@@ -152,7 +152,8 @@ def test_every_variable_is_in_the_table_and_every_row_is_a_variable(folder):
 
 @both_languages
 def test_every_secret_is_named_with_its_file_form(folder):
-    files = (ROOT / "tcmpay" / name for name in ("settings.py", "watching.py"))
+    names = ("settings.py", "watching.py", "telemetry.py")
+    files = (ROOT / "tcmpay" / name for name in names)
     source = "\n".join(file.read_text(encoding="utf-8") for file in files)
     read = set(re.findall(r"\bsecrets\.(?:require|optional)\(\s*\"([A-Z_]+)\"", source))
     assert read == SECRETS

@@ -112,6 +112,8 @@ VARIABLES: dict[str, tuple[str, str | None, dict[str, str]]] = {
     "ALARM_WARNING_CHANNELS": ("email,wecom", WRONG, {}),
     "ALARM_REPEAT_MINUTES": ("60", WRONG, {}),
     "BACKUP_STAMP_FILE": ("/var/backups/tcmpay/stamp.json", None, {}),
+    "SENTRY_DSN": ("https://0a1b2c@errors.tcm.test/1", WRONG, {}),
+    "OTEL_EXPORTER_OTLP_ENDPOINT": ("http://collector.tcm.test:4318", WRONG, {}),
     "CLINIC_NAME": ("某某 诊所", None, {}),
     "LOG_LEVEL": ("WARNING", WRONG, {}),
 }  # fmt: skip
@@ -119,6 +121,7 @@ SECRETS = {
     "SECRET_KEY", "CONFIG_ENCRYPTION_KEYS", "AUDIT_CHAIN_KEYS", "JWT_SECRET", "JWT_PUBLIC_KEY",
     "METRICS_TOKEN", "NOTIFY_SMTP_URL", "NOTIFY_WEBHOOK_URL", "NOTIFY_WECOM_URL",
     "NOTIFY_DINGTALK_URL", "NOTIFY_DINGTALK_SECRET", "NOTIFY_FEISHU_URL", "NOTIFY_FEISHU_SECRET",
+    "SENTRY_DSN",
     "DATABASE_URL", "DATABASE_REPLICA_URL", "CACHE_URL", "CELERY_BROKER_URL",
 }  # fmt: skip
 # By how the value comes: in a line of `.env`, ...
@@ -173,7 +176,8 @@ def _quoted(value: str) -> str:
 
 
 def variables_read(how: str = r"(?:env|secrets)\.\w+") -> set[str]:
-    files = (settings.BASE_DIR / "tcmpay" / name for name in ("settings.py", "watching.py"))
+    names = ("settings.py", "watching.py", "telemetry.py")
+    files = (settings.BASE_DIR / "tcmpay" / name for name in names)
     source = "\n".join(file.read_text(encoding="utf-8") for file in files)
     return set(re.findall(rf"\b(?:{how})\(\s*\"([A-Z_]+)\"", source))
 
