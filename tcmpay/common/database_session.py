@@ -98,6 +98,18 @@ def durability_warnings(database: Any = connection) -> list[str]:
     return warnings
 
 
+def takes_writes(database: Any = connection) -> bool:
+    """Whether the server answers and is no replica or former primary, set to be read only.
+
+    Raises OperationalError when it does not answer.
+    """
+    # Words or figures, by the server's version.
+    asked = "SELECT @@GLOBAL.read_only, @@GLOBAL.innodb_read_only"
+    with database.cursor() as cursor:
+        cursor.execute("SELECT 0" if database.vendor == "sqlite" else asked)
+        return {str(value) for value in cursor.fetchone()} <= {"0", "OFF"}
+
+
 def require_sound_database() -> None:
     """Called where a process that moves money starts. Raises ImproperlyConfigured.
 

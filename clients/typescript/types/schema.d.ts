@@ -597,7 +597,7 @@ export interface paths {
         };
         /**
          * Can it serve
-         * @description The database answers too; else it is 503. Needs no token and is not limited.
+         * @description The database answers too and takes writes; else it is 503. Needs no token and is not limited.
          */
         get: operations["getReadiness"];
         put?: never;

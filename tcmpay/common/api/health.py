@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import TypeVar
 
-from django.db import connection
 from django.utils.translation import gettext_lazy as _
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
@@ -14,6 +13,8 @@ from tcmpay.common.api.envelope import success
 from tcmpay.common.api.schema import enveloped, success_example
 from tcmpay.common.api.schema_parts import Text
 from tcmpay.common.api.views import PublicView
+from tcmpay.common.database_session import takes_writes
+from tcmpay.common.errors import ServiceUnavailable
 from tcmpay.version import __version__
 
 Get = TypeVar("Get", bound=Callable[..., Response])
@@ -66,21 +67,20 @@ class LiveView(PublicView):
 
 
 class ReadyView(PublicView):
-    """The database answers. A broken one is 503 by the exception handler."""
+    """The database answers and takes writes. A broken one is 503 by the exception handler."""
 
     throttle_classes = ()
 
     @_described(
         "getReadiness",
         _("可以服务"),
-        _("数据库也能回答；否则是 503。不需要令牌，不限次数。"),
+        _("数据库也能回答，并且可以写；否则是 503。不需要令牌，不限次数。"),
         ReadySchema(),
         READY,
     )
     def get(self, request: Request) -> Response:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT 1")
-            cursor.fetchone()
+        if not takes_writes():
+            raise ServiceUnavailable
         return success("ok", READY)
 
 
