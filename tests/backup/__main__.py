@@ -4,9 +4,8 @@
 
 Makes sound books, dumps them, goes on with the business, keeps the binary logs, and restores: the
 dump alone, and to a moment in between. Exits 1 when a restored copy is not what it was then, when
-the audit is not content with it, or when a refusal of the scripts does not come. At a million
-orders (``--copies 55556``, or an ``--url`` of books that are there) its figures are the restore's
-cost; on a shared machine the CPU time counts.
+the audit is not content with it, or when a refusal of the scripts does not come. A million orders
+are ``--copies 55556``; its figures are the restore's cost, on a shared machine the CPU time.
 """
 
 import argparse

@@ -9,12 +9,12 @@ import json
 import re
 import uuid
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator, Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
-from django.db import models
+from django.db import connection, models
 from django.db.transaction import atomic
 from django.test import override_settings
 
@@ -49,6 +49,10 @@ from webhooks.services.dispatch import dispatcher_lock
 DAYS = 30
 SECONDS_A_DAY = 72_000  # a copy's moments stay on one business day
 COPIES_AT_ONCE = 100
+# Columns that are made anew for each copy, after the rest of it.
+MADE_ANEW = frozenset(
+    {"hash", "previous_hash", "log_hash", "body_sha256", "kept_digest", "details", "sequence"}
+)
 # Parents first.
 TABLES: tuple[type[models.Model], ...] = (
     UserBalance, BalanceTransaction, PaymentOrder, PaymentTransaction, PaymentCallback,
@@ -105,9 +109,10 @@ def books_make(mix: str, copies: int) -> int:
     ):
         clinic = Clinic()
         MIXES[mix](clinic)
-    original = _rows_of(clinic)
+    rows = _rows_of(clinic)
+    originals = _Originals(rows)
     for model in reversed(TABLES):
-        keys = [row.pk for row in original[model]]
+        keys = [row.pk for row in rows[model]]
         model._default_manager.filter(pk__in=keys)._raw_delete("default")
     a_day = -(-copies // DAYS)
     for day in range(DAYS):
@@ -115,7 +120,9 @@ def books_make(mix: str, copies: int) -> int:
         with atomic():
             for first in range(numbers.start, numbers.stop, COPIES_AT_ONCE):
                 _insert(
-                    _Copy(number, day, (number - day * a_day) * SECONDS_A_DAY // a_day).of(original)
+                    _Copy(number, day, (number - day * a_day) * SECONDS_A_DAY // a_day).of(
+                        originals
+                    )
                     for number in range(first, min(first + COPIES_AT_ONCE, numbers.stop))
                 )
         with clock.frozen(begin + timedelta(days=day + 1)):
@@ -129,6 +136,20 @@ def books_make(mix: str, copies: int) -> int:
 def _seal() -> None:
     for chain in (LEDGER, TRAIL, CALLBACKS, EXCHANGES):
         chain_seal(chain)
+
+
+class _Originals:
+    """The rows of the first patient, and what in them is named after its patient."""
+
+    def __init__(self, rows: Rows) -> None:
+        accounts = rows[UserBalance]
+        kept = {str(row.pk) for model in TABLES for row in rows[model]}
+        kept |= {str(entry.related_id) for entry in rows[BalanceTransaction]}
+        self.kept = sorted(kept)
+        self.patients = {str(account.user_id) for account in accounts}
+        self.moment: datetime = accounts[0].created_at
+        names = kept | self.patients
+        self.rows = {model: [_Original(row, names) for row in rows[model]] for model in TABLES}
 
 
 def _rows_of(clinic: Clinic) -> Rows:
@@ -153,7 +174,56 @@ def _insert(copies: Iterator[Rows]) -> None:
         event.sequence = dispatcher.last_sequence
     dispatcher.save(update_fields=["last_sequence"])
     for model in TABLES:
-        model._default_manager.bulk_create(together[model], batch_size=500)
+        _insert_rows(model, together[model])
+
+
+def _insert_rows(model: type[models.Model], rows: Sequence[Any]) -> None:
+    """As ``bulk_create`` does it; what all copies have alike is made ready for SQL once."""
+    fields = model._meta.concrete_fields
+    quoted = connection.ops.quote_name
+    names = ", ".join(quoted(field.column) for field in fields)
+    places = ", ".join(["%s"] * len(fields))
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            f"INSERT INTO {quoted(model._meta.db_table)} ({names}) VALUES ({places})",
+            [_ready(row, fields) for row in rows],
+        )
+
+
+def _ready(row: Any, fields: Sequence[Any]) -> list[Any]:
+    alike, values = row.original.alike, row.__dict__
+    return [
+        alike[name]
+        if (name := field.attname) in alike
+        else field.get_db_prep_save(values[name], connection)
+        for field in fields
+    ]
+
+
+class _Original:
+    """A row that is copied: which of its columns all copies have alike, ready for SQL."""
+
+    def __init__(self, row: Any, names: Container[str]) -> None:
+        self.row = row
+        self.model: type[models.Model] = type(row)
+        self.varying: list[tuple[str, Any]] = []
+        self.alike: dict[str, Any] = {}
+        for field in row._meta.concrete_fields:
+            name, value = field.attname, getattr(row, field.attname)
+            if isinstance(value, dict | list):
+                self.varying.append((name, _Json(json.dumps(value))))
+            elif (
+                isinstance(value, date)
+                or (isinstance(value, uuid.UUID) and str(value) in names)
+                or (isinstance(value, str) and NAMED.search(value))
+            ):
+                self.varying.append((name, value))
+            elif name not in MADE_ANEW:
+                self.alike[name] = field.get_db_prep_save(value, connection)
+
+
+class _Json(NamedTuple):
+    text: str
 
 
 class _Copy:
@@ -164,41 +234,38 @@ class _Copy:
         self._later = self._days + timedelta(seconds=seconds)
         self._names: dict[str, str] = {}
 
-    def of(self, original: Rows) -> Rows:
-        kept = {str(row.pk) for model in TABLES for row in original[model]}
-        kept |= {str(entry.related_id) for entry in original[BalanceTransaction]}
-        patients = {str(account.user_id) for account in original[UserBalance]}
-        moment = original[UserBalance][0].created_at + self._later
-        start = int(moment.timestamp() * 1000) << 80 | 0x7 << 76 | 0b10 << 62 | self._number << 16
-        for place, key in enumerate(sorted(kept)):
+    def of(self, originals: "_Originals") -> Rows:
+        start = int((originals.moment + self._later).timestamp() * 1000) << 80
+        start |= 0x7 << 76 | 0b10 << 62 | self._number << 16
+        for place, key in enumerate(originals.kept):
             self._names[key] = str(uuid.UUID(int=start + place))
-        self._names |= {patient: str(uuid.uuid4()) for patient in patients}
-        rows: Rows = {model: [self._copied(row) for row in original[model]] for model in TABLES}
+        self._names |= {patient: str(uuid.uuid4()) for patient in originals.patients}
+        rows: Rows = {
+            model: [self._copied(original) for original in some]
+            for model, some in originals.rows.items()
+        }
         _digest_logs(rows)
         _digest_trail(rows)
         _digest_ledger(rows)
         return rows
 
-    def _copied(self, row: Any) -> Any:
-        return type(row)(
-            **{
-                field.attname: self._value(getattr(row, field.attname))
-                for field in row._meta.concrete_fields
-            }
-        )
+    def _copied(self, original: _Original) -> Any:
+        copied: Any = object.__new__(original.model)
+        copied.__dict__.update(original.row.__dict__, original=original)
+        for name, value in original.varying:
+            copied.__dict__[name] = self._value(value)
+        return copied
 
     def _value(self, value: Any) -> Any:
         if isinstance(value, uuid.UUID):
-            return uuid.UUID(self._names.get(str(value), str(value)))
-        if isinstance(value, str):
-            return NAMED.sub(self._named, value)
+            return uuid.UUID(self._names[str(value)])
+        if isinstance(value, _Json):
+            return json.loads(NAMED.sub(self._named, value.text))
         if isinstance(value, datetime):
             return value + self._later
         if isinstance(value, date):
             return value + self._days
-        if isinstance(value, dict | list):
-            return json.loads(NAMED.sub(self._named, json.dumps(value)))
-        return value
+        return NAMED.sub(self._named, value)
 
     def _named(self, found: re.Match[str]) -> str:
         name = found.group()
