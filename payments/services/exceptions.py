@@ -7,7 +7,7 @@ somebody else owns nobody acts. So of two people at once one wins, and the other
 from datetime import timedelta
 from uuid import UUID
 
-from django.db.models import Q, QuerySet, Subquery
+from django.db.models import Q, QuerySet
 
 from payments.errors import (
     ActionNotOffered,
@@ -256,12 +256,12 @@ def exception_write_off_ask(*, actor: Actor, exception_id: UUID, reason: str) ->
     Raises ExceptionNotFound, ExceptionClosed, ExceptionTaken, WriteOffWaits, ActionNotOffered,
     OwnCase.
     """
-    _amounts_change(exception_id)
-    case = _lock(exception_id)
+    case = _lock_with_order(exception_id)
     _ensure_offered(case, ExceptionAction.WRITE_OFF)
     ensure_not_own_case(actor, case)
     _own(case, actor)
     columns_write(case, **case.asking(actor, reason))
+    _amounts_changed(case)
     _audit(case, actor, "exception_write_off_asked", reason)
     return case
 
@@ -275,29 +275,36 @@ def write_off_decide(
     Whoever asked may take the request back, but never confirm it.
     Raises ExceptionNotFound, ExceptionClosed, ActionNotOffered, SelfConfirmation, OwnCase.
     """
-    _amounts_change(exception_id)
-    case = _lock(exception_id)
+    case = _lock_with_order(exception_id)
     if not case.is_waiting:
         raise ActionNotOffered()
     if not is_confirmed:
         columns_write(case, write_off_by=None, write_off_at=None, write_off_reason="")
+        _amounts_changed(case)
         _audit(case, actor, "exception_write_off_declined", notes)
         return case
     case.ensure_may_answer(actor, decided=ActionNotOffered, own=SelfConfirmation)
     ensure_not_own_case(actor, case)
     resolution = "；".join(part for part in (case.write_off_reason, notes) if part)
     exception_end(case, actor, resolution, ExceptionOutcome.WRITTEN_OFF)
+    _amounts_changed(case)
     return case
 
 
 # --- inside a unit ------------------------------------------------------------------------------
 
 
-def _amounts_change(exception_id: UUID) -> None:
-    """What may be asked back of the case's order is another amount afterwards. Before the case is
-    locked: orders are first."""
-    case = PaymentException.objects.filter(id=exception_id)
-    order_refunds_moved(Subquery(case.values("order_id")))
+def _lock_with_order(exception_id: UUID) -> PaymentException:
+    """As ``_lock``, its order before it: orders are locked first, and its amounts will change."""
+    order_ids = PaymentException.objects.filter(id=exception_id).values_list("order_id", flat=True)
+    PaymentOrder.objects.select_for_update().filter(id=order_ids.first()).first()
+    return _lock(exception_id)
+
+
+def _amounts_changed(case: PaymentException) -> None:
+    """What may be asked back of the case's order is another amount now."""
+    if case.order_id is not None:
+        order_refunds_moved(case.order_id)
 
 
 def _lock(exception_id: UUID) -> PaymentException:

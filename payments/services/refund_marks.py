@@ -2,11 +2,11 @@
 
 from uuid import UUID
 
-from django.db.models import F, Subquery
+from django.db.models import F
 
 from payments.models import PaymentOrder
 
 
-def order_refunds_moved(order_id: UUID | Subquery) -> None:
+def order_refunds_moved(order_id: UUID) -> None:
     """``refunded_amount`` or ``refundable_amount`` is another one now; inside the caller's unit."""
     PaymentOrder.objects.filter(id=order_id).update(refund_changes=F("refund_changes") + 1)
