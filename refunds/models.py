@@ -442,10 +442,6 @@ class RefundBulk(Asked, models.Model):
                 | Q(decided_by__isnull=False) & ~Q(decided_by=F("requested_by")),
                 name="refund_bulk_decided_by_another",
             ),
-            models.CheckConstraint(
-                condition=Q(paused_by=None) | Q(status=BulkStatus.PAUSED),
-                name="refund_bulk_paused_by_while_paused",
-            ),
         )
         indexes = (
             models.Index(fields=("next_run_at",), name="refund_bulk_next_run"),

@@ -100,6 +100,7 @@ class _Values:
         self.file = file or EnvFile()
         # Where values were read from, `.env` included.
         self.files: list[str] = []
+        self._handed_over: set[str] = set()
         self._known: set[str] = set()
         self._problems: list[str] = []
         for name, value in self.file.values.items():
@@ -122,7 +123,9 @@ class _Values:
     def _source(self, name: str) -> str:
         if value := os.environ.get(name, ""):
             return self.file.name if self.file.values.get(name) == value else "environment"
-        return f"{name}_FILE" if os.environ.get(f"{name}_FILE") else ""
+        if os.environ.get(f"{name}_FILE"):
+            return f"{name}_FILE"
+        return "credential" if name in self._handed_over else ""
 
     def is_set(self, name: str) -> bool:
         return bool(self.text(name))
@@ -229,6 +232,7 @@ class _Values:
             if is_handed_over or where == f"{name}_FILE":
                 self.complain(f"{where} names a file that {error.text}")
             return ""
+        self._handed_over.add(name)
         if not value:
             self.complain(f"{where} names an empty file")
         elif value.startswith(f"{name}="):

@@ -261,10 +261,12 @@ def test_every_secret_may_be_a_credential_of_systemd(tmp_path: Path):
         (tmp_path / name).write_text(PRODUCTION[name] + "\n")
     public = {"DEBUG": "off", "ALLOWED_HOSTS": "pay.tcm.test"}
     answer = start(
-        "from django.conf import settings as s;print(s.SECRET_KEY, s.DATABASES['default']['NAME'])",
+        "from django.conf import settings as s;print(s.SECRET_KEY, s.DATABASES['default']['NAME'],"
+        " s.ENVIRONMENT_SOURCES['SECRET_KEY'], s.ENVIRONMENT_SOURCES['DATABASE_URL'])",
         **{**dict.fromkeys(PRODUCTION, ""), "CREDENTIALS_DIRECTORY": str(tmp_path), **public},
     )
-    assert answer.stdout.split() == [PRODUCTION["SECRET_KEY"], "tcm_telemedicine"], answer.stderr
+    told = [PRODUCTION["SECRET_KEY"], "tcm_telemedicine", "credential", "credential"]
+    assert answer.stdout.split() == told, answer.stderr
 
 
 def test_a_credential_that_is_there_and_unreadable_is_named(tmp_path: Path):

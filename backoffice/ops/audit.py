@@ -5,7 +5,9 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from celery.exceptions import SoftTimeLimitExceeded
 from django.conf import settings
+from django.db import DatabaseError
 from django.db.transaction import atomic
 from django.utils.translation import gettext as _
 
@@ -33,6 +35,7 @@ import refunds.invariants_give_back
 import tcmpay.accounts.invariants
 import tcmpay.audit.invariants
 import webhooks.invariants
+from tcmpay.common.db import is_lost
 from tcmpay.common.invariants import Check, Scope, Violation
 
 logger = logging.getLogger(__name__)
@@ -116,11 +119,18 @@ def audit(scope: Scope, *more: Check) -> Iterator[tuple[Check, Iterator[Violatio
 
 
 def to_its_end(check: Check, scope: Scope) -> Iterator[Violation]:
-    """What ``check`` finds; one that trips over a row that it can't read hides no other's word."""
+    """What ``check`` finds; one that trips over a row that it can't read hides no other's word.
+
+    Raises SoftTimeLimitExceeded, DatabaseError: the run ended early, through no fault of the books.
+    """
     name = f"{check.__module__}.{check.__qualname__}"
     try:
         yield from check(scope)
+    except SoftTimeLimitExceeded:
+        raise  # the whole run's time is over, and no book is broken
     except Exception as error:
+        if isinstance(error, DatabaseError) and is_lost(error):
+            raise  # nothing can be asked any more: the run did not take place
         # What the error says may be what the row says: its class is told, the rest is in the log.
         logger.exception("audit_check_unfinished", extra={"check": name})
         text = _("该项核对未能完成：%(error)s（详见日志 audit_check_unfinished）")

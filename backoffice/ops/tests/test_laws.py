@@ -3,6 +3,8 @@
 from datetime import UTC, datetime, time, timedelta
 
 import pytest
+from celery.exceptions import SoftTimeLimitExceeded
+from django.db import OperationalError
 from django.db.transaction import atomic
 from django.test import Client
 from django.urls import reverse
@@ -10,13 +12,14 @@ from django.urls import reverse
 from backoffice.models import LawRun, LawRunKind
 from backoffice.ops import laws, liveness
 from backoffice.ops.alarms import ALARMS, beyond
+from backoffice.ops.audit import to_its_end
 from backoffice.ops.figures import figures
 from backoffice.ops.laws import EXAMPLES_MAX, LEEWAY, recent_run, whole_run_if_due
 from payments.models import PaymentOrder, PaymentTransaction
 from payments.services.attempts import PayCommand, pay
 from tcmpay.accounts.models import StaffUser
 from tcmpay.common import clock
-from tcmpay.common.invariants import Violation
+from tcmpay.common.invariants import Scope, Violation
 from tcmpay.watching import Liveness, Span
 from tests.clinic import new_order, patient, report_paid
 
@@ -38,6 +41,18 @@ def breaks(count: int, **kind: bool):
             yield Violation("L3", "balance", str(number), "坏了", **kind)
 
     return check
+
+
+@pytest.mark.parametrize(
+    "early", [SoftTimeLimitExceeded(), OperationalError(2013, "Lost connection")]
+)
+def test_a_run_that_is_cut_off_says_nothing_of_the_books(early):
+    def check(scope):
+        raise early
+        yield
+
+    with pytest.raises(type(early)):
+        list(to_its_end(check, Scope()))
 
 
 def told() -> set[str]:
