@@ -28,7 +28,7 @@ KEPT_AFTER = {
     "guard": "0005_beat_lease",
     "payments": "0043_exception_kind_not_out",
     "reconciliation": "0012_upload_source_known",
-    "refunds": "0029_paused_by_while_paused",
+    "refunds": "0028_who_paused_a_bulk",
     "webhooks": "0008_subscribed_after",
 }
 # "app.migration: what is told" → why the former release serves all the same.
