@@ -9,6 +9,7 @@ from tcmpay.environment import Environment, Secrets
 
 CHANNELS = ("email", "webhook", "wecom", "dingtalk", "feishu")
 SMTP_SCHEMES = frozenset({"smtp", "smtps", "smtp+starttls"})
+_SIGNING_SECRET = re.compile(r"whsec_(?:[A-Za-z0-9+/]{4}){8,21}(?:[A-Za-z0-9+/]{2,3}={1,2})?")
 _SPAN = re.compile(r"([0-9]{2}:[0-9]{2})-([0-9]{2}:[0-9]{2})", re.ASCII)
 
 
@@ -20,6 +21,7 @@ class Notify:
     email_from: str = ""
     smtp_url: str = ""
     webhook_url: str = ""
+    webhook_secret: str = ""
     wecom_url: str = ""
     dingtalk_url: str = ""
     dingtalk_secret: str = ""
@@ -60,6 +62,7 @@ def read_notify(env: Environment, secrets: Secrets, *, debug: bool) -> Notify:
         email_from=env.str("NOTIFY_EMAIL_FROM", default=""),
         smtp_url=secrets.optional("NOTIFY_SMTP_URL"),
         webhook_url=secrets.optional("NOTIFY_WEBHOOK_URL"),
+        webhook_secret=secrets.optional("NOTIFY_WEBHOOK_SECRET"),
         wecom_url=secrets.optional("NOTIFY_WECOM_URL"),
         dingtalk_url=secrets.optional("NOTIFY_DINGTALK_URL"),
         dingtalk_secret=secrets.optional("NOTIFY_DINGTALK_SECRET"),
@@ -70,7 +73,9 @@ def read_notify(env: Environment, secrets: Secrets, *, debug: bool) -> Notify:
         address = getattr(notify, f"{name}_url")
         if address and not is_http_address(address, debug=debug):
             secrets.complain(f"NOTIFY_{name.upper()}_URL must begin with https://")
-    for name in ("dingtalk", "feishu"):
+    if notify.webhook_secret and not _SIGNING_SECRET.fullmatch(notify.webhook_secret):
+        secrets.complain("NOTIFY_WEBHOOK_SECRET must be whsec_ and base64 of 24 to 64 random bytes")
+    for name in ("webhook", "dingtalk", "feishu"):
         if getattr(notify, f"{name}_secret") and not getattr(notify, f"{name}_url"):
             secrets.complain(f"NOTIFY_{name.upper()}_SECRET needs NOTIFY_{name.upper()}_URL")
     if not all("@" in one for one in (*notify.email_to, notify.email_from) if one):

@@ -100,6 +100,11 @@ VARIABLES: dict[str, tuple[str, str | None, dict[str, str]]] = {
     "NOTIFY_EMAIL_FROM": ("tcmpay@tcm.test", WRONG, BY_MAIL),
     "NOTIFY_SMTP_URL": ("smtps://ops:Zk3%2F9x@mail.tcm.test:465", WRONG, BY_MAIL),
     "NOTIFY_WEBHOOK_URL": ("https://alarms.tcm.test/in?key=1", WRONG, {}),
+    "NOTIFY_WEBHOOK_SECRET": (
+        f"whsec_{base64.b64encode(secrets.token_bytes(32)).decode()}",
+        WRONG,
+        {"NOTIFY_WEBHOOK_URL": "https://alarms.tcm.test/"},
+    ),
     "NOTIFY_WECOM_URL": ("https://qyapi.tcm.test/send?key=1", WRONG, {}),
     "NOTIFY_DINGTALK_URL": ("https://oapi.tcm.test/send?access_token=1", WRONG, {}),
     "NOTIFY_DINGTALK_SECRET": (SECRET, None, {"NOTIFY_DINGTALK_URL": "https://oapi.tcm.test/"}),
@@ -119,9 +124,9 @@ VARIABLES: dict[str, tuple[str, str | None, dict[str, str]]] = {
 }  # fmt: skip
 SECRETS = {
     "SECRET_KEY", "CONFIG_ENCRYPTION_KEYS", "AUDIT_CHAIN_KEYS", "JWT_SECRET", "JWT_PUBLIC_KEY",
-    "METRICS_TOKEN", "NOTIFY_SMTP_URL", "NOTIFY_WEBHOOK_URL", "NOTIFY_WECOM_URL",
-    "NOTIFY_DINGTALK_URL", "NOTIFY_DINGTALK_SECRET", "NOTIFY_FEISHU_URL", "NOTIFY_FEISHU_SECRET",
-    "SENTRY_DSN",
+    "METRICS_TOKEN", "NOTIFY_SMTP_URL", "NOTIFY_WEBHOOK_URL", "NOTIFY_WEBHOOK_SECRET",
+    "NOTIFY_WECOM_URL", "NOTIFY_DINGTALK_URL", "NOTIFY_DINGTALK_SECRET", "NOTIFY_FEISHU_URL",
+    "NOTIFY_FEISHU_SECRET", "SENTRY_DSN",
     "DATABASE_URL", "DATABASE_REPLICA_URL", "CACHE_URL", "CELERY_BROKER_URL",
 }  # fmt: skip
 # By how the value comes: in a line of `.env`, ...

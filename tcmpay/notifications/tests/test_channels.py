@@ -11,10 +11,12 @@ import logging
 import socketserver
 import threading
 import time
+from dataclasses import replace
 from email import message_from_bytes, policy
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from gateways.tests.kit import Reply, StandIn
 from tcmpay.common import clock
@@ -66,6 +68,10 @@ def received(robot) -> tuple[str, dict]:
     return seen.target, json.loads(seen.body)
 
 
+def headers_seen(robot) -> dict[str, str]:
+    return {name.lower(): value for name, value in robot.seen[-1].headers.items()}
+
+
 def test_the_generic_webhook_carries_the_facts_for_programs(robot):
     sent = message("webhook")
     send(sent)
@@ -73,6 +79,20 @@ def test_the_generic_webhook_carries_the_facts_for_programs(robot):
     assert path == f"/hook?token={KEY}"
     assert body["alarms"] == [{"name": "BeatSilent"}]
     assert (body["severity"], body["title"], body["id"]) == ("critical", sent.title, str(sent.id))
+
+
+def test_with_a_secret_it_is_signed_so_that_a_receiver_knows_us(robot, settings):
+    send(message("webhook"))
+    assert "webhook-signature" not in headers_seen(robot)
+    secret = "whsec_" + base64.b64encode(b"a secret of thirty-two bytes, no").decode()
+    settings.NOTIFY = replace(settings.NOTIFY, webhook_secret=secret)
+    sent = message("webhook")
+    send(sent)
+    headers = headers_seen(robot)
+    body = Webhook(secret).verify(robot.seen[-1].body, headers)
+    assert body["id"] == headers["webhook-id"] == str(sent.id)
+    with pytest.raises(WebhookVerificationError):
+        Webhook(secret).verify(robot.seen[-1].body + b" ", headers)
 
 
 def test_wecom_gets_markdown_within_its_bound(robot):
