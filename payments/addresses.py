@@ -9,8 +9,12 @@ from payments.models import PaymentTransaction
 from tcmpay.common.sealing import ConfigSecretUnreadable, Place, is_sealed, seal, unseal
 
 
-def address_sealed(attempt_id: UUID, address: str) -> str:
-    return seal(address, _place(attempt_id)) if address else ""
+def address_kept(attempt: PaymentTransaction, address: str) -> str:
+    """``address`` as the attempt's row keeps it; the same one stays as it is sealed there."""
+    kept = str((attempt.response_data or {}).get("payment_url") or "")
+    if is_sealed(kept) and address_of(attempt) == address:
+        return kept
+    return seal(address, _place(attempt.id)) if address else ""
 
 
 def address_of(attempt: PaymentTransaction) -> str:

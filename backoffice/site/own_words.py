@@ -6,13 +6,14 @@ translates it: by itself, or by the one whose placeholders fit it. What people w
 """
 
 import re
+from dataclasses import dataclass
 from functools import cache, lru_cache
 
 from django.utils import translation
 from django.utils.translation import gettext, trans_real
 
 _PLACEHOLDER = re.compile(r"%\((\w+)\)[sd]")
-# Of a pattern's own letters; with fewer it would fit what is none of our sentences.
+# Of a sentence's own letters; with fewer it would fit what is none of our sentences.
 _LETTERS_MIN = 4
 # What stands before a sentence of ours: a number, and its colon.
 _BEGINNINGS = re.compile(r"(?P<first>[A-Z0-9]+)(?P<colon>：|: )(?P<rest>.+)", re.DOTALL)
@@ -40,10 +41,10 @@ def _known(text: str, language: str) -> str | None:
     catalog = trans_real.translation(language)
     if text in _messages(language):
         return str(catalog.gettext(text))
-    for pattern, message in _patterns(language):
-        if found := pattern.fullmatch(text):
-            values = {name: _value(value, language) for name, value in found.groupdict().items()}
-            return str(re.sub(r"\)d", ")s", str(catalog.gettext(message))) % values)
+    for sentence in _sentences(language):
+        if (found := sentence.values_in(text)) is not None:
+            values = {name: _value(value, language) for name, value in found.items()}
+            return str(re.sub(r"\)d", ")s", str(catalog.gettext(sentence.message))) % values)
     return None
 
 
@@ -58,24 +59,38 @@ def _messages(language: str) -> frozenset[str]:
 
 
 @cache
-def _patterns(language: str) -> list[tuple[re.Pattern[str], str]]:
+def _sentences(language: str) -> list["_Sentence"]:
     """The sentences with placeholders, those that say most first."""
     found = []
     for message in _messages(language):
-        letters = _PLACEHOLDER.sub("", message)
-        if letters == message or len(re.findall(r"\w", letters)) < _LETTERS_MIN:
-            continue
-        found.append((len(letters), re.compile(_pattern(message), re.DOTALL), message))
-    found.sort(key=lambda one: (-one[0], one[2]))
-    return [(pattern, message) for _length, pattern, message in found]
+        first, *rest = _PLACEHOLDER.split(message.replace("%%", "%"))
+        sentence = _Sentence(message, (first, *rest[1::2]), tuple(rest[::2]))
+        if sentence.names and len(re.findall(r"\w", "".join(sentence.literals))) >= _LETTERS_MIN:
+            found.append(sentence)
+    return sorted(found, key=lambda one: (-len("".join(one.literals)), one.message))
 
 
-def _pattern(message: str) -> str:
-    text, names, at = "", set[str](), 0
-    for found in _PLACEHOLDER.finditer(message):
-        text += re.escape(message[at : found.start()].replace("%%", "%"))
-        name = found[1]
-        text += f"(?P={name})" if name in names else f"(?P<{name}>.+?)"
-        names.add(name)
-        at = found.end()
-    return text + re.escape(message[at:].replace("%%", "%"))
+@dataclass(frozen=True, slots=True)
+class _Sentence:
+    """A message of the catalog: what stands before, between and behind its placeholders."""
+
+    message: str
+    literals: tuple[str, ...]
+    names: tuple[str, ...]
+
+    def values_in(self, text: str) -> dict[str, str] | None:
+        """What stands in ``text`` in place of the placeholders; None where it is another sentence.
+
+        One way through the text: whoever writes what is kept can't make it longer.
+        """
+        first, *others = self.literals
+        if not (text.startswith(first) and text.endswith(others[-1])):
+            return None
+        values: dict[str, str] = {}
+        at, last = len(first), len(text) - len(others[-1])
+        for name, literal in zip(self.names, others, strict=True):
+            end = last if literal is others[-1] else text.find(literal, at + 1, last)
+            if end <= at or values.setdefault(name, text[at:end]) != text[at:end]:
+                return None
+            at = end + len(literal)
+        return values

@@ -25,7 +25,7 @@ from gateways.interface import (
     Scene,
     TradeState,
 )
-from payments.addresses import address_sealed
+from payments.addresses import address_kept
 from payments.channels import Channel, channel_for_new_attempt, channel_of
 from payments.errors import (
     GatewayDown,
@@ -363,7 +363,7 @@ def _keep_start(attempt: PaymentTransaction, start: PaymentStart, actor: Actor) 
         action="payment_accepted",
         prepay_id=start.prepay_id or None,
         response_data={
-            "payment_url": address_sealed(locked.id, start.payment_url),
+            "payment_url": address_kept(locked, start.payment_url),
             "qr_code": start.qr_code,
             "answer": dict(start.raw),
             # What was handed out lives for a while from here.

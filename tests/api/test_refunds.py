@@ -322,7 +322,8 @@ def test_a_review_takes_twenty_statements_at_the_most(story, paid, rich_patient,
     refund = story.refund(paid, rich_patient)
     with CaptureQueriesContext(connection) as asked:
         story.review(refund, admin)
-    assert len(asked) <= 20, [query["sql"][:90] for query in asked]
+    statements = [query["sql"][:90] for query in asked if "SAVEPOINT" not in query["sql"]]
+    assert len(statements) <= 20, statements
     assert story.refund_now(refund, admin)["status"] == "success"
 
 

@@ -109,18 +109,30 @@ class Stage:
         self.owner = someone(Role.PATIENT)
         self.admin = someone(Role.ADMIN)
         story.fund(self.owner, "500.00")
-        paid, held = story.paid_from_balance(self.owner), story.paid_from_balance(self.owner)
-        bulk = {"refunds": [{"order_id": held["id"]}], "refund_reason": "医生停诊"}
-        asked = api.post("admin/refunds/bulk", bulk, by=someone(Role.ADMIN)).accepted(202)
+        paid = story.paid_from_balance(self.owner)
+        other = someone(Role.ADMIN)
+        waiting, running = self._bulk(story, other), self._bulk(story, other)
+        paused, own = self._bulk(story, other), self._bulk(story, self.admin)
+        for bulk_id in (running, paused):
+            review = {"approved": True}
+            api.put(f"admin/refunds/bulk/{bulk_id}/review", review, by=self.admin).accepted()
+        api.put(f"admin/refunds/bulk/{paused}/pause", {}, by=self.admin).accepted()
+        # What is asked of a bulk in another state than one that waits for its decision.
+        self._bulks = {"pause": running, "resume": paused, "end": paused, "withdraw": own}
         self.known = {
             "order_id": story.order(self.owner)["id"],
             "refund_id": story.refund(paid, self.owner, "1.00")["id"],
-            "bulk_id": asked["id"],
+            "bulk_id": waiting,
             "user_id": self.owner.name,
             "service_type": "consultation",
             "method": "wechat",
         }
         self.paid_id = paid["id"]
+
+    def _bulk(self, story: Story, asker: Person) -> str:
+        order = story.paid_from_balance(self.owner)
+        body = {"refunds": [{"order_id": order["id"]}], "refund_reason": "医生停诊"}
+        return str(self.api.post("admin/refunds/bulk", body, by=asker).accepted(202)["id"])
 
     def caller(self, operation: Operation) -> Person | None:
         """Somebody who may, so that what is refused is refused for what was sent."""
@@ -131,6 +143,8 @@ class Stage:
 
     def address(self, operation: Operation, **names: str) -> str:
         known = self.known | names
+        if bulk_id := self._bulks.get(operation.path.rpartition("/")[2]):
+            known = known | {"bulk_id": bulk_id} | names
         return re.sub(r"\{(\w+)\}", lambda found: known[found[1]], operation.path)
 
     def body(self, operation: Operation) -> dict[str, Any]:

@@ -186,7 +186,9 @@ def _excess(given: set[str], place: str, database: str) -> Iterator[Finding]:
 
 
 def _without_columns(text: str) -> str:
-    return re.sub(r"\([^)]*\)", "", text)
+    """``text`` of a GRANT without what stands in parentheses."""
+    first, *others = text.split("(")
+    return first + "".join(other.partition(")")[2] for other in others)
 
 
 def clock_of_database(server: Server) -> Iterator[Finding]:
