@@ -57,9 +57,12 @@ lies_in_folder() { [ -n "$1" ] && [[ $(realpath -m "$1")/ == $(realpath -m "$fol
 
 # --- writing --------------------------------------------------------------------------------------
 
-# sealed FILE: standard input compressed and encrypted into FILE, whole or not at all.
+# sealed FILE: standard input compressed and encrypted into FILE.part. Whether it came whole, only
+# the end of the whole pipe tells; then `kept FILE`.
 sealed() {
     zstd --quiet -3 --threads=0 | age --encrypt --recipients-file "$recipients" --output "$1.part"
+}
+kept() {
     sync "$1.part"
     mv "$1.part" "$1"
     (cd "$(dirname "$1")" && sha256sum "$(basename "$1")" >"$(basename "$1").sha256")
@@ -81,35 +84,54 @@ mark() {
     mv "$stamp.part" "$stamp"
 }
 
-dumps() { find "$folder" -maxdepth 1 -name '*.sql.zst.age' | sort; }
+# Those that were finished: a dump's facts are written last.
+dumps() {
+    local one
+    find "$folder" -maxdepth 1 -name '*.sql.zst.age' | sort | while read -r one; do
+        [ ! -e "${one%.sql.zst.age}.facts" ] || echo "$one"
+    done
+}
+remote=(--defaults-extra-file="$client" --read-from-remote-server)
+# made OPTION... LOG: when the server began that binary log. Names come again after RESET MASTER.
+made() { TZ=UTC mariadb-binlog "$@" --stop-position=5 2>/dev/null | sed -n '/Start: binlog/s/^#\(.*\) server id.*/\1/p'; }
 
 dump() {
     need mariadb-dump zstd age
     [ -s "$recipients" ] || die "$recipients: no recipient (age-keygen, docs/backup.md)"
     install -d -m 700 "$folder"
     keys_are_apart
-    local started file coordinates head
+    local started file coordinates head tail log_made=""
     started=$(sql "SELECT DATE_FORMAT(UTC_TIMESTAMP(), '%Y-%m-%dT%H:%i:%s+00:00')")
     file=$folder/$database-${started//[-:]/}
     file=${file%+0000}Z
-    head=$(mktemp "$folder/.head.XXXXXX")
+    head=$(mktemp -d "$folder/.head.XXXXXX")
     # shellcheck disable=SC2064
-    trap "rm -f '$head' '$file.sql.zst.age.part'" EXIT
+    trap "rm -rf '$head' '$file.sql.zst.age.part'" EXIT
+    mkfifo "$head/pipe"
+    tail --bytes=200 <"$head/pipe" >"$head/end" &
+    tail=$!
     local position=()
     [ "$(sql 'SELECT @@log_bin')" = 0 ] || position=(--master-data=2)
     mariadb-dump --defaults-extra-file="$client" --single-transaction --quick --hex-blob \
         --routines --triggers --events --default-character-set=utf8mb4 "${position[@]}" "$database" |
-        { head -c 65536 | tee "$head"; cat; } | sealed "$file.sql.zst.age"
-    coordinates=$(sed -n "s/^-- CHANGE MASTER TO MASTER_LOG_FILE='\([^']*\)', MASTER_LOG_POS=\([0-9]*\);/\1 \2/p" "$head")
+        { head -c 65536 | tee "$head/head"; cat; } | tee "$head/pipe" | sealed "$file.sql.zst.age" ||
+        die "the dump broke off: nothing of it is kept"
+    wait "$tail"
+    grep -q '^-- Dump completed' "$head/end" || die "the dump has no end: nothing of it is kept"
+    coordinates=$(sed -n "s/^-- CHANGE MASTER TO MASTER_LOG_FILE='\([^']*\)', MASTER_LOG_POS=\([0-9]*\);/\1 \2/p" "$head/head")
     [ ${#position[@]} = 0 ] || [ -n "$coordinates" ] || die "the dump names no place in the binary log"
-    cat >"$file.facts" <<FACTS
+    [ -z "$coordinates" ] || log_made=$(made "${remote[@]}" "${coordinates% *}")
+    kept "$file.sql.zst.age"
+    cat >"$file.facts.part" <<FACTS
 started=$started
 database=$database
 server=$(sql 'SELECT VERSION()')
 log_folder=$(sql 'SELECT @@server_id')
 log_file=${coordinates% *}
 log_position=${coordinates#* }
+log_made=$log_made
 FACTS
+    mv "$file.facts.part" "$file.facts"
     mark dumped
     rotate
     say "$file.sql.zst.age ($(stat -c %s "$file.sql.zst.age") bytes)"
@@ -119,9 +141,10 @@ logs() {
     need mariadb-binlog zstd age
     [ "$(sql 'SELECT @@log_bin')" = 1 ] || die "the server keeps no binary log (log_bin)"
     keys_are_apart
-    local place name raw complete
+    local place name raw complete covers last=""
     place=$folder/logs/$(sql 'SELECT @@server_id')
     install -d -m 700 "$folder" "$folder/logs" "$place"
+    covers=$(sql "SELECT DATE_FORMAT(UTC_TIMESTAMP(), '%Y-%m-%dT%H:%i:%s+00:00')")
     sql 'FLUSH BINARY LOGS'
     # All but the one that is being written.
     complete=$(sql 'SHOW BINARY LOGS' | cut -f1 | head -n -1)
@@ -129,12 +152,20 @@ logs() {
     # shellcheck disable=SC2064
     trap "rm -rf '$raw'" EXIT
     for name in $complete; do
+        [ ! -e "$place/$name.made" ] || last=$name
+    done
+    [ -z "$last" ] || [ "$(made "${remote[@]}" "$last")" = "$(cat "$place/$last.made")" ] ||
+        die "$last is another log than the one kept (RESET MASTER?): move $place away, dump again"
+    for name in $complete; do
         [ ! -e "$place/$name.zst.age" ] || continue
-        mariadb-binlog --defaults-extra-file="$client" --read-from-remote-server --raw \
-            --result-file="$raw/" "$name"
+        mariadb-binlog "${remote[@]}" --raw --result-file="$raw/" "$name"
         sealed "$place/$name.zst.age" <"$raw/$name"
+        made "$raw/$name" >"$place/$name.made"
+        kept "$place/$name.zst.age"
         rm "$raw/$name"
     done
+    # Everything until then is in them.
+    echo "$covers" >"$place/covers"
     mark logs
     say "$place ($(find "$place" -name '*.age' | wc -l) logs)"
 }
@@ -172,9 +203,17 @@ fact() { sed -n "s/^$1=//p" "${2%.sql.zst.age}.facts"; }
 
 # restore_into DUMP CLIENT NAME [UNTIL]: into a database that is there and empty.
 restore_into() {
-    local file=$1 target=$2 name=$3 until=${4:-} count place first raw log files=()
+    local file=$1 target=$2 name=$3 until=${4:-} count place first raw log covers before="" files=()
     need mariadb zstd age
     as_written "$file" || die "$file is not as it was written"
+    place=$folder/logs/$(fact log_folder "$file")
+    if [ -n "$until" ]; then
+        covers=$(cat "$place/covers" "$folder/.logs_at" 2>/dev/null | head -n 1 || true)
+        [[ ! $(moment_of "$file" "$until") < $(fact started "$file") ]] ||
+            die "$until is before the dump's own moment, $(fact started "$file"): take an older dump"
+        [[ ! $(moment_of "$file" "$until") > $covers ]] ||
+            die "$until is beyond the kept logs, which end at ${covers:-no moment}: run logs first"
+    fi
     client=$target
     count=$(sql "SELECT COUNT(*) FROM information_schema.tables WHERE table_schema = '$name'")
     [ "$count" = 0 ] || die "$name has $count tables: a restore goes into an empty database"
@@ -183,7 +222,6 @@ restore_into() {
     say "restored $(basename "$file") into $name"
     [ -n "$until" ] || return 0
     need mariadb-binlog
-    place=$folder/logs/$(fact log_folder "$file")
     first=$(fact log_file "$file")
     [ -n "$first" ] || die "$(basename "$file") names no place in the binary log"
     raw=$(mktemp -d "$work/tcmlogs.XXXXXX")
@@ -195,9 +233,14 @@ restore_into() {
         [[ ! $plain < $first ]] || continue
         as_written "$log" || die "$log is not as it was written"
         opened "$log" >"$raw/$plain"
+        [[ ! $(made "$raw/$plain") < $before ]] ||
+            die "$plain is older than the log before it (RESET MASTER?): logs of two histories"
+        before=$(made "$raw/$plain")
         files+=("$raw/$plain")
     done
     [ "$(basename "${files[0]:-none}")" = "$first" ] || die "$first is not in $place: run logs first"
+    [[ -z $(fact log_made "$file") || $(fact log_made "$file") = $(made "${files[0]}") ]] ||
+        die "$first is another log than the dump's (RESET MASTER?)"
     # Moments are read in this process' zone.
     TZ=UTC mariadb-binlog --disable-log-bin --start-position="$(fact log_position "$file")" \
         --stop-datetime="$until" --rewrite-db="$(fact database "$file")->$name" \
