@@ -118,7 +118,10 @@ def _aged(
     key: str, moment: datetime | None, now: datetime, old_after: timedelta, *, is_needed: bool
 ) -> Finding:
     texts = {
-        "backup": (_("备份"), _("看 systemctl status tcmpay-backup；运行 backup.sh dump")),
+        "backup": (
+            _("备份"),
+            _("看 systemctl status tcmbackup@dump tcmbackup@logs；运行 backup.sh dump"),
+        ),
         "binary_log": (_("二进制日志的备份"), _("运行 backup.sh logs；没有它，备份之后的支付会丢")),
         "drill": (_("恢复演练"), _("运行 backup.sh drill：没有恢复过的备份不算备份")),
     }
