@@ -82,6 +82,15 @@ def test_it_lets_in_what_the_product_takes_and_waits_as_long():
 
 
 @pytest.mark.parametrize("host", HOSTS, ids=lambda path: path.parent.name)
+def test_as_delivered_nobody_from_elsewhere_reaches_the_back_office(host: Path):
+    """Behind a load balancer everybody comes from its address, which is a private one."""
+    text = host.read_text(encoding="utf-8")
+    geo = re.search(r"geo \$tcmpay_is_office \{(.*?)\}", text, re.DOTALL)[1]
+    assert re.findall(r"^\s*([\d.]+/\d+)\s+1;", geo, re.MULTILINE) == ["127.0.0.0/8"]
+    assert "# set_real_ip_from" in text
+
+
+@pytest.mark.parametrize("host", HOSTS, ids=lambda path: path.parent.name)
 def test_a_cashiers_link_stays_out_of_the_log(host: Path):
     text = host.read_text(encoding="utf-8")
     pattern = re.search(r'"~(\^/pay/\S+)"', text)[1].replace("?<rest>", "?P<rest>")
