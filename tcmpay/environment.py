@@ -101,6 +101,7 @@ class _Values:
         # Where values were read from, `.env` included.
         self.files: list[str] = []
         self._handed_over: set[str] = set()
+        self.secret_names: set[str] = set()
         self._known: set[str] = set()
         self._problems: list[str] = []
         for name, value in self.file.values.items():
@@ -166,6 +167,7 @@ class _Values:
     def secret(self, name: str, *, lines: bool = False) -> str:
         """The secret called ``name``: from its variable, from the file named by NAME_FILE, or from
         the service manager's folder of credentials."""
+        self.secret_names.add(name)
         value = self.text(name, lines=lines)
         if not value:
             value = self._from_file(name, lines=lines)

@@ -8,16 +8,16 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 
+from tcmpay.settings import env
+
 ROOT = Path(settings.BASE_DIR)
 UNITS = ROOT / "deploy/systemd"
 COMMON = UNITS / "tcmpay-.service.d/tcmpay.conf"
 SERVICES = sorted(path.name for path in UNITS.glob("*.service"))
 EXPOSURE_MAX = 3.0
 SYSTEMD_FROM = 252
-SECRETS = {
-    *("SECRET_KEY", "CONFIG_ENCRYPTION_KEYS", "AUDIT_CHAIN_KEYS", "JWT_SECRET", "JWT_PUBLIC_KEY"),
-    *("DATABASE_URL", "CELERY_BROKER_URL", "CACHE_URL", "METRICS_TOKEN"),
-}
+# What the reader was asked for as a secret while the settings were read.
+SECRETS = frozenset(env.secret_names)
 
 
 def systemd_version() -> int:
