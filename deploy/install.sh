@@ -7,6 +7,7 @@
 # Starts nothing, changes no file of /etc that is there, and runs again without harm. What comes
 # next is in docs/production.md, and for an upgrade in docs/upgrading.md.
 set -euo pipefail
+umask 022  # whatever root's is: the services read what is laid down here
 cd "$(dirname "$0")/.."
 
 die() {
@@ -33,7 +34,8 @@ if [ ! -e "$folder/.complete" ]; then
     install -d -m 755 "$folder"
     tar --create --exclude=./.git --exclude=./.venv --exclude=./.env --exclude=./.demo \
         --exclude=./.dev-secrets.json --exclude='./db.sqlite3*' --exclude=./staticfiles \
-        --exclude=./test-artifacts --exclude=__pycache__ . |
+        --exclude=./deploy/container/secrets --exclude=./deploy/container/tls \
+        --exclude=./deploy/container/tcmpay.env --exclude=./test-artifacts --exclude=__pycache__ . |
         tar --extract --no-same-owner --directory "$folder"
     # Where it will run: what pip writes names this folder.
     "$python" -m venv "$folder/.venv"
