@@ -73,12 +73,15 @@ as_written() { (cd "$(dirname "$1")" && sha256sum --quiet --check "$(basename "$
 # mark NAME: now is when the newest dump (logs, drill) was done; the stamp tells all of them.
 mark() {
     local name text=""
-    now >"$folder/.$1_at"
+    # Readable for and replaced by whoever comes next: root drills what the service user dumps.
+    now >"$folder/.$1_at.part"
+    chmod 644 "$folder/.$1_at.part"
+    mv -f "$folder/.$1_at.part" "$folder/.$1_at"
     for name in dumped logs verified; do
         [ -e "$folder/.${name}_at" ] || continue
         text+="${text:+, }\"${name}_at\": \"$(cat "$folder/.${name}_at")\""
     done
-    install -d -m 755 "$(dirname "$stamp")"
+    [ -d "$(dirname "$stamp")" ] || install -d -m 755 "$(dirname "$stamp")"
     printf '{%s}\n' "$text" >"$stamp.part"
     chmod 644 "$stamp.part"
     mv "$stamp.part" "$stamp"
