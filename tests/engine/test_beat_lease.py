@@ -66,6 +66,7 @@ def test_who_ends_in_good_order_is_followed_at_once(beats):
     assert ticks(two)
 
 
+@pytest.mark.django_db(transaction=True)  # beat drops its connection, and a test's own unit with it
 def test_without_a_database_it_waits_and_goes_on_later(beats, monkeypatch):
     one, _two = beats
     assert ticks(one)
