@@ -14,7 +14,16 @@ from typing import Any
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import CharField, DateTimeField, DecimalField, F, Func, IntegerField, QuerySet
+from django.db.models import (
+    CharField,
+    DateTimeField,
+    DecimalField,
+    F,
+    Func,
+    IntegerField,
+    Model,
+    QuerySet,
+)
 
 from tcmpay.common.api.presenters import present
 from tcmpay.common.fields import FenField, UUIDTextField, as_uuid_or_text
@@ -74,18 +83,19 @@ class AnswersByKey:
         columns of which something has to be made."""
         stand_ins = [new_id() for _key in range(size)]
         rows = self._rows().order_by().filter(pk__in=stand_ins)
-        query = rows.values_list(*(self._selected(name, vendor) for name in self._columns)).query
+        moments = _moments(rows.model) if vendor == "mysql" else frozenset()
+        selected = (MomentText(F(name)) if name in moments else name for name in self._columns)
+        query = rows.values_list(*selected).query
         compiler = query.get_compiler(connection=connection)
         sql, parameters = compiler.as_sql()
         places = [parameters.index(str(key)) for key in stand_ins]
         expressions = [expression for expression, _sql, _alias in compiler.select]
         return sql, tuple(parameters), places, list(_converters(expressions))
 
-    def _selected(self, name: str, vendor: str) -> Any:
-        fields = self._rows().model._meta.concrete_fields
-        field = next((field for field in fields if field.attname == name), None)
-        is_text = vendor == "mysql" and isinstance(field, DateTimeField)
-        return MomentText(F(name)) if is_text else name
+
+def _moments(model: type[Model]) -> frozenset[str]:
+    fields = model._meta.concrete_fields
+    return frozenset(field.attname for field in fields if isinstance(field, DateTimeField))
 
 
 def _converters(expressions: Sequence[Any]) -> Iterable[tuple[int, Convert]]:

@@ -6,6 +6,7 @@ from uuid import UUID
 
 import pytest
 from django.db import connection
+from django.db.models import QuerySet
 
 from balances.answers import entries_page, entries_told
 from balances.models import BalanceTransaction
@@ -16,6 +17,7 @@ from refunds.models import Refund
 from tcmpay.common.api import listing
 from tcmpay.common.api.pages import Asked, Cursor, Page, Stretch
 from tcmpay.common.api.presenters import present
+from tcmpay.common.compiled import AnswersByKey
 from tests.guards.conftest import Stage
 
 IN_CAPITALS = "0192F0C1-7A3E-7ABC-8DEF-000000000001"
@@ -157,3 +159,15 @@ def test_every_filter_has_its_index(db, rows, name):
     else:
         # Without a table: it was looked for by a unique key, and is not there.
         assert plan[0]["key"] is not None or plan[0]["table"] is None, plan
+
+
+def test_the_rows_of_an_answer_are_described_once_for_a_size_of_page(stage: Stage):
+    described: list[int] = []
+
+    def rows() -> QuerySet[PaymentOrder]:
+        described.append(1)
+        return PaymentOrder.objects.all()
+
+    told = AnswersByKey(rows, ["id", "created_at", "payment_time", "expire_time"])
+    assert told.one(stage.order.pk) == told.one(stage.order.pk)
+    assert len(described) == 1, "each is milliseconds of building a query"
