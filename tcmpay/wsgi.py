@@ -1,5 +1,6 @@
 """The WSGI application that gunicorn serves."""
 
+import gc
 import os
 import sys
 
@@ -36,6 +37,10 @@ def _application() -> WSGIHandler:
         sys.stderr.write(f"{refusal}\n")
         raise SystemExit(GUNICORN_GIVES_UP) from None
     served.request_class = PlainRequest
+    # What is loaded stays to the end: a whole pass of the collector over its 200,000 objects held a
+    # request up for 120 to 170 ms, every ten seconds at 50 requests a second.
+    gc.collect()
+    gc.freeze()
     return served
 
 

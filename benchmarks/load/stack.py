@@ -101,7 +101,7 @@ class LoadStage(Stage):
             "web", "gunicorn", "benchmarks.load.served:application",
             "--bind", f"127.0.0.1:{self.web_port}", "--workers", str(processes), "--threads", "8",
             "--worker-class", "tcmpay.gunicorn_worker.BoundedThreadWorker",
-            "--graceful-timeout", "30", "--no-control-socket", port=self.web_port,
+            "--graceful-timeout", "30", "--no-control-socket", "--preload", port=self.web_port,
         )  # fmt: skip
         celery = ("celery", "--app", "benchmarks.load.served:app")
         self.worker = self._program(
