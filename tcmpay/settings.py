@@ -410,11 +410,8 @@ SQLITE_IN_PRODUCTION: bool = env.bool("SQLITE_IN_PRODUCTION", default=False)
 if not DEBUG and not SQLITE_IN_PRODUCTION and _database_options["ENGINE"].endswith("sqlite3"):
     secrets.complain("DATABASE_URL is SQLite: if that is meant, set SQLITE_IN_PRODUCTION=yes")
 # A replica for reads that may lag; without it they go to the database itself.
-_replica_options = (
-    env.database("DATABASE_REPLICA_URL")
-    if env.secret("DATABASE_REPLICA_URL")
-    else _database_options
-)
+IS_REPLICA_SET = bool(env.secret("DATABASE_REPLICA_URL"))
+_replica_options = env.database("DATABASE_REPLICA_URL") if IS_REPLICA_SET else _database_options
 if _replica_options and _replica_options["ENGINE"] != _database_options["ENGINE"]:
     secrets.complain("DATABASE_REPLICA_URL must be of the same kind as DATABASE_URL")
 DATABASES = {

@@ -75,7 +75,7 @@ def _stages(options: argparse.Namespace, folder: Path, seed: int) -> list[Result
 
     others = [
         name
-        for name in ("beats", "export", "readonly")
+        for name in ("beats", "doctor", "export", "readonly")
         if not wanted or any(word in name for word in wanted)
     ]
     on_pair, on_galera = chosen(PAIR_BLOWS), chosen(GALERA_BLOWS)

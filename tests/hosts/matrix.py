@@ -2,6 +2,7 @@
 
 import random
 import time
+import traceback
 from dataclasses import dataclass
 
 import MySQLdb
@@ -9,7 +10,7 @@ import MySQLdb
 from tests.faults.play import FaultFound, Result, StageBroken, expect, judge, loaded
 from tests.faults.programs import Program
 from tests.faults.proxy import is_commit
-from tests.hosts.databases import PORT
+from tests.hosts.databases import DATABASE, PORT
 from tests.hosts.stage import HostStage
 
 KINDS = ("kill", "freeze", "cut")
@@ -59,8 +60,11 @@ def play(stage: HostStage, blow: Blow, seed: int, away_seconds: float) -> Result
             result.stall = load.stall(since=struck_at - 1)
             result.notes.append(f"away for {healed_at - struck_at:.0f} s")
             judge(stage, load, result)
-    except (FaultFound, StageBroken, MySQLdb.Error) as error:
+    except (FaultFound, StageBroken) as error:
         result.problems.append(str(error))
+    except MySQLdb.Error:
+        # Which of the harness' own questions it was.
+        result.problems.append(traceback.format_exc())
     result.seconds = time.monotonic() - begun
     return result
 
@@ -151,6 +155,47 @@ def export(stage: HostStage, seed: int) -> Result:
             expect(not missing, f"{len(missing)} of {len(orders)} orders are not in the list")
             result.notes.append(f"{len(orders)} orders in the list")
             judge(stage, load, result)
+    except (FaultFound, StageBroken) as error:
+        result.problems.append(str(error))
+    result.seconds = time.monotonic() - begun
+    return result
+
+
+LOOK_AT_REPLICA = """
+from backoffice.ops.doctor.replica import replica, replica_seen
+print("seen", *(finding.key + ":" + finding.level for finding in replica(replica_seen())))
+"""
+
+
+def doctor(stage: HostStage, seed: int) -> Result:
+    """What the doctor says of the replica, asked with the product's own account."""
+    result = Result("doctor")
+    begun = time.monotonic()
+    pair = stage.database
+
+    def says(url: str, *expected: str) -> None:
+        told = stage.manage(
+            "shell", "-v0", "-c", LOOK_AT_REPLICA, environment={"DATABASE_REPLICA_URL": url}
+        )
+        said = told.split("seen")[1].split()
+        expect(said == [*expected], f"the doctor says {said}, not {expected}")
+
+    try:
+        url = pair.replica_url()
+        says("", "replica:ok")
+        says(url, "replica:ok")
+        says(pair.url_at("127.0.0.1"), "same:warning")
+        says(url.replace(f":{PORT}/", f":{PORT + 1}/"), "reachable:error")
+        pair.replica.run("SET GLOBAL read_only = OFF")
+        says(url, "read_only:error")
+        pair.replica.run("SET GLOBAL read_only = ON")
+        pair.go_on_alone()
+        says(url, "semi_sync:warning")
+        pair.replica.run("STOP SLAVE")
+        pair.primary.run(f"CREATE OR REPLACE TABLE {DATABASE}.later (id INT PRIMARY KEY)")
+        says(url, "lag:warning", "semi_sync:warning")
+        pair.catch_up()
+        says(url, "replica:ok")
     except (FaultFound, StageBroken) as error:
         result.problems.append(str(error))
     result.seconds = time.monotonic() - begun

@@ -183,10 +183,10 @@ class HostStage(Stage):
 
     def try_manage(self, *arguments: str, **options: Any) -> tuple[int, str]:
         environment = {
-            **(options.pop("environment", None) or {}),
             "CELERY_BROKER_URL": "memory://",
             "DATABASE_REPLICA_URL": "",
             "CACHE_URL": "locmemcache://here",
+            **(options.pop("environment", None) or {}),
         }
         return super().try_manage(
             *arguments, environment=environment, **{**options, "is_direct": True}

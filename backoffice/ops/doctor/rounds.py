@@ -10,7 +10,15 @@ from django.db import DatabaseError, connection
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from backoffice.ops.doctor import database, environment, files, gateways, records, services
+from backoffice.ops.doctor import (
+    database,
+    environment,
+    files,
+    gateways,
+    records,
+    replica,
+    services,
+)
 from backoffice.ops.doctor.findings import error, worst_first
 from gateways.findings import Finding, Findings
 from gateways.texts import Text
@@ -47,6 +55,10 @@ def _database() -> Findings:
     yield from database.settings_of_server(server)
     yield from database.rights(server, name)
     yield from database.clock_of_database(server)
+
+
+def _replica() -> Findings:
+    yield from replica.replica(replica.replica_seen())
 
 
 def _migrations() -> Findings:
@@ -105,6 +117,7 @@ def rounds(asked: Asked) -> dict[str, tuple[Text, Look]]:
     return {
         "environment": HERE["environment"],
         "database": (gettext_lazy("数据库"), _database),
+        "replica": (gettext_lazy("从库"), _replica),
         "migrations": (gettext_lazy("迁移"), _migrations),
         "proxies": (gettext_lazy("代理"), _proxies),
         "files": HERE["files"],

@@ -21,6 +21,7 @@ from backoffice.ops.doctor import (
     files,
     gateways,
     records,
+    replica,
     rounds,
     services,
 )
@@ -99,6 +100,8 @@ CONTENT: list[tuple[Judge, Any]] = [
     (database.settings_of_server, _setting("binlog_expire_logs_seconds", "0")),
     (_rights, SERVER),
     (database.clock_of_database, SERVER),
+    (replica.replica, None),
+    (replica.replica, replica.Replica()),
     (database.migrations, database.Migrations([], [])),
     (files.static_files, STATIC),
     (files.static_files, files.Static(is_served_from_folder=False, is_collected=False)),
@@ -173,6 +176,12 @@ COMPLAINTS: list[tuple[Judge, Any, str, str]] = [
     ),
     (database.clock_of_database, _server(skew_seconds=-5.0), "warning", "clock"),
     (database.clock_of_database, _server(skew_seconds=90.0), "error", "clock"),
+    (replica.replica, replica.Replica(problem="(2003, 'no way')"), "error", "reachable"),
+    (replica.replica, replica.Replica(is_the_primary=True), "warning", "same"),
+    (replica.replica, replica.Replica(is_read_only=False), "error", "read_only"),
+    (replica.replica, replica.Replica(is_near=False), "warning", "lag"),
+    (replica.replica, replica.Replica(is_near=None), "warning", "lag"),
+    (replica.replica, replica.Replica(is_acknowledging=False), "warning", "semi_sync"),
     (database.migrations, database.Migrations(["refunds.0001"], []), "error", "migrations"),
     (database.migrations, database.Migrations([], ["refunds.0999"]), "warning", "migrations"),
     (files.static_files, replace(STATIC, is_collected=False), "error", "staticfiles"),
@@ -258,7 +267,7 @@ def test_what_is_wrong_is_told_with_what_to_do(judge: Judge, seen: Any, level: s
 def test_every_judgement_is_in_both_tables():
     judged = {
         getattr(module, name)
-        for module in (database, environment, files, gateways, records, services)
+        for module in (database, environment, files, gateways, records, replica, services)
         for name in module.__dict__
         if "Finding" in str(getattr(getattr(module, name), "__annotations__", {}).get("return"))
         and not name.startswith("_")
