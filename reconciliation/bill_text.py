@@ -1,7 +1,7 @@
 """Lines of a bill's file as people see them: by the names of their columns, without who paid."""
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 # A line of column names has these words in it, at either gateway and in either kind of bill.
@@ -18,6 +18,9 @@ HEADER_WORDS_MIN = 2
 # What names the payer isn't needed to compare amounts; the file itself has it.
 PAYER_COLUMNS = frozenset({"用户标识", "对方账户", "对方账号", "对方名称"})
 HIDDEN = "***"
+LINE_BYTES_MAX = 10_000
+# As WeChat Pay and as Alipay write.
+ENCODINGS = ("utf-8-sig", "gb18030")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,38 @@ class Columns:
             return ""
         shown = [_shown(name, cell) for name, cell in zip(self.names, cells, strict=True)]
         return "`" + ",`".join(shown) if text.startswith("`") else ",".join(shown)
+
+
+def lines_walked(
+    lines: Iterable[bytes], is_wanted: Callable[[int, bytes], bool]
+) -> Iterator[tuple[int, str, Columns | None]]:
+    """The wanted lines of an unpacked file with their numbers (from 1), as text without their ends,
+    and the columns, where the line that names them came before.
+
+    Texts are only made of what may be that line or is wanted: a file has a million lines. In which
+    of the encodings it is that line tells; of one that is too long not all is read.
+    """
+    columns: Columns | None = None
+    encodings: Sequence[str] = ENCODINGS
+    for number, raw in enumerate(lines, start=1):
+        is_found = is_wanted(number, raw)
+        if columns is not None and not is_found:
+            continue
+        text, encoding = _decoded(raw[:LINE_BYTES_MAX].rstrip(b"\r\n"), encodings)
+        if is_found:
+            yield number, text, columns
+        if columns is None and (columns := Columns.of(text)):
+            encodings = (encoding,)
+
+
+def _decoded(raw: bytes, encodings: Sequence[str]) -> tuple[str, str]:
+    """As text, and in which of ``encodings`` it is; the last where in none of them."""
+    for encoding in encodings[:-1]:
+        try:
+            return raw.decode(encoding), encoding
+        except UnicodeDecodeError:
+            pass
+    return raw.decode(encodings[-1], errors="replace"), encodings[-1]
 
 
 def _shown(name: str, cell: str) -> str:

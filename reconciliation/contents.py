@@ -4,6 +4,7 @@ import hashlib
 import zlib
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from itertools import islice
 from typing import IO, Any
 
 from django.db.models import QuerySet
@@ -12,7 +13,7 @@ from django.utils.translation import gettext as _
 from gateways.bill_files import Unpacked, temporary_file
 from gateways.interface import BillRefused, OpenedBill
 from gateways.registry import unpacked_bill
-from reconciliation.bill_text import Columns
+from reconciliation.bill_text import lines_walked
 from reconciliation.models import BillFile, BillPart, BillUpload, BillUploadPart
 
 # Of the unpacked file a part: compressed it stays below half a megabyte whatever it holds.
@@ -88,18 +89,21 @@ def bill_opened(bill: BillFile) -> Iterator[OpenedBill]:
 
 def lines_of(opened: OpenedBill, numbers: set[int]) -> dict[int, str]:
     """The texts of the lines ``numbers`` (from 1) of the unpacked file, without who paid."""
-    found: dict[int, str] = {}
-    if not numbers:
-        return found
-    columns: Columns | None = None
     opened.file.seek(0)
-    for number, line in enumerate(opened.file, start=1):
-        if columns is None or number in numbers:
-            text = line.decode(opened.encoding, errors="replace").rstrip("\r\n")
-            columns = columns or Columns.of(text.removeprefix("\ufeff"))
-            if number in numbers:
-                found[number] = columns.masked(text)[:LINE_CHARACTERS_MAX] if columns else ""
-                if len(found) == len(numbers):
-                    break
+    walked = lines_walked(opened.file, lambda number, _raw: number in numbers)
+    found = {
+        number: columns.masked(text)[:LINE_CHARACTERS_MAX] if columns else ""
+        for number, text, columns in islice(walked, len(numbers))
+    }
     opened.file.seek(0)
     return found
+
+
+def bill_raw_lines(bill: BillFile) -> Iterator[bytes]:
+    """The lines of the unpacked file of ``bill``, without their ends. Raises zlib.error."""
+    rest = b""
+    for piece in bill_chunks(bill):
+        *lines, rest = (rest + piece).split(b"\n")
+        yield from lines
+    if rest:
+        yield rest

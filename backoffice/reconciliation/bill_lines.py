@@ -1,14 +1,14 @@
 """Single lines of a bill's file, as they stand there, with the names of their columns."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
-from reconciliation.bill_text import HIDDEN, Columns
-from reconciliation.contents import bill_chunks
+from reconciliation.bill_text import HIDDEN, Columns, lines_walked
+from reconciliation.contents import bill_raw_lines
 from reconciliation.models import BillFile
 
 FOUND_MAX = 20
-LINE_BYTES_MAX = 10_000
 TERM_MAX = 64
 # The file's own lines around the details, which name nobody.
 FRAME_MARK = "#"
@@ -34,57 +34,31 @@ class BillText:
 
     def line(self, number: int) -> list[BillLine]:
         """The line with this number; none where the file is shorter."""
-        columns: Columns | None = None
-        for at, raw in self._raw_lines():
-            text = _text(raw)
-            if at == number:
-                return [self._shown(at, text, columns)]
-            columns = Columns.of(text) or columns
-        return []
+        return self._first(1, lambda at, _raw: at == number)
 
     def containing(self, term: str) -> list[BillLine]:
         """The lines that ``term`` stands in where it is shown, the first FOUND_MAX."""
         term = term[:TERM_MAX]
-        # As WeChat Pay and as Alipay write; numbers are the same in both.
+        # Numbers are the same in either encoding.
         wanted = {term.encode(code) for code in ("utf-8", "gb18030")}
-        found: list[BillLine] = []
-        columns: Columns | None = None
-        for at, raw in self._raw_lines():
-            # Texts are only made of what may be a header or was found: a file has a million lines.
-            is_found = any(one in raw for one in wanted)
-            if not columns or is_found:
-                text = _text(raw)
-                line = self._shown(at, text, columns)
-                if is_found and (
-                    term in line.text or any(term in cell for _name, cell in line.fields)
-                ):
-                    found.append(line)
-                columns = Columns.of(text) or columns
-            if len(found) == FOUND_MAX:
-                break
-        return found
+        return self._first(
+            FOUND_MAX,
+            lambda _at, raw: any(one in raw for one in wanted),
+            lambda line: term in line.text or any(term in cell for _name, cell in line.fields),
+        )
+
+    def _first(
+        self,
+        lines_max: int,
+        is_wanted: Callable[[int, bytes], bool],
+        is_shown: Callable[[BillLine], bool] = lambda line: True,
+    ) -> list[BillLine]:
+        walked = lines_walked(bill_raw_lines(self._bill), is_wanted)
+        lines = (self._shown(*one) for one in walked)
+        return list(islice(filter(is_shown, lines), lines_max))
 
     def _shown(self, number: int, text: str, columns: Columns | None) -> BillLine:
         if fields := columns.fields(text) if columns else []:
             return BillLine(number, "", fields)
         is_frame = text.startswith(FRAME_MARK) or Columns.of(text) is not None
         return BillLine(number, text if is_frame or self._shows_all else HIDDEN, ())
-
-    def _raw_lines(self) -> Iterator[tuple[int, bytes]]:
-        rest, number = b"", 0
-        for piece in bill_chunks(self._bill):
-            lines = (rest + piece).split(b"\n")
-            rest = lines.pop()
-            for line in lines:
-                number += 1
-                yield number, line
-        if rest:
-            yield number + 1, rest
-
-
-def _text(raw: bytes) -> str:
-    raw = raw[:LINE_BYTES_MAX].rstrip(b"\r")
-    try:
-        return raw.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return raw.decode("gb18030", errors="replace")
