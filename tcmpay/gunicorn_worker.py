@@ -5,6 +5,7 @@ from typing import Any
 from gunicorn.workers.gthread import ThreadWorker
 
 from tcmpay.common.reading_time import head_watched
+from tcmpay.logs import gunicorn_begin
 
 
 class BoundedThreadWorker(ThreadWorker):
@@ -13,6 +14,11 @@ class BoundedThreadWorker(ThreadWorker):
     What a proxy says is Django's to judge, by TRUSTED_PROXY_HOPS. gunicorn itself believes whoever
     asks from this machine: that TLS was used, and where the product is mounted.
     """
+
+    @classmethod
+    def setup(cls) -> None:
+        """Called in the master, before its first line."""
+        gunicorn_begin()
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -86,10 +86,16 @@ def logs_begin(config: dict[str, Any]) -> None:
         cache_logger_on_first_use=True,
     )
     logging.config.dictConfig(config)
-    # gunicorn writes through handlers of its own, which were there before us.
-    formatter = logging.getLogger().handlers[0].formatter
+    gunicorn_begin()
+
+
+def gunicorn_begin() -> None:
+    """gunicorn writes through handlers of its own, its master's before it knows the product."""
+    settings = logging_of("INFO")["formatters"]["json"]
+    formatter = LineFormatter(**{name: value for name, value in settings.items() if name != "()"})
     for name in ("gunicorn.error", "gunicorn.access"):
         theirs = logging.getLogger(name)
-        theirs.addFilter(RedactingFilter())
+        if not any(isinstance(one, RedactingFilter) for one in theirs.filters):
+            theirs.addFilter(RedactingFilter())
         for handler in theirs.handlers:
             handler.setFormatter(formatter)

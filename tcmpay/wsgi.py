@@ -1,6 +1,7 @@
 """The WSGI application that gunicorn serves."""
 
 import gc
+import logging
 import os
 import sys
 
@@ -12,6 +13,7 @@ from django.urls import reverse
 
 from tcmpay.common.plain_request import PlainRequest
 from tcmpay.common.reading_time import BodyWatched
+from tcmpay.logs import logging_of, logs_begin
 from tcmpay.telemetry import telemetry_begin
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tcmpay.settings")
@@ -35,6 +37,11 @@ def _application() -> WSGIHandler:
         reverse("admin:index")
     except (SystemExit, ImproperlyConfigured) as refusal:
         sys.stderr.write(f"{refusal}\n")
+        raise SystemExit(GUNICORN_GIVES_UP) from None
+    except Exception:
+        # Told here, without secrets: gunicorn would print its text past every logger.
+        logs_begin(logging_of("INFO"))
+        logging.getLogger(__name__).exception("not_started")
         raise SystemExit(GUNICORN_GIVES_UP) from None
     served.request_class = PlainRequest
     # What is loaded stays to the end: a whole pass of the collector over its 200,000 objects held a
