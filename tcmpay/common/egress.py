@@ -69,6 +69,22 @@ def _resolved(host: str, port: int, seconds: float | None) -> list[Resolved]:
     return answer
 
 
+def bounded_connection(host: str, port: int, seconds: float) -> socket.socket:
+    """To whatever address ``host`` has, for servers that whoever deploys names. Raises OSError."""
+    last: OSError | None = None
+    for family, kind, protocol, _name, address in _resolved(host, port, seconds):
+        sock = BoundedSocket(family, kind, protocol)
+        try:
+            sock.settimeout(seconds)
+            sock.connect(address)
+        except OSError as error:
+            sock.close()
+            last = error
+            continue
+        return sock
+    raise last or OSError("no address")
+
+
 def _connect(connection: Any, *, is_loopback_allowed: bool) -> socket.socket:
     host = connection._dns_host.strip("[]")
     timeout = connection.timeout if isinstance(connection.timeout, int | float) else None
@@ -99,11 +115,19 @@ def _connect(connection: Any, *, is_loopback_allowed: bool) -> socket.socket:
     raise NewConnectionError(connection, type(last).__name__ if last else "no address")
 
 
+# What traces and error reports would add to a call: strangers need not know how ours hang together.
+TRACE_HEADERS = frozenset({"traceparent", "tracestate", "baggage", "sentry-trace"})
+
+
 class _PublicHttp(HTTPConnection):
     is_loopback_allowed = False
 
     def _new_conn(self) -> socket.socket:
         return _connect(self, is_loopback_allowed=self.is_loopback_allowed)
+
+    def putheader(self, header: Any, *values: Any) -> None:
+        if header.lower() not in TRACE_HEADERS:
+            super().putheader(header, *values)
 
 
 class _PublicHttps(HTTPSConnection):
@@ -111,6 +135,10 @@ class _PublicHttps(HTTPSConnection):
 
     def _new_conn(self) -> socket.socket:
         return _connect(self, is_loopback_allowed=self.is_loopback_allowed)
+
+    def putheader(self, header: Any, *values: Any) -> None:
+        if header.lower() not in TRACE_HEADERS:
+            super().putheader(header, *values)
 
 
 class _LocalHttp(_PublicHttp):

@@ -9,7 +9,7 @@ import hashlib
 import hmac
 import json
 import smtplib
-import ssl
+import socket
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -24,10 +24,12 @@ from standardwebhooks.webhooks import Webhook
 from urllib3.exceptions import HTTPError
 
 from tcmpay.common.call_bounds import bounded, tls_context
-from tcmpay.common.egress import guard
+from tcmpay.common.egress import bounded_connection, guard
 from tcmpay.notifications.models import Channel, Notification
 
 CALL_SECONDS_MAX = 10.0
+# A mail is a dozen answers.
+MAIL_SECONDS_MAX = 30.0
 ANSWER_BYTES_MAX = 64 * 1024
 # (bytes) WeCom takes 4096 of Markdown, the others some 20,000 in all.
 WECOM_TEXT_MAX, ROBOT_TEXT_MAX = 4000, 16_000
@@ -171,6 +173,17 @@ def _check(channel: Channel, answer: bytes) -> None:
         raise NotSent(f"{CODES[channel]} {code}"[:50] if isinstance(code, int) else "UNREADABLE")
 
 
+class _BoundedSmtp(smtplib.SMTP):
+    """A server that drips its answers, too, is left when the call's time is over."""
+
+    def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
+        return bounded_connection(host, port, timeout)
+
+
+class _BoundedSmtps(smtplib.SMTP_SSL, _BoundedSmtp):
+    """The same with TLS from the first byte on: SMTP_SSL wraps what the next class connects."""
+
+
 def _mail(notification: Notification) -> None:
     """Over the mail server of NOTIFY_SMTP_URL, which whoever deploys names: it may be inside."""
     parts = urlsplit(settings.NOTIFY.smtp_url)
@@ -179,19 +192,20 @@ def _mail(notification: Notification) -> None:
     message["From"] = settings.NOTIFY.email_from
     message["To"] = notification.recipients or ", ".join(settings.NOTIFY.email_to)
     message.set_content(notification.text)
-    context = ssl.create_default_context(cafile=certifi.where())
+    context = tls_context(certifi.where())
     try:
-        if parts.scheme == "smtps":
-            server: smtplib.SMTP = smtplib.SMTP_SSL(
-                host, parts.port or 465, timeout=CALL_SECONDS_MAX, context=context
-            )
-        else:
-            server = smtplib.SMTP(host, parts.port or 587, timeout=CALL_SECONDS_MAX)
-        with server:
-            if parts.scheme == "smtp+starttls":
-                server.starttls(context=context)
-            if parts.username:
-                server.login(unquote(parts.username), unquote(parts.password or ""))
-            server.send_message(message)
+        with bounded(seconds=MAIL_SECONDS_MAX, bytes_max=ANSWER_BYTES_MAX):
+            if parts.scheme == "smtps":
+                server: smtplib.SMTP = _BoundedSmtps(
+                    host, parts.port or 465, timeout=CALL_SECONDS_MAX, context=context
+                )
+            else:
+                server = _BoundedSmtp(host, parts.port or 587, timeout=CALL_SECONDS_MAX)
+            with server:
+                if parts.scheme == "smtp+starttls":
+                    server.starttls(context=context)
+                if parts.username:
+                    server.login(unquote(parts.username), unquote(parts.password or ""))
+                server.send_message(message)
     except (smtplib.SMTPException, OSError, ValueError) as error:
         raise NotSent(type(error).__name__) from None

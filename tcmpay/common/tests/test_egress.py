@@ -7,6 +7,7 @@ import pytest
 import urllib3
 from urllib3.exceptions import HTTPError, NewConnectionError
 
+from gateways.tests.kit import Reply, StandIn
 from tcmpay.common.egress import guard
 
 PRIVATE = [
@@ -35,6 +36,22 @@ def test_no_connection_into_a_private_network_is_even_begun(no_connection, schem
     with pytest.raises(HTTPError):
         pool().request("GET", f"{scheme}://{host}/")
     assert no_connection == []
+
+
+def test_strangers_get_none_of_our_traces():
+    """OpenTelemetry and Sentry add such headers to whatever is called."""
+    with StandIn() as server:
+        server.begin().always(Reply(200))
+        traced = dict.fromkeys(("traceparent", "tracestate", "Baggage", "sentry-trace"), "ours")
+        pool(is_loopback_allowed=True).request("GET", server.url, headers={**traced, "X-Own": "1"})
+        [seen] = server.seen
+    assert {name.lower() for name in seen.headers} & {
+        "baggage",
+        "sentry-trace",
+        "traceparent",
+        "tracestate",
+        "x-own",
+    } == {"x-own"}
 
 
 def test_a_name_is_judged_by_what_it_resolves_to(no_connection, monkeypatch):

@@ -4,6 +4,7 @@ The receivers here follow the platforms' published rules, written apart from the
 """
 
 import base64
+import contextlib
 import hashlib
 import hmac
 import json
@@ -213,6 +214,31 @@ def test_a_mail_server_that_is_away_is_a_problem_not_a_fault(settings):
     )
     with pytest.raises(NotSent, match="ConnectionRefusedError"):
         send(message("email"))
+
+
+class Dripping(socketserver.StreamRequestHandler):
+    """Greets for ever, a line now and then: no single read takes long."""
+
+    def handle(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                self.wfile.write(b"220-not yet\r\n")
+                time.sleep(0.02)
+
+
+def test_a_mail_server_that_drips_is_left_when_the_whole_time_is_over(settings, monkeypatch):
+    monkeypatch.setattr(channels, "MAIL_SECONDS_MAX", 0.3)
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Dripping) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        settings.NOTIFY = Notify(
+            email_to=("ops@tcm.test",),
+            email_from="tcmpay@tcm.test",
+            smtp_url=f"smtp://127.0.0.1:{server.server_address[1]}",
+        )
+        with pytest.raises(NotSent, match=r"TimeoutError|SMTPServerDisconnected"):
+            send(message("email"))
+        server.shutdown()
 
 
 # --- the queue ----------------------------------------------------------------------------------
