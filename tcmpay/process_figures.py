@@ -15,11 +15,15 @@ SERVERS = frozenset({"gunicorn", "celery"})
 
 
 def share_figures() -> None:
-    """For web and worker processes whose deployment names no folder: one of this user's own.
+    """For web and worker processes: the folder that the deployment names, or one of this user's.
 
     Files of processes that ended stay while another one lives, or counters would run backwards.
     """
-    if os.environ.get(FOLDER_VARIABLE) or _program() not in SERVERS:
+    if _program() not in SERVERS:
+        return
+    if named := os.environ.get(FOLDER_VARIABLE):
+        with suppress(OSError):
+            _begin_anew(Path(named))
         return
     place = sha256(str(Path(__file__).parent).encode()).hexdigest()[:12]
     folder = Path(tempfile.gettempdir()) / f"tcmpay-metrics-{os.getuid()}-{place}"

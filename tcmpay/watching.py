@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass
-from datetime import time
+from datetime import datetime, time, timedelta
 from urllib.parse import urlsplit
 
 from tcmpay.environment import Environment, Secrets
@@ -54,6 +54,16 @@ class Span:
         if self.begins <= self.ends:
             return self.begins <= moment < self.ends
         return moment >= self.begins or moment < self.ends
+
+    def began_before(self, moment: datetime) -> datetime:
+        """When the newest one up to ``moment``, a time in Asia/Shanghai, began."""
+        today = datetime.combine(moment.date(), self.begins, moment.tzinfo)
+        return today if today <= moment else today - timedelta(days=1)
+
+    @property
+    def minutes(self) -> int:
+        begins, ends = (60 * one.hour + one.minute for one in (self.begins, self.ends))
+        return ends - begins if begins <= ends else ends - begins + 24 * 60
 
 
 def read_notify(env: Environment, secrets: Secrets, *, debug: bool) -> Notify:
@@ -127,7 +137,10 @@ def read_liveness(env: Environment, secrets: Secrets) -> Liveness:
     if not 0 <= percent <= 100:
         secrets.complain("GATEWAY_SUCCESS_MIN_PERCENT must lie between 0 (off) and 100")
     hours = env.str("LIVENESS_OPENING_HOURS", default="08:00-20:00")
-    return Liveness(minutes, _span(secrets, "LIVENESS_OPENING_HOURS", hours), percent)
+    span = _span(secrets, "LIVENESS_OPENING_HOURS", hours)
+    if span and minutes > span.minutes:
+        secrets.complain("LIVENESS_ORDER_MINUTES is longer than LIVENESS_OPENING_HOURS")
+    return Liveness(minutes, span, percent)
 
 
 def _span(secrets: Secrets, name: str, text: str) -> Span | None:

@@ -329,3 +329,10 @@ def test_damaged_development_secrets_are_named_and_never_made_anew(tmp_path: Pat
     assert ".dev-secrets.json can't be read" in problem
     assert "abc" not in problem
     assert damage is None or file.read_bytes() == damage
+
+
+def test_it_refuses_to_miss_orders_for_longer_than_the_clinic_is_open():
+    minutes = ("LIVENESS_ORDER_MINUTES", "61")
+    assert refusals_of(minutes, ("LIVENESS_OPENING_HOURS", "23:30-00:31")) == ""
+    told = refusals_of(minutes, ("LIVENESS_OPENING_HOURS", "23:30-00:30"))
+    assert "LIVENESS_ORDER_MINUTES is longer than LIVENESS_OPENING_HOURS" in told

@@ -50,6 +50,20 @@ def test_a_folder_that_others_may_write_to_is_not_used(tmp_path):
     assert FOLDER_VARIABLE not in os.environ
 
 
+def test_so_do_those_in_a_folder_that_the_deployment_names(monkeypatch, tmp_path):
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path))
+    dead = tmp_path / f"counter_{ended.pid}.db"
+    dead.touch()
+    monkeypatch.setattr(sys, "argv", ["manage.py"])
+    share_figures()
+    assert dead.exists(), "a command beside them clears nothing away"
+    monkeypatch.setattr(sys, "argv", ["gunicorn"])
+    share_figures()
+    assert not dead.exists()
+
+
 def test_figures_of_the_dead_go_when_the_last_one_is_dead(tmp_path):
     ended = subprocess.Popen(["true"])
     ended.wait()

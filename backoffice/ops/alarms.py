@@ -301,6 +301,15 @@ ALARMS: tuple[Alarm, ...] = (
         above=0,
     ),
     Alarm(
+        name="AuditUnfinished",
+        severity=_WARNING,
+        title=_("账目核对发现到时间没有做完的工作"),
+        figure="audit_unfinished",
+        by=("run",),
+        above=0,
+        for_seconds=30 * _MINUTE,
+    ),
+    Alarm(
         name="RecentAuditOld",
         severity=_WARNING,
         title=_("近期变化一小时没有核对过"),

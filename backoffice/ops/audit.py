@@ -35,6 +35,7 @@ import refunds.invariants_give_back
 import tcmpay.accounts.invariants
 import tcmpay.audit.invariants
 import webhooks.invariants
+from tcmpay.audit.roots import check_root_file
 from tcmpay.common.db import is_lost
 from tcmpay.common.invariants import Check, Scope, Violation
 
@@ -51,6 +52,24 @@ def check_chains(scope: Scope) -> Iterator[Violation]:
     """The chains of the trail that no other check follows."""
     followed = (*payments.invariants.FOLLOWED, *refunds.invariants.FOLLOWED)
     yield from tcmpay.audit.invariants.check_chains(scope, followed)
+
+
+# Each sealed chain's invariant.
+ROOT_CODES = {
+    chain.name: chain.code
+    for chain in (
+        balances.invariants.LEDGER,
+        tcmpay.audit.invariants.TRAIL,
+        tcmpay.accounts.invariants.SIGN_INS,
+        payments.invariants_seals.CALLBACKS,
+        payments.invariants_seals.EXCHANGES,
+    )
+}
+
+
+def check_roots_kept(_scope: Scope) -> Iterator[Violation]:
+    """The roots in AUDIT_ROOT_FILE, where this machine keeps them."""
+    yield from check_root_file(settings.AUDIT_ROOT_FILE, ROOT_CODES)
 
 
 # What takes longest where there is much, the longest first: several processes end together then.

@@ -19,7 +19,13 @@ import payments.invariants_topups
 import refunds.invariants
 import refunds.invariants_evidence
 from backoffice.models import LawRun, LawRunKind
-from backoffice.ops.audit import CHECKS, consistent_reads, few_collections, to_its_end
+from backoffice.ops.audit import (
+    CHECKS,
+    check_roots_kept,
+    consistent_reads,
+    few_collections,
+    to_its_end,
+)
 from backoffice.ops.invariants import check_keys
 from tcmpay.common import clock
 from tcmpay.common.clock import SHANGHAI
@@ -63,7 +69,7 @@ def whole_run_if_due() -> int:
     if run is None:
         return 0
     with few_collections():
-        return _run(run, CHECKS)
+        return _run(run, (*CHECKS, check_roots_kept))
 
 
 def _claimed(day: date, now: datetime) -> LawRun | None:

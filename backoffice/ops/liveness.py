@@ -27,9 +27,10 @@ def is_paid_order_missing() -> bool:
     hours = watched.opening_hours
     if not watched.order_minutes:
         return False
-    ends = (since, now)
-    if hours and not all(hours.holds(moment.astimezone(SHANGHAI).time()) for moment in ends):
-        return False
+    if hours:
+        here = now.astimezone(SHANGHAI)
+        if not hours.holds(here.time()) or since < hours.began_before(here):
+            return False
     return not PaymentOrder.objects.filter(booked_at__gte=since).exists()
 
 

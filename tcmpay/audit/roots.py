@@ -201,7 +201,7 @@ def check_roots_told(scope: Scope) -> Iterator[Violation]:
 
 
 def check_root_file(
-    path: str, codes: Mapping[str, str], scope: Scope, as_of: datetime | None = None
+    path: str, codes: Mapping[str, str], as_of: datetime | None = None
 ) -> Iterator[Violation]:
     """As ``check_kept``, of AUDIT_ROOT_FILE; one that can't be compared is a finding of its own."""
     if not path:
@@ -211,26 +211,24 @@ def check_root_file(
             kept = kept_roots(file)
     except (OSError, UnicodeError, RootsUnreadable) as error:
         # Before the first hour is sealed there is nothing to keep.
-        if ChainRoot.objects.using(scope.using).filter(is_anchor=False).exists():
+        if ChainRoot.objects.filter(is_anchor=False).exists():
             reason = error.strerror if isinstance(error, OSError) else str(error)
             text = _("无法与 AUDIT_ROOT_FILE 中保存的根哈希核对：%(reason)s") % {"reason": reason}
             yield Violation("E10", AUDIT_OBJECT, path, text)
         return
-    yield from check_kept(kept_by(kept, as_of), codes, scope)
+    yield from check_kept(kept_by(kept, as_of), codes)
 
 
-def check_kept(
-    kept: Iterable[KeptRoot], codes: Mapping[str, str], scope: Scope
-) -> Iterator[Violation]:
-    """Every kept root is in the database as it was; ``codes``: each chain's invariant (E10)."""
+def check_kept(kept: Iterable[KeptRoot], codes: Mapping[str, str]) -> Iterator[Violation]:
+    """Every kept root is in the database as it was; ``codes``: each chain's invariant (E10).
+
+    Read from the primary as it is now: a root is kept once it was committed there, and a replica,
+    or a snapshot from before, need not have it yet.
+    """
     there: dict[tuple[str, str], str] = {}
-    for chain, number, root in ChainRoot.objects.using(scope.using).values_list(
-        "chain", "number", "root"
-    ):
+    for chain, number, root in ChainRoot.objects.values_list("chain", "number", "root"):
         there[chain, f"#{number}"] = root
-    for chain, day, root in ChainSeal.objects.using(scope.using).values_list(
-        "chain", "day", "root"
-    ):
+    for chain, day, root in ChainSeal.objects.values_list("chain", "day", "root"):
         there[chain, day.isoformat()] = root
     for one in kept:
         now = there.get((one.chain, one.name))

@@ -152,13 +152,13 @@ def test_a_restored_copy_is_compared_with_the_roots_of_its_time(settings, tmp_pa
     chain_seal_and_tell(LEDGER)
     (root,) = ChainRoot.objects.filter(chain=LEDGER.name, is_anchor=False)
     path = str(tmp_path / "roots.jsonl")
-    assert list(check_root_file(path, {}, Scope())) == []
+    assert list(check_root_file(path, {})) == []
     # The copy was made before the root was: it has none, and need not.
     ChainRoot.objects.filter(pk=root.pk).delete()
     before, after = root.until - timedelta(minutes=5), root.until + timedelta(hours=2)
-    assert list(check_root_file(path, {}, Scope(), as_of=before)) == []
-    assert len(list(check_root_file(path, {}, Scope(), as_of=after))) == 1
-    assert len(list(check_root_file(path, {}, Scope()))) == 1
+    assert list(check_root_file(path, {}, as_of=before)) == []
+    assert len(list(check_root_file(path, {}, as_of=after))) == 1
+    assert len(list(check_root_file(path, {}))) == 1
 
 
 def test_a_copy_is_judged_as_of_its_moment(capsys):

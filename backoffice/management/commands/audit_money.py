@@ -9,12 +9,15 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.utils.translation import gettext as _
 
-from backoffice.ops.audit import CHECKS, LONGEST, audit, consistent_reads, few_collections
+from backoffice.ops.audit import (
+    CHECKS,
+    LONGEST,
+    ROOT_CODES,
+    audit,
+    consistent_reads,
+    few_collections,
+)
 from backoffice.ops.audit_processes import PROCESSES_MAX, audit_in_processes, processes_possible
-from balances.invariants import LEDGER
-from payments.invariants_seals import CALLBACKS, EXCHANGES
-from tcmpay.accounts.invariants import SIGN_INS
-from tcmpay.audit.invariants import TRAIL
 from tcmpay.audit.roots import (
     KeptRoot,
     RootsUnreadable,
@@ -29,7 +32,6 @@ from tcmpay.common.invariants import Check, Scope, Violation
 
 # A dump shows the moment just after it was begun.
 RESTORED_LEEWAY = timedelta(seconds=60)
-CODES = {chain.name: chain.code for chain in (LEDGER, TRAIL, SIGN_INS, CALLBACKS, EXCHANGES)}
 
 
 class Command(BaseCommand):
@@ -90,9 +92,9 @@ class Command(BaseCommand):
     def _root_check(self, path: str | None, as_of: datetime | None) -> Check:
         """Against a file that is asked for, which must be one, or against AUDIT_ROOT_FILE."""
         if path is None:
-            return lambda scope: check_root_file(settings.AUDIT_ROOT_FILE, CODES, scope, as_of)
+            return lambda _scope: check_root_file(settings.AUDIT_ROOT_FILE, ROOT_CODES, as_of)
         kept = self._kept(path)
-        return lambda scope: check_kept(kept_by(kept, as_of), CODES, scope)
+        return lambda _scope: check_kept(kept_by(kept, as_of), ROOT_CODES)
 
     def _kept(self, path: str) -> list[KeptRoot]:
         try:

@@ -21,7 +21,6 @@ from reconciliation.services.fetching import READY_FROM, bills_due
 from reconciliation.services.missing import is_missing
 from tcmpay.audit.roots import check_root_file, roots_not_told
 from tcmpay.common import clock
-from tcmpay.common.invariants import Scope
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +58,7 @@ class Roots:
 
 
 def roots_seen() -> Roots:
-    wrong = check_root_file(settings.AUDIT_ROOT_FILE, {}, Scope())
+    wrong = check_root_file(settings.AUDIT_ROOT_FILE, {})
     return Roots(
         bool(settings.AUDIT_ROOT_FILE or settings.AUDIT_ROOT_URL),
         [str(root) for root in roots_not_told()],

@@ -123,6 +123,15 @@ def test_at_night_all_of_it_is_read_once(monkeypatch):
         assert whole_run_if_due() == 1
 
 
+def test_at_night_the_roots_kept_outside_are_compared(monkeypatch, settings, tmp_path):
+    monkeypatch.setattr(laws, "CHECKS", ())
+    kept = tmp_path / "roots.jsonl"
+    kept.write_text('{"chain": "trail", "number": 9, "root": "of a database put back since"}\n')
+    settings.AUDIT_ROOT_FILE = str(kept)
+    with clock.frozen(NIGHT):
+        assert whole_run_if_due() == 1
+
+
 def test_one_that_was_interrupted_counts_for_nothing():
     with clock.frozen(NIGHT), atomic():
         LawRun.objects.create(kind=LawRunKind.WHOLE, began_at=NIGHT)
@@ -149,6 +158,18 @@ def test_outside_of_hours_and_just_after_opening_nobody_is_missed(settings, at):
     watched(settings)
     with clock.frozen(at):
         assert not liveness.is_paid_order_missing()
+
+
+def test_a_night_between_is_no_time_in_which_somebody_should_have_paid(settings):
+    watched(settings, minutes=12 * 60 + 30)  # from yesterday's last half hour to today's first
+    with clock.frozen(NOON - timedelta(hours=3, minutes=45)):
+        assert not liveness.is_paid_order_missing()
+
+
+def test_hours_over_midnight_are_one_span(settings):
+    settings.LIVENESS = Liveness(120, Span(time(20), time(6)), 0)
+    with clock.frozen(NOON + timedelta(hours=13)):  # one in the morning
+        assert liveness.is_paid_order_missing()
 
 
 def test_one_paid_order_is_enough(settings, paid):
