@@ -11,6 +11,7 @@ READERS = {
     "backoffice/exports/services.py",
     "backoffice/management/commands/audit_money.py",
     "backoffice/ops/audit.py",
+    "backoffice/ops/doctor/replica.py",
     "backoffice/ops/laws.py",
     "backoffice/trail/verify.py",
 }
