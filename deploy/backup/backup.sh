@@ -63,9 +63,10 @@ sealed() {
     zstd --quiet -3 --threads=0 | age --encrypt --recipients-file "$recipients" --output "$1.part"
 }
 kept() {
+    # The checksum first: a file under its own name is one that was finished.
     sync "$1.part"
+    (cd "$(dirname "$1")" && sha256sum "$(basename "$1").part" | sed 's/\.part$//') >"$1.sha256"
     mv "$1.part" "$1"
-    (cd "$(dirname "$1")" && sha256sum "$(basename "$1")" >"$(basename "$1").sha256")
 }
 opened() { age --decrypt --identity "$identity" "$1" | zstd --quiet --decompress; }
 as_written() { (cd "$(dirname "$1")" && sha256sum --quiet --check "$(basename "$1").sha256"); }

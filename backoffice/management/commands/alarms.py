@@ -1,3 +1,4 @@
+import socket
 from argparse import ArgumentParser
 from typing import Any
 
@@ -21,11 +22,12 @@ class Command(BaseCommand):
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parts = ("list", "watch", "test-send", "rules", "rule-tests")
+        parts = ("list", "watch", "test-send", "unit-failed", "rules", "rule-tests")
         parser.add_argument("part", choices=parts)
         parser.add_argument(
             "--channel", choices=Channel.values, help="test-send: over this channel alone"
         )
+        parser.add_argument("--unit", default="", help="unit-failed: systemd's name of it")
 
     def handle(self, *args: Any, **options: Any) -> None:
         texts = {"rules": rules_text, "rule-tests": rule_tests_text}
@@ -36,19 +38,25 @@ class Command(BaseCommand):
         elif options["part"] == "watch":
             told, sent = alarms_watch(), notifications_send()
             self.stdout.write(f"told {told}, sent {sent}")
+        elif options["part"] == "unit-failed":
+            names = {"unit": options["unit"], "host": socket.gethostname()}
+            title = _("%(host)s 上的 %(unit)s 失败了") % names
+            text = _("原因在那台主机的 journalctl -u %(unit)s") % names
+            self._send(title, text, "critical")
         else:
-            self._test_send(options["channel"])
+            text = _("这是 manage.py alarms test-send 发出的测试消息，不需要处理。")
+            self._send(_("测试"), text, "test", options["channel"])
 
-    def _test_send(self, only: str | None) -> None:
-        """At once and once: whoever tries it wants to see what comes of it."""
+    def _send(self, title: str, text: str, severity: str, only: str | None = None) -> None:
+        """At once and once, without the database: whoever tries it wants to see what comes of it,
+        and the database may be what failed."""
         channels = [one for one in channels_set_up() if only in (None, one)]
         failed = not channels
         if not channels:
             self.stderr.write(_("没有设置渠道（NOTIFY_…）"))
         for channel in channels:
-            text = _("这是 manage.py alarms test-send 发出的测试消息，不需要处理。")
-            facts = {"severity": "test", "alarms": []}
-            message = Notification(channel=channel, title=_("测试"), text=text, facts=facts)
+            facts = {"severity": severity, "alarms": []}
+            message = Notification(channel=channel, title=title, text=text, facts=facts)
             message.created_at = clock.now()
             try:
                 send(message)

@@ -1,5 +1,6 @@
 """Our own watch: told once, again, and that it is over; by severity, grouped, in quiet hours."""
 
+import json
 from datetime import UTC, datetime, time, timedelta
 
 import pytest
@@ -235,3 +236,12 @@ def test_without_a_channel_a_test_says_so(world, settings):
     settings.NOTIFY = Notify()
     with pytest.raises(SystemExit):
         call_command("alarms", "test-send")
+
+
+def test_a_unit_of_systemd_that_failed_is_told_at_once(settings, capsys):
+    with StandIn() as server:
+        server.always(Reply(200))
+        settings.NOTIFY, settings.DEBUG = Notify(webhook_url=server.url), True
+        call_command("alarms", "unit-failed", unit="tcmbackup@dump.service")
+        [seen] = server.seen
+    assert "tcmbackup@dump.service" in json.loads(seen.body)["title"]
