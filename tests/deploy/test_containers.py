@@ -1,4 +1,4 @@
-"""The image, compose and Kubernetes files: no engine is here, so what matters is read."""
+"""The image, compose and Kubernetes files: tests start no engine, so what matters is read."""
 
 import re
 import shlex
