@@ -284,6 +284,12 @@ class BillReader(ABC):
                 left.append(OddLine(odd.number, self._reason(cells), text[:ODD_TEXT_MAX]))
             else:
                 repaired.append((odd.number, reading))
+        # One line may be odd by itself; where all are, the file isn't as it was downloaded.
+        if len(left) > 1 and len(left) == self.lines + len(odds):
+            raise refused(
+                _("没有一行可以读取，例如第 {number} 行：{reason}。文件可能用表格软件另存过"),
+                number=left[0].number, reason=left[0].reason,
+            )  # fmt: skip
         self._repaired = dict(repaired)
         self.odd_lines = tuple(left)
         return repaired

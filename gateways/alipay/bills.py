@@ -102,6 +102,8 @@ _YUAN = r"(-?[0-9]{1,15}(?:\.[0-9]{1,2})?)"
 _MOMENT = r"([0-9]{4})年([0-9]{2})月([0-9]{2})日 ([0-9]{2}:[0-9]{2}:[0-9]{2})"
 _ACCOUNT = re.compile(rf"#账号{_COLON}\[?([0-9]{{1,32}})\]?", re.ASCII)
 _PERIOD = re.compile(rf"#起始日期{_COLON}\[{_MOMENT}\]\s*终止日期{_COLON}\[{_MOMENT}\]", re.ASCII)
+_ROUNDED = re.compile(rb"[0-9](\.[0-9]{1,20})?E\+[0-9]{1,3}")
+_WECHAT_MARKS = frozenset({"微信订单号", "微信支付业务单号"})
 _MADE_AT = re.compile(rf"#导出时间{_COLON}\[.{{1,40}}\]")
 
 
@@ -137,6 +139,10 @@ class AlipayReader(BillReader):
             self._read_frame(text)
         names = [cell.strip(' \t"') for cell in header.split(",")]
         names = [name.replace("(", "（").replace(")", "）") for name in names]
+        if not _WECHAT_MARKS.isdisjoint(name.lstrip("`\ufeff") for name in names):
+            raise refused(
+                _("不是{kind}，而是{other}"), kind=self.kind_name, other=_("微信支付的账单")
+            )
         self._name_columns(names, self.free_names)
         self.places = {
             role: names.index(name)
@@ -344,6 +350,7 @@ class TradeBill(AlipayReader):
             return None
         numbers = ("out_trade_no", "transaction_id", "out_refund_no")
         require_texts([self._column(role, cells) for role in numbers], self.encoding)
+        _require_digits(self._column("transaction_id", cells))
         block.first_moment, block.last_moment = found
         return block
 
@@ -495,6 +502,7 @@ class AccountBill(AlipayReader):
             return None
         roles = ("flow_no", "transaction_id", "out_trade_no", "kind")
         require_texts([self._column(role, cells) for role in roles], self.encoding)
+        _require_digits(self._column("flow_no", cells))
         outgo = [abs(amount) for amount in outgo]
         block.addends = (
             count - income.count(0), sum(income), count - outgo.count(0), sum(outgo),
@@ -519,6 +527,17 @@ class AccountBill(AlipayReader):
 
     def _fault(self, cells: Cells) -> str:
         return self._kind_fault(cells, ("balance",))
+
+
+def _require_digits(numbers: list[bytes]) -> None:
+    """Raises BillRefused where a spreadsheet has rounded them: several are one number then."""
+    if b"E+" in b"\n".join(numbers):
+        found = next((text for text in numbers if _ROUNDED.fullmatch(text)), None)
+        if found is not None:
+            raise refused(
+                _("号码变成了科学计数法（{text}）：文件用表格软件另存过，请用下载的原文件"),
+                text=found.decode(),
+            )
 
 
 def _both(came: int, went: int) -> bool:

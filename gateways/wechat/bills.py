@@ -37,6 +37,7 @@ Download = Callable[[str, IO[bytes]], None]
 FEN, FEE_PLACES = 2, 5
 _BOM = b"\xef\xbb\xbf"
 _BACKTICK = b"`"
+_ALIPAY_MARKS = tuple("#支付宝".encode(encoding) for encoding in ("gb18030", "utf-8"))
 # As Java prints doubles: "45.0", "0.1", "1.25E7".
 _TOTAL = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,15})?(E[0-9]{1,2})?", re.ASCII)
 # Sums of fees are printed with two places where the lines have five.
@@ -85,6 +86,10 @@ class WechatReader(BillReader):
 
     def _read_head(self) -> None:
         line = self._line().removeprefix(_BOM)
+        if line.startswith(_ALIPAY_MARKS):
+            raise refused(
+                _("不是{kind}，而是{other}"), kind=self.kind_name, other=_("支付宝的账单")
+            )
         try:
             names = _names(line.decode("utf-8"))
         except UnicodeDecodeError as error:

@@ -262,6 +262,11 @@ REFUSED = {
     "the summary alone": (summary(), "而是支付宝业务汇总查询"),
     "the account": (replaced("业务明细", "账务明细"), "而是支付宝账务明细查询"),
     "WeChat's": ("交易时间,公众账号ID\r\n".encode(), "支付宝交易号"),
+    "WeChat's as it comes": ("`交易时间,`微信订单号,`商户号\r\n".encode(), "而是微信支付"),
+    "moments saved by a spreadsheet": (
+        GOOD.replace(b"2026-11-22 ", b"2026/11/22 "), "没有一行可以读取.*时间无法读取.*另存",
+    ),
+    "numbers rounded by a spreadsheet": (replaced("2026112222001\t", "2.02611E+27"), "2.02611E"),
     "UTF-16": (text_of(PAYMENT, REFUND).encode("utf-16"), "没有“|没有表头|未知的内容"),
     "re-encoded": (GOOD.decode("gbk").encode("utf-8").decode("latin-1").encode(), "未知的内容"),
     "empty": (b"", "空"),
@@ -411,6 +416,9 @@ def test_the_account_is_read_with_its_kinds():
 
 ACCOUNT_REFUSED = {
     "a trade bill": (GOOD, "而是支付宝业务明细查询"),
+    "numbers rounded by a spreadsheet": (
+        account(MOVES[0].replace("F1", "2.02611E+27"), *MOVES[1:]), "科学计数法",
+    ),
     "a lost line": (account(*MOVES[1:]), "收入 笔数"),
     "another amount": (account(MOVES[0].replace("29.00,", "29.01,"), *MOVES[1:]), "收入 金额"),
     "a summary of other amounts": (

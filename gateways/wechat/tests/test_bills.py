@@ -199,6 +199,8 @@ REFUSED = {
     "UTF-16": (GOOD.decode("utf-8-sig").encode("utf-16"), "UTF-8"),
     "the flow of funds": ("记账时间,资金流水单号\r\n".encode(), "而是微信支付的资金账单"),
     "Alipay's": ("支付宝交易号,商户订单号\r\n".encode(), "而是支付宝"),
+    "Alipay's as it comes": ("#支付宝业务明细查询\r\n".encode("gbk"), "而是支付宝"),
+    "saved by a spreadsheet": (GOOD.replace(b"`", b""), "没有一行可以读取.*另存"),
     "a renamed column": (GOOD.replace("手续费,费率".encode(), "费,费率".encode()), "手续费"),
     "ordered amounts renamed": (
         GOOD.replace(",订单金额,".encode(), ",金额,".encode()), "订单金额",
