@@ -152,18 +152,18 @@ def by_day(source: Source, using: str, since: datetime, until: datetime) -> Figu
     return {(day, day): Total(number, to_money(amount)) for day, number, amount in groups}
 
 
-def _orders(using: str) -> QuerySet[PaymentOrder]:
+def orders_counted(using: str) -> QuerySet[PaymentOrder]:
     """Without top-ups: their money counts where it is spent, and never twice."""
     return PaymentOrder.objects.using(using).exclude(order_type=OrderType.TOPUP)
 
 
 def _paid(using: str) -> QuerySet[PaymentOrder]:
     """Also those refunded later."""
-    return _orders(using).filter(status__in=PAID_STATUSES)
+    return orders_counted(using).filter(status__in=PAID_STATUSES)
 
 
 CREATED = Source(
-    FigureKind.CREATED, _orders, "created_on", "created_at", "created_at", "amount", by_day
+    FigureKind.CREATED, orders_counted, "created_on", "created_at", "created_at", "amount", by_day
 )
 PAID = Source(FigureKind.PAID, _paid, "paid_on", "payment_time", "booked_at", "amount", by_day)
 

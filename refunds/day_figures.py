@@ -26,7 +26,7 @@ from tcmpay.common.order_types import OrderType
 ORDERS_AT_ONCE = 500
 
 
-def _refunds(using: str) -> QuerySet[Any]:
+def refunds_counted(using: str) -> QuerySet[Any]:
     """Money that came late or twice and went back counts in none, nor what went back of top-ups."""
     done = Refund.objects.using(using).filter(status=RefundStatus.SUCCESS)
     applied = done.filter(transaction__disposition=Disposition.APPLIED)
@@ -72,14 +72,14 @@ def _put(changes: Figures, figures: Figures, *, sign: int) -> None:
 
 
 REFUNDED = Source(
-    FigureKind.REFUNDED, _refunds, "completed_on", "completed_at", "booked_at", "refund_amount",
-    _by_day,
+    FigureKind.REFUNDED, refunds_counted, "completed_on", "completed_at", "booked_at",
+    "refund_amount", _by_day,
 )  # fmt: skip
 
 
 def kept_orders(orders: Collection[UUID], period: Period, until: datetime) -> int:
     """How many of ``orders`` are in what is kept, until then, of the period's whole days."""
-    kept = in_period(_refunds("default"), "completed_on", period.first, period.last)
+    kept = in_period(refunds_counted("default"), "completed_on", period.first, period.last)
     kept = kept.filter(order_id__in=orders, booked_at__lt=until)
     return kept.values("order_id").distinct().count()
 

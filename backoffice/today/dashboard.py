@@ -21,7 +21,7 @@ from backoffice.reconciliation.closing import PROPOSE
 from backoffice.reconciliation.tile import day_tiles
 from backoffice.reconciliation.words import day_url
 from backoffice.site.display import EMPTY, age_text
-from backoffice.today.day_totals import Total, Totals, totals
+from backoffice.today.day_totals import Totals, totals
 from backoffice.today.health import GatewayHealth, gateways_health
 from backoffice.today.periods import FIRST_DAY, Period, period_asked, periods
 from backoffice.today.selectors import (
@@ -36,6 +36,7 @@ from backoffice.today.selectors import (
     waiting,
 )
 from gateways.findings import EXPIRY_WARNING_DAYS
+from payments.day_figures import Total
 from payments.selectors import service_names
 from payments.services.activations import activations_failing
 from payments.states import OrderStatus, PaymentMethod
@@ -82,7 +83,7 @@ class Line:
 
     @property
     def is_empty(self) -> bool:
-        return not (self.receipts.total.count or self.refunds.total.count)
+        return not (self.receipts.total.number or self.refunds.total.number)
 
 
 @dataclass(frozen=True)

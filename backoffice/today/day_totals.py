@@ -10,28 +10,16 @@ from typing import Any
 from django.db.models import Count, Max, QuerySet
 
 from backoffice.models import DayTotal, TotalKind, TotalledDay
-from payments.models import PaymentOrder
-from payments.states import SURPLUS_DISPOSITIONS, Disposition
+from payments.day_figures import Total, orders_counted
+from payments.states import SURPLUS_DISPOSITIONS
+from refunds.day_figures import refunds_counted
 from refunds.models import Refund
 from refunds.states import RefundStatus
 from tcmpay.common.clock import ONE_DAY
 from tcmpay.common.db import exact_sum
-from tcmpay.common.money import ZERO, Money
-from tcmpay.common.order_types import OrderType
 
 # What is booked now may be committed a little later; nothing takes this long.
 SETTLED_AFTER = timedelta(minutes=15)
-
-
-@dataclass(frozen=True, slots=True)
-class Total:
-    """How many, and how much together (yuan)."""
-
-    count: int = 0
-    amount: Money = ZERO
-
-    def __add__(self, other: "Total") -> "Total":
-        return Total(self.count + other.count, self.amount + other.amount)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -57,19 +45,6 @@ class Source:
     amount: str
 
 
-def _orders(using: str) -> QuerySet[Any]:
-    """Paid orders, also those refunded later. Without top-ups: that money counts where it is
-    spent, and never twice."""
-    return PaymentOrder.objects.using(using).exclude(order_type=OrderType.TOPUP)
-
-
-def _refunds(using: str) -> QuerySet[Any]:
-    """What went back of orders' payments."""
-    done = Refund.objects.using(using).filter(status=RefundStatus.SUCCESS)
-    applied = done.filter(transaction__disposition=Disposition.APPLIED)
-    return applied.exclude(order__order_type=OrderType.TOPUP)
-
-
 def _surplus(using: str) -> QuerySet[Any]:
     """What came late or twice and went back: in no other figure."""
     done = Refund.objects.using(using).filter(status=RefundStatus.SUCCESS)
@@ -83,8 +58,8 @@ _REFUND = {
     "amount": "refund_amount",
 }
 SOURCES: Mapping[TotalKind, Source] = {
-    TotalKind.RECEIPTS: Source(_orders, "paid_on", "payment_method", "", "amount"),
-    TotalKind.REFUNDS: Source(_refunds, **_REFUND),
+    TotalKind.RECEIPTS: Source(orders_counted, "paid_on", "payment_method", "", "amount"),
+    TotalKind.REFUNDS: Source(refunds_counted, **_REFUND),
     TotalKind.SURPLUS: Source(_surplus, **_REFUND),
 }
 

@@ -5,8 +5,9 @@ from collections.abc import Iterator
 from django.utils.translation import gettext as _
 
 from backoffice.models import DayTotal, TotalKind, TotalledDay
-from backoffice.today.day_totals import Total, changed_days, counted, kept
+from backoffice.today.day_totals import changed_days, counted, kept
 from payments.booking import CLOCKS_DIFFER_BY
+from payments.day_figures import Total
 from tcmpay.common import clock
 from tcmpay.common.clock import ONE_DAY
 from tcmpay.common.invariants import Check, Scope, Violation
@@ -40,9 +41,9 @@ def check_day_totals(scope: Scope) -> Iterator[Violation]:
                         )
                         % {
                             "says": says.amount,
-                            "says_no": says.count,
+                            "says_no": says.number,
                             "is": is_.amount,
-                            "is_no": is_.count,
+                            "is_no": is_.number,
                         },
                     )
 

@@ -61,7 +61,7 @@ def _keep(day: date, begun_at: datetime) -> None:
             kind=kind,
             payment_method=cell.method,
             service=cell.service,
-            number=total.count,
+            number=total.number,
             amount=total.amount,
         )
         for kind in TotalKind
