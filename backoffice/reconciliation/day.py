@@ -220,7 +220,7 @@ class Day:
     def _lines(self) -> list[Line]:
         return lines_of(self._found[:SHOWN_MAX], self._reader)
 
-    @property
+    @cached_property
     def groups(self) -> list[Group]:
         """What is open, by type, the types in the order in which they are declared."""
         waiting = [line for line in self._lines if not line.is_ended and not line.row.is_doubtful]
@@ -229,6 +229,16 @@ class Day:
             for kind in DifferenceType
         ]
         return [group for group in groups if group.lines]
+
+    @cached_property
+    def for_many(self) -> list[Line]:
+        """What is open and can be dealt with together with others."""
+        return [line for group in self.groups for line in group.lines if line.is_for_many]
+
+    @cached_property
+    def to_confirm(self) -> list[Line]:
+        """Write-offs that the reader may confirm; what was asked and why stands beside each."""
+        return [line for group in self.groups for line in group.lines if line.confirms]
 
     @property
     def doubtful(self) -> list[Group]:

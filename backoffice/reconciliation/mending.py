@@ -19,6 +19,7 @@ from backoffice.cases.actions import CLOSE_PERMISSION, DESK_ACTIONS, offered
 from backoffice.cases.desk import somebody_was_faster
 from backoffice.reconciliation.day import (
     SHOWN_MAX,
+    Day,
     Line,
     Remedy,
     lines_of,
@@ -86,7 +87,10 @@ def mend_view(request: HttpRequest, day: str, model_admin: Any) -> HttpResponse:
     sent = request.POST if request.method == "POST" else request.GET
     posted = sent if request.method == "POST" and "seen" in sent else None
     keys = list(dict.fromkeys(sent.getlist("difference")))
-    lines = _selected(shown, keys[:ROWS_MAX], request.user)
+    if "every" in sent:
+        lines = Day(shown, request.user).for_many
+    else:
+        lines = _selected(shown, keys[:ROWS_MAX], request.user)
     if not lines:
         messages.warning(request, _("请先勾选要处理的差异。"))
         return HttpResponseRedirect(day_url(shown))

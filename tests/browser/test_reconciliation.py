@@ -137,9 +137,9 @@ def yesterday_with_money(monkeypatch):
     payment = attempt("wechat", configured("wechat"), day=day)
     PaymentOrder.objects.filter(pk=payment.order_id).update(paid_on=day)
 
-    def bill_comes(*, twice=False, **differing):
+    def bill_comes(*, times=1, **differing):
         line = payment_row(payment, **differing)
-        imported("wechat", [line, line] if twice else [line], day=day)
+        imported("wechat", [line] * times, day=day)
         day_reconcile(actor=SYSTEM, merchant=merchant("wechat"), day=day)
 
     with clock.frozen(clock.day_start(day + timedelta(days=1)) + timedelta(hours=10)):
@@ -198,23 +198,23 @@ def test_a_day_with_one_difference_is_closed_in_ten_clicks(desk, staff, yesterda
     assert clicks.number <= 10, clicks.number
 
 
-def test_a_day_with_a_write_off_is_closed_in_ten_clicks(desk, staff, yesterday_with_money):
-    """Two people are needed for the difference, and two for the day."""
-    yesterday_with_money(twice=True)
+def test_a_day_with_two_write_offs_is_closed_in_ten_clicks(desk, staff, yesterday_with_money):
+    """Two people are needed for the differences, and two for the day."""
+    yesterday_with_money(times=3)
     staff("reviewer"), staff("administrator")
     clicks = Clicks(desk)
     reviewer = clicks.sign_in("reviewer")
     clicks.link(reviewer, "对账与日结")
-    clicks.link(reviewer, "申请核销")
-    reviewer.get_by_label("说明").fill("微信支付客服确认：账单多列一行，次日更正")
-    clicks.button(reviewer, "处理 1 项")
+    clicks.link(reviewer, "预览全部 2 项")
+    reviewer.get_by_label("说明").fill("微信支付客服确认：账单多列两行，次日更正")
+    clicks.button(reviewer, "处理 2 项")
     reviewer.get_by_text("逐项结果").wait_for()
     second = clicks.sign_in("administrator")
     clicks.link(second, "对账与日结")
-    second.get_by_text("账单多列一行").wait_for()
+    second.get_by_text("账单多列两行").first.wait_for()
     desk.look(second, "close-write-off")
-    clicks.button(second, "确认核销")
-    second.get_by_text("已确认核销").wait_for()
+    clicks.button(second, "确认核销 2 项")
+    second.get_by_text("已确认核销").first.wait_for()
     clicks.button(second, "提交日结")
     second.get_by_text("等待另一人签字").first.wait_for()
     clicks.reload(reviewer)

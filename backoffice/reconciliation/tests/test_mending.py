@@ -92,6 +92,20 @@ def test_the_second_person_confirms_on_the_day_s_page_where_the_reason_stands(re
     assert outcome(found) == ExceptionOutcome.WRITTEN_OFF
 
 
+def test_all_that_is_open_is_previewed_and_confirmed_with_one_click_each(reviewer, row):
+    found = [difference(row, DifferenceType.DUPLICATE), difference(row, DifferenceType.DUPLICATE)]
+    address = reverse("admin:reconciliation_reconciledday_mend", args=[row.day.isoformat()])
+    assert f"{address}?every=1" in reviewer.get(day_url(row.day)).content.decode()
+    steps = reviewer.get(address, {"every": "1"}).context["steps"]
+    assert {step.line.row.pk for step in steps} == {one.pk for one in found}
+    confirm(reviewer, row, *found, seen=[step.key for step in steps])
+    assert "confirm-all" not in reviewer.get(day_url(row.day)).content.decode(), "not one's own"
+    second = browser_of(person_make("reviewer"))
+    lines = second.get(day_url(row.day)).context["day"].to_confirm
+    confirm(second, row, *found, seen=[line.seen for line in lines], reason="")
+    assert {outcome(one) for one in found} == {ExceptionOutcome.WRITTEN_OFF}
+
+
 def test_one_action_is_chosen_for_all(reviewer, row):
     fee, state = difference(row), difference(row, DifferenceType.STATE)
     mend(reviewer, row, fee, state, action="write_off")
