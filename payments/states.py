@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from django.db import models
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from config.models import GatewayMethod
 from gateways.interface import Scene
@@ -115,7 +116,7 @@ class Verdict(models.TextChoices):
 class ExchangeKind(models.TextChoices):
     """What we asked a gateway for."""
 
-    CREATE = "create", _("下单")
+    CREATE = "create", pgettext_lazy("asked of a gateway", "下单")
     QUERY = "query", _("查询支付结果")
     CLOSE = "close", _("关闭交易")
     REFUND = "refund", _("请求退款")

@@ -4,7 +4,7 @@ from typing import ClassVar
 
 from django.db import models
 from django.db.models import F, Q
-from django.utils.translation import gettext
+from django.utils.translation import gettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
 from payments.models import PaymentOrder, PaymentTransaction
@@ -116,7 +116,7 @@ class Refund(Asked, models.Model):
     class Meta:
         db_table = "refund_records"
         verbose_name = _("退款")
-        verbose_name_plural = _("退款")
+        verbose_name_plural = pgettext_lazy("list", "退款")
         permissions = (
             ("review_refund", _("可以审核退款")),
             ("request_refund", _("可以申请退款")),

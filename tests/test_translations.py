@@ -16,9 +16,15 @@ CATALOGUES = (
     ROOT / "locale/en/LC_MESSAGES/django.po",
     ROOT / "backoffice/locale/en/LC_MESSAGES/django.po",
 )
-MARKERS = {"_", "gettext", "gettext_lazy", "_lazy", "pgettext", "ngettext", "gettext_noop"}
-TEMPLATE_TEXT = re.compile(r"{%\s*(?:trans|translate)\s+\"([^\"]+)\"")
+MARKERS = {"_", "gettext", "gettext_lazy", "_lazy", "ngettext", "gettext_noop"}
+IN_CONTEXT = {"pgettext", "pgettext_lazy"}
+TEMPLATE_TEXT = re.compile(r"{%\s*(?:trans|translate)\s+\"([^\"]+)\"(?:\s+context\s+\"([^\"]+)\")?")
+PO_ENTRY = re.compile(
+    r'^(?:msgctxt (".*")\n)?msgid ((?:".*"\n?)+)^msgstr ((?:".*"\n?)+)', re.MULTILINE
+)
 PLACEHOLDER = re.compile(r"%\(\w+\)[sd]|\{\w+\}")
+# Between a text and what it is about, as gettext keeps the two.
+CONTEXT_END = "\x04"
 CHINESE = re.compile("[\u4e00-\u9fff]")
 
 
@@ -29,11 +35,14 @@ def marked_texts() -> set[str]:
             if not isinstance(node, ast.Call) or not node.args:
                 continue
             name = getattr(node.func, "id", getattr(node.func, "attr", ""))
-            text = node.args[0]
-            if name in MARKERS and isinstance(text, ast.Constant) and isinstance(text.value, str):
-                found.add(text.value)
+            texts = [one.value for one in node.args if isinstance(one, ast.Constant)]
+            if name in IN_CONTEXT:
+                found.add(CONTEXT_END.join(map(str, texts)))
+            elif name in MARKERS and texts and isinstance(texts[0], str):
+                found.add(texts[0])
     for path in product_files(".html"):
-        found.update(TEMPLATE_TEXT.findall(path.read_text(encoding="utf-8")))
+        for text, context in TEMPLATE_TEXT.findall(path.read_text(encoding="utf-8")):
+            found.add(f"{context}{CONTEXT_END}{text}" if context else text)
     return {text for text in found if CHINESE.search(text)}
 
 
@@ -41,13 +50,15 @@ def read_po(path: Path) -> dict[str, str]:
     entries: dict[str, str] = {}
     blocks = path.read_text(encoding="utf-8").split("\n\n")
     for block in blocks:
-        match = re.search(r'^msgid ((?:".*"\n?)+)^msgstr ((?:".*"\n?)+)', block, re.MULTILINE)
+        match = re.search(
+            r'^(?:msgctxt (".*")\n)?msgid ((?:".*"\n?)+)^msgstr ((?:".*"\n?)+)', block, re.MULTILINE
+        )
         if match:
+            context, *parts = match.groups()
             key, text = (
-                "".join(json.loads(line) for line in group.strip().split("\n"))
-                for group in match.groups()
+                "".join(json.loads(line) for line in part.strip().split("\n")) for part in parts
             )
-            entries[key] = text
+            entries[f"{json.loads(context)}{CONTEXT_END}{key}" if context else key] = text
     return entries
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from django.db.models import Q, QuerySet
 from django.utils.html import format_html
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, pgettext
 
 from backoffice.payments.panels import VERDICT_TONES
 from backoffice.site.bases import admin_link
@@ -233,7 +233,7 @@ def _callbacks(story: Story) -> Iterator[Moment]:
                 admin_link(
                     CALLBACK_PAGE,
                     callback.pk,
-                    _("模拟通知") if callback.is_mock else _("网关通知"),
+                    _("模拟通知") if callback.is_mock else pgettext("one", "网关通知"),
                 ),
                 callback.get_verdict_display(),
             ),

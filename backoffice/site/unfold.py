@@ -7,6 +7,7 @@ from django.http import HttpRequest
 from django.templatetags.static import static
 from django.urls import reverse_lazy
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 QUEUE = {"status__exact": "pending"}
 
@@ -76,9 +77,9 @@ SIDEBAR = [
         "title": _("订单与支付"),
         "separator": True,
         "items": [
-            _item(_("订单"), "receipt_long", "payments.paymentorder"),
+            _item(pgettext_lazy("list", "订单"), "receipt_long", "payments.paymentorder"),
             _item(_("支付流水"), "swap_horiz", "payments.paymenttransaction"),
-            _item(_("退款"), "undo", "refunds.refund", active=_is_refunds),
+            _item(pgettext_lazy("list", "退款"), "undo", "refunds.refund", active=_is_refunds),
             _item(_("批量退款"), "playlist_add_check", "refunds.refundbulk"),
             _item(_("差错"), "report", "payments.paymentexception"),
             _item(_("网关通知"), "notifications", "payments.paymentcallback"),

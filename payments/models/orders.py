@@ -5,6 +5,7 @@ from typing import ClassVar
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from payments.states import OrderStatus, PaymentMethod
 from tcmpay.common.fields import (
@@ -71,7 +72,7 @@ class PaymentOrder(models.Model):
     class Meta:
         db_table = "payment_orders"
         verbose_name = _("订单")
-        verbose_name_plural = _("订单")
+        verbose_name_plural = pgettext_lazy("list", "订单")
         constraints = (
             models.CheckConstraint(condition=is_amount("amount"), name="order_is_amount"),
             models.CheckConstraint(
