@@ -138,7 +138,7 @@ class OrderViewSet(ContractViewSet):
 
     @extend_schema(
         operation_id="createOrder",
-        summary=_("创建订单"),
+        summary=_("新建订单"),
         description=_(
             "给了 service_type 就由系统定价，同时给的 amount 必须相符；没给则采用 amount，"
             "但生产环境默认要求患者和医生给 service_type。创建后在 expire_time 之前支付。"
@@ -224,7 +224,7 @@ class OrderViewSet(ContractViewSet):
 
     @extend_schema(
         operation_id="cancelOrder",
-        summary=_("取消订单"),
+        summary=_("取消一笔订单"),
         description=_("只能取消待支付的。已在支付渠道发起的支付会先关闭；连不上渠道时什么都不变。"),
         parameters=[api_schema.ORDER_IN_PATH],
         request=None,
@@ -311,7 +311,7 @@ class TopUpViewSet(ContractViewSet):
 
     @extend_schema(
         operation_id="createTopUp",
-        summary=_("充值"),
+        summary=_("充值到余额"),
         description=_(
             "只在打开了充值的部署可用，只能给自己充。得到的是一个订单，用微信支付或支付宝付；"
             "付款后钱进入余额。"
@@ -381,7 +381,7 @@ class PayViewSet(ContractViewSet):
 
     @extend_schema(
         operation_id="payOrder",
-        summary=_("发起支付"),
+        summary=_("支付一笔订单"),
         description=_(
             "只有订单本人可以付。余额支付当场完成；其他方式返回付款人接下来要的东西：\n\n"
             "| payment_method | scene | 返回 |\n|---|---|---|\n"

@@ -123,7 +123,7 @@ class RefundViewSet(ContractViewSet):
 
     @extend_schema(
         operation_id="requestRefund",
-        summary=_("申请退款"),
+        summary=_("申请一笔退款"),
         description=_(
             "可以多次部分退款，待审核的也占额度。批准后钱原路退给订单本人，不论谁申请的。"
         ),
@@ -263,7 +263,7 @@ class RefundBulkViewSet(ContractViewSet):
 
     @extend_schema(
         operation_id="requestBulkRefund",
-        summary=_("批量退款"),
+        summary=_("申请批量退款"),
         description=_(
             "一份订单清单，或一个筛选条件。dry_run 为 true 时只说每个订单会怎样，什么都不写。"
             "受理后的状态是 pending：由另一位 admin（审核批量退款）或后台的另一位员工同意后，"

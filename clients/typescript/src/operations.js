@@ -71,7 +71,7 @@ export class Operations {
   }
 
   /**
-   * Bulk refunds.
+   * Request a bulk refund.
    * @param {Schemas["RefundBulkRequest"]} [body]
    * @param {KeyedOptions} [options]
    * @returns {Promise<Schemas["RefundBulkEnvelope"]["data"]>}
@@ -154,7 +154,7 @@ export class Operations {
   }
 
   /**
-   * Top-up.
+   * Top up a balance.
    * @param {string} userId
    * @param {Schemas["TopUpRequest"]} body
    * @param {KeyedOptions} [options]
@@ -196,7 +196,7 @@ export class Operations {
   }
 
   /**
-   * Order created.
+   * Create an order.
    * @param {Schemas["OrderCreateRequest"]} body
    * @param {KeyedOptions} [options]
    * @returns {Promise<Schemas["OrderEnvelope"]["data"]>}
@@ -216,7 +216,7 @@ export class Operations {
   }
 
   /**
-   * Order cancelled.
+   * Cancel an order.
    * @param {string} orderId
    * @param {Options} [options]
    * @returns {Promise<Schemas["OrderCancelledEnvelope"]["data"]>}
@@ -257,7 +257,7 @@ export class Operations {
   }
 
   /**
-   * Payment started.
+   * Pay an order.
    * @param {Schemas["PayRequest"]} body
    * @param {KeyedOptions} [options]
    * @returns {Promise<Schemas["PayResultEnvelope"]["data"]>}
@@ -298,7 +298,7 @@ export class Operations {
   }
 
   /**
-   * Refund requested.
+   * Request a refund.
    * @param {Schemas["RefundCreateRequest"]} body
    * @param {KeyedOptions} [options]
    * @returns {Promise<Schemas["RefundEnvelope"]["data"]>}

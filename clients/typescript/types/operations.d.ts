@@ -53,7 +53,7 @@ export class Operations {
      */
     reviewRefund(refundId: string, body: Schemas["RefundReviewRequest"], options?: Options): Promise<Schemas["RefundReviewedEnvelope"]["data"]>;
     /**
-     * Bulk refunds.
+     * Request a bulk refund.
      * @param {Schemas["RefundBulkRequest"]} [body]
      * @param {KeyedOptions} [options]
      * @returns {Promise<Schemas["RefundBulkEnvelope"]["data"]>}
@@ -112,7 +112,7 @@ export class Operations {
      */
     getBalance(userId: string, options?: Options): Promise<Schemas["BalanceEnvelope"]["data"]>;
     /**
-     * Top-up.
+     * Top up a balance.
      * @param {string} userId
      * @param {Schemas["TopUpRequest"]} body
      * @param {KeyedOptions} [options]
@@ -142,7 +142,7 @@ export class Operations {
      */
     listOrders(query?: Described["listOrders"]["parameters"]["query"], options?: Options): Promise<Schemas["OrderPageEnvelope"]["data"]>;
     /**
-     * Order created.
+     * Create an order.
      * @param {Schemas["OrderCreateRequest"]} body
      * @param {KeyedOptions} [options]
      * @returns {Promise<Schemas["OrderEnvelope"]["data"]>}
@@ -156,7 +156,7 @@ export class Operations {
      */
     getOrder(orderId: string, options?: Options): Promise<Schemas["OrderEnvelope"]["data"]>;
     /**
-     * Order cancelled.
+     * Cancel an order.
      * @param {string} orderId
      * @param {Options} [options]
      * @returns {Promise<Schemas["OrderCancelledEnvelope"]["data"]>}
@@ -185,7 +185,7 @@ export class Operations {
      */
     syncOrder(orderId: string, options?: Options): Promise<Schemas["OrderEnvelope"]["data"]>;
     /**
-     * Payment started.
+     * Pay an order.
      * @param {Schemas["PayRequest"]} body
      * @param {KeyedOptions} [options]
      * @returns {Promise<Schemas["PayResultEnvelope"]["data"]>}
@@ -214,7 +214,7 @@ export class Operations {
      */
     listRefunds(query?: Described["listRefunds"]["parameters"]["query"], options?: Options): Promise<Schemas["RefundPageEnvelope"]["data"]>;
     /**
-     * Refund requested.
+     * Request a refund.
      * @param {Schemas["RefundCreateRequest"]} body
      * @param {KeyedOptions} [options]
      * @returns {Promise<Schemas["RefundEnvelope"]["data"]>}

@@ -78,7 +78,7 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Bulk refunds
+         * Request a bulk refund
          * @description A list of orders, or a filter. With dry_run true the answer only says what would become of each order, nothing is written. What is accepted is pending: once another admin (review a bulk refund) or other staff has agreed, each is asked for and approved in the background.
          */
         post: operations["requestBulkRefund"];
@@ -238,7 +238,7 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Top-up
+         * Top up a balance
          * @description Only where top-ups are switched on, and only for oneself. The answer is an order, paid by WeChat Pay or Alipay; once it is paid the money is in the balance.
          */
         post: operations["createTopUp"];
@@ -302,7 +302,7 @@ export interface paths {
         get: operations["listOrders"];
         put?: never;
         /**
-         * Order created
+         * Create an order
          * @description With service_type the server sets the price, and an amount given beside it must agree. Without it amount is taken, but production by default asks patients and doctors for a service_type. Pay it before expire_time.
          */
         post: operations["createOrder"];
@@ -341,7 +341,7 @@ export interface paths {
         };
         get?: never;
         /**
-         * Order cancelled
+         * Cancel an order
          * @description Only while it is pending. A payment begun at a gateway is closed there first; if the gateway can't be reached, nothing changes.
          */
         put: operations["cancelOrder"];
@@ -422,7 +422,7 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Payment started
+         * Pay an order
          * @description Only the order's owner may pay it. From the balance it is paid at once; the others answer what the payer needs next:
          *
          *     | payment_method | scene | answers |
@@ -498,7 +498,7 @@ export interface paths {
         get: operations["listRefunds"];
         put?: never;
         /**
-         * Refund requested
+         * Request a refund
          * @description Several partial refunds are possible; those that wait for review count as well. Once approved, the money goes back the way it came to the order's owner, whoever asked.
          */
         post: operations["requestRefund"];

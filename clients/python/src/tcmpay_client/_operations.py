@@ -98,7 +98,7 @@ class Operations:
         return answer
 
     def request_bulk_refund(self, body: m.RefundBulkRequest | None = None, *, idempotency_key: str | None = None) -> m.RefundBulk:
-        """Bulk refunds."""
+        """Request a bulk refund."""
         answer: m.RefundBulk = self._call(Call("POST", "/api/v1/payment/admin/refunds/bulk", body=body, takes_key=True, idempotency_key=idempotency_key))
         return answer
 
@@ -138,7 +138,7 @@ class Operations:
         return answer
 
     def create_top_up(self, user_id: str, body: m.TopUpRequest, *, idempotency_key: str | None = None) -> m.Order:
-        """Top-up."""
+        """Top up a balance."""
         answer: m.Order = self._call(Call("POST", f"/api/v1/payment/balance/{user_id}/topups", body=body, takes_key=True, idempotency_key=idempotency_key))
         return answer
 
@@ -158,7 +158,7 @@ class Operations:
         return answer
 
     def create_order(self, body: m.OrderCreateRequest, *, idempotency_key: str | None = None) -> m.Order:
-        """Order created."""
+        """Create an order."""
         answer: m.Order = self._call(Call("POST", "/api/v1/payment/orders", body=body, takes_key=True, idempotency_key=idempotency_key))
         return answer
 
@@ -168,7 +168,7 @@ class Operations:
         return answer
 
     def cancel_order(self, order_id: str) -> None:
-        """Order cancelled."""
+        """Cancel an order."""
         answer: None = self._call(Call("PUT", f"/api/v1/payment/orders/{order_id}/cancel"))
         return answer
 
@@ -188,7 +188,7 @@ class Operations:
         return answer
 
     def pay_order(self, body: m.PayRequest, *, idempotency_key: str | None = None) -> m.PayResult:
-        """Payment started."""
+        """Pay an order."""
         answer: m.PayResult = self._call(Call("POST", "/api/v1/payment/pay", body=body, takes_key=True, idempotency_key=idempotency_key))
         return answer
 
@@ -208,7 +208,7 @@ class Operations:
         return answer
 
     def request_refund(self, body: m.RefundCreateRequest, *, idempotency_key: str | None = None) -> m.Refund:
-        """Refund requested."""
+        """Request a refund."""
         answer: m.Refund = self._call(Call("POST", "/api/v1/payment/refunds", body=body, takes_key=True, idempotency_key=idempotency_key))
         return answer
 
