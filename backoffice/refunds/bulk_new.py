@@ -173,7 +173,9 @@ def _preview(
     back: str = "",
 ) -> HttpResponse:
     is_confirmed = request.POST.get("step") == "confirm"
-    form = BulkForm(request.POST if is_confirmed else None)
+    # Turning a page sends what was typed so far, which is not judged yet.
+    typed = {"reason": request.POST.get("reason", "")}
+    form = BulkForm(request.POST) if is_confirmed else BulkForm(initial=typed)
     if is_confirmed and form.is_valid():
         answer = _confirm(request, form, wanted, source, source_text)
         if answer is not None:

@@ -97,6 +97,18 @@ def test_every_row_of_the_preview_can_be_turned_to(maker, monkeypatch):
     assert not RefundBulk.objects.exists()
 
 
+def test_a_reason_typed_before_turning_a_page_is_still_there(maker, monkeypatch):
+    monkeypatch.setattr(bulk_new, "ROWS_PER_PAGE", 1)
+    for _ in range(2):
+        paid_order()
+    page = maker.get(FILTERED + PAID).text
+    assert re.search(r'form="bulk-form"[^>]*name="page" value="2"', page)
+    typed = confirming(page, reason="医生停诊两天", step="") | {"page": "2"}
+    turned = maker.post(FILTERED + PAID, typed)
+    assert "第 2 页，共 2 页" in words(turned.text)
+    assert "医生停诊两天" in turned.text
+
+
 def test_a_filter_is_told_in_the_lists_words():
     query = "order_type__exact=appointment&paid_on_from=2026-11-28&paid_on_to=2026-11-28&o=1&q=x"
     told = "订单类型 预约问诊 · 查找 x · 支付日 2026-11-28"
