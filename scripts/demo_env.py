@@ -49,6 +49,10 @@ ORDER_PRICE_POLICY=open
 # Business days are closed (日结) from the day before the first run; the older ones were seeded.
 {close_from}
 
+# Refunds of a payment beyond this (yuan) take two people; off by default. So do large changes of a
+# price. CONFIG_ACTIVATION_SECOND_PERSON=on, for gateways, would close the API's call too.
+REFUND_SECOND_APPROVAL_OVER=500.00
+
 # Sessions and forms of the admin.
 SECRET_KEY={secret_key}
 
