@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlencode
 
 from django import forms
 from django.contrib import messages
@@ -103,8 +102,7 @@ def _waiting(case: PaymentException) -> dict[str, Any] | None:
     sums = refunds_waiting_for_funds(case).aggregate(
         number=Count("pk"), amount=Sum("refund_amount")
     )
-    filters = urlencode({"funds": "wait", "method": case.payment_method})
-    url = f"{reverse(f'admin:{REFUND_PAGE}_changelist')}?{filters}"
+    url = f"{reverse(f'admin:{REFUND_PAGE}_changelist')}?funds={case.pk}"
     return {"number": sums["number"], "amount": sums["amount"] or ZERO, "url": url}
 
 

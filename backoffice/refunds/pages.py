@@ -46,18 +46,20 @@ from backoffice.site.display import (
     error_text,
     time_text,
 )
-from backoffice.site.filters import cases
+from backoffice.site.filters import ChoiceFilter, cases
 from backoffice.site.second_person import SecondPersonAdmin
 from backoffice.site.words import BULK_PAGE, ORDER_PAGE, REFUND_PAGE, TRANSACTION_PAGE, method_text
 from backoffice.trail.pages import history_panel
-from payments.states import SURPLUS_DISPOSITIONS, Disposition, PaymentMethod
+from payments.models import PaymentException
+from payments.states import SURPLUS_DISPOSITIONS, Disposition, ExceptionKind, PaymentMethod
 from refunds.models import Refund, RefundApproval, RefundBulkRow
 from refunds.permissions import REVIEW_PERMISSION
-from refunds.services.funds import WAITS
+from refunds.services.funds import WAITS, refunds_waiting_for_funds
 from refunds.services.own_cases import is_to_retry
 from refunds.services.stopping import is_stoppable
 from refunds.states import RefundCause, RefundStatus
 from tcmpay.accounts.selectors import person_text
+from tcmpay.common.fields import as_uuid_or_text
 
 # Whether a refund gives back what an order brought, or money that was never ours.
 MONEY_BACK_FILTER = cases(
@@ -77,7 +79,32 @@ METHOD_FILTER = cases(
     },
 )
 
-FUNDS_FILTER = cases("funds", _("商户账户余额"), {"wait": (_("等待商户账户充值"), WAITS)})
+
+class FundsFilter(ChoiceFilter):
+    """All refunds that wait for a merchant's account, or those that a case of one is about."""
+
+    title = _("商户账户余额")
+    parameter_name = "funds"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        """A case only where the address names it, as its page does."""
+        choices: list[tuple[str, Any]] = [("wait", _("等待商户账户充值"))]
+        case = _funds_case(request.GET.get(self.parameter_name, ""))
+        return [*choices, (str(case.pk), case.subject)] if case else choices
+
+    @staticmethod
+    def condition(_request: HttpRequest, chosen: str) -> Q:
+        if chosen == "wait":
+            return WAITS
+        case = _funds_case(chosen)
+        return Q(pk__in=refunds_waiting_for_funds(case).values("pk") if case else ())
+
+
+def _funds_case(key: str) -> PaymentException | None:
+    found = PaymentException.objects.filter(kind=ExceptionKind.ACCOUNT_SHORT)
+    return found.filter(pk=as_uuid_or_text(key)).first()
+
+
 RETRY_FILTER = cases("retry", _("重试"), {"yes": (_("失败，可以重试"), is_to_retry())})
 
 
@@ -103,7 +130,7 @@ class RefundAdmin(SecondPersonAdmin):
     list_filter = (
         ("status", ChoicesDropdownFilter),
         RETRY_FILTER,
-        FUNDS_FILTER,
+        FundsFilter,
         METHOD_FILTER,
         MONEY_BACK_FILTER,
         REFUNDS_IN_BILL,

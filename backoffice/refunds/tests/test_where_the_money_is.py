@@ -47,11 +47,22 @@ def test_it_leads_to_the_case_which_says_how_much_waits_and_back_to_the_list(sho
     of_case = f"/admin/payments/paymentexception/{case.pk}/change/"
     assert of_case in admin_client.get(f"/admin/refunds/refund/{refund.pk}/change/").text
     page = admin_client.get(of_case).text
-    waiting = "/admin/refunds/refund/?funds=wait&amp;method=wechat"
+    waiting = f"/admin/refunds/refund/?funds={case.pk}"
     assert f'href="{waiting}">1 笔，共 <span class="tcm-money">{refund.refund_amount:,.2f}<' in page
     assert "让等待的退款马上再试" in page
-    assert refund.refund_no in admin_client.get(waiting.replace("&amp;", "&")).text
+    assert refund.refund_no in admin_client.get(waiting).text
     assert "1 笔等待商户账户充值" in admin_client.get("/admin/").text
+
+
+def test_the_list_of_a_case_has_its_merchants_refunds_alone(short, admin_client):
+    refund, _gateway = short
+    case = PaymentException.objects.get(kind="account_short")
+    # As if another merchant number of the gateway were short.
+    PaymentException.objects.filter(pk=case.pk).update(fact_key="wechat:account_short:1900000999")
+    listed = f"/admin/refunds/refund/?funds={case.pk}"
+    assert refund.refund_no not in admin_client.get(listed).text
+    assert refund.refund_no in admin_client.get("/admin/refunds/refund/?funds=wait").text
+    assert refund.refund_no not in admin_client.get("/admin/refunds/refund/?funds=nobody").text
 
 
 def test_what_a_colleague_stopped_was_not_refused(short):
