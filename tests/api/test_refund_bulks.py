@@ -58,6 +58,7 @@ def test_an_accepted_one_waits_for_another_admin_then_refunds_each_once(api, ord
     assert (bulk["status"], bulk["approvals_needed"], bulk["requested_by"]) == (
         "pending", 1, admin.name,
     )  # fmt: skip
+    assert RefundBulk.objects.get().source == "orders"
     address = f"{BULK}/{bulk['id']}"
     decision = {"approved": True, "review_notes": "已核对"}
     api.put(f"{address}/review", decision, by=admin).refused(403, "SELF_REVIEW")
@@ -107,6 +108,7 @@ def test_a_filter_names_the_orders(api, orders, admin, rich_patient):
     assert api.post(BULK, sent | {"dry_run": True}, by=admin).accepted(202)["total"] == 3
     bulk = api.post(BULK, sent, by=admin).accepted(202)
     assert (bulk["refundable"], bulk["refund_amount"]) == (2, "60.00")
+    assert RefundBulk.objects.get().source == "filter"
     nobodys = {"filter": {"user_id": admin.name}, "refund_reason": REASON}
     api.post(BULK, nobodys, by=admin).refused(400, "BULK_SIZE")
 

@@ -103,6 +103,7 @@ def refused(settings, address) -> None:
 
 FAILURES = {
     "HTTP 500": lambda settings, address: address.always(Reply(500)),
+    "HTTP 300": lambda settings, address: address.always(Reply(300)),
     "HTTP 302": lambda settings, address: address.always(Reply(302, headers={"Location": "/x"})),
     "ReadTimeoutError": lambda settings, address: address.always(Reply(is_hung=True)),
     "NewConnectionError": refused,

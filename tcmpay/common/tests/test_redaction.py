@@ -11,6 +11,7 @@ from django.conf import settings
 from django.test import RequestFactory
 from django.views.debug import ExceptionReporter
 
+from tcmpay.common.error_reports import RedactingReporterFilter
 from tcmpay.common.redaction import RedactingFilter, redacted_text
 
 KEY = "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQC7VJTUt9Us8cKj" * 6
@@ -159,3 +160,13 @@ def test_the_page_of_an_exception_shows_no_secret():
     shown = str(reporter.filter.get_safe_settings())
     for secret in (settings.SECRET_KEY, settings.JWT_SECRET, *settings.CONFIG_ENCRYPTION_KEYS):
         assert secret not in shown
+
+
+def test_a_setting_is_looked_through_whatever_its_name_in_development_too(settings):
+    settings.DEBUG = True
+    page = RedactingReporterFilter()
+    assert page.is_active(None)
+    shown = page.cleanse_setting("BROKER", [SECRETS["a password in an address"], {"a": 1}])
+    assert_clean(str(shown))
+    assert "tcm" in str(shown)
+    assert page.cleanse_setting("PORT", 3000) == 3000
