@@ -48,9 +48,6 @@ class MetadataField(serializers.Field):
             self.fail("too_large")
         return data
 
-    def to_representation(self, value: dict[str, Any]) -> dict[str, Any]:
-        return value
-
 
 class ServiceTypeField(serializers.ChoiceField):
     """What a client may order; a top-up has a call of its own."""

@@ -19,7 +19,6 @@ from tcmpay.common.fields import as_uuid_or_text
 from webhooks.models import WebhookEndpoint
 from webhooks.states import DisabledBecause
 
-BATCH = 100
 # A case of this kind is about no way of paying.
 NO_METHOD = ""
 
@@ -28,7 +27,7 @@ def endpoint_cases_keep() -> int:
     """Open what is missing, settle what is over; returns how many."""
     opened = sum(_open(endpoint) for endpoint in WebhookEndpoint.objects.disabled_by_itself())
     cases = PaymentException.objects.filter(kind=ExceptionKind.ENDPOINT_DISABLED, closed_at=None)
-    return opened + sum(_settle(case.id) for case in cases[:BATCH])
+    return opened + sum(_settle(case.id) for case in cases)
 
 
 @money_unit

@@ -8,6 +8,8 @@ from datetime import timedelta
 import pytest
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
+from payments.models import PaymentException
+from payments.services.endpoint_cases import endpoint_cases_keep
 from refunds.tests import stage
 from tcmpay.audit.models import AuditEvent
 from tcmpay.common.actor import SYSTEM
@@ -203,6 +205,19 @@ def test_gone_is_gone_and_people_are_told(subscribed, receiver, caplog):
     paid_order()
     assert deliver() == 0
     assert len(receiver.got) == 1
+
+
+def test_one_that_was_disabled_by_itself_is_a_case_until_somebody_enables_it(subscribed, receiver):
+    receiver.answer = lambda _got: Says(status=410)
+    paid_order()
+    deliver()
+    assert [endpoint_cases_keep(), endpoint_cases_keep()] == [1, 0]
+    case = PaymentException.objects.get(kind="endpoint_disabled")
+    assert (case.closed_at, case.subject) == (None, str(endpoint().id))
+    endpoint_enable(actor=SYSTEM, endpoint_id=endpoint().id)
+    assert [endpoint_cases_keep(), endpoint_cases_keep()] == [1, 0]
+    case.refresh_from_db()
+    assert case.outcome == "settled"
 
 
 def test_five_days_of_failure_disable_it(subscribed, receiver, later):
