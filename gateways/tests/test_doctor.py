@@ -56,6 +56,12 @@ def test_days_left_are_said(tmp_path):
     assert any("200" in message for message in messages)
 
 
+def test_an_app_id_may_hold_any_small_letter():
+    """The one in WeChat's own pages is not hexadecimal."""
+    values = wechat_values(app_id="wxd678efh567hg6787")
+    assert "app_id" not in found(examine("wechat", values, now=NOW), "error")
+
+
 @pytest.mark.parametrize("method", ["wechat", "alipay"])
 def test_an_empty_configuration(method):
     findings = examine(method, {}, now=NOW)

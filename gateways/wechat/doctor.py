@@ -33,7 +33,7 @@ from gateways.wechat.configuration import API_V3_KEY_BYTES, read_certificate_fil
 SERIAL_DIGITS_MIN, SERIAL_DIGITS_MAX = 16, 40
 DECIMAL_SERIAL_DIGITS_MIN, DECIMAL_SERIAL_DIGITS_MAX = 30, 60
 _SERIAL = re.compile(r"[0-9A-F]+", re.ASCII)
-_APP_ID = re.compile(r"wx[0-9a-f]{16}", re.ASCII)
+_APP_ID = re.compile(r"wx[0-9a-z]{16}", re.ASCII)
 
 FIXES: Fixes = {
     "app_id": _("在公众平台或开放平台复制 AppID（以 wx 开头）"),
