@@ -43,7 +43,7 @@ from payments.services.balance_payment import (
 )
 from payments.services.exchanges import Question, ask
 from payments.services.orders import ensure_payable, order_lock
-from payments.services.refusals import NEW_NUMBER, is_ended_by
+from payments.services.refusals import NEW_NUMBER, ends_start
 from payments.services.settlement import (
     attempt_fail,
     trade_report_apply,
@@ -335,7 +335,7 @@ def _take_refusal(attempt_id: UUID, error: GatewayRejected) -> bool:
     if attempt.status != TransactionStatus.PENDING:
         return True
     starts = attempt.starts + _was_answered(attempt)
-    is_ended = is_ended_by(ExchangeKind.CREATE, error, sendings=starts)
+    is_ended = ends_start(error, starts=starts)
     code, message = (error.code or "REJECTED")[:64], error.message[:500]
     if is_ended:
         attempt_fail(attempt, code=code, message=message)

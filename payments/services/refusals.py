@@ -3,12 +3,12 @@
 Only the gateway's statement about a payment or refund itself ends it (invariant E11): that it is
 closed, that it does not exist. The refusal of a question, of a close or of a second sending is
 about whoever asked, about the moment or about the request; what was asked about stays as it is
-and is asked about again. A deed that was refused while nothing else had ever been sent under its
-number did not happen; that the number is used up is the gateway's word that something was.
+and is asked about again. A start that was refused while no other had ever been sent under its
+number left no code behind; that the number is used up is the gateway's word that something was.
+Even a first refund that was refused ends only with a question that finds none (refunds' rule).
 """
 
 from gateways.errors import GatewayRejected, RejectReason
-from payments.states import QUESTIONS, ExchangeKind
 
 # "Not now": nothing happened, and the same request is good for another time.
 NOT_NOW = frozenset({RejectReason.TOO_SOON, RejectReason.NOT_FOUND})
@@ -19,8 +19,7 @@ REFUND_GOES_AGAIN = NOT_NOW | {RejectReason.CONFIGURATION}
 NEW_NUMBER = frozenset({RejectReason.NUMBER_USED, RejectReason.CHANGED_REQUEST})
 
 
-def is_ended_by(kind: ExchangeKind, error: GatewayRejected, *, sendings: int) -> bool:
-    """Whether this refusal ends the attempt or refund whose number was sent ``sendings`` times,
-    the refused sending among them."""
-    ends_nothing = NOT_NOW | NEW_NUMBER
-    return kind not in QUESTIONS and sendings <= 1 and error.reason not in ends_nothing
+def ends_start(error: GatewayRejected, *, starts: int) -> bool:
+    """Whether this refusal ends the attempt that was started ``starts`` times, the refused start
+    among them."""
+    return starts <= 1 and error.reason not in NOT_NOW | NEW_NUMBER

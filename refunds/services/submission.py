@@ -28,7 +28,7 @@ from payments.services.refund_money import (
     refund_transaction_insert,
     refund_transaction_succeed,
 )
-from payments.services.refusals import REFUND_GOES_AGAIN, is_ended_by
+from payments.services.refusals import REFUND_GOES_AGAIN
 from payments.states import Disposition, ExceptionKind, ExchangeKind, PaymentMethod
 from refunds.limits import LIMITS, SENDING_SECONDS_MAX
 from refunds.models import Refund
@@ -140,8 +140,7 @@ def _send(refund: Refund, payment: PaymentTransaction) -> None:
             lambda: refund_channel_of(payment).refund(_request(refund, payment)),
         )
     except GatewayRejected as error:
-        if _take_refusal(refund, error):
-            _ask_about(refund, payment)
+        _take_refusal(refund, error)
         return
     refund_report_apply(refund_id=refund.id, report=report)
 
@@ -212,32 +211,31 @@ def _too_soon(refund: Refund, payment: PaymentTransaction) -> datetime | None:
 
 
 @money_unit
-def _take_refusal(asked: Refund, error: GatewayRejected) -> bool:
-    """A sending was refused; whether a question may confirm at once that nothing is there.
+def _take_refusal(asked: Refund, error: GatewayRejected) -> None:
+    """A sending was refused.
 
-    Nothing ends here: another sending of the number may have arrived, so the refusal waits for a
-    question that finds no refund (``_take_not_found``).
+    Nothing ends here: another sending of the number may have arrived, or this one in spite of what
+    was said, so the refusal waits for a question that finds no refund (``_take_not_found``).
     """
     locked = locked_as_asked(asked)
     if locked is None:
-        return False
+        return
     payment, refund = locked
     is_short = error.reason == RejectReason.SHORT_OF_FUNDS
     # One that was stopped since it was sent goes again no more, whatever the account has.
     if is_short and refund.stopped_by is None and may_wait_for_funds(refund):
         wait_for_funds(refund, payment, error.code)
-        return False
+        return
     _note(refund, error.code, _refusal_text(error), None)
     if error.reason in REFUND_GOES_AGAIN:
         _wait_no_longer(refund)
-        return False
+        return
     columns_write(
         refund,
         refused_code=(error.code or "REJECTED")[:64],
         refused_message=_refusal_text(error)[:500],
         next_check_at=_known_from(refund, payment),
     )
-    return is_ended_by(ExchangeKind.REFUND, error, sendings=refund.sendings)
 
 
 @money_unit
@@ -245,8 +243,8 @@ def _take_not_found(asked: Refund, asked_at: datetime) -> bool:
     """The gateway knows no such refund: send it (again), then True; or end what was refused.
 
     Sending a number again is safe at any time. Ending frees the money, so the gateway is believed
-    only where it was asked some time after the newest sending, unless nothing was sent under the
-    number, or it was refused.
+    only where it was asked some time after the newest sending, refused or not, unless nothing was
+    sent under the number.
     """
     locked = locked_as_asked(asked)
     if locked is None:
@@ -260,9 +258,7 @@ def _take_not_found(asked: Refund, asked_at: datetime) -> bool:
     known_from = _known_from(refund, payment)
     if not refund.refused_code:
         known_from += timedelta(seconds=SENDING_SECONDS_MAX)
-    is_sole_and_refused = refund.sendings == 1 and bool(refund.refused_code)
-    is_certain = refund.sendings == 0 or is_sole_and_refused
-    if not is_certain and asked_at < known_from:
+    if refund.sendings > 0 and asked_at < known_from:
         columns_write(refund, next_check_at=known_from)
         return False
     _fail(

@@ -132,6 +132,8 @@ def test_a_refund_beside_an_unconfirmed_one_is_refused_and_leaves_room_for_it():
     refuse = stage.fails(stage.GatewayRejected("too much", code="ACQ.REFUND_AMT_RESTRICTION"))
     with stage.gateway_answers(Answers(refuse, stage.says_nothing)):
         refunds_sweep()
+        with clock.frozen(BEGUN_AT + timedelta(minutes=1)):
+            refunds_sweep()
     ours.refresh_from_db()
     assert ours.status == "failed"
     assert _taken(stage.says(SUCCESS, amount=ALL), minutes=1) == 1

@@ -183,7 +183,7 @@ def test_one_that_was_stopped_just_before_its_refusal_came_waits_for_no_money():
         return SHORT(request)
 
     gateway = Gateway(stopped_meanwhile)
-    gateway.sweep_at(1)
+    gateway.sweep_at(1, 62)
     refund.refresh_from_db()
     assert (refund.status, refund.error_code, gateway.sendings) == ("failed", "NOT_ENOUGH", 1)
     assert cases("account_short") == []

@@ -201,10 +201,7 @@ class Clinic:
             ("alipay", Mood.SLOW),
             ("wechat", Mood.REFUSING),
         ):
-            refund = self.approved(self.asked_back(self.paid(method), "9.00"))
-            BOOKS[method].mood = mood
-            refund_submit(refund_id=refund.id)
-            BOOKS[method].mood = Mood.FINE
+            self.send(self.approved(self.asked_back(self.paid(method), "9.00")), method, mood)
         paid = self.paid("wechat")
         attempt = PaymentTransaction.objects.get(order=paid)
         outside = RefundReport(
@@ -219,6 +216,18 @@ class Clinic:
         )
         self.hear("wechat", CallbackNotice("n-2", "REFUND.SUCCESS", refund=outside))
         notices_take()
+
+    @staticmethod
+    def send(refund: Refund, method: str, mood: Mood) -> None:
+        BOOKS[method].mood = mood
+        refund_submit(refund_id=refund.id)
+        if mood is Mood.REFUSING:
+            # Only later is the gateway believed that it knows of no refund.
+            Refund.objects.filter(id=refund.id).update(
+                sent_at=clock.now() - timedelta(minutes=2), next_check_at=clock.now()
+            )
+            refund_submit(refund_id=refund.id)
+        BOOKS[method].mood = Mood.FINE
 
     def batches(self) -> None:
         person = StaffUser.objects.create_user(username="batches", password="x", is_staff=True)
@@ -322,10 +331,7 @@ class Clinic:
             attempt = self.begin(order, method)
             BOOKS[method].pay(attempt.out_trade_no or "")
             self.tell(attempt)
-            refund = self.approved(self.asked_back(order, "20.00"))
-            BOOKS[method].mood = mood
-            refund_submit(refund_id=refund.id)
-            BOOKS[method].mood = Mood.FINE
+            self.send(self.approved(self.asked_back(order, "20.00")), method, mood)
             self.asked_back(order, "5.00")
 
     def closes(self) -> None:

@@ -177,7 +177,9 @@ def test_a_console_refund_of_what_a_request_holds_waits_for_that_request(stage, 
     assert waiting(stage, number) == 1
 
     def both_are_known():
+        # Refused, and only some time later the gateway is believed that it knows of none.
         stage.hand.do("refunds", after=MINUTES)
+        stage.hand.do("refunds", after=2 * MINUTES)
         return sorted(row["status"] for row in purchase.refunds()) == ["failed", "success"]
 
     wait_until(both_are_known, lambda: str(purchase.refunds()))

@@ -63,7 +63,9 @@ def refused(book, order) -> Refund:
     refund = refund_request(actor=PAYER, order_id=order.id, amount=ALL, reason="test")
     refund_review(actor=ADMIN, refund_id=refund.id, is_approved=True, notes="")
     book.mood = Mood.REFUSING
-    refund_submit(refund_id=refund.id)
+    for seconds in (0, 61):
+        with clock.frozen(clock.now() + timedelta(seconds=seconds)):
+            refund_submit(refund_id=refund.id)
     book.mood = Mood.FINE
     refund.refresh_from_db()
     assert refund.status == "failed"

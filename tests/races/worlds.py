@@ -407,6 +407,11 @@ def gateway_refund_failed() -> World:
     things = gateway_refund_approved()
     with SharedGateway("wechat").refusing_refunds(things["number"]):
         refund_submit(refund_id=things["refund"])
+    # Only later is the gateway believed that it knows of no refund.
+    Refund.objects.filter(id=things["refund"]).update(
+        sent_at=clock.now() - timedelta(minutes=2), next_check_at=clock.now()
+    )
+    refund_submit(refund_id=things["refund"])
     case = PaymentException.objects.get(order_id=things["order"], kind="refund_refused")
     return things | {"case": case.id}
 

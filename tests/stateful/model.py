@@ -294,7 +294,7 @@ class Model:
         elif state == "not_found" and refund.is_refused:
             assert refund.sent_at is not None
             is_known = now >= refund.sent_at + REFUND_KNOWN_AFTER[method]
-            if refund.sendings == 1 or is_known:
+            if is_known:
                 refund.status, refund.is_refused = "failed", False
         elif state != "not_found":
             self.refund_state(order, refund, state)
