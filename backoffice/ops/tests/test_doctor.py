@@ -358,6 +358,7 @@ def test_static_files_of_another_version_are_noticed(tmp_path: Path, settings):
     assert worst_level(files.static_files(files.static_seen())) == "ok"
 
 
+@pytest.mark.django_db  # whose clock it is
 def test_beats_file_tells_when_it_was_there(tmp_path: Path):
     path = tmp_path / "beat-schedule"
     assert worst_level(services.beat(services.beat_seen(str(path)))) == "error"
@@ -368,6 +369,7 @@ def test_beats_file_tells_when_it_was_there(tmp_path: Path):
     assert worst_level(services.beat(services.beat_seen(str(path)))) == "error"
 
 
+@pytest.mark.django_db
 @pytest.mark.parametrize(
     ("content", "level"),
     [
