@@ -10,6 +10,7 @@ from tests.gateways.stage import Stage, stage_open  # noqa: E402
 CALM = {
     "refund_outcome": "SUCCESS",
     "alipay_refund_async": False,
+    "refund_delay_seconds": 0.05,
     "merchant_short": False,
     "hold_notices": False,
 }

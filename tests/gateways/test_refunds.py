@@ -108,10 +108,12 @@ def test_a_closed_one_is_sent_again_under_a_new_number(stage, paid):
 
 def test_fund_change_n_proves_nothing_until_it_is_asked_about(stage, paid):
     purchase = paid("alipay")
-    stage.stand_in.ask("settings", alipay_refund_async=True)
-    purchase.ask_refund()
+    stage.stand_in.ask("settings", alipay_refund_async=True, refund_delay_seconds=3600)
+    refund = purchase.ask_refund()
     stage.hand.do("refunds", after=1)
     assert purchase.status == "paid"
+    named = {"out_trade_no": purchase.number("alipay"), "out_refund_no": refund["refund_no"]}
+    stage.stand_in.ask("settle", channel="alipay", **named, status="SUCCESS")
     purchase.wait_for_refund(after=MINUTES)
     assert purchase.status == "refunded"
     assert purchase.theirs("alipay")["refunded_fen"] == 3000
