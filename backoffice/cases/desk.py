@@ -24,7 +24,7 @@ from backoffice.cases.actions import (
     refund_running,
 )
 from backoffice.cases.words import EXCEPTION_ADVICE, EXCEPTION_STORY
-from backoffice.site.bases import admin_url
+from backoffice.site.bases import admin_url, list_url
 from backoffice.site.display import age_text
 from backoffice.site.words import CASE_PAGE, REFUND_PAGE
 from balances.models import UserBalance
@@ -102,7 +102,7 @@ def _waiting(case: PaymentException) -> dict[str, Any] | None:
     sums = refunds_waiting_for_funds(case).aggregate(
         number=Count("pk"), amount=Sum("refund_amount")
     )
-    url = f"{reverse(f'admin:{REFUND_PAGE}_changelist')}?funds={case.pk}"
+    url = list_url(REFUND_PAGE, {"funds": case.pk})
     return {"number": sums["number"], "amount": sums["amount"] or ZERO, "url": url}
 
 

@@ -4,14 +4,13 @@ ours on the day's page adds up."""
 from collections.abc import Callable
 from datetime import date
 from typing import Any
-from urllib.parse import urlencode
 
 from django.db.models import Q
 from django.http import HttpRequest
-from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 from backoffice.reconciliation.words import read_day
+from backoffice.site.bases import list_url
 from backoffice.site.filters import ChoiceFilter
 from backoffice.site.words import REFUND_PAGE, TRANSACTION_PAGE, method_text
 from config.gateways.merchants import Merchant
@@ -32,7 +31,7 @@ def refunds_url(merchant: Merchant, day: date) -> str:
 
 def _url(page: str, merchant: Merchant, day: date) -> str:
     value = f"{day.isoformat()}:{merchant.method}:{merchant.number}"
-    return f"{reverse(f'admin:{page}_changelist')}?{urlencode({NAME: value})}"
+    return list_url(page, {NAME: value})
 
 
 def _read(value: str) -> tuple[Merchant, date] | None:

@@ -22,6 +22,7 @@ from backoffice.site.bases import (
     admin_url,
     column,
     ensure_may,
+    list_url,
     moment,
     page,
     person_name,
@@ -156,7 +157,7 @@ def retry_all_view(request: HttpRequest, model_admin: Any) -> HttpResponse:
         refunds = _retryable(request.user, query)
     except FilterUnusable as error:
         messages.warning(request, str(error))
-        return HttpResponseRedirect(f"{reverse('admin:refunds_refund_changelist')}?retry=yes")
+        return HttpResponseRedirect(list_url(REFUND_PAGE, {"retry": "yes"}))
     posted = request.POST if request.method == "POST" else None
     form = RetryForm(posted)
     digest = _digest(refunds)

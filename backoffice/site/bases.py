@@ -20,6 +20,7 @@ from django.template.response import TemplateResponse
 from django.urls import NoReverseMatch, URLPattern, path, reverse
 from django.utils.functional import cached_property
 from django.utils.html import format_html
+from django.utils.http import urlencode
 from unfold.admin import ModelAdmin
 from unfold.contrib.filters.admin import RangeDateFilter, RangeNumericFilter
 from unfold.utils import parse_date_str
@@ -54,6 +55,11 @@ PANEL_ROWS_MAX = 50
 def admin_url(page: str, *args: object) -> str:
     """The address of an admin page such as ``payments_paymentorder_change``."""
     return reverse(f"admin:{page}", args=[quote(argument) for argument in args])
+
+
+def list_url(page: str, filters: Mapping[str, object]) -> str:
+    """The address of a page's list (``payments_paymentorder``), narrowed by ``filters``."""
+    return f"{admin_url(f'{page}_changelist')}?{urlencode(filters)}"
 
 
 def admin_link(page: str, key: object, text: object) -> str:

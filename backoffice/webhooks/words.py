@@ -4,12 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from django.urls import reverse
 from django.utils.html import format_html
-from django.utils.http import urlencode
 from django.utils.translation import gettext as _
 
-from backoffice.site.bases import admin_link
+from backoffice.site.bases import admin_link, list_url
 from backoffice.site.display import (
     BAD,
     EMPTY,
@@ -93,7 +91,7 @@ def answer_text(answer: str, *, most: int | None = None) -> str:
 
 
 def deliveries_url(**filters: Any) -> str:
-    return f"{reverse(f'admin:{DELIVERY_PAGE}_changelist')}?{urlencode(filters)}"
+    return list_url(DELIVERY_PAGE, filters)
 
 
 # --- what is wrong, and what to do ----------------------------------------------------------------
