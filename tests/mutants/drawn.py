@@ -5,30 +5,39 @@
 
 ``table`` holds the guards of money that somebody thought of; here nobody chooses. Every comparison,
 condition, connective, sum, constant, answer and call of the product may be drawn (``points``), but
-the lines of the log. A mutant is run against the tests that run its lines, those of its own room
-first. A test counts as killing only where it passes without the mutant. Changes inside of functions
-are forks of one process (``forked``), a second or two each; what is evaluated as a module is read,
-and what no fork could take, has a process of its own.
+the lines of the log. Which are drawn, a digest of the seed and of each point decides: what changes
+elsewhere leaves a draw as it is.
+
+A mutant is run against the tests that run its lines, those of its own room first: a few, then some
+20 seconds' worth. Changes inside of functions are forks of one process (``forked``), a second or
+two each; what is evaluated as a module is read, and what no fork could take, has a process of its
+own. What is left after that gets all tests that run its lines, in a process that reads the changed
+file: only what passes there has survived. A test counts as killing only where it fails with the
+mutant and passes without it, by itself. ``run --unchanged`` asks the judge itself: it changes
+nothing, so nothing may be killed.
 
 Left out of ``reach``: what waits for processes, browsers or thousands of rows.
 """
 
 import argparse
 import contextlib
+import hashlib
 import json
 import os
 import random
+import re
 import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from xml.etree import ElementTree
 
-from tests.mutants.__main__ import SEED, NothingProven, passes, say, scratch_copy
+from tests.mutants.__main__ import SECONDS_MAX, SEED, say, scratch_copy
 from tests.mutants.points import ROOT, Point, points, sources
 from tests.rooms import ROOMS
 
@@ -38,8 +47,11 @@ LEFT_OUT = (
     "tests/test_demo_env.py", "tests/test_slow_clients.py",
 )  # fmt: skip
 JOBS = 2
+ALONE_MAX = 40  # fewer tests are run sooner than more workers are made
 QUICK = 0.2
 NOT_IN_A_FORK = "elsewhere"
+NOTICED = frozenset({"killed", "hangs"})
+FAILED = re.compile(r"^(?:FAILED|ERROR) (\S+::.*?)(?: - .*)?$", re.MULTILINE)
 
 
 # --- which tests run a line ---------------------------------------------------------------------
@@ -117,12 +129,23 @@ class Reach:
         self.sets: list[list[int]] = kept["sets"]
         self.lines: dict[str, dict[str, int]] = kept["lines"]
 
+    def all_tests_for(self, point: Point) -> list[str]:
+        """However long they take, the quick ones first."""
+        numbers = sorted(self._numbers(point), key=lambda number: self._took([number]))
+        return [self.tests[number] for number in numbers]
+
+    def took(self, tests: Iterable[str]) -> float:
+        return sum(self.seconds.get(test, 0.05) for test in tests)
+
+    def _numbers(self, point: Point) -> set[int]:
+        if point.function:
+            return self._of_lines(point.path, range(point.line, point.last_line + 1))
+        # Run as the module is read, by no test: whatever uses the module.
+        return self._of_lines(point.path, map(int, self.lines.get(point.path, ())))
+
     def tests_for(self, point: Point, share: float = 1.0) -> list[str]:
         """Those of the same room first, then file by file, the quick ones first."""
-        numbers = self._of_lines(point.path, range(point.line, point.last_line + 1))
-        if not point.function:
-            # Run as the module is read, by no test: whatever uses the module.
-            numbers = self._of_lines(point.path, map(int, self.lines.get(point.path, ())))
+        numbers = self._numbers(point)
         room = point.path.partition("/")[0]
         seconds = self.seconds_max * share
         numbers = {number for number in numbers if self._took([number]) < seconds / 3}
@@ -146,10 +169,10 @@ class Reach:
             if int(index * share) != int((index + 1) * share) or share == 1.0
         ]
 
-    def _took(self, numbers: Sequence[int]) -> float:
-        return sum(self.seconds.get(self.tests[number], 0.05) for number in numbers)
+    def _took(self, numbers: Iterable[int]) -> float:
+        return self.took(self.tests[number] for number in numbers)
 
-    def _of_lines(self, path: str, lines: Iterator[int] | range) -> set[int]:
+    def _of_lines(self, path: str, lines: Iterable[int]) -> set[int]:
         sets = self.lines.get(path, {})
         reached = {sets[str(line)] for line in lines if str(line) in sets}
         return {test for number in reached for test in self.sets[number]}
@@ -158,68 +181,132 @@ class Reach:
 # --- running ------------------------------------------------------------------------------------
 
 
-def run(seed: int, count: int, only: Sequence[str], begin: int, seconds: float) -> int:
-    everything = [p for p in points() if not only or p.path.startswith(tuple(only))]
-    drawn = random.Random(seed).sample(everything, min(count, len(everything)))
-    drawn = drawn[begin:]
-    say(f"seed {seed}: {len(drawn)} of {len(everything)} points")
-    verdicts = judged(drawn, Reach(seconds))
-    survivors = [point for point in drawn if verdicts[point] not in {"killed", "hangs"}]
-    killed = len(drawn) - len(survivors)
-    say(f"seed {seed}: {killed} of {len(drawn)} killed ({killed / len(drawn):.1%})")
+def run(given: argparse.Namespace) -> int:
+    everything = [p for p in points() if not given.only or p.path.startswith(tuple(given.only))]
+    chosen = draw(everything, given.seed, given.count)[given.begin :]
+    if given.unchanged:
+        chosen = [_changing_nothing(point) for point in chosen]
+    say(f"seed {given.seed}: {len(chosen)} of {len(everything)} points")
+    verdicts = judged(chosen, Reach(given.seconds))
+    survivors = [point for point in chosen if verdicts[point] not in NOTICED]
+    killed = len(chosen) - len(survivors)
+    say(f"seed {given.seed}: {killed} of {len(chosen)} killed ({killed / len(chosen):.1%})")
     for point in survivors:
         say(f"{verdicts[point]} {point}")
     return 1 if survivors else 0
 
 
+def draw(everything: Iterable[Point], seed: int, count: int) -> list[Point]:
+    """The first ``count`` in an order that hangs on the seed and on each point alone."""
+    alike: Counter[tuple[str, str, str]] = Counter()
+    ranks: dict[Point, bytes] = {}
+    for point in everything:
+        what = (point.path, point.function, point.kind)
+        alike[what] += 1
+        ranks[point] = hashlib.sha256(repr((seed, *what, alike[what])).encode()).digest()
+    return sorted(ranks, key=ranks.__getitem__)[:count]
+
+
+def _changing_nothing(point: Point) -> Point:
+    text = (ROOT / point.path).read_bytes()[point.start : point.end].decode()
+    return replace(point, new=text, kind=f"as it is: {point.kind}")
+
+
 def judged(drawn: Sequence[Point], reached: Reach) -> dict[Point, str]:
     verdicts = {point: NOT_IN_A_FORK if reached.tests_for(point) else "UNTESTED" for point in drawn}
     inside = [p for p, verdict in verdicts.items() if verdict == NOT_IN_A_FORK and p.function]
-    # Most die at once: a few tests for each first, then all of them for those that are left.
+    # Most die at once: a few tests for each first, then more of them for those that are left.
     for share in (QUICK, 1.0):
-        verdicts |= _in_forks({point: reached.tests_for(point, share) for point in inside})
+        verdicts |= _in_forks({p: reached.tests_for(p, share) for p in inside}, reached)
         inside = [point for point in inside if verdicts[point] == "SURVIVED"]
     alone = [point for point, verdict in verdicts.items() if verdict == NOT_IN_A_FORK]
-    if alone:
-        with scratch_copy() as folder:
-            for point in alone:
-                started = time.monotonic()
-                verdicts[point] = _alone(point, folder, reached.tests_for(point))
-                say(f"{verdicts[point]:9} {point} ({time.monotonic() - started:.0f} s)")
+    with scratch_copy() as folder:
+        for point in alone:
+            verdicts[point] = _alone(point, folder, reached.tests_for(point), reached)
+        for point, verdict in verdicts.items():
+            if verdict not in NOTICED | {"UNTESTED"}:
+                verdicts[point] = _alone(point, folder, reached.all_tests_for(point), reached)
     return verdicts
 
 
-def _in_forks(tests_of: dict[Point, list[str]]) -> dict[Point, str]:
+def _in_forks(tests_of: dict[Point, list[str]], reached: Reach) -> dict[Point, str]:
     if not tests_of:
         return {}
     files = sorted({test.partition("::")[0] for tests in tests_of.values() for test in tests})
     with tempfile.TemporaryDirectory(prefix="mutants-") as name:
         plan, told = Path(name, "plan.json"), Path(name, "verdicts.json")
-        plan.write_text(
-            json.dumps([{"point": asdict(p), "tests": tests} for p, tests in tests_of.items()])
-        )
-        names = {"DRAWN_PLAN": str(plan), "DRAWN_VERDICTS": str(told), "TEST_SEED": SEED}
-        kept = {k: v for k, v in os.environ.items() if k not in {"DATABASE_URL", "CACHE_URL"}}
+        mutants = [
+            {"point": asdict(point), "tests": tests, "seconds": reached.took(tests)}
+            for point, tests in tests_of.items()
+        ]
+        plan.write_text(json.dumps(mutants))
+        names = {"DRAWN_PLAN": str(plan), "DRAWN_VERDICTS": str(told)}
         subprocess.run(
             [*_pytest(), "-s", "-n", "0", "-p", "tests.mutants.forked",
              "-o", "faulthandler_timeout=0", *files],
-            cwd=ROOT, check=False, env=kept | names,
+            cwd=ROOT, check=False, env=_environment() | names,
         )  # fmt: skip
         verdicts = [verdict for verdict, _test in json.loads(told.read_text())]
     return dict(zip(tests_of, verdicts, strict=True))
 
 
-def _alone(point: Point, folder: Path, tests: Sequence[str]) -> str:
+def _alone(point: Point, folder: Path, tests: Sequence[str], reached: Reach) -> str:
+    started = time.monotonic()
+    verdict, test = _judged_alone(point, folder, list(tests), reached)
+    seconds = time.monotonic() - started
+    say(f"{verdict:9} {point} ({seconds:.0f} s, {len(tests)} tests, alone) {test}")
+    return verdict
+
+
+def _judged_alone(point: Point, folder: Path, tests: list[str], reached: Reach) -> tuple[str, str]:
+    """The verdict, and the test that fails with the mutant and passes without, both by itself."""
     path = folder / point.path
     sound = path.read_bytes()
-    path.write_bytes(point.apply(sound))
+
+    def failed(tests: Sequence[str], *, mutated: bool) -> list[str] | None:
+        path.write_bytes(point.apply(sound) if mutated else sound)
+        try:
+            return _failed(folder, tests, reached)
+        finally:
+            path.write_bytes(sound)
+
     try:
-        return "SURVIVED" if passes(folder, tests, on_mariadb=False) else "killed"
-    except NothingProven as error:
-        # The code can't even be imported, or a test that was named is gone.
-        return "GONE" if "not found: " in str(error) else "killed"
-    finally:
-        path.write_bytes(sound)
+        while tests:
+            found = failed(tests, mutated=True)
+            if found is None:
+                # The code can't even be imported, or a test that was named is gone.
+                one = tests[:1]
+                is_it = failed(one, mutated=True) is None and failed(one, mutated=False) == []
+                return ("killed" if is_it else "BROKEN"), tests[0]
+            for test in found:
+                if failed([test], mutated=True) != [] and failed([test], mutated=False) == []:
+                    return "killed", test
+            if not found:
+                break
+            tests = [test for test in tests if test not in found]
+    except subprocess.TimeoutExpired:
+        return "TOO LONG", ""
+    return "SURVIVED", ""
+
+
+def _failed(folder: Path, tests: Sequence[str], reached: Reach) -> list[str] | None:
+    """The tests that fail, of those run up to the first; None where nothing could be run."""
+    jobs = str(JOBS if len(tests) > ALONE_MAX else 0)
+    python = str(folder / ".venv" / "bin" / "python")
+    run = subprocess.run(
+        [python, *_pytest()[1:], "-x", "-n", jobs, *tests],
+        cwd=folder, env=_environment(), capture_output=True, text=True, check=False,
+        timeout=SECONDS_MAX + 4 * reached.took(tests),
+    )  # fmt: skip
+    failed = FAILED.findall(run.stdout)
+    if run.returncode == 0:
+        return []
+    return failed or None
+
+
+def _environment() -> dict[str, str]:
+    kept = {k: v for k, v in os.environ.items() if k not in {"DATABASE_URL", "CACHE_URL"}}
+    return kept | {"TEST_SEED": SEED}
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -231,12 +318,13 @@ def main(arguments: Sequence[str]) -> int:
         "--only", action="append", default=[], metavar="PATH", help="a folder or file"
     )
     parser.add_argument("--begin", type=int, default=0, help="go on after so many drawn")
+    parser.add_argument("--unchanged", action="store_true", help="judge the judge")
     parser.add_argument("--seconds", type=float, default=20.0, help="of tests, for each mutant")
     given, more = parser.parse_known_args(arguments)
     if given.what == "reach":
         reach(more)
         return 0
-    return run(given.seed, given.count, given.only, given.begin, given.seconds)
+    return run(given)
 
 
 if __name__ == "__main__":

@@ -5,14 +5,18 @@ done once; a fork then replaces the code of one function where it lives, runs th
 chosen for it up to the first that fails, and is gone. For changes inside of functions: what is
 evaluated as a module is read needs a process of its own (``drawn``).
 
-``drawn`` names the plan (JSON: what to change, the tests) in DRAWN_PLAN, and gets a list of
-[verdict, failing test] back in DRAWN_VERDICTS.
+A test kills where it fails with the mutant and passes without it, both times after nothing but the
+tests of its own file that were chosen.
+
+``drawn`` names the plan (JSON: what to change, the tests, the seconds that they take) in
+DRAWN_PLAN, and gets a list of [verdict, failing test] back in DRAWN_VERDICTS.
 """
 
 import gc
 import importlib
 import inspect
 import json
+import mmap
 import os
 import resource
 import signal
@@ -30,8 +34,10 @@ import pytest
 from tests.mutants.points import ROOT, Point
 from tests.rooms import ROOMS
 
-# Seconds of the processor's time, and by the clock: a mutant that hangs is noticed too.
+# Seconds of the processor's time, and by the clock, beyond the tests' own: a mutant that hangs is
+# noticed too.
 CPU_SECONDS_MAX, WALL_SECONDS_MAX = 120, 600
+TOLD_BYTES = 64 * 1024
 KILLED, SURVIVED, HANGS, NOT_HERE = "killed", "SURVIVED", "hangs", "elsewhere"
 BROKEN = "BROKEN"  # this tool
 
@@ -43,14 +49,17 @@ class NotHere(LookupError):
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtestloop(session: pytest.Session) -> bool:
     plan = json.loads(Path(os.environ["DRAWN_PLAN"]).read_text("utf-8"))
-    mutants = [(Point(**mutant["point"]), list(mutant["tests"])) for mutant in plan]
-    for path in {point.path for point, _tests in mutants}:
+    mutants = [
+        (Point(**mutant["point"]), list(mutant["tests"]), mutant["seconds"]) for mutant in plan
+    ]
+    for path in {point.path for point, *_rest in mutants}:
         module = path.removesuffix(".py").removesuffix("/__init__")
         importlib.import_module(module.replace("/", "."))
     forks = Forks(session)
     verdicts = []
-    for number, (point, tests) in enumerate(mutants, start=1):
+    for number, (point, tests, seconds_told) in enumerate(mutants, start=1):
         started = time.monotonic()
+        forks.seconds = seconds_told
         verdict, test = forks.judge(point, tests)
         verdicts.append((verdict, test))
         seconds = time.monotonic() - started
@@ -65,7 +74,9 @@ class Forks:
     def __init__(self, session: pytest.Session) -> None:
         self.session = session
         self.items = {item.nodeid: item for item in session.items}
-        self.sound: set[str] = set()
+        self.seconds = 0.0  # of the tests that are chosen
+        self.told = mmap.mmap(-1, TOLD_BYTES)  # by a fork: its verdict, and the test it is at
+        self.sound: dict[tuple[str, ...], bool] = {}
         self.unsound: set[str] = set()
         self._make_ready()
         gc.unfreeze()
@@ -91,42 +102,43 @@ class Forks:
         chosen = [test for test in tests if test in self.items and test not in self.unsound]
         while True:
             verdict, test = self._in_fork(point, chosen)
-            if verdict != KILLED or not test or self._is_sound(test, chosen):
+            if verdict not in {KILLED, HANGS} or not test:
                 return verdict, test
-            self.unsound.add(test)
-            chosen.remove(test)
-
-    def _is_sound(self, test: str, chosen: Sequence[str]) -> bool:
-        if test not in self.sound:
             file = test.partition("::")[0]
             before = [one for one in chosen[: chosen.index(test) + 1] if one.startswith(file)]
-            if self._in_fork(None, before)[0] != SURVIVED:
-                return False
-            self.sound.add(test)
-        return True
+            if not self._is_sound(before):
+                self.unsound.add(test)
+            elif self._in_fork(point, before) == (verdict, test):
+                return verdict, test
+            chosen.remove(test)
+
+    def _is_sound(self, tests: Sequence[str]) -> bool:
+        key = tuple(tests)
+        if key not in self.sound:
+            self.sound[key] = self._in_fork(None, tests)[0] == SURVIVED
+        return self.sound[key]
 
     def _in_fork(self, point: Point | None, tests: Sequence[str]) -> tuple[str, str]:
-        reading, writing = os.pipe()
+        self._tell(HANGS, "")
         child = os.fork()
         if child == 0:
-            os.close(reading)
             try:
-                told = self._be_mutant(point, tests)
+                self._tell(*self._be_mutant(point, tests))
             except NotHere:
-                told = (NOT_HERE, "")
+                self._tell(NOT_HERE, "")
             except BaseException as error:
-                told = (BROKEN, f"{type(error).__name__}: {error}"[:200])
-            with os.fdopen(writing, "w") as pipe:
-                pipe.write(json.dumps(told))
+                self._tell(BROKEN, f"{type(error).__name__}: {error}"[:200])
             os._exit(0)
-        os.close(writing)
-        _wait(child)
-        with os.fdopen(reading) as pipe:
-            answer = pipe.read()
-        return tuple(json.loads(answer)) if answer else (HANGS, "")
+        _wait(child, WALL_SECONDS_MAX + 4 * self.seconds)
+        told = self.told[:].rstrip(b"\0")
+        return tuple(json.loads(told))
+
+    def _tell(self, verdict: str, test: str) -> None:
+        self.told[:] = json.dumps([verdict, test]).encode().ljust(TOLD_BYTES, b"\0")
 
     def _be_mutant(self, point: Point | None, tests: Sequence[str]) -> tuple[str, str]:
-        resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS_MAX, CPU_SECONDS_MAX))
+        seconds_max = CPU_SECONDS_MAX + int(4 * self.seconds)
+        resource.setrlimit(resource.RLIMIT_CPU, (seconds_max, seconds_max))
         _be_silent()
         self.session.testsfailed = 0
         if point is not None:
@@ -135,6 +147,7 @@ class Forks:
                 cached.cache_clear()
         items = [self.items[test] for test in tests]
         for item, following in pairwise([*items, self.session.items[0]]):
+            self._tell(HANGS, item.nodeid)
             _run(item, following)
             if self.session.testsfailed:
                 return KILLED, item.nodeid
@@ -151,8 +164,8 @@ def _be_silent() -> None:
     os.dup2(nowhere, 2)
 
 
-def _wait(child: int) -> None:
-    latest = time.monotonic() + WALL_SECONDS_MAX
+def _wait(child: int, seconds: float) -> None:
+    latest = time.monotonic() + seconds
     while os.waitpid(child, os.WNOHANG) == (0, 0):
         if time.monotonic() > latest:
             os.kill(child, signal.SIGKILL)
@@ -185,15 +198,19 @@ def _replace(point: Point, functions: Sequence[Live]) -> None:
     changed = _outermost(compile(point.apply(source), path, "exec", dont_inherit=True), point)
     # Functions inside of it may live already: made when a module was read.
     new = {_name_and_line(sound): changed}
+    alike: set[tuple[str, int]] = set()  # two in one line: which is meant, nobody can tell
     for old_inner, new_inner in zip(_inner(sound), _inner(changed), strict=False):
         if old_inner.co_qualname == new_inner.co_qualname:
-            new[_name_and_line(old_inner)] = new_inner
+            name = _name_and_line(old_inner)
+            alike |= {name} & set(new)
+            new[name] = new_inner
     is_replaced = False
     for live in functions:
-        code = new.get(_name_and_line(live.code))
+        name = _name_and_line(live.code)
+        code = new.get(name)
         if code is None or live.code.co_filename != path:
             continue
-        if code.co_freevars != live.code.co_freevars:
+        if code.co_freevars != live.code.co_freevars or name in alike:
             raise NotHere
         live.function.__code__ = code
         is_replaced = True
