@@ -13,7 +13,6 @@ from typing import IO, Any
 from django.conf import settings
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, override
-from openpyxl import load_workbook
 
 from refunds.bulk_plan import NAMED_LENGTH_MAX, REASON_LENGTH_MAX, ROWS_MAX, Wanted
 from refunds.errors import RowAmountWrong, RowReasonWrong
@@ -216,6 +215,9 @@ def _decoded(content: bytes) -> str:
 def _xlsx_lines(content: bytes) -> Iterator[Line]:
     _ensure_harmless(content)
     try:
+        # Six megabytes in each process that never reads one.
+        from openpyxl import load_workbook
+
         book = load_workbook(io.BytesIO(content), read_only=True, data_only=False)
         sheet = book.worksheets[0]
         sheet.reset_dimensions()  # what the file says of its size need not be true

@@ -17,7 +17,8 @@ from openpyxl import load_workbook
 
 from backoffice.exports import pages as admin_exports
 from backoffice.exports import services as exports
-from backoffice.exports.files import FORMULA_STARTS, cell_text, harmless, open_rows
+from backoffice.exports.cells import FORMULA_STARTS, cell_text, harmless
+from backoffice.exports.files import open_rows
 from backoffice.exports.services import exports_run
 from backoffice.models import ExportJob
 from backoffice.site.bases import admin_url
