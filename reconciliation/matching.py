@@ -11,7 +11,7 @@ from itertools import compress, repeat
 from operator import sub
 
 from gateways.interface import BillRow, TradeLines
-from reconciliation.our_books import OurBooks
+from reconciliation.our_books import OurBooks, fingerprints
 
 SUCCESS, PROCESSING, FAILED = "SUCCESS", "PROCESSING", "FAIL"
 # Fees are hundred-thousandths of a yuan, and tolerate a fen a line.
@@ -72,7 +72,8 @@ def match(
 
 def _taken(piece: TradeLines, books: OurBooks, apps: frozenset[str]) -> list[bool] | None:
     """Take the piece's payments that agree out of the books; which ones, None: all of its lines."""
-    keys, ours, app = piece.keys(), books.keys, piece.app_ids()
+    keys, ours = fingerprints(piece.keys()), books.fingerprints
+    app = piece.app_ids()
     is_ours = isinstance(app, str) and _is_ours(app, apps)
     if piece.is_refund is None and is_ours and ours.issuperset(keys):
         before = len(ours)

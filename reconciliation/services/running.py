@@ -76,8 +76,8 @@ def day_reconcile(*, actor: Actor, merchant: Merchant, day: date) -> ReconciledD
 def _compare(actor: Actor, merchant: Merchant, day: date) -> ReconciledDay:
     for last in (False, False, True):
         run = _Run(merchant, day)
-        figures = run.compare()
         try:
+            figures = run.compare()
             row = _write(actor, run, figures)
         except BillsChanged:
             if last:
