@@ -3,6 +3,7 @@
 All of it by the product's own units, so that the audit holds them sound.
 
     python -m benchmarks.books ORDERS USERS
+    python -m benchmarks.books numbers          # as beat does, which is not running here
 """
 
 import sys
@@ -75,5 +76,17 @@ def _make(owners: Sequence[UUID], lasting: timedelta) -> None:
         make(owners[start : start + BATCH])
 
 
+def give_numbers() -> None:
+    """Give its number to each event that has none yet."""
+    django.setup()
+    from webhooks.services.dispatch import sequences_give
+
+    while sequences_give():
+        pass
+
+
 if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]))
+    if sys.argv[1:] == ["numbers"]:
+        give_numbers()
+    else:
+        main(int(sys.argv[1]), int(sys.argv[2]))
