@@ -134,6 +134,18 @@ def test_they_are_those_of_the_rows_in_every_period(busy_days):
     assert DayFigure.objects.count() > DAYS
 
 
+@pytest.mark.parametrize("is_one_users", [False, True])
+def test_of_a_period_without_a_whole_day_both_ends_count_and_an_order_once(is_one_users):
+    books = Books([], [], [])
+    paid_at, back_at = BEGIN + timedelta(hours=20), BEGIN + timedelta(hours=21)
+    payment = books.pay(books.order(paid_at, Decimal("1.00")), paid_at, paid_at)
+    for moment in (back_at, back_at + timedelta(hours=6)):
+        books.refund(payment, moment, moment)
+    user_id = payment.order.user_id if is_one_users else None
+    period = (BEGIN + timedelta(hours=19), BEGIN + timedelta(hours=30))
+    assert figures(*period, user_id) == [1, Decimal("1.00")] * 2 + [1, Decimal("0.20")]
+
+
 def test_one_users_are_counted_from_their_rows(busy_days):
     _dice, _books, _moments = busy_days
     order = PaymentOrder.objects.exclude(paid_on=None).first()

@@ -20,6 +20,7 @@ from tests.clinic import paid_order
 from tests.events.conftest import deliver
 from tests.events.receiver import Says
 from webhooks.invariants import CHECKS as SENT
+from webhooks.invariants import check_unfinished
 from webhooks.models import (
     WebhookDelivery,
     WebhookDispatcher,
@@ -27,6 +28,7 @@ from webhooks.models import (
     WebhookEvent,
     WebhookTry,
 )
+from webhooks.services.delivery import deliveries_plan
 from webhooks.services.dispatch import sequences_give
 from webhooks.services.endpoints import endpoint_disable, endpoint_enable
 from webhooks.services.purging import events_purge
@@ -216,6 +218,32 @@ def test_what_waits_too_long_is_unfinished(lively, later):
         assert found() == []
         late = [line for line in found(strictly=True) if "webhook" in line]
         assert late == ["E5 webhook_event"] * 2
+
+
+def test_a_delivery_that_nobody_tries_is_unfinished_unless_its_receiver_fails(subscribed, later):
+    paid_order()
+    count = sequences_give()
+    assert deliveries_plan(subscribed.endpoint.id, last_sequence=count) == count > 1
+    with later(minutes=14):
+        assert found(strictly=True) == []
+    with later(minutes=16):
+        assert found(strictly=True) == ["E5 webhook_delivery"] * count
+        # Its deliveries are tried one at a time: the others wait longer than that.
+        WebhookEndpoint.objects.update(failures=1)
+        assert found(strictly=True) == []
+
+
+def test_what_was_given_up_is_told_oldest_first_until_its_endpoint_is_disabled(lively):
+    failed = list(WebhookDelivery.objects.order_by("-sequence")[:2])
+    for delivery in failed:
+        WebhookDelivery.objects.filter(id=delivery.id).update(status="failed")
+
+    def given_up() -> list[str]:
+        return [told.object_id for told in check_unfinished(Scope()) if told.is_notice]
+
+    assert given_up() == [str(delivery.id) for delivery in reversed(failed)]
+    endpoint_disable(actor=SYSTEM, endpoint_id=lively.endpoint.id)
+    assert given_up() == []
 
 
 def test_what_was_told_before_there_were_events_needs_none(db):
