@@ -46,11 +46,15 @@ LEFT_OUT = (
     "tests/engine", "tests/races", "tests/reconciled", "tests/scale", "tests/trial",
     "tests/test_demo_env.py", "tests/test_slow_clients.py",
 )  # fmt: skip
+# What these run are processes, which nobody looks into: each begins with the settings.
+BEGUN_BY_PROCESSES = frozenset({"tcmpay/dotenv.py", "tcmpay/environment.py", "tcmpay/settings.py"})
+TESTS_OF_PROCESSES = ("tests/test_environment.py", "tests/test_environment_forms.py")
 JOBS = 2
 ALONE_MAX = 40  # fewer tests are run sooner than more workers are made
 QUICK = 0.2
 NOT_IN_A_FORK = "elsewhere"
 NOTICED = frozenset({"killed", "hangs"})
+NONE_LEFT = 5  # pytest's word for it: all were deselected
 FAILED = re.compile(r"^(?:FAILED|ERROR) (\S+::.*?)(?: - .*)?$", re.MULTILINE)
 
 
@@ -130,9 +134,10 @@ class Reach:
         self.lines: dict[str, dict[str, int]] = kept["lines"]
 
     def all_tests_for(self, point: Point) -> list[str]:
-        """However long they take, the quick ones first."""
+        """However long they take, the quick ones first; of some a whole file."""
         numbers = sorted(self._numbers(point), key=lambda number: self._took([number]))
-        return [self.tests[number] for number in numbers]
+        more = TESTS_OF_PROCESSES if point.path in BEGUN_BY_PROCESSES else ()
+        return [*more, *(self.tests[n] for n in numbers if not self.tests[n].startswith(more))]
 
     def took(self, tests: Iterable[str]) -> float:
         return sum(self.seconds.get(test, 0.05) for test in tests)
@@ -224,8 +229,8 @@ def judged(drawn: Sequence[Point], reached: Reach) -> dict[Point, str]:
         for point in alone:
             verdicts[point] = _alone(point, folder, reached.tests_for(point), reached)
         for point, verdict in verdicts.items():
-            if verdict not in NOTICED | {"UNTESTED"}:
-                verdicts[point] = _alone(point, folder, reached.all_tests_for(point), reached)
+            if verdict not in NOTICED and (tests := reached.all_tests_for(point)):
+                verdicts[point] = _alone(point, folder, tests, reached)
     return verdicts
 
 
@@ -263,45 +268,43 @@ def _judged_alone(point: Point, folder: Path, tests: list[str], reached: Reach) 
     path = folder / point.path
     sound = path.read_bytes()
 
+    passed_over: list[str] = []
+
     def failed(tests: Sequence[str], *, mutated: bool) -> list[str] | None:
         path.write_bytes(point.apply(sound) if mutated else sound)
         try:
-            return _failed(folder, tests, reached)
+            return _failed(folder, [*tests, *passed_over], reached)
         finally:
             path.write_bytes(sound)
 
     try:
-        while tests:
-            found = failed(tests, mutated=True)
-            if found is None:
-                # The code can't even be imported, or a test that was named is gone.
-                one = tests[:1]
-                is_it = failed(one, mutated=True) is None and failed(one, mutated=False) == []
-                return ("killed" if is_it else "BROKEN"), tests[0]
+        while found := failed(tests, mutated=True):
             for test in found:
                 if failed([test], mutated=True) != [] and failed([test], mutated=False) == []:
                     return "killed", test
-            if not found:
-                break
-            tests = [test for test in tests if test not in found]
+            passed_over += [f"--deselect={test}" for test in found]
     except subprocess.TimeoutExpired:
         return "TOO LONG", ""
+    if found is None:
+        # The code can't even be imported, or a test that was named is gone.
+        one = tests[:1]
+        is_it = failed(one, mutated=True) is None and failed(one, mutated=False) == []
+        return ("killed" if is_it else "BROKEN"), tests[0]
     return "SURVIVED", ""
 
 
 def _failed(folder: Path, tests: Sequence[str], reached: Reach) -> list[str] | None:
     """The tests that fail, of those run up to the first; None where nothing could be run."""
-    jobs = str(JOBS if len(tests) > ALONE_MAX else 0)
+    jobs = str(JOBS if len(tests) > ALONE_MAX or any("::" not in test for test in tests) else 0)
     python = str(folder / ".venv" / "bin" / "python")
     run = subprocess.run(
         [python, *_pytest()[1:], "-x", "-n", jobs, *tests],
         cwd=folder, env=_environment(), capture_output=True, text=True, check=False,
         timeout=SECONDS_MAX + 4 * reached.took(tests),
     )  # fmt: skip
-    failed = FAILED.findall(run.stdout)
-    if run.returncode == 0:
+    if run.returncode in {0, NONE_LEFT}:
         return []
-    return failed or None
+    return FAILED.findall(run.stdout) or None
 
 
 def _environment() -> dict[str, str]:
