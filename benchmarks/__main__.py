@@ -291,7 +291,7 @@ def _tell(rows: Sequence[dict[str, Any]], found: dict[Cell, list[dict[str, float
             f" {'met' if row['met'] else 'MISSED'}"
         )
     RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "latest.json").write_text(json.dumps(rows, indent=1, ensure_ascii=False) + "\n")
+    _keep(rows)
     line = {
         "at": time.strftime("%Y-%m-%dT%H:%MZ", time.gmtime()),
         "load": round(os.getloadavg()[0], 1),
@@ -299,6 +299,15 @@ def _tell(rows: Sequence[dict[str, Any]], found: dict[Cell, list[dict[str, float
     }
     with (RESULTS / "history.jsonl").open("a") as history:
         history.write(json.dumps(line) + "\n")
+
+
+def _keep(rows: Sequence[dict[str, Any]]) -> None:
+    """Write ``rows`` into the file of latest results; what was not measured stays as it was."""
+    latest = RESULTS / "latest.json"
+    kept = json.loads(latest.read_text()) if latest.exists() else []
+    found = {(row["id"], row["measure"]): row for row in (*kept, *rows)}
+    named = [found[key] for t in TARGETS if (key := (t.id, t.measure)) in found]
+    latest.write_text(json.dumps(named, indent=1, ensure_ascii=False) + "\n")
 
 
 if __name__ == "__main__":
