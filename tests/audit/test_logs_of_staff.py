@@ -61,6 +61,20 @@ def test_a_sign_in_that_is_changed_shows(change):
     assert (found.code, found.object_type) == ("E9", "sign_in")
 
 
+def test_of_overlong_words_of_who_signs_in_as_much_is_kept_as_the_log_holds():
+    sign_in_record(
+        outcome=SignInOutcome.FAILED,
+        username="a" * 151,
+        user_id=uuid.uuid4(),
+        address="2001:db8::" + "1" * 40,
+        user_agent="Firefox" * 50,
+    )
+    row = SignIn.objects.latest("created_at")
+    row.full_clean()
+    assert (len(row.username), len(row.address), len(row.user_agent)) == (150, 45, 255)
+    assert list(check_sign_ins(Scope())) == []
+
+
 def test_a_sealed_sign_in_that_is_deleted_shows():
     with clock.frozen(clock.now() - timedelta(hours=5)):
         signed_in()

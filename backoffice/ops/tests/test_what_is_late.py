@@ -12,7 +12,7 @@ from tests.clinic import new_order, patient
 pytestmark = pytest.mark.django_db
 
 
-@pytest.mark.parametrize(("minutes", "is_overdue"), [(-1, False), (4, False), (6, True)])
+@pytest.mark.parametrize(("minutes", "is_overdue"), [(-1, False), (4.9, False), (5.1, True)])
 def test_an_order_is_overdue_five_minutes_past_its_time(minutes, is_overdue):
     order = new_order(patient())
     ended = clock.now() - timedelta(minutes=minutes)

@@ -93,6 +93,17 @@ def test_a_bounded_look_goes_on_where_it_ended(chains, monkeypatch, name, value)
     assert seen == 3
 
 
+def test_fifty_broken_chains_are_enough_for_one_look(monkeypatch):
+    monkeypatch.setattr(verification, "OBJECTS_AT_ONCE", 1)
+    for number in range(60):
+        tell("order", f"{number:02}", times=1)
+    AuditEvent.objects.update(reason="y")
+    report = days_verify(clock.today(), clock.today())
+    assert (len(report.broken), report.resume_after) == (50, ("order", "49"))
+    rest = days_verify(clock.today(), clock.today(), after=report.resume_after)
+    assert (len(rest.broken), rest.resume_after) == (10, None)
+
+
 def browser_of(role: str) -> Client:
     person = StaffUser.objects.create_user(role, is_staff=True)
     person.groups.set([Group.objects.get(name=role)])
